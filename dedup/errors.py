@@ -1,0 +1,132 @@
+"""Everything a user can cause to go wrong, as one tree.
+
+    DedupError                     its text says what, where, and what to do next
+    ├─ ImageError(path, reason)    a file that cannot be read as a picture
+    ├─ ModelError
+    │  ├─ UnknownModelError        no such model; names the closest
+    │  ├─ LayerError               no such layer, or one that never ran; names those there are
+    │  └─ WeightsError             weights missing, unreachable, or not matching the model
+    ├─ CollectionError(path)
+    │  ├─ NoCollectionError        none here
+    │  ├─ LockedError              another process is writing; says which
+    │  ├─ FingerprintError         made by another model or with other settings
+    │  ├─ FormatError              written by a newer dedup
+    │  └─ DamagedError             the catalog cannot be read
+    ├─ SearchError                 a search that cannot be answered as asked
+    └─ ExtraMissingError           an optional package is needed
+
+Programmer's mistakes stay ``ValueError`` and ``TypeError``. A bad picture in a folder is data
+(skipped, with its reason), not an exception that ends a run. Foreign errors are translated once,
+where the foreign call is made; `dedup.cli` turns what arrives there into ``Error: …`` and exit 1.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class DedupError(Exception):
+    """Something a user can cause and mend."""
+
+
+class ImageError(DedupError):
+    """A file that cannot be read as a picture.
+
+    Parameters
+    ----------
+    path : the file, as the user knows it
+    reason : a few words that a person understands, without the path
+    transient : the reason lies outside the file (permission, a vanished disk), so that an
+        unchanged file deserves another try
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], reason: str, *, transient: bool = False
+    ) -> None:
+        super().__init__(f"{os.fspath(path)}: {reason}")
+        self.path = os.fspath(path)
+        self.reason = reason
+        self.transient = transient
+
+
+class ModelError(DedupError):
+    """A model, its layers or its weights."""
+
+
+class UnknownModelError(ModelError):
+    """No such model.
+
+    Parameters
+    ----------
+    name : what was asked for
+    closest : names that exist and look alike, best first
+    """
+
+    def __init__(self, name: str, closest: Iterable[str] = ()) -> None:
+        hint = _suggestion(closest)
+        super().__init__(f"timm has no model {name!r}.{hint}")
+        self.name = name
+
+
+class LayerError(ModelError):
+    """A layer that does not exist in the model, or that did not run."""
+
+
+class WeightsError(ModelError):
+    """Weights that cannot be had, or that do not fit the model."""
+
+
+class CollectionError(DedupError):
+    """A collection that cannot be used as asked."""
+
+    def __init__(self, path: str | os.PathLike[str], reason: str) -> None:
+        super().__init__(f"{os.fspath(path)}: {reason}")
+        self.path = os.fspath(path)
+        self.reason = reason
+
+
+class NoCollectionError(CollectionError):
+    """There is no collection here."""
+
+
+class LockedError(CollectionError):
+    """Another process is writing to the collection."""
+
+
+class FingerprintError(CollectionError):
+    """The collection was made by another model or with other settings."""
+
+
+class FormatError(CollectionError):
+    """The collection was written by a newer version of dedup."""
+
+
+class DamagedError(CollectionError):
+    """The catalog cannot be read."""
+
+
+class SearchError(DedupError):
+    """A search that cannot be answered as asked."""
+
+
+class ExtraMissingError(DedupError):
+    """An optional package is needed.
+
+    Parameters
+    ----------
+    what : what was asked for
+    extra : the extra of the `dedup` distribution that brings it
+    """
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs an optional package: pip install 'dedup[{extra}]'")
+        self.extra = extra
+
+
+def _suggestion(names: Iterable[str]) -> str:
+    listed = ", ".join(names)
+    return f" Closest: {listed}." if listed else ""
