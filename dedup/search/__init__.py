@@ -1,0 +1,1 @@
+"""Exact search over unit vectors: neighbours of queries, and pairs within a gallery."""

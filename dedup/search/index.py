@@ -1,0 +1,190 @@
+"""The FAISS index over a gallery: nearest neighbours, and everything above a threshold.
+
+The index is a cache: it carries the version of the catalog that it was built from and a checksum
+of its own (a damaged FAISS file may load and answer wrongly), and anything that does not fit is
+treated as absent. Results are exact, inclusive and ordered; see `similarity` for what is compared.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import faiss
+import numpy as np
+
+from dedup.errors import CollectionError
+from dedup.search.seal import seal, unsealed
+from dedup.search.similarity import MARGIN, inclusive, pair_similarities
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+_SLACK = 16  # further neighbours fetched, so that ties at the k-th are seen without a second search
+_QUERIES_AT_ONCE = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """The rows found for one query, by falling similarity, ties by rising row.
+
+    Parameters
+    ----------
+    rows : (K,) int64
+    similarity : (K,) float32, in [-1, 1]
+    """
+
+    rows: npt.NDArray[np.int64]
+    similarity: npt.NDArray[np.float32]
+
+
+class VectorIndex:
+    """Exact search in a gallery of unit vectors.
+
+    Parameters
+    ----------
+    vectors : (N, D) float32, rows of unit L2 norm
+    """
+
+    def __init__(self, vectors: npt.NDArray[np.float32]) -> None:
+        flat = faiss.IndexFlatIP(vectors.shape[1])
+        flat.add(np.ascontiguousarray(vectors, np.float32))
+        self._use(flat)
+
+    def _use(self, flat: faiss.IndexFlatIP) -> None:
+        self._faiss = flat
+        size = flat.ntotal * flat.d
+        # A view of the vectors that FAISS holds; it lives as long as self._faiss does.
+        self.vectors: npt.NDArray[np.float32] = (
+            faiss.rev_swig_ptr(flat.get_xb(), size).reshape(flat.ntotal, flat.d)
+            if size
+            else np.empty((0, flat.d), np.float32)
+        )
+
+    @property
+    def dimension(self) -> int:
+        """D."""
+        return int(self._faiss.d)
+
+    def __len__(self) -> int:
+        return int(self._faiss.ntotal)
+
+    def neighbours(self, queries: npt.NDArray[np.float32], k: int) -> list[Hits]:
+        """Find the k most similar rows of each query.
+
+        Parameters
+        ----------
+        queries : (Q, D) float32, unit rows
+        k : at least 1; more than there are rows gives all rows
+
+        Returns
+        -------
+        Per query; a query that is in the gallery finds itself. Of rows that tie at the k-th place,
+        those with the lowest numbers are kept.
+        """
+        self._check(queries)
+        if k < 1:
+            raise ValueError(f"k must be at least 1, got {k}")
+        k = min(k, len(self))
+        if not k:
+            return [_no_hits() for _ in queries]
+        result = []
+        for start in range(0, len(queries), _QUERIES_AT_ONCE):
+            block = queries[start : start + _QUERIES_AT_ONCE]
+            wide = min(k + _SLACK, len(self))
+            approximate, rows = self._faiss.search(np.ascontiguousarray(block), wide)
+            for position, query in enumerate(block):
+                proposed = rows[position]
+                kth = float(approximate[position, k - 1])
+                if wide < len(self) and approximate[position, -1] >= kth - 2 * MARGIN:
+                    # The tie at the k-th place may go on beyond what was fetched.
+                    _, _, proposed = self._faiss.range_search(query[None], kth - 2 * MARGIN)
+                result.append(self._settle(query, proposed, None, k))
+        return result
+
+    def within(self, queries: npt.NDArray[np.float32], threshold: float) -> list[Hits]:
+        """Find every row at least as similar as the threshold.
+
+        Parameters
+        ----------
+        queries : (Q, D) float32, unit rows
+        threshold : cosine in [-1, 1], inclusive
+
+        Notes
+        -----
+        FAISS keeps only what is strictly above its radius, and its fp32 products of equal rows may
+        fall short of 1: the radius is lowered by `MARGIN`, and the exact similarity decides.
+        """
+        self._check(queries)
+        result = []
+        for start in range(0, len(queries), _QUERIES_AT_ONCE):
+            block = np.ascontiguousarray(queries[start : start + _QUERIES_AT_ONCE])
+            if not len(self):
+                result += [_no_hits() for _ in block]
+                continue
+            limits, _, rows = self._faiss.range_search(block, threshold - MARGIN)
+            for position, query in enumerate(block):
+                proposed = rows[int(limits[position]) : int(limits[position + 1])]
+                result.append(self._settle(query, proposed, threshold, None))
+        return result
+
+    def _settle(
+        self,
+        query: npt.NDArray[np.float32],
+        proposed: npt.NDArray[np.int64],
+        threshold: float | None,
+        k: int | None,
+    ) -> Hits:
+        similarity = pair_similarities(
+            query[None], self.vectors, np.zeros(len(proposed), np.intp), proposed
+        )
+        if threshold is not None:
+            keep = similarity >= inclusive(threshold)
+            proposed, similarity = proposed[keep], similarity[keep]
+        order = np.lexsort((proposed, -similarity))[:k]
+        return Hits(proposed[order].astype(np.int64), similarity[order])
+
+    def _check(self, queries: npt.NDArray[np.float32]) -> None:
+        if queries.ndim != 2 or queries.shape[1] != self.dimension:  # noqa: PLR2004 - (Q, D)
+            raise ValueError(f"queries have shape {queries.shape}, wanted (Q, {self.dimension})")
+
+    def save(self, path: Path, version: int) -> None:
+        """Write the index, replacing an older one in one step.
+
+        Parameters
+        ----------
+        version : of the catalog whose gallery this is
+
+        Raises
+        ------
+        CollectionError : it cannot be written; an older file is left as it was.
+        """
+        payload = faiss.serialize_index(self._faiss)
+        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+        try:
+            with temporary.open("wb") as file:
+                file.write(payload.data)
+                file.write(seal(payload, version))
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise CollectionError(path, f"the index cannot be written: {error.strerror}") from error
+
+    @classmethod
+    def load(cls, path: Path, version: int) -> VectorIndex | None:
+        """Read an index; None when there is none that is whole and of this version."""
+        payload = unsealed(path, version)
+        if payload is None:
+            return None
+        index = cls.__new__(cls)
+        index._use(cast("faiss.IndexFlatIP", faiss.deserialize_index(payload)))  # noqa: SLF001 - own class
+        return index
+
+
+def _no_hits() -> Hits:
+    return Hits(np.empty(0, np.int64), np.empty(0, np.float32))
