@@ -1,0 +1,411 @@
+"""The catalog: the one truth of a collection, in SQLite.
+
+`Catalog` records what indexing found and answers questions about files and images; `gallery` reads
+vectors in bulk. Every change happens inside `transaction`, the only commit point, so that a kill at
+any moment costs at most the batch in hand. One catalog object belongs to one thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import xxhash
+
+from dedup.errors import CollectionError, DamagedError
+from dedup.fingerprint import Fingerprint
+from dedup.store.schema import connect, create, translated
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+
+class Root(NamedTuple):
+    """An indexed folder; `path` is absolute."""
+
+    id: int
+    path: bytes
+
+
+class KnownFile(NamedTuple):
+    """What the catalog knows of a file; `tried_with` is None unless it was skipped for good."""
+
+    id: int
+    size: int
+    mtime_ns: int
+    state: str
+    tried_with: str | None
+
+
+class FileFacts(NamedTuple):
+    """A file as the scan saw it; `path` is relative to its root."""
+
+    path: bytes
+    size: int
+    mtime_ns: int
+    device: int
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What is kept of a picture, one per different content.
+
+    Parameters
+    ----------
+    digest : SHA-256 of the file
+    width, height : upright, pixels
+    frames : 1 for stills
+    trivial : blank or tiny, never a duplicate by similarity
+    input_digest : SHA-256 of the decoded input to the extractor
+    """
+
+    digest: bytes
+    format: str
+    width: int
+    height: int
+    frames: int
+    trivial: bool
+    input_digest: bytes
+
+
+class Catalog:
+    """An open catalog. Use `Catalog.open` or `Catalog.create`, and `close` it."""
+
+    def __init__(self, store: Path, connection: sqlite3.Connection) -> None:
+        self.store = store
+        self._connection = connection
+        self.fingerprint = Fingerprint.from_json(self._meta("fingerprint") or "")
+
+    @classmethod
+    def create(cls, store: Path, fingerprint: Fingerprint) -> Catalog:
+        """Make a collection in the folder `store`, which is made when it is missing."""
+        connection = create(store)
+        with translated(store):
+            connection.executemany(
+                "INSERT INTO meta VALUES (?, ?)",
+                [
+                    ("fingerprint", fingerprint.to_json()),
+                    ("version", "0"),
+                    ("created", _now()),
+                ],
+            )
+        return cls(store, connection)
+
+    @classmethod
+    def open(cls, store: Path) -> Catalog:
+        """Open a collection.
+
+        Raises
+        ------
+        NoCollectionError, FormatError, DamagedError
+        """
+        connection = connect(store)
+        with translated(store):
+            (complete,) = connection.execute(
+                "SELECT count(*) FROM meta WHERE key = 'fingerprint'"
+            ).fetchone()
+        if not complete:
+            connection.close()
+            raise DamagedError(store, "its making was interrupted; remove the folder, index again")
+        return cls(store, connection)
+
+    def close(self) -> None:
+        """Release the database."""
+        self._connection.close()
+
+    # -- meta ------------------------------------------------------------------------------------
+
+    def _meta(self, key: str) -> str | None:
+        with translated(self.store):
+            row = self._connection.execute(
+                "SELECT value FROM meta WHERE key = ?", (key,)
+            ).fetchone()
+        return None if row is None else str(row[0])
+
+    def _set_meta(self, key: str, value: str) -> None:
+        self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    @property
+    def version(self) -> int:
+        """Rises with every change of the gallery; the index is built for one version."""
+        return int(self._meta("version") or 0)
+
+    @property
+    def updated(self) -> str | None:
+        """When the last run of indexing ended, ISO 8601 in UTC."""
+        return self._meta("updated")
+
+    @property
+    def weights_path(self) -> str | None:
+        """Where the weights file was when the collection was last indexed."""
+        return self._meta("weights_path")
+
+    @weights_path.setter
+    def weights_path(self, path: str) -> None:
+        with self.transaction():
+            self._set_meta("weights_path", path)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit everything inside together, or nothing when an exception passes."""
+        with translated(self.store):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Read one state of the catalog, whatever a writer commits meanwhile."""
+        with translated(self.store):
+            self._connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._connection.execute("ROLLBACK")
+
+    # -- recording; call these inside `transaction` ------------------------------------------------
+
+    def add_root(self, path: bytes) -> Root:
+        """Record a folder, or find it recorded."""
+        self._connection.execute("INSERT OR IGNORE INTO roots (path) VALUES (?)", (path,))
+        row = self._connection.execute("SELECT id, path FROM roots WHERE path = ?", (path,))
+        return Root(*row.fetchone())
+
+    def add_image(
+        self, facts: ImageFacts, embeddings: Mapping[str, npt.NDArray[np.float32]]
+    ) -> int:
+        """Record a picture and its embeddings; gives the id that it has or had.
+
+        Parameters
+        ----------
+        embeddings : per layer (D,) float32, finite, as the extractor gave them
+        """
+        known = self.image_with(facts.digest)
+        if known is not None:
+            return known
+        cursor = self._connection.execute(
+            "INSERT INTO images (digest, format, width, height, frames, trivial, input_digest)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                facts.digest,
+                facts.format,
+                facts.width,
+                facts.height,
+                facts.frames,
+                int(facts.trivial),
+                facts.input_digest,
+            ),
+        )
+        image = cursor.lastrowid or 0
+        for layer, embedding in embeddings.items():
+            norm = float(np.linalg.norm(embedding.astype(np.float64)))
+            # Unit length keeps every model's features inside the range of fp16.
+            vector = (embedding / (norm or 1.0)).astype("<f2").tobytes()
+            self._connection.execute(
+                "INSERT INTO embeddings (image, layer, norm, vector, checksum)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (image, layer, norm, vector, xxhash.xxh32_intdigest(vector)),
+            )
+        return image
+
+    def record_indexed(self, root: Root, file: FileFacts, image: int) -> None:
+        """Record that a file holds a picture."""
+        self._record(root, file, "indexed", image, None, None)
+
+    def record_skipped(
+        self, root: Root, file: FileFacts, reason: str, tried_with: str | None
+    ) -> None:
+        """Record that a file could not be read.
+
+        Parameters
+        ----------
+        tried_with : it is tried again when it changes, or when this differs from what can be read
+            then; None: it is tried at every run
+        """
+        self._record(root, file, "skipped", None, reason, tried_with)
+
+    def _record(
+        self,
+        root: Root,
+        file: FileFacts,
+        state: str,
+        image: int | None,
+        reason: str | None,
+        tried_with: str | None,
+    ) -> None:
+        self._connection.execute(
+            "INSERT INTO files"
+            " (root, path, size, mtime_ns, device, inode, state, image, reason, tried_with)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (root, path) DO UPDATE SET size = excluded.size,"
+            " mtime_ns = excluded.mtime_ns, device = excluded.device, inode = excluded.inode,"
+            " state = excluded.state, image = excluded.image, reason = excluded.reason,"
+            " tried_with = excluded.tried_with",
+            (root.id, *file, state, image, reason, tried_with),
+        )
+
+    def mark_gone(self, files: Iterable[int]) -> None:
+        """Record that files are no longer there; what was seen in them is kept."""
+        self._connection.executemany(
+            "UPDATE files SET state = 'gone' WHERE id = ?", [(file,) for file in files]
+        )
+
+    def gallery_changed(self) -> None:
+        """Make indexes built before this transaction stale."""
+        self._connection.execute(
+            "UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'version'"
+        )
+
+    def run_ended(self) -> None:
+        """Record the time."""
+        self._set_meta("updated", _now())
+
+    def remember_pixel_digests(self, digests: Mapping[int, bytes]) -> None:
+        """Keep the digests of pictures decoded in full, by image id; b"" for "has none".
+
+        A transaction of its own. It only saves work, so that a collection which cannot be written
+        to now is left as it is.
+        """
+        with suppress(CollectionError), self.transaction():
+            self._connection.executemany(
+                "UPDATE images SET pixel_digest = ? WHERE id = ?",
+                [(digest, image) for image, digest in digests.items()],
+            )
+
+    # -- questions -------------------------------------------------------------------------------
+
+    def roots(self) -> list[Root]:
+        """List the indexed folders by path."""
+        with translated(self.store):
+            rows = self._connection.execute("SELECT id, path FROM roots ORDER BY path")
+            return [Root(*row) for row in rows]
+
+    def known_files(self, root: Root) -> dict[bytes, KnownFile]:
+        """Map the relative paths under a root to what is known of them, gone ones included."""
+        with translated(self.store):
+            rows = self._connection.execute(
+                "SELECT path, id, size, mtime_ns, state, tried_with FROM files WHERE root = ?",
+                (root.id,),
+            )
+            return {path: KnownFile(*rest) for path, *rest in rows}
+
+    def files_with_inode(self, inode: int) -> list[tuple[Root, bytes]]:
+        """List the live files that had this inode when they were recorded."""
+        with translated(self.store):
+            rows = self._connection.execute(
+                "SELECT roots.id, roots.path, files.path FROM files"
+                " JOIN roots ON roots.id = files.root"
+                " WHERE files.inode = ? AND files.state != 'gone'",
+                (inode,),
+            )
+            return [(Root(number, root), path) for number, root, path in rows]
+
+    def file_id(self, root: Root, path: bytes) -> int | None:
+        """Find a file by its path relative to the root."""
+        row = self._connection.execute(
+            "SELECT id FROM files WHERE root = ? AND path = ?", (root.id, path)
+        ).fetchone()
+        return None if row is None else int(row[0])
+
+    def image_with(self, digest: bytes) -> int | None:
+        """Find the image with this content."""
+        row = self._connection.execute(
+            "SELECT id FROM images WHERE digest = ?", (digest,)
+        ).fetchone()
+        return None if row is None else int(row[0])
+
+    def known_digests(self) -> KnownDigests:
+        """Give a view of the known contents that worker threads can ask."""
+        return KnownDigests(self.store)
+
+    def skips(self) -> list[tuple[bytes, str]]:
+        """List skipped files as (absolute path, reason), by path."""
+        with translated(self.store):
+            rows = self._connection.execute(
+                "SELECT roots.path || X'2F' || files.path AS whole, files.reason FROM files"
+                " JOIN roots ON roots.id = files.root"
+                " WHERE files.state = 'skipped' ORDER BY whole"
+            )
+            return [(bytes(path), str(reason)) for path, reason in rows]
+
+    def files_by_state(self, root: Root | None = None) -> dict[str, int]:
+        """Count the files of one root, or of all, by state."""
+        where, values = ("", ()) if root is None else (" WHERE root = ?", (root.id,))
+        with translated(self.store):
+            rows = self._connection.execute(
+                f"SELECT state, count(*) FROM files{where} GROUP BY state",  # noqa: S608 - constant
+                values,
+            )
+            return {str(state): int(count) for state, count in rows}
+
+    def totals(self) -> tuple[int, int, int]:
+        """Count the live images, the trivial ones among them, and the bytes of their files."""
+        with translated(self.store):
+            images, trivial = self._connection.execute(
+                "SELECT count(*), coalesce(sum(trivial), 0) FROM images"
+                " WHERE id IN (SELECT image FROM files WHERE state = 'indexed')"
+            ).fetchone()
+            (size,) = self._connection.execute(
+                "SELECT coalesce(sum(size), 0) FROM files WHERE state = 'indexed'"
+            ).fetchone()
+        return int(images), int(trivial), int(size)
+
+    def layer_dimensions(self) -> dict[str, int]:
+        """Map the stored layers to D."""
+        result = {}
+        with translated(self.store):
+            for layer in self.fingerprint.layers:
+                row = self._connection.execute(
+                    "SELECT length(vector) FROM embeddings WHERE layer = ? LIMIT 1", (layer,)
+                ).fetchone()
+                if row is not None:
+                    result[layer] = int(row[0]) // 2
+        return result
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The database, for the bulk reads of `gallery`."""
+        return self._connection
+
+
+class KnownDigests:
+    """Which contents are known: a read-only view, one connection per asking thread."""
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._local = threading.local()
+        self._opened: list[sqlite3.Connection] = []
+
+    def holds(self, digest: bytes) -> bool:
+        """Tell whether a content, by its SHA-256, is known."""
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = connect(self._store, shared=True)
+            self._local.connection = connection
+            self._opened.append(connection)
+        with translated(self._store):
+            row = connection.execute("SELECT 1 FROM images WHERE digest = ?", (digest,)).fetchone()
+        return row is not None
+
+    def close(self) -> None:
+        """Release the connections of all threads."""
+        for connection in self._opened:
+            connection.close()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

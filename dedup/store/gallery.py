@@ -1,0 +1,224 @@
+"""The gallery: all live images and files of a collection, read in bulk into arrays.
+
+Rows are in order of image id, which is the order of indexing; the FAISS index and every pair of
+rows speak of the same numbers. Vectors come back as fp32 of unit norm. A row that fails its
+checksum stops the reading: a wrong vector would be a wrong answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xxhash
+
+from dedup.errors import DamagedError
+from dedup.store.schema import translated
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable
+
+    import numpy.typing as npt
+
+    from dedup.store.catalog import Catalog
+
+_LIVE = "(SELECT image FROM files WHERE state = 'indexed')"
+_ROWS_AT_ONCE = 4096
+_PARAMETERS_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryImages:
+    """The N live images, by rising id.
+
+    Parameters
+    ----------
+    ids : (N,) int64, their ids in the catalog
+    digest, input_digest, pixel_digest : per image; a pixel digest is None when nobody looked yet
+        and b"" when there is none
+    width, height, frames : (N,) int32
+    trivial : (N,) bool
+    """
+
+    ids: npt.NDArray[np.int64]
+    digest: list[bytes]
+    format: list[str]
+    width: npt.NDArray[np.int32]
+    height: npt.NDArray[np.int32]
+    frames: npt.NDArray[np.int32]
+    trivial: npt.NDArray[np.bool_]
+    input_digest: list[bytes]
+    pixel_digest: list[bytes | None]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryFiles:
+    """The M live files, by image, then path.
+
+    Parameters
+    ----------
+    row : (M,) int64, the row of each file's image in the gallery
+    path : absolute
+    size : (M,) int64, bytes
+    mtime_ns : (M,) int64
+    """
+
+    row: npt.NDArray[np.int64]
+    path: list[bytes]
+    size: npt.NDArray[np.int64]
+    mtime_ns: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.path)
+
+
+def read_ids(catalog: Catalog) -> npt.NDArray[np.int64]:
+    """Read the ids of the live images, rising."""
+    with translated(catalog.store):
+        rows = catalog.connection.execute(
+            "SELECT DISTINCT image FROM files WHERE state = 'indexed' ORDER BY image"
+        )
+        return np.fromiter((row[0] for row in rows), np.int64)
+
+
+def read_images(catalog: Catalog) -> GalleryImages:
+    """Read what is known of the live images."""
+    with translated(catalog.store):
+        rows = catalog.connection.execute(
+            "SELECT id, digest, format, width, height, frames, trivial, input_digest, pixel_digest"  # noqa: S608 - constant
+            f" FROM images WHERE id IN {_LIVE} ORDER BY id"
+        ).fetchall()
+    columns = list(zip(*rows, strict=True)) or [()] * 9
+    ids, digest, image_format, width, height, frames, trivial, inputs, pixels = columns
+    return GalleryImages(
+        ids=np.array(ids, np.int64),
+        digest=list(digest),
+        format=list(image_format),
+        width=np.array(width, np.int32),
+        height=np.array(height, np.int32),
+        frames=np.array(frames, np.int32),
+        trivial=np.array(trivial, np.bool_),
+        input_digest=list(inputs),
+        pixel_digest=list(pixels),
+    )
+
+
+def read_files(catalog: Catalog, ids: npt.NDArray[np.int64]) -> GalleryFiles:
+    """Read the live files of the live images.
+
+    Parameters
+    ----------
+    ids : (N,) the ids of all live images, rising
+    """
+    with translated(catalog.store):
+        rows = catalog.connection.execute(
+            "SELECT files.image, roots.path || X'2F' || files.path AS whole, files.size,"
+            " files.mtime_ns FROM files JOIN roots ON roots.id = files.root"
+            " WHERE files.state = 'indexed' ORDER BY files.image, whole"
+        ).fetchall()
+    images, paths, sizes, times = list(zip(*rows, strict=True)) or [()] * 4
+    return GalleryFiles(
+        row=np.searchsorted(ids, np.array(images, np.int64)),
+        path=list(paths),
+        size=np.array(sizes, np.int64),
+        mtime_ns=np.array(times, np.int64),
+    )
+
+
+def read_paths(catalog: Catalog, images: Iterable[int]) -> dict[int, list[bytes]]:
+    """Map chosen image ids to the absolute paths of their live files, sorted."""
+    wanted = sorted(set(images))
+    result: dict[int, list[bytes]] = {image: [] for image in wanted}
+    with translated(catalog.store):
+        for start in range(0, len(wanted), _PARAMETERS_AT_ONCE):
+            part = wanted[start : start + _PARAMETERS_AT_ONCE]
+            marks = ",".join("?" * len(part))
+            rows = catalog.connection.execute(
+                "SELECT files.image, roots.path || X'2F' || files.path AS whole FROM files"  # noqa: S608 - marks only
+                " JOIN roots ON roots.id = files.root"
+                f" WHERE files.state = 'indexed' AND files.image IN ({marks}) ORDER BY whole",
+                part,
+            )
+            for image, path in rows:
+                result[image].append(path)
+    return result
+
+
+def read_vectors(
+    catalog: Catalog, layer: str, count: int, *, scaled: bool = False
+) -> npt.NDArray[np.float32]:
+    """Read the embeddings of all live images, in the order of `read_images`.
+
+    Parameters
+    ----------
+    layer : one that is stored
+    count : N, the number of live images
+    scaled : give the vectors the length that the extractor gave them, instead of unit norm
+
+    Returns
+    -------
+    (N, D) float32; rows are of unit norm, or zero when the extractor gave zeros
+
+    Raises
+    ------
+    DamagedError : a row is missing or fails its checksum.
+    """
+    with translated(catalog.store):
+        cursor = catalog.connection.execute(
+            "SELECT vector, checksum, norm FROM embeddings"  # noqa: S608 - constant
+            f" WHERE layer = ? AND image IN {_LIVE} ORDER BY image",
+            (layer,),
+        )
+        return _filled(catalog, cursor, count, scaled=scaled)
+
+
+def read_vector(catalog: Catalog, layer: str, image: int) -> npt.NDArray[np.float32]:
+    """Read one image's embedding of unit norm, (D,) float32."""
+    with translated(catalog.store):
+        cursor = catalog.connection.execute(
+            "SELECT vector, checksum, norm FROM embeddings WHERE layer = ? AND image = ?",
+            (layer, image),
+        )
+        row: npt.NDArray[np.float32] = _filled(catalog, cursor, 1, scaled=False)[0]
+    return row
+
+
+def _filled(
+    catalog: Catalog, cursor: sqlite3.Cursor, count: int, *, scaled: bool
+) -> npt.NDArray[np.float32]:
+    vectors: npt.NDArray[np.float32] | None = None
+    filled = 0
+    while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+        blobs, checksums, norms = zip(*rows, strict=True)
+        damaged = sum(
+            xxhash.xxh32_intdigest(blob) != checksum
+            for blob, checksum in zip(blobs, checksums, strict=True)
+        )
+        if damaged or len({len(blob) for blob in blobs}) != 1 or filled + len(rows) > count:
+            raise _damaged(catalog)
+        part = np.frombuffer(b"".join(blobs), "<f2").reshape(len(blobs), -1).astype(np.float32)
+        if vectors is None:
+            vectors = np.empty((count, part.shape[1]), np.float32)
+        lengths = np.linalg.norm(part, axis=1, keepdims=True)
+        # fp16 moved the length a little; exact unit rows keep the cosine of equal ones at 1.
+        part /= np.where(lengths > 0, lengths, 1)
+        if scaled:
+            part *= np.array(norms, np.float32)[:, None]
+        vectors[filled : filled + len(rows)] = part
+        filled += len(rows)
+    if filled != count:
+        raise _damaged(catalog)
+    return np.empty((0, 0), np.float32) if vectors is None else vectors
+
+
+def _damaged(catalog: Catalog) -> DamagedError:
+    return DamagedError(
+        catalog.store,
+        "stored embeddings fail their checksum or are missing. Move the folder away and index "
+        "again; the pictures themselves are not touched.",
+    )

@@ -1,0 +1,190 @@
+"""The tables of the catalog, opening it safely, and SQLite's errors in words.
+
+Paths are BLOBs relative to a root, because file names are bytes. `images` holds one row for each
+different content; `files` are the names under which it was found. Foreign keys point from files to
+images and from embeddings to images; an image without files keeps its embeddings, so that a file
+that comes back costs nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from dedup.errors import CollectionError, DamagedError, FormatError, NoCollectionError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CATALOG = "catalog.sqlite"
+INDEX = "index.faiss"
+FORMAT = 1
+_APPLICATION_ID = 0x64656475  # "dedu"
+_BUSY_SECONDS = 30.0
+
+_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE roots (
+    id INTEGER PRIMARY KEY,
+    path BLOB NOT NULL UNIQUE                  -- absolute, symlinks resolved
+) STRICT;
+CREATE TABLE images (
+    id INTEGER PRIMARY KEY,
+    digest BLOB NOT NULL UNIQUE,               -- SHA-256 of the file
+    format TEXT NOT NULL,                      -- "JPEG", "PNG", …
+    width INTEGER NOT NULL,                    -- upright
+    height INTEGER NOT NULL,
+    frames INTEGER NOT NULL,                   -- 1 for stills
+    trivial INTEGER NOT NULL,                  -- 1: blank or tiny, never a duplicate by similarity
+    input_digest BLOB NOT NULL,                -- SHA-256 of the decoded input to the extractor
+    pixel_digest BLOB                          -- of the picture decoded in full; NULL: not looked
+) STRICT;
+CREATE TABLE files (
+    id INTEGER PRIMARY KEY,
+    root INTEGER NOT NULL REFERENCES roots (id),
+    path BLOB NOT NULL,                        -- relative to the root
+    size INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    device INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('indexed', 'skipped', 'gone')),
+    image INTEGER REFERENCES images (id),      -- NULL when skipped
+    reason TEXT,                               -- why it was skipped
+    tried_with TEXT,                           -- what could be read then; NULL: try at every run
+    UNIQUE (root, path)
+) STRICT;
+CREATE INDEX files_by_image ON files (image);
+CREATE INDEX files_by_inode ON files (inode);
+CREATE TABLE embeddings (
+    id INTEGER PRIMARY KEY,
+    image INTEGER NOT NULL REFERENCES images (id),
+    layer TEXT NOT NULL,
+    norm REAL NOT NULL,                        -- L2; what the extractor gave is norm x vector
+    vector BLOB NOT NULL,                      -- fp16, unit norm, little-endian
+    checksum INTEGER NOT NULL,                 -- XXH32 of vector
+    UNIQUE (image, layer)
+) STRICT;
+"""
+
+
+def create(store: Path) -> sqlite3.Connection:
+    """Make the folder and an empty catalog in it.
+
+    Raises
+    ------
+    CollectionError : the folder holds a catalog already, or cannot be written.
+    """
+    path = store / CATALOG
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CollectionError(store, f"cannot be made: {error.strerror}") from error
+    if path.exists():
+        raise CollectionError(store, "there is a collection already")
+    with translated(store):
+        connection = _connect(path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(
+            f"BEGIN; {_TABLES} PRAGMA application_id = {_APPLICATION_ID};"
+            f"PRAGMA user_version = {FORMAT}; COMMIT;"
+        )
+    return connection
+
+
+def connect(store: Path, *, shared: bool = False) -> sqlite3.Connection:
+    """Open the catalog of a collection.
+
+    Parameters
+    ----------
+    shared : the connection may be closed by another thread than the one that uses it
+
+    Raises
+    ------
+    NoCollectionError, FormatError, DamagedError
+    """
+    path = store / CATALOG
+    if not path.is_file():
+        raise NoCollectionError(store, "there is no collection here; make one: dedup index FOLDER")
+    with translated(store):
+        connection = _connect(path, shared=shared)
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application != _APPLICATION_ID:
+        connection.close()
+        raise DamagedError(
+            store,
+            f"{CATALOG} is not a catalog of dedup, or not a whole one. Move the folder away and "
+            "index again; the pictures themselves are not touched.",
+        )
+    if version > FORMAT:
+        connection.close()
+        raise FormatError(
+            store,
+            f"was written by a newer dedup (format {version}, this one knows {FORMAT}). "
+            "Upgrade: pip install -U dedup",
+        )
+    return connection
+
+
+def _connect(path: Path, *, shared: bool = False) -> sqlite3.Connection:
+    # A file name is bytes; a URI carries every one of them. mode=rw never makes a file.
+    mode = "mode=rw" if path.exists() else "mode=rwc"
+    if path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        # Without the right to make SQLite's side files, only a catalog that nobody writes to can be
+        # read; a disk that is mounted read-only is the usual case.
+        mode = "mode=ro&immutable=1"
+    name = _percent_encoded(os.fsencode(path.resolve()))
+    connection = sqlite3.connect(
+        f"file:{name}?{mode}",
+        uri=True,
+        timeout=_BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=not shared,
+    )
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    return connection
+
+
+def _percent_encoded(path: bytes) -> str:
+    safe = b"/abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+    return "".join(chr(byte) if byte in safe else f"%{byte:02X}" for byte in path)
+
+
+@contextmanager
+def translated(store: Path) -> Iterator[None]:
+    """Turn SQLite's errors into ours, with the next step to take."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise CollectionError(store, _explained(error)) from error
+    except sqlite3.DatabaseError as error:
+        raise DamagedError(
+            store,
+            f"the catalog is damaged ({error}). Move the folder away and index again; the "
+            "pictures themselves are not touched.",
+        ) from error
+
+
+def _explained(error: sqlite3.OperationalError) -> str:
+    name = getattr(error, "sqlite_errorname", "")
+    if name == "SQLITE_FULL":
+        return (
+            "the disk is full. What was committed is kept: free some space and run the same "
+            "command again."
+        )
+    if name.startswith("SQLITE_IOERR"):
+        return (
+            f"the disk failed or is full ({error}). What was committed is kept: look at the disk "
+            "and run the same command again."
+        )
+    if name.startswith("SQLITE_READONLY"):
+        return "is read-only. Choose another place with --store, or change its permissions."
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return f"another process kept the catalog busy for {_BUSY_SECONDS:.0f} s. Try again later."
+    if name.startswith("SQLITE_CANTOPEN"):
+        return "the catalog cannot be opened. May this user read and write the folder?"
+    return f"the catalog cannot be used: {error}"
