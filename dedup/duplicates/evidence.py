@@ -1,0 +1,30 @@
+"""What was found about a pair, in plain words, from facts that are known without decoding."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dedup.results import Tier
+
+if TYPE_CHECKING:
+    from dedup.store.gallery import GalleryImages
+
+
+def describe_pair(images: GalleryImages, keeper: int, other: int, tier: Tier) -> str:
+    """Say what makes `other` a duplicate of `keeper`, both rows of images, in this tier."""
+    if tier is Tier.EXACT:
+        return "same bytes"
+    kinds = images.format[keeper], images.format[other]
+    container = f"{kinds[1]} instead of {kinds[0]}" if kinds[0] != kinds[1] else ""
+    if tier is Tier.PIXELS:
+        return f"same pixels, {container or 'other compression or metadata'}"
+    size = _size(images, keeper, other)
+    return ", ".join(filter(None, ["looks alike, not proven", size, container]))
+
+
+def _size(images: GalleryImages, keeper: int, other: int) -> str:
+    kept = int(images.width[keeper]), int(images.height[keeper])
+    found = int(images.width[other]), int(images.height[other])
+    if kept == found:
+        return "same size"
+    return f"{found[0]}×{found[1]} instead of {kept[0]}×{kept[1]}"

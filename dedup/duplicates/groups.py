@@ -1,0 +1,150 @@
+"""Groups from relations: cover, clique and component, always walking in keep order.
+
+`cover` is the safe one: the best file not yet taken becomes a keeper and takes the files not yet
+taken that are directly related to it, so that nothing is ever given up for the sake of a file that
+is itself given up. `clique` asks that all members be related to each other; `component` follows
+chains, and shows by its lowest similarity where they led.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dedup.results import Grouping, Tier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from dedup.duplicates.relations import Relations
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file in a group, and how it is related to the keeper.
+
+    Parameters
+    ----------
+    file : index of the file
+    tier, similarity : None in a component whose chain joins it to the keeper only through others
+    """
+
+    file: int
+    tier: Tier | None
+    similarity: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileGroup:
+    """A keeper and at least one other file, members in keep order."""
+
+    keeper: int
+    members: tuple[Member, ...]
+
+
+def group_files(
+    order: Sequence[int],
+    row_of: Sequence[int],
+    relations: Relations,
+    tiers: frozenset[Tier],
+    how: Grouping = Grouping.COVER,
+) -> list[FileGroup]:
+    """Sort M files into groups; no file is in two.
+
+    Parameters
+    ----------
+    order : (M,) files from the one most worth keeping to the least
+    row_of : (M,) the image of each file
+    tiers : the relations that count
+
+    Returns
+    -------
+    In the order of their keepers. Files in no relation are in no group.
+    """
+    walk = _Walk(order, row_of, relations, tiers)
+    if how is Grouping.COMPONENT:
+        return walk.components()
+    return walk.groups(complete=how is Grouping.CLIQUE)
+
+
+class _Walk:
+    def __init__(
+        self,
+        order: Sequence[int],
+        row_of: Sequence[int],
+        relations: Relations,
+        tiers: frozenset[Tier],
+    ) -> None:
+        self._order = order
+        self._row_of = row_of
+        self._relations = relations
+        self._tiers = tiers
+        self._rank = {file: rank for rank, file in enumerate(order)}
+        self._files: dict[int, list[int]] = defaultdict(list)
+        for file in order:
+            self._files[row_of[file]].append(file)
+
+    def _related(self, file: int) -> Iterator[Member]:
+        row = self._row_of[file]
+        if Tier.EXACT in self._tiers:
+            for other in self._files[row]:
+                if other != file:
+                    yield Member(other, Tier.EXACT, 1.0)
+        for relation in self._relations.of(row, self._tiers):
+            for other in self._files[relation.row]:
+                yield Member(other, relation.tier, relation.similarity)
+
+    def _relation(self, first: int, second: int) -> Member | None:
+        left, right = self._row_of[first], self._row_of[second]
+        if left == right:
+            return Member(second, Tier.EXACT, 1.0) if Tier.EXACT in self._tiers else None
+        relation = self._relations.between(left, right)
+        if relation is None or relation.tier not in self._tiers:
+            return None
+        return Member(second, relation.tier, relation.similarity)
+
+    def _in_order(self, members: list[Member]) -> tuple[Member, ...]:
+        return tuple(sorted(members, key=lambda member: self._rank[member.file]))
+
+    def groups(self, *, complete: bool) -> list[FileGroup]:
+        taken: set[int] = set()
+        result = []
+        for keeper in self._order:
+            if keeper in taken:
+                continue
+            members: list[Member] = []
+            for member in self._related(keeper):
+                if member.file in taken:
+                    continue
+                if complete and not all(
+                    self._relation(other.file, member.file) for other in members
+                ):
+                    continue
+                members.append(member)
+                taken.add(member.file)
+            if members:
+                taken.add(keeper)
+                result.append(FileGroup(keeper, self._in_order(members)))
+        return result
+
+    def components(self) -> list[FileGroup]:
+        seen: set[int] = set()
+        result = []
+        for keeper in self._order:
+            if keeper in seen:
+                continue
+            seen.add(keeper)
+            waiting, reached = [keeper], []
+            while waiting:
+                for member in self._related(waiting.pop()):
+                    if member.file not in seen:
+                        seen.add(member.file)
+                        reached.append(member.file)
+                        waiting.append(member.file)
+            if reached:
+                members = [
+                    self._relation(keeper, file) or Member(file, None, None) for file in reached
+                ]
+                result.append(FileGroup(keeper, self._in_order(members)))
+        return result

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import oracles
+from dedup.duplicates.groups import FileGroup, group_files
+from dedup.duplicates.relations import Proposals, Relations
+from dedup.results import Grouping, Tier
+from dedup.search.join import Pairs
+
+ALL = frozenset({Tier.EXACT, Tier.PIXELS, Tier.SIMILAR})
+
+
+def relations(
+    count: int, edges: dict[tuple[int, int], float], pixels: dict[int, bytes] | None = None
+) -> Relations:
+    ordered = sorted(edges)
+    pairs = Pairs(
+        np.array([first for first, _ in ordered], np.int32),
+        np.array([second for _, second in ordered], np.int32),
+        np.array([edges[pair] for pair in ordered], np.float32),
+    )
+    digests = [(pixels or {}).get(row) for row in range(count)]
+    return Relations(count, Proposals([[row] for row in range(count)], pairs), digests, 0.9)
+
+
+def as_sets(groups: list[FileGroup]) -> list[tuple[int, set[int]]]:
+    return [(group.keeper, {member.file for member in group.members}) for group in groups]
+
+
+graphs = st.integers(1, 25).flatmap(
+    lambda count: st.tuples(
+        st.just(count),
+        st.sets(
+            st.tuples(st.integers(0, count - 1), st.integers(0, count - 1)).filter(
+                lambda pair: pair[0] < pair[1]
+            ),
+            max_size=60,
+        ),
+    )
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(graphs)
+def test_cover_equals_brute_force_and_never_chains(graph: tuple[int, set[tuple[int, int]]]) -> None:
+    count, edges = graph
+    found = group_files(
+        range(count), range(count), relations(count, dict.fromkeys(edges, 0.95)), ALL
+    )
+    assert as_sets(found) == oracles.cover(count, edges)
+    for group in found:
+        for member in group.members:
+            assert (group.keeper, member.file) in edges  # keepers come first in this order
+
+
+@settings(max_examples=200, deadline=None)
+@given(graphs)
+def test_clique_members_are_all_related(graph: tuple[int, set[tuple[int, int]]]) -> None:
+    count, edges = graph
+    found = group_files(
+        range(count),
+        range(count),
+        relations(count, dict.fromkeys(edges, 0.95)),
+        ALL,
+        Grouping.CLIQUE,
+    )
+    seen: set[int] = set()
+    for keeper, members in as_sets(found):
+        everyone = sorted({keeper} | members)
+        assert not seen & set(everyone)
+        seen |= set(everyone)
+        assert all(
+            (first, second) in edges
+            for position, first in enumerate(everyone)
+            for second in everyone[position + 1 :]
+        )
+    left = set(range(count)) - seen
+    assert not any(first in left and second in left for first, second in edges)
+
+
+@settings(max_examples=200, deadline=None)
+@given(graphs)
+def test_components_equal_brute_force(graph: tuple[int, set[tuple[int, int]]]) -> None:
+    count, edges = graph
+    found = group_files(
+        range(count),
+        range(count),
+        relations(count, dict.fromkeys(edges, 0.95)),
+        ALL,
+        Grouping.COMPONENT,
+    )
+    assert [{keeper} | members for keeper, members in as_sets(found)] == oracles.components(
+        count, edges
+    )
+
+
+def test_a_chain_is_no_group_of_cover() -> None:
+    chain = relations(4, {(0, 1): 0.95, (1, 2): 0.95, (2, 3): 0.95})
+    assert as_sets(group_files(range(4), range(4), chain, ALL)) == [(0, {1}), (2, {3})]
+    together = group_files(range(4), range(4), chain, ALL, Grouping.COMPONENT)
+    assert as_sets(together) == [(0, {1, 2, 3})]
+    assert [member.tier for member in together[0].members] == [Tier.SIMILAR, None, None]
+
+
+def test_order_decides_who_stays() -> None:
+    star = relations(3, {(0, 1): 0.95, (1, 2): 0.95})
+    assert as_sets(group_files([1, 0, 2], range(3), star, ALL)) == [(1, {0, 2})]
+    assert as_sets(group_files([0, 1, 2], range(3), star, ALL)) == [(0, {1})]
+
+
+def test_files_of_one_image_are_exact() -> None:
+    (group,) = group_files([2, 0, 1], [0, 0, 0], relations(1, {}), ALL)
+    assert (group.keeper, [member.file for member in group.members]) == (2, [0, 1])
+    assert {member.tier for member in group.members} == {Tier.EXACT}
+
+
+def test_a_pair_has_its_surest_tier_once() -> None:
+    both = relations(3, {(0, 1): 0.99, (0, 2): 0.95}, pixels={0: b"same", 1: b"same", 2: b""})
+    (group,) = group_files(range(3), range(3), both, ALL)
+    assert [(member.file, member.tier) for member in group.members] == [
+        (1, Tier.PIXELS),
+        (2, Tier.SIMILAR),
+    ]
+
+
+def test_no_digest_is_no_equality() -> None:
+    blank = relations(4, {}, pixels={0: b"", 1: b""})
+    assert group_files(range(4), range(4), blank, ALL) == []
+
+
+@pytest.mark.parametrize("grouping", list(Grouping))
+def test_only_the_tiers_asked_for_count(grouping: Grouping) -> None:
+    mixed = relations(3, {(0, 2): 0.95}, pixels={0: b"same", 1: b"same"})
+    files = [0, 0, 1, 2]
+
+    def members(*tiers: Tier) -> list[set[int]]:
+        found = group_files(range(4), files, mixed, frozenset(tiers), grouping)
+        return [{group.keeper} | {member.file for member in group.members} for group in found]
+
+    assert members(Tier.EXACT) == [{0, 1}]
+    assert members(Tier.EXACT, Tier.PIXELS) == [{0, 1, 2}]
+    assert {0, 2} <= members(Tier.PIXELS)[0]
+
+
+def test_similarity_below_the_threshold_is_no_relation() -> None:
+    weak = relations(2, {(0, 1): 0.89})
+    assert group_files(range(2), range(2), weak, ALL) == []
+
+
+def test_a_class_of_equal_inputs_is_one_group_with_its_neighbours() -> None:
+    pairs = Pairs(np.array([0], np.int32), np.array([1], np.int32), np.array([0.95], np.float32))
+    folded = Relations(1001, Proposals([list(range(1000)), [1000]], pairs), [None] * 1001, 0.9)
+    (group,) = group_files(range(1001), range(1001), folded, ALL)
+    assert len(group.members) == 1000
+    assert group.members[-1].similarity == pytest.approx(0.95)
