@@ -1,0 +1,85 @@
+"""The command line: parse, call one method of `Collection`, print. click lives only here.
+
+Results go to stdout, everything else to stderr. `main` is the one error boundary: what a user can
+cause is one line and exit 1, wrong usage exit 2, Ctrl-C exit 130. Nothing heavy is imported until a
+command needs it, so that help answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from dedup.cli.find import list_command, query_command
+from dedup.cli.index import index_command
+from dedup.cli.look import export_command, layers_command, status_command
+from dedup.errors import DedupError
+
+EXIT_ERROR = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+def _version(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:  # noqa: ARG001, FBT001 - click's signature
+    if wanted:
+        from importlib.metadata import version
+
+        click.echo(f"dedup {version('dedup')}")
+        context.exit()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_version,
+    help="Print the version and exit.",
+)
+def cli() -> None:
+    r"""Find the pictures that are the same picture.
+
+    dedup looks at every picture of a folder once, keeps a small vector of what it saw, and answers
+    from then on: what is like this picture, and which of these are duplicates? It never changes or
+    deletes a picture.
+
+    \b
+    Examples:
+      dedup index ~/Pictures        look at every picture once
+      dedup list                    show the duplicate groups
+      dedup query holiday.jpg       show the pictures most like this one
+    """
+
+
+for _command in (
+    index_command,
+    query_command,
+    list_command,
+    status_command,
+    layers_command,
+    export_command,
+):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted. What was committed is kept; the next run goes on.", err=True)
+        code = EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): not an error, and nothing more to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except DedupError as error:
+        click.echo(f"Error: {error}", err=True)
+        code = EXIT_ERROR
+    sys.exit(code if isinstance(code, int) else 0)

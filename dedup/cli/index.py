@@ -1,0 +1,147 @@
+"""`dedup index`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dedup.cli.options import device_option, store_option, strict_option, weights_option
+from dedup.cli.output import note, note_skips, progress_bar
+
+if TYPE_CHECKING:
+    from dedup.collection import Collection
+    from dedup.results import IndexSummary
+
+
+@click.command("index")
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path())
+@store_option
+@click.option(
+    "--model",
+    metavar="NAME",
+    help="A timm model. Default: the collection's own; for a new one efficientnet_b0.",
+)
+@weights_option
+@click.option(
+    "--untrained",
+    is_flag=True,
+    help="Seeded random weights, no download: enough for copies and light edits, no more.",
+)
+@click.option(
+    "--layer",
+    "layers",
+    metavar="NAME",
+    multiple=True,
+    help="A layer to keep the output of; repeatable. Similarity is measured on the first. "
+    "Default: global_pool. See: dedup layers MODEL",
+)
+@click.option(
+    "--views",
+    type=click.Choice(["content"]),
+    default="content",
+    show_default=True,
+    help="The views of a picture to embed; this version has one.",
+)
+@device_option
+@strict_option
+def index_command(
+    paths: tuple[str, ...],
+    store: Path | None,
+    model: str | None,
+    weights: Path | None,
+    untrained: bool,  # noqa: FBT001 - click passes flags by name
+    layers: tuple[str, ...],
+    views: str,  # noqa: ARG001 - one choice so far; the name is reserved by the design
+    device: str,
+    strict: bool,  # noqa: FBT001
+) -> None:
+    r"""Build or update the collection.
+
+    Looks at every picture under each PATH once; files that have not changed are not read again.
+    Without PATH, all folders indexed before are brought up to date. The collection is made in
+    .dedup in the current folder unless --store names another place.
+
+    \b
+    Examples:
+      dedup index ~/Pictures
+      dedup index ~/Pictures /media/usb --store ~/pictures.dedup
+      dedup index ~/Pictures --weights mobilenetv2_100.safetensors
+    """
+    if untrained and weights is not None:
+        raise click.UsageError("--untrained and --weights exclude each other")
+    collection, new = _open_or_create(paths, store, model, weights, layers, device, untrained)
+    with collection, progress_bar("Indexing", "images") as progress:
+        try:
+            summary = collection.index(paths, weights=weights, device=device, progress=progress)
+        except KeyboardInterrupt:
+            raise click.Abort from None
+    if new:
+        note(f"Made the collection {collection.path}")
+    _tell(summary)
+    if strict and (summary.skipped or summary.still_skipped):
+        raise click.exceptions.Exit(1)
+
+
+def _open_or_create(
+    paths: tuple[str, ...],
+    store: Path | None,
+    model: str | None,
+    weights: Path | None,
+    layers: tuple[str, ...],
+    device: str,
+    untrained: bool,  # noqa: FBT001
+) -> tuple[Collection, bool]:
+    from dedup.collection import STORE_NAME, Collection, count_pictures, find_store
+    from dedup.errors import NoCollectionError
+
+    try:
+        collection = Collection.open(store if store is not None else find_store())
+    except NoCollectionError:
+        if not paths:
+            raise
+    else:
+        collection.require(model=model, weights=weights, untrained=untrained, layers=layers)
+        return collection, False
+    count_pictures(paths)
+    if untrained:
+        note(
+            "Untrained: random features tell copies and light edits apart from the rest, and no "
+            "more. For better ones use a pretrained --model or --weights."
+        )
+    place = store if store is not None else Path(os.curdir) / STORE_NAME
+    return (
+        Collection.create(
+            place,
+            model=model,
+            weights=weights,
+            untrained=untrained,
+            layers=layers,
+            device=device,
+        ),
+        True,
+    )
+
+
+def _tell(summary: IndexSummary) -> None:
+    counts = [
+        (summary.indexed, "indexed"),
+        (summary.reused, "reused (renamed or copied)"),
+        (summary.unchanged, "unchanged"),
+        (summary.skipped, "skipped"),
+        (summary.still_skipped, "skipped before and unchanged"),
+    ]
+    parts = [f"{count:,} {what}" for count, what in counts if count]
+    rate = ""
+    if summary.indexed:
+        rate = f" ({summary.indexed / summary.seconds:,.0f} images/s)"
+    note(f"{summary.found:,} pictures: {', '.join(parts) or 'none'}; {summary.seconds:.1f} s{rate}")
+    if summary.gone:
+        note(f"{summary.gone:,} gone since the last time")
+    if summary.hard_links:
+        note(f"{summary.hard_links:,} further names (hard links) of these files left out")
+    for text in summary.notes:
+        note(text)
+    note_skips(summary.new_skips, "dedup status --skipped")

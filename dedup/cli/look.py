@@ -1,0 +1,170 @@
+"""`dedup status`, `dedup layers` and `dedup export`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dedup.cli.options import open_collection, shown, store_option, weights_option
+from dedup.cli.output import bytes_in_words, note, write_jsonl, write_table
+
+if TYPE_CHECKING:
+    from dedup.results import Status
+
+
+@click.command("status")
+@store_option
+@click.option("--skipped", is_flag=True, help="List the files that could not be read, and why.")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["table", "jsonl"]),
+    help="Default: table on a terminal, jsonl otherwise.",
+)
+def status_command(store: Path | None, skipped: bool, kind: str | None) -> None:  # noqa: FBT001 - click passes flags by name
+    r"""Tell the story of the collection at a glance.
+
+    \b
+    Examples:
+      dedup status
+      dedup status --skipped
+    """
+    table = kind == "table" or (kind is None and sys.stdout.isatty())
+    with open_collection(store) as collection:
+        if skipped:
+            skips = collection.skipped()
+            if table:
+                rows = [(shown(skip.path), skip.reason) for skip in skips]
+                write_table([("path", "left"), ("reason", "left")], rows)
+            else:
+                write_jsonl({"path": skip.path, "reason": skip.reason} for skip in skips)
+            return
+        status = collection.status()
+    if table:
+        _write_status(status)
+    else:
+        write_jsonl([_as_row(status)])
+
+
+def _as_row(status: Status) -> dict[str, object]:
+    return {
+        "path": status.path,
+        "model": status.model,
+        "layers": status.layers,
+        "dimensions": status.dimensions,
+        "roots": [
+            {"path": root.path, "files": root.files, "present": root.present}
+            for root in status.roots
+        ],
+        "files": status.files,
+        "images": status.images,
+        "trivial": status.trivial,
+        "gone": status.gone,
+        "skipped": status.skipped,
+        "skips": status.skips,
+        "bytes_indexed": status.bytes_indexed,
+        "bytes_catalog": status.bytes_catalog,
+        "updated": status.updated,
+        "index": status.index,
+    }
+
+
+def _write_status(status: Status) -> None:
+    layers = ", ".join(
+        f"{layer} ({status.dimensions[layer]} values)" if layer in status.dimensions else layer
+        for layer in status.layers
+    )
+    rows = [
+        ("collection", f"{shown(status.path)} ({bytes_in_words(status.bytes_catalog)})"),
+        ("model", status.model),
+        ("layers", layers),
+        ("last indexed", status.updated or "never to the end"),
+        ("pictures", f"{status.files:,} files, {bytes_in_words(status.bytes_indexed)}"),
+        ("", f"{status.images:,} different contents, {status.trivial:,} of them blank or tiny"),
+    ]
+    for number, root in enumerate(status.roots):
+        state = "" if root.present else "  not there now; kept"
+        title = "" if number else "folders"
+        rows.append((title, f"{shown(root.path)}: {root.files:,} files{state}"))
+    rows.append(("skipped", f"{status.skipped:,} files"))
+    rows += [("", f"{count:,} × {reason}") for reason, count in status.skips.items()]
+    rows.append(("gone", f"{status.gone:,} files"))
+    rows.append(("index", status.index))
+    write_table([("", "left"), ("", "left")], rows)
+
+
+@click.command("layers")
+@click.argument("model", required=False, metavar="[MODEL]")
+@weights_option
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["table", "jsonl"]),
+    help="Default: table on a terminal, jsonl otherwise.",
+)
+def layers_command(model: str | None, weights: Path | None, kind: str | None) -> None:
+    r"""Print every layer of MODEL that can be hooked, its type and its output's shape.
+
+    Shapes are those of one picture at the model's input size. No weights are downloaded.
+
+    \b
+    Examples:
+      dedup layers mobilenetv2_100
+      dedup layers --weights mobilenetv2_100.safetensors
+    """
+    if model is None and weights is None:
+        raise click.UsageError("name a MODEL, or give its --weights FILE")
+    from dedup.models.layers import list_layers
+    from dedup.models.loading import load_model
+
+    loaded = load_model(model, weights=weights, untrained=weights is None)
+    layers = list_layers(loaded.module, loaded.input_size)
+    if kind == "table" or (kind is None and sys.stdout.isatty()):
+        write_table(
+            [("layer", "left"), ("type", "left"), ("output", "left")],
+            (
+                (
+                    layer.name,
+                    layer.type,
+                    "did not run" if layer.shape is None else " × ".join(map(str, layer.shape)),
+                )
+                for layer in layers
+            ),
+        )
+    else:
+        write_jsonl(
+            {"layer": layer.name, "type": layer.type, "shape": layer.shape} for layer in layers
+        )
+
+
+@click.command("export")
+@store_option
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="A file ending in .npz or .parquet.",
+)
+@click.option(
+    "--layer",
+    "layers",
+    metavar="NAME",
+    multiple=True,
+    help="A stored layer; repeatable. Default: all.",
+)
+def export_command(store: Path | None, output: Path, layers: tuple[str, ...]) -> None:
+    r"""Write the stored embeddings to a file, one row per picture file.
+
+    \b
+    Examples:
+      dedup export -o features.npz
+      dedup export -o features.parquet --layer global_pool
+    """
+    with open_collection(store) as collection:
+        rows = collection.export(output, layers)
+    note(f"Wrote {rows:,} rows to {output}")

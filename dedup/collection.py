@@ -1,0 +1,506 @@
+"""The public Python API: a collection of pictures, and every question that can be asked of it.
+
+Each method is one use case and the twin of a command. Nothing here prints, and nothing here ever
+changes or deletes a picture. torch is loaded only when a picture has to be embedded.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from dedup import embedding
+from dedup.duplicates.thresholds import default_threshold
+from dedup.embedding import ModelChoice
+from dedup.errors import (
+    CollectionError,
+    ImageError,
+    LayerError,
+    NoCollectionError,
+    SearchError,
+)
+from dedup.indexing.changes import count_pictures, find_changes, require_pictures
+from dedup.indexing.pipeline import run
+from dedup.querying import embed_queries, expand
+from dedup.results import (
+    Group,
+    Grouping,
+    IndexSummary,
+    Neighbour,
+    RootStatus,
+    Skip,
+    Status,
+    Tier,
+)
+from dedup.store.catalog import Catalog
+from dedup.store.gallery import read_files, read_ids, read_images, read_paths, read_vectors
+from dedup.store.lock import writer_lock
+from dedup.store.schema import CATALOG, INDEX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from types import TracebackType
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from dedup.indexing.pipeline import Embedder
+    from dedup.models.runtime import TorchRuntime
+    from dedup.report.export import FeatureTable
+    from dedup.search.index import VectorIndex
+
+STORE_NAME = ".dedup"
+DEFAULT_TIERS = (Tier.EXACT, Tier.PIXELS, Tier.SIMILAR)
+
+
+@dataclass(frozen=True, slots=True)
+class QueryAnswer:
+    """Neighbours of every query image that could be read, and the images that could not."""
+
+    neighbours: tuple[Neighbour, ...]
+    skipped: tuple[Skip, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicatesAnswer:
+    """Duplicate groups, and what a person should know about them, one sentence each."""
+
+    groups: tuple[Group, ...]
+    threshold: float
+    notes: tuple[str, ...]
+
+
+__all__ = [
+    "Collection",
+    "DuplicatesAnswer",
+    "QueryAnswer",
+    "count_pictures",
+    "find_store",
+]
+
+
+def find_store(start: str | os.PathLike[str] = ".") -> Path:
+    """Find the nearest collection at or above a folder.
+
+    Raises
+    ------
+    NoCollectionError
+    """
+    here = Path(start).resolve()
+    for folder in (here, *here.parents):
+        if (folder / STORE_NAME / CATALOG).is_file():
+            return folder / STORE_NAME
+    raise NoCollectionError(
+        here,
+        "there is no collection here or above. Make one with: dedup index FOLDER; or name one "
+        "with --store DIR",
+    )
+
+
+class Collection:
+    """An open collection. A context manager; `close` it otherwise.
+
+    Examples
+    --------
+    >>> with Collection.create(".dedup", untrained=True) as collection:  # doctest: +SKIP
+    ...     collection.index(["Pictures"])
+    ...     for group in collection.duplicates():
+    ...         print(group.keeper, [duplicate.path for duplicate in group.duplicates])
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._runtime: TorchRuntime | None = None
+        self._index: tuple[int, VectorIndex] | None = None
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Collection:
+        """Open a collection: its folder, or the folder that holds its `.dedup`.
+
+        Raises
+        ------
+        NoCollectionError, FormatError, DamagedError
+        """
+        store = Path(path)
+        if not (store / CATALOG).is_file() and (store / STORE_NAME / CATALOG).is_file():
+            store = store / STORE_NAME
+        return cls(Catalog.open(store))
+
+    @classmethod
+    def create(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        model: str | None = None,
+        weights: str | os.PathLike[str] | None = None,
+        untrained: bool = False,
+        layers: Sequence[str] = (),
+        device: str = "auto",
+    ) -> Collection:
+        """Make an empty collection for one model.
+
+        Parameters
+        ----------
+        path : its folder, made when it is missing
+        model : timm name; None: the default, or the one that `weights` are of
+        weights : safetensors file
+        untrained : seeded random weights: enough for copies and light edits, and for no more
+        layers : what the extractor hooks; the first is the one that similarity is measured on
+
+        Raises
+        ------
+        ModelError : the model, its weights or a layer cannot be had.
+        CollectionError : there is a collection already.
+        """
+        store = Path(path)
+        if (store / CATALOG).exists():
+            raise CollectionError(store, "there is a collection already")
+        choice = ModelChoice(
+            model, None if weights is None else Path(weights), untrained, tuple(layers)
+        )
+        fingerprint, loaded = embedding.prepare(choice)
+        runtime = embedding.runtime(loaded, fingerprint, device)  # an unknown layer ends here
+        collection = cls(Catalog.create(store, fingerprint))
+        if choice.weights is not None:
+            collection._catalog.weights_path = os.path.abspath(choice.weights)
+        collection._runtime = runtime
+        return collection
+
+    def close(self) -> None:
+        """Release the database and the model."""
+        if self._runtime is not None:
+            self._runtime.close()
+        self._catalog.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def path(self) -> Path:
+        """The folder of the collection."""
+        return self._catalog.store
+
+    # -- indexing --------------------------------------------------------------------------------
+
+    def require(
+        self,
+        *,
+        model: str | None = None,
+        weights: str | os.PathLike[str] | None = None,
+        untrained: bool = False,
+        layers: Sequence[str] = (),
+    ) -> None:
+        """Refuse settings that differ from what the collection was made with.
+
+        Raises
+        ------
+        FingerprintError : with the differences, and the way out.
+        """
+        embedding.check(
+            self._catalog,
+            ModelChoice(
+                model, None if weights is None else Path(weights), untrained, tuple(layers)
+            ),
+        )
+
+    def index(
+        self,
+        paths: Iterable[str | os.PathLike[str]] = (),
+        *,
+        weights: str | os.PathLike[str] | None = None,
+        device: str = "auto",
+        progress: Callable[[int, int], None] | None = None,
+    ) -> IndexSummary:
+        """Bring the collection up to date with folders.
+
+        Parameters
+        ----------
+        paths : folders; none means all that were indexed before
+        weights : where the weights file is now, when it has moved
+        device : "auto", "cpu" or "cuda"
+        progress : told (files handled, files to handle) after every batch
+
+        Raises
+        ------
+        LockedError : another process is indexing.
+        CollectionError : a folder is missing and was never indexed; the disk is full.
+        FingerprintError : the decoder is another one than the collection was made with.
+        """
+        paths = list(paths)
+        self.require()
+        with writer_lock(self.path):
+            changes = find_changes(self._catalog, paths)
+            require_pictures(changes, paths, sum(self._catalog.files_by_state().values()))
+            return run(self._catalog, changes, self._embedder(weights, device), progress)
+
+    def _embedder(
+        self, weights: str | os.PathLike[str] | None, device: str
+    ) -> Callable[[], Embedder]:
+        def load() -> Embedder:
+            if self._runtime is None:
+                path = None if weights is None else Path(weights)
+                self._runtime = embedding.load(self._catalog, path, device)
+            return self._runtime
+
+        return load
+
+    # -- search ----------------------------------------------------------------------------------
+
+    def query(
+        self,
+        image: str | os.PathLike[str],
+        k: int = 10,
+        threshold: float | None = None,
+    ) -> tuple[Neighbour, ...]:
+        """Find the indexed pictures nearest to one.
+
+        Parameters
+        ----------
+        image : a file; it need not be indexed, and finds itself when it is
+        k : how many; more than there are gives all
+        threshold : when given, everything at least this similar (inclusive), and k does not count
+
+        Returns
+        -------
+        By falling similarity.
+
+        Raises
+        ------
+        ImageError : the file cannot be read as a picture.
+        SearchError : the collection is empty.
+        """
+        answer = self.query_many([image], k, threshold)
+        if answer.skipped:
+            raise ImageError(answer.skipped[0].path, answer.skipped[0].reason)
+        return answer.neighbours
+
+    def query_many(
+        self,
+        images: Iterable[str | os.PathLike[str]],
+        k: int = 10,
+        threshold: float | None = None,
+        *,
+        weights: str | os.PathLike[str] | None = None,
+        device: str = "auto",
+    ) -> QueryAnswer:
+        """Find the indexed pictures nearest to each of several; folders stand for their pictures.
+
+        Parameters and order are those of `query`; queries come in the order given. What cannot be
+        read is in `skipped`.
+        """
+        if threshold is not None and not -1 <= threshold <= 1:
+            raise ValueError(f"a threshold is a cosine in [-1, 1], got {threshold}")
+        self.require()
+        index, ids = self._fresh_index()
+        if not len(index):
+            raise SearchError(f"{self.path}: the collection is empty; index a folder first")
+        queries = embed_queries(self._catalog, expand(images), self._embedder(weights, device))
+        if not queries.paths:
+            return QueryAnswer((), tuple(queries.skipped))
+        hits = (
+            index.neighbours(queries.vectors, k)
+            if threshold is None
+            else index.within(queries.vectors, threshold)
+        )
+        files = read_paths(
+            self._catalog, (image for hit in hits for image in ids[hit.rows].tolist())
+        )
+        neighbours: list[Neighbour] = []
+        for path, hit in zip(queries.paths, hits, strict=True):
+            named = [
+                (os.fsdecode(name), similarity)
+                for image, similarity in zip(
+                    ids[hit.rows].tolist(), hit.similarity.tolist(), strict=True
+                )
+                for name in files[image]
+            ]
+            kept = named if threshold is not None else named[:k]
+            neighbours += [
+                Neighbour(path, rank, name, similarity)
+                for rank, (name, similarity) in enumerate(kept, 1)
+            ]
+        return QueryAnswer(tuple(neighbours), tuple(queries.skipped))
+
+    def _fresh_index(self) -> tuple[VectorIndex, npt.NDArray[np.int64]]:
+        """Give the index of the present gallery and the image ids of its rows.
+
+        The index is the one in hand, else the saved one, else a new one, which is saved.
+        """
+        from dedup.search.index import VectorIndex
+
+        path = self.path / INDEX
+        with self._catalog.snapshot():
+            version, ids = self._catalog.version, read_ids(self._catalog)
+            if self._index is not None and self._index[0] == version:
+                return self._index[1], ids
+            index = VectorIndex.load(path, version)
+            if index is None:
+                layer = self._catalog.fingerprint.layers[0]
+                index = VectorIndex(read_vectors(self._catalog, layer, len(ids)))
+                with suppress(CollectionError):  # without its cache a query is slower, not wrong
+                    index.save(path, version)
+        self._index = version, index
+        return index, ids
+
+    # -- duplicates ------------------------------------------------------------------------------
+
+    def duplicates(
+        self,
+        tier: str | Iterable[str] = DEFAULT_TIERS,
+        threshold: float | None = None,
+        group: str = Grouping.COVER,
+    ) -> tuple[Group, ...]:
+        """Find the duplicate groups.
+
+        Parameters
+        ----------
+        tier : the tiers that count: a name, several, or several in one string with commas
+        threshold : lowest similarity of tier `similar`, inclusive; None: the model's default
+        group : "cover", "clique" or "component"
+
+        Returns
+        -------
+        By the keep order of their keepers: most pixels, most bytes, oldest, path.
+        """
+        return self.find_duplicates(tier, threshold, group).groups
+
+    def find_duplicates(
+        self,
+        tier: str | Iterable[str] = DEFAULT_TIERS,
+        threshold: float | None = None,
+        group: str = Grouping.COVER,
+        report: Callable[[str, int, int], None] | None = None,
+    ) -> DuplicatesAnswer:
+        """Find the duplicate groups, with notes and progress; parameters as in `duplicates`.
+
+        Parameters
+        ----------
+        report : told what is being done, how much of it is done, and how much there is
+        """
+        from dedup.duplicates.finding import find_groups
+
+        tiers = frozenset(map(Tier, tier.split(",") if isinstance(tier, str) else tier))
+        if threshold is not None and not -1 <= threshold <= 1:
+            raise ValueError(f"a threshold is a cosine in [-1, 1], got {threshold}")
+        if threshold is None:
+            threshold = default_threshold(self._catalog.fingerprint)
+        found = find_groups(
+            self._catalog,
+            tiers,
+            threshold,
+            Grouping(group),
+            report or (lambda *_: None),
+        )
+        return DuplicatesAnswer(tuple(found.groups), threshold, tuple(found.notes))
+
+    # -- looking ---------------------------------------------------------------------------------
+
+    def status(self) -> Status:
+        """Tell the story of the collection at a glance."""
+        from dedup.search.seal import saved_version
+
+        catalog, pinned = self._catalog, self._catalog.fingerprint
+        states = catalog.files_by_state()
+        images, trivial, size = catalog.totals()
+        skips: dict[str, int] = {}
+        for _, reason in catalog.skips():
+            skips[reason] = skips.get(reason, 0) + 1
+        saved = saved_version(self.path / INDEX)
+        return Status(
+            path=os.fspath(self.path),
+            model=f"{pinned.model} ({pinned.weights})",
+            layers=pinned.layers,
+            dimensions=catalog.layer_dimensions(),
+            roots=tuple(
+                RootStatus(
+                    os.fsdecode(root.path),
+                    catalog.files_by_state(root).get("indexed", 0),
+                    os.path.isdir(root.path),
+                )
+                for root in catalog.roots()
+            ),
+            files=states.get("indexed", 0),
+            images=images,
+            trivial=trivial,
+            gone=states.get("gone", 0),
+            skipped=states.get("skipped", 0),
+            skips=dict(sorted(skips.items(), key=lambda item: (-item[1], item[0]))),
+            bytes_indexed=size,
+            bytes_catalog=sum(
+                path.stat().st_size for path in self.path.iterdir() if path.is_file()
+            ),
+            updated=catalog.updated,
+            index="none" if saved is None else "fresh" if saved == catalog.version else "stale",
+        )
+
+    def skipped(self) -> tuple[Skip, ...]:
+        """List the files that could not be read, by path, with their reasons."""
+        return tuple(Skip(os.fsdecode(path), reason) for path, reason in self._catalog.skips())
+
+    # -- export ----------------------------------------------------------------------------------
+
+    def features(self, layers: Sequence[str] = ()) -> FeatureTable:
+        """Hand over the stored embeddings as the extractor gave them, one row per file.
+
+        Parameters
+        ----------
+        layers : of those that are stored; none means all
+
+        Raises
+        ------
+        LayerError : a layer is not stored.
+        """
+        from dedup.report.export import FeatureTable
+
+        stored = self._catalog.fingerprint.layers
+        for layer in layers:
+            if layer not in stored:
+                raise LayerError(
+                    f"layer {layer!r} is not stored in this collection; stored: "
+                    f"{', '.join(stored)}. To have it, make a collection with --layer {layer}"
+                )
+        with self._catalog.snapshot():
+            images = read_images(self._catalog)
+            files = read_files(self._catalog, images.ids)
+            embeddings = {
+                layer: read_vectors(self._catalog, layer, len(images), scaled=True)
+                for layer in layers or stored
+            }
+        return FeatureTable(
+            paths=[os.fsdecode(path) for path in files.path],
+            digests=[images.digest[row].hex() for row in files.row.tolist()],
+            width=images.width[files.row],
+            height=images.height[files.row],
+            embeddings={layer: rows[files.row] for layer, rows in embeddings.items()},
+        )
+
+    def export(self, output: str | os.PathLike[str], layers: Sequence[str] = ()) -> int:
+        """Write the stored embeddings to a .npz or .parquet file; gives the number of rows.
+
+        Parameters
+        ----------
+        layers : of those that are stored; none means all
+
+        Raises
+        ------
+        LayerError : a layer is not stored.
+        DedupError : another ending, or the file cannot be written.
+        ExtraMissingError : .parquet without pyarrow.
+        """
+        from dedup.report.export import check_output, write
+
+        check_output(Path(output))
+        features = self.features(layers)
+        write(features, Path(output))
+        return len(features.paths)

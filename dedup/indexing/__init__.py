@@ -1,0 +1,1 @@
+"""The one pipeline: scan, read, digest, decode, embed, store."""

@@ -1,0 +1,266 @@
+"""What there is to do: the folders as they are now, against the catalog.
+
+A file whose path, size and time are known is not read. A file that is missing under a folder that
+is there is gone; a folder that is missing, or empty where pictures were, is an unplugged drive,
+and everything under it is kept. A folder belongs to the innermost root that holds it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from dedup.errors import CollectionError, DedupError
+from dedup.images.header import read_epoch
+from dedup.images.scan import FoundFile, scan
+from dedup.results import Skip
+from dedup.store.catalog import FileFacts, KnownFile, Root
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dedup.store.catalog import Catalog
+
+
+class Work(NamedTuple):
+    """A file to read."""
+
+    root: Root
+    file: FileFacts
+
+    @property
+    def path(self) -> bytes:
+        """Absolute."""
+        return os.path.join(self.root.path, self.file.path)
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a scan found.
+
+    Parameters
+    ----------
+    work : files to read, by root, then path
+    gone : ids of files that are no longer there
+    unreadable : folders that could not be listed
+    """
+
+    work: list[Work] = field(default_factory=list)
+    gone: list[int] = field(default_factory=list)
+    unreadable: list[Skip] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    unchanged: int = 0
+    still_skipped: int = 0
+    hard_links: int = 0
+
+
+class _Scope(NamedTuple):
+    """A part of the file system to look at: `within` is relative to the root, b"" for all of it."""
+
+    root: bytes
+    within: bytes
+
+
+def find_changes(catalog: Catalog, paths: Iterable[str | os.PathLike[str]]) -> Changes:
+    """Scan folders and compare them with the catalog, recording new roots.
+
+    Parameters
+    ----------
+    paths : folders; none means every root of the collection
+
+    Raises
+    ------
+    CollectionError : a folder is missing and was never indexed, is a file, or cannot be listed.
+    """
+    changes = Changes()
+    scopes = _scopes(catalog, [os.fspath(path) for path in paths], changes)
+    roots = {root.path: root for root in catalog.roots()}
+    new = [scope.root for scope in scopes if scope.root not in roots]
+    with catalog.transaction():
+        roots |= {path: catalog.add_root(path) for path in new}
+    linked: set[tuple[int, int]] = set()
+    for scope in scopes:
+        _compare(catalog, roots, scope, linked, changes)
+    return changes
+
+
+def _scopes(catalog: Catalog, paths: list[str], changes: Changes) -> list[_Scope]:
+    known = [root.path for root in catalog.roots()]
+    if not paths:
+        missing = [path for path in known if not os.path.isdir(path)]
+        changes.notes += [_kept(path) for path in missing]
+        return [_Scope(path, b"") for path in known if path not in missing]
+    scopes: set[_Scope] = set()
+    asked = sorted({_folder(path, known) for path in paths})
+    for path in asked:
+        if any(_inside(path, other) for other in asked) and path not in known:
+            continue  # covered by the other one
+        holders = [root for root in known if root == path or _inside(path, root)]
+        if holders:
+            root = max(holders, key=len)
+            scopes.add(_Scope(root, os.path.relpath(path, root) if path != root else b""))
+        else:
+            scopes.add(_Scope(path, b""))
+        scopes |= {_Scope(root, b"") for root in known if _inside(root, path)}
+    present = []
+    for scope in sorted(scopes):
+        if os.path.isdir(scope.root):
+            present.append(scope)
+        else:
+            changes.notes.append(_kept(scope.root))
+    return present
+
+
+def _folder(path: str, known: list[bytes]) -> bytes:
+    real = os.path.realpath(os.fsencode(path))
+    if os.path.isdir(real) or real in known:
+        return real
+    if os.path.exists(real):
+        parent = os.path.dirname(path) or "."
+        raise CollectionError(path, f"is a file. index takes folders: dedup index {parent}")
+    if any(_inside(real, root) and not os.path.isdir(root) for root in known):
+        raise CollectionError(path, "is on a folder that is not there now; nothing was changed")
+    raise CollectionError(path, "there is no such folder")
+
+
+def _inside(path: bytes, folder: bytes) -> bool:
+    return path != folder and path.startswith(folder.rstrip(b"/") + b"/")
+
+
+def _kept(root: bytes) -> str:
+    return (
+        f"{os.fsdecode(root)} is not there (an unplugged drive?): its pictures are kept in the "
+        "collection"
+    )
+
+
+def _compare(
+    catalog: Catalog,
+    roots: dict[bytes, Root],
+    scope: _Scope,
+    linked: set[tuple[int, int]],
+    changes: Changes,
+) -> None:
+    root = roots[scope.root]
+    nested = {path for path in roots if _inside(path, scope.root)}
+    found = scan(
+        scope.root,
+        within=scope.within,
+        exclude={*nested, os.path.realpath(os.fsencode(catalog.store))},
+    )
+    for folder, reason in found.unreadable:
+        whole = os.fsdecode(os.path.join(scope.root, folder))
+        if folder in (b"", scope.within):
+            raise CollectionError(whole, f"cannot be listed: {reason}")
+        changes.unreadable.append(Skip(whole, reason))
+    changes.hard_links += found.hard_links
+    known = catalog.known_files(root)
+    if not found.files and not scope.within and _was_emptied(scope.root, known):
+        changes.notes.append(_kept(scope.root))
+        return
+    epoch = read_epoch()
+    present = set()
+    for file in found.files:
+        present.add(file.path)
+        before = known.get(file.path)
+        if before is not None and _same(file, before):
+            if before.state == "indexed":
+                changes.unchanged += 1
+                continue
+            if before.state == "skipped" and before.tried_with == epoch:
+                changes.still_skipped += 1
+                continue
+        if file.links > 1 and _is_further_name(catalog, root, file, linked):
+            changes.hard_links += 1
+            present.discard(file.path)
+            continue
+        facts = FileFacts(file.path, file.size, file.mtime_ns, file.device, file.inode)
+        changes.work.append(Work(root, facts))
+    unseen = [folder + b"/" for folder, _ in found.unreadable]
+    prefix = scope.within + b"/" if scope.within else b""
+    changes.gone += [
+        before.id
+        for path, before in known.items()
+        if before.state != "gone"
+        and path not in present
+        and path.startswith(prefix)
+        and not any(path.startswith(folder) for folder in unseen)
+    ]
+
+
+def _same(file: FoundFile, before: KnownFile) -> bool:
+    return file.size == before.size and file.mtime_ns == before.mtime_ns
+
+
+def _was_emptied(root: bytes, known: dict[bytes, KnownFile]) -> bool:
+    """Tell an empty mount point from a folder whose pictures were deleted: it holds nothing."""
+    if not any(file.state == "indexed" for file in known.values()):
+        return False
+    try:
+        return not os.listdir(root)
+    except OSError as error:
+        raise CollectionError(os.fsdecode(root), f"cannot be listed: {error.strerror}") from error
+
+
+def _is_further_name(
+    catalog: Catalog, root: Root, file: FoundFile, linked: set[tuple[int, int]]
+) -> bool:
+    """Find out whether a file with several links is known under another root's name."""
+    key = file.device, file.inode
+    if key in linked:
+        return True
+    linked.add(key)
+    for other, path in catalog.files_with_inode(file.inode):
+        if other.id == root.id:
+            continue  # the scan of this root has settled which of its names counts
+        try:
+            there = os.stat(os.path.join(other.path, path), follow_symlinks=False)
+        except OSError:
+            continue
+        if (there.st_dev, there.st_ino) == key:
+            return True
+    return False
+
+
+def require_pictures(changes: Changes, paths: Iterable[str | os.PathLike[str]], known: int) -> None:
+    """Refuse a first run that found nothing at all.
+
+    Parameters
+    ----------
+    known : files in the catalog, in whatever state
+
+    Raises
+    ------
+    DedupError : no file with the look of a picture, and none known from before.
+    """
+    if not known and not changes.work:
+        raise _no_pictures(paths)
+
+
+def count_pictures(paths: Iterable[str | os.PathLike[str]]) -> int:
+    """Count what looks like a picture in folders that are in no collection yet.
+
+    For a look before a model is loaded and a collection made.
+
+    Raises
+    ------
+    CollectionError : a folder is missing, is a file, or cannot be listed.
+    DedupError : there are no pictures.
+    """
+    paths = list(paths)
+    count = 0
+    for folder in {_folder(os.fspath(path), []) for path in paths}:
+        found = scan(folder)
+        count += len(found.files)
+        for unreadable, reason in found.unreadable:
+            if unreadable == b"":
+                raise CollectionError(os.fsdecode(folder), f"cannot be listed: {reason}")
+    if not count:
+        raise _no_pictures(paths)
+    return count
+
+
+def _no_pictures(paths: Iterable[str | os.PathLike[str]]) -> DedupError:
+    places = ", ".join(os.fspath(path) for path in paths) or "the folders of this collection"
+    return DedupError(f"no pictures in {places}: looked for files such as .jpg, .png and .webp")

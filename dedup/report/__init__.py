@@ -1,0 +1,1 @@
+"""What a collection gives away: features for other programs."""

@@ -1,0 +1,104 @@
+"""Embeddings as files for other programs: NumPy's .npz, or Parquet.
+
+One row per file, in the order of indexing. A .npz holds `path`, `digest`, `width`, `height` and one
+(M, D) float32 array per layer, and is read without unpickling. Parquet has the same columns, layers
+as fixed-size lists of float; `path_bytes` holds names that are not UTF-8 exactly.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dedup.errors import DedupError, ExtraMissingError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+_ENDINGS = (".npz", ".parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureTable:
+    """Embeddings of M files.
+
+    Parameters
+    ----------
+    paths : absolute
+    digests : SHA-256 of each file, hexadecimal
+    width, height : (M,) int32, upright, pixels
+    embeddings : per layer (M, D) float32, as the extractor gave them (kept as fp16)
+    """
+
+    paths: list[str]
+    digests: list[str]
+    width: npt.NDArray[np.int32]
+    height: npt.NDArray[np.int32]
+    embeddings: dict[str, npt.NDArray[np.float32]]
+
+
+def check_output(path: Path) -> None:
+    """Refuse a file that could not be written, before any work is done."""
+    if path.suffix not in _ENDINGS:
+        raise DedupError(f"{path}: the ending says the format: {' or '.join(_ENDINGS)}")
+    if not path.parent.is_dir():
+        raise DedupError(f"{path}: there is no folder {path.parent}")
+    if path.suffix == ".parquet":
+        _pyarrow()
+
+
+def write(table: FeatureTable, path: Path) -> None:
+    """Write a table; the file appears whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        if path.suffix == ".parquet":
+            _write_parquet(table, temporary)
+        else:
+            _write_npz(table, temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise DedupError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_npz(table: FeatureTable, path: Path) -> None:
+    columns: dict[str, Any] = {
+        "path": np.array(table.paths, dtype=np.str_),
+        "digest": np.array(table.digests, dtype=np.str_),
+        "width": table.width,
+        "height": table.height,
+    }
+    with path.open("wb") as file:
+        np.savez(file, **columns, **table.embeddings)
+
+
+def _write_parquet(table: FeatureTable, path: Path) -> None:
+    arrow = _pyarrow()
+    columns = {
+        "path": arrow.array(
+            [name.encode("utf-8", "backslashreplace").decode() for name in table.paths]
+        ),
+        "path_bytes": arrow.array([os.fsencode(name) for name in table.paths], arrow.binary()),
+        "digest": arrow.array(table.digests, arrow.string()),
+        "width": arrow.array(table.width),
+        "height": arrow.array(table.height),
+    }
+    for layer, rows in table.embeddings.items():
+        columns[layer] = arrow.FixedSizeListArray.from_arrays(rows.ravel(), rows.shape[1])
+    import pyarrow.parquet
+
+    pyarrow.parquet.write_table(arrow.table(columns), path)
+
+
+def _pyarrow() -> Any:
+    try:
+        import pyarrow as pa
+    except ImportError as error:
+        raise ExtraMissingError("writing Parquet", "parquet") from error
+    return pa
