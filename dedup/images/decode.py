@@ -1,0 +1,246 @@
+"""The one way from a file's bytes to pixels.
+
+Every format goes through the same steps: judged by its header (`dedup.images.header`), decoded to
+upright 8-bit RGB (`dedup.images.pixels`), resized (`dedup.images.resize`). A JPEG that is far
+larger than asked for is decoded at a half, a quarter or an eighth, never below 1.15 times the
+asked-for size. Every function may be called from many threads; decoding and resizing run without
+the GIL, except for JPEG 2000.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass
+from math import ceil
+from stat import S_ISREG
+from typing import TYPE_CHECKING
+
+import cv2
+import PIL
+from PIL import features
+
+from dedup.errors import ImageError
+from dedup.images.digest import pixel_digest
+from dedup.images.header import open_image, read_header, too_large
+from dedup.images.pixels import decode_rgb
+from dedup.images.resize import resize
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from PIL import ImageFile
+
+    from dedup.images.header import Header
+
+    Pixels = npt.NDArray[np.uint8]
+
+__all__ = [
+    "DECODER",
+    "Decoded",
+    "decode_bounded",
+    "decode_bytes",
+    "decode_square",
+    "pixel_digest",
+    "read_file",
+    "read_header",
+]
+
+DECODER = "; ".join(
+    (
+        f"pillow {PIL.__version__.partition('.')[0]}",
+        f"libjpeg-turbo {(features.version('libjpeg_turbo') or '0').partition('.')[0]}",
+        f"opencv {cv2.__version__.partition('.')[0]}",
+        "rules 1",
+    )
+)
+"""What decides about pixels. Major versions only: smaller upgrades mend and do not redraw, and must
+not part people from their collections. Optional decoders are left out: they add files and change
+none."""
+
+MAX_FILE_BYTES = 1 << 30
+"""Above any photograph; an uncompressed 200-megapixel TIFF has 600 MB."""
+
+MAX_DECODE_BYTES = 2 << 30
+"""What one decode may need at its peak, by `decode_bytes`' estimate."""
+
+TRIVIAL_SIDE = 8
+"""Pictures with a side below this say nothing: icons, spacers, tracking pixels."""
+
+TRIVIAL_DEVIATION = 2.0
+"""Standard deviation of grey levels, of 255, that no channel of a blank picture reaches. JPEG noise
+on one colour stays below; a single line of text on a page is at about 10."""
+
+_LEAST_SCALE = 1.15  # a reduced JPEG against the asked-for size; from there on resizing hides it
+_JPEG_SCALES = (8, 4, 2)
+_READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+_TRANSIENT_REASONS = {
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.ENOENT: "vanished",
+    errno.ENOTDIR: "vanished",
+    errno.ESTALE: "vanished",
+    errno.EIO: "input/output error of the disk",
+}
+
+# Peak bytes per pixel: Pillow keeps 4, the RGB array has 3, and one band is worked on; 8.6 at most
+# were measured at 12 megapixels. Decoders that work on a whole picture add to that.
+_BYTES_PER_PIXEL = 9
+_DECODER_BYTES_PER_PIXEL = {
+    "WEBP": 12,  # two canvases and the frame handed over
+    "AVIF": 14,  # planes of 16 bits, RGBA, and the frame handed over
+    "HEIF": 14,
+    "JPEG2000": 17,  # four components of 32 bits, and rows
+    "TIFF": 4,  # a single strip of 16-bit samples, beside what it is decoded into
+}
+_RGB_BYTES = 3
+_COEFFICIENT_BYTES_PER_PIXEL = 6  # progressive JPEG, three components of 16 bits
+_DECODER_BYTES = 1 << 22  # tables, bands and buffers that do not depend on the picture
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A picture, ready for an extractor."""
+
+    pixels: Pixels
+    """(H, W, 3) uint8 RGB of exactly the asked-for size"""
+    header: Header
+    trivial: bool
+    """too small (`TRIVIAL_SIDE`) or too uniform (`TRIVIAL_DEVIATION`) to be alike or unlike"""
+    note: str | None
+    """what was left out, such as further frames"""
+
+
+def read_file(path: str | bytes) -> bytes:
+    """Read a whole file.
+
+    Raises
+    ------
+    ImageError : empty, above `MAX_FILE_BYTES`, no regular file; or, transient, what the system
+        says (permission, vanished, disk)
+    """
+    name = os.fsdecode(path)
+    try:
+        descriptor = os.open(path, _READ_FLAGS)
+        try:
+            data = _read_regular(descriptor, name)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        known = _TRANSIENT_REASONS.get(error.errno or 0)
+        reason = known or (error.strerror or "cannot be read").lower()
+        raise ImageError(name, reason, transient=True) from error
+    if not data:
+        raise ImageError(name, "empty file")
+    return data
+
+
+def _read_regular(descriptor: int, name: str) -> bytes:
+    status = os.fstat(descriptor)
+    if not S_ISREG(status.st_mode):
+        raise ImageError(name, "not a regular file")
+    if status.st_size > MAX_FILE_BYTES:
+        raise ImageError(name, f"too large: a file of {status.st_size >> 20} MB")
+    with open(descriptor, "rb", buffering=0, closefd=False) as file:
+        return file.readall()
+
+
+def decode_square(data: bytes, height: int, width: int, path: str = "") -> Decoded:
+    """Decode the whole picture into exactly the given size, its aspect ignored, nothing cut off.
+
+    Parameters
+    ----------
+    data : a whole file
+    height, width : of the upright result
+
+    Raises
+    ------
+    ImageError : with a reason for people; also when the estimate of `decode_bytes` is above
+        `MAX_DECODE_BYTES`
+
+    Notes
+    -----
+    Files with equal pixels give equal results, whatever their format. Equal bytes always do.
+    """
+    image, header = open_image(data, path)
+    pixels = _decode(image, header, data, path, height, width)
+    pixels = resize(pixels, height, width)
+    return Decoded(pixels, header, _is_trivial(pixels, header), _note(header))
+
+
+def decode_bounded(data: bytes, max_side: int, path: str = "") -> Pixels:
+    """Decode the whole picture upright, in its aspect, no side longer than `max_side`.
+
+    Smaller pictures are not enlarged.
+
+    Returns
+    -------
+    (h, w, 3) uint8 RGB; the short side is rounded, and at least 1
+
+    Raises
+    ------
+    ImageError : as `decode_square`
+    """
+    image, header = open_image(data, path)
+    factor = min(1.0, max_side / max(header.width, header.height))
+    height = max(1, round(header.height * factor))
+    width = max(1, round(header.width * factor))
+    return resize(_decode(image, header, data, path, height, width), height, width)
+
+
+def decode_bytes(header: Header, height: int, width: int) -> int:
+    """Estimate from above what a decode to the given size needs at its peak, file not included."""
+    pixels = header.width * header.height
+    scale = _scale(header, height, width)
+    whole = _DECODER_BYTES_PER_PIXEL.get(header.format, 0)
+    if header.progressive:
+        whole += _COEFFICIENT_BYTES_PER_PIXEL
+    decoded = ceil(header.width / scale) * ceil(header.height / scale)
+    asked = height * width
+    # resizing may have an intermediate of twice the asked-for sides, smaller only than the picture
+    between = 4 * asked if decoded > asked else min(decoded, asked)
+    resizing = _RGB_BYTES * (decoded + between + asked)
+    return _DECODER_BYTES + pixels * whole + max(decoded * _BYTES_PER_PIXEL, resizing)
+
+
+def _decode(
+    image: ImageFile.ImageFile, header: Header, data: bytes, path: str, height: int, width: int
+) -> Pixels:
+    """Decode upright at a scale that suffices for the given size."""
+    if decode_bytes(header, height, width) > MAX_DECODE_BYTES:
+        raise ImageError(path, too_large(header))
+    return decode_rgb(image, header, data, path, _scale(header, height, width))
+
+
+def _scale(header: Header, height: int, width: int) -> int:
+    """Return the strongest reduction that leaves a JPEG 1.15 times the asked-for size, else 1."""
+    if header.format != "JPEG":
+        return 1
+    for scale in _JPEG_SCALES:
+        if (
+            header.width >= scale * _LEAST_SCALE * width
+            and header.height >= scale * _LEAST_SCALE * height
+        ):
+            return scale
+    return 1
+
+
+def _is_trivial(pixels: Pixels, header: Header) -> bool:
+    if min(header.width, header.height) < TRIVIAL_SIDE:
+        return True
+    # every fourth row settles it for almost every photograph
+    return _is_uniform(pixels[::4]) and _is_uniform(pixels)
+
+
+def _is_uniform(pixels: Pixels) -> bool:
+    return float(cv2.meanStdDev(pixels)[1].max()) < TRIVIAL_DEVIATION
+
+
+def _note(header: Header) -> str | None:
+    if header.frames == 1:
+        return None
+    if header.format == "TIFF":
+        return "multi-page: first page only"
+    if header.format == "HEIF":
+        return "several pictures: main picture only"
+    return "animated: first frame only"

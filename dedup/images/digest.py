@@ -1,0 +1,128 @@
+"""Whether two files hold the same picture bit for bit, in whatever container.
+
+The digest covers the fully decoded, upright samples: size, depth, transparency and every value. It
+knows nothing of names, compression, metadata or colour profiles.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from dedup.images.containers import bare_png
+from dedup.images.header import open_image
+from dedup.images.pixels import bands, decode_rgb, load, to_rgb, upright, with_alpha
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+    from PIL import Image, ImageFile
+
+    from dedup.images.header import Header
+
+    Samples = npt.NDArray[Any]  # uint8 or uint16
+
+MAX_DIGEST_PIXELS = 1 << 27
+"""134 megapixels in full, half of that at 16 bits, which need 2 GB either way at most; what is
+larger is not compared bit for bit."""
+
+_BYTE_BITS = 8
+_DEEP_BITS = 16
+_RGBA = 4
+_HASHED_ROWS = 256
+
+
+def pixel_digest(data: bytes, path: str = "") -> bytes | None:
+    """Digest the fully decoded upright picture.
+
+    Equal digests mean the same picture bit for bit. Grey equals RGB of equal channels, a palette
+    equals the colours it names, an opaque alpha channel equals none. Anything transparent makes
+    alpha part of the digest, the colours under it included. Samples of more than 8 bits are
+    compared at 16 and never equal those of 8; CMYK is compared as CMYK.
+
+    Returns
+    -------
+    32 bytes, or None where equality cannot be claimed: several frames or pages, more than
+    `MAX_DIGEST_PIXELS`, and colour of more than 8 bits where the decoder hands over 8 (all but PNG
+    and plain TIFF)
+
+    Raises
+    ------
+    ImageError : as `dedup.images.decode.decode_square`
+    """
+    image, header = open_image(data, path)
+    limit = MAX_DIGEST_PIXELS >> (header.bits > _BYTE_BITS)
+    if header.frames > 1 or header.width * header.height > limit:
+        return None
+    if header.bits <= _BYTE_BITS and header.mode != "CMYK" and not header.alpha:
+        return _hash(decode_rgb(image, header, data, path), header.mode)
+    load(image, header, data, path)
+    samples = _samples(image, header, data)
+    if samples is None:
+        return None
+    turn = 1 if header.format == "TIFF" else header.orientation
+    return _hash(upright(samples, turn), header.mode)
+
+
+def _samples(image: ImageFile.ImageFile, header: Header, data: bytes) -> Samples | None:
+    """Return every stored sample: (H, W, 3) RGB, (H, W, 4) RGBA or CMYK, (H, W) deep grey.
+
+    None when the decoder does not hand them over whole.
+    """
+    if header.bits == _DEEP_BITS:
+        return _deep_samples(image, header, data)
+    if header.mode == "CMYK":
+        return _in_bands(image, lambda band: band)
+    if any(_is_see_through(band) for _, band in bands(image)):
+        return _in_bands(image, with_alpha)
+    return to_rgb(image)
+
+
+def _deep_samples(image: ImageFile.ImageFile, header: Header, data: bytes) -> Samples | None:
+    if header.mode.startswith("I"):
+        return None if header.alpha else np.asarray(image).astype(np.uint16)
+    if header.format == "PNG":
+        return _decoded_deep(bare_png(data))
+    if header.format == "TIFF" and header.mode == "RGB" and header.orientation == 1:
+        return _decoded_deep(data)
+    return None
+
+
+def _decoded_deep(data: bytes) -> Samples | None:
+    """Decode what Pillow, which found it whole, reduces to 8 bits."""
+    try:
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
+    if decoded is None or decoded.dtype != np.uint16:
+        return None
+    order = cv2.COLOR_BGRA2RGBA if decoded.shape[2] == _RGBA else cv2.COLOR_BGR2RGB
+    samples = np.asarray(cv2.cvtColor(decoded, order))
+    if samples.shape[2] == _RGBA and samples[:, :, 3].min() == np.iinfo(np.uint16).max:
+        return np.ascontiguousarray(samples[:, :, :3])
+    return samples
+
+
+def _in_bands(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Samples:
+    return np.concatenate([np.asarray(convert(band)) for _, band in bands(image)])
+
+
+def _is_see_through(band: Image.Image) -> bool:
+    return with_alpha(band).getchannel("A").getextrema() != (0xFF, 0xFF)
+
+
+def _hash(samples: Samples, mode: str) -> bytes:
+    height, width = samples.shape[:2]
+    channels = samples.reshape(height, width, -1)
+    grey = channels.shape[2] == 1
+    opaque = channels.shape[2] < _RGBA
+    kind = "CMYK" if mode == "CMYK" else "RGB" if opaque else "RGBA"
+    hasher = hashlib.sha256(f"{kind} {samples.dtype.name} {width} {height}".encode())
+    for top in range(0, height, _HASHED_ROWS):
+        rows = channels[top : top + _HASHED_ROWS]
+        hasher.update(np.ascontiguousarray(np.repeat(rows, 3, axis=2) if grey else rows).data)
+    return hasher.digest()

@@ -1,0 +1,101 @@
+"""Which files are pictures: by name when looking for files, by first bytes when reading them.
+
+Names only decide which files are looked at; what a file is, its content decides. Formats are
+those that Pillow's wheels read on every platform: JPEG, PNG and APNG, GIF, WebP, BMP, TIFF, AVIF,
+JPEG 2000 and binary netpbm, and HEIC with the extra ``dedup[heic]``. Camera raw, PSD, SVG, PDF,
+ICO and JPEG XL are not read. No decoder is imported here.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+EXTENSIONS = {
+    "JPEG": ("jpg", "jpeg", "jpe", "jfif"),
+    "PNG": ("png", "apng"),
+    "GIF": ("gif",),
+    "WEBP": ("webp",),
+    "BMP": ("bmp", "dib"),
+    "TIFF": ("tif", "tiff"),
+    "AVIF": ("avif", "avifs"),
+    "JPEG2000": ("jp2", "j2k", "j2c", "jpc", "jpx", "jpf"),
+    "PPM": ("pbm", "pgm", "ppm", "pnm"),
+    "HEIF": ("heic", "heif", "hif"),
+}
+"""Per format (Pillow's name for it) the extensions under which its files are looked for."""
+
+KNOWN_EXTENSIONS = frozenset(
+    extension.encode() for extensions in EXTENSIONS.values() for extension in extensions
+)
+
+SIGNATURE_BYTES = 64
+"""How much of a file `sniff` wants to see: a file-type box with a dozen brands."""
+
+_SIGNATURES = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"BM", "BMP"),
+    (b"II*\x00", "TIFF"),
+    (b"MM\x00*", "TIFF"),
+    (b"II+\x00", "TIFF"),  # BigTIFF
+    (b"MM\x00+", "TIFF"),
+    (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG2000"),
+    (b"\xff\x4f\xff\x51", "JPEG2000"),
+)
+_AVIF_BRANDS = frozenset((b"avif", b"avis"))
+_HEIF_BRANDS = frozenset(
+    (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
+)
+_NETPBM_KINDS = b"456"  # the plain ones, numbers as text, are decoded by a slow loop in Python
+_NETPBM_GAPS = frozenset((b" ", b"\t", b"\n", b"\r"))
+_BMP_HEADER_SIZES = frozenset((12, 16, 40, 52, 56, 64, 108, 124))
+
+
+def sniff(head: bytes) -> str | None:
+    """Name the format that the first `SIGNATURE_BYTES` bytes of a file announce.
+
+    Returns
+    -------
+    A key of `EXTENSIONS`, or None for what is no picture or of a format that is not read.
+    """
+    for signature, name in _SIGNATURES:
+        if head.startswith(signature):
+            return name if name != "BMP" or _is_bitmap(head) else None
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    if head[4:8] == b"ftyp":
+        return _brand(head)
+    if head[:1] == b"P" and head[1:2] in _NETPBM_KINDS and head[2:3] in _NETPBM_GAPS:
+        return "PPM"
+    return None
+
+
+def readable_formats() -> dict[str, bool]:
+    """Tell, per known format, whether this installation can read it."""
+    return {name: name != "HEIF" or heif_version() is not None for name in EXTENSIONS}
+
+
+def heif_version() -> str | None:
+    """Name the version of the optional HEIC decoder, None where it is not installed."""
+    try:
+        return importlib.metadata.version("pillow-heif")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _brand(head: bytes) -> str | None:
+    """Read an ISO base media file-type box (ISO/IEC 14496-12, section 4.3)."""
+    box = head[: int.from_bytes(head[:4], "big")]
+    major, compatible = box[8:12], {box[i : i + 4] for i in range(16, len(box), 4)}
+    if major in _AVIF_BRANDS:
+        return "AVIF"
+    if major in _HEIF_BRANDS and not compatible & _AVIF_BRANDS:
+        return "HEIF"
+    return "AVIF" if compatible & _AVIF_BRANDS else None
+
+
+def _is_bitmap(head: bytes) -> bool:
+    """Two letters are a weak signature: the size of the second header has to fit, too."""
+    return int.from_bytes(head[14:18], "little") in _BMP_HEADER_SIZES

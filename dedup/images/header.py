@@ -1,0 +1,270 @@
+"""What a picture file says it is, judged before anything is decoded.
+
+`open_image` is the one place where a decoder is chosen and asked, and where its complaints become
+`ImageError` with a reason that a person understands. Pixels, sides and the bytes that a decode
+would need are bounded here, from the header alone; so are the tricks by which a few bytes claim a
+great many pixels. Decoding itself is left to `dedup.images.pixels` and `dedup.images.decode`.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import PIL
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    Jpeg2KImagePlugin,
+    JpegImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from dedup.errors import ImageError
+from dedup.images.containers import (
+    claims_too_much,
+    exif_orientation,
+    has_deep_samples,
+    is_cut_short,
+    jpeg2000_pixels,
+    jpeg_scans,
+    without_png_text,
+)
+from dedup.images.formats import SIGNATURE_BYTES, heif_version, sniff
+from dedup.images.quiet import silence_pillow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from PIL import ImageFile
+
+READ_RULES = 1
+"""Raised when the rules of this package come to read what they refused before."""
+
+MAX_PIXELS = 1 << 28
+"""268 megapixels: above the 200 of today's largest phone sensors, below what hurts."""
+
+MAX_SIDE = 65_000
+"""Longer than any panorama, shorter than the 65,500 that JPEG can claim."""
+
+MAX_SCANS = 256
+"""Passes over one JPEG. Encoders write about ten; each costs time that its few bytes do not show
+(libjpeg-turbo, "Two Issues with the JPEG Standard", advises such a limit)."""
+
+DECODER_FAILURES = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    EOFError,
+    MemoryError,
+    RuntimeError,
+    AssertionError,
+    Warning,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+"""What Pillow raises on files that are not as they should be."""
+
+_OPENERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
+    "AVIF": AvifImagePlugin.AvifImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "JPEG": JpegImagePlugin.JpegImageFile,
+    "JPEG2000": Jpeg2KImagePlugin.Jpeg2KImageFile,
+    "PNG": PngImagePlugin.PngImageFile,
+    "PPM": PpmImagePlugin.PpmImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+}
+_TURNED_BY_DECODER = frozenset(("TIFF", "HEIF"))
+_ALPHA_MODES = frozenset(("RGBA", "LA", "PA", "RGBa", "La"))
+_BITS = {"1": 1, "I;16": 16, "I;16B": 16, "I;16L": 16, "I": 16, "F": 32}
+_ORIENTATION_TAG = 0x0112
+_BITS_PER_SAMPLE_TAG = 0x0102
+_FIRST_SIDEWAYS = 5  # EXIF orientations 5 to 8 swap width and height
+
+# Pillow would warn above 89 megapixels and fail above 179, by a limit of the whole process. It is
+# raised to the bound that is checked here, never lowered and never taken away.
+if Image.MAX_IMAGE_PIXELS is not None:
+    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, MAX_PIXELS)
+silence_pillow()
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a picture file says about itself."""
+
+    format: str
+    """Pillow's name: JPEG, PNG, GIF, WEBP, BMP, TIFF, AVIF, JPEG2000, PPM, HEIF"""
+    width: int
+    """upright, that is after the EXIF orientation"""
+    height: int
+    orientation: int
+    """EXIF's 1 to 8 as stored; 1 for HEIF, whose decoder has turned the picture already"""
+    frames: int
+    """1 for stills, at least 2 for animations and multi-page files"""
+    bits: int
+    """per channel: 1, 8, 16 (anything from 9 to 16) or 32"""
+    alpha: bool
+    """whether pixels can be transparent; they may still all be opaque"""
+    mode: str
+    """Pillow's mode of the stored picture"""
+    progressive: bool = False
+    """a JPEG whose decoder keeps every coefficient"""
+
+
+def read_header(data: bytes, path: str = "") -> Header:
+    """Read what a file says it is; nothing is decoded.
+
+    Raises
+    ------
+    ImageError : empty, not an image, damaged, truncated as far as the header can tell, or larger
+        than `MAX_PIXELS` or `MAX_SIDE`
+    """
+    return open_image(data, path)[1]
+
+
+def read_epoch() -> str:
+    """Name the decoders there are, with their versions.
+
+    A file that was skipped deserves another try when this has changed: a decoder was installed or
+    upgraded.
+    """
+    return f"pillow {PIL.__version__}, pillow-heif {heif_version() or 'none'}, rules {READ_RULES}"
+
+
+def open_image(data: bytes, path: str) -> tuple[ImageFile.ImageFile, Header]:
+    """Open a file for decoding; its pixels are not read yet.
+
+    Raises
+    ------
+    ImageError : as `read_header`
+    """
+    name = _format(data, path)
+    source = without_png_text(data) if name == "PNG" else data
+    try:
+        image = _opener(name, path)(io.BytesIO(source))
+        header = _header(image, name, data)
+    except DECODER_FAILURES as error:
+        raise ImageError(path, failure(data, name, error)) from error
+    reason = _refusal(header, data)
+    if isinstance(image, PpmImagePlugin.PpmImageFile) and image.tile[0].codec_name != "raw":
+        reason = "netpbm whose largest value is unusual"  # decoded by a slow loop in Python
+    if reason:
+        raise ImageError(path, reason)
+    return image, header
+
+
+def failure(data: bytes, name: str, error: BaseException) -> str:
+    """Say in a few words why a decoder gave up on a file of the named format."""
+    if isinstance(error, MemoryError):
+        return "too large for the memory there is"
+    if isinstance(error, Image.DecompressionBombError):
+        return "too large"
+    if "truncated" in str(error).lower() or is_cut_short(data, name):
+        return "truncated"
+    return "damaged"
+
+
+def too_large(header: Header) -> str:
+    """Say how large a picture is that is not decoded for it."""
+    return f"too large: {header.width}×{header.height} pixels"
+
+
+def is_sideways(orientation: int) -> bool:
+    """Tell whether an EXIF orientation swaps width and height."""
+    return orientation >= _FIRST_SIDEWAYS
+
+
+def _format(data: bytes, path: str) -> str:
+    if not data:
+        raise ImageError(path, "empty file")
+    name = sniff(data[:SIGNATURE_BYTES])
+    if name is None:
+        raise ImageError(path, "not an image, or of a format that is not read")
+    return name
+
+
+def _opener(name: str, path: str) -> Callable[[io.BytesIO], ImageFile.ImageFile]:
+    """Return the plugin's own class.
+
+    `PIL.Image.open` would try others, warn by its own limits, and make a JPEG that carries a
+    preview (MPO, most phones) a file of several pages.
+    """
+    if name != "HEIF":
+        return _OPENERS[name]
+    try:
+        from pillow_heif.as_plugin import HeifImageFile
+    except ImportError:
+        reason = "HEIC needs an optional package: pip install 'dedup[heic]'"
+        raise ImageError(path, reason) from None
+    opener: Callable[[io.BytesIO], ImageFile.ImageFile] = HeifImageFile
+    return opener
+
+
+def _header(image: ImageFile.ImageFile, name: str, data: bytes) -> Header:
+    orientation = _orientation(image, name)
+    width, height = image.size
+    if is_sideways(orientation) and name not in _TURNED_BY_DECODER:
+        width, height = height, width
+    return Header(
+        format=name,
+        width=width,
+        height=height,
+        orientation=orientation,
+        frames=2 if getattr(image, "is_animated", False) else 1,
+        bits=_bits(image, name, data),
+        alpha=image.mode in _ALPHA_MODES or "transparency" in image.info,
+        mode=image.mode,
+        progressive="progressive" in image.info,
+    )
+
+
+def _orientation(image: ImageFile.ImageFile, name: str) -> int:
+    """Read EXIF alone: XMP's copy of the tag is not what viewers turn by."""
+    if name == "HEIF":
+        return 1
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        stored = image.tag_v2.get(_ORIENTATION_TAG, 1)
+        return stored if stored in range(1, 9) else 1
+    exif = image.info.get("exif")
+    return exif_orientation(exif) if isinstance(exif, bytes) else 1
+
+
+def _bits(image: ImageFile.ImageFile, name: str, data: bytes) -> int:
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return _rounded_bits(max(image.tag_v2.get(_BITS_PER_SAMPLE_TAG, (1,))))
+    if name == "HEIF":
+        return _rounded_bits(image.info.get("bit_depth", 8))
+    return 16 if has_deep_samples(data, name) else _BITS.get(image.mode, 8)
+
+
+def _rounded_bits(bits: int) -> int:
+    return next((step for step in (1, 8, 16) if bits <= step), 32)
+
+
+def _refusal(header: Header, data: bytes) -> str | None:
+    """Say why a file with this header is not decoded, or None."""
+    pixels = header.width * header.height
+    if pixels > MAX_PIXELS or max(header.width, header.height) > MAX_SIDE:
+        return too_large(header)
+    if claims_too_much(data, header.format, pixels):
+        return "truncated"
+    if header.format == "JPEG" and header.progressive and jpeg_scans(data) > MAX_SCANS:
+        return f"damaged: more than {MAX_SCANS} passes"
+    if header.format == "JPEG2000" and jpeg2000_pixels(data) != pixels:
+        return "damaged"
+    return None

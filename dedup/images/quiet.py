@@ -1,0 +1,36 @@
+"""Keep the decoders' own remarks off stderr, where they would tear the progress display.
+
+A picture's outcome says what there is to say. This changes settings of the process, each as
+narrow as it goes: Python warnings from Pillow's modules, OpenCV's log, and the error lines of the
+libtiff that Pillow's wheels bring along.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import warnings
+from pathlib import Path
+
+import PIL
+
+
+def silence_pillow() -> None:
+    """Silence warnings about damaged metadata, and libtiff's lines about damaged pictures.
+
+    Pillow takes libtiff's warnings from stderr but leaves its errors there. A Pillow that was
+    built against the system's libtiff keeps them.
+    """
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    package = Path(PIL.__file__).parent
+    for library in (
+        *package.parent.glob("pillow.libs/libtiff*"),
+        *package.glob(".dylibs/libtiff*"),
+    ):
+        ctypes.CDLL(str(library)).TIFFSetErrorHandler(None)
+
+
+def silence_opencv() -> None:
+    """Silence the log; failures arrive as exceptions all the same."""
+    import cv2
+
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

@@ -1,0 +1,159 @@
+"""Find the picture files under a folder, with what their directory entries say.
+
+Names decide here (known extensions in any case), and for files without an extension their first
+bytes; nothing else is opened. Symbolic links are not followed, special files are left alone,
+hidden files and folders are left out, and several hard links of one file count once. What a file
+really holds is left to `dedup.images.header`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from dedup.images.formats import KNOWN_EXTENSIONS, SIGNATURE_BYTES, sniff
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+_SUFFIXES = frozenset(
+    b"." + spelt for known in KNOWN_EXTENSIONS for spelt in (known, known.upper())
+)
+_DOT = ord(".")
+_new = tuple.__new__  # what `FoundFile(...)` calls, without the 0.2 µs of its own frame
+_SEPARATOR = os.fsencode(os.sep)
+_REASONS = {
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.ENOENT: "no such folder",
+    errno.ENOTDIR: "not a folder",
+    errno.ENAMETOOLONG: "path too long for the system",
+}
+# A fifo that takes a file's place after it was listed must not block, nor a link be followed.
+_PEEK_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class FoundFile(NamedTuple):
+    """A picture file by name; a named tuple because a scan builds one per file (see `scan`)."""
+
+    path: bytes
+    """relative to the scanned root, parts joined by `os.sep`, the raw bytes of the file system"""
+    size: int
+    mtime_ns: int
+    device: int
+    inode: int
+    links: int
+    """how many names the file has; the others may lie outside the root"""
+
+
+class Scan(NamedTuple):
+    """What a folder holds."""
+
+    files: list[FoundFile]
+    """sorted by path bytes"""
+    unreadable: list[tuple[bytes, str]]
+    """folders relative to the root that could not be listed, each with a human reason, sorted"""
+    hard_links: int
+    """further names of files that are already listed, left out"""
+
+
+def scan(
+    root: bytes | str | os.PathLike[str], *, within: bytes = b"", exclude: Collection[bytes] = ()
+) -> Scan:
+    """List the picture files under a folder.
+
+    Parameters
+    ----------
+    root : a folder; itself it may be hidden or a symbolic link
+    within : a folder relative to the root, to list that part alone; paths stay relative to root
+    exclude : real absolute paths of folders not to descend into
+
+    Returns
+    -------
+    Every file once. Of several hard links the first by path bytes stays. A root that is missing
+    or cannot be listed is the one entry of `unreadable`. What vanishes meanwhile is left out.
+
+    Notes
+    -----
+    Within a factor of 1.5 of a bare walk that lists and stats the same files
+    (`tests/images/test_scan.py`).
+    """
+    top = os.path.realpath(os.fsencode(root))
+    start = within.strip(_SEPARATOR)
+    if os.pardir.encode() in start.split(_SEPARATOR):
+        raise ValueError(f"{within!r} leads out of the root")
+    files: list[FoundFile] = []
+    unreadable: list[tuple[bytes, str]] = []
+    excluded = frozenset(exclude)
+    pending = [start]
+    while pending:
+        folder = pending.pop()
+        try:
+            pending += _list(top, folder, files, excluded)
+        except OSError as error:
+            vanished = isinstance(error, (FileNotFoundError, NotADirectoryError))
+            if folder == start or not vanished:
+                unreadable.append((folder, _reason(error)))
+    files.sort()
+    unreadable.sort()
+    kept = _without_further_names(files)
+    return Scan(kept, unreadable, len(files) - len(kept))
+
+
+def _list(
+    top: bytes, folder: bytes, files: list[FoundFile], excluded: frozenset[bytes]
+) -> list[bytes]:
+    """Append one folder's pictures to `files` and return the folders in it."""
+    prefix = folder + _SEPARATOR if folder else b""
+    folders = []
+    with os.scandir(os.path.join(top, folder)) as entries:
+        for entry in entries:
+            name = entry.name
+            if name[0] == _DOT:
+                continue
+            try:
+                if entry.is_file(follow_symlinks=False):
+                    if name[name.rfind(b".") :] in _SUFFIXES or _is_picture(entry):
+                        found = entry.stat(follow_symlinks=False)
+                        facts = (
+                            prefix + name,
+                            found.st_size,
+                            found.st_mtime_ns,
+                            found.st_dev,
+                            found.st_ino,
+                            found.st_nlink,
+                        )
+                        files.append(_new(FoundFile, facts))
+                elif entry.is_dir(follow_symlinks=False) and entry.path not in excluded:
+                    folders.append(prefix + name)
+            except OSError:
+                continue  # vanished between being listed and being looked at
+    return folders
+
+
+def _is_picture(entry: os.DirEntry[bytes]) -> bool:
+    """Judge a name that has none of the known extensions in its two usual spellings."""
+    stem, _, extension = entry.name.rpartition(b".")
+    if stem and extension:
+        return extension.lower() in KNOWN_EXTENSIONS
+    descriptor = os.open(entry.path, _PEEK_FLAGS)
+    try:
+        return sniff(os.read(descriptor, SIGNATURE_BYTES)) is not None
+    finally:
+        os.close(descriptor)
+
+
+def _without_further_names(files: list[FoundFile]) -> list[FoundFile]:
+    first: dict[tuple[int, int], FoundFile] = {}
+    for file in files:
+        if file.links > 1:
+            first.setdefault((file.device, file.inode), file)
+    if not first:
+        return files
+    return [f for f in files if f.links == 1 or first[f.device, f.inode] is f]
+
+
+def _reason(error: OSError) -> str:
+    known = _REASONS.get(error.errno or 0)
+    return known or (error.strerror or "cannot be listed").lower()

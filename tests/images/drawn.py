@@ -1,0 +1,116 @@
+"""Pictures that the tests draw themselves, and the files made from them."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zlib
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from PIL import Image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+    Pixels = npt.NDArray[np.uint8]
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+ORIENTATION_TAG = 0x0112
+
+
+def textured(height: int, width: int, seed: int = 0) -> Pixels:
+    """Draw smooth noise with shapes on it; no two seeds look alike, no side is like another."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 256, (max(2, height // 12), max(2, width // 12), 3), dtype=np.uint8)
+    cubic = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    picture = np.asarray(cubic, np.uint8)
+    for _ in range(8):
+        x, y = int(rng.integers(width)), int(rng.integers(height))
+        colour = [int(value) for value in rng.integers(0, 256, 3)]
+        if rng.random() < 0.5:
+            cv2.circle(picture, (x, y), max(2, min(height, width) // 6), colour, -1)
+        else:
+            cv2.rectangle(picture, (x, y), (x + width // 5, y + height // 7), colour, -1)
+    return picture
+
+
+def encode(pixels: npt.NDArray[Any], kind: str, mode: str | None = None, **options: Any) -> bytes:
+    """Write a picture as Pillow does, in another mode if asked."""
+    image = Image.fromarray(pixels)
+    buffer = io.BytesIO()
+    (image.convert(mode) if mode else image).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def heif(pixels: Pixels, **options: Any) -> bytes:
+    from pillow_heif import from_pillow
+
+    buffer = io.BytesIO()
+    from_pillow(Image.fromarray(pixels)).save(buffer, **options)
+    return buffer.getvalue()
+
+
+def exif(orientation: int) -> bytes:
+    block = Image.Exif()
+    block[ORIENTATION_TAG] = orientation
+    return block.tobytes()
+
+
+def stored_for(upright: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
+    """Turn an upright picture into what a file of that orientation stores (CIPA DC-008, 4.6.4)."""
+    inverse = {
+        1: lambda p: p,
+        2: lambda p: p[:, ::-1],
+        3: lambda p: p[::-1, ::-1],
+        4: lambda p: p[::-1],
+        5: lambda p: p.swapaxes(0, 1),
+        6: lambda p: p.swapaxes(0, 1)[::-1],
+        7: lambda p: p[::-1, ::-1].swapaxes(0, 1),
+        8: lambda p: p.swapaxes(0, 1)[:, ::-1],
+    }
+    return np.ascontiguousarray(inverse[orientation](upright))
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Lay down root's right to read everything, where tests are run by root."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png(samples: npt.NDArray[Any], colour_type: int, extra: bytes = b"") -> bytes:
+    """Write a PNG sample by sample, in depths and with chunks that Pillow does not write."""
+    height, width = samples.shape[:2]
+    depth = 8 * samples.dtype.itemsize
+    rows = samples.astype(samples.dtype.newbyteorder(">"))
+    raw = b"".join(b"\x00" + row.tobytes() for row in rows)
+    size = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + png_chunk(b"IHDR", size)
+        + extra
+        + png_chunk(b"IDAT", zlib.compress(raw))
+        + png_chunk(b"IEND", b"")
+    )
+
+
+def jpeg_claiming(height: int, width: int, data: bytes) -> bytes:
+    """Change the size in a JPEG's frame header."""
+    at = max(data.find(b"\xff\xc0"), data.find(b"\xff\xc2"))
+    return data[: at + 5] + struct.pack(">HH", height, width) + data[at + 9 :]

@@ -1,0 +1,95 @@
+"""Fuzzing corpora: every file ends in an outcome, in bounded time and memory, without a word."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from drawn import SHARED
+
+BROKEN = SHARED / "broken"
+SECONDS_PER_FILE = 5.0
+BYTES_PER_FILE = 200 << 20
+
+# A process of its own: its peak memory is its own, and so is what decoders write to stderr.
+WALK = """
+import json, sys, time, warnings
+from pathlib import Path
+from dedup.errors import ImageError
+from dedup.images.decode import decode_bounded, decode_square, pixel_digest, read_file
+
+warnings.simplefilter("error")
+
+def status(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith(name))
+
+def outcome(path):
+    data = read_file(path)
+    decoded = decode_square(data, 224, 224, path)
+    decode_bounded(data, 320, path)
+    pixel_digest(data, path)
+    return decoded.header.format
+
+for path in json.load(sys.stdin):
+    Path("/proc/self/clear_refs").write_text("5")
+    before, start = status("VmRSS"), time.perf_counter()
+    try:
+        told = outcome(path)
+    except ImageError as error:
+        told = error.reason
+    spent, grown = time.perf_counter() - start, status("VmHWM") - before
+    print(json.dumps([path, told, spent, grown]))
+"""
+
+pytestmark = [
+    pytest.mark.skipif(not BROKEN.is_dir(), reason="the shared broken pictures are not here"),
+    pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc"),
+]
+
+
+def walk(paths: list[str]) -> tuple[list[tuple[str, str, float, int]], str]:
+    ended = subprocess.run(
+        [sys.executable, "-c", WALK],
+        input=json.dumps(paths),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=600,
+    )
+    return [json.loads(line) for line in ended.stdout.splitlines()], ended.stderr
+
+
+def assert_bounded(paths: list[str]) -> dict[str, int]:
+    outcomes, stderr = walk(paths)
+    assert [path for path, *_ in outcomes] == paths
+    for path, told, spent, grown in outcomes:
+        assert told, path
+        assert spent < SECONDS_PER_FILE, path
+        assert grown < BYTES_PER_FILE, path
+    # OpenCV's libjpeg remarks on bytes between markers; nothing else is said
+    spoken = [line for line in stderr.splitlines() if "JPEG" not in line]
+    assert spoken == []
+    counts: dict[str, int] = {}
+    for _, told, _, _ in outcomes:
+        counts[told] = counts.get(told, 0) + 1
+    return counts
+
+
+def broken_files() -> list[str]:
+    return sorted(str(path) for path in BROKEN.rglob("*") if path.is_file())
+
+
+def test_a_sample_of_broken_files_ends_in_outcomes() -> None:
+    assert_bounded(broken_files()[::25])
+
+
+@pytest.mark.slow
+def test_every_broken_file_ends_in_an_outcome() -> None:
+    counts = assert_bounded(broken_files())
+    assert sum(counts.values()) == len(broken_files())
+    assert counts["truncated"] + counts["damaged"] > 1000
+    assert counts["PNG"] > 100
+    assert counts["JPEG"] > 40

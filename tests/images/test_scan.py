@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn import as_nobody, encode, textured
+
+from dedup.images.formats import KNOWN_EXTENSIONS
+from dedup.images.scan import scan
+
+JPEG = encode(textured(20, 30), "JPEG")
+
+
+def put(root: Path, *names: str | bytes, data: bytes = b"any") -> None:
+    for name in names:
+        path = os.path.join(os.fsencode(root), os.fsencode(name))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(data)
+
+
+def names(root: Path, **options: object) -> list[bytes]:
+    return [file.path for file in scan(root, **options).files]  # type: ignore[arg-type]  # passed on
+
+
+def test_empty_folder_holds_nothing(tmp_path: Path) -> None:
+    assert scan(tmp_path) == ([], [], 0)
+
+
+def test_paths_are_relative_and_sorted_by_bytes(tmp_path: Path) -> None:
+    put(tmp_path, "b.jpg", "a/z.png", "a.png", "a/b/c.gif", "B.jpg", "é.jpg", "a-.png")
+    expected = [b"B.jpg", b"a-.png", b"a.png", b"a/b/c.gif", b"a/z.png", b"b.jpg", "é.jpg".encode()]
+    assert names(tmp_path) == expected
+    assert names(tmp_path) == sorted(expected)
+
+
+def test_entries_say_what_stat_says(tmp_path: Path) -> None:
+    put(tmp_path, "d/a.jpg", data=JPEG)
+    (found,) = scan(tmp_path).files
+    stat = (tmp_path / "d/a.jpg").stat()
+    assert found == (b"d/a.jpg", len(JPEG), stat.st_mtime_ns, stat.st_dev, stat.st_ino, 1)
+
+
+def test_known_extensions_count_in_any_case(tmp_path: Path) -> None:
+    known = [f"lower.{extension.decode()}" for extension in KNOWN_EXTENSIONS]
+    put(tmp_path, *known, *(f"UPPER{name.upper()}" for name in known))
+    put(tmp_path, "a.txt", "b.jpg.part", "c.xmp", "d.mp4", "e.svg")
+    assert len(names(tmp_path)) == 2 * len(known)
+
+
+def test_files_without_extension_count_by_content(tmp_path: Path) -> None:
+    put(tmp_path, "photo", "jpg", "trailing.", data=JPEG)
+    put(tmp_path, "Makefile", "short", data=b"")
+    put(tmp_path, "README", "png", data=b"plain words, no picture at all")
+    assert names(tmp_path) == [b"jpg", b"photo", b"trailing."]
+
+
+def test_hidden_files_and_folders_are_left_out(tmp_path: Path) -> None:
+    put(tmp_path, ".a.jpg", ".dedup/b.jpg", "c/.git/d.jpg", "c/e.jpg")
+    assert names(tmp_path) == [b"c/e.jpg"]
+
+
+def test_hidden_root_is_scanned_when_asked_for(tmp_path: Path) -> None:
+    put(tmp_path, ".hidden/a.jpg")
+    assert names(tmp_path / ".hidden") == [b"a.jpg"]
+    assert names(tmp_path, within=b".hidden") == [b".hidden/a.jpg"]
+
+
+def test_symbolic_links_are_not_followed(tmp_path: Path) -> None:
+    put(tmp_path, "real/a.jpg")
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "real/a.jpg")
+    (tmp_path / "folder").symlink_to(tmp_path / "real")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "dangling.jpg").symlink_to(tmp_path / "gone")
+    assert names(tmp_path) == [b"real/a.jpg"]
+
+
+def test_root_itself_may_be_a_link(tmp_path: Path) -> None:
+    put(tmp_path, "real/a.jpg")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    assert names(tmp_path / "link") == [b"a.jpg"]
+
+
+def test_first_name_of_hard_links_stays(tmp_path: Path) -> None:
+    put(tmp_path, "m.jpg", "other.jpg")
+    for name in ("z.jpg", "a.jpg", "b.txt"):
+        os.link(tmp_path / "m.jpg", tmp_path / name)
+    found = scan(tmp_path)
+    assert [file.path for file in found.files] == [b"a.jpg", b"other.jpg"]
+    assert found.hard_links == 2
+    assert found.files[0].links == 4
+
+
+def test_link_whose_other_names_lie_outside_stays(tmp_path: Path) -> None:
+    put(tmp_path, "outside.jpg", "in/z.jpg")
+    os.link(tmp_path / "outside.jpg", tmp_path / "in/a.jpg")
+    assert names(tmp_path / "in") == [b"a.jpg", b"z.jpg"]
+    assert scan(tmp_path / "in").hard_links == 0
+
+
+def test_excluded_folders_are_not_entered(tmp_path: Path) -> None:
+    put(tmp_path, "a/b.jpg", "store/c.jpg", "store2/d.jpg")
+    assert names(tmp_path, exclude={os.fsencode(tmp_path / "store")}) == [
+        b"a/b.jpg",
+        b"store2/d.jpg",
+    ]
+
+
+def test_exclude_meets_a_linked_root_by_its_real_path(tmp_path: Path) -> None:
+    put(tmp_path, "real/store/a.jpg", "real/b.jpg")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    exclude = {os.path.realpath(os.fsencode(tmp_path / "real/store"))}
+    assert names(tmp_path / "link", exclude=exclude) == [b"b.jpg"]
+
+
+def test_within_lists_one_part_with_paths_from_the_root(tmp_path: Path) -> None:
+    put(tmp_path, "a/b/c.jpg", "a/d.jpg", "ab/e.jpg")
+    assert names(tmp_path, within=b"a") == [b"a/b/c.jpg", b"a/d.jpg"]
+    assert names(tmp_path, within=b"a/b/") == [b"a/b/c.jpg"]
+    with pytest.raises(ValueError, match="out of the root"):
+        scan(tmp_path, within=b"a/../..")
+
+
+def test_special_files_are_never_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo.jpg")
+    os.mkfifo(tmp_path / "fifo")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.path.relpath(tmp_path / "s.jpg"))
+        assert names(tmp_path) == []
+
+
+def test_names_of_any_bytes_come_back_as_they_are(tmp_path: Path) -> None:
+    odd = [b"new\nline.jpg", b"\xff\xfe.png", b" .jpg", b"-rf.jpg", b"x" * 251 + b".jpg"]
+    put(tmp_path, *odd)
+    assert names(tmp_path) == sorted(odd)
+
+
+def test_missing_root_is_told(tmp_path: Path) -> None:
+    assert scan(tmp_path / "gone") == ([], [(b"", "no such folder")], 0)
+    put(tmp_path, "a.jpg")
+    assert scan(tmp_path / "a.jpg").unreadable == [(b"", "not a folder")]
+    assert scan(tmp_path, within=b"no/such").unreadable == [(b"no/such", "no such folder")]
+
+
+def test_locked_folder_is_told_and_the_rest_is_listed() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        put(root, "locked/a.jpg", "open/b.jpg")
+        root.chmod(0o755)
+        (root / "locked").chmod(0)
+        with as_nobody():
+            found = scan(root)
+        (root / "locked").chmod(0o700)
+    assert found.unreadable == [(b"locked", "permission denied")]
+    assert [file.path for file in found.files] == [b"open/b.jpg"]
+
+
+def test_str_bytes_and_path_roots_agree(tmp_path: Path) -> None:
+    put(tmp_path, "a.jpg")
+    assert scan(tmp_path) == scan(str(tmp_path)) == scan(os.fsencode(tmp_path))
+
+
+def bare_walk(root: str) -> int:
+    """List and stat as `os.scandir` lets one, keeping what every scan has to keep."""
+    found, pending = [], [os.fsencode(root)]
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(entry.path)
+                else:
+                    stat = entry.stat(follow_symlinks=False)
+                    found.append((entry.path, stat.st_size, stat.st_mtime_ns))
+    return len(found)
+
+
+@pytest.mark.slow
+def test_scan_takes_little_longer_than_a_bare_walk(tmp_path: Path) -> None:
+    for folder in range(100):
+        put(tmp_path, *(f"{folder}/{index}.jpg" for index in range(200)), data=b"")
+    walks, scans = [], []
+    for _ in range(9):
+        start = time.perf_counter()
+        assert bare_walk(str(tmp_path)) == 20_000
+        middle = time.perf_counter()
+        assert len(scan(tmp_path).files) == 20_000
+        walks.append(middle - start)
+        scans.append(time.perf_counter() - middle)
+    assert float(np.min(scans) / np.min(walks)) < 1.5
