@@ -1,0 +1,358 @@
+"""The extractor: a network runs once, and any of its layers hand over what they saw.
+
+`Extractor` hooks named layers of any `torch.nn.Module` and returns host arrays: the model's
+prediction and one embedding per image and layer. The class states every rule by which an
+output becomes an embedding. Finding layers by name is left to `dedup.models.layers`; pictures,
+devices and number formats to `dedup.models.runtime`.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, get_args
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from dedup.errors import LayerError
+from dedup.models.layers import (
+    INPUT_MARK,
+    PREDICTION,
+    find_module,
+    first_tensor,
+    resolve_layer,
+    undisturbed,
+    unwrap,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+
+Calls: TypeAlias = Literal["last", "first", "mean"]
+FloatArray: TypeAlias = npt.NDArray[np.float32]
+Prediction: TypeAlias = npt.NDArray[Any] | tuple[Any, ...] | dict[str, Any]
+
+_TOKENS: Final = 3  # sides of B x N x C
+_MAP: Final = 4  # sides of B x C x H x W, and of a batch of images
+# The modules whose output has its channels on side 1 by definition; torch has no public base
+# class for each of these families.
+_CHANNELS_FIRST: Final = (
+    nn.modules.conv._ConvNd,  # noqa: SLF001
+    nn.modules.batchnorm._NormBase,  # noqa: SLF001
+    nn.modules.pooling._MaxPoolNd,  # noqa: SLF001
+    nn.modules.pooling._AvgPoolNd,  # noqa: SLF001
+    nn.modules.pooling._AdaptiveAvgPoolNd,  # noqa: SLF001
+    nn.modules.pooling._AdaptiveMaxPoolNd,  # noqa: SLF001
+    nn.GroupNorm,
+)
+
+
+class Features(Mapping[str, FloatArray]):
+    """What one forward pass handed over, on the host.
+
+    A read-only mapping from each layer, by the name it was asked for, to its array.
+
+    Attributes
+    ----------
+    prediction : the model's own output, whole: a tensor becomes an array (float32 where it is
+        of floating numbers), a tuple or list a tuple, a mapping a dict; anything else in it is
+        handed on as it is
+    """
+
+    def __init__(self, prediction: Prediction, outputs: Mapping[str, FloatArray]) -> None:
+        self.prediction = prediction
+        self._outputs = dict(outputs)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers, in the order in which they were asked for."""
+        return tuple(self._outputs)
+
+    def __getitem__(self, layer: str) -> FloatArray:
+        return self._outputs[layer]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._outputs)
+
+    def __len__(self) -> int:
+        return len(self._outputs)
+
+
+class Extractor:
+    """Run a model once per batch and keep what any of its layers put out.
+
+    Parameters
+    ----------
+    model : any module. It is used as it is: its device, its parameters and its training flags
+        stay. What `torch.compile` and data-parallel wrappers hold is taken out and run as
+        written, because compiled graphs and replicas pass hooks by.
+    layers : dotted names as `named_modules` gives them; ``global_pool`` wherever a timm model
+        keeps it (`resolve_layer`); ``NAME:input`` for what enters a layer; ``prediction`` for
+        the model's own output. A name given twice counts once.
+    reduce : one vector per image; False keeps every output whole, in the layout it has
+    calls : which output counts where a layer runs several times in a pass: the last, the first,
+        or the mean of all. Under a module's two names it is the same module, and the calls of
+        both count.
+
+    Attributes
+    ----------
+    layers : the names as they were asked for
+    resolved : the name asked for -> the name hooked
+
+    Raises
+    ------
+    LayerError : on construction, no such layer; on a call, a layer that did not run, put out
+        no tensor, or did not put out one row per image.
+
+    Notes
+    -----
+    *From output to embedding* (`reduce`). An output that is a tuple, list or mapping counts by
+    the first tensor in it, depth first. Then, by the number of its sides:
+
+    - B x C stays, and B becomes B x 1;
+    - B x N x C, tokens, is averaged over N, class and register tokens included; what a
+      convolution, batch norm or pooling put out is B x C x N and is averaged over N as well;
+    - B x C x H x W, and more sides, is averaged over all sides after C;
+    - B x H x W x C is averaged over H and W. A map counts as such when the images are square
+      and H = W holds only when it is read so; for other images, when the module or the model
+      says ``output_fmt == "NHWC"`` (timm's Swin).
+
+    Side 0 must be the batch: windows of attention, B * windows x N x C, and sequences that come
+    first are refused, rather than taken for images; ``reduce=False`` keeps them.
+
+    *Values*. Float32, averaged in float32, whatever the model or autocast computes in. They are
+    copied inside the hook, so that a following operation that works in place (``ReLU(inplace)``)
+    cannot change them. Vectors move to the host after the pass, whole outputs inside the hook:
+    nothing stays on the device between calls.
+
+    *State*. A call runs in inference mode and with every module in evaluation mode; each training
+    flag is back afterwards, also after an exception. Several extractors may share a model. Hooks
+    are removed by `close`, at the end of a ``with`` block, when construction fails, and when the
+    extractor is garbage; a forward pass outside of a call leaves nothing in them.
+
+    *Threads*. Calls from several threads do not see each other's outputs. The training flags
+    belong to the model: share one among threads only while it is in evaluation mode. Passes of
+    a model with compiled parts run one at a time.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        layers: Sequence[str] = ("global_pool",),
+        *,
+        reduce: bool = True,
+        calls: Calls = "last",
+    ) -> None:
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"model must be a torch.nn.Module, not {type(model).__name__}")
+        if isinstance(layers, str):
+            raise TypeError(f"layers must be a sequence of names; for one, give [{layers!r}]")
+        if calls not in get_args(Calls):
+            raise ValueError(f"calls must be one of {', '.join(get_args(Calls))}, not {calls!r}")
+        self._model = unwrap(model)
+        self.layers = tuple(dict.fromkeys(layers))
+        self.resolved = {layer: resolve_layer(self._model, layer) for layer in self.layers}
+        if isinstance(self._model, torch.jit.ScriptModule) and set(self.layers) - {PREDICTION}:
+            raise LayerError(
+                "a scripted or traced model runs outside Python, where hooks are not called; "
+                "give the model it was made from"
+            )
+        self._taking = _Taking(
+            reduce=reduce, calls=calls, model_is_channels_last=_says_channels_last(self._model)
+        )
+        with ExitStack() as hooks:
+            for layer, resolved in self.resolved.items():
+                if resolved != PREDICTION:
+                    module = find_module(self._model, resolved)
+                    hooks.callback(_hook(module, layer, resolved, self._taking).remove)
+            # Bound to the stack and not to `self`, so that an extractor can become garbage.
+            self._unhook = weakref.finalize(self, hooks.pop_all().close)
+
+    def __call__(self, batch: torch.Tensor) -> Features:
+        """Run the model on a batch.
+
+        Parameters
+        ----------
+        batch : (B, ...), what the model takes; moved to where its first parameter lives
+
+        Returns
+        -------
+        Per layer (B, D), rows in the order of the batch; whole outputs if `reduce` is off.
+
+        Raises
+        ------
+        LayerError : see the class.
+        ValueError : the extractor is closed.
+        """
+        if not self._unhook.alive:
+            raise ValueError("the extractor is closed")
+        parameter = next(self._model.parameters(), None)
+        if parameter is not None:
+            batch = batch.to(parameter.device)
+        with undisturbed(self._model), self._taking.start(batch) as taken:
+            output = self._model(batch)
+            if PREDICTION in self.resolved:
+                self._taking.take(PREDICTION, self._model, output)
+            missing = [layer for layer in self.layers if layer not in taken]
+            if missing:
+                raise LayerError(_did_not_run(missing))
+            outputs = {layer: _to_host(taken[layer].value()) for layer in self.layers}
+            return Features(_to_host_all(output), outputs)
+
+    def close(self) -> None:
+        """Remove the hooks. The model stays; closing twice does nothing."""
+        self._unhook()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class _Taken:
+    """One layer's output in the running pass."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.tensor = tensor
+        self.calls = 1
+
+    def value(self) -> torch.Tensor:
+        return self.tensor / self.calls if self.calls > 1 else self.tensor
+
+
+class _Taking(threading.local):
+    """What hooks write to while a pass runs on their thread, and ignore at other times."""
+
+    def __init__(self, *, reduce: bool, calls: Calls, model_is_channels_last: bool) -> None:
+        self.reduce = reduce
+        self.calls = calls
+        self.model_is_channels_last = model_is_channels_last
+        self.taken: dict[str, _Taken] | None = None
+        self.batch_size = 0
+        self.square = False
+
+    def start(self, batch: torch.Tensor) -> _Pass:
+        self.batch_size = len(batch)
+        self.square = batch.ndim == _MAP and batch.shape[2] == batch.shape[3]
+        return _Pass(self)
+
+    def take(self, layer: str, module: nn.Module, output: Any) -> None:
+        if self.taken is None:
+            return
+        before = self.taken.get(layer)
+        if before is not None and self.calls == "first":
+            return
+        tensor = first_tensor(output)
+        if tensor is None:
+            raise LayerError(f"layer {layer!r} put out a {type(output).__name__}, and no tensor")
+        value = self._vectors(layer, module, tensor) if self.reduce else _copy(tensor).cpu()
+        if before is None or self.calls == "last":
+            self.taken[layer] = _Taken(value)
+        elif before.tensor.shape != value.shape:
+            shapes = f"{tuple(before.tensor.shape)} and {tuple(value.shape)}"
+            raise LayerError(f"layer {layer!r} put out {shapes}, which have no mean")
+        else:
+            before.tensor += value
+            before.calls += 1
+
+    def _vectors(self, layer: str, module: nn.Module, output: torch.Tensor) -> torch.Tensor:
+        if output.ndim == 0 or len(output) != self.batch_size:
+            raise LayerError(
+                f"layer {layer!r} put out {tuple(output.shape)} for {self.batch_size} images, "
+                "not one row for each; choose another layer, or keep it whole (reduce=False)"
+            )
+        if output.ndim == 1:
+            output = output[:, None]
+        sides = self._averaged_sides(module, output)
+        return output.mean(sides, dtype=torch.float32) if sides else _copy(output)
+
+    def _averaged_sides(self, module: nn.Module, output: torch.Tensor) -> tuple[int, ...]:
+        first = isinstance(module, _CHANNELS_FIRST)
+        if output.ndim == _TOKENS:
+            return (2,) if first else (1,)
+        if output.ndim == _MAP and not first:
+            _, one, two, three = output.shape
+            if self.square and (one == two) != (two == three):
+                last = one == two
+            else:
+                last = self.model_is_channels_last or _says_channels_last(module)
+            if last:
+                return (1, 2)
+        return tuple(range(2, output.ndim))
+
+
+class _Pass:
+    """The time in which hooks take: from the start of a forward pass to its end or exception."""
+
+    def __init__(self, taking: _Taking) -> None:
+        self._taking = taking
+
+    def __enter__(self) -> dict[str, _Taken]:
+        taken: dict[str, _Taken] = {}
+        self._taking.taken = taken
+        return taken
+
+    def __exit__(self, *_: object) -> None:
+        self._taking.taken = None
+
+
+def _hook(
+    module: nn.Module, layer: str, resolved: str, taking: _Taking
+) -> torch.utils.hooks.RemovableHandle:
+    # Functions, not bound methods: a model with hooks can then still be deep-copied.
+    if resolved.endswith(INPUT_MARK):
+
+        def take_input(module: nn.Module, inputs: Any, named: Any) -> None:
+            taking.take(layer, module, (inputs, named))
+
+        return module.register_forward_pre_hook(take_input, with_kwargs=True)
+
+    def take_output(module: nn.Module, _inputs: Any, output: Any) -> None:
+        taking.take(layer, module, output)
+
+    return module.register_forward_hook(take_output)
+
+
+def _says_channels_last(module: nn.Module) -> bool:
+    return str(getattr(module, "output_fmt", "")).upper().endswith("NHWC")
+
+
+def _copy(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().to(torch.float32, copy=True)
+
+
+def _to_host(tensor: torch.Tensor) -> FloatArray:
+    array: FloatArray = tensor.cpu().contiguous().numpy()
+    return array
+
+
+def _to_host_all(output: Any) -> Any:
+    if isinstance(output, torch.Tensor):
+        dtype = torch.float32 if output.is_floating_point() else output.dtype
+        # A copy, because a model may return its own buffer, or its input.
+        return output.detach().to("cpu", dtype, copy=True).numpy()
+    if isinstance(output, Mapping):
+        return {name: _to_host_all(item) for name, item in output.items()}
+    if isinstance(output, tuple | list):
+        return tuple(_to_host_all(item) for item in output)
+    return output
+
+
+def _did_not_run(layers: Sequence[str]) -> str:
+    named = ", ".join(repr(layer) for layer in layers)
+    return (
+        f"no output from {named}: not run in this forward pass. Containers (ModuleList) and "
+        "branches that serve only training never run themselves; choose a layer inside or beside"
+    )
