@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -18,25 +17,30 @@ from dedup.embedding import ModelChoice
 from dedup.errors import (
     CollectionError,
     ImageError,
-    LayerError,
     NoCollectionError,
     SearchError,
 )
 from dedup.indexing.changes import count_pictures, find_changes, require_pictures
 from dedup.indexing.pipeline import run
-from dedup.querying import embed_queries, expand
+from dedup.querying import answer, embed_queries, expand
+from dedup.report.decisions import Decisions
+from dedup.report.status import tell_status
 from dedup.results import (
+    Comparison,
+    DuplicatesAnswer,
+    Explanation,
     Group,
     Grouping,
     IndexSummary,
     Neighbour,
-    RootStatus,
+    QueryAnswer,
     Skip,
     Status,
     Tier,
 )
 from dedup.store.catalog import Catalog
-from dedup.store.gallery import read_files, read_ids, read_images, read_paths, read_vectors
+from dedup.store.gallery import read_ids, read_vectors
+from dedup.store.judgements import read_calibration
 from dedup.store.lock import writer_lock
 from dedup.store.schema import CATALOG, INDEX
 
@@ -53,33 +57,9 @@ if TYPE_CHECKING:
     from dedup.search.index import VectorIndex
 
 STORE_NAME = ".dedup"
-DEFAULT_TIERS = (Tier.EXACT, Tier.PIXELS, Tier.SIMILAR)
+DEFAULT_TIERS = (Tier.EXACT, Tier.PIXELS, Tier.NEAR)
 
-
-@dataclass(frozen=True, slots=True)
-class QueryAnswer:
-    """Neighbours of every query image that could be read, and the images that could not."""
-
-    neighbours: tuple[Neighbour, ...]
-    skipped: tuple[Skip, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DuplicatesAnswer:
-    """Duplicate groups, and what a person should know about them, one sentence each."""
-
-    groups: tuple[Group, ...]
-    threshold: float
-    notes: tuple[str, ...]
-
-
-__all__ = [
-    "Collection",
-    "DuplicatesAnswer",
-    "QueryAnswer",
-    "count_pictures",
-    "find_store",
-]
+__all__ = ["STORE_NAME", "Collection", "count_pictures", "find_store", "why"]
 
 
 def find_store(start: str | os.PathLike[str] = ".") -> Path:
@@ -306,31 +286,32 @@ class Collection:
         if not len(index):
             raise SearchError(f"{self.path}: the collection is empty; index a folder first")
         queries = embed_queries(self._catalog, expand(images), self._embedder(weights, device))
-        if not queries.paths:
-            return QueryAnswer((), tuple(queries.skipped))
-        hits = (
-            index.neighbours(queries.vectors, k)
-            if threshold is None
-            else index.within(queries.vectors, threshold)
+        return answer(
+            self._catalog,
+            index,
+            ids,
+            queries,
+            self._project,
+            k if threshold is None else None,
+            threshold,
         )
-        files = read_paths(
-            self._catalog, (image for hit in hits for image in ids[hit.rows].tolist())
-        )
-        neighbours: list[Neighbour] = []
-        for path, hit in zip(queries.paths, hits, strict=True):
-            named = [
-                (os.fsdecode(name), similarity)
-                for image, similarity in zip(
-                    ids[hit.rows].tolist(), hit.similarity.tolist(), strict=True
-                )
-                for name in files[image]
-            ]
-            kept = named if threshold is not None else named[:k]
-            neighbours += [
-                Neighbour(path, rank, name, similarity)
-                for rank, (name, similarity) in enumerate(kept, 1)
-            ]
-        return QueryAnswer(tuple(neighbours), tuple(queries.skipped))
+
+    def _project(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Turn stored unit rows into those that are compared: centred, once calibrated."""
+        stored = read_calibration(self._catalog)
+        if stored is None or stored[1] is None:
+            return rows
+        from dedup.search.transform import Transform
+
+        return Transform.from_bytes(stored[1]).apply(rows)
+
+    def _threshold(self, asked: float | None) -> float:
+        """Settle the lowest similarity of the tier `similar`."""
+        if asked is None:
+            return default_threshold(self._catalog.fingerprint)
+        if not -1 <= asked <= 1:
+            raise ValueError(f"a threshold is a cosine in [-1, 1], got {asked}")
+        return asked
 
     def _fresh_index(self) -> tuple[VectorIndex, npt.NDArray[np.int64]]:
         """Give the index of the present gallery and the image ids of its rows.
@@ -347,7 +328,7 @@ class Collection:
             index = VectorIndex.load(path, version)
             if index is None:
                 layer = self._catalog.fingerprint.layers[0]
-                index = VectorIndex(read_vectors(self._catalog, layer, len(ids)))
+                index = VectorIndex(self._project(read_vectors(self._catalog, layer, len(ids))))
                 with suppress(CollectionError):  # without its cache a query is slower, not wrong
                     index.save(path, version)
         self._index = version, index
@@ -388,61 +369,103 @@ class Collection:
         ----------
         report : told what is being done, how much of it is done, and how much there is
         """
-        from dedup.duplicates.finding import find_groups
+        from dedup.duplicates.finding import find_groups, read_gallery
 
-        tiers = frozenset(map(Tier, tier.split(",") if isinstance(tier, str) else tier))
-        if threshold is not None and not -1 <= threshold <= 1:
-            raise ValueError(f"a threshold is a cosine in [-1, 1], got {threshold}")
-        if threshold is None:
-            threshold = default_threshold(self._catalog.fingerprint)
+        threshold = self._threshold(threshold)
         found = find_groups(
-            self._catalog,
-            tiers,
+            read_gallery(self._catalog, self._project),
+            _tiers(tier),
             threshold,
             Grouping(group),
             report or (lambda *_: None),
         )
         return DuplicatesAnswer(tuple(found.groups), threshold, tuple(found.notes))
 
+    def compare(
+        self,
+        new: Iterable[str | os.PathLike[str]],
+        *,
+        within: str | os.PathLike[str] | None = None,
+        tier: str | Iterable[str] = DEFAULT_TIERS,
+        threshold: float | None = None,
+        weights: str | os.PathLike[str] | None = None,
+        device: str = "auto",
+        report: Callable[[str, int, int], None] | None = None,
+    ) -> Comparison:
+        """Find out which of some pictures are in the collection already; one way.
+
+        Parameters
+        ----------
+        new : files and folders, which need not be indexed; a picture never matches itself
+        within : only matches in this folder count
+        tier, threshold, report : as in `find_duplicates`
+
+        Returns
+        -------
+        The surest match of each picture that has one, the surest first.
+        """
+        from dedup.duplicates.comparing import NewImages, compare
+        from dedup.duplicates.finding import read_gallery
+
+        self.require()
+        queries = embed_queries(self._catalog, expand(new), self._embedder(weights, device))
+        matches, notes = compare(
+            read_gallery(self._catalog, self._project),
+            None if within is None else os.path.realpath(os.fsencode(within)),
+            NewImages(
+                queries.paths, queries.contents, queries.trivial, self._project(queries.vectors)
+            ),
+            _tiers(tier),
+            self._threshold(threshold),
+            report or (lambda *_: None),
+        )
+        return Comparison(tuple(matches), len(queries.paths), tuple(queries.skipped), tuple(notes))
+
+    def why(
+        self,
+        first: str | os.PathLike[str],
+        second: str | os.PathLike[str],
+        *,
+        picture: str | os.PathLike[str] | None = None,
+        weights: str | os.PathLike[str] | None = None,
+        device: str = "auto",
+    ) -> Explanation:
+        """Say in which tier two files are, and what speaks for it.
+
+        Parameters
+        ----------
+        first, second : files; they need not be indexed
+        picture : a .png to draw the alignment and the difference into
+
+        Raises
+        ------
+        ImageError : one of them cannot be read as a picture.
+        """
+        from dedup.duplicates.explaining import explain
+
+        names = os.fspath(first), os.fspath(second)
+        queries = embed_queries(self._catalog, [*names], self._embedder(weights, device))
+        for skip in queries.skipped:
+            raise ImageError(skip.path, skip.reason)
+        one, two = self._project(queries.vectors).astype(float)
+        return explain(
+            *names,
+            round(float(one @ two), 6),
+            self._threshold(None),
+            ignored=self.decisions.refused(*names),
+            picture=None if picture is None else Path(picture),
+        )
+
+    @property
+    def decisions(self) -> Decisions:
+        """What a person said of pairs of pictures."""
+        return Decisions(self._catalog)
+
     # -- looking ---------------------------------------------------------------------------------
 
     def status(self) -> Status:
         """Tell the story of the collection at a glance."""
-        from dedup.search.seal import saved_version
-
-        catalog, pinned = self._catalog, self._catalog.fingerprint
-        states = catalog.files_by_state()
-        images, trivial, size = catalog.totals()
-        skips: dict[str, int] = {}
-        for _, reason in catalog.skips():
-            skips[reason] = skips.get(reason, 0) + 1
-        saved = saved_version(self.path / INDEX)
-        return Status(
-            path=os.fspath(self.path),
-            model=f"{pinned.model} ({pinned.weights})",
-            layers=pinned.layers,
-            dimensions=catalog.layer_dimensions(),
-            roots=tuple(
-                RootStatus(
-                    os.fsdecode(root.path),
-                    catalog.files_by_state(root).get("indexed", 0),
-                    os.path.isdir(root.path),
-                )
-                for root in catalog.roots()
-            ),
-            files=states.get("indexed", 0),
-            images=images,
-            trivial=trivial,
-            gone=states.get("gone", 0),
-            skipped=states.get("skipped", 0),
-            skips=dict(sorted(skips.items(), key=lambda item: (-item[1], item[0]))),
-            bytes_indexed=size,
-            bytes_catalog=sum(
-                path.stat().st_size for path in self.path.iterdir() if path.is_file()
-            ),
-            updated=catalog.updated,
-            index="none" if saved is None else "fresh" if saved == catalog.version else "stale",
-        )
+        return tell_status(self._catalog)
 
     def skipped(self) -> tuple[Skip, ...]:
         """List the files that could not be read, by path, with their reasons."""
@@ -461,29 +484,9 @@ class Collection:
         ------
         LayerError : a layer is not stored.
         """
-        from dedup.report.export import FeatureTable
+        from dedup.report.export import collect
 
-        stored = self._catalog.fingerprint.layers
-        for layer in layers:
-            if layer not in stored:
-                raise LayerError(
-                    f"layer {layer!r} is not stored in this collection; stored: "
-                    f"{', '.join(stored)}. To have it, make a collection with --layer {layer}"
-                )
-        with self._catalog.snapshot():
-            images = read_images(self._catalog)
-            files = read_files(self._catalog, images.ids)
-            embeddings = {
-                layer: read_vectors(self._catalog, layer, len(images), scaled=True)
-                for layer in layers or stored
-            }
-        return FeatureTable(
-            paths=[os.fsdecode(path) for path in files.path],
-            digests=[images.digest[row].hex() for row in files.row.tolist()],
-            width=images.width[files.row],
-            height=images.height[files.row],
-            embeddings={layer: rows[files.row] for layer, rows in embeddings.items()},
-        )
+        return collect(self._catalog, layers)
 
     def export(self, output: str | os.PathLike[str], layers: Sequence[str] = ()) -> int:
         """Write the stored embeddings to a .npz or .parquet file; gives the number of rows.
@@ -504,3 +507,23 @@ class Collection:
         features = self.features(layers)
         write(features, Path(output))
         return len(features.paths)
+
+
+def why(
+    first: str | os.PathLike[str],
+    second: str | os.PathLike[str],
+    *,
+    picture: str | os.PathLike[str] | None = None,
+) -> Explanation:
+    """Say in which tier two files are, without a collection; see `Collection.why`.
+
+    Two files that are only similar get no tier: that takes a model.
+    """
+    from dedup.duplicates.explaining import explain
+
+    names = os.fspath(first), os.fspath(second)
+    return explain(*names, None, None, picture=None if picture is None else Path(picture))
+
+
+def _tiers(tier: str | Iterable[str]) -> frozenset[Tier]:
+    return frozenset(map(Tier, tier.split(",") if isinstance(tier, str) else tier))

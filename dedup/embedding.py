@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from dedup.errors import FingerprintError, ModelError, WeightsError
 from dedup.fingerprint import Fingerprint
 from dedup.images.decode import DECODER
-from dedup.models.names import DEFAULT_MODEL, model_name_for, weights_file_digest
+from dedup.models.names import DEFAULT_MODEL
+from dedup.models.weights import model_name_for, weights_file_digest
 
 if TYPE_CHECKING:
     from dedup.models.loading import LoadedModel

@@ -15,15 +15,16 @@ import numpy as np
 from dedup.images.scan import scan
 from dedup.indexing.pipeline import BATCH, Embedder
 from dedup.indexing.reading import Fresh, Known, Unreadable, read_path
-from dedup.results import Skip
+from dedup.results import Neighbour, QueryAnswer, Skip
 from dedup.search.similarity import unit_rows
-from dedup.store.gallery import read_vector
+from dedup.store.gallery import read_paths, read_vector
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     import numpy.typing as npt
 
+    from dedup.search.index import VectorIndex
     from dedup.store.catalog import Catalog
 
 
@@ -34,10 +35,14 @@ class QueryVectors:
     Parameters
     ----------
     paths : (Q,) as they were given
+    contents : (Q,) SHA-256 of each file
+    trivial : (Q,) blank or tiny
     vectors : (Q, D) float32, unit rows
     """
 
     paths: list[str]
+    contents: list[bytes]
+    trivial: list[bool]
     vectors: npt.NDArray[np.float32]
     skipped: list[Skip]
 
@@ -66,6 +71,7 @@ def embed_queries(
     height, width = catalog.fingerprint.height, catalog.fingerprint.width
     known = catalog.known_digests()
     vectors: dict[int, npt.NDArray[np.float32]] = {}
+    seen: dict[int, tuple[bytes, bool]] = {}
     fresh: list[tuple[int, Fresh]] = []
     skipped: list[Skip] = []
     model: Embedder | None = None
@@ -83,8 +89,10 @@ def embed_queries(
                 case Known(digest):
                     image = catalog.image_with(digest)
                     if image is not None:
+                        seen[number] = digest, catalog.is_trivial(image)
                         vectors[number] = read_vector(catalog, layer, image)
                 case Fresh() as reading:
+                    seen[number] = reading.facts.digest, reading.facts.trivial
                     fresh.append((number, reading))
                     if len(fresh) == BATCH:
                         embed()
@@ -97,6 +105,50 @@ def embed_queries(
     order = sorted(vectors)
     return QueryVectors(
         [paths[number] for number in order],
+        [seen[number][0] for number in order],
+        [seen[number][1] for number in order],
         np.stack([vectors[number] for number in order]) if order else np.empty((0, 0), np.float32),
         skipped,
     )
+
+
+def answer(
+    catalog: Catalog,
+    index: VectorIndex,
+    ids: npt.NDArray[np.int64],
+    queries: QueryVectors,
+    project: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
+    k: int | None,
+    threshold: float | None,
+) -> QueryAnswer:
+    """Search an index and name the files of what it finds.
+
+    Parameters
+    ----------
+    ids : (N,) the images of the index's rows
+    project : turns unit rows into the unit rows that are compared
+    k, threshold : one of the two; see `VectorIndex`
+
+    Returns
+    -------
+    Per query by falling similarity; files of one image by path.
+    """
+    if not queries.paths:
+        return QueryAnswer((), tuple(queries.skipped))
+    vectors = project(queries.vectors)
+    if threshold is not None:
+        hits = index.within(vectors, threshold)
+    else:
+        hits = index.neighbours(vectors, k or len(index))
+    found = [
+        list(zip(ids[hit.rows].tolist(), hit.similarity.tolist(), strict=True)) for hit in hits
+    ]
+    names = read_paths(catalog, (image for images in found for image, _ in images))
+    neighbours: list[Neighbour] = []
+    for query, images in zip(queries.paths, found, strict=True):
+        files = [(name, similarity) for image, similarity in images for name in names[image]]
+        neighbours += [
+            Neighbour(query, rank, os.fsdecode(name), similarity)
+            for rank, (name, similarity) in enumerate(files[:k], 1)
+        ]
+    return QueryAnswer(tuple(neighbours), tuple(queries.skipped))

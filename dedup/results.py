@@ -102,6 +102,23 @@ class Skip:
 
 
 @dataclass(frozen=True, slots=True)
+class QueryAnswer:
+    """Neighbours of every query image that could be read, and the images that could not."""
+
+    neighbours: tuple[Neighbour, ...]
+    skipped: tuple[Skip, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicatesAnswer:
+    """Duplicate groups, and what a person should know about them, one sentence each."""
+
+    groups: tuple[Group, ...]
+    threshold: float
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class IndexSummary:
     """What one run of indexing did; the first five add up to the files that were found.
 
@@ -173,3 +190,71 @@ class Status:
     bytes_catalog: int = 0
     updated: str | None = None
     index: str = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """One check on a pair; `value` and `limit` in the same unit, None where it is yes or no."""
+
+    name: str
+    value: float | None
+    limit: float | None
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why two files are, or are not, the same picture.
+
+    Parameters
+    ----------
+    tier : None when they are not even similar, or nobody could tell without a model
+    similarity : cosine in [-1, 1]; None without a collection
+    threshold : lowest similarity of tier `similar`; None without a collection
+    checks : in the order they were made; the proof ends at the first that failed
+    missing : what would have had to differ for a surer tier; "" when there is none
+    ignored : a person said that they are no duplicates
+    """
+
+    first: str
+    second: str
+    tier: Tier | None
+    similarity: float | None
+    threshold: float | None
+    evidence: str
+    checks: tuple[CheckResult, ...]
+    missing: str
+    ignored: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One of the new images, and what it matches among the old ones.
+
+    Parameters
+    ----------
+    path : of the new image
+    match : of the old one, the surest and then most similar
+    """
+
+    path: str
+    tier: Tier
+    match: str
+    similarity: float
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """New images that are there already, surest tier and highest similarity first.
+
+    Parameters
+    ----------
+    compared : new images that could be read
+    notes : what a person should know, one sentence each
+    """
+
+    matches: tuple[Match, ...]
+    compared: int
+    skipped: tuple[Skip, ...]
+    notes: tuple[str, ...] = ()

@@ -37,9 +37,7 @@ def within(
     ]
 
 
-def pairs(
-    vectors: npt.NDArray[np.float32], threshold: float
-) -> list[tuple[int, int, float]]:
+def pairs(vectors: npt.NDArray[np.float32], threshold: float) -> list[tuple[int, int, float]]:
     """Every pair i < j at least as similar as the threshold."""
     values = similarities(vectors, vectors)
     return [

@@ -14,6 +14,7 @@ import click
 
 from dedup.cli.find import list_command, query_command
 from dedup.cli.index import index_command
+from dedup.cli.judge import compare_command, ignore_command, why_command
 from dedup.cli.look import export_command, layers_command, status_command
 from dedup.errors import DedupError
 
@@ -58,6 +59,9 @@ for _command in (
     index_command,
     query_command,
     list_command,
+    compare_command,
+    why_command,
+    ignore_command,
     status_command,
     layers_command,
     export_command,

@@ -37,8 +37,7 @@ from dedup.results import Grouping, Tier
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dedup.collection import DuplicatesAnswer
-    from dedup.results import Group, Neighbour
+    from dedup.results import DuplicatesAnswer, Group, Neighbour
 
 EXIT_FOUND = 3
 
@@ -132,11 +131,11 @@ def _write_neighbours(neighbours: tuple[Neighbour, ...], form: str, *, nul: bool
     "--tier",
     "tiers",
     type=Tiers(),
-    default="exact,pixels,similar",
+    default="exact,pixels,near",
     show_default=True,
     metavar="TIERS",
     help="The tiers that count, separated by commas: exact (same bytes), pixels (same picture bit "
-    "for bit), similar (looks alike, not proven).",
+    "for bit), near (the same photograph edited, proven on the pictures), similar (looks alike).",
 )
 @click.option(
     "--threshold",
@@ -179,7 +178,8 @@ def list_command(
     r"""Show the duplicate groups.
 
     Of each group the keeper comes first: most pixels, then most bytes, then oldest, then by path.
-    The format "paths" gives the duplicates alone, without the keepers. Nothing is changed.
+    The format "paths" gives the duplicates alone, without the keepers. Nothing is changed. What was
+    proven is kept, so that a second look is quick.
 
     \b
     Examples:
@@ -195,11 +195,6 @@ def list_command(
         raise click.UsageError(
             "--precision needs a calibrated collection, and this version cannot calibrate yet: "
             "use --threshold"
-        )
-    if Tier.NEAR in tiers:
-        raise click.UsageError(
-            "the tier near needs a proof on the two pictures, which this version does not have "
-            "yet: use exact, pixels or similar"
         )
     with open_collection(store) as collection, stages() as report:
         answer = collection.find_duplicates(tiers, threshold, grouping, report)

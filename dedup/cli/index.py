@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dedup.cli.options import device_option, store_option, strict_option, weights_option
+from dedup.cli.options import (
+    device_option,
+    model_options,
+    store_option,
+    strict_option,
+    weights_option,
+)
 from dedup.cli.output import note, note_skips, progress_bar
 
 if TYPE_CHECKING:
@@ -19,17 +25,8 @@ if TYPE_CHECKING:
 @click.command("index")
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path())
 @store_option
-@click.option(
-    "--model",
-    metavar="NAME",
-    help="A timm model. Default: the collection's own; for a new one efficientnet_b0.",
-)
+@model_options
 @weights_option
-@click.option(
-    "--untrained",
-    is_flag=True,
-    help="Seeded random weights, no download: enough for copies and light edits, no more.",
-)
 @click.option(
     "--layer",
     "layers",
@@ -72,7 +69,7 @@ def index_command(
     """
     if untrained and weights is not None:
         raise click.UsageError("--untrained and --weights exclude each other")
-    collection, new = _open_or_create(paths, store, model, weights, layers, device, untrained)
+    collection, new = open_or_create(paths, store, model, weights, layers, device, untrained)
     with collection, progress_bar("Indexing", "images") as progress:
         try:
             summary = collection.index(paths, weights=weights, device=device, progress=progress)
@@ -80,12 +77,12 @@ def index_command(
             raise click.Abort from None
     if new:
         note(f"Made the collection {collection.path}")
-    _tell(summary)
+    tell_index(summary)
     if strict and (summary.skipped or summary.still_skipped):
         raise click.exceptions.Exit(1)
 
 
-def _open_or_create(
+def open_or_create(
     paths: tuple[str, ...],
     store: Path | None,
     model: str | None,
@@ -94,6 +91,10 @@ def _open_or_create(
     device: str,
     untrained: bool,  # noqa: FBT001
 ) -> tuple[Collection, bool]:
+    """Open the collection that is meant, or make it; the second value tells which.
+
+    Nothing is made before the folders were found to hold pictures.
+    """
     from dedup.collection import STORE_NAME, Collection, count_pictures, find_store
     from dedup.errors import NoCollectionError
 
@@ -125,7 +126,8 @@ def _open_or_create(
     )
 
 
-def _tell(summary: IndexSummary) -> None:
+def tell_index(summary: IndexSummary) -> None:
+    """Tell on stderr what a run of indexing did."""
     counts = [
         (summary.indexed, "indexed"),
         (summary.reused, "reused (renamed or copied)"),

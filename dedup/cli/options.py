@@ -47,6 +47,21 @@ strict_option = click.option(
 )
 
 
+def model_options(command: Command) -> Command:
+    """Add --model and --untrained."""
+    name = click.option(
+        "--model",
+        metavar="NAME",
+        help="A timm model. Default: the collection's own; for a new one efficientnet_b0.",
+    )
+    untrained = click.option(
+        "--untrained",
+        is_flag=True,
+        help="Seeded random weights, no download: enough for copies and light edits, no more.",
+    )
+    return name(untrained(command))
+
+
 def format_options(command: Command) -> Command:
     """Add --format and -0."""
     nul = click.option(

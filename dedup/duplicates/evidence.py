@@ -1,4 +1,4 @@
-"""What was found about a pair, in plain words, from facts that are known without decoding."""
+"""What was found about a pair, in plain words: the proof's, and facts known without decoding."""
 
 from __future__ import annotations
 
@@ -10,8 +10,15 @@ if TYPE_CHECKING:
     from dedup.store.gallery import GalleryImages
 
 
-def describe_pair(images: GalleryImages, keeper: int, other: int, tier: Tier) -> str:
-    """Say what makes `other` a duplicate of `keeper`, both rows of images, in this tier."""
+def describe_pair(
+    images: GalleryImages, keeper: int, other: int, tier: Tier, found: str = ""
+) -> str:
+    """Say what makes `other` a duplicate of `keeper`, both rows of images, in this tier.
+
+    Parameters
+    ----------
+    found : what the proof on the pair said, when there was one
+    """
     if tier is Tier.EXACT:
         return "same bytes"
     kinds = images.format[keeper], images.format[other]
@@ -19,12 +26,13 @@ def describe_pair(images: GalleryImages, keeper: int, other: int, tier: Tier) ->
     if tier is Tier.PIXELS:
         return f"same pixels, {container or 'other compression or metadata'}"
     size = _size(images, keeper, other)
-    return ", ".join(filter(None, ["looks alike, not proven", size, container]))
+    if tier is Tier.NEAR:
+        return ", ".join(filter(None, [found, size, container]))
+    refuted = f"looks alike, but {found}" if found else "looks alike, not proven"
+    return ", ".join(filter(None, [refuted, size or "same size", container]))
 
 
 def _size(images: GalleryImages, keeper: int, other: int) -> str:
     kept = int(images.width[keeper]), int(images.height[keeper])
     found = int(images.width[other]), int(images.height[other])
-    if kept == found:
-        return "same size"
-    return f"{found[0]}×{found[1]} instead of {kept[0]}×{kept[1]}"
+    return "" if kept == found else f"{found[0]}×{found[1]} instead of {kept[0]}×{kept[1]}"

@@ -1,30 +1,56 @@
-"""From a catalog to its duplicate groups: pair, compare pixels, group, and say what was found."""
+"""From a catalog to its duplicate groups: pair, compare pixels, prove, group, say what was found.
+
+The tiers that are asked for decide how much is done: `exact` needs no vectors, `pixels` decodes
+pictures of equal size in full, `near` proves candidates on the pictures themselves. Whatever was
+found about a pair is kept in the catalog, so that a second look costs nothing.
+"""
 
 from __future__ import annotations
 
 import os
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dedup.duplicates.candidates import (
+    PIXELS_FLOOR,
+    Proposals,
+    fold,
+    propose_above,
+    propose_nearest,
+    row_pairs,
+    rows_to_compare,
+)
 from dedup.duplicates.evidence import describe_pair
 from dedup.duplicates.groups import FileGroup, group_files
 from dedup.duplicates.keep import keep_order
 from dedup.duplicates.pixels import digest_pictures
-from dedup.duplicates.relations import PIXELS_FLOOR, Proposals, Relations, propose, rows_to_compare
+from dedup.duplicates.proof import Prover
+from dedup.duplicates.relations import Relations, RowPair, row_pair
+from dedup.duplicates.thresholds import near_floors
 from dedup.results import Duplicate, Group, Grouping, Tier
 from dedup.search.join import Pairs
 from dedup.search.similarity import pair_similarities
-from dedup.store.gallery import GalleryFiles, GalleryImages, read_files, read_images, read_vectors
+from dedup.store.gallery import read_files, read_images, read_vectors
+from dedup.store.judgements import content_pair, read_decisions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     import numpy.typing as npt
 
     from dedup.store.catalog import Catalog
+    from dedup.store.gallery import GalleryFiles, GalleryImages
+
+    Report = Callable[[str, int, int], None]
+
+_ROUNDS = 8
+"""Times that families are completed; each may join what was apart."""
+
+_KEEPERS = 8
+"""Keepers of one family that are paired with what better ones did not take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +67,73 @@ class Found:
     notes: list[str]
 
 
-def find_groups(
+@dataclass(slots=True)
+class Gallery:
+    """The live images and files of a collection at one moment, and what was found about pairs.
+
+    Parameters
+    ----------
+    vectors : (N, D) float32, unit rows, as they are compared
+    order : (M,) files, from the one most worth keeping
+    digests : per image, of its pixels; filled in as they become known
+    """
+
+    catalog: Catalog
+    images: GalleryImages
+    files: GalleryFiles
+    vectors: npt.NDArray[np.float32]
+    order: list[int]
+    digests: list[bytes | None]
+    ignored: set[RowPair]
+    near: dict[RowPair, float] = field(default_factory=dict)
+    evidence: dict[RowPair, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def paths(self) -> dict[int, list[bytes]]:
+        """Map rows to the files of their images."""
+        result: dict[int, list[bytes]] = defaultdict(list)
+        for row, path in zip(self.files.row.tolist(), self.files.path, strict=True):
+            result[row].append(path)
+        return result
+
+
+def read_gallery(
     catalog: Catalog,
+    project: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
+) -> Gallery:
+    """Read a collection as it is now.
+
+    Parameters
+    ----------
+    project : turns stored unit rows into the unit rows that are compared
+    """
+    with catalog.snapshot():
+        images = read_images(catalog)
+        files = read_files(catalog, images.ids)
+        vectors = read_vectors(catalog, catalog.fingerprint.layers[0], len(images))
+        decisions = read_decisions(catalog)
+    rows = {digest: row for row, digest in enumerate(images.digest)}
+    return Gallery(
+        catalog,
+        images,
+        files,
+        project(vectors),
+        keep_order(images, files).tolist(),
+        list(images.pixel_digest),
+        ignored={
+            row_pair(rows[first], rows[second])
+            for (first, second), decision in decisions.items()
+            if not decision.duplicate and first in rows and second in rows
+        },
+    )
+
+
+def find_groups(
+    gallery: Gallery,
     tiers: frozenset[Tier],
     threshold: float,
     how: Grouping,
-    report: Callable[[str, int, int], None],
+    report: Report,
 ) -> Found:
     """Find the duplicate groups of a collection.
 
@@ -60,70 +147,138 @@ def find_groups(
     ------
     SearchError : the threshold is so low that everything is similar to everything.
     """
-    with catalog.snapshot():
-        images = read_images(catalog)
-        files = read_files(catalog, images.ids)
-        vectors = read_vectors(catalog, catalog.fingerprint.layers[0], len(images))
-    notes: list[str] = []
-    proposals = Proposals([], Pairs.empty())
-    digests = list(images.pixel_digest)
-    if tiers - {Tier.EXACT}:
-        floor = min(threshold, PIXELS_FLOOR) if Tier.SIMILAR in tiers else PIXELS_FLOOR
-        proposals = propose(
-            images, vectors, floor, lambda done, total: report("Pairing", done, total)
-        )
-    if Tier.PIXELS in tiers:
-        unknown = _compare_pixels(catalog, images, files, proposals, digests, report)
-        if unknown:
-            notes.append(
-                f"{unknown} picture{'s' if unknown > 1 else ''} could not be read again to be "
-                "compared pixel by pixel (moved, changed, or on a drive that is not there)"
-            )
-    relations = Relations(len(images), proposals, digests, threshold)
-    found = group_files(
-        keep_order(images, files).tolist(), files.row.tolist(), relations, tiers, how
-    )
-    return Found(
-        [
-            _described(number, group, images, files, vectors)
-            for number, group in enumerate(found, 1)
-        ],
-        notes,
-    )
+    relations = relate(gallery, tiers, threshold, report)
+    found = group_files(gallery.order, gallery.files.row.tolist(), relations, tiers, how)
+    groups = [_described(number, group, gallery) for number, group in enumerate(found, 1)]
+    return Found(groups, gallery.notes)
 
 
-def _compare_pixels(
-    catalog: Catalog,
-    images: GalleryImages,
-    files: GalleryFiles,
-    proposals: Proposals,
-    digests: list[bytes | None],
-    report: Callable[[str, int, int], None],
-) -> int:
-    """Fill in the missing pixel digests; gives how many could not be had."""
-    wanted = rows_to_compare(images, proposals)
+def relate(gallery: Gallery, tiers: frozenset[Tier], threshold: float, report: Report) -> Relations:
+    """Find all relations of the tiers asked for; parameters as in `find_groups`."""
+    images, vectors = gallery.images, gallery.vectors
+    members = fold(images)
+    above = Proposals(members, Pairs.empty())
+    nearest = Proposals(members, Pairs.empty())
+
+    def pairing(done: int, total: int) -> None:
+        report("Pairing", done, total)
+
+    if Tier.SIMILAR in tiers:
+        floor = min(threshold, PIXELS_FLOOR)
+        above = propose_above(members, vectors, floor, pairing)
+    elif Tier.PIXELS in tiers and Tier.NEAR not in tiers:
+        above = propose_above(members, vectors, PIXELS_FLOOR, pairing)
+    if Tier.NEAR in tiers:
+        floors = near_floors(gallery.catalog.fingerprint)
+        nearest = propose_nearest(members, vectors, floors, pairing)
+    if tiers & {Tier.PIXELS, Tier.NEAR}:
+        close = above.pairs.similarity >= PIXELS_FLOOR
+        pairs = above.pairs
+        above_floor = Pairs(pairs.first[close], pairs.second[close], pairs.similarity[close])
+        looked_at = row_pairs(Proposals(members, above_floor)) | row_pairs(nearest)
+        _compare_pixels(gallery, looked_at, report)
+    if Tier.NEAR in tiers:
+        _prove(gallery, nearest, tiers, report)
+    return Relations(len(images), above, gallery.digests, threshold, gallery.near, gallery.ignored)
+
+
+def _compare_pixels(gallery: Gallery, pairs: Iterable[RowPair], report: Report) -> None:
+    """Fill in the missing pixel digests of pictures that may be equal."""
+    images = gallery.images
+    wanted = rows_to_compare(images, pairs)
     if not wanted:
-        return 0
-    paths: dict[int, list[bytes]] = defaultdict(list)
-    for row, path in zip(files.row.tolist(), files.path, strict=True):
-        paths[row].append(path)
+        return
+    paths = gallery.paths()
     found = digest_pictures(
         {row: (images.digest[row], paths[row]) for row in wanted},
         lambda done, total: report("Comparing pixels", done, total),
     )
     for row, digest in found.items():
-        digests[row] = digest
-    catalog.remember_pixel_digests({int(images.ids[row]): digest for row, digest in found.items()})
-    return len(wanted) - len(found)
+        gallery.digests[row] = digest
+    gallery.catalog.remember_pixel_digests(
+        {int(images.ids[row]): digest for row, digest in found.items()}
+    )
+    unknown = len(wanted) - len(found)
+    if unknown:
+        gallery.notes.append(_unreadable(unknown, "compared pixel by pixel"))
 
 
-def _described(
-    number: int,
-    group: FileGroup,
-    images: GalleryImages,
-    files: GalleryFiles,
-    vectors: npt.NDArray[np.float32],
-) -> Group:
+def _prove(gallery: Gallery, nearest: Proposals, tiers: frozenset[Tier], report: Report) -> None:
+    """Prove or refute the candidates, then the members of each family against their keeper.
+
+    A family is what proofs join. Its members need not have been candidates of its keeper (a turned
+    copy may resemble another copy more than the original), so that those pairs are proven too.
+    """
+    digest, digests = gallery.images.digest, gallery.digests
+    rows = gallery.paths()
+
+    def open_questions(pairs: Iterable[RowPair]) -> set[RowPair]:
+        return {
+            (one, two)
+            for one, two in pairs
+            if (one, two) not in gallery.ignored
+            and not (digests[one] and digests[one] == digests[two])
+        }
+
+    with Prover(gallery.catalog, {digest[row]: rows[row] for row in rows}, report) as prover:
+        pairs = open_questions(row_pairs(nearest))
+        asked = set(pairs)
+        for _ in range(_ROUNDS):
+            prover.prove({content_pair(digest[one], digest[two]) for one, two in pairs})
+            for pair in pairs:
+                verdict = prover.verdict(digest[pair[0]], digest[pair[1]])
+                if verdict is not None:
+                    gallery.evidence[pair] = verdict.evidence
+                    if verdict.near:
+                        gallery.near[pair] = _similarity(gallery.vectors, *pair)
+            pairs = open_questions(_within_families(gallery, tiers)) - asked
+            asked |= pairs
+            if not pairs:
+                break
+    if prover.unreadable:
+        gallery.notes.append(_unreadable(len(prover.unreadable), "proven on the pictures"))
+    if nearest.capped:
+        gallery.notes.append(
+            f"{nearest.capped:,} pictures had more look-alikes than the nearest that were proven; "
+            "further copies of one picture were found only through its other copies"
+        )
+
+
+def _within_families(gallery: Gallery, tiers: frozenset[Tier]) -> Iterable[RowPair]:
+    """Pair each keeper in a family with the members that better keepers did not take."""
+    row_of = gallery.files.row.tolist()
+    nothing = Proposals([], Pairs.empty())
+    relations = Relations(
+        len(gallery.images), nothing, gallery.digests, 1.0, gallery.near, gallery.ignored
+    )
+    proven = (tiers | {Tier.EXACT}) - {Tier.SIMILAR}
+    taken_by: dict[int, int] = {}
+    for group in group_files(gallery.order, row_of, relations, proven):
+        taken_by |= {member.file: group.keeper for member in group.members}
+    rank = {file: place for place, file in enumerate(gallery.order)}
+    for family in group_files(gallery.order, row_of, relations, proven, Grouping.COMPONENT):
+        files = [family.keeper, *(member.file for member in family.members)]
+        keepers = sorted({taken_by.get(file, file) for file in files}, key=rank.__getitem__)
+        for keeper in keepers[:_KEEPERS]:
+            for file in files:
+                other = taken_by.get(file, file)
+                if rank[other] > rank[keeper] and row_of[file] != row_of[keeper]:
+                    yield row_pair(row_of[keeper], row_of[file])
+
+
+def _unreadable(count: int, purpose: str) -> str:
+    return (
+        f"{count:,} picture{'s' if count > 1 else ''} could not be read again to be {purpose} "
+        "(moved, changed, or on a drive that is not there)"
+    )
+
+
+def _similarity(vectors: npt.NDArray[np.float32], first: int, second: int) -> float:
+    return float(pair_similarities(vectors, vectors, np.array([first]), np.array([second]))[0])
+
+
+def _described(number: int, group: FileGroup, gallery: Gallery) -> Group:
+    files, vectors = gallery.files, gallery.vectors
     keeper = int(files.row[group.keeper])
     rows = [int(files.row[member.file]) for member in group.members]
     similarities = pair_similarities(
@@ -132,17 +287,16 @@ def _described(
     duplicates = []
     for member, row, measured in zip(group.members, rows, similarities.tolist(), strict=True):
         tier = member.tier or Tier.SIMILAR
+        found = gallery.evidence.get(row_pair(keeper, row), "")
         duplicates.append(
             Duplicate(
                 path=os.fsdecode(files.path[member.file]),
                 tier=tier,
                 # Equal inputs embedded in two batches may differ in the last bits; their class,
                 # which is what passed the threshold, does not.
-                similarity=measured
-                if member.tier is not Tier.SIMILAR
-                else member.similarity or 0.0,
+                similarity=measured if member.tier is not Tier.SIMILAR else member.similarity or 0,
                 bytes=int(files.size[member.file]),
-                evidence=describe_pair(images, keeper, row, tier),
+                evidence=describe_pair(gallery.images, keeper, row, tier, found),
             )
         )
     return Group(

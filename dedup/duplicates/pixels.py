@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from dedup.errors import ImageError
 from dedup.images.decode import pixel_digest, read_file
@@ -17,14 +17,16 @@ from dedup.images.decode import pixel_digest, read_file
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+Key = TypeVar("Key", int, bytes)
+
 NO_DIGEST = b""
 """Remembered for pictures that have none: animations and multi-page files."""
 
 
 def digest_pictures(
-    wanted: Mapping[int, tuple[bytes, Sequence[bytes]]],
+    wanted: Mapping[Key, tuple[bytes, Sequence[bytes]]],
     progress: Callable[[int, int], None] | None = None,
-) -> dict[int, bytes]:
+) -> dict[Key, bytes]:
     """Decode pictures in full and digest them.
 
     Parameters
@@ -35,7 +37,7 @@ def digest_pictures(
     -------
     Per key the digest, or `NO_DIGEST`; keys for which no file could be read are left out.
     """
-    found = {}
+    found: dict[Key, bytes] = {}
     with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="pixels") as pool:
         digests = pool.map(lambda item: _digest(*item), wanted.values())
         for done, (key, digest) in enumerate(zip(wanted, digests, strict=True), start=1):

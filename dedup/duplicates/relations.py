@@ -1,33 +1,33 @@
 """Which images are directly related, and in which tier.
 
-Images whose decoded input is identical are folded into one class before pairing, so that a
-thousand blank pages cost a thousand rows and not half a million pairs; a pair of classes stands
-for all pairs of their images. Images of one pixel digest are equal bit for bit. Trivial images
-(blank, tiny) are related by bytes and pixels only, never by similarity. What a relation means for
-a group is for `groups`.
+Images of one pixel digest are equal bit for bit; `near` pairs have been proven; `similar` holds
+between classes of images with identical decoded input, and a pair of classes stands for all pairs
+of their images. Trivial images (blank, tiny) are in no class: they are related by bytes and pixels
+only. What a person called no duplicate is related in no tier. What relations mean for a group is
+for `groups`.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from dedup.results import Tier
-from dedup.search.join import Pairs, self_join
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    import numpy.typing as npt
+    from dedup.duplicates.candidates import Proposals
 
-    from dedup.store.gallery import GalleryImages
+RowPair = tuple[int, int]
+"""Two rows, the lower first."""
 
-PIXELS_FLOOR = 0.95
-"""Pairs of equal size at least this similar are compared pixel by pixel. One picture decoded at a
-reduced scale from JPEG and in full from PNG stays above .98 (benchmarks/RESULTS.md)."""
+
+def row_pair(first: int, second: int) -> RowPair:
+    """Order two rows."""
+    return (first, second) if first <= second else (second, first)
 
 
 class Relation(NamedTuple):
@@ -38,78 +38,6 @@ class Relation(NamedTuple):
     similarity: float
 
 
-@dataclass(frozen=True, slots=True)
-class Proposals:
-    """Pairs of classes of images with identical decoded input.
-
-    Parameters
-    ----------
-    members : per class the rows of its images, rising; trivial images are in none
-    pairs : of classes, at least as similar as was asked
-    """
-
-    members: list[list[int]]
-    pairs: Pairs
-
-
-def propose(
-    images: GalleryImages,
-    vectors: npt.NDArray[np.float32],
-    threshold: float,
-    progress: Callable[[int, int], None] | None = None,
-) -> Proposals:
-    """Fold identical inputs and pair what remains.
-
-    Parameters
-    ----------
-    vectors : (N, D) float32, rows of unit L2 norm, one per image
-    threshold : cosine in [-1, 1], inclusive
-    """
-    classes: dict[bytes, list[int]] = defaultdict(list)
-    for row, digest in enumerate(images.input_digest):
-        if not images.trivial[row]:
-            classes[digest].append(row)
-    members = list(classes.values())
-    representatives = np.array([rows[0] for rows in members], np.int64)
-    every_row = len(representatives) == len(vectors)
-    chosen = vectors if every_row else vectors[representatives]
-    return Proposals(members, self_join(chosen, threshold, progress=progress))
-
-
-def rows_to_compare(images: GalleryImages, proposals: Proposals) -> list[int]:
-    """List the images that may equal another bit for bit and were not looked at yet, rising.
-
-    Those are stills of one upright size, either with identical decoded input or in a proposed pair
-    at least `PIXELS_FLOOR` similar.
-    """
-    width, height = images.width.tolist(), images.height.tolist()
-    still = (images.frames == 1).tolist()
-    wanted: set[int] = set()
-
-    def compare(rows: Sequence[int]) -> None:
-        by_size: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for row in rows:
-            if still[row]:
-                by_size[width[row], height[row]].append(row)
-        for same in by_size.values():
-            if len(same) > 1:
-                wanted.update(same)
-
-    by_input: dict[bytes, list[int]] = defaultdict(list)
-    for row, digest in enumerate(images.input_digest):
-        by_input[digest].append(row)
-    for rows in by_input.values():
-        if len(rows) > 1:
-            compare(rows)
-    pairs = proposals.pairs
-    close = pairs.similarity >= PIXELS_FLOOR
-    for first, second in zip(
-        pairs.first[close].tolist(), pairs.second[close].tolist(), strict=True
-    ):
-        compare(proposals.members[first] + proposals.members[second])
-    return sorted(row for row in wanted if images.pixel_digest[row] is None)
-
-
 class Relations:
     """The relations among N images.
 
@@ -118,6 +46,8 @@ class Relations:
     proposals : pairs of classes; those below `threshold` only served to find equal pixels
     pixel_digest : per image; None or b"" for none
     threshold : lowest similarity of tier `similar`, inclusive
+    near : per pair of rows (lower first) that was proven the same photograph, its similarity
+    ignored : pairs of rows (lower first) of which a person said that they are no duplicates
     """
 
     def __init__(
@@ -126,7 +56,14 @@ class Relations:
         proposals: Proposals,
         pixel_digest: Sequence[bytes | None],
         threshold: float,
+        near: Mapping[RowPair, float] | None = None,
+        ignored: Collection[RowPair] = (),
     ) -> None:
+        self._ignored = frozenset(ignored)
+        self._near: dict[int, dict[int, float]] = defaultdict(dict)
+        for (first, second), similarity in (near or {}).items():
+            self._near[first][second] = similarity
+            self._near[second][first] = similarity
         self._members = proposals.members
         self._class_of: list[int | None] = [None] * count
         for number, rows in enumerate(proposals.members):
@@ -134,11 +71,11 @@ class Relations:
                 self._class_of[row] = number
         self._adjacent: dict[int, dict[int, float]] = defaultdict(dict)
         pairs = proposals.pairs
-        near = pairs.similarity >= np.float32(threshold)
+        enough = pairs.similarity >= np.float32(threshold)
         for first, second, similarity in zip(
-            pairs.first[near].tolist(),
-            pairs.second[near].tolist(),
-            pairs.similarity[near].tolist(),
+            pairs.first[enough].tolist(),
+            pairs.second[enough].tolist(),
+            pairs.similarity[enough].tolist(),
             strict=True,
         ):
             self._adjacent[first][second] = similarity
@@ -151,17 +88,27 @@ class Relations:
 
     def of(self, row: int, tiers: frozenset[Tier]) -> Iterator[Relation]:
         """List the other images related to one, each once in its tier, surest tier first."""
-        equal = self._equal[self._pixel_digest[row] or b""] if self._pixel_digest[row] else []
+        for relation in self._of(row, tiers):
+            if row_pair(row, relation.row) not in self._ignored:
+                yield relation
+
+    def _of(self, row: int, tiers: frozenset[Tier]) -> Iterator[Relation]:
+        digest = self._pixel_digest[row]
+        equal = self._equal[digest] if digest else []
+        proven = self._near.get(row, {})
         if Tier.PIXELS in tiers:
             yield from (Relation(other, Tier.PIXELS, 1.0) for other in equal if other != row)
+        if Tier.NEAR in tiers:
+            for other in sorted(proven.keys() - equal, key=lambda other: (-proven[other], other)):
+                yield Relation(other, Tier.NEAR, proven[other])
+        if Tier.SIMILAR in tiers:
+            yield from self._similar(row, {row, *equal} | proven.keys())
+
+    def _similar(self, row: int, surer: set[int]) -> Iterator[Relation]:
         own = self._class_of[row]
-        if Tier.SIMILAR not in tiers or own is None:
+        if own is None:
             return
-        surer = {row, *equal}
-        for other in self._members[own]:
-            if other not in surer:
-                yield Relation(other, Tier.SIMILAR, 1.0)
-        adjacent = self._adjacent.get(own, {})
+        adjacent = {own: 1.0, **self._adjacent.get(own, {})}
         for number in sorted(adjacent, key=lambda number: (-adjacent[number], number)):
             for other in self._members[number]:
                 if other not in surer:
@@ -169,9 +116,14 @@ class Relations:
 
     def between(self, first: int, second: int) -> Relation | None:
         """Say how `second` is related to `first`, a different image; None when it is not."""
+        if row_pair(first, second) in self._ignored:
+            return None
         digest = self._pixel_digest[first]
         if digest and digest == self._pixel_digest[second]:
             return Relation(second, Tier.PIXELS, 1.0)
+        proven = self._near.get(first, {}).get(second)
+        if proven is not None:
+            return Relation(second, Tier.NEAR, proven)
         mine, other = self._class_of[first], self._class_of[second]
         if mine is None or other is None:
             return None

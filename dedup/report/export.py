@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dedup.errors import DedupError, ExtraMissingError
+from dedup.errors import DedupError, ExtraMissingError, LayerError
+from dedup.store.gallery import read_files, read_images, read_vectors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy.typing as npt
+
+    from dedup.store.catalog import Catalog
 
 _ENDINGS = (".npz", ".parquet")
 
@@ -40,6 +44,40 @@ class FeatureTable:
     width: npt.NDArray[np.int32]
     height: npt.NDArray[np.int32]
     embeddings: dict[str, npt.NDArray[np.float32]]
+
+
+def collect(catalog: Catalog, layers: Sequence[str]) -> FeatureTable:
+    """Read the embeddings of all live files.
+
+    Parameters
+    ----------
+    layers : of those that are stored; none means all
+
+    Raises
+    ------
+    LayerError : a layer is not stored.
+    """
+    stored = catalog.fingerprint.layers
+    for layer in layers:
+        if layer not in stored:
+            raise LayerError(
+                f"layer {layer!r} is not stored in this collection; stored: {', '.join(stored)}. "
+                f"To have it, make a collection with --layer {layer}"
+            )
+    with catalog.snapshot():
+        images = read_images(catalog)
+        files = read_files(catalog, images.ids)
+        embeddings = {
+            layer: read_vectors(catalog, layer, len(images), scaled=True)
+            for layer in layers or stored
+        }
+    return FeatureTable(
+        paths=[os.fsdecode(path) for path in files.path],
+        digests=[images.digest[row].hex() for row in files.row.tolist()],
+        width=images.width[files.row],
+        height=images.height[files.row],
+        embeddings={layer: rows[files.row] for layer, rows in embeddings.items()},
+    )
 
 
 def check_output(path: Path) -> None:
@@ -73,9 +111,10 @@ def _write_npz(table: FeatureTable, path: Path) -> None:
         "digest": np.array(table.digests, dtype=np.str_),
         "width": table.width,
         "height": table.height,
+        **table.embeddings,
     }
     with path.open("wb") as file:
-        np.savez(file, **columns, **table.embeddings)
+        np.savez(file, **columns)
 
 
 def _write_parquet(table: FeatureTable, path: Path) -> None:

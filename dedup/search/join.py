@@ -16,12 +16,15 @@ from dedup.errors import SearchError
 from dedup.search.similarity import MARGIN, inclusive, pair_similarities
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import numpy.typing as npt
 
 MAX_PAIRS = 20_000_000
 """Beyond this a threshold says nothing about a collection any more: 240 MB of pairs."""
+
+_COMPACT_AT = 4_000_000
+"""Pairs held before `nearest_pairs` drops those that can no longer count: 48 MB."""
 
 _TILE = 2048
 """Rows and columns of a tile: 16 MB of products, near the peak rate of the matrix product."""
@@ -43,6 +46,35 @@ class Pairs:
 
     def __len__(self) -> int:
         return len(self.first)
+
+    def best_of_each_row(self, k: int) -> Pairs:
+        """Keep the pairs that are among the k most similar of at least one of their rows.
+
+        Ties go to the lower other row. Keeping the best of a part first changes nothing: a pair
+        that is not among the k best of some is not among the k best of more.
+        """
+        row = np.concatenate([self.first, self.second])
+        other = np.concatenate([self.second, self.first])
+        similarity = np.tile(self.similarity, 2)
+        order = np.lexsort((other, -similarity, row))
+        starts = np.concatenate([[True], row[order][1:] != row[order][:-1]])
+        rank = np.arange(len(order)) - np.maximum.accumulate(
+            np.where(starts, np.arange(len(order)), 0)
+        )
+        keep = np.zeros(len(self), np.bool_)
+        keep[order[rank < k] % max(1, len(self))] = True
+        return Pairs(self.first[keep], self.second[keep], self.similarity[keep])
+
+    @classmethod
+    def joined(cls, parts: list[Pairs]) -> Pairs:
+        """Put parts together, sorted."""
+        if not parts:
+            return cls.empty()
+        first = np.concatenate([part.first for part in parts])
+        second = np.concatenate([part.second for part in parts])
+        similarity = np.concatenate([part.similarity for part in parts])
+        order = np.lexsort((second, first))
+        return cls(first[order], second[order], similarity[order])
 
     @classmethod
     def empty(cls) -> Pairs:
@@ -70,43 +102,94 @@ def self_join(
     ------
     SearchError : more than `max_pairs` pairs.
     """
-    count = len(vectors)
-    tiles = [(top, left) for top in range(0, count, _TILE) for left in range(top, count, _TILE)]
-    kept: list[tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.float32]]] = []
+    parts: list[Pairs] = []
     found = 0
-    products = np.empty((min(_TILE, count), min(_TILE, count)), np.float32)
-    for done, (top, left) in enumerate(tiles, start=1):
-        upper = vectors[top : top + _TILE]
-        lower = vectors[left : left + _TILE]
-        tile = products[: len(upper), : len(lower)]
-        if tile.flags.c_contiguous:
-            np.matmul(upper, lower.T, out=tile)
-        else:
-            tile = upper @ lower.T
-        rows, columns = np.nonzero(tile >= threshold - MARGIN)
-        if top == left:
-            above = rows < columns
-            rows, columns = rows[above], columns[above]
-        similarity = pair_similarities(upper, lower, rows, columns)
+    for top, left, rows, columns, _ in _tiles(vectors, threshold, progress):
+        similarity = pair_similarities(
+            vectors[top : top + _TILE], vectors[left : left + _TILE], rows, columns
+        )
         keep = similarity >= inclusive(threshold)
         found += int(np.count_nonzero(keep))
         if found > max_pairs:
             raise SearchError(
-                f"more than {max_pairs:,} pairs of {count:,} images reach a similarity of "
+                f"more than {max_pairs:,} pairs of {len(vectors):,} images reach a similarity of "
                 f"{threshold:.4f}: choose a higher threshold"
             )
-        if found and keep.any():
-            kept.append(
-                (
-                    (rows[keep] + top).astype(np.int32),
-                    (columns[keep] + left).astype(np.int32),
-                    similarity[keep],
-                )
+        parts.append(
+            Pairs(
+                (rows[keep] + top).astype(np.int32),
+                (columns[keep] + left).astype(np.int32),
+                similarity[keep],
             )
+        )
+    return Pairs.joined(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class NearestPairs:
+    """Pairs of rows with their nearest others, and how many rows had more than were kept."""
+
+    pairs: Pairs
+    capped: int
+
+
+def nearest_pairs(
+    vectors: npt.NDArray[np.float32],
+    k: int,
+    threshold: float,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> NearestPairs:
+    """Pair each row with its k most similar ones, as far as these reach the threshold.
+
+    Parameters
+    ----------
+    vectors : (N, D) float32, rows of unit L2 norm
+    threshold : cosine in [-1, 1]
+
+    Returns
+    -------
+    A pair is kept when it is among the k best of either of its rows. Memory is that of about
+    N k pairs, however many reach the threshold.
+    """
+    waiting: list[Pairs] = []
+    size = 0
+    reached = np.zeros(len(vectors), np.int64)
+    for top, left, rows, columns, products in _tiles(vectors, threshold, progress):
+        first, second = (rows + top).astype(np.int32), (columns + left).astype(np.int32)
+        reached += np.bincount(first, minlength=len(vectors))
+        reached += np.bincount(second, minlength=len(vectors))
+        waiting.append(Pairs(first, second, products))
+        size += len(first)
+        if size > _COMPACT_AT:
+            waiting = [Pairs.joined(waiting).best_of_each_row(k)]
+            size = len(waiting[0])
+    best = Pairs.joined(waiting).best_of_each_row(k)
+    exact = pair_similarities(vectors, vectors, best.first, best.second)
+    return NearestPairs(Pairs(best.first, best.second, exact), int(np.count_nonzero(reached > k)))
+
+
+def _tiles(
+    vectors: npt.NDArray[np.float32],
+    threshold: float,
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[tuple[int, int, npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float32]]]:
+    """Go through the upper triangle: what may reach the threshold, tile by tile.
+
+    Yields (first row, first column, rows and columns within the tile, fp32 products) with
+    row < column over all; everything at least `MARGIN` below the threshold is left out.
+    """
+    count = len(vectors)
+    corners = [(top, left) for top in range(0, count, _TILE) for left in range(top, count, _TILE)]
+    room = np.empty(min(_TILE, count) ** 2, np.float32)
+    for done, (top, left) in enumerate(corners, start=1):
+        upper, lower = vectors[top : top + _TILE], vectors[left : left + _TILE]
+        tile = room[: len(upper) * len(lower)].reshape(len(upper), len(lower))
+        np.matmul(upper, lower.T, out=tile)
+        rows, columns = np.nonzero(tile >= threshold - MARGIN)
+        if top == left:
+            above = rows < columns
+            rows, columns = rows[above], columns[above]
+        yield top, left, rows, columns, tile[rows, columns]
         if progress is not None:
-            progress(done, len(tiles))
-    if not kept:
-        return Pairs.empty()
-    first, second, similarity = (np.concatenate(column) for column in zip(*kept, strict=True))
-    order = np.lexsort((second, first))
-    return Pairs(first[order], second[order], similarity[order])
+            progress(done, len(corners))

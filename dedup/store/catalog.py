@@ -328,6 +328,11 @@ class Catalog:
         ).fetchone()
         return None if row is None else int(row[0])
 
+    def is_trivial(self, image: int) -> bool:
+        """Tell whether an image is blank or tiny."""
+        row = self._connection.execute("SELECT trivial FROM images WHERE id = ?", (image,))
+        return bool(row.fetchone()[0])
+
     def known_digests(self) -> KnownDigests:
         """Give a view of the known contents that worker threads can ask."""
         return KnownDigests(self.store)
@@ -336,7 +341,8 @@ class Catalog:
         """List skipped files as (absolute path, reason), by path."""
         with translated(self.store):
             rows = self._connection.execute(
-                "SELECT roots.path || X'2F' || files.path AS whole, files.reason FROM files"
+                "SELECT CAST(roots.path || X'2F' || files.path AS BLOB) AS whole, files.reason"
+                " FROM files"
                 " JOIN roots ON roots.id = files.root"
                 " WHERE files.state = 'skipped' ORDER BY whole"
             )

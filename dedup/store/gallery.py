@@ -117,8 +117,8 @@ def read_files(catalog: Catalog, ids: npt.NDArray[np.int64]) -> GalleryFiles:
     """
     with translated(catalog.store):
         rows = catalog.connection.execute(
-            "SELECT files.image, roots.path || X'2F' || files.path AS whole, files.size,"
-            " files.mtime_ns FROM files JOIN roots ON roots.id = files.root"
+            "SELECT files.image, CAST(roots.path || X'2F' || files.path AS BLOB) AS whole,"
+            " files.size, files.mtime_ns FROM files JOIN roots ON roots.id = files.root"
             " WHERE files.state = 'indexed' ORDER BY files.image, whole"
         ).fetchall()
     images, paths, sizes, times = list(zip(*rows, strict=True)) or [()] * 4
@@ -139,8 +139,8 @@ def read_paths(catalog: Catalog, images: Iterable[int]) -> dict[int, list[bytes]
             part = wanted[start : start + _PARAMETERS_AT_ONCE]
             marks = ",".join("?" * len(part))
             rows = catalog.connection.execute(
-                "SELECT files.image, roots.path || X'2F' || files.path AS whole FROM files"  # noqa: S608 - marks only
-                " JOIN roots ON roots.id = files.root"
+                "SELECT files.image, CAST(roots.path || X'2F' || files.path AS BLOB) AS whole"  # noqa: S608 - marks only
+                " FROM files JOIN roots ON roots.id = files.root"
                 f" WHERE files.state = 'indexed' AND files.image IN ({marks}) ORDER BY whole",
                 part,
             )

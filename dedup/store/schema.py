@@ -67,6 +67,26 @@ CREATE TABLE embeddings (
     checksum INTEGER NOT NULL,                 -- XXH32 of vector
     UNIQUE (image, layer)
 ) STRICT;
+CREATE TABLE verdicts (                        -- proofs on pairs of pictures; first < second
+    first BLOB NOT NULL,                       -- SHA-256 of the file
+    second BLOB NOT NULL,
+    verifier TEXT NOT NULL,                    -- the version of the check that said so
+    near INTEGER NOT NULL,                     -- 1: the same photograph, edited
+    evidence TEXT NOT NULL,
+    PRIMARY KEY (first, second)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE decisions (                       -- what a person said of a pair; first < second
+    first BLOB NOT NULL,                       -- SHA-256 of the file
+    second BLOB NOT NULL,
+    duplicate INTEGER NOT NULL,                -- 0: "not a duplicate"
+    decided TEXT NOT NULL,                     -- ISO 8601 in UTC
+    PRIMARY KEY (first, second)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE calibration (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    curve TEXT NOT NULL,                       -- JSON
+    transform BLOB                             -- what embeddings go through before comparison
+) STRICT;
 """
 
 

@@ -7,15 +7,20 @@ from hypothesis import strategies as st
 
 import oracles
 from dedup.duplicates.groups import FileGroup, group_files
-from dedup.duplicates.relations import Proposals, Relations
+from dedup.duplicates.candidates import Proposals
+from dedup.duplicates.relations import Relations
 from dedup.results import Grouping, Tier
 from dedup.search.join import Pairs
 
-ALL = frozenset({Tier.EXACT, Tier.PIXELS, Tier.SIMILAR})
+ALL = frozenset(Tier)
 
 
 def relations(
-    count: int, edges: dict[tuple[int, int], float], pixels: dict[int, bytes] | None = None
+    count: int,
+    edges: dict[tuple[int, int], float],
+    pixels: dict[int, bytes] | None = None,
+    near: dict[tuple[int, int], float] | None = None,
+    ignored: set[tuple[int, int]] | None = None,
 ) -> Relations:
     ordered = sorted(edges)
     pairs = Pairs(
@@ -24,7 +29,8 @@ def relations(
         np.array([edges[pair] for pair in ordered], np.float32),
     )
     digests = [(pixels or {}).get(row) for row in range(count)]
-    return Relations(count, Proposals([[row] for row in range(count)], pairs), digests, 0.9)
+    proposals = Proposals([[row] for row in range(count)], pairs)
+    return Relations(count, proposals, digests, 0.9, near, ignored or ())
 
 
 def as_sets(groups: list[FileGroup]) -> list[tuple[int, set[int]]]:
@@ -157,3 +163,43 @@ def test_a_class_of_equal_inputs_is_one_group_with_its_neighbours() -> None:
     (group,) = group_files(range(1001), range(1001), folded, ALL)
     assert len(group.members) == 1000
     assert group.members[-1].similarity == pytest.approx(0.95)
+
+
+def test_near_counts_when_proven_and_similar_when_not() -> None:
+    mixed = relations(3, {(0, 1): 0.95, (0, 2): 0.95}, near={(0, 1): 0.95})
+    (group,) = group_files(range(3), range(3), mixed, ALL)
+    assert [(member.file, member.tier) for member in group.members] == [
+        (1, Tier.NEAR),
+        (2, Tier.SIMILAR),
+    ]
+    proven = group_files(range(3), range(3), mixed, frozenset({Tier.NEAR}))
+    assert as_sets(proven) == [(0, {1})]
+
+
+@settings(max_examples=200, deadline=None)
+@given(graphs)
+def test_no_duplicate_of_cover_is_unproven_against_its_keeper(
+    graph: tuple[int, set[tuple[int, int]]],
+) -> None:
+    count, edges = graph
+    similar = dict.fromkeys(edges, 0.95)
+    near = {pair: 0.95 for number, pair in enumerate(sorted(edges)) if number % 2}
+    tiers = frozenset({Tier.EXACT, Tier.PIXELS, Tier.NEAR})
+    for group in group_files(
+        range(count), range(count), relations(count, similar, near=near), tiers
+    ):
+        for member in group.members:
+            assert (group.keeper, member.file) in near
+            assert member.tier is Tier.NEAR
+
+
+@pytest.mark.parametrize("grouping", list(Grouping))
+def test_what_a_person_refused_is_no_relation_in_any_tier(grouping: Grouping) -> None:
+    refused = relations(
+        4,
+        {(0, 1): 0.99, (2, 3): 0.99},
+        pixels={0: b"same", 1: b"same"},
+        near={(2, 3): 0.99},
+        ignored={(0, 1), (2, 3)},
+    )
+    assert group_files(range(4), range(4), refused, ALL, grouping) == []

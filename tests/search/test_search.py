@@ -3,14 +3,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import oracles
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import oracles
 from dedup.errors import SearchError
 from dedup.search.index import VectorIndex
-from dedup.search.join import Pairs, self_join
+from dedup.search.join import Pairs, nearest_pairs, self_join
 from dedup.search.seal import saved_version
 from dedup.search.similarity import MARGIN, pair_similarities, unit_rows
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-def rows(count: int, dimension: int = 32, seed: int = 0, copies: float = 0.3) -> npt.NDArray[np.float32]:
+def rows(
+    count: int, dimension: int = 32, seed: int = 0, copies: float = 0.3
+) -> npt.NDArray[np.float32]:
     """Unit rows, a share of them exact copies of others, some slightly moved."""
     rng = np.random.default_rng(seed)
     vectors = rng.normal(size=(count, dimension))
@@ -58,7 +60,9 @@ def test_all_rows_equal_gives_the_lowest_numbers() -> None:
 @pytest.mark.parametrize("threshold", [-1.0, 0.0, 0.5, 0.9, 1.0])
 def test_within_equals_brute_force(threshold: float) -> None:
     gallery = rows(400)
-    for query, hits in zip(gallery[:40], VectorIndex(gallery).within(gallery[:40], threshold), strict=True):
+    for query, hits in zip(
+        gallery[:40], VectorIndex(gallery).within(gallery[:40], threshold), strict=True
+    ):
         assert hits.rows.tolist() == [row for row, _ in oracles.within(gallery, query, threshold)]
 
 
@@ -86,10 +90,30 @@ def test_self_join_equals_brute_force_around_the_tile_size(count: int) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 60), st.integers(1, 9), st.integers(0, 99), st.floats(-1, 1))
-def test_self_join_equals_brute_force(count: int, dimension: int, seed: int, threshold: float) -> None:
+def test_self_join_equals_brute_force(
+    count: int, dimension: int, seed: int, threshold: float
+) -> None:
     vectors = rows(count, dimension, seed) if count else np.empty((0, dimension), np.float32)
     found = self_join(vectors, threshold)
     assert as_list(found) == [pair[:2] for pair in oracles.pairs(vectors, threshold)]
+
+
+@pytest.mark.parametrize(("count", "k"), [(0, 3), (1, 3), (50, 1), (400, 5), (2100, 3)])
+def test_nearest_pairs_equal_brute_force(
+    count: int, k: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dedup.search.join._COMPACT_AT", 1000)
+    vectors = rows(count, dimension=24, copies=0) if count else np.empty((0, 24), np.float32)
+    found = nearest_pairs(vectors, k, 0.3)
+    values = vectors.astype(np.float64) @ vectors.T.astype(np.float64)
+    np.fill_diagonal(values, -2)
+    expected = set()
+    for row in range(count):
+        for other in np.argsort(-values[row], kind="stable")[:k]:
+            if values[row, other] >= 0.3:
+                expected.add((min(row, int(other)), max(row, int(other))))
+    assert set(as_list(found.pairs)) == expected
+    assert found.capped == int(((values >= 0.3).sum(1) > k).sum())
 
 
 def test_too_many_pairs_is_an_error_and_no_truncated_answer() -> None:

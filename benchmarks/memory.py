@@ -1,0 +1,68 @@
+"""Peak memory of indexing, as the number of images grows: memory FOLDER... --weights FILE.
+
+Copies growing shares of the folders' pictures into one tree and indexes each in its own process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from machine import describe
+
+from dedup.images.scan import scan
+
+CHILD = """
+import resource, sys
+from pathlib import Path
+from dedup.collection import Collection
+with Collection.create(Path(sys.argv[1]), weights=sys.argv[3]) as collection:
+    summary = collection.index([sys.argv[2]])
+print(summary.indexed, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--counts", type=int, nargs="+", default=[2000, 20000])
+    parser.add_argument("--keep", type=Path, help="leave the last tree and its collection here")
+    options = parser.parse_args()
+    paths = [
+        folder / os.fsdecode(file.path) for folder in options.folders for file in scan(folder).files
+    ]
+    print(describe() + "\n\n| files | indexed | seconds | peak memory |\n|---|---|---|---|")
+    for count in options.counts:
+        with tempfile.TemporaryDirectory() as place:
+            tree = Path(place) / "tree"
+            for number, path in enumerate(paths[:: max(1, len(paths) // count)][:count]):
+                target = tree / f"{number // 1000:03}" / f"{number:06}{path.suffix}"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, target)
+            started = time.perf_counter()
+            done = subprocess.run(
+                [sys.executable, "-c", CHILD, Path(place) / "store", tree, options.weights],
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            seconds = time.perf_counter() - started
+            indexed, peak = map(int, done.stdout.split())
+            found = sum(1 for _ in tree.rglob("*.*"))
+            print(
+                f"| {found:,} | {indexed:,} | {seconds:.0f} | {peak / 2**20:.2f} GiB |", flush=True
+            )
+            if options.keep and count == options.counts[-1]:
+                shutil.copytree(place, options.keep, dirs_exist_ok=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""A picture of a proof: both images, one laid over the other, and a heat map of what differs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Pixels = npt.NDArray[np.uint8]
+
+_SIDE = 400
+_GAP = 12
+_TITLE = 28
+_PAPER = 245
+_INK = (40, 40, 40)
+_SEEN_AT = 64.0  # grey levels of difference that are shown at full heat
+_FEWEST = 16  # pixels in common from which colours can be matched
+
+
+def draw_proof(first: Pixels, second: Pixels, transform: npt.NDArray[np.float64] | None) -> Pixels:
+    """Draw four panels side by side.
+
+    Parameters
+    ----------
+    first, second : (H, W, 3) uint8 RGB, as they were described
+    transform : (3, 3), the second's pixels to the first's; None when no placing was found
+
+    Returns
+    -------
+    (H, W, 3) uint8 RGB: the first, the second, the second laid half over the first, and the
+    difference of the two once colours are matched, from black (none) to yellow (64 grey levels
+    or more); grey where they share nothing.
+    """
+    panels = [("first", first), ("second", second)]
+    if transform is None:
+        empty = np.full_like(first, 128)
+        panels += [("no placing found", empty), ("nothing to compare", empty)]
+    else:
+        size = (first.shape[1], first.shape[0])
+        laid = cv2.warpPerspective(second, transform, size, flags=cv2.INTER_LINEAR)
+        inside = cv2.warpPerspective(
+            np.full(second.shape[:2], 255, np.uint8), transform, size, flags=cv2.INTER_NEAREST
+        )
+        shared = np.asarray(inside > 0)
+        both = np.where(shared[..., None], (first // 2 + laid // 2), first)
+        panels += [
+            ("second laid over first", both.astype(np.uint8)),
+            ("difference", _heat(first, np.asarray(laid, np.uint8), shared)),
+        ]
+    return _side_by_side(panels)
+
+
+def _heat(first: Pixels, laid: Pixels, shared: npt.NDArray[np.bool_]) -> Pixels:
+    heat = np.full_like(first, 128)
+    if int(shared.sum()) < _FEWEST:
+        return heat
+    matched = np.empty(first.shape, np.float32)
+    for channel in range(3):
+        ours, theirs = first[..., channel][shared], laid[..., channel][shared]
+        slope, offset = np.polyfit(theirs.astype(np.float64), ours, 1) if np.ptp(theirs) else (0, 0)
+        matched[..., channel] = slope * laid[..., channel] + offset
+    difference = np.abs(matched - first).mean(axis=2)
+    smooth = np.asarray(cv2.GaussianBlur(difference, (0, 0), 1.5))
+    levels = np.clip(smooth * (255 / _SEEN_AT), 0, 255).astype(np.uint8)
+    colours = np.asarray(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), np.uint8)[..., ::-1]
+    heat[shared] = colours[shared]
+    return heat
+
+
+def _side_by_side(panels: list[tuple[str, Pixels]]) -> Pixels:
+    height = max(panel.shape[0] for _, panel in panels)
+    width = sum(max(panel.shape[1], _SIDE // 2) + _GAP for _, panel in panels) + _GAP
+    sheet = np.full((height + _TITLE + _GAP, width, 3), _PAPER, np.uint8)
+    left = _GAP
+    for title, panel in panels:
+        cv2.putText(
+            sheet, title, (left, _TITLE - 9), cv2.FONT_HERSHEY_SIMPLEX, 0.45, _INK, 1, cv2.LINE_AA
+        )
+        sheet[_TITLE : _TITLE + panel.shape[0], left : left + panel.shape[1]] = panel
+        left += max(panel.shape[1], _SIDE // 2) + _GAP
+    return sheet

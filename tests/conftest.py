@@ -1,0 +1,95 @@
+"""What tests share: the real photographs, drawn pictures, and a small indexed collection."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from outcome import SMALL_MODEL, Outcome
+from pictures import draw_folder
+
+from dedup.cli import main
+from dedup.collection import Collection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real photographs beside the clone."""
+    folder = Path(__file__).parent.parent.parent / "shared"
+    if not (folder / "data" / "photos").is_dir():
+        pytest.skip("needs the photographs of ../shared/data beside the clone")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of drawn pictures with copies among them; not to be changed."""
+    folder = tmp_path_factory.mktemp("drawn") / "pictures"
+    draw_folder(folder)
+    return folder
+
+
+@pytest.fixture
+def pictures(drawn: Path, tmp_path: Path) -> Path:
+    """A copy of `drawn` of the test's own."""
+    return Path(shutil.copytree(drawn, tmp_path / "pictures"))
+
+
+@pytest.fixture(scope="session")
+def indexed(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A collection of `drawn`; not to be changed."""
+    store = tmp_path_factory.mktemp("indexed") / "store"
+    with Collection.create(store, model=SMALL_MODEL, untrained=True) as collection:
+        collection.index([drawn])
+    return store
+
+
+@pytest.fixture
+def store(indexed: Path, tmp_path: Path) -> Path:
+    """A copy of `indexed` of the test's own; its root is `drawn`."""
+    return Path(shutil.copytree(indexed, tmp_path / "store"))
+
+
+@pytest.fixture
+def collection(store: Path) -> Iterator[Collection]:
+    with Collection.open(store) as opened:
+        yield opened
+
+
+@pytest.fixture
+def dedup(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path
+) -> Callable[..., Outcome]:
+    """Run the command line in this process, from an empty folder, through its error boundary."""
+    monkeypatch.delenv("DEDUP_STORE", raising=False)
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+
+    def run(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["dedup", *map(os.fspath, map(_text, arguments))])
+        capfdbinary.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main()
+        sys.stdout.flush()
+        captured = capfdbinary.readouterr()
+        code = stop.value.code
+        assert isinstance(code, int)
+        err = captured.err.decode(errors="surrogateescape")
+        assert "Traceback" not in err
+        return Outcome(code, captured.out, err)
+
+    return run
+
+
+def _text(argument: object) -> str:
+    if isinstance(argument, bytes):
+        return os.fsdecode(argument)
+    return os.fspath(argument) if isinstance(argument, os.PathLike) else str(argument)

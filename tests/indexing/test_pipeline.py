@@ -1,0 +1,354 @@
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from dedup.errors import CollectionError, DedupError
+from dedup.fingerprint import Fingerprint
+from dedup.images.decode import DECODER
+from dedup.indexing.changes import find_changes
+from dedup.indexing.pipeline import BATCH, run
+from dedup.store.catalog import Catalog
+from dedup.store.gallery import read_files, read_ids, read_images, read_vectors
+from pictures import scene
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import numpy.typing as npt
+
+    from dedup.results import IndexSummary
+
+SIDE = 32
+
+
+class BlockMeans:
+    """A small embedder: the mean colours of 8 × 8 blocks. Counts what it was given."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def embed(self, batch: npt.NDArray[np.uint8]) -> Mapping[str, npt.NDArray[np.float32]]:
+        self.batches.append(len(batch))
+        blocks = batch.reshape(len(batch), 8, SIDE // 8, 8, SIDE // 8, 3).mean((2, 4))
+        return {"blocks": blocks.reshape(len(batch), -1).astype(np.float32)}
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    fingerprint = Fingerprint("blocks", "none", "0" * 64, ("blocks",), SIDE, SIDE, DECODER)
+    opened = Catalog.create(tmp_path / "store", fingerprint)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def embedder() -> BlockMeans:
+    return BlockMeans()
+
+
+def index(catalog: Catalog, embedder: BlockMeans, *folders: Path) -> IndexSummary:
+    return run(catalog, find_changes(catalog, folders), lambda: embedder)
+
+
+def names(catalog: Catalog, folder: Path) -> list[str]:
+    files = read_files(catalog, read_ids(catalog))
+    return sorted(os.path.relpath(os.fsdecode(path), folder) for path in files.path)
+
+
+def fill(folder: Path, count: int, first: int = 0) -> Path:
+    folder.mkdir(exist_ok=True)
+    for seed in range(first, first + count):
+        scene(seed, (64, 48)).save(folder / f"{seed:03}.png")
+    return folder
+
+
+@pytest.mark.parametrize("count", [1, 2, BATCH - 1, BATCH, BATCH + 1])
+def test_every_picture_is_embedded_once_in_full_batches(
+    catalog: Catalog, embedder: BlockMeans, tmp_path: Path, count: int
+) -> None:
+    folder = fill(tmp_path / "in", count)
+    summary = index(catalog, embedder, folder)
+    assert summary.indexed == count
+    assert embedder.batches == [BATCH] * (count // BATCH) + [count % BATCH] * (count % BATCH > 0)
+    assert read_vectors(catalog, "blocks", count).shape == (count, 192)
+
+
+def test_a_second_run_reads_nothing(catalog: Catalog, embedder: BlockMeans, pictures: Path) -> None:
+    index(catalog, embedder, pictures)
+    before = catalog.version
+    embedder.batches.clear()
+    summary = index(catalog, embedder, pictures)
+    assert (summary.unchanged, summary.still_skipped, summary.indexed) == (16, 2, 0)
+    assert embedder.batches == []
+    assert catalog.version == before
+
+
+def test_renamed_and_copied_files_reuse_their_embedding(
+    catalog: Catalog, embedder: BlockMeans, pictures: Path
+) -> None:
+    index(catalog, embedder, pictures)
+    embedder.batches.clear()
+    (pictures / "a").rename(pictures / "z")
+    shutil.copy(pictures / "z/4.jpg", pictures / "copy.jpg")
+    summary = index(catalog, embedder, pictures)
+    assert (summary.reused, summary.gone, summary.indexed) == (10, 9, 0)
+    assert embedder.batches == []
+    assert "z/4.jpg" in names(catalog, pictures)
+    assert "a/4.jpg" not in names(catalog, pictures)
+
+
+def test_a_changed_file_gets_a_new_embedding(
+    catalog: Catalog, embedder: BlockMeans, pictures: Path
+) -> None:
+    index(catalog, embedder, pictures)
+    scene(77).save(pictures / "a/5.jpg")
+    summary = index(catalog, embedder, pictures)
+    assert (summary.indexed, summary.unchanged) == (1, 15)
+
+
+def test_gone_files_leave_and_come_back_for_free(
+    catalog: Catalog, embedder: BlockMeans, pictures: Path, tmp_path: Path
+) -> None:
+    index(catalog, embedder, pictures)
+    (pictures / "a/5.jpg").rename(tmp_path / "aside.jpg")
+    assert index(catalog, embedder, pictures).gone == 1
+    assert "a/5.jpg" not in names(catalog, pictures)
+    (tmp_path / "aside.jpg").rename(pictures / "a/5.jpg")
+    summary = index(catalog, embedder, pictures)
+    assert (summary.reused, summary.indexed) == (1, 0)
+
+
+def test_a_skipped_file_is_tried_again_when_it_changes(
+    catalog: Catalog, embedder: BlockMeans, pictures: Path
+) -> None:
+    index(catalog, embedder, pictures)
+    assert index(catalog, embedder, pictures).still_skipped == 2
+    shutil.copy(pictures / "a/3.jpg", pictures / "cut.jpg")
+    summary = index(catalog, embedder, pictures)
+    assert (summary.reused, summary.still_skipped) == (1, 1)
+    assert [path for path, _ in catalog.skips()] == [os.fsencode(pictures / "text.jpg")]
+
+
+def test_a_batch_of_nothing_but_bad_files(
+    catalog: Catalog, embedder: BlockMeans, tmp_path: Path
+) -> None:
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    for number in range(40):
+        (folder / f"{number:02}.jpg").write_bytes(b"\xff\xd8\xff\xe0 nothing")
+    summary = index(catalog, embedder, folder)
+    assert (summary.skipped, summary.indexed) == (40, 0)
+    assert embedder.batches == []
+    assert len(summary.new_skips) == 40
+
+
+def test_an_unplugged_root_is_kept(
+    catalog: Catalog, embedder: BlockMeans, pictures: Path, tmp_path: Path
+) -> None:
+    index(catalog, embedder, pictures)
+    pictures.rename(tmp_path / "unplugged")
+    summary = index(catalog, embedder, pictures)
+    assert summary.gone == 0
+    assert any("unplugged" in note for note in summary.notes)
+    assert len(names(catalog, pictures)) == 16
+    pictures.mkdir()  # the mount point is there, the drive is not
+    assert index(catalog, embedder, pictures).gone == 0
+    assert len(names(catalog, pictures)) == 16
+    pictures.rmdir()
+    (tmp_path / "unplugged").rename(pictures)
+    assert index(catalog, embedder, pictures).unchanged == 16
+
+
+@pytest.fixture
+def ordinary_user(tmp_path: Path) -> Iterator[Path]:
+    """Be somebody who may not list every folder, in a folder of one's own."""
+    if os.geteuid() != 0:
+        yield tmp_path
+        return
+    folder = Path(tempfile.mkdtemp())
+    os.chown(folder, 65534, 65534)
+    os.seteuid(65534)
+    try:
+        yield folder
+    finally:
+        os.seteuid(0)
+        shutil.rmtree(folder)
+
+
+def test_a_folder_that_cannot_be_listed_loses_nothing(
+    ordinary_user: Path, embedder: BlockMeans
+) -> None:
+    folder = fill(ordinary_user / "in", 2)
+    fill(folder / "closed", 3, first=10)
+    fingerprint = Fingerprint("blocks", "none", "0" * 64, ("blocks",), SIDE, SIDE, DECODER)
+    catalog = Catalog.create(ordinary_user / "store", fingerprint)
+    assert index(catalog, embedder, folder).indexed == 5
+    (folder / "closed").chmod(0)
+    summary = index(catalog, embedder, folder)
+    (folder / "closed").chmod(0o700)
+    assert (summary.gone, summary.unchanged) == (0, 2)
+    assert [skip.path for skip in summary.new_skips] == [os.fspath(folder / "closed")]
+    assert len(names(catalog, folder)) == 5
+    folder.chmod(0)
+    with pytest.raises(CollectionError, match="cannot be listed"):
+        index(catalog, embedder, folder)
+    folder.chmod(0o700)
+    (folder / "000.png").chmod(0)
+    os.utime(folder / "000.png", ns=(1, 1))
+    denied = index(catalog, embedder, folder)
+    assert "permission" in denied.new_skips[0].reason
+    (folder / "000.png").chmod(0o600)  # leaves the time as it was: only another try can tell
+    assert index(catalog, embedder, folder).reused == 1
+    catalog.close()
+
+
+@pytest.mark.parametrize("order", ["inner first", "outer first", "together"])
+def test_overlapping_roots_count_each_file_once(
+    catalog: Catalog, embedder: BlockMeans, pictures: Path, order: str
+) -> None:
+    inner = pictures / "a"
+    if order == "inner first":
+        index(catalog, embedder, inner)
+        index(catalog, embedder, pictures)
+    elif order == "outer first":
+        index(catalog, embedder, pictures)
+        index(catalog, embedder, inner)
+    else:
+        index(catalog, embedder, inner, pictures)
+    found = names(catalog, pictures)
+    assert len(found) == len(set(found)) == 16
+    assert index(catalog, embedder, pictures).unchanged == 16
+
+
+def test_a_part_of_a_root_can_be_updated_alone(
+    catalog: Catalog, embedder: BlockMeans, pictures: Path
+) -> None:
+    index(catalog, embedder, pictures)
+    (pictures / "a/0.jpg").unlink()
+    (pictures / "b/1.png").unlink()
+    summary = index(catalog, embedder, pictures / "a")
+    assert (summary.gone, summary.unchanged) == (1, 8)
+    assert "b/1.png" in names(catalog, pictures)
+
+
+def test_hard_links_are_one_file(
+    catalog: Catalog, embedder: BlockMeans, pictures: Path, tmp_path: Path
+) -> None:
+    os.link(pictures / "a/0.jpg", pictures / "link.jpg")
+    other = fill(tmp_path / "other", 1, first=50)
+    os.link(pictures / "a/1.jpg", other / "link.jpg")
+    summary = index(catalog, embedder, pictures, other)
+    assert summary.hard_links == 2
+    assert len(names(catalog, pictures)) == 17
+    again = index(catalog, embedder, pictures, other)
+    assert (again.unchanged, again.hard_links, again.gone) == (17, 2, 0)
+
+
+def test_the_collection_itself_is_not_indexed(
+    catalog: Catalog, embedder: BlockMeans, tmp_path: Path
+) -> None:
+    fill(tmp_path / "in", 2)
+    shutil.copy(tmp_path / "in/000.png", tmp_path / "store/000.png")
+    summary = index(catalog, embedder, tmp_path)
+    assert summary.indexed == 2
+    assert not [name for name in names(catalog, tmp_path) if name.startswith("store")]
+
+
+def test_a_file_that_changes_while_it_is_read_is_tried_again(
+    catalog: Catalog, embedder: BlockMeans, tmp_path: Path
+) -> None:
+    folder = fill(tmp_path / "in", 3)
+    changes = find_changes(catalog, [folder])
+    scene(9).save(folder / "001.png")
+    (folder / "002.png").unlink()
+    summary = run(catalog, changes, lambda: embedder)
+    assert (summary.indexed, summary.skipped, summary.gone) == (1, 1, 1)
+    assert "changed while it was being read" in summary.new_skips[0].reason
+    again = index(catalog, embedder, folder)
+    assert (again.indexed, again.unchanged, again.still_skipped) == (1, 1, 0)
+
+
+def test_an_interrupted_run_keeps_its_batches_and_goes_on(catalog: Catalog, tmp_path: Path) -> None:
+    folder = fill(tmp_path / "in", 3 * BATCH)
+
+    class Interrupted(BlockMeans):
+        def embed(self, batch: npt.NDArray[np.uint8]) -> Mapping[str, npt.NDArray[np.float32]]:
+            if len(self.batches) == 2:
+                raise KeyboardInterrupt
+            return super().embed(batch)
+
+    with pytest.raises(KeyboardInterrupt):
+        index(catalog, Interrupted(), folder)
+    assert len(read_ids(catalog)) == 2 * BATCH
+    summary = index(catalog, BlockMeans(), folder)
+    assert (summary.unchanged, summary.indexed) == (2 * BATCH, BATCH)
+
+
+def test_numbers_do_not_depend_on_threads_or_repetition(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "in", 2 * BATCH + 3)
+    fingerprint = Fingerprint("blocks", "none", "0" * 64, ("blocks",), SIDE, SIDE, DECODER)
+    seen = []
+    for name in ("one", "two"):
+        catalog = Catalog.create(tmp_path / name, fingerprint)
+        index(catalog, BlockMeans(), folder)
+        vectors = read_vectors(catalog, "blocks", 2 * BATCH + 3)
+        seen.append((read_images(catalog).digest, vectors.tobytes()))
+        catalog.close()
+    assert seen[0] == seen[1]
+
+
+def test_a_model_that_gives_no_finite_embedding_skips_the_picture(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    class Broken(BlockMeans):
+        def embed(self, batch: npt.NDArray[np.uint8]) -> Mapping[str, npt.NDArray[np.float32]]:
+            rows = super().embed(batch)["blocks"]
+            rows[0, 3] = np.nan
+            return {"blocks": rows}
+
+    summary = index(catalog, Broken(), fill(tmp_path / "in", 3))
+    assert (summary.indexed, summary.skipped) == (2, 1)
+    assert summary.new_skips[0].reason == "the model gave no finite embedding"
+
+
+def test_missing_folders_and_files_are_named(
+    catalog: Catalog, embedder: BlockMeans, pictures: Path
+) -> None:
+    with pytest.raises(CollectionError, match="there is no such folder"):
+        index(catalog, embedder, pictures / "nowhere")
+    with pytest.raises(CollectionError, match="is a file. index takes folders: dedup index"):
+        index(catalog, embedder, pictures / "a/0.jpg")
+    assert catalog.roots() == []
+
+
+def test_progress_ends_at_the_total(catalog: Catalog, embedder: BlockMeans, tmp_path: Path) -> None:
+    folder = fill(tmp_path / "in", BATCH + 5)
+    told: list[tuple[int, int]] = []
+    run(
+        catalog,
+        find_changes(catalog, [folder]),
+        lambda: embedder,
+        lambda done, total: told.append((done, total)),
+    )
+    assert told == [(0, BATCH + 5), (BATCH, BATCH + 5), (BATCH + 5, BATCH + 5)]
+
+
+def test_a_disk_that_fills_up_keeps_what_was_committed(
+    catalog: Catalog, embedder: BlockMeans, tmp_path: Path
+) -> None:
+    folder = fill(tmp_path / "in", 3 * BATCH)
+    (pages,) = catalog.connection.execute("PRAGMA page_count").fetchone()
+    catalog.connection.execute(f"PRAGMA max_page_count = {pages + 12}")
+    with pytest.raises(DedupError, match="disk is full"):
+        index(catalog, embedder, folder)
+    kept = len(read_ids(catalog))
+    assert kept in (BATCH, 2 * BATCH)
+    catalog.connection.execute("PRAGMA max_page_count = 100000")
+    assert index(catalog, embedder, folder).indexed == 3 * BATCH - kept

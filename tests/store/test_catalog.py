@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import os
+import sqlite3
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from dedup.errors import CollectionError, DamagedError, FormatError, NoCollectionError
+from dedup.fingerprint import Fingerprint
+from dedup.store.catalog import Catalog, FileFacts, ImageFacts
+from dedup.store.gallery import read_files, read_ids, read_images, read_paths, read_vectors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+FINGERPRINT = Fingerprint("m", "untrained", "0" * 64, ("pool", "conv"), 8, 8, "rules 1")
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[Catalog]:
+    opened = Catalog.create(tmp_path / "store", FINGERPRINT)
+    yield opened
+    opened.close()
+
+
+def add(
+    catalog: Catalog, name: bytes, vector: npt.NDArray[np.float32], content: bytes | None = None
+) -> int:
+    digest = (content or name).ljust(32, b".")
+    facts = ImageFacts(digest, "PNG", 4, 3, 1, trivial=False, input_digest=digest)
+    with catalog.transaction():
+        root = catalog.add_root(b"/pictures")
+        image = catalog.add_image(facts, {"pool": vector, "conv": vector[:2]})
+        catalog.record_indexed(root, FileFacts(name, 10, 20, 1, 2), image)
+        catalog.gallery_changed()
+    return image
+
+
+def test_vectors_come_back_as_unit_rows_and_as_given(catalog: Catalog) -> None:
+    given = np.array([[3, 4, 0], [1e6, -2e6, 5e5], [1e-9, 2e-9, 0]], np.float32)
+    for number, vector in enumerate(given):
+        add(catalog, b"%d.png" % number, vector)
+    units = read_vectors(catalog, "pool", 3)
+    np.testing.assert_allclose(np.linalg.norm(units, axis=1), 1, atol=1e-7)
+    np.testing.assert_allclose(units[0], [0.6, 0.8, 0], atol=1e-3)
+    np.testing.assert_allclose(read_vectors(catalog, "pool", 3, scaled=True), given, rtol=1e-3)
+    assert catalog.layer_dimensions() == {"pool": 3, "conv": 2}
+
+
+def test_names_are_bytes(catalog: Catalog) -> None:
+    names = [b"a\nb.png", b"\xff\xfe.png", "ü.png".encode(), b"x" * 251 + b".png"]
+    for name in names:
+        add(catalog, name, np.ones(3, np.float32))
+    files = read_files(catalog, read_ids(catalog))
+    assert sorted(files.path) == sorted(b"/pictures/" + name for name in names)
+    assert all(os.fsencode(os.fsdecode(path)) == path for path in files.path)
+
+
+def test_one_content_is_one_image_with_two_files(catalog: Catalog) -> None:
+    first = add(catalog, b"b.png", np.ones(3, np.float32), content=b"same")
+    second = add(catalog, b"a.png", np.ones(3, np.float32), content=b"same")
+    assert first == second
+    assert read_paths(catalog, [first]) == {first: [b"/pictures/a.png", b"/pictures/b.png"]}
+    assert len(read_images(catalog)) == 1
+
+
+def test_gone_files_leave_the_gallery_and_their_embedding_stays(catalog: Catalog) -> None:
+    image = add(catalog, b"a.png", np.ones(3, np.float32))
+    (root,) = catalog.roots()
+    with catalog.transaction():
+        catalog.mark_gone([catalog.known_files(root)[b"a.png"].id])
+    assert read_ids(catalog).tolist() == []
+    assert catalog.files_by_state() == {"gone": 1}
+    assert catalog.image_with(b"a.png".ljust(32, b".")) == image
+
+
+def test_a_flipped_bit_in_an_embedding_is_found(catalog: Catalog) -> None:
+    add(catalog, b"a.png", np.ones(3, np.float32))
+    catalog.connection.execute("UPDATE embeddings SET vector = X'003C00000000'")
+    with pytest.raises(DamagedError, match="checksum"):
+        read_vectors(catalog, "pool", 1)
+
+
+def test_a_transaction_is_all_or_nothing(catalog: Catalog) -> None:
+    before = catalog.version
+    with pytest.raises(KeyboardInterrupt), catalog.transaction():
+        catalog.add_root(b"/lost")
+        catalog.gallery_changed()
+        raise KeyboardInterrupt
+    assert catalog.roots() == []
+    assert catalog.version == before
+
+
+def test_a_reader_sees_one_state_while_a_writer_commits(catalog: Catalog) -> None:
+    add(catalog, b"a.png", np.ones(3, np.float32))
+    reader = Catalog.open(catalog.store)
+    with reader.snapshot():
+        assert len(read_ids(reader)) == 1
+        add(catalog, b"b.png", np.ones(3, np.float32))
+        assert len(read_ids(reader)) == 1
+    assert len(read_ids(reader)) == 2
+    reader.close()
+
+
+def test_threads_can_ask_for_digests(catalog: Catalog) -> None:
+    add(catalog, b"a.png", np.ones(3, np.float32))
+    known = catalog.known_digests()
+    assert known.holds(b"a.png".ljust(32, b"."))
+    assert not known.holds(b"b.png".ljust(32, b"."))
+    known.close()
+
+
+def test_a_second_catalog_in_one_place_is_refused(catalog: Catalog) -> None:
+    with pytest.raises(CollectionError, match="there is a collection already"):
+        Catalog.create(catalog.store, FINGERPRINT)
+
+
+def test_no_catalog_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(NoCollectionError, match="dedup index FOLDER"):
+        Catalog.open(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_newer_format_asks_for_an_upgrade(catalog: Catalog) -> None:
+    catalog.connection.execute("PRAGMA user_version = 99")
+    with pytest.raises(FormatError, match="format 99.*Upgrade"):
+        Catalog.open(catalog.store)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no database at all", b"SQLite format 3\0" + b"x" * 5000]
+)
+def test_a_damaged_catalog_says_so(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "catalog.sqlite").write_bytes(content)
+    with pytest.raises(DamagedError, match="index again"):
+        Catalog.open(tmp_path)
+
+
+def test_a_foreign_database_is_refused(tmp_path: Path) -> None:
+    foreign = sqlite3.connect(tmp_path / "catalog.sqlite")
+    foreign.execute("CREATE TABLE a (b)")
+    foreign.close()
+    with pytest.raises(DamagedError, match="not a catalog of dedup"):
+        Catalog.open(tmp_path)
+
+
+def test_a_full_disk_keeps_what_was_committed(catalog: Catalog) -> None:
+    add(catalog, b"a.png", np.ones(3, np.float32))
+    (pages,) = catalog.connection.execute("PRAGMA page_count").fetchone()
+    catalog.connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+    with pytest.raises(CollectionError, match=r"disk is full.*run the same\s+command again"):
+        for number in range(1000):
+            add(catalog, b"%d.png" % number, np.ones(3, np.float32))
+    survivors = len(read_ids(catalog))
+    assert survivors >= 1
+    assert read_vectors(catalog, "pool", survivors).shape == (survivors, 3)
+
+
+def test_odd_folder_names_open(tmp_path: Path) -> None:
+    store = tmp_path / "50% ?#ü \n x"
+    Catalog.create(store, FINGERPRINT).close()
+    Catalog.open(store).close()
+    assert (store / "catalog.sqlite").is_file()
+
+
+def test_fingerprints_name_their_differences() -> None:
+    other = Fingerprint("n", "untrained", "0" * 64, ("pool",), 8, 8, "rules 1")
+    assert Fingerprint.from_json(FINGERPRINT.to_json()) == FINGERPRINT
+    assert FINGERPRINT.differences(other) == ["model: m, not n", "layers: pool, conv, not pool"]
+    assert FINGERPRINT.differences(FINGERPRINT) == []
