@@ -1,4 +1,4 @@
-"""Tell by the exit code whether the default model's pretrained weights can be had; print why not."""
+"""Tell by the exit code whether the default model's weights can be had, and print why not."""
 
 from __future__ import annotations
 

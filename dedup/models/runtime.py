@@ -102,11 +102,12 @@ class TorchRuntime:
         Returns
         -------
         Rows in the order of the batch. The pictures beside it change an embedding by no more than
-        rounding.
+        rounding. A row that overflowed is handed over as it is: one picture's trouble is not the
+        batch's.
 
         Raises
         ------
-        ModelError : values that are not finite, or one picture alone exceeds the GPU's memory.
+        ModelError : one picture alone exceeds the GPU's memory.
 
         Notes
         -----
@@ -145,12 +146,6 @@ class TorchRuntime:
                 message = f"one picture alone exceeds the memory of {self._device}"
                 raise ModelError(f"{message}; use --device cpu or a smaller model.") from error
         else:
-            for layer, values in features.items():
-                if not np.isfinite(values).all():
-                    raise ModelError(
-                        f"layer {layer!r} gave values that are not finite: "
-                        "the weights are damaged, or another layer has to be chosen."
-                    )
             return features
         # Here, and not in the handler, where the error still holds the tensors of the pass.
         if self._device.type == "cuda":
@@ -174,6 +169,7 @@ class TorchRuntime:
         pictures = synthetic_pictures(*self.input_hw)
         with traced(self._module) as trace:
             exact = self._embed(pictures)
+        _require_finite(exact)
         hooked = [
             find_module(self._module, name)
             for name in self._extractor.resolved.values()
@@ -196,6 +192,15 @@ class TorchRuntime:
             self._bf16.undo()
         self._bf16 = None
         return exact, "fp32"
+
+
+def _require_finite(features: Features) -> None:
+    for layer, values in features.items():
+        if not np.isfinite(values).all():
+            raise ModelError(
+                f"layer {layer!r} gave values that are not finite: "
+                "the weights are damaged, or another layer has to be chosen."
+            )
 
 
 def _choose_device(name: str) -> torch.device:

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import numpy as np
+import oracles
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import oracles
-from dedup.duplicates.groups import FileGroup, group_files
 from dedup.duplicates.candidates import Proposals
+from dedup.duplicates.groups import FileGroup, group_files
 from dedup.duplicates.relations import Relations
 from dedup.results import Grouping, Tier
 from dedup.search.join import Pairs

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from pictures import scene
 
 from dedup.errors import CollectionError, DedupError
 from dedup.fingerprint import Fingerprint
@@ -16,7 +17,6 @@ from dedup.indexing.changes import find_changes
 from dedup.indexing.pipeline import BATCH, run
 from dedup.store.catalog import Catalog
 from dedup.store.gallery import read_files, read_ids, read_images, read_vectors
-from pictures import scene
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -323,7 +323,7 @@ def test_missing_folders_and_files_are_named(
 ) -> None:
     with pytest.raises(CollectionError, match="there is no such folder"):
         index(catalog, embedder, pictures / "nowhere")
-    with pytest.raises(CollectionError, match="is a file. index takes folders: dedup index"):
+    with pytest.raises(CollectionError, match=r"is a file\. index takes folders: dedup index"):
         index(catalog, embedder, pictures / "a/0.jpg")
     assert catalog.roots() == []
 

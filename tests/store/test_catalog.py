@@ -128,7 +128,7 @@ def test_no_catalog_says_how_to_make_one(tmp_path: Path) -> None:
 
 def test_a_newer_format_asks_for_an_upgrade(catalog: Catalog) -> None:
     catalog.connection.execute("PRAGMA user_version = 99")
-    with pytest.raises(FormatError, match="format 99.*Upgrade"):
+    with pytest.raises(FormatError, match=r"format 99.*Upgrade"):
         Catalog.open(catalog.store)
 
 
