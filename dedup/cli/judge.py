@@ -143,8 +143,8 @@ def _write_explanation(explanation: Explanation) -> None:
         (
             (
                 check.name,
-                "" if check.value is None else f"{check.value:.3g}",
-                "" if check.limit is None else f"{check.limit:g}",
+                "" if check.value is None else _figure(check.value),
+                "" if check.limit is None else _figure(check.limit),
                 "yes" if check.passed else "no",
             )
             for check in explanation.checks
@@ -152,6 +152,10 @@ def _write_explanation(explanation: Explanation) -> None:
     )
     if explanation.missing:
         click.echo(f"For {explanation.missing}.")
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004 - digits shown
 
 
 @click.command("ignore")

@@ -11,13 +11,19 @@ if TYPE_CHECKING:
 
 
 def describe_pair(
-    images: GalleryImages, keeper: int, other: int, tier: Tier, found: str = ""
+    images: GalleryImages,
+    keeper: int,
+    other: int,
+    tier: Tier,
+    found: str = "",
+    share: float = 1.0,
 ) -> str:
     """Say what makes `other` a duplicate of `keeper`, both rows of images, in this tier.
 
     Parameters
     ----------
     found : what the proof on the pair said, when there was one
+    share : bytes of the other file per byte of the keeper's
     """
     if tier is Tier.EXACT:
         return "same bytes"
@@ -27,7 +33,8 @@ def describe_pair(
         return f"same pixels, {container or 'other compression or metadata'}"
     size = _size(images, keeper, other)
     if tier is Tier.NEAR:
-        return ", ".join(filter(None, [found, size, container]))
+        encoded = "" if size or container else f"re-encoded to {share:.0%} of the bytes"
+        return ", ".join(filter(None, [found, size, container, encoded]))
     refuted = f"looks alike, but {found}" if found else "looks alike, not proven"
     return ", ".join(filter(None, [refuted, size or "same size", container]))
 

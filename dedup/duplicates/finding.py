@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from dataclasses import dataclass, field
+from itertools import combinations, product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,7 +38,7 @@ from dedup.store.gallery import read_files, read_images, read_vectors
 from dedup.store.judgements import content_pair, read_decisions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     import numpy.typing as npt
 
@@ -151,6 +152,22 @@ def find_groups(
     found = group_files(gallery.order, gallery.files.row.tolist(), relations, tiers, how)
     groups = [_described(number, group, gallery) for number, group in enumerate(found, 1)]
     return Found(groups, gallery.notes)
+
+
+def tiered_pairs(
+    gallery: Gallery, tiers: frozenset[Tier], threshold: float, report: Report
+) -> Iterator[tuple[str, str, Tier, float]]:
+    """List every pair of files in its tier, with its similarity; parameters as in `find_groups`."""
+    relations = relate(gallery, tiers, threshold, report)
+    paths = {row: [os.fsdecode(path) for path in found] for row, found in gallery.paths().items()}
+    for row, files in paths.items():
+        if Tier.EXACT in tiers:
+            for first, second in combinations(files, 2):
+                yield first, second, Tier.EXACT, 1.0
+        for relation in relations.of(row, tiers):
+            if relation.row > row:
+                for first, second in product(files, paths[relation.row]):
+                    yield first, second, relation.tier, relation.similarity
 
 
 def relate(gallery: Gallery, tiers: frozenset[Tier], threshold: float, report: Report) -> Relations:
@@ -296,7 +313,14 @@ def _described(number: int, group: FileGroup, gallery: Gallery) -> Group:
                 # which is what passed the threshold, does not.
                 similarity=measured if member.tier is not Tier.SIMILAR else member.similarity or 0,
                 bytes=int(files.size[member.file]),
-                evidence=describe_pair(gallery.images, keeper, row, tier, found),
+                evidence=describe_pair(
+                    gallery.images,
+                    keeper,
+                    row,
+                    tier,
+                    found,
+                    share=int(files.size[member.file]) / int(files.size[group.keeper]),
+                ),
             )
         )
     return Group(

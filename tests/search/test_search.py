@@ -133,7 +133,7 @@ def test_fp32_products_stay_within_the_margin(dimension: int) -> None:
 
 def test_rows_of_zeros_stay_zeros_and_match_nothing() -> None:
     vectors = unit_rows(np.array([[0, 0], [3, 4]], np.float32))
-    np.testing.assert_allclose(vectors, [[0, 0], [0.6, 0.8]])
+    np.testing.assert_allclose(vectors, np.array([[0, 0], [0.6, 0.8]]))
     (hits,) = VectorIndex(vectors).within(vectors[:1], 0.1)
     assert len(hits.rows) == 0
 

@@ -1,0 +1,68 @@
+"""The README and the help texts say what the program does."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dedup.cli import cli
+
+if TYPE_CHECKING:
+    import click
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+COMMANDS: dict[str, click.Command] = cli.commands
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_is_in_the_readme_and_has_examples(name: str) -> None:
+    assert f"dedup {name}" in README
+    assert "Examples:" in (COMMANDS[name].help or "")
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_option_has_a_help_text(name: str) -> None:
+    for parameter in COMMANDS[name].params:
+        if parameter.param_type_name == "option":
+            assert getattr(parameter, "help", None), f"{name} {parameter.opts}"
+
+
+def test_commands_in_the_readme_exist() -> None:
+    mentioned = set(re.findall(r"^\s*(?:\$ )?dedup ([a-z]+)", README, re.MULTILINE))
+    assert mentioned
+    assert mentioned <= set(COMMANDS)
+
+
+def test_options_in_the_readme_exist() -> None:
+    for command, rest in re.findall(r"^\s*(?:\$ )?dedup ([a-z]+)([^#\n]*)", README, re.MULTILINE):
+        known = {name for parameter in COMMANDS[command].params for name in parameter.opts}
+        used = set(re.findall(r"(?<!\S)(--[a-z-]+|-[a-z0-9])\b", rest))
+        assert used <= known | {"--help"}, f"dedup {command}: {used - known}"
+
+
+def test_the_python_example_of_the_readme_runs(drawn: Path, tmp_path: Path) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    code = example.replace('"Pictures', f'"{drawn}').replace('"holiday.jpg"', f'"{drawn}/a/0.jpg"')
+    code = code.replace("efficientnet_b0", "mobilenetv3_small_050")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_files_that_the_documents_name_exist() -> None:
+    for document in (README, (ROOT / "docs/architecture.md").read_text("utf-8")):
+        for name in re.findall(r"`((?:scripts|docs|benchmarks|tests|dedup)/[\w./]+\w)`", document):
+            found = (ROOT / name, ROOT / f"{name}.py")
+            assert any(path.exists() for path in found), name
