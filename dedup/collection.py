@@ -7,12 +7,11 @@ changes or deletes a picture. torch is loaded only when a picture has to be embe
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from dedup import embedding
-from dedup.duplicates.thresholds import default_threshold
+from dedup.duplicates.comparability import project, settle_threshold
 from dedup.embedding import ModelChoice
 from dedup.errors import (
     CollectionError,
@@ -22,8 +21,9 @@ from dedup.errors import (
 )
 from dedup.indexing.changes import count_pictures, find_changes, require_pictures
 from dedup.indexing.pipeline import run
-from dedup.querying import answer, embed_queries, expand
+from dedup.querying import GalleryIndex, answer, embed_queries, expand, fresh_index
 from dedup.report.decisions import Decisions
+from dedup.report.evaluation import EvaluationAnswer
 from dedup.report.status import tell_status
 from dedup.results import (
     Comparison,
@@ -39,10 +39,8 @@ from dedup.results import (
     Tier,
 )
 from dedup.store.catalog import Catalog
-from dedup.store.gallery import read_ids, read_vectors
-from dedup.store.judgements import read_calibration
 from dedup.store.lock import writer_lock
-from dedup.store.schema import CATALOG, INDEX
+from dedup.store.schema import CATALOG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -51,10 +49,10 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from dedup.duplicates.calibrate import Calibration
     from dedup.indexing.pipeline import Embedder
     from dedup.models.runtime import TorchRuntime
     from dedup.report.export import FeatureTable
-    from dedup.search.index import VectorIndex
 
 STORE_NAME = ".dedup"
 DEFAULT_TIERS = (Tier.EXACT, Tier.PIXELS, Tier.NEAR)
@@ -94,7 +92,7 @@ class Collection:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._runtime: TorchRuntime | None = None
-        self._index: tuple[int, VectorIndex] | None = None
+        self._index: GalleryIndex | None = None
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Collection:
@@ -282,7 +280,8 @@ class Collection:
         if threshold is not None and not -1 <= threshold <= 1:
             raise ValueError(f"a threshold is a cosine in [-1, 1], got {threshold}")
         self.require()
-        index, ids = self._fresh_index()
+        self._index = fresh_index(self._catalog, self._project, self._index)
+        index, ids = self._index.vectors, self._index.ids
         if not len(index):
             raise SearchError(f"{self.path}: the collection is empty; index a folder first")
         queries = embed_queries(self._catalog, expand(images), self._embedder(weights, device))
@@ -297,42 +296,7 @@ class Collection:
         )
 
     def _project(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Turn stored unit rows into those that are compared: centred, once calibrated."""
-        stored = read_calibration(self._catalog)
-        if stored is None or stored[1] is None:
-            return rows
-        from dedup.search.transform import Transform
-
-        return Transform.from_bytes(stored[1]).apply(rows)
-
-    def _threshold(self, asked: float | None) -> float:
-        """Settle the lowest similarity of the tier `similar`."""
-        if asked is None:
-            return default_threshold(self._catalog.fingerprint)
-        if not -1 <= asked <= 1:
-            raise ValueError(f"a threshold is a cosine in [-1, 1], got {asked}")
-        return asked
-
-    def _fresh_index(self) -> tuple[VectorIndex, npt.NDArray[np.int64]]:
-        """Give the index of the present gallery and the image ids of its rows.
-
-        The index is the one in hand, else the saved one, else a new one, which is saved.
-        """
-        from dedup.search.index import VectorIndex
-
-        path = self.path / INDEX
-        with self._catalog.snapshot():
-            version, ids = self._catalog.version, read_ids(self._catalog)
-            if self._index is not None and self._index[0] == version:
-                return self._index[1], ids
-            index = VectorIndex.load(path, version)
-            if index is None:
-                layer = self._catalog.fingerprint.layers[0]
-                index = VectorIndex(self._project(read_vectors(self._catalog, layer, len(ids))))
-                with suppress(CollectionError):  # without its cache a query is slower, not wrong
-                    index.save(path, version)
-        self._index = version, index
-        return index, ids
+        return project(self._catalog, rows)
 
     # -- duplicates ------------------------------------------------------------------------------
 
@@ -362,16 +326,20 @@ class Collection:
         threshold: float | None = None,
         group: str = Grouping.COVER,
         report: Callable[[str, int, int], None] | None = None,
+        *,
+        precision: float | None = None,
     ) -> DuplicatesAnswer:
         """Find the duplicate groups, with notes and progress; parameters as in `duplicates`.
 
         Parameters
         ----------
+        precision : instead of a threshold, the share of true pairs that it has to promise, in
+            (0, 1); needs a calibration
         report : told what is being done, how much of it is done, and how much there is
         """
         from dedup.duplicates.finding import find_groups, read_gallery
 
-        threshold = self._threshold(threshold)
+        threshold = settle_threshold(self._catalog, threshold, precision)
         found = find_groups(
             read_gallery(self._catalog, self._project),
             _tiers(tier),
@@ -416,7 +384,7 @@ class Collection:
                 queries.paths, queries.contents, queries.trivial, self._project(queries.vectors)
             ),
             _tiers(tier),
-            self._threshold(threshold),
+            settle_threshold(self._catalog, threshold),
             report or (lambda *_: None),
         )
         return Comparison(tuple(matches), len(queries.paths), tuple(queries.skipped), tuple(notes))
@@ -451,10 +419,85 @@ class Collection:
         return explain(
             *names,
             round(float(one @ two), 6),
-            self._threshold(None),
+            settle_threshold(self._catalog, None),
             ignored=self.decisions.refused(*names),
             picture=None if picture is None else Path(picture),
         )
+
+    def calibrate(
+        self,
+        *,
+        seed: int = 0,
+        samples: int = 300,
+        weights: str | os.PathLike[str] | None = None,
+        device: str = "auto",
+        report: Callable[[str, int, int], None] | None = None,
+    ) -> Calibration:
+        """Measure what a similarity is worth on this collection, and keep the answer with it.
+
+        From then on embeddings are centred before they are compared (and whitened, where that
+        helps), and a wanted precision means something. `features` and `export` still give what the
+        extractor gave.
+
+        Parameters
+        ----------
+        seed : equal seeds give equal calibrations of equal collections
+        samples : how many pictures to edit and embed
+
+        Raises
+        ------
+        DedupError : there are too few pictures; the text says how many it takes.
+        """
+        from dedup.duplicates.calibrate import calibrate
+
+        self.require()
+        with writer_lock(self.path):
+            return calibrate(
+                self._catalog,
+                self._embedder(weights, device),
+                report or (lambda *_: None),
+                seed=seed,
+                samples=samples,
+            )
+
+    def evaluate(
+        self,
+        truth: str | os.PathLike[str],
+        *,
+        root: str | os.PathLike[str] | None = None,
+        threshold: float | None = None,
+        report: Callable[[str, int, int], None] | None = None,
+    ) -> EvaluationAnswer:
+        """Compare the pairs that are found, in all tiers, with what is known of them.
+
+        Parameters
+        ----------
+        truth : groups in JSON, or pairs in a file that ends in .csv
+        root : the folder that its names are relative to; None: the indexed folders
+
+        Raises
+        ------
+        DedupError : the file is none of either, with the line.
+        """
+        from dedup.duplicates.finding import read_gallery, tiered_pairs
+        from dedup.report.evaluation import evaluate
+        from dedup.report.truth import match, read_truth
+
+        known = read_truth(Path(truth))
+        gallery = read_gallery(self._catalog, self._project)
+        roots = [os.fsdecode(one.path) for one in self._catalog.roots()]
+        matched = match(
+            known,
+            map(os.fsdecode, gallery.files.path),
+            roots if root is None else [os.path.realpath(root)],
+        )
+        pairs = tiered_pairs(
+            gallery,
+            frozenset(Tier),
+            settle_threshold(self._catalog, threshold),
+            report or (lambda *_: None),
+        )
+        return EvaluationAnswer(evaluate(matched.truth, pairs), matched.missing, matched.ambiguous)
 
     @property
     def decisions(self) -> Decisions:

@@ -7,17 +7,20 @@ without loading one.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dedup.errors import CollectionError
 from dedup.images.scan import scan
 from dedup.indexing.pipeline import BATCH, Embedder
 from dedup.indexing.reading import Fresh, Known, Unreadable, read_path
 from dedup.results import Neighbour, QueryAnswer, Skip
 from dedup.search.similarity import unit_rows
-from dedup.store.gallery import read_paths, read_vector
+from dedup.store.gallery import read_ids, read_paths, read_vector, read_vectors
+from dedup.store.schema import INDEX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -110,6 +113,45 @@ def embed_queries(
         np.stack([vectors[number] for number in order]) if order else np.empty((0, 0), np.float32),
         skipped,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryIndex:
+    """An index, the catalog version that it is of, and the image ids (N,) of its rows."""
+
+    version: int
+    vectors: VectorIndex
+    ids: npt.NDArray[np.int64]
+
+
+def fresh_index(
+    catalog: Catalog,
+    project: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
+    held: GalleryIndex | None,
+) -> GalleryIndex:
+    """Give the index of the present gallery.
+
+    It is the one in hand, else the saved one, else a new one, which is saved.
+
+    Parameters
+    ----------
+    project : turns unit rows into the unit rows that are compared
+    held : the index in hand
+    """
+    from dedup.search.index import VectorIndex
+
+    path = catalog.store / INDEX
+    with catalog.snapshot():
+        version, ids = catalog.version, read_ids(catalog)
+        if held is not None and held.version == version:
+            return held
+        index = VectorIndex.load(path, version)
+        if index is None:
+            layer = catalog.fingerprint.layers[0]
+            index = VectorIndex(project(read_vectors(catalog, layer, len(ids))))
+            with suppress(CollectionError):  # without its cache a query is slower, not wrong
+                index.save(path, version)
+    return GalleryIndex(version, index, ids)
 
 
 def answer(

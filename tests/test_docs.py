@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
+EXAMPLES = "\n".join(re.findall(r"```\n(.*?)```", README, re.DOTALL))
 COMMANDS: dict[str, click.Command] = cli.commands
 
 
@@ -34,13 +35,13 @@ def test_every_option_has_a_help_text(name: str) -> None:
 
 
 def test_commands_in_the_readme_exist() -> None:
-    mentioned = set(re.findall(r"^\s*(?:\$ )?dedup ([a-z]+)", README, re.MULTILINE))
+    mentioned = set(re.findall(r"^\s*(?:\$ )?dedup ([a-z]+)", EXAMPLES, re.MULTILINE))
     assert mentioned
     assert mentioned <= set(COMMANDS)
 
 
 def test_options_in_the_readme_exist() -> None:
-    for command, rest in re.findall(r"^\s*(?:\$ )?dedup ([a-z]+)([^#\n]*)", README, re.MULTILINE):
+    for command, rest in re.findall(r"^\s*(?:\$ )?dedup ([a-z]+)([^#\n]*)", EXAMPLES, re.MULTILINE):
         known = {name for parameter in COMMANDS[command].params for name in parameter.opts}
         used = set(re.findall(r"(?<!\S)(--[a-z-]+|-[a-z0-9])\b", rest))
         assert used <= known | {"--help"}, f"dedup {command}: {used - known}"

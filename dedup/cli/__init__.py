@@ -16,6 +16,7 @@ from dedup.cli.find import list_command, query_command
 from dedup.cli.index import index_command
 from dedup.cli.judge import compare_command, ignore_command, why_command
 from dedup.cli.look import export_command, layers_command, status_command
+from dedup.cli.measure import calibrate_command, eval_command
 from dedup.errors import DedupError
 
 EXIT_ERROR = 1
@@ -62,6 +63,8 @@ for _command in (
     compare_command,
     why_command,
     ignore_command,
+    calibrate_command,
+    eval_command,
     status_command,
     layers_command,
     export_command,

@@ -146,9 +146,9 @@ def _write_neighbours(neighbours: tuple[Neighbour, ...], form: str, *, nul: bool
 )
 @click.option(
     "--precision",
-    type=float,
+    type=click.FloatRange(min=0, min_open=True, max=1),
     metavar="P",
-    help="Instead of --threshold: a wanted precision. Needs a calibrated collection.",
+    help="Instead of --threshold: a wanted precision, below 1. Needs a calibrated collection.",
 )
 @click.option(
     "--group",
@@ -192,12 +192,10 @@ def list_command(
     if precision is not None:
         if threshold is not None:
             raise click.UsageError("--threshold and --precision exclude each other")
-        raise click.UsageError(
-            "--precision needs a calibrated collection, and this version cannot calibrate yet: "
-            "use --threshold"
-        )
+        if Tier.SIMILAR not in tiers:
+            raise click.UsageError("--precision is about the tier similar: add it to --tier")
     with open_collection(store) as collection, stages() as report:
-        answer = collection.find_duplicates(tiers, threshold, grouping, report)
+        answer = collection.find_duplicates(tiers, threshold, grouping, report, precision=precision)
     _write_groups(answer.groups, form, nul=nul)
     _tell_groups(answer, proven=Tier.SIMILAR not in tiers)
     if fail_on is not None and any(
