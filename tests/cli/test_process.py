@@ -1,0 +1,163 @@
+"""Commands as processes of their own: interrupted, killed, out of disk, installed from a wheel."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from outcome import SMALL_MODEL
+from pictures import scene
+
+ROOT = Path(__file__).parent.parent.parent
+DEDUP = [sys.executable, "-m", "dedup"]
+COUNT = 400
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("many")
+    for seed in range(COUNT):
+        scene(seed, (96, 72)).save(folder / f"{seed:03}.jpg")
+    return folder
+
+
+def start(folder: Path, store: Path) -> subprocess.Popen[str]:
+    command = [*DEDUP, "index", folder, "-s", store, "--untrained", "--model", SMALL_MODEL]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+def embedded(store: Path) -> int:
+    database = sqlite3.connect(f"file:{store}/catalog.sqlite?mode=ro", uri=True)
+    try:
+        (count,) = database.execute("SELECT count(*) FROM embeddings").fetchone()
+    except sqlite3.OperationalError:
+        return 0
+    finally:
+        database.close()
+    return int(count)
+
+
+def wait_for_a_batch(store: Path, process: subprocess.Popen[str]) -> None:
+    while process.poll() is None:
+        if (store / "catalog.sqlite").exists() and embedded(store):
+            return
+        time.sleep(0.01)
+    raise AssertionError("the run ended before it could be disturbed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_run_keeps_its_batches_and_the_next_goes_on(
+    many: Path, tmp_path: Path, stop: signal.Signals
+) -> None:
+    store = tmp_path / "store"
+    process = start(many, store)
+    wait_for_a_batch(store, process)
+    process.send_signal(stop)
+    _, err = process.communicate(timeout=60)
+    if stop is signal.SIGINT:
+        assert process.returncode == 130
+        assert "Interrupted" in err
+        assert "Traceback" not in err
+    else:
+        assert process.returncode == -signal.SIGKILL
+    kept = embedded(store)
+    assert 0 < kept < COUNT
+    assert kept % 32 == 0
+    again = subprocess.run(
+        [*DEDUP, "index", many, "-s", store], capture_output=True, text=True, check=True
+    )
+    assert f"{kept} unchanged" in again.stderr
+    assert f"{COUNT - kept} indexed" in again.stderr
+
+
+@pytest.mark.slow
+def test_a_file_that_may_not_grow_is_one_clear_line(many: Path, tmp_path: Path) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
+
+    store = tmp_path / "store"
+    command = [*DEDUP, "index", many, "-s", store, "--untrained", "--model", SMALL_MODEL]
+    limited = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=limit,
+    )
+    assert limited.returncode == 1, limited.stderr
+    assert "What was committed is kept" in limited.stderr
+    assert "Traceback" not in limited.stderr
+    again = subprocess.run(
+        [*DEDUP, "index", many, "-s", store], capture_output=True, text=True, check=True
+    )
+    assert f"{COUNT:,} pictures" in again.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_the_wheel_installs_into_an_empty_environment(tmp_path: Path) -> None:
+    python = tmp_path / "venv/bin/python"
+    for command in (
+        [sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path, ROOT],
+        [sys.executable, "-m", "venv", tmp_path / "venv"],
+        [python, "-m", "pip", "install", "-q", "click"],
+    ):
+        subprocess.run(command, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("dedup-*.whl")
+    install = [python, "-m", "pip", "install", "-q", "--no-deps", wheel]
+    subprocess.run(install, check=True, capture_output=True)
+    done = subprocess.run(
+        [tmp_path / "venv/bin/dedup", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": ""},
+    )
+    assert "Find the pictures that are the same picture" in done.stdout
+
+
+def test_output_into_a_closed_pipe_is_no_error(indexed: Path) -> None:
+    done = subprocess.run(  # noqa: S602 - a pipe is what is tested
+        f"{sys.executable} -m dedup list -s {indexed} --format jsonl | head -c 1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "{"
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+
+
+def test_help_answers_without_loading_anything_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['dedup', '--help']\n"
+        "from dedup.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'timm', 'faiss', 'cv2', 'numpy'} & set(sys.modules)\n"
+        "print('LOADED', *sorted(heavy))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "LOADED"
+
+
+def test_list_does_not_load_torch(indexed: Path) -> None:
+    code = (
+        f"import sys; sys.argv = ['dedup', 'list', '-s', {str(indexed)!r}]\n"
+        "from dedup.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print('LOADED', *sorted({'torch', 'timm'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "LOADED"
