@@ -13,12 +13,14 @@ import pytest
 from dedup.cli import cli
 
 if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
     import click
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 EXAMPLES = "\n".join(re.findall(r"```\n(.*?)```", README, re.DOTALL))
-COMMANDS: dict[str, click.Command] = cli.commands
+COMMANDS: MutableMapping[str, click.Command] = cli.commands
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

@@ -28,9 +28,13 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def index(folder: Path, store: Path) -> list[str]:
+    options = ["-s", os.fspath(store), "--untrained", "--model", SMALL_MODEL]
+    return [*DEDUP, "index", os.fspath(folder), *options]
+
+
 def start(folder: Path, store: Path) -> subprocess.Popen[str]:
-    command = [*DEDUP, "index", folder, "-s", store, "--untrained", "--model", SMALL_MODEL]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(index(folder, store), stderr=subprocess.PIPE, text=True)
 
 
 def embedded(store: Path) -> int:
@@ -84,9 +88,8 @@ def test_a_file_that_may_not_grow_is_one_clear_line(many: Path, tmp_path: Path) 
         resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
 
     store = tmp_path / "store"
-    command = [*DEDUP, "index", many, "-s", store, "--untrained", "--model", SMALL_MODEL]
     limited = subprocess.run(
-        command,
+        index(many, store),
         capture_output=True,
         text=True,
         check=False,
@@ -105,15 +108,15 @@ def test_a_file_that_may_not_grow_is_one_clear_line(many: Path, tmp_path: Path) 
 @pytest.mark.network
 def test_the_wheel_installs_into_an_empty_environment(tmp_path: Path) -> None:
     python = tmp_path / "venv/bin/python"
-    for command in (
-        [sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path, ROOT],
-        [sys.executable, "-m", "venv", tmp_path / "venv"],
-        [python, "-m", "pip", "install", "-q", "click"],
-    ):
+
+    def run(*command: str | Path) -> None:
         subprocess.run(command, check=True, capture_output=True)
+
+    run(sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path, ROOT)
+    run(sys.executable, "-m", "venv", tmp_path / "venv")
+    run(python, "-m", "pip", "install", "-q", "click")
     (wheel,) = tmp_path.glob("dedup-*.whl")
-    install = [python, "-m", "pip", "install", "-q", "--no-deps", wheel]
-    subprocess.run(install, check=True, capture_output=True)
+    run(python, "-m", "pip", "install", "-q", "--no-deps", wheel)
     done = subprocess.run(
         [tmp_path / "venv/bin/dedup", "--help"],
         capture_output=True,
