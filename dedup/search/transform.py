@@ -22,12 +22,19 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float32]
 
-NEEDED = 200
-"""Images from which a collection tells its strong directions from chance. Of 100 photographs a
-transform helped none of the others, of 300 it did (benchmarks/promise.py --transform)."""
+NEEDED = 512
+"""Images from which a collection tells its strong directions from chance; below, nothing is done.
+Centring alone is no way between: fitted to 1,000 photographs and tried on 1,350 others, .51 of
+3,300 edited copies were above all but ten pairs of strangers as they are, .45 centred, .54 whitened
+along 16 directions."""
 
 _DIRECTIONS = 512
-_ROWS_PER_DIRECTION = 2
+_ROWS_PER_DIRECTION = 64
+"""A direction fitted to few images pushes these apart and not the next ones, so that thresholds
+measured on the former let through too much of the latter. Of 600 photographs, 9 directions let
+through 1.0 to 1.4 times as many pairs of others, 37 twice to three times, 150 fifteen times; recall
+at an equal number of false pairs rose little beyond."""
+
 _SHRINKAGE = 0.1
 _ROWS_TO_FIT = 16_384
 _ROWS_AT_ONCE = 4096
@@ -134,14 +141,13 @@ def fit_transform(vectors: Floats) -> Transform:
 
     Returns
     -------
-    The identity below `NEEDED` rows. (Centring alone is no way between: it lost copies.)
+    The identity below `NEEDED` rows.
 
     Notes
     -----
-    Directions are the strongest eigenvectors of the covariance, at most one for two rows, so that
-    none is fitted to noise; each is scaled to (its variance + e)**-1/2 against (the mean variance
-    of all others + e)**-1/2, where e is a tenth of the mean variance: the shrinkage that keeps the
-    weak ones in bounds.
+    Directions are the strongest eigenvectors of the covariance; each is scaled to (its variance +
+    e)**-1/2 against (the mean variance of all others + e)**-1/2, where e is a tenth of the mean
+    variance: the shrinkage that keeps the weak ones in bounds.
     """
     count, dimension = vectors.shape
     if count < NEEDED:

@@ -157,6 +157,13 @@ def test_a_promise_that_cannot_be_made_says_which_can() -> None:
     )
 
 
+def test_the_default_promises_nine_of_ten_where_that_can_be_promised() -> None:
+    calibration = example()
+    assert calibration.default_threshold() == calibration.threshold_for(0.9)
+    hopeless = example(false_pairs=(500.0,) * 101)
+    assert hopeless.default_threshold() == hopeless.surest()
+
+
 def test_written_and_read_it_is_the_same() -> None:
     calibration = example()
     assert Calibration.from_json(calibration.to_json()) == calibration

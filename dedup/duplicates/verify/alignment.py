@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     Mask = npt.NDArray[np.bool_]
 
 CELL = 8
-LONGEST = 272
-"""Longest side of the raster: a walker who fills 0.5 % of a street is 12 x 25 pixels on it."""
+LONGEST = 256
+"""Longest side of the raster: a walker who fills 0.5 % of a street is 11 x 23 pixels on it."""
 
 _ROUNDS = 4
 _REACH = (4.0, 3.0, 2.0, 1.5)  # steps longer than this are no measurement of a cell
@@ -60,7 +60,7 @@ class Raster:
 
 
 def corners(frame: tuple[int, int, int, int]) -> Doubles:
-    """(4, 2) outline of left, top, right, bottom, ends excluded; pixel centres are whole numbers."""
+    """(4, 2) outline of left, top, right, bottom, ends excluded; pixels lie on whole numbers."""
     left, top, right, bottom = (edge - 0.5 for edge in frame)
     return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
 

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 
     Doubles = npt.NDArray[np.float64]
     Bytes = npt.NDArray[np.uint8]
+    Frame = tuple[int, int, int, int]
 
 _BAND = 4  # grey levels around the commonest one that count as one fill after JPEG
 _FILLED = 0.6  # share of the outside that one fill takes where words stand on it
 _TWO = 0.85  # and two fills together, such as a border around filled corners
 _PURE = (3, 252)  # black and white that cameras seldom leave
 _STEP = 10.0  # grey levels between a frame and the picture in it
+_ENOUGH = 0.98
 _TINY = 0.004  # of the picture; less outside than this is inaccuracy
 
 
@@ -38,12 +40,19 @@ def held(one: Features, two: Features, placed: Doubles) -> float:
     placed : (3, 3), the second's pixels to the first's
     """
     back = np.asarray(np.linalg.inv(placed), np.float64)
-    return max(_shown(one, two, placed), _shown(two, one, back))
+    best = 0.0
+    # Noise can hide a plain margin in one of the two, so that frames as well as wholes are tried.
+    for frames in ((one.frame, two.frame), (one.whole, two.whole)):
+        best = max(best, _shown(one, frames, placed), _shown(two, frames[::-1], back))
+        if best > _ENOUGH:
+            break
+    return best
 
 
-def _shown(owner: Features, other: Features, matrix: Doubles) -> float:
-    left, top, right, bottom = owner.frame
-    outline = project(matrix, corners(other.frame)) - (left, top)
+def _shown(owner: Features, frames: tuple[Frame, Frame], matrix: Doubles) -> float:
+    """Share of the owner's frame, the first, that the other's covers, fills left out."""
+    left, top, right, bottom = frames[0]
+    outline = project(matrix, corners(frames[1])) - (left, top)
     picture = owner.grey[top:bottom, left:right]
     inner = np.zeros(picture.shape, np.uint8)
     # fillConvexPoly knows 1/16 pixels and fills what the outline touches.

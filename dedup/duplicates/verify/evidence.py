@@ -72,7 +72,7 @@ def _frame(one: Features, two: Features, verdict: Verdict, smaller: int) -> str:
         return ""
     owner, other = (two, one) if smaller else (one, two)
     matrix = np.asarray(np.linalg.inv(placed), np.float64) if smaller else placed
-    outline = project(matrix, corners((0, 0, other.grey.shape[1], other.grey.shape[0])))
+    outline = project(matrix, corners(other.whole))
     height, width = owner.grey.shape
     inner = np.zeros(owner.grey.shape, np.uint8)
     cv2.fillConvexPoly(inner, np.round(outline).astype(np.int32), 1)

@@ -36,7 +36,7 @@ _SMALL = 200
 _MIRRORED = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8)].ravel()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Features:
     """A described picture.
 
@@ -64,6 +64,18 @@ class Features:
         return state.digest()
 
     @cached_property
+    def contrast(self) -> int:
+        """Grey levels between the 0.2 % darkest and the 0.2 % brightest pixels."""
+        counts = np.cumsum(np.bincount(self.grey.ravel(), minlength=256))
+        low, high = np.searchsorted(counts, (0.002 * counts[-1], 0.998 * counts[-1]))
+        return int(high - low)
+
+    @property
+    def whole(self) -> tuple[int, int, int, int]:
+        """Left, top, right, bottom of all of it, ends excluded."""
+        return 0, 0, self.grey.shape[1], self.grey.shape[0]
+
+    @cached_property
     def frame(self) -> tuple[int, int, int, int]:
         """Left, top, right, bottom of the picture inside its plain margins, ends excluded.
 
@@ -74,7 +86,7 @@ class Features:
         rows, columns = (_content(self.grey, axis) for axis in (1, 0))
         wide, tall = columns[1] - columns[0], rows[1] - rows[0]
         if min(wide, tall) < 32 or wide * tall < 0.1 * height * width:  # noqa: PLR2004 -- too little
-            return 0, 0, width, height
+            return self.whole
         return columns[0], rows[0], columns[1], rows[1]
 
     @cached_property

@@ -168,7 +168,7 @@ def _refine(
 ) -> tuple[int, Doubles] | None:
     """Affinity, then homography, on a shrinking band; (places that follow, matrix)."""
     matrix: Doubles | None = None
-    for band, projective in ((0.05, 0), (0.03, 0), (0.02, 0), (0.012, 1), (0.0075, 1), (0.0075, 1)):
+    for band, projective in ((0.05, 0), (0.025, 0), (0.012, 1), (0.0075, 1)):
         if members.sum() < FEWEST:
             return None
         wide = projective and members.sum() >= 12  # noqa: PLR2004 -- 8 unknowns on 24 equations
@@ -206,12 +206,17 @@ def homography(
     towards zero: without evidence for a perspective there is none.
     """
     to_a, to_b = _normaliser(a), _normaliser(b)
+    count = len(a)
     u, v = project(to_a, a).T
     x, y = project(to_b, b).T
-    none, one = np.zeros_like(x), np.ones_like(x)
-    top = np.column_stack([x, y, one, none, none, none, -u * x, -u * y])
-    low = np.column_stack([none, none, none, x, y, one, -v * x, -v * y])
-    system, wanted = np.concatenate([top, low]), np.concatenate([u, v])
+    system = np.zeros((2 * count, 8))
+    top, low = system[:count], system[count:]
+    top[:, 0] = low[:, 3] = x
+    top[:, 1] = low[:, 4] = y
+    top[:, 2] = low[:, 5] = 1
+    top[:, 6], top[:, 7] = -u * x, -u * y
+    low[:, 6], low[:, 7] = -v * x, -v * y
+    wanted = np.concatenate([u, v])
     if weights is not None:
         root = np.sqrt(np.concatenate([weights, weights]))
         system, wanted = system * root[:, None], wanted * root
@@ -225,8 +230,8 @@ def homography(
 
 
 def _normaliser(points: npt.NDArray[np.floating]) -> Doubles:
-    middle = points.mean(axis=0)
-    spread = max(float(np.abs(points - middle).mean()), 1e-6)
+    middle = points.sum(axis=0) / len(points)
+    spread = max(float(np.abs(points - middle).sum()) / points.size, 1e-6)
     x, y = middle / spread
     return np.array([[1 / spread, 0, -x], [0, 1 / spread, -y], [0, 0, 1]])
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _STANDS_OUT = 5.0  # times the usual residual; a normal deviate does that once in two million
 _FLOOR = 1.5  # grey levels; below this nobody sees a difference
 _UNALIKE = 0.6  # local correlation below which content differs where much was lost
-_CLEARLY = 0.95  # and where nothing was
+_CLEARLY = 0.9  # and where nothing was
 _SPAN = 11  # of that correlation
 CLEAN = 0.001
 """Share of changed pixels up to which no richer tone model is tried."""
@@ -100,10 +100,10 @@ def _alike(one: Floats, two: Floats) -> tuple[Floats, Mask]:
 def _curve(mine: Floats, theirs: Floats, core: Mask) -> Floats:
     """Find what is left of mine when their tone is mapped onto it by one curve."""
     source = np.clip(theirs + 0.5, 0, 255).astype(np.uint8)
-    some = core[::2, ::3]
-    levels_there = source[::2, ::3][some]
+    some = core[::3, ::3]
+    levels_there = source[::3, ::3][some]
     bins = (levels_there >> 2).astype(np.intp)
-    wanted = mine[::2, ::3][some]
+    wanted = mine[::3, ::3][some]
     weight = np.ones(len(wanted), np.float32)
     table = np.zeros(256, np.float32)
     for _ in range(2):
@@ -169,8 +169,8 @@ def _weighed(left: Floats, mine: Floats, core: Mask) -> tuple[Floats, float]:
     """Give the residual over what is usual at equally steep places, and the median residual."""
     across, down = cv2.Sobel(mine, -1, 1, 0, scale=1 / 8), cv2.Sobel(mine, -1, 0, 1, scale=1 / 8)
     steep = cv2.dilate(cv2.magnitude(across, down), np.ones((3, 3), np.uint8))
-    some = core[::3, ::3]
-    slope, size = steep[::3, ::3][some], np.abs(left[::3, ::3][some])
+    some = core[::3, ::4]
+    slope, size = steep[::3, ::4][some], np.abs(left[::3, ::4][some])
     if not size.size:
         return np.zeros_like(left), 0.0
     order = np.argsort(slope)
