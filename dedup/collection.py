@@ -381,7 +381,11 @@ class Collection:
             read_gallery(self._catalog, self._project),
             None if within is None else os.path.realpath(os.fsencode(within)),
             NewImages(
-                queries.paths, queries.contents, queries.trivial, self._project(queries.vectors)
+                queries.paths,
+                queries.contents,
+                queries.trivial,
+                queries.vectors,
+                self._project(queries.vectors),
             ),
             _tiers(tier),
             settle_threshold(self._catalog, threshold),

@@ -42,7 +42,7 @@ def _version(context: click.Context, parameter: click.Parameter, wanted: bool) -
     help="Print the version and exit.",
 )
 def cli() -> None:
-    r"""Find the pictures that are the same picture.
+    """Find the pictures that are the same picture.
 
     dedup looks at every picture of a folder once, keeps a small vector of what it saw, and answers
     from then on: what is like this picture, and which of these are duplicates? It never changes or

@@ -68,7 +68,7 @@ def query_command(
     kind: str | None,
     nul: bool,  # noqa: FBT001
 ) -> None:
-    r"""Show the indexed pictures nearest to each IMAGE.
+    """Show the indexed pictures nearest to each IMAGE.
 
     An IMAGE need not be indexed. A folder stands for all pictures in it, and - reads names from
     stdin, one a line, or separated by NUL. A picture that is indexed finds itself first.
@@ -175,7 +175,7 @@ def list_command(
     kind: str | None,
     nul: bool,  # noqa: FBT001 - click passes flags by name
 ) -> None:
-    r"""Show the duplicate groups.
+    """Show the duplicate groups.
 
     Of each group the keeper comes first: most pixels, then most bytes, then oldest, then by path.
     The format "paths" gives the duplicates alone, without the keepers. Nothing is changed. What was

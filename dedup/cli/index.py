@@ -55,7 +55,7 @@ def index_command(
     device: str,
     strict: bool,  # noqa: FBT001
 ) -> None:
-    r"""Build or update the collection.
+    """Build or update the collection.
 
     Looks at every picture under each PATH once; files that have not changed are not read again.
     Without PATH, all folders indexed before are brought up to date. The collection is made in

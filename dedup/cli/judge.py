@@ -71,7 +71,7 @@ def why_command(
     device: str,
     kind: str | None,
 ) -> None:
-    r"""Say in which tier the pictures A and B are, and what speaks for it.
+    """Say in which tier the pictures A and B are, and what speaks for it.
 
     Works for any two files; with a collection at hand their similarity is told too.
 
@@ -183,7 +183,7 @@ def ignore_command(
     export_to: Path | None,
     import_from: Path | None,
 ) -> None:
-    r"""Remember that A and B are no duplicates: the pair is never shown again.
+    """Remember that A and B are no duplicates: the pair is never shown again.
 
     Remembered by the contents of the files, so that it survives renames, and holds on every
     machine that gets the exported decisions.
@@ -267,7 +267,7 @@ def compare_command(
     kind: str | None,
     nul: bool,  # noqa: FBT001
 ) -> None:
-    r"""Show which of the NEW pictures are in REF already, the surest first. One way.
+    """Show which of the NEW pictures are in REF already, the surest first. One way.
 
     NEW pictures are only looked at. When REF is a folder, it is indexed first (quick, when it has
     been before), into the collection that --store or the current folder names. For two splits of a

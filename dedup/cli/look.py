@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     help="Default: table on a terminal, jsonl otherwise.",
 )
 def status_command(store: Path | None, skipped: bool, kind: str | None) -> None:  # noqa: FBT001 - click passes flags by name
-    r"""Tell the story of the collection at a glance.
+    """Tell the story of the collection at a glance.
 
     \b
     Examples:
@@ -106,7 +106,7 @@ def _write_status(status: Status) -> None:
     help="Default: table on a terminal, jsonl otherwise.",
 )
 def layers_command(model: str | None, weights: Path | None, kind: str | None) -> None:
-    r"""Print every layer of MODEL that can be hooked, its type and its output's shape.
+    """Print every layer of MODEL that can be hooked, its type and its output's shape.
 
     Shapes are those of one picture at the model's input size. No weights are downloaded.
 
@@ -158,7 +158,7 @@ def layers_command(model: str | None, weights: Path | None, kind: str | None) ->
     help="A stored layer; repeatable. Default: all.",
 )
 def export_command(store: Path | None, output: Path, layers: tuple[str, ...]) -> None:
-    r"""Write the stored embeddings to a file, one row per picture file.
+    """Write the stored embeddings to a file, one row per picture file.
 
     \b
     Examples:

@@ -64,7 +64,7 @@ def calibrate_command(
     device: str,
     kind: str | None,
 ) -> None:
-    r"""Measure which similarity means what, in this very collection.
+    """Measure which similarity means what, in this very collection.
 
     Pictures drawn from the collection are edited as people edit theirs and embedded: how many
     copies does a threshold find? The most similar pairs of the collection are checked on the
@@ -207,7 +207,7 @@ def _calibration_chart(calibration: Calibration) -> str:
 def eval_command(
     store: Path | None, truth: Path, root: Path | None, plot: Path | None, kind: str | None
 ) -> None:
-    r"""Compare the pairs that are found with what is known of them.
+    """Compare the pairs that are found with what is known of them.
 
     FILE holds a JSON list of groups {"tier", "members": [names]}, or CSV with the columns first,
     second and tier (exact, pixels, near, similar, different) or duplicate (1 or 0). A pair of two

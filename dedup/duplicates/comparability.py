@@ -37,8 +37,8 @@ def settle_threshold(
 
     Parameters
     ----------
-    asked : a cosine in [-1, 1]; None: the one for `precision`, else what promises most after a
-        calibration, else the model's default
+    asked : a cosine in [-1, 1]; None: the one for `precision`, else the calibration's default,
+        else the model's
 
     Raises
     ------
@@ -62,5 +62,5 @@ def settle_threshold(
         raise SearchError(f"{catalog.store}: the calibration is gone. Run: dedup calibrate")
     count = len(read_ids(catalog))
     if precision is None:
-        return calibration.surest(count)
+        return calibration.default_threshold(count)
     return calibration.threshold_for(precision, count)

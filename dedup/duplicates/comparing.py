@@ -41,12 +41,14 @@ class NewImages:
     paths : (Q,) as they were given
     contents : (Q,) SHA-256
     trivial : (Q,) blank or tiny: matched by bytes and pixels only
-    vectors : (Q, D) float32, unit rows, as they are compared
+    raw : (Q, D) float32, unit rows as embedded: what candidates are proposed by
+    vectors : (Q, D') float32, unit rows as they are compared: what similarity is
     """
 
     paths: list[str]
     contents: list[bytes]
     trivial: list[bool]
+    raw: npt.NDArray[np.float32]
     vectors: npt.NDArray[np.float32]
 
 
@@ -124,27 +126,33 @@ def _candidates(
     threshold: float,
 ) -> set[tuple[int, int]]:
     """Pair new pictures with the rows that are worth a look."""
-    as_it_is = gallery = reference.gallery.vectors[reference.rows]
-    queries = new.vectors[numbers]
+    gallery, queries = reference.gallery.raw[reference.rows], new.raw[numbers]
     floor, centred_floor = near_floors(reference.gallery.catalog.fingerprint)
-    if Tier.SIMILAR in tiers:
-        floor = min(floor, threshold)
     if len(gallery) >= CENTRE_FROM:
         mean = gallery.mean(axis=0)
-        gallery, queries = unit_rows(gallery - mean), unit_rows(queries - mean)
-        floor = centred_floor
-    pairs = set()
-    for number, hits in zip(
-        numbers, VectorIndex(gallery).neighbours(queries, CANDIDATES), strict=True
-    ):
-        for place, similarity in zip(hits.rows.tolist(), hits.similarity.tolist(), strict=True):
-            if similarity >= floor:
-                pairs.add((number, int(reference.rows[place])))
+        gallery, queries, floor = (
+            unit_rows(gallery - mean),
+            unit_rows(queries - mean),
+            centred_floor,
+        )
+    pairs = set(_nearest(reference, gallery, numbers, queries, floor))
     if Tier.SIMILAR in tiers:
-        nearest = VectorIndex(as_it_is).neighbours(new.vectors[numbers], CANDIDATES)
-        for number, hits in zip(numbers, nearest, strict=True):
-            pairs |= {(number, int(row)) for row in reference.rows[hits.rows].tolist()}
+        compared = reference.gallery.vectors[reference.rows]
+        pairs |= set(_nearest(reference, compared, numbers, new.vectors[numbers], threshold))
     return pairs
+
+
+def _nearest(
+    reference: _Reference,
+    gallery: npt.NDArray[np.float32],
+    numbers: list[int],
+    queries: npt.NDArray[np.float32],
+    floor: float,
+) -> Iterator[tuple[int, int]]:
+    found = VectorIndex(gallery).neighbours(queries, CANDIDATES)
+    for number, hits in zip(numbers, found, strict=True):
+        enough = hits.similarity >= inclusive(floor)
+        yield from ((number, row) for row in reference.rows[hits.rows[enough]].tolist())
 
 
 def _judged(
@@ -171,6 +179,7 @@ def _judged(
     numbers = np.array([number for number, _ in pairs], np.int64)
     rows = np.array([row for _, row in pairs], np.int64)
     similarities = pair_similarities(new.vectors, gallery.vectors, numbers, rows).tolist()
+    as_embedded = pair_similarities(new.raw, gallery.raw, numbers, rows).tolist()
     sources = {digest[row]: reference.files[row] for row in reference.files}
     sources |= {
         content: [os.fsencode(path)] for content, path in zip(new.contents, new.paths, strict=True)
@@ -179,7 +188,7 @@ def _judged(
     if Tier.PIXELS in tiers:
         close = [
             content
-            for (number, row), similarity in zip(pairs, similarities, strict=True)
+            for (number, row), similarity in zip(pairs, as_embedded, strict=True)
             if similarity >= PIXELS_FLOOR
             for content in (new.contents[number], digest[row])
             if pixels.get(content) is None

@@ -74,7 +74,8 @@ class Gallery:
 
     Parameters
     ----------
-    vectors : (N, D) float32, unit rows, as they are compared
+    raw : (N, D) float32, unit rows as stored: what candidates are proposed by
+    vectors : (N, D') float32, unit rows as they are compared: what similarity is
     order : (M,) files, from the one most worth keeping
     digests : per image, of its pixels; filled in as they become known
     """
@@ -82,6 +83,7 @@ class Gallery:
     catalog: Catalog
     images: GalleryImages
     files: GalleryFiles
+    raw: npt.NDArray[np.float32]
     vectors: npt.NDArray[np.float32]
     order: list[int]
     digests: list[bytes | None]
@@ -118,6 +120,7 @@ def read_gallery(
         catalog,
         images,
         files,
+        vectors,
         project(vectors),
         keep_order(images, files).tolist(),
         list(images.pixel_digest),
@@ -172,28 +175,23 @@ def tiered_pairs(
 
 def relate(gallery: Gallery, tiers: frozenset[Tier], threshold: float, report: Report) -> Relations:
     """Find all relations of the tiers asked for; parameters as in `find_groups`."""
-    images, vectors = gallery.images, gallery.vectors
+    images = gallery.images
     members = fold(images)
-    above = Proposals(members, Pairs.empty())
-    nearest = Proposals(members, Pairs.empty())
+    above = nearest = Proposals(members, Pairs.empty())
 
     def pairing(done: int, total: int) -> None:
         report("Pairing", done, total)
 
     if Tier.SIMILAR in tiers:
-        floor = min(threshold, PIXELS_FLOOR)
-        above = propose_above(members, vectors, floor, pairing)
-    elif Tier.PIXELS in tiers and Tier.NEAR not in tiers:
-        above = propose_above(members, vectors, PIXELS_FLOOR, pairing)
+        above = propose_above(members, gallery.vectors, threshold, pairing)
     if Tier.NEAR in tiers:
         floors = near_floors(gallery.catalog.fingerprint)
-        nearest = propose_nearest(members, vectors, floors, pairing)
-    if tiers & {Tier.PIXELS, Tier.NEAR}:
-        close = above.pairs.similarity >= PIXELS_FLOOR
-        pairs = above.pairs
-        above_floor = Pairs(pairs.first[close], pairs.second[close], pairs.similarity[close])
-        looked_at = row_pairs(Proposals(members, above_floor)) | row_pairs(nearest)
-        _compare_pixels(gallery, looked_at, report)
+        nearest = propose_nearest(members, gallery.raw, floors, pairing)
+    if Tier.PIXELS in tiers:
+        close = nearest
+        if Tier.NEAR not in tiers:
+            close = propose_above(members, gallery.raw, PIXELS_FLOOR, pairing)
+        _compare_pixels(gallery, row_pairs(close), report)
     if Tier.NEAR in tiers:
         _prove(gallery, nearest, tiers, report)
     return Relations(len(images), above, gallery.digests, threshold, gallery.near, gallery.ignored)

@@ -25,6 +25,8 @@ _STANDS_OUT = 5.0  # times the usual residual; a normal deviate does that once i
 _FLOOR = 1.5  # grey levels; below this nobody sees a difference
 _UNALIKE = 0.6  # local correlation below which content differs where much was lost
 _CLEARLY = 0.9  # and where nothing was
+_OTHER = 0.4  # and below which nothing of it is the same
+_FAINT, _PLAINLY = 4, 8  # grey levels of standard deviation that make a texture
 _SPAN = 11  # of that correlation
 CLEAN = 0.001
 """Share of changed pixels up to which no richer tone model is tried."""
@@ -41,6 +43,7 @@ class Change:
     usual : median residual in grey levels after the tone was mapped
     alike : (H, W) float32, local correlation in [-1, 1]
     textured : (H, W), where both have something to correlate
+    other : share of the overlap where either has plain texture that the other has not
     """
 
     mask: Mask
@@ -48,6 +51,7 @@ class Change:
     usual: float
     alike: Floats
     textured: Mask
+    other: float
 
 
 def changes(
@@ -62,7 +66,7 @@ def changes(
     colours : (H, W, 3) uint8 RGB of both, for the richer model; the plain curve without
     """
     core = cv2.erode(inside.astype(np.uint8), np.ones((7, 7), np.uint8), borderValue=0) > 0
-    alike, textured = _alike(one, two)
+    alike, textured, plain = _alike(one, two)
     # In a clean pair everything agrees almost wholly, so that less tells of other content there,
     # down to lines of text too small to be read.
     some = alike[::4, ::4][(textured & core)[::4, ::4]]
@@ -84,17 +88,21 @@ def changes(
             break
     mask = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)) > 0
     share = float(mask.sum() / max(1, core.sum()))
-    return Change(mask, share, usual, alike, textured & core)
+    other = float((plain & (alike < _OTHER) & core).sum() / max(1, core.sum()))
+    return Change(mask, share, usual, alike, textured & core, other)
 
 
-def _alike(one: Floats, two: Floats) -> tuple[Floats, Mask]:
+def _alike(one: Floats, two: Floats) -> tuple[Floats, Mask, Mask]:
+    """Give local correlation, where both are textured, and where either is plainly so."""
+
     def mean(values: Floats) -> Floats:
         return np.asarray(cv2.boxFilter(values, -1, (_SPAN, _SPAN)), np.float32)
 
     a, b = mean(one), mean(two)
     spread = np.maximum(mean(one * one) - a * a, 0), np.maximum(mean(two * two) - b * b, 0)
     together = (mean(one * two) - a * b) / np.sqrt(spread[0] * spread[1] + 4)
-    return together, np.asarray(np.minimum(*spread) > 16)  # noqa: PLR2004 -- four grey levels, squared
+    both, either = np.minimum(*spread) > _FAINT**2, np.maximum(*spread) > _PLAINLY**2
+    return together, np.asarray(both), np.asarray(either)
 
 
 def _curve(mine: Floats, theirs: Floats, core: Mask) -> Floats:
