@@ -141,6 +141,13 @@ def cells(values: Floats) -> Floats:
     return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
+def _halved_cells(values: Floats) -> Floats:
+    """Mean over each cell of a raster of which every other row and column is given."""
+    height, width = values.shape
+    size = (2 * width // CELL, 2 * height // CELL)
+    return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
 def _shift(by: npt.NDArray[np.int_]) -> Doubles:
     return np.array([[1.0, 0, by[0]], [0, 1, by[1]], [0, 0, 1]])
 
@@ -184,7 +191,7 @@ def _converge(
     slopes = _slopes(even)
     rows, columns = one.shape[0] // CELL, one.shape[1] // CELL
     y, x = np.mgrid[0:rows, 0:columns]
-    middles = np.stack([x.ravel(), y.ravel()], 1) * float(CELL) + (CELL - 1) / 2
+    middles = np.stack([x.ravel(), y.ravel()], 1) * float(CELL) + CELL / 2 - 1
     last = False
     for turn in range(_ROUNDS + 1):
         two = warp(small, placed, one.shape)
@@ -226,8 +233,10 @@ def _steps(
         for mine, theirs in zip(_slopes(other), slopes, strict=True)
     )
     change = (other - even) * inside
+    # Every other pixel of a smoothed picture says as much, at a quarter of the cost.
+    across, down, change = (values[::2, ::2] for values in (across, down, change))
     sums = [
-        cv2.boxFilter(cells(product), -1, (3, 3))
+        cv2.boxFilter(_halved_cells(product), -1, (3, 3))
         for product in (across * across, across * down, down * down, across * change, down * change)
     ]
     a, b, c, p, q = sums

@@ -124,12 +124,13 @@ def _shared(one: Features, two: Features, verdict: Verdict) -> tuple[Floats, Flo
     placed = verdict.transform
     if placed is None:
         return np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32)
-    # A quarter of the described size is plenty for means.
-    quarter = np.diag((0.25, 0.25, 1.0))
-    size = (max(1, one.grey.shape[1] // 4), max(1, one.grey.shape[0] // 4))
+    # An eighth of the described size is plenty for means.
+    eighth = np.diag((0.125, 0.125, 1.0))
+    size = (max(1, one.grey.shape[1] // 8), max(1, one.grey.shape[0] // 8))
     first = cv2.resize(one.colour, size, interpolation=cv2.INTER_AREA)
-    to_size = quarter @ placed @ np.diag((2.0, 2.0, 1.0))
-    second = cv2.warpPerspective(two.colour, to_size, size, flags=cv2.INTER_AREA)
+    to_size = eighth @ placed @ np.diag((2.0, 2.0, 1.0))
+    blurred = cv2.blur(two.colour, (4, 4))
+    second = cv2.warpPerspective(blurred, to_size, size)
     full = np.full(two.colour.shape[:2], 255, np.uint8)
     inside = cv2.erode(cv2.warpPerspective(full, to_size, size), np.ones((3, 3), np.uint8)) > 200  # noqa: PLR2004 -- whole
     return first[inside].astype(np.float32), second[inside].astype(np.float32)

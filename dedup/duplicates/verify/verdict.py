@@ -44,6 +44,7 @@ AGREE = 0.75  # posterised to 3 levels .86, JPEG 8 .81; other views .2 to .55
 OTHER = (
     0.25  # stickers on 15 % .22; two pictures in one app .27 to .62, behind one badge .31 to .87
 )
+MANY = 50  # different stop signs 7 to 14 with other textures of .14 and more, stickers 40 and more
 FLOW = 0.3  # of a raster of 256; driving video .29 to .9, copies .01 to .15, worst losses .4
 MOVED = 0.0025  # vignettes .0025; walkers in a street .008 and more
 COVERED = 0.2  # stickers on 15 % .15
@@ -236,7 +237,9 @@ class _Inquiry:
         if not same:
             return "the textures differ"
         # A frame that two pictures share is alike in itself, and what it frames is not.
-        whole = self._most("share of other textures", change.other, OTHER)
+        # So is a sign or a label; then few features agree, and less may be strange to them.
+        limit = OTHER * (0.25 + 0.75 * min(1.0, self.fit.inliers / MANY))
+        whole = self._most("share of other textures", change.other, limit)
         return "" if whole else "only part of it is the same"
 
     def _still(self, aligned: Aligned) -> str:
