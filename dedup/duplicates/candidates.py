@@ -29,9 +29,10 @@ PIXELS_FLOOR = 0.95
 """Pairs of equal size at least this similar are compared pixel by pixel. One picture decoded at a
 reduced scale from JPEG and in full from PNG stays above .98 (benchmarks/RESULTS.md)."""
 
-CANDIDATES = 10
-"""Nearest others of an image that are proven or refuted; the right original is among the first ten
-in 99.9 % of edited copies (the design's measurement)."""
+CANDIDATES = 20
+"""Nearest others of an image that are proven or refuted, as far as they reach the floor: with
+`mobilenetv2_100` among 2,586 photographs that keeps the original of 98.8 % of edited copies, at 13
+candidates a picture; ten kept 97.3 %, at 7 (benchmarks/RESULTS.md)."""
 
 CENTRE_FROM = 200
 """Images from which their mean tells what all pictures have in common, rather than what these few

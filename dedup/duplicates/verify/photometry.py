@@ -28,8 +28,6 @@ _CLEARLY = 0.9  # and where nothing was
 _OTHER = 0.4  # and below which nothing of it is the same
 _FAINT, _PLAINLY = 4, 8  # grey levels of standard deviation that make a texture
 _SPAN = 11  # of that correlation
-CLEAN = 0.001
-"""Share of changed pixels up to which no richer tone model is tried."""
 
 
 @dataclass(frozen=True, slots=True)
