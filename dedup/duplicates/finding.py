@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dedup.duplicates.candidates import (
+    CANDIDATES,
     PIXELS_FLOOR,
     Proposals,
     fold,
@@ -254,8 +255,8 @@ def _prove(gallery: Gallery, nearest: Proposals, tiers: frozenset[Tier], report:
         gallery.notes.append(_unreadable(len(prover.unreadable), "proven on the pictures"))
     if nearest.capped:
         gallery.notes.append(
-            f"{nearest.capped:,} pictures had more look-alikes than the nearest that were proven; "
-            "further copies of one picture were found only through its other copies"
+            f"Of {nearest.capped:,} pictures only the {CANDIDATES} nearest look-alikes were proven or "
+            "refuted; further copies of theirs are found through those"
         )
 
 
