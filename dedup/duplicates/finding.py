@@ -255,8 +255,8 @@ def _prove(gallery: Gallery, nearest: Proposals, tiers: frozenset[Tier], report:
         gallery.notes.append(_unreadable(len(prover.unreadable), "proven on the pictures"))
     if nearest.capped:
         gallery.notes.append(
-            f"Of {nearest.capped:,} pictures only the {CANDIDATES} nearest look-alikes were proven or "
-            "refuted; further copies of theirs are found through those"
+            f"Of {nearest.capped:,} pictures only the {CANDIDATES} nearest look-alikes were proven "
+            "or refuted; further copies of theirs are found through those"
         )
 
 
