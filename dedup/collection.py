@@ -415,6 +415,7 @@ class Collection:
         """
         from dedup.duplicates.explaining import explain
 
+        self.require()
         names = os.fspath(first), os.fspath(second)
         queries = embed_queries(self._catalog, [*names], self._embedder(weights, device))
         for skip in queries.skipped:

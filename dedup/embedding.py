@@ -97,7 +97,12 @@ def check(catalog: Catalog, choice: ModelChoice) -> None:
     if choice.layers and choice.layers != pinned.layers:
         differences.append(f"layers: {', '.join(pinned.layers)}, not {', '.join(choice.layers)}")
     if pinned.decoder != DECODER:
-        differences.append(f"decoder: {pinned.decoder}, not {DECODER}")
+        raise FingerprintError(
+            catalog.store,
+            f"this collection was made with other decoders: {pinned.decoder}; here are {DECODER}. "
+            "Install those versions again (pip), or start another collection with --store "
+            "NEW_FOLDER.",
+        )
     if differences:
         raise FingerprintError(
             catalog.store,

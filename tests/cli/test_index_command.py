@@ -168,3 +168,18 @@ def test_help_shows_every_command(dedup: Dedup) -> None:
     assert done.code == 0
     for command in ("index", "query", "list", "status", "layers", "export"):
         assert f"  {command} " in done.text
+
+
+def test_a_collection_of_another_decoder_names_the_way_out(
+    dedup: Dedup, store: Path, drawn: Path
+) -> None:
+    with sqlite3.connect(store / "catalog.sqlite") as database:
+        database.execute(
+            "UPDATE meta SET value = replace(value, 'rules 1', 'rules 0') WHERE key = 'fingerprint'"
+        )
+    database.close()
+    done = dedup("index", drawn, "-s", store)
+    assert done.code == 1
+    assert "other decoders" in done.err
+    assert "--store NEW_FOLDER" in done.err
+    assert dedup("list", "-s", store).code == 0  # needs no decoding into the model's input
