@@ -20,7 +20,6 @@ from dedup.cli.measure import calibrate_command, eval_command
 from dedup.errors import DedupError
 
 EXIT_ERROR = 1
-EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
 

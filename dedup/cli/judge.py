@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from dedup.cli.options import (
     format_options,
     model_options,
     open_collection,
+    report_format_option,
     shown,
     store_option,
     strict_option,
@@ -56,12 +56,7 @@ if TYPE_CHECKING:
 )
 @weights_option
 @device_option
-@click.option(
-    "--format",
-    "kind",
-    type=click.Choice(["table", "jsonl"]),
-    help="Default: table on a terminal, jsonl otherwise.",
-)
+@report_format_option
 def why_command(
     first: str,
     second: str,
@@ -98,7 +93,7 @@ def why_command(
                 # Without the model there is no similarity, and everything else can still be told.
                 explanation = why(first, second, picture=output)
                 note(f"Similarity not known: {error}")
-    if kind == "table" or (kind is None and sys.stdout.isatty()):
+    if chosen_format(kind) == "table":
         _write_explanation(explanation)
     else:
         write_jsonl([_as_row(explanation)])

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from dedup.cli.options import open_collection, shown, store_option, weights_option
+from dedup.cli.options import (
+    chosen_format,
+    open_collection,
+    report_format_option,
+    shown,
+    store_option,
+    weights_option,
+)
 from dedup.cli.output import bytes_in_words, note, write_jsonl, write_table
 
 if TYPE_CHECKING:
@@ -18,12 +24,7 @@ if TYPE_CHECKING:
 @click.command("status")
 @store_option
 @click.option("--skipped", is_flag=True, help="List the files that could not be read, and why.")
-@click.option(
-    "--format",
-    "kind",
-    type=click.Choice(["table", "jsonl"]),
-    help="Default: table on a terminal, jsonl otherwise.",
-)
+@report_format_option
 def status_command(store: Path | None, skipped: bool, kind: str | None) -> None:  # noqa: FBT001 - click passes flags by name
     """Tell the story of the collection at a glance.
 
@@ -32,7 +33,7 @@ def status_command(store: Path | None, skipped: bool, kind: str | None) -> None:
       dedup status
       dedup status --skipped
     """
-    table = kind == "table" or (kind is None and sys.stdout.isatty())
+    table = chosen_format(kind) == "table"
     with open_collection(store) as collection:
         if skipped:
             skips = collection.skipped()
@@ -99,12 +100,7 @@ def _write_status(status: Status) -> None:
 @click.command("layers")
 @click.argument("model", required=False, metavar="[MODEL]")
 @weights_option
-@click.option(
-    "--format",
-    "kind",
-    type=click.Choice(["table", "jsonl"]),
-    help="Default: table on a terminal, jsonl otherwise.",
-)
+@report_format_option
 def layers_command(model: str | None, weights: Path | None, kind: str | None) -> None:
     """Print every layer of MODEL that can be hooked, its type and its output's shape.
 
@@ -122,7 +118,7 @@ def layers_command(model: str | None, weights: Path | None, kind: str | None) ->
 
     loaded = load_model(model, weights=weights, untrained=weights is None)
     layers = list_layers(loaded.module, loaded.input_size)
-    if kind == "table" or (kind is None and sys.stdout.isatty()):
+    if chosen_format(kind) == "table":
         write_table(
             [("layer", "left"), ("type", "left"), ("output", "left")],
             (

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from dedup.cli.options import device_option, open_collection, shown, store_option, weights_option
+from dedup.cli.options import (
+    chosen_format,
+    device_option,
+    open_collection,
+    report_format_option,
+    shown,
+    store_option,
+    weights_option,
+)
 from dedup.cli.output import note, stages, write_jsonl, write_table
 from dedup.errors import DedupError
 from dedup.results import Tier
@@ -20,13 +27,6 @@ if TYPE_CHECKING:
 
 _PRECISIONS = (0.8, 0.9, 0.95, 0.99, 0.999)
 _SHOWN_NAMES = 5
-
-_format_option = click.option(
-    "--format",
-    "kind",
-    type=click.Choice(["table", "jsonl"]),
-    help="Default: table on a terminal, jsonl otherwise.",
-)
 
 
 @click.command("calibrate")
@@ -54,7 +54,7 @@ _format_option = click.option(
 )
 @weights_option
 @device_option
-@_format_option
+@report_format_option
 def calibrate_command(
     store: Path | None,
     samples: int,
@@ -84,7 +84,7 @@ def calibrate_command(
             seed=seed, samples=samples, weights=weights, device=device, report=report
         )
     levels = _levels(calibration)
-    if kind == "table" or (kind is None and sys.stdout.isatty()):
+    if chosen_format(kind) == "table":
         _write_calibration(calibration, levels)
     else:
         write_jsonl(_as_row(*level) for level in levels)
@@ -203,7 +203,7 @@ def _calibration_chart(calibration: Calibration) -> str:
     type=click.Path(path_type=Path),
     help="Draw precision over recall into an SVG file.",
 )
-@_format_option
+@report_format_option
 def eval_command(
     store: Path | None, truth: Path, root: Path | None, plot: Path | None, kind: str | None
 ) -> None:
@@ -224,7 +224,7 @@ def eval_command(
         result = collection.evaluate(truth, root=root, report=report)
     _tell_names("is not in the collection", "are not in the collection", result.missing)
     _tell_names("means several files", "mean several files", result.ambiguous)
-    if kind == "table" or (kind is None and sys.stdout.isatty()):
+    if chosen_format(kind) == "table":
         _write_evaluation(result.evaluation)
     else:
         write_jsonl([_as_object(result.evaluation, len(result.missing), len(result.ambiguous))])

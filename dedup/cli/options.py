@@ -46,6 +46,13 @@ strict_option = click.option(
     "--strict", is_flag=True, help="Exit with 1 when a file could not be read."
 )
 
+report_format_option = click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["table", "jsonl"]),
+    help="Default: table on a terminal, jsonl otherwise.",
+)
+
 
 def model_options(command: Command) -> Command:
     """Add --model and --untrained."""
@@ -76,7 +83,7 @@ def format_options(command: Command) -> Command:
     return kind(nul(command))
 
 
-def chosen_format(kind: str | None, *, nul: bool) -> str:
+def chosen_format(kind: str | None, *, nul: bool = False) -> str:
     """Settle the format of the output.
 
     Raises
