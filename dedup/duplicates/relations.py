@@ -12,9 +12,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from dedup.results import Tier
+from dedup.search.similarity import inclusive
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -43,7 +42,7 @@ class Relations:
 
     Parameters
     ----------
-    proposals : pairs of classes; those below `threshold` only served to find equal pixels
+    proposals : pairs of classes; those below `threshold` do not count
     pixel_digest : per image; None or b"" for none
     threshold : lowest similarity of tier `similar`, inclusive
     near : per pair of rows (lower first) that was proven the same photograph, its similarity
@@ -71,7 +70,7 @@ class Relations:
                 self._class_of[row] = number
         self._adjacent: dict[int, dict[int, float]] = defaultdict(dict)
         pairs = proposals.pairs
-        enough = pairs.similarity >= np.float32(threshold)
+        enough = pairs.similarity >= inclusive(threshold)
         for first, second, similarity in zip(
             pairs.first[enough].tolist(),
             pairs.second[enough].tolist(),
