@@ -18,7 +18,8 @@ from machine import describe
 
 from dedup.collection import Collection
 from dedup.store.catalog import Catalog
-from dedup.store.gallery import read_files, read_ids, read_vectors
+from dedup.store.gallery import read_files, read_ids
+from dedup.views import read_rows
 
 
 def main() -> None:
@@ -35,7 +36,7 @@ def main() -> None:
     catalog = Catalog.open(options.store)
     ids = read_ids(catalog)
     files = read_files(catalog, ids)
-    vectors = read_vectors(catalog, catalog.fingerprint.layers[0], len(ids))
+    vectors = read_rows(catalog, len(ids))
     root = os.path.realpath(options.photos)
     rows = {
         os.path.relpath(os.fsdecode(path), root): int(row)

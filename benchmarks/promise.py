@@ -40,7 +40,6 @@ from dedup.duplicates.verify import VERIFIER
 from dedup.errors import DedupError, ImageError
 from dedup.images.decode import decode_bounded, read_file
 from dedup.search.join import self_join
-from dedup.search.similarity import unit_rows
 from dedup.search.transform import Transform, fit_transform
 from dedup.store.catalog import Catalog, FileFacts, ImageFacts
 from dedup.store.gallery import GalleryImages, read_images, read_paths, read_vectors
@@ -51,13 +50,14 @@ from dedup.store.judgements import (
     read_verdicts,
     write_verdicts,
 )
+from dedup.views import fused, read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    from dedup.duplicates.calibrate.copies import Embedder
+    from dedup.views import Embedder
 
 SIDE = 1024
 
@@ -91,7 +91,8 @@ class World:
 
     catalog: Catalog
     images: GalleryImages
-    vectors: npt.NDArray[np.float32]  # as the extractor gave them
+    parts: dict[str, npt.NDArray[np.float32]]  # what is stored, as the extractors gave it
+    vectors: npt.NDArray[np.float32]  # unit rows as they are compared
     paths: list[bytes]
     originals: npt.NDArray[np.int64]
     copy_of: dict[int, int]  # original to its copy
@@ -138,16 +139,19 @@ def read_world(store: Path, photos: Path, groups: Path, *, singles: bool = False
             elif singles:
                 left_out.update(members)
     originals = np.array(sorted(set(rows.values()) - left_out), np.int64)
-    vectors = read_vectors(catalog, catalog.fingerprint.layers[0], len(images), scaled=True)
+    parts = {
+        name: read_vectors(catalog, name, len(images), scaled=True)
+        for name in catalog.fingerprint.stored
+    }
+    vectors = fused(catalog.fingerprint, parts)
     verdicts = read_verdicts(catalog, VERIFIER)
-    return World(catalog, images, vectors, paths, originals, copy_of, label, unit, verdicts)
+    return World(catalog, images, parts, vectors, paths, originals, copy_of, label, unit, verdicts)
 
 
 def part(world: World, store: Path, rows: Sequence[int]) -> Catalog:
     """Make a collection of chosen images."""
     whole, images = world.catalog, world.images
     catalog = Catalog.create(store, whole.fingerprint)
-    layer = whole.fingerprint.layers[0]
     with catalog.transaction():
         root = catalog.add_root(b"")
         for row in rows:
@@ -160,7 +164,8 @@ def part(world: World, store: Path, rows: Sequence[int]) -> Catalog:
                 trivial=bool(images.trivial[row]),
                 input_digest=images.input_digest[row],
             )
-            image = catalog.add_image(facts, {layer: world.vectors[row]})
+            stored = {name: part[row] for name, part in world.parts.items()}
+            image = catalog.add_image(facts, stored)
             file = FileFacts(world.paths[row].lstrip(b"/"), 1, 1, 1, row)
             catalog.record_indexed(root, file, image)
         catalog.gallery_changed()
@@ -195,7 +200,7 @@ def precision_on(
     place = {digest: row for row, digest in enumerate(world.images.digest)}
     kept = [members[0] for members in fold(images)]
     own = [place[images.digest[row]] for row in kept]
-    vectors = read_vectors(catalog, catalog.fingerprint.layers[0], len(images))[kept]
+    vectors = read_rows(catalog, len(images))[kept]
     pairs = self_join(transform.apply(vectors) if transform else vectors, threshold)
     named = [(own[i], own[j]) for i, j in zip(pairs.first, pairs.second, strict=True)]
     asked = {
@@ -250,7 +255,7 @@ def found_beyond_ten(world: World, rows: Sequence[int], transform: Transform | N
     """Share of copies above the tenth pair of photographs that are not one, as far as is known."""
 
     def placed(images: Sequence[int]) -> npt.NDArray[np.float32]:
-        vectors = unit_rows(world.vectors[list(images)])
+        vectors = world.vectors[list(images)]
         return transform.apply(vectors) if transform else vectors
 
     originals = [row for row in rows if row in world.copy_of]
@@ -280,7 +285,7 @@ def transform_table(world: World, sizes: Sequence[int], seeds: int) -> None:
         for seed in range(seeds):
             order = np.random.default_rng((seed, size)).permutation(world.originals).tolist()
             first, second = order[:size], order[size : 2 * size]
-            transform = fit_transform(unit_rows(world.vectors[first]))
+            transform = fit_transform(world.vectors[first])
             directions = len(transform.gains)
             figures.append(
                 [

@@ -1,9 +1,10 @@
-"""Edited copies hidden in a collection, found end to end: quality PHOTOS --weights FILE.
+"""Embeddings as finders of edited copies: quality PHOTOS [--weights FILE]... [--groups FILE]...
 
-Edits seeded originals in every way of `dedup.duplicates.edits`, hides the copies among other
-photographs, indexes all of it, and asks `Collection` for its duplicates: what did embeddings
-propose and proofs confirm? A pair of different photographs counts as false unless the groups files
-call it one photograph.
+Seeded originals are edited in every way of `dedup.duplicates.edits`, at every strength in turn,
+and looked for among the originals and other photographs: by each view alone and by both together,
+by the networks that are given and the bundled one, by random weights, and by a 64-bit pHash. All
+pairs of a copy with a photograph of the gallery form one list by similarity: µAP and the recall at
+a precision are read off that list. Prints Markdown; --plot draws precision over recall.
 """
 
 from __future__ import annotations
@@ -11,151 +12,352 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
-import tempfile
-import time
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
+from dedup.models.details import load_details
+from endtoend import same_photograph
 from machine import describe
 
-from dedup.collection import Collection
-from dedup.duplicates.candidates import CANDIDATES
-from dedup.duplicates.comparability import settle_threshold
-from dedup.duplicates.edits import EDITS, edit, visible
+from dedup.duplicates.edits import EDITS, edit
 from dedup.duplicates.edits_file import as_jpeg
-from dedup.duplicates.finding import read_gallery, tiered_pairs
 from dedup.errors import ImageError
 from dedup.images.decode import decode_bounded, read_file
 from dedup.images.scan import scan
-from dedup.results import Tier
-from dedup.store.catalog import Catalog
+from dedup.models.loading import load_model
+from dedup.models.names import BUNDLED
+from dedup.models.runtime import TorchRuntime
+from dedup.report.plots import Axis, Line, line_chart
+from dedup.search.similarity import unit_rows
+from dedup.views import Preparation
 
-SURE = frozenset({Tier.EXACT, Tier.PIXELS, Tier.NEAR})
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    import numpy.typing as npt
+
+    from dedup.models.loading import LoadedModel
+    from dedup.views import Prepared
+
+    Rows = npt.NDArray[np.float32]
+    Products = Callable[[], Rows]
+
+DRAWING_SIDE = 1024
+BATCH = 32
+PRECISIONS = (0.9, 0.99, 0.999)
 
 
-def same_photograph(files: list[Path]) -> set[tuple[str, str]]:
-    """Read which names mean one photograph; groups that share a name are one."""
-    family: dict[str, str] = {}
+@dataclass
+class Material:
+    """Files as bytes.
 
-    def root(name: str) -> str:
-        while family.setdefault(name, name) != name:
-            name = family[name]
-        return name
+    Parameters
+    ----------
+    gallery : originals first, then other photographs
+    copies : (C,) edited copies
+    owner : (C,) the place of each copy's original in the gallery
+    kind : (C,) of edit
+    """
 
-    for file in files:
-        for group in json.loads(file.read_text("utf-8")):
-            if group["tier"] == "near":
-                for name in group["members"]:
-                    family[root(name)] = root(group["members"][0])
-    families: dict[str, list[str]] = defaultdict(list)
-    for name in family:
-        families[root(name)].append(name)
-    return {
-        (first, second)
-        for members in families.values()
-        for first, second in combinations(sorted(members), 2)
-    }
+    names: list[str]
+    gallery: list[bytes]
+    originals: int
+    copies: list[bytes] = field(default_factory=list)
+    owner: list[int] = field(default_factory=list)
+    kind: list[str] = field(default_factory=list)
+
+
+def gather(options: argparse.Namespace) -> Material:
+    """Choose photographs and draw copies, repeatable by seed."""
+    rng = np.random.default_rng(options.seed)
+    names = [os.fsdecode(file.path) for file in scan(options.photos).files]
+    chosen = [names[place] for place in rng.permutation(len(names))]
+    kept: list[str] = []
+    pictures: list[npt.NDArray[np.uint8]] = []
+    files: list[bytes] = []
+    for name in chosen:
+        data = read_file(os.fspath(options.photos / name))
+        try:
+            pixels = decode_bounded(data, DRAWING_SIDE)
+        except ImageError:
+            continue
+        if min(pixels.shape[:2]) < 64:
+            continue
+        kept.append(name)
+        files.append(data)
+        if len(pictures) < options.originals:
+            pictures.append(pixels)
+        if len(kept) == options.originals + options.others:
+            break
+    material = Material(kept, files, len(pictures))
+    ways = [(kind, strength) for kind in EDITS for strength in EDITS[kind].strengths]
+    order = rng.permutation(len(ways))
+
+    def draw(number: int) -> tuple[int, str, bytes]:
+        own = np.random.default_rng((options.seed, number))
+        kind, strength = ways[order[number % len(ways)]]
+        owner = number % len(pictures)
+        copy = edit(kind, strength, pictures[owner], own)
+        return owner, kind, as_jpeg(copy, int(own.integers(75, 92)))
+
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        count = len(pictures) * options.copies
+        for owner, kind, data in pool.map(draw, range(count)):
+            material.owner.append(owner)
+            material.kind.append(kind)
+            material.copies.append(data)
+    return material
+
+
+def prepared(files: Sequence[bytes], side: int, *, details: bool = False) -> list[Prepared]:
+    """Prepare files as indexing does."""
+    preparation = Preparation(side, side, load_details() if details else None)
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        return list(pool.map(preparation.prepare, files))
+
+
+def content(loaded: LoadedModel, files: Sequence[bytes]) -> Rows:
+    """Embed files by a network on the layer that it is meant for."""
+    parts = []
+    with TorchRuntime(loaded, (loaded.layer,)) as runtime:
+        for start in range(0, len(files), 8 * BATCH):
+            some = prepared(files[start : start + 8 * BATCH], runtime.input_hw[0])
+            for at in range(0, len(some), BATCH):
+                batch = np.stack([one.pixels for one in some[at : at + BATCH]])
+                parts.append(runtime.embed(batch)[loaded.layer])
+    # As they are stored.
+    return unit_rows(unit_rows(np.concatenate(parts)).astype(np.float16))
+
+
+def details(files: Sequence[bytes]) -> Rows:
+    """Describe files."""
+    rows = [one.details for one in prepared(files, 32, details=True)]
+    return unit_rows(np.stack([row for row in rows if row is not None]).astype(np.float16))
+
+
+def phash(files: Sequence[bytes]) -> Rows:
+    """Hash files: signs of 64 low frequencies of 32 x 32 grey pixels, as rows of 64 ±1/8."""
+    rows = []
+    for one in prepared(files, 32):
+        grey = cv2.cvtColor(one.pixels, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        low = cv2.dct(grey)[:8, :8].ravel()
+        rows.append(np.where(low > np.median(low), 1, -1) / 8)
+    return np.array(rows, np.float32)
+
+
+@dataclass
+class Figures:
+    """What is read off one list of pairs."""
+
+    name: str
+    average_precision: float
+    first: float
+    recall: dict[float, float]
+    thresholds: dict[float, float]
+    within: int
+    at_20: float
+    by_kind: dict[str, float]
+    single: tuple[float, float]
+    alike: int
+    curve: list[tuple[float, float]]
+    rank: npt.NDArray[np.int64]  # of each copy's original, from 0
+
+
+def judge(
+    name: str,
+    products: Rows,
+    material: Material,
+    same: npt.NDArray[np.bool_],
+    alike: Rows,
+) -> Figures:
+    """Read the figures off the similarities of copies (rows) and gallery (columns).
+
+    Parameters
+    ----------
+    same : (G, G), photographs that are one and the same; such pairs do not count
+    alike : similarities of pairs that look alike and are not one photograph
+    """
+    owner = np.array(material.owner)
+    rows = np.arange(len(owner))
+    true = np.zeros(products.shape, np.bool_)
+    true[rows, owner] = True
+    counted = true | ~same[owner]
+    own = products[rows, owner]
+    rank = ((products > own[:, None]) & counted).sum(axis=1)
+    recall_of, thresholds, curve, precise = _listed(products, true, counted)
+    at_99 = own >= thresholds[0.99]
+    kinds: dict[str, list[bool]] = defaultdict(list)
+    for kind, hit in zip(material.kind, at_99, strict=True):
+        kinds[kind].append(bool(hit))
+    lone = np.array(["+" not in kind for kind in material.kind])
+    recall_lone, _, _, precise_lone = _listed(products[lone], true[lone], counted[lone])
+    return Figures(
+        name,
+        precise,
+        float((rank == 0).mean()),
+        recall_of,
+        thresholds,
+        int(np.sort(rank)[int(np.ceil(0.99 * len(rank))) - 1]) + 1,
+        float((rank < 20).mean()),
+        {kind: float(np.mean(hits)) for kind, hits in kinds.items()},
+        (precise_lone, recall_lone[0.99]),
+        int((alike >= thresholds[0.99]).sum()),
+        curve,
+        rank,
+    )
+
+
+def _listed(
+    products: Rows, true: npt.NDArray[np.bool_], counted: npt.NDArray[np.bool_]
+) -> tuple[dict[float, float], dict[float, float], list[tuple[float, float]], float]:
+    values, labels = products[counted], true[counted]
+    order = np.argsort(-values, kind="stable")
+    right = np.cumsum(labels[order])
+    precision = right / np.arange(1, len(order) + 1)
+    total = int(true.sum())
+    recall, thresholds = {}, {}
+    for wanted in PRECISIONS:
+        good = np.flatnonzero(precision >= wanted)
+        last = int(good[-1]) if len(good) else 0
+        recall[wanted] = float(right[last]) / total if len(good) else 0.0
+        thresholds[wanted] = float(values[order[last]])
+    hits = np.flatnonzero(labels[order])
+    steps = hits[:: max(1, len(hits) // 200)]
+    curve = [(float(right[at]) / total, float(precision[at])) for at in steps]
+    return recall, thresholds, curve, float(precision[hits].sum()) / total
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", type=Path)
-    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, nargs="*", default=[])
     parser.add_argument("--groups", type=Path, nargs="*", default=[])
-    parser.add_argument("--originals", type=int, default=120)
+    parser.add_argument("--originals", type=int, default=300)
     parser.add_argument("--copies", type=int, default=8, help="of each original")
-    parser.add_argument("--others", type=int, default=900)
+    parser.add_argument("--others", type=int, default=700)
+    parser.add_argument("--shares", type=float, nargs="*", default=[0.3, 0.4, 0.5, 0.6, 0.7])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
-    rng = np.random.default_rng(options.seed)
-    names = [os.fsdecode(file.path) for file in scan(options.photos).files]
-    chosen = [names[place] for place in rng.permutation(len(names))]
-    grouped = same_photograph(options.groups)
-    ways = [(kind, strength) for kind in EDITS for strength in EDITS[kind].strengths]
-    copies: dict[str, tuple[str, str, float]] = {}  # copy -> original, kind, strength
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place) / "photos"
-        for number, name in enumerate(chosen[: options.originals + options.others]):
-            target = folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(options.photos / name, target)
-            if number >= options.originals:
-                continue
-            try:
-                pixels = decode_bounded(read_file(os.fspath(target)), 1024, name)
-            except ImageError:
-                continue
-            if min(pixels.shape[:2]) < 128:
-                continue
-            for way in rng.choice(len(ways), options.copies, replace=False):
-                kind, strength = ways[way]
-                copy = f"copies/{number:04}-{kind}-{strength:g}.jpg"
-                (folder / "copies").mkdir(exist_ok=True)
-                data = as_jpeg(edit(kind, strength, pixels, rng), int(rng.integers(75, 92)))
-                (folder / copy).write_bytes(data)
-                copies[copy] = name, kind, strength
-        store = Path(place) / "store"
-        with Collection.create(store, weights=options.weights) as collection:
-            collection.index([folder])
-            started, used = time.perf_counter(), time.process_time()
-            answer = collection.find_duplicates()
-            seconds, cpu = time.perf_counter() - started, time.process_time() - used
-        catalog = Catalog.open(store)
-        (proofs,) = catalog.connection.execute("SELECT count(*) FROM verdicts").fetchone()
-        gallery = read_gallery(catalog, lambda rows: rows)
-        base = os.path.realpath(folder)
-        pairs = {
-            tuple(sorted((os.path.relpath(first, base), os.path.relpath(second, base))))
-            for first, second, _, _ in tiered_pairs(
-                gallery, SURE, settle_threshold(catalog, None), lambda *_: None
+    material = gather(options)
+    same = _same(material.names, same_photograph(options.groups))
+    alike_names, alike_pairs = _alike(options.photos, options.groups)
+    files = [*material.copies, *material.gallery, *alike_names]
+    cuts = np.cumsum([len(material.copies), len(material.gallery)])
+    results: list[Figures] = []
+
+    def add(name: str, parts: Iterable[tuple[float, Rows]], *, centred: bool = False) -> None:
+        copies, gallery, alike = [], [], []
+        for share, rows in parts:
+            query, held, look = np.split(rows, cuts)
+            if centred:
+                mean = held.mean(axis=0)
+                query, held, look = (unit_rows(some - mean) for some in (query, held, look))
+            for found, some in ((copies, query), (gallery, held), (alike, look)):
+                found.append(np.float32(share**0.5) * some)
+        query, held, look = (unit_rows(np.concatenate(s, axis=1)) for s in (copies, gallery, alike))
+        likes = np.array([float(look[a] @ look[b]) for a, b in alike_pairs], np.float32)
+        results.append(judge(name, query @ held.T, material, same, likes))
+        print(f"{name}: {results[-1].average_precision:.4f}", flush=True)
+
+    local = details(files)
+    add("details", [(1, local)])
+    add("pHash, 64 bits", [(1, phash(files))])
+    networks = {path.stem: load_model(weights=path) for path in options.weights}
+    networks |= {name: load_model(name) for name in BUNDLED}
+    networks["random weights"] = load_model("mobilenetv3_small_100", untrained=True)
+    for name, loaded in networks.items():
+        rows = content(loaded, files)
+        width = loaded.input_size[2]
+        add(f"{name}, {rows.shape[1]}-d, {width} px", [(1, rows)])
+        add(f"{name}, centred", [(1, rows)], centred=True)
+        for share in options.shares:
+            add(f"{name} {share:g} + details", [(share, rows), (1 - share, local)])
+            add(
+                f"{name} {share:g} + details, centred",
+                [(share, rows), (1 - share, local)],
+                centred=True,
             )
-        }
-        total = len(gallery.files)
-        catalog.close()
-    source = {copy: original for copy, (original, _, _) in copies.items()}
-    false = []
+    _print(options, material, results, len(alike_pairs))
+    if options.plot:
+        lines = [Line(one.name, one.curve) for one in results if "+" not in one.name][:10]
+        axes = Axis("recall", 0.5, 1), Axis("precision", 0.5, 1)
+        options.plot.write_text(line_chart("Edited copies found", *axes, lines), "utf-8")
+
+
+def _same(names: list[str], pairs: set[tuple[str, str]]) -> npt.NDArray[np.bool_]:
+    place = {name: number for number, name in enumerate(names)}
+    same = np.eye(len(names), dtype=np.bool_)
     for first, second in pairs:
-        one, two = sorted((source.get(first, first), source.get(second, second)))
-        if one != two and (one, two) not in grouped:
-            false.append((first, second))
-    listed = unproven = 0
-    for group in answer.groups:
-        for duplicate in group.duplicates:
-            keeper = os.path.relpath(group.keeper, base)
-            listed += 1
-            pair = tuple(sorted((keeper, os.path.relpath(duplicate.path, base))))
-            unproven += pair not in pairs
-    found: dict[str, list[bool]] = defaultdict(list)
-    enough: list[bool] = []
-    for copy, (original, kind, strength) in copies.items():
-        hit = tuple(sorted((copy, original))) in pairs
-        found[kind].append(hit)
-        if visible(kind, strength) >= 0.5:
-            enough.append(hit)
-    hits = [hit for results in found.values() for hit in results]
+        if first in place and second in place:
+            same[place[first], place[second]] = same[place[second], place[first]] = True
+    return same
+
+
+def _alike(photos: Path, groups: list[Path]) -> tuple[list[bytes], list[tuple[int, int]]]:
+    """Read the members of `similar` groups, and list their pairs."""
+    files: list[bytes] = []
+    pairs: list[tuple[int, int]] = []
+    one_photograph = same_photograph(groups)
+    for path in groups:
+        for group in json.loads(path.read_text("utf-8")):
+            if group["tier"] != "similar":
+                continue
+            members = sorted(name for name in group["members"] if (photos / name).is_file())
+            first = len(files)
+            files += [read_file(os.fspath(photos / name)) for name in members]
+            pairs += [
+                (first + a, first + b)
+                for a, b in combinations(range(len(members)), 2)
+                if (members[a], members[b]) not in one_photograph
+            ]
+    return files, pairs
+
+
+def _print(
+    options: argparse.Namespace, material: Material, results: list[Figures], alike: int
+) -> None:
     print(describe())
     print(
-        f"\n{total:,} pictures, {len(copies):,} edited copies of {len(set(source.values()))} "
-        f"originals among them, seed {options.seed}, {CANDIDATES} candidates a picture, saved as "
-        "JPEG 75 to 91:\n"
+        f"\n{len(material.copies):,} edited copies of {material.originals} originals among "
+        f"{len(material.gallery):,} photographs, seed {options.seed}; R@ is the recall at a "
+        f"precision; “alike” how many of {alike} pairs that look alike pass at the threshold of "
+        ".99:\n"
     )
-    print("| what | figure |\n|---|---|")
-    print(f"| copies found with their original, near or surer | {np.mean(hits):.4f} |")
-    print(f"| of those that show at least half of the picture | {np.mean(enough):.4f} |")
-    print(f"| pairs found | {len(pairs):,} |")
-    print(f"| of them false | {len(false)} (precision {1 - len(false) / len(pairs):.4f}) |")
-    print(f"| duplicates listed by cover, unproven against their keeper | {unproven} of {listed} |")
-    print(f"| candidate pairs proven or refuted | {proofs:,} |")
-    print(f"| first `list`, wall and processor seconds | {seconds:.0f}, {cpu:.0f} |\n")
-    print("| edit | found |\n|---|---|")
-    for kind, results in found.items():
-        print(f"| {kind} | {np.mean(results):.2f} ({sum(results)}/{len(results)}) |")
-    for pair in false:
-        print("false:", *pair)
+    print(
+        "| embedding | µAP | recall@1 | R@.90 | R@.99 | R@.999 | single edits: µAP, R@.99 "
+        "| for 99 % | in 20 | alike |\n|" + "---|" * 10
+    )
+    for one in results:
+        recalls = " | ".join(f"{one.recall[wanted]:.3f}" for wanted in PRECISIONS)
+        print(
+            f"| {one.name} | {one.average_precision:.4f} | {one.first:.4f} | {recalls} "
+            f"| {one.single[0]:.4f}, {one.single[1]:.3f} | {one.within} | {one.at_20:.4f} "
+            f"| {one.alike} |"
+        )
+    shown = [one for one in results if "+" not in one.name or "0.5" in one.name]
+    print("\nRecall per edit at the threshold of .99:\n")
+    print("| edit | " + " | ".join(one.name for one in shown) + " |")
+    print("|---|" + "---|" * len(shown))
+    for kind in EDITS:
+        cells = " | ".join(f"{one.by_kind.get(kind, float('nan')):.2f}" for one in shown)
+        print(f"| {kind} | {cells} |")
+    local = next(one for one in results if one.name == "details")
+    for one in results:
+        if one.name.endswith("centred") and "+" not in one.name:
+            either = np.minimum(one.rank, local.rank)
+            shares = ", ".join(f"{(either < k).mean():.4f} of {k}" for k in (5, 10))
+            print(f"\nOriginal among the nearest by {one.name} or by details: {shares}")
+    print(
+        "\nThresholds of .99: " + ", ".join(f"{o.name} {o.thresholds[0.99]:.3f}" for o in results)
+    )
 
 
 if __name__ == "__main__":

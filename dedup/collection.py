@@ -50,9 +50,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from dedup.duplicates.calibrate import Calibration
-    from dedup.indexing.pipeline import Embedder
     from dedup.models.runtime import TorchRuntime
     from dedup.report.export import FeatureTable
+    from dedup.views import Embedder
 
 STORE_NAME = ".dedup"
 DEFAULT_TIERS = (Tier.EXACT, Tier.PIXELS, Tier.NEAR)
@@ -93,6 +93,8 @@ class Collection:
         self._catalog = catalog
         self._runtime: TorchRuntime | None = None
         self._index: GalleryIndex | None = None
+        self.chosen = ""
+        """How the content model came to be chosen, in a new collection; "" when it was named."""
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Collection:
@@ -116,6 +118,7 @@ class Collection:
         weights: str | os.PathLike[str] | None = None,
         untrained: bool = False,
         layers: Sequence[str] = (),
+        views: Sequence[str] = (),
         device: str = "auto",
     ) -> Collection:
         """Make an empty collection for one model.
@@ -123,10 +126,12 @@ class Collection:
         Parameters
         ----------
         path : its folder, made when it is missing
-        model : timm name; None: the default, or the one that `weights` are of
+        model : timm name, or one that dedup brings along; None: the one that `weights` are of,
+            else the default, which `chosen` tells
         weights : safetensors file
         untrained : seeded random weights: enough for copies and light edits, and for no more
         layers : what the extractor hooks; the first is the one that similarity is measured on
+        views : "content" (the model's), "details" (local features, no model) or both, the default
 
         Raises
         ------
@@ -137,11 +142,18 @@ class Collection:
         if (store / CATALOG).exists():
             raise CollectionError(store, "there is a collection already")
         choice = ModelChoice(
-            model, None if weights is None else Path(weights), untrained, tuple(layers)
+            model,
+            None if weights is None else Path(weights),
+            untrained,
+            tuple(layers),
+            tuple(views),
         )
-        fingerprint, loaded = embedding.prepare(choice)
-        runtime = embedding.runtime(loaded, fingerprint, device)  # an unknown layer ends here
-        collection = cls(Catalog.create(store, fingerprint))
+        chosen = embedding.prepare(choice)
+        runtime = None
+        if chosen.loaded is not None:  # an unknown layer ends here
+            runtime = embedding.runtime(chosen.loaded, chosen.fingerprint, device)
+        collection = cls(Catalog.create(store, chosen.fingerprint))
+        collection.chosen = chosen.note
         if choice.weights is not None:
             collection._catalog.weights_path = os.path.abspath(choice.weights)
         collection._runtime = runtime
@@ -178,6 +190,7 @@ class Collection:
         weights: str | os.PathLike[str] | None = None,
         untrained: bool = False,
         layers: Sequence[str] = (),
+        views: Sequence[str] = (),
     ) -> None:
         """Refuse settings that differ from what the collection was made with.
 
@@ -188,7 +201,11 @@ class Collection:
         embedding.check(
             self._catalog,
             ModelChoice(
-                model, None if weights is None else Path(weights), untrained, tuple(layers)
+                model,
+                None if weights is None else Path(weights),
+                untrained,
+                tuple(layers),
+                tuple(views),
             ),
         )
 

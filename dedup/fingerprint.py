@@ -11,6 +11,10 @@ import dataclasses
 import json
 from dataclasses import dataclass
 
+CONTENT, DETAILS = "content", "details"
+"""The two views of a picture: what a network's hooked layer saw, and local features aggregated. The
+second is also the name under which its embeddings are stored, beside those of the layers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
@@ -21,9 +25,13 @@ class Fingerprint:
     model : timm name
     weights : where they came from: "hub:…", "file" or "untrained"
     weights_digest : SHA-256, hexadecimal
-    layers : as asked for; the first is the one that similarity is measured on
+    layers : as asked for; the first is the one that similarity is measured on. Empty, with an
+        empty model, where details are the only view
     height, width : input to the model, pixels
     decoder : the rules and libraries that turned files into that input
+    views : `CONTENT`, `DETAILS`, or both in that order
+    details_digest : of the vocabulary that details are told in, SHA-256; empty without that view
+    content_share : weight in [0, 1] of the content in a similarity; details have the rest
     """
 
     model: str
@@ -33,6 +41,23 @@ class Fingerprint:
     height: int
     width: int
     decoder: str
+    views: tuple[str, ...] = (CONTENT,)
+    details_digest: str = ""
+    content_share: float = 1.0
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """What is stored of each image: the layers, and details where they are a view."""
+        return (*self.layers, DETAILS) if DETAILS in self.views else self.layers
+
+    @property
+    def compared(self) -> dict[str, float]:
+        """What a similarity is made of, each with its weight; weights add up to 1."""
+        if self.views == (CONTENT,):
+            return {self.layers[0]: 1.0}
+        if self.views == (DETAILS,):
+            return {DETAILS: 1.0}
+        return {self.layers[0]: self.content_share, DETAILS: 1 - self.content_share}
 
     def to_json(self) -> str:
         """Write it as one line."""
@@ -42,21 +67,7 @@ class Fingerprint:
     def from_json(cls, text: str) -> Fingerprint:
         """Read what `to_json` wrote."""
         fields = json.loads(text)
-        fields["layers"] = tuple(fields["layers"])
+        for name in ("layers", "views"):  # collections from before there were views have none
+            if name in fields:
+                fields[name] = tuple(fields[name])
         return cls(**fields)
-
-    def differences(self, other: Fingerprint) -> list[str]:
-        """Say in words where `other` differs: "model: a, not b"; empty when they agree."""
-        mine, theirs = dataclasses.asdict(self), dataclasses.asdict(other)
-        return [
-            f"{name.replace('_', ' ')}: {_shown(mine[name])}, not {_shown(theirs[name])}"
-            for name in mine
-            if mine[name] != theirs[name]
-        ]
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, tuple):
-        return ", ".join(map(str, value))
-    text = str(value)
-    return text[:12] + "…" if len(text) == 64 else text  # noqa: PLR2004 - a SHA-256

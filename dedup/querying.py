@@ -15,12 +15,12 @@ import numpy as np
 
 from dedup.errors import CollectionError
 from dedup.images.scan import scan
-from dedup.indexing.pipeline import BATCH, Embedder
+from dedup.indexing.pipeline import BATCH
 from dedup.indexing.reading import Fresh, Known, Unreadable, read_path
 from dedup.results import Neighbour, QueryAnswer, Skip
-from dedup.search.similarity import unit_rows
-from dedup.store.gallery import read_ids, read_paths, read_vector, read_vectors
+from dedup.store.gallery import read_ids, read_paths
 from dedup.store.schema import INDEX
+from dedup.views import embed, fused, preparation, read_row, read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from dedup.search.index import VectorIndex
     from dedup.store.catalog import Catalog
+    from dedup.views import Embedder
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class QueryVectors:
     paths : (Q,) as they were given
     contents : (Q,) SHA-256 of each file
     trivial : (Q,) blank or tiny
-    vectors : (Q, D) float32, unit rows
+    vectors : (Q, D) float32, `fused` rows
     """
 
     paths: list[str]
@@ -64,14 +65,13 @@ def expand(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
 def embed_queries(
     catalog: Catalog, paths: list[str], embedder: Callable[[], Embedder]
 ) -> QueryVectors:
-    """Embed query images on the layer that similarity is measured on.
+    """Embed query images in the views of the collection.
 
     Parameters
     ----------
     embedder : called once, when the first image needs it
     """
-    layer = catalog.fingerprint.layers[0]
-    height, width = catalog.fingerprint.height, catalog.fingerprint.width
+    wanted = preparation(catalog)
     known = catalog.known_digests()
     vectors: dict[int, npt.NDArray[np.float32]] = {}
     seen: dict[int, tuple[bytes, bool]] = {}
@@ -79,30 +79,34 @@ def embed_queries(
     skipped: list[Skip] = []
     model: Embedder | None = None
 
-    def embed() -> None:
+    def loaded() -> Embedder:
         nonlocal model
         model = model or embedder()
-        rows = model.embed(np.stack([reading.pixels for _, reading in fresh]))[layer]
-        vectors.update(zip((number for number, _ in fresh), unit_rows(rows), strict=True))
+        return model
+
+    def embed_fresh() -> None:
+        parts = embed(catalog.fingerprint, loaded, [reading.picture for _, reading in fresh])
+        rows = fused(catalog.fingerprint, parts)
+        vectors.update(zip((number for number, _ in fresh), rows, strict=True))
         fresh.clear()
 
     try:
         for number, path in enumerate(paths):
-            match read_path(os.fsencode(path), known.holds, height, width):
+            match read_path(os.fsencode(path), known.holds, wanted):
                 case Known(digest):
                     image = catalog.image_with(digest)
                     if image is not None:
                         seen[number] = digest, catalog.is_trivial(image)
-                        vectors[number] = read_vector(catalog, layer, image)
+                        vectors[number] = read_row(catalog, image)
                 case Fresh() as reading:
                     seen[number] = reading.facts.digest, reading.facts.trivial
                     fresh.append((number, reading))
                     if len(fresh) == BATCH:
-                        embed()
+                        embed_fresh()
                 case Unreadable(reason):
                     skipped.append(Skip(path, reason))
         if fresh:
-            embed()
+            embed_fresh()
     finally:
         known.close()
     order = sorted(vectors)
@@ -147,8 +151,7 @@ def fresh_index(
             return held
         index = VectorIndex.load(path, version)
         if index is None:
-            layer = catalog.fingerprint.layers[0]
-            index = VectorIndex(project(read_vectors(catalog, layer, len(ids))))
+            index = VectorIndex(project(read_rows(catalog, len(ids))))
             with suppress(CollectionError):  # without its cache a query is slower, not wrong
                 index.save(path, version)
     return GalleryIndex(version, index, ids)

@@ -170,6 +170,8 @@ class Status:
     ----------
     files : indexed files that were there at the last look
     images : of these, different contents
+    views : "content", "details" or both
+    layers : what is stored of each image; details are among them where they are a view
     skips : how many files were skipped, by reason, most frequent first
     updated : when the last run ended, ISO 8601 in UTC
     index : the FAISS index: "fresh", "stale" or "none" (it is rebuilt when needed)
@@ -177,6 +179,7 @@ class Status:
 
     path: str
     model: str
+    views: tuple[str, ...]
     layers: tuple[str, ...]
     dimensions: dict[str, int]
     roots: tuple[RootStatus, ...]

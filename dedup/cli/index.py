@@ -37,10 +37,9 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--views",
-    type=click.Choice(["content"]),
-    default="content",
-    show_default=True,
-    help="The views of a picture to embed; this version has one.",
+    type=click.Choice(["content", "details", "both"]),
+    help="The views of a picture to embed: content (what the model saw), details (local features; "
+    "no model), or both.  [default: the collection's own; for a new one both]",
 )
 @device_option
 @strict_option
@@ -51,7 +50,7 @@ def index_command(
     weights: Path | None,
     untrained: bool,  # noqa: FBT001 - click passes flags by name
     layers: tuple[str, ...],
-    views: str,  # noqa: ARG001 - one choice so far; the name is reserved by the design
+    views: str | None,
     device: str,
     strict: bool,  # noqa: FBT001
 ) -> None:
@@ -69,7 +68,10 @@ def index_command(
     """
     if untrained and weights is not None:
         raise click.UsageError("--untrained and --weights exclude each other")
-    collection, new = open_or_create(paths, store, model, weights, layers, device, untrained)
+    wanted = {None: (), "both": ("content", "details")}.get(views, (views or "",))
+    collection, new = open_or_create(
+        paths, store, model, weights, layers, wanted, device, untrained
+    )
     with collection, progress_bar("Indexing", "images") as progress:
         try:
             summary = collection.index(paths, weights=weights, device=device, progress=progress)
@@ -77,6 +79,8 @@ def index_command(
             raise click.Abort from None
     if new:
         note(f"Made the collection {collection.path}")
+        if collection.chosen:
+            note(collection.chosen)
     tell_index(summary)
     if strict and (summary.skipped or summary.still_skipped):
         raise click.exceptions.Exit(1)
@@ -88,6 +92,7 @@ def open_or_create(
     model: str | None,
     weights: Path | None,
     layers: tuple[str, ...],
+    views: tuple[str, ...],
     device: str,
     untrained: bool,  # noqa: FBT001
 ) -> tuple[Collection, bool]:
@@ -104,13 +109,15 @@ def open_or_create(
         if not paths:
             raise
     else:
-        collection.require(model=model, weights=weights, untrained=untrained, layers=layers)
+        collection.require(
+            model=model, weights=weights, untrained=untrained, layers=layers, views=views
+        )
         return collection, False
     count_pictures(paths)
     if untrained:
         note(
             "Untrained: random features tell copies and light edits apart from the rest, and no "
-            "more. For better ones use a pretrained --model or --weights."
+            "more. For better ones leave --untrained out."
         )
     place = store if store is not None else Path(os.curdir) / STORE_NAME
     return (
@@ -120,6 +127,7 @@ def open_or_create(
             weights=weights,
             untrained=untrained,
             layers=layers,
+            views=views,
             device=device,
         ),
         True,

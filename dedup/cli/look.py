@@ -54,6 +54,7 @@ def _as_row(status: Status) -> dict[str, object]:
     return {
         "path": status.path,
         "model": status.model,
+        "views": status.views,
         "layers": status.layers,
         "dimensions": status.dimensions,
         "roots": [
@@ -81,7 +82,8 @@ def _write_status(status: Status) -> None:
     rows = [
         ("collection", f"{shown(status.path)} ({bytes_in_words(status.bytes_catalog)})"),
         ("model", status.model),
-        ("layers", layers),
+        ("views", " and ".join(status.views)),
+        ("stored", layers),
         ("last indexed", status.updated or "never to the end"),
         ("pictures", f"{status.files:,} files, {bytes_in_words(status.bytes_indexed)}"),
         ("", f"{status.images:,} different contents, {status.trivial:,} of them blank or tiny"),

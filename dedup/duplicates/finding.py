@@ -35,8 +35,9 @@ from dedup.duplicates.thresholds import near_floors
 from dedup.results import Duplicate, Group, Grouping, Tier
 from dedup.search.join import Pairs
 from dedup.search.similarity import pair_similarities
-from dedup.store.gallery import read_files, read_images, read_vectors
+from dedup.store.gallery import read_files, read_images
 from dedup.store.judgements import content_pair, read_decisions
+from dedup.views import read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -114,7 +115,7 @@ def read_gallery(
     with catalog.snapshot():
         images = read_images(catalog)
         files = read_files(catalog, images.ids)
-        vectors = read_vectors(catalog, catalog.fingerprint.layers[0], len(images))
+        vectors = read_rows(catalog, len(images))
         decisions = read_decisions(catalog)
     rows = {digest: row for row, digest in enumerate(images.digest)}
     return Gallery(

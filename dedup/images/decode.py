@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DECODER",
     "Decoded",
+    "bounded_size",
     "decode_bounded",
     "decode_bytes",
     "decode_square",
@@ -109,6 +110,8 @@ class Decoded:
     """too small (`TRIVIAL_SIDE`) or too uniform (`TRIVIAL_DEVIATION`) to be alike or unlike"""
     note: str | None
     """what was left out, such as further frames"""
+    bounded: Pixels | None = None
+    """(h, w, 3) uint8 RGB, the same picture in its aspect, where that was asked for"""
 
 
 def read_file(path: str | bytes) -> bytes:
@@ -145,13 +148,17 @@ def _read_regular(descriptor: int, name: str) -> bytes:
         return file.readall()
 
 
-def decode_square(data: bytes, height: int, width: int, path: str = "") -> Decoded:
+def decode_square(
+    data: bytes, height: int, width: int, path: str = "", *, bound: int = 0
+) -> Decoded:
     """Decode the whole picture into exactly the given size, its aspect ignored, nothing cut off.
 
     Parameters
     ----------
     data : a whole file
     height, width : of the upright result
+    bound : when above 0, the picture is handed over in its aspect as well, as `decode_bounded`
+        would with this longest side, from the same decoding
 
     Raises
     ------
@@ -163,9 +170,25 @@ def decode_square(data: bytes, height: int, width: int, path: str = "") -> Decod
     Files with equal pixels give equal results, whatever their format. Equal bytes always do.
     """
     image, header = open_image(data, path)
-    pixels = _decode(image, header, data, path, height, width)
-    pixels = resize(pixels, height, width)
-    return Decoded(pixels, header, _is_trivial(pixels, header), _note(header))
+    inner = bounded_size(header, bound)
+    decoded = _decode(image, header, data, path, max(height, inner[0]), max(width, inner[1]))
+    square = resize(decoded, height, width)
+    return Decoded(
+        square,
+        header,
+        _is_trivial(square, header),
+        _note(header),
+        resize(decoded, *inner) if bound else None,
+    )
+
+
+def bounded_size(header: Header, bound: int) -> tuple[int, int]:
+    """Give height and width, each at least 1, of a picture no side of which exceeds `bound`.
+
+    Smaller pictures keep their size.
+    """
+    factor = min(1.0, bound / max(header.width, header.height))
+    return max(1, round(header.height * factor)), max(1, round(header.width * factor))
 
 
 def decode_bounded(data: bytes, max_side: int, path: str = "") -> Pixels:
@@ -182,10 +205,8 @@ def decode_bounded(data: bytes, max_side: int, path: str = "") -> Pixels:
     ImageError : as `decode_square`
     """
     image, header = open_image(data, path)
-    factor = min(1.0, max_side / max(header.width, header.height))
-    height = max(1, round(header.height * factor))
-    width = max(1, round(header.width * factor))
-    return resize(_decode(image, header, data, path, height, width), height, width)
+    size = bounded_size(header, max_side)
+    return resize(_decode(image, header, data, path, *size), *size)
 
 
 def decode_bytes(header: Header, height: int, width: int) -> int:

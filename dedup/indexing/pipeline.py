@@ -12,13 +12,14 @@ import time
 from collections import Counter, deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dedup.images.header import read_epoch
 from dedup.indexing.reading import Fresh, Known, Reading, Unreadable, read_scanned
 from dedup.results import IndexSummary, Skip
+from dedup.views import embed, preparation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -27,20 +28,13 @@ if TYPE_CHECKING:
 
     from dedup.indexing.changes import Changes, Work
     from dedup.store.catalog import Catalog
+    from dedup.views import Embedder
 
 BATCH = 32
 """Pictures per forward pass: beyond 16 the rate on CPUs is flat, and memory is not."""
 
 _AHEAD = 4 * BATCH
 _COMMIT_EVERY = 1024  # files without a new picture (renames, skips) per transaction
-
-
-class Embedder(Protocol):
-    """What turns pictures into embeddings."""
-
-    def embed(self, batch: npt.NDArray[np.uint8]) -> Mapping[str, npt.NDArray[np.float32]]:
-        """Map each layer to (B, D) float32 for (B, H, W, 3) uint8 RGB."""
-        ...
 
 
 def run(
@@ -90,14 +84,14 @@ def _read_ahead(catalog: Catalog, work: list[Work]) -> Iterator[Reading]:
     """Yield what reading gave, in order, with a bounded number of pictures waiting."""
     if not work:
         return
-    height, width = catalog.fingerprint.height, catalog.fingerprint.width
+    wanted = preparation(catalog)
     known = catalog.known_digests()
     pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decode")
     waiting: deque[Future[Reading]] = deque()
     try:
         for item in work:
             waiting.append(
-                pool.submit(read_scanned, item.root.path, item.file, known.holds, height, width)
+                pool.submit(read_scanned, item.root.path, item.file, known.holds, wanted)
             )
             if len(waiting) >= _AHEAD:
                 yield waiting.popleft().result()
@@ -160,9 +154,13 @@ class _Writer:
     def _embed(self, fresh: list[Fresh]) -> Mapping[str, npt.NDArray[np.float32]]:
         if not fresh:
             return {}
+        pictures = [reading.picture for reading in fresh]
+        return embed(self._catalog.fingerprint, self._model, pictures)
+
+    def _model(self) -> Embedder:
         if self._embedder is None:
             self._embedder = self._make_embedder()
-        return self._embedder.embed(np.stack([reading.pixels for reading in fresh]))
+        return self._embedder
 
     def _store(
         self, fresh: list[Fresh], embeddings: Mapping[str, npt.NDArray[np.float32]]

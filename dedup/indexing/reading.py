@@ -14,17 +14,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dedup.errors import ImageError
-from dedup.images.decode import decode_bytes, decode_square, read_file
+from dedup.images.decode import read_file
 from dedup.images.header import read_header
 from dedup.store.catalog import ImageFacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
-    import numpy.typing as npt
-
     from dedup.store.catalog import FileFacts
+    from dedup.views import Preparation, Prepared
 
 BIG = 64 << 20
 """Bytes that a file and its decoding may take before it has to wait for other big ones."""
@@ -41,11 +39,15 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """A picture that needs an embedding; `pixels` is (H, W, 3) uint8 RGB."""
+    """A picture that needs an embedding."""
 
     facts: ImageFacts
-    pixels: npt.NDArray[np.uint8]
-    note: str | None
+    picture: Prepared
+
+    @property
+    def note(self) -> str | None:
+        """What was left out of it, such as further frames."""
+        return self.picture.decoded.note
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +70,17 @@ Reading = Fresh | Known | Unreadable
 
 
 def read_scanned(
-    root: bytes, file: FileFacts, is_known: Callable[[bytes], bool], height: int, width: int
+    root: bytes, file: FileFacts, is_known: Callable[[bytes], bool], preparation: Preparation
 ) -> Reading:
     """Read a file that a scan found; `Unreadable` when it has changed since.
 
     Parameters
     ----------
     root : absolute; the file's path is relative to it
-    is_known, height, width : see `read_path`
+    is_known, preparation : see `read_path`
     """
     path = os.path.join(root, file.path)
-    reading = read_path(path, is_known, height, width, size=file.size)
+    reading = read_path(path, is_known, preparation, size=file.size)
     if isinstance(reading, Unreadable):
         return reading
     try:
@@ -91,38 +93,39 @@ def read_scanned(
 
 
 def read_path(
-    path: bytes, is_known: Callable[[bytes], bool], height: int, width: int, size: int = 0
+    path: bytes, is_known: Callable[[bytes], bool], preparation: Preparation, size: int = 0
 ) -> Reading:
-    """Read, digest and decode one file.
+    """Read, digest, decode and describe one file.
 
     Parameters
     ----------
     is_known : tells whether a digest has an embedding already
-    height, width : input to the model, pixels
+    preparation : what is made of its pixels
     size : what the file is known to take, bytes; a big one waits for its turn before it is read
     """
     try:
         if size > BIG:
             with _one_big:
-                return _read(path, is_known, height, width, alone=True)
-        return _read(path, is_known, height, width, alone=False)
+                return _read(path, is_known, preparation, alone=True)
+        return _read(path, is_known, preparation, alone=False)
     except ImageError as error:
         return Unreadable(error.reason, error.transient, not os.path.lexists(path))
 
 
 def _read(
-    path: bytes, is_known: Callable[[bytes], bool], height: int, width: int, *, alone: bool
+    path: bytes, is_known: Callable[[bytes], bool], preparation: Preparation, *, alone: bool
 ) -> Reading:
     data = read_file(path)
     digest = hashlib.sha256(data).digest()
     if is_known(digest):
         return Known(digest)
     name = os.fsdecode(path)
-    if not alone and decode_bytes(read_header(data, name), height, width) > BIG:
+    if not alone and preparation.decode_bytes(read_header(data, name)) > BIG:
         with _one_big:
-            decoded = decode_square(data, height, width, name)
+            picture = preparation.prepare(data, name)
     else:
-        decoded = decode_square(data, height, width, name)
+        picture = preparation.prepare(data, name)
+    decoded = picture.decoded
     facts = ImageFacts(
         digest=digest,
         format=decoded.header.format,
@@ -130,6 +133,6 @@ def _read(
         height=decoded.header.height,
         frames=decoded.header.frames,
         trivial=decoded.trivial,
-        input_digest=hashlib.sha256(decoded.pixels.data).digest(),
+        input_digest=picture.input_digest,
     )
-    return Fresh(facts, decoded.pixels, decoded.note)
+    return Fresh(facts, picture)

@@ -17,8 +17,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dedup.errors import ModelError, UnknownModelError, WeightsError
 from dedup.models import hub
-from dedup.models.names import DEFAULT_MODEL
-from dedup.models.weights import model_name_for, read_weights, weights_file_digest
+from dedup.models.names import BUNDLED, DEFAULT_MODEL, WEIGHTS
+from dedup.models.weights import (
+    Reading,
+    model_name_for,
+    read_metadata,
+    read_weights,
+    weights_file_digest,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LoadedModel", "load_model", "model_name_for", "weights_file_digest"]
 
+DEFAULT_LAYER: Final = "global_pool"
 _SEED: Final = 0
 _RGB: Final = 3
 _CLOSEST: Final = 5
@@ -42,11 +49,12 @@ class LoadedModel:
     Attributes
     ----------
     name : as it was asked for, a pretrained tag included
-    weights : where they are from: ``hub:NAME.TAG``, ``file`` or ``untrained``
+    weights : where they are from: ``hub:NAME.TAG``, ``file``, ``bundled`` or ``untrained``
     weights_digest : SHA-256 in hexadecimal digits: of the weights file, or else of the names,
         types, shapes and bytes of the sorted state
-    input_size : (C, H, W) that timm's configuration names; C is 3
+    input_size : (C, H, W) that the weights file or else timm's configuration names; C is 3
     mean, std : of each channel, of values in [0, 1]
+    layer : the one that embeddings are meant to be taken from
     """
 
     name: str
@@ -56,6 +64,7 @@ class LoadedModel:
     input_size: tuple[int, int, int]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    layer: str = DEFAULT_LAYER
 
 
 def load_model(
@@ -65,8 +74,9 @@ def load_model(
 
     Parameters
     ----------
-    name : any timm name, with or without a pretrained tag; without one, what the weights file is
-        for (`model_name_for`), else `DEFAULT_MODEL`
+    name : any timm name, with or without a pretrained tag, or a network that the package ships
+        (`BUNDLED`); without one, what the weights file is for (`model_name_for`), else
+        `DEFAULT_MODEL`
     weights : a safetensors file that holds every weight of the model. Its number of classes
         may be another than timm's; without a classifier, the prediction is what would enter it.
     untrained : random weights, the same every time for one version of torch
@@ -86,6 +96,8 @@ def load_model(
     if name is None:
         name = DEFAULT_MODEL if weights is None else model_name_for(weights)
     with _quiet():
+        if name in BUNDLED and weights is None and not untrained:
+            return _bundled(name)
         _check_known(name)
         if weights is not None:
             module = _from_file(name, weights)
@@ -96,14 +108,32 @@ def load_model(
         else:
             module, origin = _from_hub(name)
             digest = _state_digest(module)
-        return _with_configuration(name, module.eval(), origin, digest)
+        stated = Reading() if weights is None else read_metadata(weights)
+        return _with_configuration(name, module.eval(), origin, digest, stated)
 
 
-def _with_configuration(name: str, module: nn.Module, origin: str, digest: str) -> LoadedModel:
+def _bundled(name: str) -> LoadedModel:
+    known = BUNDLED[name]
+    file = WEIGHTS / known.file
+    digest = weights_file_digest(file)
+    if digest != known.digest:
+        raise WeightsError(
+            f"{file} is not the file that dedup was released with (SHA-256 {digest[:12]}…, not "
+            f"{known.digest[:12]}…); install dedup again."
+        )
+    module = _from_file(model_name_for(file), file)
+    return _with_configuration(name, module.eval(), "bundled", digest, read_metadata(file))
+
+
+def _with_configuration(
+    name: str, module: nn.Module, origin: str, digest: str, stated: Reading
+) -> LoadedModel:
     from timm.data.config import resolve_model_data_config
 
     configuration: dict[str, Any] = resolve_model_data_config(module)  # type: ignore[no-untyped-call]  # timm's has no annotations
     channels, height, width = configuration["input_size"]
+    if stated.side is not None:
+        height = width = stated.side
     if channels != _RGB:
         raise ModelError(f"{name} takes images of {channels} channels, not RGB; choose another.")
     return LoadedModel(
@@ -112,8 +142,9 @@ def _with_configuration(name: str, module: nn.Module, origin: str, digest: str) 
         weights=origin,
         weights_digest=digest,
         input_size=(channels, height, width),
-        mean=_triple(configuration["mean"]),
-        std=_triple(configuration["std"]),
+        mean=_triple(stated.mean or configuration["mean"]),
+        std=_triple(stated.std or configuration["std"]),
+        layer=stated.layer or DEFAULT_LAYER,
     )
 
 

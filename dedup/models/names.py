@@ -6,13 +6,40 @@ What a command needs to know about a name before it decides whether the model is
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 DEFAULT_MODEL: Final = "efficientnet_b0"
-"""The model that `index` uses unless told otherwise."""
+"""The model that `index` uses unless told otherwise, where the hub can be reached."""
+
+WEIGHTS: Final = Path(__file__).parent / "weights"
+"""What the package ships: weights files, each with a model card beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bundled:
+    """A network that the package ships.
+
+    Parameters
+    ----------
+    file : in `WEIGHTS`; its metadata name the architecture, the layer and the input
+    digest : SHA-256 of the file, as on its card
+    """
+
+    file: str
+    digest: str
+
+
+BUNDLED: Final = {
+    "copies-1": Bundled("copies-1.safetensors", "0" * 64),
+}
+"""By the name that ``--model`` takes."""
+
+DEFAULT_BUNDLED: Final = "copies-1"
+"""What `index` uses where the hub cannot be reached."""
 
 _REGISTERED: Final = re.compile(rb"^@register_model\s*\ndef (\w+)\(", re.MULTILINE)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from dedup.errors import ModelError, WeightsError
@@ -23,6 +24,7 @@ _PICKLE_SUFFIXES: Final = frozenset({".pth", ".pt", ".bin", ".ckpt", ".tar", ".p
 _PICKLE_STARTS: Final = (b"PK\x03\x04", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
 _LENGTH_BYTES: Final = 8  # a safetensors file opens with its header's length, little-endian
 _LONGEST_HEADER: Final = 100_000_000  # the format's own bound
+_CHANNELS: Final = 3
 _NAME_KEYS: Final = ("architecture", "model")
 
 
@@ -91,6 +93,44 @@ def read_header(path: Path) -> dict[str, Any]:
     if not isinstance(header, dict):
         raise WeightsError(_not_safetensors(path))
     return header
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a weights file says of how it is to be used; None where it says nothing.
+
+    Parameters
+    ----------
+    layer : the one that embeddings are meant to be taken from
+    side : height and width of the input, pixels
+    mean, std : of each channel, of values in [0, 1]
+    """
+
+    layer: str | None = None
+    side: int | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+
+def read_metadata(path: Path) -> Reading:
+    """Read what a safetensors file says of its use, without importing torch.
+
+    Raises
+    ------
+    WeightsError : not a readable safetensors file, or what it says makes no sense.
+    """
+    metadata = read_header(path).get("__metadata__") or {}
+    try:
+        side = int(metadata["input_size"]) if "input_size" in metadata else None
+        mean, std = (
+            tuple(float(value) for value in json.loads(metadata[key])) if key in metadata else None
+            for key in ("mean", "std")
+        )
+    except (TypeError, ValueError) as error:
+        raise WeightsError(f"{path}: its metadata make no sense: {error}.") from error
+    if any(values is not None and len(values) != _CHANNELS for values in (mean, std)):
+        raise WeightsError(f"{path}: its metadata make no sense: mean and std have 3 values.")
+    return Reading(metadata.get("layer"), side, mean, std)
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:

@@ -57,7 +57,7 @@ def collect(catalog: Catalog, layers: Sequence[str]) -> FeatureTable:
     ------
     LayerError : a layer is not stored.
     """
-    stored = catalog.fingerprint.layers
+    stored = catalog.fingerprint.stored
     for layer in layers:
         if layer not in stored:
             raise LayerError(

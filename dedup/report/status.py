@@ -23,8 +23,9 @@ def tell_status(catalog: Catalog) -> Status:
     saved = saved_version(catalog.store / INDEX)
     return Status(
         path=os.fspath(catalog.store),
-        model=f"{pinned.model} ({pinned.weights})",
-        layers=pinned.layers,
+        model=f"{pinned.model} ({pinned.weights})" if pinned.model else "none",
+        views=pinned.views,
+        layers=pinned.stored,
         dimensions=catalog.layer_dimensions(),
         roots=tuple(
             RootStatus(

@@ -371,10 +371,10 @@ class Catalog:
         return int(images), int(trivial), int(size)
 
     def layer_dimensions(self) -> dict[str, int]:
-        """Map the stored layers to D."""
+        """Map what is stored of each image, layers and details, to D."""
         result = {}
         with translated(self.store):
-            for layer in self.fingerprint.layers:
+            for layer in self.fingerprint.stored:
                 row = self._connection.execute(
                     "SELECT length(vector) FROM embeddings WHERE layer = ? LIMIT 1", (layer,)
                 ).fetchone()

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -168,8 +170,16 @@ def test_odd_folder_names_open(tmp_path: Path) -> None:
     assert (store / "catalog.sqlite").is_file()
 
 
-def test_fingerprints_name_their_differences() -> None:
-    other = Fingerprint("n", "untrained", "0" * 64, ("pool",), 8, 8, "rules 1")
+def test_a_fingerprint_comes_back_as_it_was_written() -> None:
     assert Fingerprint.from_json(FINGERPRINT.to_json()) == FINGERPRINT
-    assert FINGERPRINT.differences(other) == ["model: m, not n", "layers: pool, conv, not pool"]
-    assert FINGERPRINT.differences(FINGERPRINT) == []
+    both = replace(FINGERPRINT, views=("content", "details"), details_digest="1" * 64)
+    assert Fingerprint.from_json(both.to_json()) == both
+
+
+def test_collections_from_before_there_were_views_have_content_alone() -> None:
+    fields = json.loads(FINGERPRINT.to_json())
+    for name in ("views", "details_digest", "content_share"):
+        del fields[name]
+    old = Fingerprint.from_json(json.dumps(fields))
+    assert old == FINGERPRINT
+    assert (old.stored, old.compared) == (("pool", "conv"), {"pool": 1.0})

@@ -10,21 +10,23 @@ import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dedup.errors import ImageError
-from dedup.images.decode import decode_bounded, decode_square, read_file
-from dedup.search.similarity import pair_similarities, unit_rows
+from dedup.images.decode import decode_bounded, read_file
+from dedup.search.similarity import pair_similarities
+from dedup.views import embed, fused, preparation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy.typing as npt
 
     from dedup.search.transform import Transform
     from dedup.store.catalog import Catalog
+    from dedup.views import Embedder, Preparation, Prepared
 
     Pixels = npt.NDArray[np.uint8]
 
@@ -71,14 +73,6 @@ MIX: dict[str, dict[str, Strengths]] = {
 }
 """Ways in which people change pictures, and for each the edits and strengths (`edits.EDITS`) that
 are drawn from evenly. Every way is drawn equally often."""
-
-
-class Embedder(Protocol):
-    """What turns pictures into embeddings."""
-
-    def embed(self, batch: Pixels) -> Mapping[str, npt.NDArray[np.float32]]:
-        """Map each layer to (B, D) float32 for (B, H, W, 3) uint8 RGB."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,16 +127,15 @@ def measure_copies(
     rows : (N, D) the gallery, transformed
     samples : how many pictures to edit; fewer when fewer can be read
     """
-    pinned = catalog.fingerprint
-    layer, height, width = pinned.layers[0], pinned.height, pinned.width
+    wanted_input = preparation(catalog)
     originals: list[int] = []
     ways: list[int] = []
     vectors: list[npt.NDArray[np.float32]] = []
     done = unreadable = 0
     for start in range(0, len(sources), _AT_ONCE):
         wanted = sources[start : start + min(_AT_ONCE, samples - done)]
-        batch: list[Pixels] = []
-        for source, copies in zip(wanted, _drawn(wanted, start, seed, height, width), strict=True):
+        batch: list[Prepared] = []
+        for source, copies in zip(wanted, _drawn(wanted, start, seed, wanted_input), strict=True):
             if copies is None:
                 unreadable += 1
                 continue
@@ -151,8 +144,8 @@ def measure_copies(
             ways += [way for way, _ in copies]
             originals += [source.row] * len(copies)
         for at in range(0, len(batch), _AT_ONCE):
-            embedded = embedder().embed(np.stack(batch[at : at + _AT_ONCE]))[layer]
-            vectors.append(transform.apply(unit_rows(embedded)))
+            parts = embed(catalog.fingerprint, embedder, batch[at : at + _AT_ONCE])
+            vectors.append(transform.apply(fused(catalog.fingerprint, parts)))
         report("Editing and embedding", done, min(samples, len(sources)))
         if done >= samples:
             break
@@ -164,18 +157,18 @@ def measure_copies(
 
 
 def _drawn(
-    sources: Sequence[Source], first: int, seed: int, height: int, width: int
-) -> Iterator[list[tuple[int, Pixels]] | None]:
-    """Yield per picture its copies as (way, input to the model); None for what cannot be read."""
+    sources: Sequence[Source], first: int, seed: int, wanted: Preparation
+) -> Iterator[list[tuple[int, Prepared]] | None]:
+    """Yield per picture its copies as (way, prepared copy); None for what cannot be read."""
 
-    def draw(numbered: tuple[int, Source]) -> list[tuple[int, Pixels]] | None:
+    def draw(numbered: tuple[int, Source]) -> list[tuple[int, Prepared]] | None:
         number, source = numbered
         pixels = _read(source)
         if pixels is None or min(pixels.shape[:2]) < _LEAST_SIDE:
             return None
         offset = (first + number) * _PER_PICTURE
         return [
-            (way, copied(pixels, way, (seed, *source.content[:8]), height, width))
+            (way, copied(pixels, way, (seed, *source.content[:8]), wanted))
             for way in ((offset + step) % len(MIX) for step in range(_PER_PICTURE))
         ]
 
@@ -194,8 +187,8 @@ def _read(source: Source) -> Pixels | None:
     return None
 
 
-def copied(pixels: Pixels, way: int, seed: tuple[int, ...], height: int, width: int) -> Pixels:
-    """Draw one copy and decode it as the model's input.
+def copied(pixels: Pixels, way: int, seed: tuple[int, ...], wanted: Preparation) -> Prepared:
+    """Draw one copy and prepare it as a file that holds it would be.
 
     Parameters
     ----------
@@ -210,4 +203,4 @@ def copied(pixels: Pixels, way: int, seed: tuple[int, ...], height: int, width: 
     kind, strengths = edits[int(rng.integers(len(edits)))]
     strength = strengths[int(rng.integers(len(strengths)))]
     data = as_jpeg(edit(kind, strength, pixels, rng), int(rng.integers(*_QUALITIES)))
-    return decode_square(data, height, width).pixels
+    return wanted.prepare(data)

@@ -9,15 +9,16 @@ import numpy as np
 
 from dedup.duplicates.calibrate.bounds import Counts, Events, Tail
 from dedup.duplicates.calibrate.census import Census, Judged
-from dedup.duplicates.calibrate.copies import MIX, Copies, Embedder, Source, measure_copies
+from dedup.duplicates.calibrate.copies import MIX, Copies, Source, measure_copies
 from dedup.duplicates.calibrate.curve import Calibration, Recall
 from dedup.duplicates.candidates import fold
 from dedup.duplicates.proof import Prover
 from dedup.duplicates.verify import VERIFIER
 from dedup.errors import DamagedError, DedupError
 from dedup.search.transform import Transform, fit_transform
-from dedup.store.gallery import read_files, read_images, read_vectors
+from dedup.store.gallery import read_files, read_images
 from dedup.store.judgements import read_calibration, read_decisions, write_calibration
+from dedup.views import read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from dedup.store.catalog import Catalog
+    from dedup.views import Embedder
 
 NEEDED = 50
 """Images that a calibration takes: 1,225 pairs, of which the highest fifty tell the tail."""
@@ -57,7 +59,7 @@ def calibrate(
     with catalog.snapshot():
         images = read_images(catalog)
         files = read_files(catalog, images.ids)
-        vectors = read_vectors(catalog, catalog.fingerprint.layers[0], len(images))
+        vectors = read_rows(catalog, len(images))
         decisions = read_decisions(catalog)
     kept = np.array([members[0] for members in fold(images)], np.int64)
     _require(catalog, len(kept))

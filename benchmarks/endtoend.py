@@ -1,0 +1,162 @@
+"""Edited copies hidden in a collection, found end to end: endtoend PHOTOS --weights FILE.
+
+Edits seeded originals in every way of `dedup.duplicates.edits`, hides the copies among other
+photographs, indexes all of it, and asks `Collection` for its duplicates: what did embeddings
+propose and proofs confirm? A pair of different photographs counts as false unless the groups files
+call it one photograph.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections import defaultdict
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+from machine import describe
+
+from dedup.collection import Collection
+from dedup.duplicates.candidates import CANDIDATES
+from dedup.duplicates.comparability import settle_threshold
+from dedup.duplicates.edits import EDITS, edit, visible
+from dedup.duplicates.edits_file import as_jpeg
+from dedup.duplicates.finding import read_gallery, tiered_pairs
+from dedup.errors import ImageError
+from dedup.images.decode import decode_bounded, read_file
+from dedup.images.scan import scan
+from dedup.results import Tier
+from dedup.store.catalog import Catalog
+
+SURE = frozenset({Tier.EXACT, Tier.PIXELS, Tier.NEAR})
+
+
+def same_photograph(files: list[Path]) -> set[tuple[str, str]]:
+    """Read which names mean one photograph; groups that share a name are one."""
+    family: dict[str, str] = {}
+
+    def root(name: str) -> str:
+        while family.setdefault(name, name) != name:
+            name = family[name]
+        return name
+
+    for file in files:
+        for group in json.loads(file.read_text("utf-8")):
+            if group["tier"] == "near":
+                for name in group["members"]:
+                    family[root(name)] = root(group["members"][0])
+    families: dict[str, list[str]] = defaultdict(list)
+    for name in family:
+        families[root(name)].append(name)
+    return {
+        (first, second)
+        for members in families.values()
+        for first, second in combinations(sorted(members), 2)
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--groups", type=Path, nargs="*", default=[])
+    parser.add_argument("--originals", type=int, default=120)
+    parser.add_argument("--copies", type=int, default=8, help="of each original")
+    parser.add_argument("--others", type=int, default=900)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    rng = np.random.default_rng(options.seed)
+    names = [os.fsdecode(file.path) for file in scan(options.photos).files]
+    chosen = [names[place] for place in rng.permutation(len(names))]
+    grouped = same_photograph(options.groups)
+    ways = [(kind, strength) for kind in EDITS for strength in EDITS[kind].strengths]
+    copies: dict[str, tuple[str, str, float]] = {}  # copy -> original, kind, strength
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place) / "photos"
+        for number, name in enumerate(chosen[: options.originals + options.others]):
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(options.photos / name, target)
+            if number >= options.originals:
+                continue
+            try:
+                pixels = decode_bounded(read_file(os.fspath(target)), 1024, name)
+            except ImageError:
+                continue
+            if min(pixels.shape[:2]) < 128:
+                continue
+            for way in rng.choice(len(ways), options.copies, replace=False):
+                kind, strength = ways[way]
+                copy = f"copies/{number:04}-{kind}-{strength:g}.jpg"
+                (folder / "copies").mkdir(exist_ok=True)
+                data = as_jpeg(edit(kind, strength, pixels, rng), int(rng.integers(75, 92)))
+                (folder / copy).write_bytes(data)
+                copies[copy] = name, kind, strength
+        store = Path(place) / "store"
+        with Collection.create(store, weights=options.weights) as collection:
+            collection.index([folder])
+            started, used = time.perf_counter(), time.process_time()
+            answer = collection.find_duplicates()
+            seconds, cpu = time.perf_counter() - started, time.process_time() - used
+        catalog = Catalog.open(store)
+        (proofs,) = catalog.connection.execute("SELECT count(*) FROM verdicts").fetchone()
+        gallery = read_gallery(catalog, lambda rows: rows)
+        base = os.path.realpath(folder)
+        pairs = {
+            tuple(sorted((os.path.relpath(first, base), os.path.relpath(second, base))))
+            for first, second, _, _ in tiered_pairs(
+                gallery, SURE, settle_threshold(catalog, None), lambda *_: None
+            )
+        }
+        total = len(gallery.files)
+        catalog.close()
+    source = {copy: original for copy, (original, _, _) in copies.items()}
+    false = []
+    for first, second in pairs:
+        one, two = sorted((source.get(first, first), source.get(second, second)))
+        if one != two and (one, two) not in grouped:
+            false.append((first, second))
+    listed = unproven = 0
+    for group in answer.groups:
+        for duplicate in group.duplicates:
+            keeper = os.path.relpath(group.keeper, base)
+            listed += 1
+            pair = tuple(sorted((keeper, os.path.relpath(duplicate.path, base))))
+            unproven += pair not in pairs
+    found: dict[str, list[bool]] = defaultdict(list)
+    enough: list[bool] = []
+    for copy, (original, kind, strength) in copies.items():
+        hit = tuple(sorted((copy, original))) in pairs
+        found[kind].append(hit)
+        if visible(kind, strength) >= 0.5:
+            enough.append(hit)
+    hits = [hit for results in found.values() for hit in results]
+    print(describe())
+    print(
+        f"\n{total:,} pictures, {len(copies):,} edited copies of {len(set(source.values()))} "
+        f"originals among them, seed {options.seed}, {CANDIDATES} candidates a picture, saved as "
+        "JPEG 75 to 91:\n"
+    )
+    print("| what | figure |\n|---|---|")
+    print(f"| copies found with their original, near or surer | {np.mean(hits):.4f} |")
+    print(f"| of those that show at least half of the picture | {np.mean(enough):.4f} |")
+    print(f"| pairs found | {len(pairs):,} |")
+    print(f"| of them false | {len(false)} (precision {1 - len(false) / len(pairs):.4f}) |")
+    print(f"| duplicates listed by cover, unproven against their keeper | {unproven} of {listed} |")
+    print(f"| candidate pairs proven or refuted | {proofs:,} |")
+    print(f"| first `list`, wall and processor seconds | {seconds:.0f}, {cpu:.0f} |\n")
+    print("| edit | found |\n|---|---|")
+    for kind, results in found.items():
+        print(f"| {kind} | {np.mean(results):.2f} ({sum(results)}/{len(results)}) |")
+    for pair in false:
+        print("false:", *pair)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""The two views of a picture: what is computed of each image, and how that becomes one vector.
+
+*Content* is what a network's hooked layer saw, *details* are local features aggregated to one
+vector. They fail on different edits, so that a collection keeps both unless told otherwise. A
+`Preparation` turns a file into what both need; `embed` runs them on a batch; `fused` puts the parts
+into one unit vector, whose cosine is the weighted mean of the views' cosines, so that searches,
+joins and thresholds work on it as on any other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from dedup.errors import FingerprintError
+from dedup.fingerprint import CONTENT, DETAILS
+from dedup.images.decode import bounded_size, decode_bytes, decode_square
+from dedup.models.details import SIDE, load_details
+from dedup.search.similarity import unit_rows
+from dedup.store.gallery import read_vector, read_vectors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from dedup.fingerprint import Fingerprint
+    from dedup.images.decode import Decoded
+    from dedup.images.header import Header
+    from dedup.models.details import Details
+    from dedup.store.catalog import Catalog
+
+    Rows = npt.NDArray[np.float32]
+
+_ROWS_AT_ONCE = 8192
+
+
+class Embedder(Protocol):
+    """What turns pictures into embeddings of their content."""
+
+    def embed(self, batch: npt.NDArray[np.uint8]) -> Mapping[str, npt.NDArray[np.float32]]:
+        """Map each layer to (B, D) float32 for (B, H, W, 3) uint8 RGB."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A decoded picture with what could be told of it without the model.
+
+    Parameters
+    ----------
+    details : (D,) float32, of unit norm or zeros; None where they are not a view
+    """
+
+    decoded: Decoded
+    details: Rows | None
+
+    @property
+    def pixels(self) -> npt.NDArray[np.uint8]:
+        """(H, W, 3) uint8 RGB, the input to the model."""
+        return self.decoded.pixels
+
+    @property
+    def input_digest(self) -> bytes:
+        """SHA-256 of all that the views were made of."""
+        state = hashlib.sha256(self.decoded.pixels.data)
+        if self.decoded.bounded is not None:
+            state.update(repr(self.decoded.bounded.shape).encode())
+            state.update(self.decoded.bounded.data)
+        return state.digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """From a file's bytes to what the views of a collection need. Works in any thread.
+
+    Parameters
+    ----------
+    height, width : input to the model, pixels
+    details : None where they are not a view
+    """
+
+    height: int
+    width: int
+    details: Details | None = None
+
+    def prepare(self, data: bytes, path: str = "") -> Prepared:
+        """Decode a picture once and describe its details.
+
+        Raises
+        ------
+        ImageError : as `decode_square`.
+        """
+        bound = SIDE if self.details else 0
+        decoded = decode_square(data, self.height, self.width, path, bound=bound)
+        if self.details is None or decoded.bounded is None:
+            return Prepared(decoded, None)
+        return Prepared(decoded, self.details.embed(decoded.bounded))
+
+    def decode_bytes(self, header: Header) -> int:
+        """Estimate from above what decoding takes at its peak."""
+        height, width = bounded_size(header, SIDE if self.details else 0)
+        return decode_bytes(header, max(height, self.height), max(width, self.width))
+
+
+def preparation(catalog: Catalog) -> Preparation:
+    """Make what prepares pictures for a collection.
+
+    Raises
+    ------
+    WeightsError : the vocabulary of details is damaged.
+    FingerprintError : it is another one than the collection was made with.
+    """
+    pinned = catalog.fingerprint
+    if DETAILS not in pinned.views:
+        return Preparation(pinned.height, pinned.width)
+    details = load_details()
+    if details.digest != pinned.details_digest:
+        raise FingerprintError(
+            catalog.store,
+            "this collection was made with another vocabulary of details (by another version of "
+            "dedup). Install that version again, or start another collection with --store "
+            "NEW_FOLDER.",
+        )
+    return Preparation(pinned.height, pinned.width, details)
+
+
+def embed(
+    fingerprint: Fingerprint, embedder: Callable[[], Embedder], pictures: Sequence[Prepared]
+) -> dict[str, Rows]:
+    """Embed a batch in all views of a collection.
+
+    Parameters
+    ----------
+    embedder : called only where content is a view
+    pictures : at least one
+
+    Returns
+    -------
+    Per stored name (B, D) float32, as the extractors gave them.
+    """
+    found: dict[str, Rows] = {}
+    if CONTENT in fingerprint.views:
+        found |= embedder().embed(np.stack([picture.pixels for picture in pictures]))
+    described = [picture.details for picture in pictures if picture.details is not None]
+    if described:
+        found[DETAILS] = np.stack(described)
+    return found
+
+
+def fused(fingerprint: Fingerprint, parts: Mapping[str, npt.NDArray[np.floating]]) -> Rows:
+    """Put the views of images into one vector each.
+
+    Parameters
+    ----------
+    parts : per compared name (N, D), of any length; what else is in it does not count
+
+    Returns
+    -------
+    (N, sum of D) float32, unit rows. Each part is brought to unit length and weighted by the square
+    root of its share, so that the cosine of two rows is the weighted mean of the parts' cosines.
+    Where one part is zeros (a picture without texture), the other decides alone.
+    """
+    shares = fingerprint.compared
+    count = len(parts[next(iter(shares))])
+    result = np.empty((count, sum(parts[name].shape[1] for name in shares)), np.float32)
+    for start in range(0, count, _ROWS_AT_ONCE):  # in blocks: norms are computed in fp64
+        block = slice(start, start + _ROWS_AT_ONCE)
+        scaled = [
+            np.float32(share**0.5) * unit_rows(parts[name][block]) for name, share in shares.items()
+        ]
+        result[block] = unit_rows(np.concatenate(scaled, axis=1))
+    return result
+
+
+def read_rows(catalog: Catalog, count: int) -> Rows:
+    """Read all live images as `fused` rows, in the order of `read_images`.
+
+    Parameters
+    ----------
+    count : N, the number of live images
+
+    Raises
+    ------
+    DamagedError : as `read_vectors`.
+    """
+    names = [*catalog.fingerprint.compared]
+    if not count:
+        return np.empty((0, 0), np.float32)
+    parts = {name: read_vectors(catalog, name, count) for name in names}
+    return parts[names[0]] if len(names) == 1 else fused(catalog.fingerprint, parts)
+
+
+def read_row(catalog: Catalog, image: int) -> Rows:
+    """Read one image as a `fused` row, (D,)."""
+    names = catalog.fingerprint.compared
+    parts = {name: read_vector(catalog, name, image)[None] for name in names}
+    row: Rows = fused(catalog.fingerprint, parts)[0]
+    return row
