@@ -40,7 +40,12 @@ FENCES = {
     "torchvision": ("dedup.models",),
     "safetensors": ("dedup.models",),
     "faiss": ("dedup.search",),
-    "cv2": ("dedup.images", "dedup.duplicates.verify", "dedup.duplicates.edits"),
+    "cv2": (
+        "dedup.images",
+        "dedup.models.details",
+        "dedup.duplicates.verify",
+        "dedup.duplicates.edits",
+    ),
     "PIL": ("dedup.images", "dedup.duplicates.edits"),
     "pillow_heif": ("dedup.images",),
     "sqlite3": ("dedup.store",),
