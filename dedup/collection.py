@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from dedup.duplicates.calibrate import Calibration
     from dedup.indexing.pipeline import Embedder
-    from dedup.models.runtime import TorchRuntime
+    from dedup.models.runtimes import Runtime
     from dedup.report.export import FeatureTable
 
 STORE_NAME = ".dedup"
@@ -89,14 +89,19 @@ class Collection:
     ...         print(group.keeper, [duplicate.path for duplicate in group.duplicates])
     """
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, runtime: str = "auto") -> None:
         self._catalog = catalog
-        self._runtime: TorchRuntime | None = None
+        self._runtime_kind = runtime
+        self._runtime: Runtime | None = None
         self._index: GalleryIndex | None = None
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> Collection:
+    def open(cls, path: str | os.PathLike[str], *, runtime: str = "auto") -> Collection:
         """Open a collection: its folder, or the folder that holds its `.dedup`.
+
+        Parameters
+        ----------
+        runtime : what runs the model: "auto" (OpenVINO on CPUs, else torch), "torch" or "openvino"
 
         Raises
         ------
@@ -105,7 +110,7 @@ class Collection:
         store = Path(path)
         if not (store / CATALOG).is_file() and (store / STORE_NAME / CATALOG).is_file():
             store = store / STORE_NAME
-        return cls(Catalog.open(store))
+        return cls(Catalog.open(store), runtime)
 
     @classmethod
     def create(
@@ -117,6 +122,7 @@ class Collection:
         untrained: bool = False,
         layers: Sequence[str] = (),
         device: str = "auto",
+        runtime: str = "auto",
     ) -> Collection:
         """Make an empty collection for one model.
 
@@ -127,6 +133,7 @@ class Collection:
         weights : safetensors file
         untrained : seeded random weights: enough for copies and light edits, and for no more
         layers : what the extractor hooks; the first is the one that similarity is measured on
+        device, runtime : "auto", "cpu" or "cuda"; as in `open`
 
         Raises
         ------
@@ -140,11 +147,12 @@ class Collection:
             model, None if weights is None else Path(weights), untrained, tuple(layers)
         )
         fingerprint, loaded = embedding.prepare(choice)
-        runtime = embedding.runtime(loaded, fingerprint, device)  # an unknown layer ends here
-        collection = cls(Catalog.create(store, fingerprint))
+        # An unknown layer ends here, before anything is made.
+        ready = embedding.runtime(loaded, fingerprint, device, runtime)
+        collection = cls(Catalog.create(store, fingerprint), runtime)
         if choice.weights is not None:
             collection._catalog.weights_path = os.path.abspath(choice.weights)
-        collection._runtime = runtime
+        collection._runtime = ready
         return collection
 
     def close(self) -> None:
@@ -168,6 +176,11 @@ class Collection:
     def path(self) -> Path:
         """The folder of the collection."""
         return self._catalog.store
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the runtime; empty as long as no picture needed it."""
+        return () if self._runtime is None else self._runtime.notes
 
     # -- indexing --------------------------------------------------------------------------------
 
@@ -228,7 +241,7 @@ class Collection:
         def load() -> Embedder:
             if self._runtime is None:
                 path = None if weights is None else Path(weights)
-                self._runtime = embedding.load(self._catalog, path, device)
+                self._runtime = embedding.load(self._catalog, path, device, self._runtime_kind)
             return self._runtime
 
         return load

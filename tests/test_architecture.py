@@ -38,6 +38,8 @@ FENCES = {
     "timm": ("dedup.models",),
     "torchvision": ("dedup.models",),
     "safetensors": ("dedup.models",),
+    "openvino": ("dedup.models.openvino_runtime", "dedup.models.conversion"),
+    "platformdirs": ("dedup.models.graph_cache",),
     "faiss": ("dedup.search",),
     "cv2": ("dedup.images", "dedup.duplicates.verify", "dedup.duplicates.edits"),
     "PIL": ("dedup.images", "dedup.duplicates.edits"),
@@ -112,9 +114,9 @@ def test_no_module_has_outgrown_its_name() -> None:
 
 @pytest.mark.parametrize("module", ["dedup", "dedup.cli", "dedup.collection"])
 def test_importing_loads_nothing_heavy(module: str) -> None:
-    heavy = {"torch", "timm", "faiss", "cv2"}
+    heavy = {"torch", "timm", "faiss", "cv2", "openvino"}
     if module == "dedup.collection":
-        heavy = {"torch", "timm", "faiss"}
+        heavy = {"torch", "timm", "faiss", "openvino"}
     code = f"import {module}, sys; print(*sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

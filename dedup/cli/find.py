@@ -85,9 +85,12 @@ def query_command(
     names = [name for image in images for name in (_from_stdin() if image == "-" else [image])]
     with open_collection(store) as collection:
         answer = collection.query_many(names, k or 10, threshold, weights=weights, device=device)
+        remarks = collection.notes
     if answer.skipped and not answer.neighbours and len(answer.skipped) == len(names) == 1:
         raise ImageError(answer.skipped[0].path, answer.skipped[0].reason)
     _write_neighbours(answer.neighbours, form, nul=nul)
+    for text in remarks:
+        note(text)
     note_skips(answer.skipped, "give fewer at a time to see all")
     if answer.skipped and (strict or len(answer.skipped) >= len(names)):
         raise click.exceptions.Exit(1)

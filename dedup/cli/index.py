@@ -11,6 +11,7 @@ import click
 from dedup.cli.options import (
     device_option,
     model_options,
+    runtime_option,
     store_option,
     strict_option,
     weights_option,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     help="The views of a picture to embed; this version has one.",
 )
 @device_option
+@runtime_option
 @strict_option
 def index_command(
     paths: tuple[str, ...],
@@ -53,6 +55,7 @@ def index_command(
     layers: tuple[str, ...],
     views: str,  # noqa: ARG001 - one choice so far; the name is reserved by the design
     device: str,
+    runtime: str,
     strict: bool,  # noqa: FBT001
 ) -> None:
     """Build or update the collection.
@@ -69,7 +72,9 @@ def index_command(
     """
     if untrained and weights is not None:
         raise click.UsageError("--untrained and --weights exclude each other")
-    collection, new = open_or_create(paths, store, model, weights, layers, device, untrained)
+    collection, new = open_or_create(
+        paths, store, model, weights, layers, device, untrained, runtime
+    )
     with collection, progress_bar("Indexing", "images") as progress:
         try:
             summary = collection.index(paths, weights=weights, device=device, progress=progress)
@@ -78,6 +83,8 @@ def index_command(
     if new:
         note(f"Made the collection {collection.path}")
     tell_index(summary)
+    for text in collection.notes:
+        note(text)
     if strict and (summary.skipped or summary.still_skipped):
         raise click.exceptions.Exit(1)
 
@@ -90,6 +97,7 @@ def open_or_create(
     layers: tuple[str, ...],
     device: str,
     untrained: bool,  # noqa: FBT001
+    runtime: str = "auto",
 ) -> tuple[Collection, bool]:
     """Open the collection that is meant, or make it; the second value tells which.
 
@@ -99,7 +107,7 @@ def open_or_create(
     from dedup.errors import NoCollectionError
 
     try:
-        collection = Collection.open(store if store is not None else find_store())
+        collection = Collection.open(store if store is not None else find_store(), runtime=runtime)
     except NoCollectionError:
         if not paths:
             raise
@@ -121,6 +129,7 @@ def open_or_create(
             untrained=untrained,
             layers=layers,
             device=device,
+            runtime=runtime,
         ),
         True,
     )
