@@ -341,6 +341,7 @@ class Collection:
         report: Callable[[str, int, int], None] | None = None,
         *,
         precision: float | None = None,
+        join: str = "auto",
     ) -> DuplicatesAnswer:
         """Find the duplicate groups, with notes and progress; parameters as in `duplicates`.
 
@@ -349,12 +350,15 @@ class Collection:
         precision : instead of a threshold, the share of true pairs that it has to promise, in
             (0, 1); needs a calibration
         report : told what is being done, how much of it is done, and how much there is
+        join : "exact" compares all pictures with all; "ivf" those within overlapping cells, which
+            is quicker and misses some pairs (a note says how many of a sample); "auto" takes cells
+            where the exact way would take minutes
         """
         from dedup.duplicates.finding import find_groups, read_gallery
 
         threshold = settle_threshold(self._catalog, threshold, precision)
         found = find_groups(
-            read_gallery(self._catalog, self._project),
+            read_gallery(self._catalog, self._project, join),
             _tiers(tier),
             threshold,
             Grouping(group),

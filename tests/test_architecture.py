@@ -18,6 +18,7 @@ FLOORS = {
     "dedup.errors": 1,
     "dedup.results": 1,
     "dedup.fingerprint": 1,
+    "dedup.hardware": 1,
     "dedup.models": 2,
     "dedup.images": 2,
     "dedup.search": 2,
@@ -34,7 +35,7 @@ FLOORS = {
 # querying is the pipeline's reading and batching, pointed at query images.
 NEIGHBOURS = {("dedup.querying", "dedup.indexing")}
 FENCES = {
-    "torch": ("dedup.models",),
+    "torch": ("dedup.models", "dedup.search.tiles"),
     "timm": ("dedup.models",),
     "torchvision": ("dedup.models",),
     "safetensors": ("dedup.models",),

@@ -163,6 +163,14 @@ def _write_neighbours(neighbours: tuple[Neighbour, ...], form: str, *, nul: bool
     "all; component: chains count.",
 )
 @click.option(
+    "--join",
+    type=click.Choice(["auto", "exact", "ivf"]),
+    default="auto",
+    show_default=True,
+    help="exact: all pictures are compared with all; ivf: within overlapping cells only, quicker, "
+    "and the share that this misses is measured and told; auto: ivf where exact takes minutes.",
+)
+@click.option(
     "--fail-on",
     type=click.Choice([tier.value for tier in Tier]),
     help="Exit with 3 when a duplicate of this tier or a surer one was found.",
@@ -174,6 +182,7 @@ def list_command(
     threshold: float | None,
     precision: float | None,
     grouping: str,
+    join: str,
     fail_on: str | None,
     kind: str | None,
     nul: bool,  # noqa: FBT001 - click passes flags by name
@@ -198,7 +207,9 @@ def list_command(
         if Tier.SIMILAR not in tiers:
             raise click.UsageError("--precision is about the tier similar: add it to --tier")
     with open_collection(store) as collection, stages() as report:
-        answer = collection.find_duplicates(tiers, threshold, grouping, report, precision=precision)
+        answer = collection.find_duplicates(
+            tiers, threshold, grouping, report, precision=precision, join=join
+        )
     _write_groups(answer.groups, form, nul=nul)
     _tell_groups(answer, proven=Tier.SIMILAR not in tiers)
     if fail_on is not None and any(

@@ -6,10 +6,10 @@ choice, a model that does not convert say, is in the runtime's `notes`.
 
 from __future__ import annotations
 
-import ctypes
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from dedup.errors import ModelError
+from dedup.hardware import sees_gpu
 from dedup.models.graph_cache import Graph, NoGraph, graph_path, read_graph, write_graph
 from dedup.models.openvino_runtime import OpenVinoRuntime, computes_in_bf16
 
@@ -68,7 +68,7 @@ def _wants_openvino(device: str, kind: str) -> bool:
     if kind == "openvino" and device.startswith("cuda"):
         raise ModelError("openvino runs on CPUs; use --device cpu, or --runtime torch.")
     if kind == "auto":
-        return device == "cpu" or (device == "auto" and not _sees_gpu())
+        return device == "cpu" or (device == "auto" and not sees_gpu())
     return kind == "openvino"
 
 
@@ -93,14 +93,3 @@ def _converted(loaded: LoadedModel, fingerprint: Fingerprint) -> Graph | NoGraph
         graph = NoGraph(str(error))
     write_graph(graph_path(fingerprint), graph)
     return graph
-
-
-def _sees_gpu() -> bool:
-    """Ask NVIDIA's driver for GPUs; importing torch to ask it takes seconds."""
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return False
-    count = ctypes.c_int(0)
-    found: bool = driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
-    return found and count.value > 0
