@@ -284,23 +284,25 @@ class Collection:
         *,
         weights: str | os.PathLike[str] | None = None,
         device: str = "auto",
+        index: str = "auto",
     ) -> QueryAnswer:
         """Find the indexed pictures nearest to each of several; folders stand for their pictures.
 
         Parameters and order are those of `query`; queries come in the order given. What cannot be
-        read is in `skipped`.
+        read is in `skipped`. `index` is the structure to search in: "flat" (exact), "ivf", "hnsw"
+        or "auto" (the one there is, else by size).
         """
         if threshold is not None and not -1 <= threshold <= 1:
             raise ValueError(f"a threshold is a cosine in [-1, 1], got {threshold}")
         self.require()
-        self._index = fresh_index(self._catalog, self._project, self._index)
-        index, ids = self._index.vectors, self._index.ids
-        if not len(index):
+        self._index = fresh_index(self._catalog, self._project, self._index, index)
+        structure, ids = self._index.vectors, self._index.ids
+        if not len(structure):
             raise SearchError(f"{self.path}: the collection is empty; index a folder first")
         queries = embed_queries(self._catalog, expand(images), self._embedder(weights, device))
         return answer(
             self._catalog,
-            index,
+            structure,
             ids,
             queries,
             self._project,

@@ -124,7 +124,7 @@ def test_cells_find_nearly_all_pairs_and_none_twice() -> None:
     assert len(pairs) > 5000
     assert len(some) / len(pairs) >= 0.999
     (note,) = notes
-    assert note.startswith("Pairs were looked for within 12 overlapping cells")
+    assert note.startswith("Pairs were looked for within 24 overlapping cells")
     assert note.endswith("--join exact")
 
 
@@ -164,7 +164,7 @@ def test_equal_rows_do_not_stop_cells() -> None:
 def test_auto_takes_cells_only_where_the_exact_join_would_take_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    vectors = clusters(9000, spread=0.12)
+    vectors = clusters(20_000, spread=0.05)
     notes: list[str] = []
     exact = self_join(vectors, 0.9, note=notes.append)
     assert notes == []
