@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dedup.collection import Collection
-    from dedup.models.extractor import Extractor, Features
+    from dedup.models.extractor import Extractor
+    from dedup.models.features import Features
 
 __all__ = ["Collection", "Extractor", "Features"]
 
 _HOME = {
     "Collection": "dedup.collection",
     "Extractor": "dedup.models.extractor",
-    "Features": "dedup.models.extractor",
+    "Features": "dedup.models.features",
 }
 
 

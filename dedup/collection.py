@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from dedup.duplicates.calibrate import Calibration
-    from dedup.models.runtime import TorchRuntime
+    from dedup.models.runtimes import Runtime
     from dedup.report.export import FeatureTable
     from dedup.views import Embedder
 
@@ -89,16 +89,21 @@ class Collection:
     ...         print(group.keeper, [duplicate.path for duplicate in group.duplicates])
     """
 
-    def __init__(self, catalog: Catalog) -> None:
+    def __init__(self, catalog: Catalog, runtime: str = "auto") -> None:
         self._catalog = catalog
-        self._runtime: TorchRuntime | None = None
+        self._runtime_kind = runtime
+        self._runtime: Runtime | None = None
         self._index: GalleryIndex | None = None
         self.chosen = ""
         """How the content model came to be chosen, in a new collection; "" when it was named."""
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str]) -> Collection:
+    def open(cls, path: str | os.PathLike[str], *, runtime: str = "auto") -> Collection:
         """Open a collection: its folder, or the folder that holds its `.dedup`.
+
+        Parameters
+        ----------
+        runtime : what runs the model: "auto" (OpenVINO on CPUs, else torch), "torch" or "openvino"
 
         Raises
         ------
@@ -107,7 +112,7 @@ class Collection:
         store = Path(path)
         if not (store / CATALOG).is_file() and (store / STORE_NAME / CATALOG).is_file():
             store = store / STORE_NAME
-        return cls(Catalog.open(store))
+        return cls(Catalog.open(store), runtime)
 
     @classmethod
     def create(
@@ -120,6 +125,7 @@ class Collection:
         layers: Sequence[str] = (),
         views: Sequence[str] = (),
         device: str = "auto",
+        runtime: str = "auto",
     ) -> Collection:
         """Make an empty collection for one model.
 
@@ -132,6 +138,7 @@ class Collection:
         untrained : seeded random weights: enough for copies and light edits, and for no more
         layers : what the extractor hooks; the first is the one that similarity is measured on
         views : "content" (the model's), "details" (local features, no model) or both, the default
+        device, runtime : "auto", "cpu" or "cuda"; as in `open`
 
         Raises
         ------
@@ -149,14 +156,14 @@ class Collection:
             tuple(views),
         )
         chosen = embedding.prepare(choice)
-        runtime = None
-        if chosen.loaded is not None:  # an unknown layer ends here
-            runtime = embedding.runtime(chosen.loaded, chosen.fingerprint, device)
-        collection = cls(Catalog.create(store, chosen.fingerprint))
+        ready = None
+        if chosen.loaded is not None:  # an unknown layer ends here, before anything is made
+            ready = embedding.runtime(chosen.loaded, chosen.fingerprint, device, runtime)
+        collection = cls(Catalog.create(store, chosen.fingerprint), runtime)
         collection.chosen = chosen.note
         if choice.weights is not None:
             collection._catalog.weights_path = os.path.abspath(choice.weights)
-        collection._runtime = runtime
+        collection._runtime = ready
         return collection
 
     def close(self) -> None:
@@ -180,6 +187,11 @@ class Collection:
     def path(self) -> Path:
         """The folder of the collection."""
         return self._catalog.store
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the runtime; empty as long as no picture needed it."""
+        return () if self._runtime is None else self._runtime.notes
 
     # -- indexing --------------------------------------------------------------------------------
 
@@ -245,7 +257,7 @@ class Collection:
         def load() -> Embedder:
             if self._runtime is None:
                 path = None if weights is None else Path(weights)
-                self._runtime = embedding.load(self._catalog, path, device)
+                self._runtime = embedding.load(self._catalog, path, device, self._runtime_kind)
             return self._runtime
 
         return load
@@ -288,23 +300,25 @@ class Collection:
         *,
         weights: str | os.PathLike[str] | None = None,
         device: str = "auto",
+        index: str = "auto",
     ) -> QueryAnswer:
         """Find the indexed pictures nearest to each of several; folders stand for their pictures.
 
         Parameters and order are those of `query`; queries come in the order given. What cannot be
-        read is in `skipped`.
+        read is in `skipped`. `index` is the structure to search in: "flat" (exact), "ivf", "hnsw"
+        or "auto" (the one there is, else by size).
         """
         if threshold is not None and not -1 <= threshold <= 1:
             raise ValueError(f"a threshold is a cosine in [-1, 1], got {threshold}")
         self.require()
-        self._index = fresh_index(self._catalog, self._project, self._index)
-        index, ids = self._index.vectors, self._index.ids
-        if not len(index):
+        self._index = fresh_index(self._catalog, self._project, self._index, index)
+        structure, ids = self._index.vectors, self._index.ids
+        if not len(structure):
             raise SearchError(f"{self.path}: the collection is empty; index a folder first")
         queries = embed_queries(self._catalog, expand(images), self._embedder(weights, device))
         return answer(
             self._catalog,
-            index,
+            structure,
             ids,
             queries,
             self._project,
@@ -345,6 +359,7 @@ class Collection:
         report: Callable[[str, int, int], None] | None = None,
         *,
         precision: float | None = None,
+        join: str = "auto",
     ) -> DuplicatesAnswer:
         """Find the duplicate groups, with notes and progress; parameters as in `duplicates`.
 
@@ -353,12 +368,15 @@ class Collection:
         precision : instead of a threshold, the share of true pairs that it has to promise, in
             (0, 1); needs a calibration
         report : told what is being done, how much of it is done, and how much there is
+        join : "exact" compares all pictures with all; "ivf" those within overlapping cells, which
+            is quicker and misses some pairs (a note says how many of a sample); "auto" takes cells
+            where the exact way would take minutes
         """
         from dedup.duplicates.finding import find_groups, read_gallery
 
         threshold = settle_threshold(self._catalog, threshold, precision)
         found = find_groups(
-            read_gallery(self._catalog, self._project),
+            read_gallery(self._catalog, self._project, join),
             _tiers(tier),
             threshold,
             Grouping(group),

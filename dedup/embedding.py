@@ -19,7 +19,7 @@ from dedup.models.weights import model_name_for, weights_file_digest
 
 if TYPE_CHECKING:
     from dedup.models.loading import LoadedModel
-    from dedup.models.runtime import TorchRuntime
+    from dedup.models.runtimes import Runtime
     from dedup.store.catalog import Catalog
 
 BOTH_VIEWS = (CONTENT, DETAILS)
@@ -185,21 +185,27 @@ def _differences(pinned: Fingerprint, choice: ModelChoice) -> list[str]:
     return differences
 
 
-def load(catalog: Catalog, weights: Path | None = None, device: str = "auto") -> TorchRuntime:
+def load(
+    catalog: Catalog, weights: Path | None = None, device: str = "auto", kind: str = "auto"
+) -> Runtime:
     """Load the very model that the collection was made with.
+
+    Without importing torch, where it was converted before.
 
     Parameters
     ----------
     weights : where the weights file is now; None: where it was when the collection was made
     device : "auto", "cpu" or "cuda"
+    kind : runtime, "auto", "torch" or "openvino"
 
     Raises
     ------
     WeightsError : the weights are not to be had, or are other ones.
     """
-    from dedup.models.loading import load_model
+    from dedup.models.runtimes import ready_runtime
 
     pinned = catalog.fingerprint
+    path = None
     if pinned.weights == "file":
         path = weights or Path(catalog.weights_path or "")
         if not path.is_file():
@@ -212,25 +218,30 @@ def load(catalog: Catalog, weights: Path | None = None, device: str = "auto") ->
                 f"{path}: not the weights that this collection was made with "
                 f"(SHA-256 {pinned.weights_digest[:12]}…). Say where those are: --weights FILE"
             )
-        loaded = load_model(pinned.model, weights=path)
     elif pinned.weights == "bundled" and pinned.model not in BUNDLED:
         raise WeightsError(
             f"this collection was made with {pinned.model}, which this version of dedup does not "
             "bring along any more. Install the version that did, or start another collection with "
             "--store NEW_FOLDER."
         )
-    else:
-        loaded = load_model(pinned.model, untrained=pinned.weights == "untrained")
-        if loaded.weights_digest != pinned.weights_digest:
-            raise WeightsError(
-                f"{pinned.model} ({pinned.weights}) has other weights now than when this "
-                "collection was made: start another collection with --store NEW_FOLDER"
-            )
-    return runtime(loaded, pinned, device)
+    ready = ready_runtime(pinned, device, kind)
+    if ready is not None:
+        return ready
+    from dedup.models.loading import load_model
+
+    loaded = load_model(pinned.model, weights=path, untrained=pinned.weights == "untrained")
+    if loaded.weights_digest != pinned.weights_digest:
+        raise WeightsError(
+            f"{pinned.model} ({pinned.weights}) has other weights now than when this "
+            "collection was made: start another collection with --store NEW_FOLDER"
+        )
+    return runtime(loaded, pinned, device, kind)
 
 
-def runtime(loaded: LoadedModel, fingerprint: Fingerprint, device: str = "auto") -> TorchRuntime:
+def runtime(
+    loaded: LoadedModel, fingerprint: Fingerprint, device: str = "auto", kind: str = "auto"
+) -> Runtime:
     """Make a loaded model ready to embed."""
-    from dedup.models.runtime import TorchRuntime
+    from dedup.models.runtimes import make_runtime
 
-    return TorchRuntime(loaded, fingerprint.layers, device)
+    return make_runtime(loaded, fingerprint, device, kind)

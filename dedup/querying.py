@@ -132,6 +132,7 @@ def fresh_index(
     catalog: Catalog,
     project: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
     held: GalleryIndex | None,
+    kind: str = "auto",
 ) -> GalleryIndex:
     """Give the index of the present gallery.
 
@@ -141,17 +142,18 @@ def fresh_index(
     ----------
     project : turns unit rows into the unit rows that are compared
     held : the index in hand
+    kind : of structure, as `VectorIndex` takes it; "auto" goes on with the one that is saved
     """
     from dedup.search.index import VectorIndex
 
     path = catalog.store / INDEX
     with catalog.snapshot():
         version, ids = catalog.version, read_ids(catalog)
-        if held is not None and held.version == version:
+        if held is not None and held.version == version and kind in {"auto", held.vectors.kind}:
             return held
         index = VectorIndex.load(path, version)
-        if index is None:
-            index = VectorIndex(project(read_rows(catalog, len(ids))))
+        if index is None or kind not in {"auto", index.kind}:
+            index = VectorIndex(project(read_rows(catalog, len(ids))), kind)
             with suppress(CollectionError):  # without its cache a query is slower, not wrong
                 index.save(path, version)
     return GalleryIndex(version, index, ids)

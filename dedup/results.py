@@ -175,6 +175,8 @@ class Status:
     skips : how many files were skipped, by reason, most frequent first
     updated : when the last run ended, ISO 8601 in UTC
     index : the FAISS index: "fresh", "stale" or "none" (it is rebuilt when needed)
+    index_kind, index_recall : "flat", "ivf" or "hnsw", and the share of the ten nearest that it
+        finds, measured on a sample; None without an index
     """
 
     path: str
@@ -193,6 +195,8 @@ class Status:
     bytes_catalog: int = 0
     updated: str | None = None
     index: str = "none"
+    index_kind: str | None = None
+    index_recall: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

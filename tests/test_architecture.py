@@ -18,6 +18,7 @@ FLOORS = {
     "dedup.errors": 1,
     "dedup.results": 1,
     "dedup.fingerprint": 1,
+    "dedup.hardware": 1,
     "dedup.models": 2,
     "dedup.images": 2,
     "dedup.search": 2,
@@ -35,10 +36,12 @@ FLOORS = {
 # querying is the pipeline's reading and batching, pointed at query images.
 NEIGHBOURS = {("dedup.querying", "dedup.indexing")}
 FENCES = {
-    "torch": ("dedup.models",),
+    "torch": ("dedup.models", "dedup.search.tiles"),
     "timm": ("dedup.models",),
     "torchvision": ("dedup.models",),
     "safetensors": ("dedup.models",),
+    "openvino": ("dedup.models.openvino_runtime", "dedup.models.conversion"),
+    "platformdirs": ("dedup.models.graph_cache",),
     "faiss": ("dedup.search",),
     "cv2": (
         "dedup.images",
@@ -118,9 +121,9 @@ def test_no_module_has_outgrown_its_name() -> None:
 
 @pytest.mark.parametrize("module", ["dedup", "dedup.cli", "dedup.collection"])
 def test_importing_loads_nothing_heavy(module: str) -> None:
-    heavy = {"torch", "timm", "faiss", "cv2"}
+    heavy = {"torch", "timm", "faiss", "cv2", "openvino"}
     if module == "dedup.collection":
-        heavy = {"torch", "timm", "faiss"}
+        heavy = {"torch", "timm", "faiss", "openvino"}
     code = f"import {module}, sys; print(*sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

@@ -53,6 +53,15 @@ EXIT_FOUND = 3
     metavar="S",
     help="Instead of -k: everything at least this similar, from -1 to 1.",
 )
+@click.option(
+    "--index",
+    "structure",
+    type=click.Choice(["auto", "flat", "ivf", "hnsw"]),
+    default="auto",
+    show_default=True,
+    help="What to search in: flat is exact; ivf and hnsw are quicker in large collections and miss "
+    "some (see: dedup status); auto: what there is, else flat up to 200,000 pictures, then ivf.",
+)
 @weights_option
 @device_option
 @strict_option
@@ -62,6 +71,7 @@ def query_command(
     store: Path | None,
     k: int | None,
     threshold: float | None,
+    structure: str,
     weights: Path | None,
     device: str,
     strict: bool,  # noqa: FBT001 - click passes flags by name
@@ -84,10 +94,15 @@ def query_command(
     form = chosen_format(kind, nul=nul)
     names = [name for image in images for name in (_from_stdin() if image == "-" else [image])]
     with open_collection(store) as collection:
-        answer = collection.query_many(names, k or 10, threshold, weights=weights, device=device)
+        answer = collection.query_many(
+            names, k or 10, threshold, weights=weights, device=device, index=structure
+        )
+        remarks = collection.notes
     if answer.skipped and not answer.neighbours and len(answer.skipped) == len(names) == 1:
         raise ImageError(answer.skipped[0].path, answer.skipped[0].reason)
     _write_neighbours(answer.neighbours, form, nul=nul)
+    for text in remarks:
+        note(text)
     note_skips(answer.skipped, "give fewer at a time to see all")
     if answer.skipped and (strict or len(answer.skipped) >= len(names)):
         raise click.exceptions.Exit(1)
@@ -160,6 +175,14 @@ def _write_neighbours(neighbours: tuple[Neighbour, ...], form: str, *, nul: bool
     "all; component: chains count.",
 )
 @click.option(
+    "--join",
+    type=click.Choice(["auto", "exact", "ivf"]),
+    default="auto",
+    show_default=True,
+    help="exact: all pictures are compared with all; ivf: within overlapping cells only, quicker, "
+    "and the share that this misses is measured and told; auto: ivf where exact takes minutes.",
+)
+@click.option(
     "--fail-on",
     type=click.Choice([tier.value for tier in Tier]),
     help="Exit with 3 when a duplicate of this tier or a surer one was found.",
@@ -171,6 +194,7 @@ def list_command(
     threshold: float | None,
     precision: float | None,
     grouping: str,
+    join: str,
     fail_on: str | None,
     kind: str | None,
     nul: bool,  # noqa: FBT001 - click passes flags by name
@@ -195,7 +219,9 @@ def list_command(
         if Tier.SIMILAR not in tiers:
             raise click.UsageError("--precision is about the tier similar: add it to --tier")
     with open_collection(store) as collection, stages() as report:
-        answer = collection.find_duplicates(tiers, threshold, grouping, report, precision=precision)
+        answer = collection.find_duplicates(
+            tiers, threshold, grouping, report, precision=precision, join=join
+        )
     _write_groups(answer.groups, form, nul=nul)
     _tell_groups(answer, proven=Tier.SIMILAR not in tiers)
     if fail_on is not None and any(

@@ -11,6 +11,7 @@ import click
 from dedup.cli.options import (
     device_option,
     model_options,
+    runtime_option,
     store_option,
     strict_option,
     weights_option,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     "no model), or both.  [default: the collection's own; for a new one both]",
 )
 @device_option
+@runtime_option
 @strict_option
 def index_command(
     paths: tuple[str, ...],
@@ -52,6 +54,7 @@ def index_command(
     layers: tuple[str, ...],
     views: str | None,
     device: str,
+    runtime: str,
     strict: bool,  # noqa: FBT001
 ) -> None:
     """Build or update the collection.
@@ -70,7 +73,7 @@ def index_command(
         raise click.UsageError("--untrained and --weights exclude each other")
     wanted = {None: (), "both": ("content", "details")}.get(views, (views or "",))
     collection, new = open_or_create(
-        paths, store, model, weights, layers, wanted, device, untrained
+        paths, store, model, weights, layers, wanted, device, untrained, runtime
     )
     with collection, progress_bar("Indexing", "images") as progress:
         try:
@@ -82,6 +85,8 @@ def index_command(
         if collection.chosen:
             note(collection.chosen)
     tell_index(summary)
+    for text in collection.notes:
+        note(text)
     if strict and (summary.skipped or summary.still_skipped):
         raise click.exceptions.Exit(1)
 
@@ -95,6 +100,7 @@ def open_or_create(
     views: tuple[str, ...],
     device: str,
     untrained: bool,  # noqa: FBT001
+    runtime: str = "auto",
 ) -> tuple[Collection, bool]:
     """Open the collection that is meant, or make it; the second value tells which.
 
@@ -104,7 +110,7 @@ def open_or_create(
     from dedup.errors import NoCollectionError
 
     try:
-        collection = Collection.open(store if store is not None else find_store())
+        collection = Collection.open(store if store is not None else find_store(), runtime=runtime)
     except NoCollectionError:
         if not paths:
             raise
@@ -129,6 +135,7 @@ def open_or_create(
             layers=layers,
             views=views,
             device=device,
+            runtime=runtime,
         ),
         True,
     )

@@ -71,6 +71,8 @@ def _as_row(status: Status) -> dict[str, object]:
         "bytes_catalog": status.bytes_catalog,
         "updated": status.updated,
         "index": status.index,
+        "index_kind": status.index_kind,
+        "index_recall": status.index_recall,
     }
 
 
@@ -95,7 +97,9 @@ def _write_status(status: Status) -> None:
     rows.append(("skipped", f"{status.skipped:,} files"))
     rows += [("", f"{count:,} × {reason}") for reason, count in status.skips.items()]
     rows.append(("gone", f"{status.gone:,} files"))
-    rows.append(("index", status.index))
+    structure = f", {status.index_kind}" if status.index_kind else ""
+    recall = f", recall@10 {status.index_recall:.3f}" if status.index_recall is not None else ""
+    rows.append(("index", f"{status.index}{structure}{recall}"))
     write_table([("", "left"), ("", "left")], rows)
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
+RUNTIME_VARIABLE = "DEDUP_RUNTIME"
 FORMATS = ("table", "jsonl", "csv", "paths")
 
 store_option = click.option(
@@ -35,6 +36,15 @@ device_option = click.option(
     default="auto",
     show_default=True,
     help="Where the model runs.",
+)
+runtime_option = click.option(
+    "--runtime",
+    type=click.Choice(["auto", "torch", "openvino"]),
+    default="auto",
+    show_default=True,
+    envvar=RUNTIME_VARIABLE,
+    help="What runs the model: auto is OpenVINO on CPUs, as far as it can run the model, and torch "
+    "otherwise. DEDUP_RUNTIME in the environment does the same for every command.",
 )
 weights_option = click.option(
     "--weights",
@@ -140,7 +150,7 @@ def open_collection(store: Path | None) -> Collection:
     """Open the collection that a command is about."""
     from dedup.collection import Collection
 
-    return Collection.open(store_path(store))
+    return Collection.open(store_path(store), runtime=os.environ.get(RUNTIME_VARIABLE) or "auto")
 
 
 def shown(path: str) -> str:

@@ -80,6 +80,8 @@ def propose_above(
     vectors: npt.NDArray[np.float32],
     threshold: float,
     progress: Callable[[int, int], None] | None = None,
+    how: str = "auto",
+    note: Callable[[str], None] | None = None,
 ) -> Proposals:
     """Pair the classes that are at least as similar as a threshold.
 
@@ -87,9 +89,10 @@ def propose_above(
     ----------
     vectors : (N, D) float32, rows of unit L2 norm, one per image
     threshold : cosine in [-1, 1], inclusive
+    how, note : as `dedup.search.join.self_join` takes them
     """
     chosen = _representatives(members, vectors)
-    return Proposals(members, self_join(chosen, threshold, progress=progress))
+    return Proposals(members, self_join(chosen, threshold, progress=progress, how=how, note=note))
 
 
 def propose_nearest(
@@ -97,6 +100,8 @@ def propose_nearest(
     vectors: npt.NDArray[np.float32],
     floors: tuple[float, float],
     progress: Callable[[int, int], None] | None = None,
+    how: str = "auto",
+    note: Callable[[str], None] | None = None,
 ) -> Proposals:
     """Pair each class with its `CANDIDATES` nearest, as far as these reach a loose floor.
 
@@ -106,12 +111,13 @@ def propose_nearest(
     Parameters
     ----------
     floors : lowest similarity, as it is and after centring
+    how, note : as `dedup.search.join.nearest_pairs` takes them
     """
     chosen = _representatives(members, vectors)
     floor, centred_floor = floors
     if len(chosen) >= CENTRE_FROM:
         chosen, floor = unit_rows(chosen - chosen.mean(axis=0)), centred_floor
-    found = nearest_pairs(chosen, CANDIDATES, floor, progress=progress)
+    found = nearest_pairs(chosen, CANDIDATES, floor, progress=progress, how=how, note=note)
     return Proposals(members, found.pairs, found.capped)
 
 

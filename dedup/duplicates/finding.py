@@ -80,6 +80,7 @@ class Gallery:
     vectors : (N, D') float32, unit rows as they are compared: what similarity is
     order : (M,) files, from the one most worth keeping
     digests : per image, of its pixels; filled in as they become known
+    join : how pairs are looked for, see `dedup.search.join.JOINS`
     """
 
     catalog: Catalog
@@ -93,6 +94,12 @@ class Gallery:
     near: dict[RowPair, float] = field(default_factory=dict)
     evidence: dict[RowPair, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    join: str = "auto"
+
+    def note(self, text: str) -> None:
+        """Keep a note, once."""
+        if text not in self.notes:
+            self.notes.append(text)
 
     def paths(self) -> dict[int, list[bytes]]:
         """Map rows to the files of their images."""
@@ -105,12 +112,14 @@ class Gallery:
 def read_gallery(
     catalog: Catalog,
     project: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
+    join: str = "auto",
 ) -> Gallery:
     """Read a collection as it is now.
 
     Parameters
     ----------
     project : turns stored unit rows into the unit rows that are compared
+    join : how pairs are looked for, see `dedup.search.join.JOINS`
     """
     with catalog.snapshot():
         images = read_images(catalog)
@@ -131,6 +140,7 @@ def read_gallery(
             for (first, second), decision in decisions.items()
             if not decision.duplicate and first in rows and second in rows
         },
+        join=join,
     )
 
 
@@ -184,15 +194,16 @@ def relate(gallery: Gallery, tiers: frozenset[Tier], threshold: float, report: R
     def pairing(done: int, total: int) -> None:
         report("Pairing", done, total)
 
+    how = pairing, gallery.join, gallery.note
     if Tier.SIMILAR in tiers:
-        above = propose_above(members, gallery.vectors, threshold, pairing)
+        above = propose_above(members, gallery.vectors, threshold, *how)
     if Tier.NEAR in tiers:
         floors = near_floors(gallery.catalog.fingerprint)
-        nearest = propose_nearest(members, gallery.raw, floors, pairing)
+        nearest = propose_nearest(members, gallery.raw, floors, *how)
     if Tier.PIXELS in tiers:
         close = nearest
         if Tier.NEAR not in tiers:
-            close = propose_above(members, gallery.raw, PIXELS_FLOOR, pairing)
+            close = propose_above(members, gallery.raw, PIXELS_FLOOR, *how)
         _compare_pixels(gallery, row_pairs(close), report)
     if Tier.NEAR in tiers:
         _prove(gallery, nearest, tiers, report)

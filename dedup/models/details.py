@@ -10,6 +10,7 @@ shipped file is trained is `scripts/train details`'s and its card's, `weights/de
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -139,6 +140,12 @@ class Details:
         return np.asarray(values / max(float(np.linalg.norm(values)), _TINY), np.float32)
 
 
+@cache
+def load_details() -> Details:
+    """Load the shipped vocabulary, once in a process."""
+    return Details()
+
+
 def grey(pixels: Bytes) -> Bytes:
     """Bring a picture to what is described: grey, longest side `SIDE`.
 
@@ -178,4 +185,4 @@ def _read(path: Path, digest: str) -> dict[str, npt.NDArray[np.floating]]:
     return tensors
 
 
-__all__ = ["DIGEST", "FEWEST", "SIDE", "WEIGHTS", "Details", "Vocabulary", "grey"]
+__all__ = ["DIGEST", "FEWEST", "SIDE", "WEIGHTS", "Details", "Vocabulary", "grey", "load_details"]

@@ -14,12 +14,11 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias, get_args
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
 from dedup.errors import LayerError
+from dedup.models.features import Features
 from dedup.models.layers import (
     INPUT_MARK,
     PREDICTION,
@@ -31,12 +30,14 @@ from dedup.models.layers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from types import TracebackType
 
+    from dedup.models.features import FloatArray
+
+__all__ = ["Calls", "Extractor", "Features"]
+
 Calls: TypeAlias = Literal["last", "first", "mean"]
-FloatArray: TypeAlias = npt.NDArray[np.float32]
-Prediction: TypeAlias = npt.NDArray[Any] | tuple[Any, ...] | dict[str, Any]
 
 _TOKENS: Final = 3  # sides of B x N x C
 _MAP: Final = 4  # sides of B x C x H x W, and of a batch of images
@@ -51,37 +52,6 @@ _CHANNELS_FIRST: Final = (
     nn.modules.pooling._AdaptiveMaxPoolNd,  # noqa: SLF001
     nn.GroupNorm,
 )
-
-
-class Features(Mapping[str, FloatArray]):
-    """What one forward pass handed over, on the host.
-
-    A read-only mapping from each layer, by the name it was asked for, to its array.
-
-    Attributes
-    ----------
-    prediction : the model's own output, whole: a tensor becomes an array (float32 where it is
-        of floating numbers), a tuple or list a tuple, a mapping a dict; anything else in it is
-        handed on as it is
-    """
-
-    def __init__(self, prediction: Prediction, outputs: Mapping[str, FloatArray]) -> None:
-        self.prediction = prediction
-        self._outputs = dict(outputs)
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """The layers, in the order in which they were asked for."""
-        return tuple(self._outputs)
-
-    def __getitem__(self, layer: str) -> FloatArray:
-        return self._outputs[layer]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._outputs)
-
-    def __len__(self) -> int:
-        return len(self._outputs)
 
 
 class Extractor:
@@ -195,15 +165,30 @@ class Extractor:
         parameter = next(self._model.parameters(), None)
         if parameter is not None:
             batch = batch.to(parameter.device)
-        with undisturbed(self._model), self._taking.start(batch) as taken:
-            output = self._model(batch)
+        with undisturbed(self._model):
+            prediction, outputs = self.tensors(batch)
+            return Features(
+                _to_host_all(prediction),
+                {layer: _to_host(output) for layer, output in outputs.items()},
+            )
+
+    def tensors(self, batch: torch.Tensor) -> tuple[Any, dict[str, torch.Tensor]]:
+        """Run the model once as it stands; what a call makes arrays of, as tensors.
+
+        For tracing: the model's flags, gradients and device are the caller's to settle.
+
+        Raises
+        ------
+        LayerError : see the class.
+        """
+        with self._taking.start(batch) as taken:
+            prediction = self._model(batch)
             if PREDICTION in self.resolved:
-                self._taking.take(PREDICTION, self._model, output)
-            missing = [layer for layer in self.layers if layer not in taken]
-            if missing:
-                raise LayerError(_did_not_run(missing))
-            outputs = {layer: _to_host(taken[layer].value()) for layer in self.layers}
-            return Features(_to_host_all(output), outputs)
+                self._taking.take(PREDICTION, self._model, prediction)
+        missing = [layer for layer in self.layers if layer not in taken]
+        if missing:
+            raise LayerError(_did_not_run(missing))
+        return prediction, {layer: taken[layer].value() for layer in self.layers}
 
     def close(self) -> None:
         """Remove the hooks. The model stays; closing twice does nothing."""

@@ -121,3 +121,11 @@ def agreement(
         cosines = np.where(both_zero, 1.0, dots / np.where(norms > 0, norms, 1.0))
         lowest = min(lowest, *np.nan_to_num(cosines, nan=-1.0).tolist())
     return lowest
+
+
+def not_finite(layer: str) -> str:
+    """Say that a model's weights are of no use, or the layer is not."""
+    return (
+        f"layer {layer!r} gave values that are not finite: "
+        "the weights are damaged, or another layer has to be chosen."
+    )

@@ -14,10 +14,17 @@ import numpy as np
 import torch
 
 from dedup.errors import ModelError
-from dedup.models.extractor import Extractor, Features
+from dedup.models.extractor import Extractor
+from dedup.models.features import Features
 from dedup.models.folding import fold, traced
 from dedup.models.layers import PREDICTION, find_module
-from dedup.models.precision import Bf16, agreement, computes_in_bf16, synthetic_pictures
+from dedup.models.precision import (
+    Bf16,
+    agreement,
+    computes_in_bf16,
+    not_finite,
+    synthetic_pictures,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,6 +56,7 @@ class TorchRuntime:
     description : version, device and number format, such as ``torch 2.15.0 cpu bf16``
     input_hw : height and width of the pictures that it takes
     dimensions : layer -> D of its embeddings
+    notes : what a person should know of the choice of runtime
 
     Raises
     ------
@@ -68,6 +76,8 @@ class TorchRuntime:
     the two is a layer that was asked for; if that moves an embedding or a prediction by more than
     rounding, it is taken back.
     """
+
+    notes: tuple[str, ...] = ()
 
     def __init__(self, loaded: LoadedModel, layers: Sequence[str], device: str = "auto") -> None:
         # Torch warns once per process, so that what it has to say is said here, to nobody.
@@ -197,10 +207,7 @@ class TorchRuntime:
 def _require_finite(features: Features) -> None:
     for layer, values in features.items():
         if not np.isfinite(values).all():
-            raise ModelError(
-                f"layer {layer!r} gave values that are not finite: "
-                "the weights are damaged, or another layer has to be chosen."
-            )
+            raise ModelError(not_finite(layer))
 
 
 def _choose_device(name: str) -> torch.device:

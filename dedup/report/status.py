@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from dedup.results import RootStatus, Status
-from dedup.search.seal import saved_version
+from dedup.search.seal import saved_facts
 from dedup.store.schema import INDEX
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def tell_status(catalog: Catalog) -> Status:
     states = catalog.files_by_state()
     images, trivial, size = catalog.totals()
     skips = Counter(reason for _, reason in catalog.skips())
-    saved = saved_version(catalog.store / INDEX)
+    saved = saved_facts(catalog.store / INDEX)
     return Status(
         path=os.fspath(catalog.store),
         model=f"{pinned.model} ({pinned.weights})" if pinned.model else "none",
@@ -46,5 +46,7 @@ def tell_status(catalog: Catalog) -> Status:
             path.stat().st_size for path in catalog.store.iterdir() if path.is_file()
         ),
         updated=catalog.updated,
-        index="none" if saved is None else "fresh" if saved == catalog.version else "stale",
+        index="none" if saved is None else "fresh" if saved.version == catalog.version else "stale",
+        index_kind=None if saved is None else saved.kind,
+        index_recall=None if saved is None else saved.recall,
     )

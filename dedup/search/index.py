@@ -2,21 +2,23 @@
 
 The index is a cache: it carries the version of the catalog that it was built from and a checksum
 of its own (a damaged FAISS file may load and answer wrongly), and anything that does not fit is
-treated as absent. Results are exact, inclusive and ordered; see `similarity` for what is compared.
+treated as absent. Results are inclusive and ordered, with exact similarities; see `similarity` for
+what is compared. A flat index finds everything; of the others `structures` says what they miss.
 """
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 import faiss
 import numpy as np
 
 from dedup.errors import CollectionError
-from dedup.search.seal import seal, unsealed
+from dedup.search.seal import saved_facts, seal, unsealed
 from dedup.search.similarity import MARGIN, inclusive, pair_similarities
+from dedup.search.structures import build, rows_of, within
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,27 +44,32 @@ class Hits:
 
 
 class VectorIndex:
-    """Exact search in a gallery of unit vectors.
+    """Search in a gallery of unit vectors.
 
     Parameters
     ----------
     vectors : (N, D) float32, rows of unit L2 norm
+    kind : "flat", "ivf", "hnsw", or "auto", which is flat up to 200,000 rows, then ivf
+
+    Attributes
+    ----------
+    kind : the structure in use
+    recall : share of the ten nearest that it finds, on a sample; 1 for flat
     """
 
-    def __init__(self, vectors: npt.NDArray[np.float32]) -> None:
-        flat = faiss.IndexFlatIP(vectors.shape[1])
-        flat.add(np.ascontiguousarray(vectors, np.float32))
-        self._use(flat)
+    def __init__(self, vectors: npt.NDArray[np.float32], kind: str = "auto") -> None:
+        self._use(*build(np.ascontiguousarray(vectors, np.float32), kind))
 
-    def _use(self, flat: faiss.IndexFlatIP) -> None:
-        self._faiss = flat
-        size = flat.ntotal * flat.d
+    def _use(self, index: Any, kind: str, recall: float) -> None:
+        self._faiss, self.kind, self.recall = index, kind, recall
         # A view of the vectors that FAISS holds; it lives as long as self._faiss does.
-        self.vectors: npt.NDArray[np.float32] = (
-            faiss.rev_swig_ptr(flat.get_xb(), size).reshape(flat.ntotal, flat.d)
-            if size
-            else np.empty((0, flat.d), np.float32)
-        )
+        self._view = rows_of(index)
+
+    def _rows(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        if self._view is not None:
+            return self._view[numbers]
+        rows: npt.NDArray[np.float32] = self._faiss.reconstruct_batch(numbers)
+        return rows
 
     @property
     def dimension(self) -> int:
@@ -99,10 +106,15 @@ class VectorIndex:
             for position, query in enumerate(block):
                 proposed = rows[position]
                 kth = float(approximate[position, k - 1])
-                if wide < len(self) and approximate[position, -1] >= kth - 2 * MARGIN:
+                # Where fewer than asked for were found, places are filled with -1.
+                if (
+                    proposed[-1] >= 0
+                    and wide < len(self)
+                    and approximate[position, -1] >= kth - 2 * MARGIN
+                ):
                     # The tie at the k-th place may go on beyond what was fetched.
-                    _, _, proposed = self._faiss.range_search(query[None], kth - 2 * MARGIN)
-                result.append(self._settle(query, proposed, None, k))
+                    _, proposed = within(self._faiss, query[None], kth - 2 * MARGIN)
+                result.append(self._settle(query, proposed[proposed >= 0], None, k))
         return result
 
     def within(self, queries: npt.NDArray[np.float32], threshold: float) -> list[Hits]:
@@ -125,7 +137,7 @@ class VectorIndex:
             if not len(self):
                 result += [_no_hits() for _ in block]
                 continue
-            limits, _, rows = self._faiss.range_search(block, threshold - MARGIN)
+            limits, rows = within(self._faiss, block, threshold - MARGIN)
             for position, query in enumerate(block):
                 proposed = rows[int(limits[position]) : int(limits[position + 1])]
                 result.append(self._settle(query, proposed, threshold, None))
@@ -139,7 +151,10 @@ class VectorIndex:
         k: int | None,
     ) -> Hits:
         similarity = pair_similarities(
-            query[None], self.vectors, np.zeros(len(proposed), np.intp), proposed
+            query[None],
+            self._rows(proposed),
+            np.zeros(len(proposed), np.intp),
+            np.arange(len(proposed)),
         )
         if threshold is not None:
             keep = similarity >= inclusive(threshold)
@@ -167,7 +182,7 @@ class VectorIndex:
         try:
             with temporary.open("wb") as file:
                 file.write(payload.data)
-                file.write(seal(payload, version))
+                file.write(seal(payload, version, self.kind, self.recall))
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
@@ -178,11 +193,11 @@ class VectorIndex:
     @classmethod
     def load(cls, path: Path, version: int) -> VectorIndex | None:
         """Read an index; None when there is none that is whole and of this version."""
-        payload = unsealed(path, version)
-        if payload is None:
+        payload, facts = unsealed(path, version), saved_facts(path)
+        if payload is None or facts is None:
             return None
         index = cls.__new__(cls)
-        index._use(cast("faiss.IndexFlatIP", faiss.deserialize_index(payload)))  # noqa: SLF001 - own class
+        index._use(faiss.deserialize_index(payload), facts.kind, facts.recall)  # noqa: SLF001 - own class
         return index
 
 

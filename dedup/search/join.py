@@ -1,24 +1,30 @@
-"""The exact self-join: every pair of a gallery at least as similar as a threshold.
+"""The self-join: every pair of a gallery at least as similar as a threshold.
 
-Works on tiles of the upper triangle, so that neither an N×N matrix nor anything but the pairs found
-is kept. Tiles propose with one fp32 matrix product; `similarity` settles who is in. Grouping is for
-others.
+Works on tiles of the upper triangle (`tiles`), so that neither an N×N matrix nor anything but the
+pairs found is kept; `similarity` settles who is in. Where that would take minutes, rows are
+compared within cells instead (`cells`), and the share of pairs that this misses is measured and
+told. Grouping is for others.
 """
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from dedup.errors import SearchError
-from dedup.search.similarity import MARGIN, inclusive, pair_similarities
+from dedup.hardware import has_amx, sees_gpu
+from dedup.search.similarity import inclusive, pair_similarities
+from dedup.search.tiles import TILE, propose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import numpy.typing as npt
+
+    from dedup.search.tiles import Proposed
 
 MAX_PAIRS = 20_000_000
 """Beyond this a threshold says nothing about a collection any more: 240 MB of pairs."""
@@ -26,8 +32,17 @@ MAX_PAIRS = 20_000_000
 _COMPACT_AT = 4_000_000
 """Pairs held before `nearest_pairs` drops those that can no longer count: 48 MB."""
 
-_TILE = 2048
-"""Rows and columns of a tile: 16 MB of products, near the peak rate of the matrix product."""
+JOINS: Final = ("auto", "exact", "ivf")
+"""How pairs are looked for; auto takes cells ("ivf") where the exact join would take long."""
+
+_PATIENCE: Final = 120.0
+"""Seconds that an exact join may be predicted to take before cells are tried."""
+
+_LEAST_RECALL: Final = 0.99  # of cells, for auto to prefer them to waiting
+_AMX_GAIN: Final = (
+    6  # bf16 against fp32: 1.6 against .27 TFLOP/s on two cores (docs: DESIGN, facts)
+)
+_GPU_GAIN: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +103,8 @@ def self_join(
     *,
     max_pairs: int = MAX_PAIRS,
     progress: Callable[[int, int], None] | None = None,
+    how: str = "auto",
+    note: Callable[[str], None] | None = None,
 ) -> Pairs:
     """Find all pairs of rows at least as similar as the threshold.
 
@@ -97,6 +114,8 @@ def self_join(
     threshold : cosine in [-1, 1], inclusive
     max_pairs : more pairs than this are an error, not a truncated answer
     progress : told (tiles done, tiles in all)
+    how : one of `JOINS`
+    note : told, in words, when the answer is not the exact one, and how far from it
 
     Raises
     ------
@@ -104,10 +123,8 @@ def self_join(
     """
     parts: list[Pairs] = []
     found = 0
-    for top, left, rows, columns, _ in _tiles(vectors, threshold, progress):
-        similarity = pair_similarities(
-            vectors[top : top + _TILE], vectors[left : left + _TILE], rows, columns
-        )
+    for proposed in _proposals(vectors, threshold, None, how, note, progress):
+        similarity = pair_similarities(vectors, vectors, proposed.first, proposed.second)
         keep = similarity >= inclusive(threshold)
         found += int(np.count_nonzero(keep))
         if found > max_pairs:
@@ -115,13 +132,7 @@ def self_join(
                 f"more than {max_pairs:,} pairs of {len(vectors):,} images reach a similarity of "
                 f"{threshold:.4f}: choose a higher threshold"
             )
-        parts.append(
-            Pairs(
-                (rows[keep] + top).astype(np.int32),
-                (columns[keep] + left).astype(np.int32),
-                similarity[keep],
-            )
-        )
+        parts.append(Pairs(proposed.first[keep], proposed.second[keep], similarity[keep]))
     return Pairs.joined(parts)
 
 
@@ -139,6 +150,8 @@ def nearest_pairs(
     threshold: float,
     *,
     progress: Callable[[int, int], None] | None = None,
+    how: str = "auto",
+    note: Callable[[str], None] | None = None,
 ) -> NearestPairs:
     """Pair each row with its k most similar ones, as far as these reach the threshold.
 
@@ -146,6 +159,7 @@ def nearest_pairs(
     ----------
     vectors : (N, D) float32, rows of unit L2 norm
     threshold : cosine in [-1, 1]
+    how, note : as in `self_join`
 
     Returns
     -------
@@ -155,11 +169,11 @@ def nearest_pairs(
     waiting: list[Pairs] = []
     size = 0
     reached = np.zeros(len(vectors), np.int64)
-    for top, left, rows, columns, products in _tiles(vectors, threshold, progress):
-        first, second = (rows + top).astype(np.int32), (columns + left).astype(np.int32)
+    for proposed in _proposals(vectors, threshold, k, how, note, progress):
+        first, second = proposed.first, proposed.second
         reached += np.bincount(first, minlength=len(vectors))
         reached += np.bincount(second, minlength=len(vectors))
-        waiting.append(Pairs(first, second, products))
+        waiting.append(Pairs(first, second, proposed.products))
         size += len(first)
         if size > _COMPACT_AT:
             waiting = [Pairs.joined(waiting).best_of_each_row(k)]
@@ -169,27 +183,48 @@ def nearest_pairs(
     return NearestPairs(Pairs(best.first, best.second, exact), int(np.count_nonzero(reached > k)))
 
 
-def _tiles(
+def _proposals(
     vectors: npt.NDArray[np.float32],
     threshold: float,
+    k: int | None,
+    how: str,
+    note: Callable[[str], None] | None,
     progress: Callable[[int, int], None] | None,
-) -> Iterator[tuple[int, int, npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float32]]]:
-    """Go through the upper triangle: what may reach the threshold, tile by tile.
+) -> Iterator[Proposed]:
+    """Choose a way by the time it is predicted to take, and go it."""
+    if how not in JOINS:
+        raise ValueError(f"how must be one of {', '.join(JOINS)}, not {how!r}")
+    if how == "exact" or len(vectors) == 0:
+        return propose(vectors, threshold, progress)
+    seconds = predicted_seconds(*vectors.shape) if how == "auto" else 0.0
+    if how == "auto" and seconds <= _PATIENCE:
+        return propose(vectors, threshold, progress)
+    from dedup.search.cells import divide, propose_within
 
-    Yields (first row, first column, rows and columns within the tile, fp32 products) with
-    row < column over all; everything at least `MARGIN` below the threshold is left out.
-    """
-    count = len(vectors)
-    corners = [(top, left) for top in range(0, count, _TILE) for left in range(top, count, _TILE)]
-    room = np.empty(min(_TILE, count) ** 2, np.float32)
-    for done, (top, left) in enumerate(corners, start=1):
-        upper, lower = vectors[top : top + _TILE], vectors[left : left + _TILE]
-        tile = room[: len(upper) * len(lower)].reshape(len(upper), len(lower))
-        np.matmul(upper, lower.T, out=tile)
-        rows, columns = np.nonzero(tile >= threshold - MARGIN)
-        if top == left:
-            above = rows < columns
-            rows, columns = rows[above], columns[above]
-        yield top, left, rows, columns, tile[rows, columns]
-        if progress is not None:
-            progress(done, len(corners))
+    cells = divide(vectors, threshold, k)
+    share = cells.products / (len(vectors) ** 2 / 2)
+    if how == "auto" and (cells.recall < _LEAST_RECALL or share > 1 / 2):
+        return propose(vectors, threshold, progress)
+    if note is not None:
+        saved = f" instead of about {seconds / 60:.0f} minutes" if how == "auto" else ""
+        note(
+            f"Pairs were looked for within {cells.count:,} overlapping cells, {share:.1%} of the "
+            f"work{saved}; of {cells.pairs:,} pairs of sampled pictures that finds "
+            f"{cells.recall:.2%}. For all of them: --join exact"
+        )
+    return propose_within(vectors, cells, threshold, progress)
+
+
+def predicted_seconds(rows: int, dimension: int) -> float:
+    """Predict how long the exact join takes, from a product of one tile, measured now."""
+    tile = np.full((TILE, dimension), 1 / dimension**0.5, np.float32)
+    room = np.empty((TILE, TILE), np.float32)
+    fastest = float("inf")
+    for _ in range(3):
+        started = time.perf_counter()
+        np.matmul(tile, tile.T, out=room)
+        fastest = min(fastest, time.perf_counter() - started)
+    seconds = fastest * (rows / TILE) ** 2 / 2
+    if sees_gpu():
+        return seconds / _GPU_GAIN
+    return seconds / _AMX_GAIN if has_amx() else seconds

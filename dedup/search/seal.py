@@ -1,4 +1,4 @@
-"""The trailer of a saved index: which catalog version it was built from, and a checksum.
+"""The trailer of a saved index: catalog version, structure, recall, and a checksum.
 
 A damaged FAISS file may load and then answer wrongly in silence, so FAISS is only shown bytes
 that are known to be the ones it wrote. FAISS itself ignores what follows its data. Free of FAISS,
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,13 +20,35 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-_TRAILER = struct.Struct("<8sQ16s")  # magic, catalog version, XXH3-128 of all bytes before
-_MAGIC = b"dedupix1"
+_FACTS = struct.Struct("<8sQ8sd")  # magic, catalog version, kind, recall
+_CHECKSUM = 16  # XXH3-128 of all bytes before
+_TRAILER = _FACTS.size + _CHECKSUM
+
+_MAGIC = b"dedupix2"
 
 
-def seal(payload: npt.NDArray[np.uint8], version: int) -> bytes:
+@dataclass(frozen=True, slots=True)
+class IndexFacts:
+    """What is known of a saved index without loading it.
+
+    Attributes
+    ----------
+    version : of the catalog that it was built from
+    kind : of structure, such as "flat"
+    recall : share of the ten nearest that it finds, on a sample
+    """
+
+    version: int
+    kind: str
+    recall: float
+
+
+def seal(
+    payload: npt.NDArray[np.uint8], version: int, kind: str = "flat", recall: float = 1.0
+) -> bytes:
     """Give the bytes that follow an index in its file."""
-    return _TRAILER.pack(_MAGIC, version, xxhash.xxh3_128_digest(payload.data))
+    facts = _FACTS.pack(_MAGIC, version, kind.encode(), recall)
+    return facts + _checksum(payload, facts)
 
 
 def unsealed(path: Path, version: int) -> npt.NDArray[np.uint8] | None:
@@ -36,17 +59,31 @@ def unsealed(path: Path, version: int) -> npt.NDArray[np.uint8] | None:
         content = np.fromfile(path, np.uint8)
     except OSError:
         return None
-    payload = content[: -_TRAILER.size]
-    _, _, checksum = _TRAILER.unpack(content[-_TRAILER.size :].tobytes())
-    return payload if xxhash.xxh3_128_digest(payload.data) == checksum else None
+    payload, facts = content[:-_TRAILER], content[-_TRAILER:-_CHECKSUM].tobytes()
+    whole = _checksum(payload, facts) == content[-_CHECKSUM:].tobytes()
+    return payload if whole else None
+
+
+def _checksum(payload: npt.NDArray[np.uint8], facts: bytes) -> bytes:
+    digest = xxhash.xxh3_128(payload.data)
+    digest.update(facts)
+    return digest.digest()
 
 
 def saved_version(path: Path) -> int | None:
     """Read the catalog version that a saved index was built from, without loading it."""
+    facts = saved_facts(path)
+    return None if facts is None else facts.version
+
+
+def saved_facts(path: Path) -> IndexFacts | None:
+    """Read what a saved index is, without loading it."""
     try:
         with path.open("rb") as file:
-            file.seek(-_TRAILER.size, os.SEEK_END)
-            magic, version, _ = _TRAILER.unpack(file.read())
+            file.seek(-_TRAILER, os.SEEK_END)
+            magic, version, kind, recall = _FACTS.unpack(file.read()[:-_CHECKSUM])
     except (OSError, struct.error):
         return None
-    return int(version) if magic == _MAGIC else None
+    if magic != _MAGIC:
+        return None
+    return IndexFacts(version, kind.rstrip(b"\0").decode("ascii", "replace"), recall)

@@ -1,0 +1,46 @@
+"""What one forward pass hands over, whichever runtime ran it. Free of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FloatArray: TypeAlias = npt.NDArray[np.float32]
+Prediction: TypeAlias = npt.NDArray[Any] | tuple[Any, ...] | dict[str, Any]
+
+
+class Features(Mapping[str, FloatArray]):
+    """What one forward pass handed over, on the host.
+
+    A read-only mapping from each layer, by the name it was asked for, to its array.
+
+    Attributes
+    ----------
+    prediction : the model's own output, whole: a tensor becomes an array (float32 where it is
+        of floating numbers), a tuple or list a tuple, a mapping a dict; anything else in it is
+        handed on as it is
+    """
+
+    def __init__(self, prediction: Prediction, outputs: Mapping[str, FloatArray]) -> None:
+        self.prediction = prediction
+        self._outputs = dict(outputs)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers, in the order in which they were asked for."""
+        return tuple(self._outputs)
+
+    def __getitem__(self, layer: str) -> FloatArray:
+        return self._outputs[layer]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._outputs)
+
+    def __len__(self) -> int:
+        return len(self._outputs)

@@ -1,0 +1,95 @@
+"""Which runtime embeds for a collection: OpenVINO on CPUs, torch on GPUs and where all else fails.
+
+A graph that was converted before is used without importing torch. What a person should know of the
+choice, a model that does not convert say, is in the runtime's `notes`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from dedup.errors import ModelError
+from dedup.hardware import sees_gpu
+from dedup.models.graph_cache import Graph, NoGraph, graph_path, read_graph, write_graph
+from dedup.models.openvino_runtime import OpenVinoRuntime, computes_in_bf16
+
+if TYPE_CHECKING:
+    from dedup.fingerprint import Fingerprint
+    from dedup.models.loading import LoadedModel
+    from dedup.models.runtime import TorchRuntime
+
+    Runtime: TypeAlias = OpenVinoRuntime | TorchRuntime
+
+RUNTIMES: Final = ("auto", "torch", "openvino")
+
+
+def ready_runtime(fingerprint: Fingerprint, device: str, kind: str) -> Runtime | None:
+    """Give a runtime that needs no loaded model: a graph that was converted before.
+
+    Parameters
+    ----------
+    device : "auto", "cpu" or "cuda"
+    kind : one of `RUNTIMES`
+
+    Returns
+    -------
+    None when the model has to be loaded.
+    """
+    if not _wants_openvino(device, kind):
+        return None
+    graph = _stored(fingerprint)
+    return _run(graph) if isinstance(graph, Graph) else None
+
+
+def make_runtime(loaded: LoadedModel, fingerprint: Fingerprint, device: str, kind: str) -> Runtime:
+    """Make a loaded model ready to embed; a graph made here is kept for the next start.
+
+    Raises
+    ------
+    LayerError : no such layer, or one that gives no embeddings.
+    ModelError : no such device, or the model gives values that are not finite.
+    """
+    from dedup.models.runtime import TorchRuntime
+
+    if not _wants_openvino(device, kind):
+        return TorchRuntime(loaded, fingerprint.layers, device)
+    found = _stored(fingerprint) or _converted(loaded, fingerprint)
+    if isinstance(found, Graph):
+        return _run(found)
+    runtime = TorchRuntime(loaded, fingerprint.layers, device)
+    why = f"OpenVINO cannot take it over ({found.reason})"
+    runtime.notes = (f"{fingerprint.model} runs in torch, more slowly: {why}",)
+    return runtime
+
+
+def _wants_openvino(device: str, kind: str) -> bool:
+    if kind not in RUNTIMES:
+        raise ModelError(f"there is no runtime {kind!r}; use {', '.join(RUNTIMES)}.")
+    if kind == "openvino" and device.startswith("cuda"):
+        raise ModelError("openvino runs on CPUs; use --device cpu, or --runtime torch.")
+    if kind == "auto":
+        return device == "cpu" or (device == "auto" and not sees_gpu())
+    return kind == "openvino"
+
+
+def _stored(fingerprint: Fingerprint) -> Graph | NoGraph | None:
+    graph = read_graph(graph_path(fingerprint))
+    if isinstance(graph, Graph) and graph.bf16 is None and computes_in_bf16():
+        return None  # made on another machine, where nobody could measure it
+    return graph
+
+
+def _run(graph: Graph) -> OpenVinoRuntime:
+    return OpenVinoRuntime(graph, bf16=bool(graph.bf16) and computes_in_bf16())
+
+
+def _converted(loaded: LoadedModel, fingerprint: Fingerprint) -> Graph | NoGraph:
+    from dedup.models.conversion import UnconvertibleError, convert
+
+    graph: Graph | NoGraph
+    try:
+        graph = convert(loaded, fingerprint.layers)
+    except UnconvertibleError as error:
+        graph = NoGraph(str(error))
+    write_graph(graph_path(fingerprint), graph)
+    return graph

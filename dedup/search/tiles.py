@@ -1,0 +1,210 @@
+"""Proposals of the exact self-join: what may reach a threshold, tile by tile of the upper triangle.
+
+Two ways, with the same promise, that nothing which reaches the threshold is left out: fp32 products
+by BLAS, a tile to each core at a time, and bf16 products by torch, where the hardware has units for
+them. `similarity` settles who is in.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from dedup.hardware import has_amx, sees_gpu
+from dedup.search.similarity import MARGIN, pair_similarities
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy.typing as npt
+
+TILE: Final = 1024
+"""Rows and columns of an fp32 tile: 4 MB of products stay in the cache of the core that looks
+through them; rates at 512, 1024 and 2048 are in benchmarks/RESULTS.md."""
+
+BF16_TILE: Final = 4096
+"""Rows and columns of a bf16 tile: large, because units for bf16 wait for memory first."""
+
+BF16_MARGIN: Final = 0.0125
+"""By how much the bf16 product of unit rows may fall short of their similarity.
+
+bf16 keeps 8 bits: rounding changes a value by at most u = 2^-8 of itself. Two rounded factors move
+a product by at most 2u + u² of itself, and the absolute products of unit rows add up to at most 1
+(Cauchy–Schwarz): 2^-7 + 2^-16. Rounding the sum to bf16 adds at most u (1 + 2^-7 + 2^-16), adding
+up in fp32 less than D 2^-24: together below .0123 for D up to 8192."""
+
+_BF16_FROM: Final = 3e12  # multiplications N² D / 2; with fewer, importing torch takes longer
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """Pairs that may reach the threshold.
+
+    Attributes
+    ----------
+    first, second : (P,) int32 rows, first < second, no order
+    products : (P,) float32, within `MARGIN` of the similarity
+    """
+
+    first: npt.NDArray[np.int32]
+    second: npt.NDArray[np.int32]
+    products: npt.NDArray[np.float32]
+
+
+def propose(
+    vectors: npt.NDArray[np.float32],
+    threshold: float,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    bf16: bool | None = None,
+) -> Iterator[Proposed]:
+    """Go through the upper triangle and give what may reach the threshold.
+
+    Parameters
+    ----------
+    vectors : (N, D) float32, rows of unit L2 norm
+    threshold : cosine in [-1, 1]
+    progress : told (tiles done, tiles in all)
+    bf16 : True or False forces a way; None takes bf16 where that is faster
+
+    Returns
+    -------
+    Tile by tile, always in the same order; all at least as similar as the threshold, and of others
+    none that is more than `MARGIN` below.
+    """
+    if bf16 is None:
+        rows, dimension = vectors.shape
+        bf16 = rows * rows * dimension / 2 >= _BF16_FROM and (has_amx() or sees_gpu())
+    return (_by_torch if bf16 else _by_blas)(vectors, threshold, progress)
+
+
+def _corners(rows: int, tile: int) -> list[tuple[int, int]]:
+    return [(top, left) for top in range(0, rows, tile) for left in range(top, rows, tile)]
+
+
+def _by_blas(
+    vectors: npt.NDArray[np.float32],
+    threshold: float,
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[Proposed]:
+    limit = np.float32(threshold - MARGIN)
+    workers = os.cpu_count() or 1
+    # A room is used again only when what was found in it has been taken out.
+    rooms = deque(np.empty(min(TILE, len(vectors)) ** 2, np.float32) for _ in range(2 * workers))
+
+    def search(top: int, left: int, room: npt.NDArray[np.float32]) -> Proposed:
+        upper, lower = vectors[top : top + TILE], vectors[left : left + TILE]
+        products = room[: len(upper) * len(lower)].reshape(len(upper), len(lower))
+        np.matmul(upper, lower.T, out=products)
+        return found_in(products, limit, top, left)
+
+    corners = _corners(len(vectors), TILE)
+    done = count(1)
+    running: deque[tuple[Future[Proposed], npt.NDArray[np.float32]]] = deque()
+
+    def oldest() -> Proposed:
+        future, room = running.popleft()
+        found = future.result()
+        rooms.append(room)
+        if progress is not None:
+            progress(next(done), len(corners))
+        return found
+
+    # A tile to each core rather than all cores to a tile: looking through it is parallel too, and
+    # a core that is busy elsewhere holds up nobody.
+    with ExitStack() as stack:
+        stack.enter_context(threadpool_limits(1, user_api="blas"))
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="join")
+        stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+        for top, left in corners:
+            if not rooms:
+                yield oldest()
+            room = rooms.popleft()
+            running.append((pool.submit(search, top, left, room), room))
+        while running:
+            yield oldest()
+
+
+def found_in(products: npt.NDArray[np.float32], limit: np.float32, top: int, left: int) -> Proposed:
+    """Take out of a tile what reaches a limit; on the diagonal, only what lies above it.
+
+    Parameters
+    ----------
+    products : (R, C) of rows from `top` on and columns from `left` on
+    """
+    # The highest of each row first: one pass that is quick, and mostly there is nothing more to do.
+    promising = np.flatnonzero(products.max(axis=1, initial=-2) >= limit)
+    rows, columns = np.nonzero(products[promising] >= limit)
+    rows = promising[rows]
+    if top == left:
+        above = rows < columns
+        rows, columns = rows[above], columns[above]
+    return Proposed(
+        (rows + top).astype(np.int32), (columns + left).astype(np.int32), products[rows, columns]
+    )
+
+
+def _by_torch(
+    vectors: npt.NDArray[np.float32],
+    threshold: float,
+    progress: Callable[[int, int], None] | None,
+) -> Iterator[Proposed]:
+    import torch
+
+    on_gpu = torch.cuda.is_available()
+    device = torch.device("cuda" if on_gpu else "cpu")
+    # Tiles are compared in bf16, which must not round the limit up.
+    nearest = torch.tensor(threshold - MARGIN - BF16_MARGIN, dtype=torch.bfloat16)
+    limit = float(torch.nextafter(nearest, torch.tensor(-4.0, dtype=torch.bfloat16)))
+    corners = _corners(len(vectors), BF16_TILE)
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode())
+        if on_gpu:
+            # Parts of a sum must not be rounded to bf16: the margin counts one such rounding.
+            matmul = torch.backends.cuda.matmul
+            stack.callback(
+                setattr,
+                matmul,
+                "allow_bf16_reduced_precision_reduction",
+                matmul.allow_bf16_reduced_precision_reduction,
+            )
+            matmul.allow_bf16_reduced_precision_reduction = False
+        rounded = torch.from_numpy(np.ascontiguousarray(vectors)).to(device, torch.bfloat16)
+        for done, (top, left) in enumerate(corners, start=1):
+            upper, lower = rounded[top : top + BF16_TILE], rounded[left : left + BF16_TILE]
+            yield _settled(vectors, _above(upper @ lower.T, limit), top, left, threshold)
+            if progress is not None:
+                progress(done, len(corners))
+
+
+def _above(products: Any, limit: float) -> npt.NDArray[np.int64]:
+    """(P, 2) places in a tile that reach a limit, on the host."""
+    # As in `found_in`, but without leaving the device.
+    promising = (products.amax(dim=1) >= limit).nonzero()[:, 0]
+    places = (products[promising] >= limit).nonzero()
+    places[:, 0] = promising[places[:, 0]]
+    found: npt.NDArray[np.int64] = places.cpu().numpy()
+    return found
+
+
+def _settled(
+    vectors: npt.NDArray[np.float32],
+    places: npt.NDArray[np.int64],
+    top: int,
+    left: int,
+    threshold: float,
+) -> Proposed:
+    rows, columns = places[:, 0] + top, places[:, 1] + left
+    above = rows < columns
+    rows, columns = rows[above], columns[above]
+    products = pair_similarities(vectors, vectors, rows, columns)
+    keep = products >= np.float32(threshold - MARGIN)
+    return Proposed(rows[keep].astype(np.int32), columns[keep].astype(np.int32), products[keep])

@@ -1,0 +1,112 @@
+"""Searches that look at a part of the rows: what they find is right, and what they miss is told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import oracles
+import pytest
+
+from dedup.search import structures
+from dedup.search.index import VectorIndex
+from dedup.search.seal import saved_facts
+from dedup.search.similarity import unit_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy.typing as npt
+    from outcome import Outcome
+
+
+def rows(count: int, dimension: int = 32) -> npt.NDArray[np.float32]:
+    rng = np.random.default_rng(4)
+    centres = rng.normal(size=(max(1, count // 20), dimension))
+    vectors = centres[rng.integers(0, len(centres), count)]
+    return unit_rows(vectors + 0.3 * rng.normal(size=(count, dimension)))
+
+
+@pytest.mark.parametrize("kind", ["ivf", "hnsw"])
+def test_what_is_found_is_right_and_the_recall_true(kind: str) -> None:
+    gallery = rows(5000)
+    index = VectorIndex(gallery, kind)
+    assert index.kind == kind
+    assert 0.99 <= index.recall <= 1
+    found = wanted = 0
+    for query, hits in zip(gallery[:300:3], index.neighbours(gallery[:300:3], 10), strict=True):
+        expected = oracles.neighbours(gallery, query, 10)
+        exact = oracles.similarities(query[None], gallery[hits.rows])[0]
+        np.testing.assert_allclose(hits.similarity, exact, atol=1e-6)
+        assert (np.diff(hits.similarity) <= 0).all()
+        found += len({row for row, _ in expected} & set(hits.rows.tolist()))
+        wanted += 10
+    assert found / wanted >= 0.98
+
+
+@pytest.mark.parametrize("kind", ["ivf", "hnsw"])
+def test_thresholds_are_inclusive_in_every_structure(kind: str) -> None:
+    gallery = rows(2000)
+    index = VectorIndex(gallery, kind)
+    found = wanted = 0
+    for query, hits in zip(gallery[:50], index.within(gallery[:50], 0.8), strict=True):
+        expected = [row for row, _ in oracles.within(gallery, query, 0.8)]
+        assert set(hits.rows.tolist()) <= set(expected)
+        found += len(hits.rows)
+        wanted += len(expected)
+    assert wanted > 500
+    assert found / wanted >= (1 if kind == "hnsw" else 0.98)
+
+
+@pytest.mark.parametrize("kind", ["flat", "ivf", "hnsw"])
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_few_rows_suit_every_structure(kind: str, count: int) -> None:
+    gallery = rows(count) if count else np.empty((0, 32), np.float32)
+    (hits,) = VectorIndex(gallery, kind).neighbours(rows(3)[:1], 10)
+    assert sorted(hits.rows.tolist()) == list(range(count))
+
+
+@pytest.mark.parametrize("kind", ["flat", "ivf", "hnsw"])
+def test_saved_structures_answer_alike_and_say_what_they_are(kind: str, tmp_path: Path) -> None:
+    gallery = rows(1000)
+    index = VectorIndex(gallery, kind)
+    index.save(tmp_path / "index", 3)
+    facts = saved_facts(tmp_path / "index")
+    assert facts is not None
+    assert (facts.version, facts.kind, facts.recall) == (3, kind, index.recall)
+    loaded = VectorIndex.load(tmp_path / "index", 3)
+    assert loaded is not None
+    assert (loaded.kind, loaded.recall) == (kind, index.recall)
+    for one, two in zip(
+        index.neighbours(gallery[:20], 5), loaded.neighbours(gallery[:20], 5), strict=True
+    ):
+        assert one.rows.tolist() == two.rows.tolist()
+        assert one.similarity.tolist() == two.similarity.tolist()
+
+
+def test_auto_goes_by_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert structures.FLAT_UP_TO == 200_000
+    monkeypatch.setattr(structures, "FLAT_UP_TO", 500)
+    assert VectorIndex(rows(500)).kind == "flat"
+    assert VectorIndex(rows(501)).kind == "ivf"
+    with pytest.raises(ValueError, match="kind must be one of auto, flat, ivf, hnsw"):
+        VectorIndex(rows(5), "lsh")
+
+
+def test_the_structure_is_chosen_by_option_and_told_by_status(
+    dedup: Callable[..., Outcome], store: Path, drawn: Path
+) -> None:
+    picture = min(drawn.rglob("*.jpg"))
+    answers = {}
+    for kind in ("flat", "hnsw", "ivf", "auto"):
+        done = dedup("query", picture, "-s", store, "-k", "3", "--index", kind)
+        assert done.code == 0
+        answers[kind] = done.out
+        (row,) = dedup("status", "-s", store, "--format", "jsonl").rows
+        assert row["index"] == "fresh"
+        assert row["index_kind"] == ("ivf" if kind == "auto" else kind)  # auto keeps what there is
+        assert row["index_recall"] >= 0.99
+    assert len(set(answers.values())) == 1
+    table = dedup("status", "-s", store, "--format", "table").text
+    assert "fresh, ivf, recall@10 1.000" in table
