@@ -312,7 +312,7 @@ def _reference(
     except NoCollectionError:
         pass
     collection, _ = open_or_create(
-        (os.fspath(against),), store, model, weights, (), device, untrained
+        (os.fspath(against),), store, model, weights, (), (), device, untrained
     )
     with progress_bar("Indexing", "images") as progress:
         summary = collection.index([against], weights=weights, device=device, progress=progress)

@@ -1,42 +1,52 @@
-"""Default similarities per model, until a collection is calibrated.
+"""Default similarities per model and views, until a collection is calibrated.
 
-A cosine means nothing by itself: each network crowds pictures in its own way.
+A cosine means nothing by itself: each network crowds pictures in its own way, and details crowd
+them hardly at all.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dedup.fingerprint import CONTENT, DETAILS
+
 if TYPE_CHECKING:
     from dedup.fingerprint import Fingerprint
 
-_MEASURED = {"mobilenetv2_100": 0.80}
-"""Precision .99 of pairs among 991 photographs (the design's measurement); .75 gave .90."""
+_CONTENT = {"mobilenetv2_100": 0.80}
+_CONTENT_PRETRAINED, _CONTENT_UNTRAINED = 0.90, 0.996
+"""By content alone: precision .99 of pairs among 991 photographs; for models that nobody measured
+a cautious value, since ImageNet features of strangers seldom pass .8; random features are crowded
+near 1 (benchmarks/RESULTS.md)."""
 
-_PRETRAINED = 0.90
-"""Models that nobody measured: cautious, since ImageNet features of strangers seldom pass .8."""
-
-_UNTRAINED = 0.996
-"""Random features are crowded near 1: of 4,560 pairs of strangers among photographs the closest had
-.990 with efficientnet_b0; JPEG at 60 kept 98 % of copies above .9985, half size 90 % above .9937
-(benchmarks/RESULTS.md)."""
+_BOTH = {"mobilenetv2_100": 0.70, "copies-1": 0.50}
+_BOTH_PRETRAINED, _BOTH_UNTRAINED = 0.75, 0.60
+_DETAILS = 0.50
+"""With details: precision .99 of pairs of copies and photographs (`scripts/bench quality`)."""
 
 
 def default_threshold(fingerprint: Fingerprint) -> float:
     """Give the lowest similarity that `list` shows unless told otherwise, inclusive."""
-    if fingerprint.weights == "untrained":
-        return _UNTRAINED
+    if CONTENT not in fingerprint.views:
+        return _DETAILS
     name, _, _ = fingerprint.model.partition(".")
-    return _MEASURED.get(name, _PRETRAINED)
+    untrained = fingerprint.weights == "untrained"
+    if DETAILS in fingerprint.views:
+        return _BOTH_UNTRAINED if untrained else _BOTH.get(name, _BOTH_PRETRAINED)
+    return _CONTENT_UNTRAINED if untrained else _CONTENT.get(name, _CONTENT_PRETRAINED)
 
 
 _NEAR_FLOORS = 0.4, 0.3
 _NEAR_FLOORS_UNTRAINED = 0.97, 0.95
-"""From photographs and their edits (benchmarks/RESULTS.md): loose, since a proof follows."""
+_NEAR_FLOORS_DETAILS = 0.25, 0.15
+"""From photographs and their edits (benchmarks/RESULTS.md): loose, since a proof follows. Details
+leave strangers at about 0, whatever the network beside them."""
 
 
 def near_floors(fingerprint: Fingerprint) -> tuple[float, float]:
     """Give the similarities from which a pair is worth a proof: as it is, and after centring."""
+    if DETAILS in fingerprint.views:
+        return _NEAR_FLOORS_DETAILS
     if fingerprint.weights == "untrained":
         return _NEAR_FLOORS_UNTRAINED
     return _NEAR_FLOORS

@@ -170,7 +170,7 @@ def _drawn_on(picture: Pixels, rng: Generator) -> Pixels:
 
 def _coloured(picture: Pixels, rng: Generator) -> Pixels:
     """Bend each channel's curve, mix the channels, darken the corners."""
-    curve = np.repeat(_RAMP[:, None], 3, axis=1)
+    curve: npt.NDArray[np.floating] = np.repeat(_RAMP[:, None], 3, axis=1)
     if rng.random() < 0.5:
         curve = curve ** np.exp(rng.uniform(-0.8, 0.8))
     if rng.random() < 0.5:
@@ -216,10 +216,8 @@ def _degraded(picture: Pixels, rng: Generator) -> Pixels:
             amount = rng.uniform(0.5, 3)
             picture = np.asarray(cv2.addWeighted(picture, 1 + amount, soft, -amount, 0), np.uint8)
         elif way == 3:
-            noise = np.empty(picture.shape, np.int16)
-            cv2.setRNGSeed(int(rng.integers(1 << 31)))
-            cv2.randn(noise, (0, 0, 0), (rng.uniform(3, 25),) * 3)
-            picture = np.asarray(cv2.add(picture, noise, dtype=cv2.CV_8U), np.uint8)
+            noise = rng.standard_normal(picture.shape, np.float32) * rng.uniform(3, 25)
+            picture = np.clip(picture + noise, 0, 255).astype(np.uint8)
         else:
             quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 90))]
             _, data = cv2.imencode(".jpg", picture, quality)

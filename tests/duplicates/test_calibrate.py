@@ -37,6 +37,7 @@ from dedup.store.judgements import (
     write_calibration,
     write_decisions,
 )
+from dedup.views import Preparation
 
 if TYPE_CHECKING:
     from collections.abc import Collection as Many
@@ -389,7 +390,8 @@ def test_copies_depend_on_the_seed_alone() -> None:
     from dedup.duplicates.calibrate.copies import copied
 
     pixels: npt.NDArray[np.uint8] = np.asarray(scene(1))
+    wanted = Preparation(64, 64)
     for way in range(len(MIX)):
-        one, two = (copied(pixels, way, (3, 1), 64, 64) for _ in range(2))
+        one, two = (copied(pixels, way, (3, 1), wanted).pixels for _ in range(2))
         np.testing.assert_array_equal(one, two)
-        assert not np.array_equal(one, copied(pixels, way, (4, 1), 64, 64))
+        assert not np.array_equal(one, copied(pixels, way, (4, 1), wanted).pixels)
