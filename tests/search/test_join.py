@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dedup.search import join, tiles
-from dedup.search.cells import divide, propose_within
+from dedup.search.cells import _enough, divide, propose_within
 from dedup.search.join import nearest_pairs, predicted_seconds, self_join
 from dedup.search.similarity import MARGIN, inclusive, pair_similarities, unit_rows
 from dedup.search.tiles import BF16_MARGIN, propose
@@ -142,6 +142,14 @@ def test_cells_of_nearest_pairs_agree_too() -> None:
     exact = nearest_pairs(vectors, 4, 0.8, how="exact")
     found = nearest_pairs(vectors, 4, 0.8, how="ivf")
     assert len(found.pairs) / len(exact.pairs) >= 0.999
+
+
+def test_the_overlap_is_foretold_by_the_misses_of_smaller_ones() -> None:
+    overlaps = [1, 2, 3, 4, 5, 6, 8]
+    assert _enough(overlaps, [0.2, 0.04, 0.008, 0, 0, 0, 0], 400) == 5  # a fifth each: .00032
+    assert _enough(overlaps, [0.5, 0.25, 0.125, 0.06, 0.03, 0.01, 0], 400) == 8  # never enough
+    assert _enough(overlaps, [0, 0, 0, 0, 0, 0, 0], 400) == 2
+    assert _enough(overlaps, [0] * 7, 0) == 1
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 40])

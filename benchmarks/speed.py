@@ -1,0 +1,246 @@
+"""The bare limits of this machine, the program against them, and peers: speed [FOLDER] [OPTION]...
+
+Without a FOLDER, seeded pictures are drawn, saved as JPEG at 500 × 375, 1080p and 12 megapixels.
+Each figure is a median of the rounds; a limit and what is held against it are measured in turn, so
+that both share the machine's mood.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from machine import describe
+
+from dedup.collection import Collection
+from dedup.embedding import ModelChoice, prepare, runtime
+from dedup.images.decode import decode_square, read_file
+from dedup.images.scan import scan
+from dedup.indexing.pipeline import BATCH
+from dedup.search.join import self_join
+from dedup.search.similarity import unit_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SIZES = {"500×375": (500, 375, 256), "1080p": (1920, 1080, 96), "12 MP": (4000, 3000, 24)}
+THREADS = os.cpu_count() or 1
+DEDUP = [sys.executable, "-m", "dedup"]
+
+
+def seconds(action: Callable[[], object], rounds: int = 1) -> float:
+    """Time an action; median."""
+    taken = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        action()
+        taken.append(time.perf_counter() - started)
+    return statistics.median(taken)
+
+
+def draw(folder: Path, width: int, height: int, count: int, source: list[Path]) -> None:
+    """Write pictures of one size: photographs resized, or a seeded drawing with fine texture."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        picture = cv2.imread(os.fspath(source[number % len(source)])) if source else None
+        if picture is None:
+            coarse = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
+            picture = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+        else:
+            picture = cv2.resize(picture, (width, height))
+        # Grain, so that a JPEG has the bytes of a photograph, and no two are the same.
+        grain = rng.integers(-6, 7, (height // 2, width // 2, 1), dtype=np.int16)
+        wide = cv2.resize(grain, (width, height))[:, :, None]
+        noisy = np.clip(picture + wide, 0, 255).astype(np.uint8)
+        cv2.imwrite(os.fspath(folder / f"{number:04}.jpg"), noisy, [cv2.IMWRITE_JPEG_QUALITY, 88])
+
+
+def pictures_against_limits(folder: Path, model: dict[str, Any], rounds: int) -> list[str]:
+    """Decode alone, forward alone and the whole of indexing; the cells of a row."""
+    paths = [os.fspath(folder / os.fsdecode(file.path)) for file in scan(folder).files]
+    fingerprint, loaded = prepare(ModelChoice(**model))
+    ready = runtime(loaded, fingerprint)
+    height, width = ready.input_hw
+
+    def decode_all() -> None:
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(lambda path: decode_square(read_file(path), height, width), paths))
+
+    batch = np.stack([decode_square(read_file(path), height, width).pixels for path in paths])
+    ready.embed(batch[:BATCH])
+
+    def forward_all() -> None:
+        for start in range(0, len(batch), BATCH):
+            ready.embed(batch[start : start + BATCH])
+
+    def index_rate() -> float:
+        with tempfile.TemporaryDirectory() as place:
+            with Collection.create(Path(place) / "store", **model) as collection:
+                summary = collection.index([folder])
+            return float(summary.indexed / summary.seconds)
+
+    figures = []
+    for _ in range(rounds):
+        decode, forward = len(paths) / seconds(decode_all), len(paths) / seconds(forward_all)
+        both = 1 / (1 / decode + 1 / forward)
+        index = index_rate()
+        figures.append((decode, forward, both, index, index / both))
+    decode, forward, both, index, share = (
+        statistics.median(column) for column in zip(*figures, strict=True)
+    )
+    ready.close()
+    return [
+        f"{decode:.0f}/s",
+        f"{forward:.0f}/s",
+        f"{both:.0f}/s",
+        f"{index:.0f}/s",
+        f"{share:.0%}",
+    ]
+
+
+def join_against_gemm(rows: int, dimension: int, rounds: int) -> list[str]:
+    """All pairs above .9 against the rate of one large matrix product; the cells of a row."""
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(rows, dimension)).astype(np.float32)
+    copies = rng.choice(rows // 2, rows // 20, replace=False) * 2 + 1
+    noise = rng.normal(size=(len(copies), dimension)) * rng.uniform(0.05, 0.45, (len(copies), 1))
+    vectors[copies] = vectors[copies - 1] + noise
+    vectors = unit_rows(vectors)
+    square = np.ones((4096, dimension), np.float32)
+    room = np.empty((4096, 4096), np.float32)
+    figures = []
+    for _ in range(rounds):
+        gemm = 2 * 4096**2 * dimension / seconds(lambda: np.matmul(square, square.T, out=room), 5)
+        taken = seconds(lambda: self_join(vectors, 0.9, how="exact"))
+        figures.append((gemm / 1e9, taken, rows * rows * dimension / taken / gemm))
+    gemm, taken, share = (statistics.median(column) for column in zip(*figures, strict=True))
+    return [f"{rows:,} × {dimension}", f"{gemm:.0f} GFLOP/s", f"{taken:.1f} s", f"{share:.0%}"]
+
+
+def repeat_against_stat(files: int, rounds: int) -> list[str]:
+    """Index an unchanged tree against a bare walk with stat; the cells of a row."""
+
+    def walk(folder: str) -> int:
+        count = 0
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    count += walk(entry.path)
+                else:
+                    entry.stat()
+                    count += 1
+        return count
+
+    with tempfile.TemporaryDirectory() as place:
+        tree = Path(place, "tree")
+        # One content under many names: the model sees one picture, the scan sees them all.
+        content = cv2.imencode(".jpg", np.full((36, 48, 3), 90, np.uint8))[1].tobytes()
+        for number in range(files):
+            folder = tree / f"{number // 1000:03}"
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{number:06}.jpg").write_bytes(content)
+        command = [*DEDUP, "index", os.fspath(tree), "-s", os.path.join(place, "store")]
+        make = [*command, "--untrained", "--model", "mobilenetv3_small_050"]
+        subprocess.run(make, check=True, capture_output=True)
+        bare = seconds(lambda: walk(os.fspath(tree)), rounds)
+        start = seconds(
+            lambda: subprocess.run([*DEDUP, "--help"], capture_output=True, check=True), rounds
+        )
+        again = seconds(lambda: subprocess.run(command, capture_output=True, check=True), rounds)
+    return [f"{files:,}", f"{bare:.2f} s", f"{start:.2f} s", f"{again:.2f} s"]
+
+
+def cold_query(folder: Path, model: list[str], rounds: int) -> float:
+    """Query a picture that is not indexed, each time from a new process; median seconds."""
+    with tempfile.TemporaryDirectory() as place:
+        store = os.path.join(place, "store")
+        command = [*DEDUP, "index", os.fspath(folder), "-s", store, *model]
+        subprocess.run(command, check=True, capture_output=True)
+        image = os.path.join(place, "new.jpg")
+        rng = np.random.default_rng(9)
+        cv2.imwrite(image, rng.integers(0, 256, (375, 500, 3), dtype=np.uint8))
+        query = [*DEDUP, "query", image, "-s", store]
+        subprocess.run(query, check=True, capture_output=True)  # writes the index
+        return seconds(lambda: subprocess.run(query, check=True, capture_output=True), rounds)
+
+
+def peers(folder: Path, rounds: int) -> list[tuple[str, str]]:
+    """Time what is installed of other tools on the same pictures, one process, one thread each."""
+    paths = sorted(map(os.fspath, folder.iterdir()))
+    rows = []
+    for package, what in (("imagehash", "phash"), ("imagededup", "PHash")):
+        if importlib.util.find_spec(package) is None:
+            rows.append((package, "not installed: skipped"))
+            continue
+        if package == "imagehash":
+            import imagehash
+            from PIL import Image
+
+            taken = seconds(lambda: [imagehash.phash(Image.open(path)) for path in paths], rounds)
+        else:
+            from imagededup.methods import PHash
+
+            taken = seconds(lambda: PHash(verbose=False).encode_images(os.fspath(folder)), rounds)
+        rows.append((f"{package} {what}", f"{len(paths) / taken:.0f}/s"))
+    return rows
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, help="photographs to resize")
+    parser.add_argument("--weights", type=Path, help="safetensors; default: untrained")
+    parser.add_argument("--model", default=None, help="default: efficientnet_b0")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rows", type=int, default=100_000, help="of the self-join")
+    parser.add_argument("--files", type=int, default=100_000, help="of the unchanged tree")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the numbers of pictures")
+    options = parser.parse_args()
+    model: dict[str, Any] = {"model": options.model, "weights": options.weights}
+    arguments = ["--weights", os.fspath(options.weights)] if options.weights else ["--untrained"]
+    arguments += ["--model", options.model] if options.model else []
+    if options.weights is None:
+        model["untrained"] = True
+    source = []
+    if options.folder is not None:
+        files = [options.folder / os.fsdecode(file.path) for file in scan(options.folder).files]
+        source = [file for file in files if file.suffix.lower() in {".jpg", ".png"}]
+    print(describe() + f"\nload when started: {os.getloadavg()[0]:.1f} of {THREADS} cores\n")
+    with tempfile.TemporaryDirectory() as place:
+        print("| pictures | decode alone | forward alone | at best | index | of the best |")
+        print("|---|---|---|---|---|---|")
+        for number, (name, (width, height, count)) in enumerate(SIZES.items()):
+            folder = Path(place, str(number))
+            draw(folder, width, height, max(4, round(count * options.scale)), source)
+            cells = pictures_against_limits(folder, model, options.rounds)
+            print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+        print("\n| rows | matrix product | pairs above .9 | of the product's rate |")
+        print("|---|---|---|---|")
+        for dimension in (256, 1280):
+            cells = join_against_gemm(options.rows, dimension, options.rounds)
+            print("| " + " | ".join(cells) + " |", flush=True)
+        print(
+            "\n| unchanged files | bare walk and stat | --help | dedup index |\n|---|---|---|---|"
+        )
+        print("| " + " | ".join(repeat_against_stat(options.files, options.rounds)) + " |")
+        cold = cold_query(Path(place, "0"), arguments, options.rounds)
+        print(f"\nA cold query of a picture that is not indexed: {cold:.2f} s")
+        print("\n| peer, on the pictures of 500 × 375 | rate |\n|---|---|")
+        for name, rate in peers(Path(place, "0"), options.rounds):
+            print(f"| {name} | {rate} |")
+
+
+if __name__ == "__main__":
+    main()
