@@ -21,20 +21,22 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from dedup.models.details import load_details
 from endtoend import same_photograph
 from machine import describe
 
 from dedup.duplicates.edits import EDITS, edit
 from dedup.duplicates.edits_file import as_jpeg
 from dedup.errors import ImageError
+from dedup.fingerprint import DETAILS
 from dedup.images.decode import decode_bounded, read_file
 from dedup.images.scan import scan
+from dedup.models.details import load_details
 from dedup.models.loading import load_model
 from dedup.models.names import BUNDLED
 from dedup.models.runtime import TorchRuntime
 from dedup.report.plots import Axis, Line, line_chart
 from dedup.search.similarity import unit_rows
+from dedup.store.vectors import pack, unpack
 from dedup.views import Preparation
 
 if TYPE_CHECKING:
@@ -138,7 +140,8 @@ def content(loaded: LoadedModel, files: Sequence[bytes]) -> Rows:
 def details(files: Sequence[bytes]) -> Rows:
     """Describe files."""
     rows = [one.details for one in prepared(files, 32, details=True)]
-    return unit_rows(np.stack([row for row in rows if row is not None]).astype(np.float16))
+    packed = [pack(DETAILS, row)[1] for row in rows if row is not None]
+    return unit_rows(unpack(DETAILS, packed))
 
 
 def phash(files: Sequence[bytes]) -> Rows:
@@ -242,7 +245,7 @@ def main() -> None:
     parser.add_argument("--originals", type=int, default=300)
     parser.add_argument("--copies", type=int, default=8, help="of each original")
     parser.add_argument("--others", type=int, default=700)
-    parser.add_argument("--shares", type=float, nargs="*", default=[0.3, 0.4, 0.5, 0.6, 0.7])
+    parser.add_argument("--shares", type=float, nargs="*", default=[0.1, 0.2, 0.3, 0.4, 0.5])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()

@@ -34,11 +34,14 @@ SIDE: Final = 256
 FEWEST: Final = 8
 """Features below which a picture has too little texture to be told from others."""
 
+DIMENSION: Final = 512
+"""D unless told otherwise: 512 bytes a picture as stored. Fewer find less, see the card."""
+
 WEIGHTS: Final = Path(__file__).parent / "weights" / "details.safetensors"
-DIGEST: Final = "TO BE PINNED"
+DIGEST: Final = "12fcccde2dfe6e4d9b218a996f53d0f9a740ec14e1e1321c379bfa22fd20296e"
 """SHA-256 of the shipped file."""
 
-_NEAREST: Final = 3  # words that share a descriptor
+_NEAREST: Final = 6  # words that share a descriptor
 _SOFTNESS: Final = 0.03  # squared distance, of at most 4, by which a share falls by the root of e
 _TINY: Final = 1e-9
 _NAMES: Final = ("mirror_axis", "mean", "axes", "words", "centre", "projection")
@@ -101,6 +104,7 @@ class Details:
     ----------
     weights : the shipped file unless told otherwise
     digest : SHA-256 that the file must have, in hexadecimal digits
+    dimension : D of the embeddings; axes come by falling use, so that fewer are the first of more
 
     Attributes
     ----------
@@ -110,15 +114,21 @@ class Details:
     Raises
     ------
     WeightsError : the file cannot be read, or is not the one that the digest names.
+    ValueError : the file has fewer axes than that, or none are asked for.
     """
 
-    def __init__(self, weights: Path = WEIGHTS, digest: str = DIGEST) -> None:
+    def __init__(
+        self, weights: Path = WEIGHTS, digest: str = DIGEST, dimension: int = DIMENSION
+    ) -> None:
         tensors = _read(weights, digest)
+        axes = tensors["projection"].shape[1]
+        if not 1 <= dimension <= axes:
+            raise ValueError(f"dimension must be 1 to {axes}, not {dimension}")
         self.digest: Final = digest
         self._vocabulary = Vocabulary(tensors)
         self._centre = np.asarray(tensors["centre"], np.float32)
-        self._projection = np.asarray(tensors["projection"], np.float32)
-        self.dimension: Final = self._projection.shape[1]
+        self._projection = np.asarray(tensors["projection"][:, :dimension], np.float32, order="C")
+        self.dimension: Final = dimension
 
     def embed(self, pixels: Bytes) -> Floats:
         """Embed one picture.
@@ -185,4 +195,14 @@ def _read(path: Path, digest: str) -> dict[str, npt.NDArray[np.floating]]:
     return tensors
 
 
-__all__ = ["DIGEST", "FEWEST", "SIDE", "WEIGHTS", "Details", "Vocabulary", "grey", "load_details"]
+__all__ = [
+    "DIGEST",
+    "DIMENSION",
+    "FEWEST",
+    "SIDE",
+    "WEIGHTS",
+    "Details",
+    "Vocabulary",
+    "grey",
+    "load_details",
+]

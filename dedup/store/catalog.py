@@ -13,18 +13,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
 import xxhash
 
 from dedup.errors import CollectionError, DamagedError
 from dedup.fingerprint import Fingerprint
 from dedup.store.schema import connect, create, translated
+from dedup.store.vectors import dimension, pack
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    import numpy as np
     import numpy.typing as npt
 
 
@@ -212,9 +213,7 @@ class Catalog:
         )
         image = cursor.lastrowid or 0
         for layer, embedding in embeddings.items():
-            norm = float(np.linalg.norm(embedding.astype(np.float64)))
-            # Unit length keeps every model's features inside the range of fp16.
-            vector = (embedding / (norm or 1.0)).astype("<f2").tobytes()
+            norm, vector = pack(layer, embedding)
             self._connection.execute(
                 "INSERT INTO embeddings (image, layer, norm, vector, checksum)"
                 " VALUES (?, ?, ?, ?, ?)",
@@ -379,7 +378,7 @@ class Catalog:
                     "SELECT length(vector) FROM embeddings WHERE layer = ? LIMIT 1", (layer,)
                 ).fetchone()
                 if row is not None:
-                    result[layer] = int(row[0]) // 2
+                    result[layer] = dimension(layer, int(row[0]))
         return result
 
     @property

@@ -15,6 +15,7 @@ import xxhash
 
 from dedup.errors import DamagedError
 from dedup.store.schema import translated
+from dedup.store.vectors import unpack
 
 if TYPE_CHECKING:
     import sqlite3
@@ -174,7 +175,7 @@ def read_vectors(
             f" WHERE layer = ? AND image IN {_LIVE} ORDER BY image",
             (layer,),
         )
-        return _filled(catalog, cursor, count, scaled=scaled)
+        return _filled(catalog, layer, cursor, count, scaled=scaled)
 
 
 def read_vector(catalog: Catalog, layer: str, image: int) -> npt.NDArray[np.float32]:
@@ -184,12 +185,12 @@ def read_vector(catalog: Catalog, layer: str, image: int) -> npt.NDArray[np.floa
             "SELECT vector, checksum, norm FROM embeddings WHERE layer = ? AND image = ?",
             (layer, image),
         )
-        row: npt.NDArray[np.float32] = _filled(catalog, cursor, 1, scaled=False)[0]
+        row: npt.NDArray[np.float32] = _filled(catalog, layer, cursor, 1, scaled=False)[0]
     return row
 
 
 def _filled(
-    catalog: Catalog, cursor: sqlite3.Cursor, count: int, *, scaled: bool
+    catalog: Catalog, layer: str, cursor: sqlite3.Cursor, count: int, *, scaled: bool
 ) -> npt.NDArray[np.float32]:
     vectors: npt.NDArray[np.float32] | None = None
     filled = 0
@@ -201,11 +202,11 @@ def _filled(
         )
         if damaged or len({len(blob) for blob in blobs}) != 1 or filled + len(rows) > count:
             raise _damaged(catalog)
-        part = np.frombuffer(b"".join(blobs), "<f2").reshape(len(blobs), -1).astype(np.float32)
+        part = unpack(layer, blobs)
         if vectors is None:
             vectors = np.empty((count, part.shape[1]), np.float32)
         lengths = np.linalg.norm(part, axis=1, keepdims=True)
-        # fp16 moved the length a little; exact unit rows keep the cosine of equal ones at 1.
+        # Rounding moved the length; exact unit rows keep the cosine of equal ones at 1.
         part /= np.where(lengths > 0, lengths, 1)
         if scaled:
             part *= np.array(norms, np.float32)[:, None]

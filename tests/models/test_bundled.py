@@ -51,7 +51,9 @@ def test_a_bundled_network_tells_copies_from_strangers(name: str) -> None:
     ]
     with TorchRuntime(loaded, [loaded.layer]) as runtime:
         rows = [
-            unit_rows(runtime.embed(np.stack([_input(one, preparation) for one in some]))[loaded.layer])
+            unit_rows(
+                runtime.embed(np.stack([_input(one, preparation) for one in some]))[loaded.layer]
+            )
             for some in (originals, copies)
         ]
     assert rows[0].shape == (24, 256)

@@ -45,11 +45,11 @@ def details() -> Details:
     return Details()
 
 
-def test_an_embedding_is_a_unit_vector_of_256_float32(details: Details) -> None:
-    assert details.dimension == 256
+def test_an_embedding_is_a_unit_vector_of_512_float32(details: Details) -> None:
+    assert details.dimension == 512
     for seed in range(5):
         embedding = details.embed(picture(seed))
-        assert embedding.shape == (256,)
+        assert embedding.shape == (512,)
         assert embedding.dtype == np.float32
         assert np.linalg.norm(embedding) == pytest.approx(1, abs=1e-5)
 
@@ -74,14 +74,14 @@ def test_without_texture_there_are_zeros(details: Details, pixels: Pixels) -> No
 @pytest.mark.parametrize(
     ("kind", "strength", "least"),
     [
-        ("mirror", 1, 0.8),
-        ("mirror", 0, 0.8),
-        ("turn", 90, 0.8),
-        ("turn", 180, 0.8),
-        ("jpeg", 30, 0.6),
-        ("resize", 1 / 2, 0.5),
-        ("grey", 1, 0.7),
-        ("border", 0.03, 0.4),
+        ("mirror", 1, 0.6),
+        ("mirror", 0, 0.6),
+        ("turn", 90, 0.6),
+        ("turn", 180, 0.6),
+        ("jpeg", 30, 0.4),
+        ("resize", 1 / 2, 0.4),
+        ("grey", 1, 0.6),
+        ("border", 0.03, 0.3),
     ],
 )
 def test_a_copy_is_nearer_than_every_stranger(
@@ -119,7 +119,7 @@ def test_a_small_picture_is_described_at_full_size(details: Details) -> None:
     small = bounded(edit("resize", 1 / 3, original, np.random.default_rng(0)))
     large = cv2.resize(small, (SIDE, 192), interpolation=cv2.INTER_CUBIC)
     similarity = details.embed(small) @ details.embed(np.asarray(large, np.uint8))
-    assert similarity > 0.9
+    assert similarity > 0.75
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_the_shipped_file_is_the_pinned_one() -> None:
     header = read_header(WEIGHTS)
     assert header["__metadata__"]["architecture"] == "details"
     assert header["__metadata__"]["side"] == str(SIDE)
-    assert WEIGHTS.stat().st_size < 2_000_000
+    assert WEIGHTS.stat().st_size < 2_200_000
 
 
 def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
@@ -187,3 +187,16 @@ def test_torch_is_not_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_fewer_dimensions_are_the_first_of_more() -> None:
+    few, many = Details(dimension=64), Details(dimension=512)
+    pixels = picture(6)
+    first = many.embed(pixels)[:64]
+    np.testing.assert_allclose(few.embed(pixels), first / np.linalg.norm(first), atol=1e-5)
+
+
+@pytest.mark.parametrize("dimension", [0, -1, 513])
+def test_other_dimensions_are_refused(dimension: int) -> None:
+    with pytest.raises(ValueError, match=rf"1 to 512, not {dimension}"):
+        Details(dimension=dimension)

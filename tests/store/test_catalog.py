@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from dedup.errors import CollectionError, DamagedError, FormatError, NoCollectionError
-from dedup.fingerprint import Fingerprint
+from dedup.fingerprint import DETAILS, Fingerprint
 from dedup.store.catalog import Catalog, FileFacts, ImageFacts
 from dedup.store.gallery import read_files, read_ids, read_images, read_paths, read_vectors
+from dedup.store.vectors import dimension, pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -183,3 +184,21 @@ def test_collections_from_before_there_were_views_have_content_alone() -> None:
     old = Fingerprint.from_json(json.dumps(fields))
     assert old == FINGERPRINT
     assert (old.stored, old.compared) == (("pool", "conv"), {"pool": 1.0})
+
+
+def test_details_take_one_byte_a_value_and_keep_their_cosines() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(50, 512)).astype(np.float32)
+    rows[1] = 0
+    packed = [pack(DETAILS, row) for row in rows]
+    assert [len(blob) for _, blob in packed] == [512] * 50
+    assert [norm for norm, _ in packed] == pytest.approx(np.linalg.norm(rows, axis=1).tolist())
+    back = unpack(DETAILS, [blob for _, blob in packed])
+    assert not back[1].any()
+
+    def cosines(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        unit = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-9)
+        return unit @ unit.T
+
+    assert np.abs(cosines(back) - cosines(rows)).max() < 0.002
+    assert (dimension(DETAILS, 512), dimension("pool", 512)) == (512, 256)
