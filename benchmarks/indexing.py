@@ -19,7 +19,6 @@ import numpy as np
 from machine import describe
 
 from dedup.collection import Collection
-from dedup.embedding import DEFAULT_LAYERS
 from dedup.errors import ImageError
 from dedup.images.decode import decode_square, read_file
 from dedup.images.scan import scan
@@ -60,7 +59,9 @@ def index_rate(folder: Path, weights: Path) -> tuple[float, float]:
     """Index a folder into a new collection; images/s without and with loading the model."""
     with tempfile.TemporaryDirectory() as store:
         began = time.perf_counter()
-        with Collection.create(Path(store) / "store", weights=weights) as collection:
+        with Collection.create(
+            Path(store) / "store", weights=weights, views=["content"]
+        ) as collection:
             started = time.perf_counter()
             summary = collection.index([folder])
             ended = time.perf_counter()
@@ -79,7 +80,7 @@ def main() -> None:
     sample = paths[:: max(1, len(paths) // options.images)]
     loaded = load_model(weights=options.weights)
     rows = []
-    with TorchRuntime(loaded, DEFAULT_LAYERS) as runtime:
+    with TorchRuntime(loaded, (loaded.layer,)) as runtime:
         side = runtime.input_hw[0]
         _, pictures = decode_rate(sample, side)
         forward_rate(runtime, pictures, 4)  # warm-up

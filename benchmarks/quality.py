@@ -257,7 +257,9 @@ def main() -> None:
     results: list[Figures] = []
 
     def add(name: str, parts: Iterable[tuple[float, Rows]], *, centred: bool = False) -> None:
-        copies, gallery, alike = [], [], []
+        copies: list[Rows] = []
+        gallery: list[Rows] = []
+        alike: list[Rows] = []
         for share, rows in parts:
             query, held, look = np.split(rows, cuts)
             if centred:

@@ -25,11 +25,14 @@ from machine import describe
 
 from dedup.collection import Collection
 from dedup.embedding import ModelChoice, prepare, runtime
-from dedup.images.decode import decode_square, read_file
+from dedup.fingerprint import CONTENT, DETAILS
+from dedup.images.decode import read_file
 from dedup.images.scan import scan
 from dedup.indexing.pipeline import BATCH
+from dedup.models.details import load_details
 from dedup.search.join import self_join
 from dedup.search.similarity import unit_rows
+from dedup.views import Preparation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,18 +70,23 @@ def draw(folder: Path, width: int, height: int, count: int, source: list[Path]) 
         cv2.imwrite(os.fspath(folder / f"{number:04}.jpg"), noisy, [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 
-def pictures_against_limits(folder: Path, model: dict[str, Any], rounds: int) -> list[str]:
-    """Decode alone, forward alone and the whole of indexing; the cells of a row."""
+def pictures_against_limits(
+    folder: Path, model: dict[str, Any], views: tuple[str, ...], rounds: int
+) -> list[str]:
+    """Decode alone (with details, where they are a view), forward alone, indexing: a row's cells."""
     paths = [os.fspath(folder / os.fsdecode(file.path)) for file in scan(folder).files]
-    fingerprint, loaded = prepare(ModelChoice(**model))
-    ready = runtime(loaded, fingerprint)
-    height, width = ready.input_hw
+    chosen = prepare(ModelChoice(**model, views=views))
+    if chosen.loaded is None:
+        raise ValueError("content has to be among the views")
+    ready = runtime(chosen.loaded, chosen.fingerprint)
+    details = load_details() if DETAILS in views else None
+    preparation = Preparation(*ready.input_hw, details)
 
     def decode_all() -> None:
         with ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(lambda path: decode_square(read_file(path), height, width), paths))
+            list(pool.map(lambda path: preparation.prepare(read_file(path)), paths))
 
-    batch = np.stack([decode_square(read_file(path), height, width).pixels for path in paths])
+    batch = np.stack([preparation.prepare(read_file(path)).pixels for path in paths])
     ready.embed(batch[:BATCH])
 
     def forward_all() -> None:
@@ -87,7 +95,7 @@ def pictures_against_limits(folder: Path, model: dict[str, Any], rounds: int) ->
 
     def index_rate() -> float:
         with tempfile.TemporaryDirectory() as place:
-            with Collection.create(Path(place) / "store", **model) as collection:
+            with Collection.create(Path(place) / "store", **model, views=views) as collection:
                 summary = collection.index([folder])
             return float(summary.indexed / summary.seconds)
 
@@ -224,8 +232,9 @@ def main() -> None:
         for number, (name, (width, height, count)) in enumerate(SIZES.items()):
             folder = Path(place, str(number))
             draw(folder, width, height, max(4, round(count * options.scale)), source)
-            cells = pictures_against_limits(folder, model, options.rounds)
-            print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+            for views in ((CONTENT,), (CONTENT, DETAILS)):
+                cells = pictures_against_limits(folder, model, views, options.rounds)
+                print(f"| {name}, {' and '.join(views)} | " + " | ".join(cells) + " |", flush=True)
         print("\n| rows | matrix product | pairs above .9 | of the product's rate |")
         print("|---|---|---|---|")
         for dimension in (256, 1280):

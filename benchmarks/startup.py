@@ -50,7 +50,8 @@ def make_tree(folder: Path, count: int) -> None:
 def fill_catalog(store: Path, count: int, dimension: int) -> None:
     """Store embeddings that no picture gave: a background of random rows and near copies."""
     rng = np.random.default_rng(0)
-    fingerprint, _ = prepare(ModelChoice(model="mobilenetv2_100", untrained=True))
+    choice = ModelChoice(model="mobilenetv2_100", untrained=True, views=("content",))
+    fingerprint = prepare(choice).fingerprint
     catalog = Catalog.create(store, fingerprint)
     rows = rng.normal(size=(count, dimension)).astype(np.float32)
     copies = rng.choice(np.arange(1, count), count // 20, replace=False)

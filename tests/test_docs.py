@@ -52,7 +52,6 @@ def test_options_in_the_readme_exist() -> None:
 def test_the_python_example_of_the_readme_runs(drawn: Path, tmp_path: Path) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     code = example.replace('"Pictures', f'"{drawn}').replace('"holiday.jpg"', f'"{drawn}/a/0.jpg"')
-    code = code.replace("efficientnet_b0", "mobilenetv3_small_050")
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         capture_output=True,

@@ -96,7 +96,9 @@ def load_model(
     if name is None:
         name = DEFAULT_MODEL if weights is None else model_name_for(weights)
     with _quiet():
-        if name in BUNDLED and weights is None and not untrained:
+        if name in BUNDLED and weights is None:
+            if untrained:
+                raise ModelError(f"{name} comes with its weights: leave --untrained out.")
             return _bundled(name)
         _check_known(name)
         if weights is not None:

@@ -111,7 +111,7 @@ class Run:
         self.train_on = np.array(sorted({*range(len(pictures))} - {*rank[:_HELD_OUT]}))
         self.pictures = pictures
         self.model: nn.Module = timm.create_model(options.backbone, num_classes=DIMENSION)
-        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
+        self.model.to(memory_format=torch.channels_last)
         # Pooled activations are all positive, so that a fresh head puts all pictures in one place
         # and the losses start above chance; normalised by the batch they start spread out.
         self.spread = nn.BatchNorm1d(DIMENSION, affine=False)

@@ -10,7 +10,7 @@ from pictures import scene
 from dedup import embedding
 from dedup.collection import Collection
 from dedup.duplicates.edits import edit
-from dedup.errors import WeightsError
+from dedup.errors import ModelError, WeightsError
 from dedup.models import loading
 from dedup.models.details import DIGEST
 from dedup.models.names import BUNDLED, DEFAULT_BUNDLED, WEIGHTS
@@ -79,6 +79,11 @@ def test_another_file_in_its_place_is_refused(
     monkeypatch.setattr(loading, "WEIGHTS", tmp_path)
     with pytest.raises(WeightsError, match="not the file that dedup was released with"):
         loading.load_model(DEFAULT_BUNDLED)
+
+
+def test_a_bundled_network_is_never_untrained() -> None:
+    with pytest.raises(ModelError, match="comes with its weights"):
+        loading.load_model(DEFAULT_BUNDLED, untrained=True)
 
 
 def test_a_bundled_file_may_be_used_as_any_other(tmp_path: Path) -> None:

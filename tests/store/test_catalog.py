@@ -198,7 +198,7 @@ def test_details_take_one_byte_a_value_and_keep_their_cosines() -> None:
 
     def cosines(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         unit = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-9)
-        return unit @ unit.T
+        return np.asarray(unit @ unit.T)
 
     assert np.abs(cosines(back) - cosines(rows)).max() < 0.002
     assert (dimension(DETAILS, 512), dimension("pool", 512)) == (512, 256)
