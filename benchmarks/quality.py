@@ -4,7 +4,9 @@ Seeded originals are edited in every way of `dedup.duplicates.edits`, at every s
 and looked for among the originals and other photographs: by each view alone and by both together,
 by the networks that are given and the bundled one, by random weights, and by a 64-bit pHash. All
 pairs of a copy with a photograph of the gallery form one list by similarity: µAP and the recall at
-a precision are read off that list. Prints Markdown; --plot draws precision over recall.
+a precision are read off that list. Photographs that a groups file calls look-alikes (frames of a
+film, views of one thing) stand apart: how many of their pairs pass is a figure of its own. Prints
+Markdown; --plot draws precision over recall.
 """
 
 from __future__ import annotations
@@ -78,8 +80,15 @@ class Material:
 def gather(options: argparse.Namespace) -> Material:
     """Choose photographs and draw copies, repeatable by seed."""
     rng = np.random.default_rng(options.seed)
+    apart = {
+        name
+        for path in options.groups
+        for group in json.loads(path.read_text("utf-8"))
+        if group["tier"] == "similar"
+        for name in group["members"]
+    }
     names = [os.fsdecode(file.path) for file in scan(options.photos).files]
-    chosen = [names[place] for place in rng.permutation(len(names))]
+    chosen = [names[place] for place in rng.permutation(len(names)) if names[place] not in apart]
     kept: list[str] = []
     pictures: list[npt.NDArray[np.uint8]] = []
     files: list[bytes] = []
@@ -170,6 +179,7 @@ class Figures:
     alike: int
     curve: list[tuple[float, float]]
     rank: npt.NDArray[np.int64]  # of each copy's original, from 0
+    strangers: list[tuple[float, int, int]]  # the most similar false pairs: copy, photograph
 
 
 def judge(
@@ -213,7 +223,14 @@ def judge(
         int((alike >= thresholds[0.99]).sum()),
         curve,
         rank,
+        _highest(products, counted & ~true),
     )
+
+
+def _highest(products: Rows, false: npt.NDArray[np.bool_]) -> list[tuple[float, int, int]]:
+    values = np.where(false, products, -2)
+    places = np.argsort(-values, axis=None)[:20]
+    return [(float(values.flat[place]), *divmod(int(place), products.shape[1])) for place in places]
 
 
 def _listed(
@@ -248,6 +265,7 @@ def main() -> None:
     parser.add_argument("--shares", type=float, nargs="*", default=[0.1, 0.2, 0.3, 0.4, 0.5])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plot", type=Path)
+    parser.add_argument("--no-networks", action="store_true", help="only details and pHash")
     options = parser.parse_args()
     material = gather(options)
     same = _same(material.names, same_photograph(options.groups))
@@ -278,6 +296,8 @@ def main() -> None:
     networks = {path.stem: load_model(weights=path) for path in options.weights}
     networks |= {name: load_model(name) for name in BUNDLED}
     networks["random weights"] = load_model("mobilenetv3_small_100", untrained=True)
+    if options.no_networks:
+        networks = {}
     for name, loaded in networks.items():
         rows = content(loaded, files)
         width = loaded.input_size[2]
@@ -360,6 +380,9 @@ def _print(
             either = np.minimum(one.rank, local.rank)
             shares = ", ".join(f"{(either < k).mean():.4f} of {k}" for k in (5, 10))
             print(f"\nOriginal among the nearest by {one.name} or by details: {shares}")
+    print("\nMost similar photographs that nobody has marked as one, by details:\n")
+    for value, copy, other in local.strangers:
+        print(f"- {value:.3f} {material.names[material.owner[copy]]} {material.names[other]}")
     print(
         "\nThresholds of .99: " + ", ".join(f"{o.name} {o.thresholds[0.99]:.3f}" for o in results)
     )

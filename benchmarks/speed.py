@@ -73,7 +73,7 @@ def draw(folder: Path, width: int, height: int, count: int, source: list[Path]) 
 def pictures_against_limits(
     folder: Path, model: dict[str, Any], views: tuple[str, ...], rounds: int
 ) -> list[str]:
-    """Decode alone (with details, where they are a view), forward alone, indexing: a row's cells."""
+    """Decode alone (and details, where they are a view), forward alone, indexing: a row's cells."""
     paths = [os.fspath(folder / os.fsdecode(file.path)) for file in scan(folder).files]
     chosen = prepare(ModelChoice(**model, views=views))
     if chosen.loaded is None:

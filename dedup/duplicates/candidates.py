@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from dedup.duplicates.relations import RowPair
     from dedup.store.gallery import GalleryImages
 
-PIXELS_FLOOR = 0.95
-"""Pairs of equal size at least this similar are compared pixel by pixel. One picture decoded at a
-reduced scale from JPEG and in full from PNG stays above .98 (benchmarks/RESULTS.md)."""
-
 CANDIDATES = 20
 """Nearest others of an image that are proven or refuted, as far as they reach the floor: with
 `mobilenetv2_100` among 2,586 photographs that keeps the original of 98.8 % of edited copies, at 13

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dedup.duplicates.candidates import CANDIDATES, CENTRE_FROM, PIXELS_FLOOR
+from dedup.duplicates.candidates import CANDIDATES, CENTRE_FROM
 from dedup.duplicates.pixels import digest_pictures
 from dedup.duplicates.proof import Prover
-from dedup.duplicates.thresholds import near_floors
+from dedup.duplicates.thresholds import near_floors, pixels_floor
 from dedup.results import Match, Tier
 from dedup.search.index import VectorIndex
 from dedup.search.similarity import inclusive, pair_similarities, unit_rows
@@ -186,10 +186,11 @@ def _judged(
     }
     pixels: dict[bytes, bytes | None] = {digest[row]: gallery.digests[row] for _, row in pairs}
     if Tier.PIXELS in tiers:
+        floor = pixels_floor(gallery.catalog.fingerprint)
         close = [
             content
             for (number, row), similarity in zip(pairs, as_embedded, strict=True)
-            if similarity >= PIXELS_FLOOR
+            if similarity >= floor
             for content in (new.contents[number], digest[row])
             if pixels.get(content) is None
         ]

@@ -17,7 +17,6 @@ import numpy as np
 
 from dedup.duplicates.candidates import (
     CANDIDATES,
-    PIXELS_FLOOR,
     Proposals,
     fold,
     propose_above,
@@ -31,7 +30,7 @@ from dedup.duplicates.keep import keep_order
 from dedup.duplicates.pixels import digest_pictures
 from dedup.duplicates.proof import Prover
 from dedup.duplicates.relations import Relations, RowPair, row_pair
-from dedup.duplicates.thresholds import near_floors
+from dedup.duplicates.thresholds import near_floors, pixels_floor
 from dedup.results import Duplicate, Group, Grouping, Tier
 from dedup.search.join import Pairs
 from dedup.search.similarity import pair_similarities
@@ -203,7 +202,8 @@ def relate(gallery: Gallery, tiers: frozenset[Tier], threshold: float, report: R
     if Tier.PIXELS in tiers:
         close = nearest
         if Tier.NEAR not in tiers:
-            close = propose_above(members, gallery.raw, PIXELS_FLOOR, *how)
+            floor = pixels_floor(gallery.catalog.fingerprint)
+            close = propose_above(members, gallery.raw, floor, *how)
         _compare_pixels(gallery, row_pairs(close), report)
     if Tier.NEAR in tiers:
         _prove(gallery, nearest, tiers, report)
