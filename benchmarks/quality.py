@@ -38,7 +38,7 @@ from dedup.models.names import BUNDLED
 from dedup.models.runtime import TorchRuntime
 from dedup.report.plots import Axis, Line, line_chart
 from dedup.search.similarity import unit_rows
-from dedup.store.vectors import pack, unpack
+from dedup.store.vectors import as_stored
 from dedup.views import Preparation
 
 if TYPE_CHECKING:
@@ -149,8 +149,7 @@ def content(loaded: LoadedModel, files: Sequence[bytes]) -> Rows:
 def details(files: Sequence[bytes]) -> Rows:
     """Describe files."""
     rows = [one.details for one in prepared(files, 32, details=True)]
-    packed = [pack(DETAILS, row)[1] for row in rows if row is not None]
-    return unit_rows(unpack(DETAILS, packed))
+    return unit_rows(as_stored(DETAILS, np.stack([row for row in rows if row is not None])))
 
 
 def phash(files: Sequence[bytes]) -> Rows:
@@ -262,7 +261,7 @@ def main() -> None:
     parser.add_argument("--originals", type=int, default=300)
     parser.add_argument("--copies", type=int, default=8, help="of each original")
     parser.add_argument("--others", type=int, default=700)
-    parser.add_argument("--shares", type=float, nargs="*", default=[0.1, 0.2, 0.3, 0.4, 0.5])
+    parser.add_argument("--shares", type=float, nargs="*", default=[0.05, 0.1, 0.15, 0.2, 0.3, 0.4])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--no-networks", action="store_true", help="only details and pHash")

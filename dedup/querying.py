@@ -20,7 +20,7 @@ from dedup.indexing.reading import Fresh, Known, Unreadable, read_path
 from dedup.results import Neighbour, QueryAnswer, Skip
 from dedup.store.gallery import read_ids, read_paths
 from dedup.store.schema import INDEX
-from dedup.views import embed, fused, preparation, read_row, read_rows
+from dedup.views import embed, fused_fresh, preparation, read_row, read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -86,7 +86,7 @@ def embed_queries(
 
     def embed_fresh() -> None:
         parts = embed(catalog.fingerprint, loaded, [reading.picture for _, reading in fresh])
-        rows = fused(catalog.fingerprint, parts)
+        rows = fused_fresh(catalog.fingerprint, parts)
         vectors.update(zip((number for number, _ in fresh), rows, strict=True))
         fresh.clear()
 

@@ -21,6 +21,7 @@ from dedup.images.decode import bounded_size, decode_bytes, decode_square
 from dedup.models.details import SIDE, load_details
 from dedup.search.similarity import unit_rows
 from dedup.store.gallery import read_vector, read_vectors
+from dedup.store.vectors import as_stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -174,6 +175,11 @@ def fused(fingerprint: Fingerprint, parts: Mapping[str, npt.NDArray[np.floating]
         ]
         result[block] = unit_rows(np.concatenate(scaled, axis=1))
     return result
+
+
+def fused_fresh(fingerprint: Fingerprint, parts: Mapping[str, Rows]) -> Rows:
+    """Put what `embed` gave into `fused` rows that are rounded as stored ones are."""
+    return fused(fingerprint, {name: as_stored(name, parts[name]) for name in fingerprint.compared})
 
 
 def read_rows(catalog: Catalog, count: int) -> Rows:

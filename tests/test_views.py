@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import io
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from dedup.models.details import SIDE, load_details
 from outcome import SMALL_MODEL
 from PIL import Image
 
+from dedup import embedding
 from dedup.collection import Collection
 from dedup.duplicates.edits import drawn
 from dedup.errors import FingerprintError, ModelError
@@ -17,7 +19,15 @@ from dedup.fingerprint import DETAILS, Fingerprint
 from dedup.images.decode import DECODER, decode_bounded, decode_square
 from dedup.store.catalog import Catalog
 from dedup.store.gallery import read_vectors
-from dedup.views import Preparation, fused, preparation, read_row, read_rows
+from dedup.views import (
+    Preparation,
+    embed,
+    fused,
+    fused_fresh,
+    preparation,
+    read_row,
+    read_rows,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,6 +136,20 @@ def test_a_collection_stores_both_views_and_compares_them_as_one(
         found[textured][:, textured], wanted[textured][:, textured], atol=1e-5
     )
     np.testing.assert_array_equal(read_row(catalog, 1), rows[0])
+    catalog.close()
+
+
+def test_a_fresh_picture_equals_itself_as_stored(indexed: Path, drawn: Path) -> None:
+    catalog = Catalog.open(indexed)
+    runtime = embedding.load(catalog)
+    names = ("a/0.jpg", "a/7.jpg", "b/2 small.jpg")
+    pictures = [preparation(catalog).prepare((drawn / name).read_bytes()) for name in names]
+    fresh = fused_fresh(catalog.fingerprint, embed(catalog.fingerprint, lambda: runtime, pictures))
+    for name, row in zip(names, fresh, strict=True):
+        image = catalog.image_with(hashlib.sha256((drawn / name).read_bytes()).digest())
+        assert image is not None
+        assert float(read_row(catalog, image) @ row) == pytest.approx(1, abs=1e-6)
+    runtime.close()
     catalog.close()
 
 

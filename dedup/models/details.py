@@ -34,11 +34,11 @@ SIDE: Final = 256
 FEWEST: Final = 8
 """Features below which a picture has too little texture to be told from others."""
 
-DIMENSION: Final = 512
+DIMENSION: Final = 1024
 """D unless told otherwise: 512 bytes a picture as stored. Fewer find less, see the card."""
 
 WEIGHTS: Final = Path(__file__).parent / "weights" / "details.safetensors"
-DIGEST: Final = "12fcccde2dfe6e4d9b218a996f53d0f9a740ec14e1e1321c379bfa22fd20296e"
+DIGEST: Final = "637db89c8630aaea70ca08f59d1dce0995daf61f686dc0a0fb1da33bc8f9bac5"
 """SHA-256 of the shipped file."""
 
 _NEAREST: Final = 6  # words that share a descriptor

@@ -63,7 +63,7 @@ CREATE TABLE embeddings (
     image INTEGER NOT NULL REFERENCES images (id),
     layer TEXT NOT NULL,
     norm REAL NOT NULL,                        -- L2; what the extractor gave is norm x vector
-    vector BLOB NOT NULL,                      -- unit norm: fp16, little-endian; details int8
+    vector BLOB NOT NULL,                      -- unit norm; fp16, of details 4 bits each
     checksum INTEGER NOT NULL,                 -- XXH32 of vector
     UNIQUE (image, layer)
 ) STRICT;

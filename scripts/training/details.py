@@ -99,7 +99,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--views", type=int, default=2, help="edited views of each picture")
     parser.add_argument("--axes", type=int, default=32, help="of descriptors")
     parser.add_argument("--words", type=int, default=64)
-    parser.add_argument("--dimension", type=int, default=512)
+    parser.add_argument("--dimension", type=int, default=1024)
     parser.add_argument("--shrinkage", type=float, default=0.05)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--seed", type=int, default=0)

@@ -13,7 +13,7 @@ from dedup.errors import CollectionError, DamagedError, FormatError, NoCollectio
 from dedup.fingerprint import DETAILS, Fingerprint
 from dedup.store.catalog import Catalog, FileFacts, ImageFacts
 from dedup.store.gallery import read_files, read_ids, read_images, read_paths, read_vectors
-from dedup.store.vectors import dimension, pack, unpack
+from dedup.store.vectors import as_stored, dimension, pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -186,19 +186,26 @@ def test_collections_from_before_there_were_views_have_content_alone() -> None:
     assert (old.stored, old.compared) == (("pool", "conv"), {"pool": 1.0})
 
 
-def test_details_take_one_byte_a_value_and_keep_their_cosines() -> None:
+def test_details_take_half_a_byte_a_value_and_keep_their_cosines() -> None:
     rng = np.random.default_rng(0)
-    rows = rng.normal(size=(50, 512)).astype(np.float32)
+    rows = rng.normal(size=(50, 1024)).astype(np.float32)
     rows[1] = 0
+    rows[3] = rows[2] + rng.normal(size=1024) * 0.5  # a copy
     packed = [pack(DETAILS, row) for row in rows]
     assert [len(blob) for _, blob in packed] == [512] * 50
     assert [norm for norm, _ in packed] == pytest.approx(np.linalg.norm(rows, axis=1).tolist())
     back = unpack(DETAILS, [blob for _, blob in packed])
     assert not back[1].any()
+    np.testing.assert_array_equal(as_stored(DETAILS, rows), back)
+    assert (back[0].min(), back[0].max()) == (-7, 7)
+    # In order, and each within half a step of 3 / 7 deviations, unless it lies beyond the last.
+    step = 3 * rows[0].std() / 7
+    inside = np.abs(rows[0]) < 7 * step
+    assert np.abs(back[0] * step - rows[0])[inside].max() <= 0.501 * step
 
     def cosines(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         unit = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-9)
         return np.asarray(unit @ unit.T)
 
-    assert np.abs(cosines(back) - cosines(rows)).max() < 0.002
-    assert (dimension(DETAILS, 512), dimension("pool", 512)) == (512, 256)
+    assert np.abs(cosines(back) - cosines(rows)).max() < 0.02
+    assert (dimension(DETAILS, 512), dimension("pool", 512)) == (1024, 256)

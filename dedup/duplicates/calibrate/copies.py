@@ -17,7 +17,7 @@ import numpy as np
 from dedup.errors import ImageError
 from dedup.images.decode import decode_bounded, read_file
 from dedup.search.similarity import pair_similarities
-from dedup.views import embed, fused, preparation
+from dedup.views import embed, fused_fresh, preparation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -145,7 +145,7 @@ def measure_copies(
             originals += [source.row] * len(copies)
         for at in range(0, len(batch), _AT_ONCE):
             parts = embed(catalog.fingerprint, embedder, batch[at : at + _AT_ONCE])
-            vectors.append(transform.apply(fused(catalog.fingerprint, parts)))
+            vectors.append(transform.apply(fused_fresh(catalog.fingerprint, parts)))
         report("Editing and embedding", done, min(samples, len(sources)))
         if done >= samples:
             break
