@@ -1,4 +1,4 @@
-"""Edited copies hidden in a collection, found end to end: endtoend PHOTOS --weights FILE.
+"""Edited copies hidden in a collection, found end to end: endtoend PHOTOS [--weights FILE].
 
 Edits seeded originals in every way of `dedup.duplicates.edits`, hides the copies among other
 photographs, indexes all of it, and asks `Collection` for its duplicates: what did embeddings
@@ -30,6 +30,7 @@ from dedup.duplicates.finding import read_gallery, tiered_pairs
 from dedup.errors import ImageError
 from dedup.images.decode import decode_bounded, read_file
 from dedup.images.scan import scan
+from dedup.models.names import DEFAULT_BUNDLED
 from dedup.results import Tier
 from dedup.store.catalog import Catalog
 
@@ -64,7 +65,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", type=Path)
-    parser.add_argument("--weights", type=Path, required=True)
+    parser.add_argument("--weights", type=Path, help="default: the network that dedup ships")
     parser.add_argument("--groups", type=Path, nargs="*", default=[])
     parser.add_argument("--originals", type=int, default=120)
     parser.add_argument("--copies", type=int, default=8, help="of each original")
@@ -99,7 +100,8 @@ def main() -> None:
                 (folder / copy).write_bytes(data)
                 copies[copy] = name, kind, strength
         store = Path(place) / "store"
-        with Collection.create(store, weights=options.weights) as collection:
+        model = None if options.weights else DEFAULT_BUNDLED
+        with Collection.create(store, model=model, weights=options.weights) as collection:
             collection.index([folder])
             started, used = time.perf_counter(), time.process_time()
             answer = collection.find_duplicates()

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from dedup.models.details import SIDE, load_details
 from outcome import SMALL_MODEL
 from PIL import Image
 
@@ -17,6 +16,7 @@ from dedup.duplicates.edits import drawn
 from dedup.errors import FingerprintError, ModelError
 from dedup.fingerprint import DETAILS, Fingerprint
 from dedup.images.decode import DECODER, decode_bounded, decode_square
+from dedup.models.details import SIDE, load_details
 from dedup.store.catalog import Catalog
 from dedup.store.gallery import read_vectors
 from dedup.views import (

@@ -45,10 +45,8 @@ def test_a_bundled_network_tells_copies_from_strangers(name: str) -> None:
     preparation = Preparation(side, side)
     rng = np.random.default_rng(0)
     originals = [np.asarray(scene(seed)) for seed in range(24)]
-    copies = [
-        edit("resize", 1 / 4, edit("blur", 0.006, edit("grey", 1, one, rng), rng), rng)
-        for one in originals
-    ]
+    # Blurred and shrunk, which local features do not stand.
+    copies = [edit("resize", 1 / 4, edit("blur", 0.006, one, rng), rng) for one in originals]
     with TorchRuntime(loaded, [loaded.layer]) as runtime:
         rows = [
             unit_rows(
@@ -60,7 +58,7 @@ def test_a_bundled_network_tells_copies_from_strangers(name: str) -> None:
     similarity = rows[1] @ rows[0].T
     assert (similarity.argmax(axis=1) == np.arange(24)).all()
     strangers = similarity[~np.eye(24, dtype=np.bool_)]
-    assert similarity.diagonal().min() > np.quantile(strangers, 0.99)
+    assert similarity.diagonal().min() > strangers.max()
 
 
 def _input(pixels: np.ndarray, preparation: Preparation) -> np.ndarray:

@@ -52,6 +52,7 @@ def test_the_head_tells_pictures_apart_where_views_of_one_vary_most() -> None:
     # 8 weak directions tell pictures apart; 4 strong ones only how they were edited.
     pictures = np.concatenate([rng.normal(0, 1, (400, 1, 8)), np.zeros((400, 1, 4))], axis=2)
     edits = np.concatenate([rng.normal(0, 0.1, (400, 4, 8)), rng.normal(0, 9, (400, 4, 4))], axis=2)
+    edits[:, 0] = 0  # the first view is the clean picture
     rows = pictures + edits + 5
     weight, bias = fit(rows, 8)
 
@@ -60,7 +61,7 @@ def test_the_head_tells_pictures_apart_where_views_of_one_vary_most() -> None:
         nearest = (unit[:, 1] @ unit[:, 0].T).argmax(axis=1)
         return float((nearest == np.arange(len(unit))).mean())
 
-    assert found(rows - rows.mean(axis=(0, 1))) < 0.2
+    assert found(rows - rows.mean(axis=(0, 1))) < 0.6
     assert found(rows @ weight.T + bias) == 1.0
     np.testing.assert_allclose((rows[:, 0] @ weight.T + bias).mean(axis=0), 0, atol=1e-4)
 
