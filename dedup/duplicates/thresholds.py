@@ -53,13 +53,13 @@ def near_floors(fingerprint: Fingerprint) -> tuple[float, float]:
     return _NEAR_FLOORS
 
 
-_PIXELS_FLOOR, _PIXELS_FLOOR_DETAILS = 0.95, 0.75
+_PIXELS_FLOOR, _PIXELS_FLOOR_DETAILS = 0.95, 0.5
 
 
 def pixels_floor(fingerprint: Fingerprint) -> float:
     """Give the similarity from which pairs of equal size are compared pixel by pixel.
 
     One picture decoded at a reduced scale from JPEG and in full from PNG keeps a content of .98 and
-    more, and details of .87 and more (47 photographs, benchmarks/RESULTS.md).
+    more, and details of .85 and more; strangers with details stay far below the floor.
     """
     return _PIXELS_FLOOR_DETAILS if DETAILS in fingerprint.views else _PIXELS_FLOOR
