@@ -111,6 +111,11 @@ class Run:
         self.train_on = np.array(sorted({*range(len(pictures))} - {*rank[:_HELD_OUT]}))
         self.pictures = pictures
         self.model: nn.Module = timm.create_model(options.backbone, num_classes=DIMENSION)
+        width = int(self.model.num_features)  # type: ignore[arg-type]  # a number, in every timm model
+        if width < DIMENSION:
+            raise SystemExit(
+                f"{options.backbone} hands over {width} values; {DIMENSION} are needed"
+            )
         self.model.to(memory_format=torch.channels_last)
         # Pooled activations are all positive, so that a fresh head puts all pictures in one place
         # and the losses start above chance; normalised by the batch they start spread out.

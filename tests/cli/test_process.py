@@ -40,7 +40,7 @@ def start(folder: Path, store: Path) -> subprocess.Popen[str]:
 def embedded(store: Path) -> int:
     database = sqlite3.connect(f"file:{store}/catalog.sqlite?mode=ro", uri=True)
     try:
-        (count,) = database.execute("SELECT count(*) FROM embeddings").fetchone()
+        (count,) = database.execute("SELECT count(*) FROM images").fetchone()
     except sqlite3.OperationalError:
         return 0
     finally:

@@ -80,7 +80,7 @@ def test_training_in_two_sittings_gives_the_same_weights(tmp_path: Path) -> None
 
     def train(output: Path, steps: int, cooldown: int) -> None:
         command = [sys.executable, PROGRAM, photos, "--teacher", teacher, "-o", output]
-        command += ["--backbone", "test_resnet", "--size", "32", "--final-size", "32"]
+        command += ["--backbone", "regnetx_002", "--size", "32", "--final-size", "32"]
         command += ["--input-size", "32", "--pictures", "8", "--drawn", "8", "--threads", "1"]
         command += ["--steps", f"{steps}", "--cooldown", f"{cooldown}"]
         subprocess.run(list(map(str, command)), check=True, capture_output=True)
@@ -89,7 +89,7 @@ def test_training_in_two_sittings_gives_the_same_weights(tmp_path: Path) -> None
     train(whole, 6, 3)
     train(parts, 2, 0)
     train(parts, 6, 3)
-    name = "test_resnet-9.safetensors"
+    name = "regnetx_002-9.safetensors"
     one, two = load_file(whole / name), load_file(parts / name)
     assert one.keys() == two.keys()
     for key, values in one.items():
