@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import cv2
 import numpy as np
 
 from dedup.errors import WeightsError
+from dedup.models import names
 from dedup.models.details_features import describe, fold_mirror
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -37,7 +38,7 @@ FEWEST: Final = 8
 DIMENSION: Final = 1024
 """D unless told otherwise: 512 bytes a picture as stored. Fewer find less, see the card."""
 
-WEIGHTS: Final = Path(__file__).parent / "weights" / "details.safetensors"
+WEIGHTS: Final = names.WEIGHTS / "details.safetensors"
 DIGEST: Final = "637db89c8630aaea70ca08f59d1dce0995daf61f686dc0a0fb1da33bc8f9bac5"
 """SHA-256 of the shipped file."""
 

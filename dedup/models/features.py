@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 Prediction: TypeAlias = npt.NDArray[Any] | tuple[Any, ...] | dict[str, Any]
+
+_SIDES: Final = 4  # of B x H x W x C
+_RGB: Final = 3
 
 
 class Features(Mapping[str, FloatArray]):
@@ -44,3 +47,14 @@ class Features(Mapping[str, FloatArray]):
 
     def __len__(self) -> int:
         return len(self._outputs)
+
+
+def require_pictures(batch: npt.NDArray[Any]) -> None:
+    """Refuse what is no batch of pictures, in whichever runtime it arrives.
+
+    Raises
+    ------
+    ValueError : not (B, H, W, 3) uint8.
+    """
+    if batch.dtype != np.uint8 or batch.ndim != _SIDES or batch.shape[3] != _RGB:
+        raise ValueError(f"batch must be (B, H, W, 3) uint8, not {batch.shape} {batch.dtype}")

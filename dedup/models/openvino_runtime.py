@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from dedup.models.features import Features
+from dedup.models.features import Features, require_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,6 @@ _CHUNK: Final = 8
 """Pictures of one request, so that a batch keeps every stream busy: of 1, 4, 8, 16 and 32, the
 rates at 8 and 16 are highest (benchmarks/RESULTS.md)."""
 
-_SIDES: Final = 4  # of B x H x W x C
 _RGB: Final = 3
 
 
@@ -131,8 +130,7 @@ class OpenVinoRuntime:
         self, batch: npt.NDArray[np.uint8]
     ) -> tuple[dict[str, npt.NDArray[np.float32]], list[npt.NDArray[Any]]]:
         """Give the embeddings of each layer, and the tensors of the prediction; as `embed`."""
-        if batch.dtype != np.uint8 or batch.ndim != _SIDES or batch.shape[3] != _RGB:
-            raise ValueError(f"batch must be (B, H, W, 3) uint8, not {batch.shape} {batch.dtype}")
+        require_pictures(batch)
         if batch.shape[1:3] != self.input_hw:
             raise ValueError(f"pictures must be {self.input_hw}, not {batch.shape[1:3]}")
         if not self._requests:

@@ -15,7 +15,7 @@ import torch
 
 from dedup.errors import ModelError
 from dedup.models.extractor import Extractor
-from dedup.models.features import Features
+from dedup.models.features import Features, require_pictures
 from dedup.models.folding import fold, traced
 from dedup.models.layers import PREDICTION, find_module
 from dedup.models.precision import (
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 _AGREEMENT: Final = 0.999  # lowest cosine that two runtimes of the same weights may have
 _SAME: Final = 0.99999  # lowest cosine after a change that leaves nothing but rounding in fp32
 _KEPT: Final = 3  # convolutions that stay fp32 where bf16 alone does not agree
-_SIDES: Final = 4  # of B x H x W x C
 _RGB: Final = 3
 
 
@@ -124,8 +123,7 @@ class TorchRuntime:
         A batch that exceeds the GPU's memory is halved until it fits; later ones are cut to the
         size that did.
         """
-        if batch.dtype != np.uint8 or batch.ndim != _SIDES or batch.shape[3] != _RGB:
-            raise ValueError(f"batch must be (B, H, W, 3) uint8, not {batch.shape} {batch.dtype}")
+        require_pictures(batch)
         if len(batch) == 0:
             return self._nothing
         size = self._largest_batch or len(batch)
