@@ -1,7 +1,7 @@
 """Local features that survive copying: where a picture has blobs, and what lies around each.
 
 The same idea as SIFT (Lowe 2004) at a quarter of OpenCV's cost: no doubled picture, and all blobs
-are described together by a few calls, which also let other threads run. Three things are ours: few
+are placed and described together by a few calls. Three things are ours: few
 features over wide scales, descriptors that a mirrored picture shares (`fold_mirror`), and nothing
 per feature in Python. What is made of the descriptors is left to `dedup.models.details`.
 """
@@ -44,6 +44,8 @@ _BINS: Final = 8
 _CLIPPED: Final = 0.2  # share of a descriptor's norm that one bin may have (section 6.1)
 _TINY: Final = 1e-6
 
+_SQUARE: Final = np.ones((3, 3), np.uint8)
+_ABOVE_NOISE: Final = np.nextafter(np.float32(_CONTRAST), np.float32(np.inf))
 _ROWS, _COLUMNS = np.mgrid[: _PATCH + 2, : _PATCH + 2].astype(np.float32) - (_PATCH + 1) / 2
 _MIRRORED: Final = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8)].ravel()
 # SIFT's cells and directions, mirrored along the main direction. No bin is its own image, so that
@@ -71,17 +73,37 @@ _TURNING_WINDOW: Final = _window(_PATCH / 6).ravel()
 
 
 @dataclass(frozen=True, slots=True)
-class _Level:
-    """One blur of the picture and the blobs found in it, in its own pixels."""
+class _Pyramid:
+    """Every blur at which blobs are looked for, finest first.
 
-    pixels: Floats
-    sigma: float
+    Parameters
+    ----------
+    blurs : per level, (H, W) float32
+    sigmas : per level, its blur in its own pixels
+    bands : the differences of blurs that peak at blobs, one level after the other
+    begins, widths : per level, where it begins in `bands`, and W
+    tops : where `bands` peaks above noise, away from the rim, ascending
+    """
+
+    blurs: list[Floats]
+    sigmas: Floats
+    bands: Floats
+    begins: Numbers
+    widths: Numbers
+    tops: Numbers
+
+
+@dataclass(frozen=True, slots=True)
+class _Blobs:
+    """Places in the pixels of their levels: (F,) each, by level."""
+
+    level: Numbers
     x: Floats
     y: Floats
     contrast: Floats
 
-    def only(self, kept: npt.NDArray[np.bool_]) -> _Level:
-        return _Level(self.pixels, self.sigma, self.x[kept], self.y[kept], self.contrast[kept])
+    def only(self, kept: npt.NDArray[np.bool_]) -> _Blobs:
+        return _Blobs(self.level[kept], self.x[kept], self.y[kept], self.contrast[kept])
 
 
 def describe(grey: Bytes) -> Floats:
@@ -97,14 +119,12 @@ def describe(grey: Bytes) -> Floats:
     and ties; none where there is no texture or a side is shorter than 10 pixels
     """
     even = cv2.createCLAHE(clipLimit=3, tileGridSize=(4, 4)).apply(grey)
-    levels = _strongest(_levels(np.asarray(even, np.float32)))
-    if not levels:
+    pyramid = _pyramid(np.asarray(even, np.float32))
+    blobs = _strongest(_blobs(pyramid))
+    if not len(blobs.x):
         return np.zeros((0, 128), np.float32)
-    upright = np.concatenate([_patches(level, _TURNING, None) for level in levels])
-    angles = _main_directions(upright)
-    parts = np.split(angles, np.cumsum([len(level.x) for level in levels])[:-1])
-    turned = [_patches(level, _DESCRIBED, part) for level, part in zip(levels, parts, strict=True)]
-    return _histograms(np.concatenate(turned))
+    angles = _main_directions(_patches(pyramid, blobs, _TURNING, None))
+    return _histograms(_patches(pyramid, blobs, _DESCRIBED, angles))
 
 
 def fold_mirror(descriptors: Floats, axis: Floats) -> Floats:
@@ -138,28 +158,49 @@ def asymmetry(descriptors: Floats) -> Floats:
     return np.asarray(axes[:, -1] * np.sign(axes[:, -1].sum()), np.float32)
 
 
-def _levels(picture: Floats) -> list[_Level]:
-    """Blur step by step, halve, and find the blobs of every step."""
-    found = []
-    base = _blurred(picture, np.sqrt(_SIGMA**2 - _CAMERA**2))
+def _pyramid(picture: Floats) -> _Pyramid:
+    """Blur step by step, halve, and find where every step peaks.
+
+    Each level is a few calls to OpenCV on the whole picture: these run beside other threads, which
+    a thousand small steps in Python would not.
+    """
     factor = 2 ** (1 / _PER_OCTAVE)
-    for _ in range(_OCTAVES):
-        if min(base.shape) < _SMALLEST:
-            break
-        blurs = [base]
+    base = _blurred(picture, np.sqrt(_SIGMA**2 - _CAMERA**2))
+    shapes = [base.shape]
+    while len(shapes) < _OCTAVES:
+        shapes.append(((shapes[-1][0] + 1) // 2, (shapes[-1][1] + 1) // 2))
+    shapes = [shape for shape in shapes if min(shape) >= _SMALLEST for _ in range(_PER_OCTAVE)]
+    sizes = np.asarray([height * width for height, width in shapes], np.intp)
+    begins = np.cumsum(sizes) - sizes
+    bands = np.empty(int(sizes.sum()), np.float32)
+    blurs, tops = [], []
+    for first in range(0, len(shapes), _PER_OCTAVE):
+        octave = [base]
         for step in range(_PER_OCTAVE + 2):
             before = _SIGMA * factor**step
-            blurs.append(_blurred(blurs[-1], before * np.sqrt(factor**2 - 1)))
-        bands = [cv2.absdiff(one, two) for one, two in pairwise(blurs)]
-        peaks = [cv2.dilate(band, np.ones((3, 3), np.uint8)) for band in bands]
+            octave.append(_blurred(octave[-1], before * np.sqrt(factor**2 - 1)))
+        inner = bands[begins[first] :][: _PER_OCTAVE * base.size].reshape(-1, *base.shape)
+        outer = np.empty((2, *base.shape), np.float32)
+        steps = [outer[0], *inner, outer[1]]
+        for (one, two), band in zip(pairwise(octave), steps, strict=True):
+            cv2.absdiff(one, two, dst=band)
+        highest = [cv2.dilate(band, _SQUARE) for band in steps]
         for step in range(1, _PER_OCTAVE + 1):
-            band = bands[step]
-            top = (band == peaks[step]) & (band > _CONTRAST)
-            top &= (band >= peaks[step - 1]) & (band >= peaks[step + 1])
-            x, y, contrast = _blobs(np.asarray(band), top)
-            found.append(_Level(blurs[step], _SIGMA * factor**step, x, y, contrast))
-        base = np.ascontiguousarray(blurs[_PER_OCTAVE][::2, ::2])
-    return found
+            limit = cv2.max(cv2.max(highest[step - 1], highest[step + 1]), highest[step])
+            limit = np.maximum(limit, _ABOVE_NOISE)
+            peaks = cv2.compare(steps[step], limit, cv2.CMP_GE)
+            tops.append(_inside(np.asarray(peaks)) + begins[first + step - 1])
+        blurs += octave[1 : _PER_OCTAVE + 1]
+        base = np.ascontiguousarray(octave[_PER_OCTAVE][::2, ::2])
+    sigmas = [_SIGMA * factor ** (1 + level % _PER_OCTAVE) for level in range(len(shapes))]
+    return _Pyramid(
+        blurs,
+        np.asarray(sigmas, np.float32),
+        bands,
+        begins,
+        np.asarray([width for _, width in shapes], np.intp),
+        np.concatenate([*tops, np.zeros(0, np.intp)]),
+    )
 
 
 def _blurred(picture: Floats, sigma: float) -> Floats:
@@ -167,53 +208,67 @@ def _blurred(picture: Floats, sigma: float) -> Floats:
     return np.asarray(cv2.GaussianBlur(picture, (side, side), sigma), np.float32)
 
 
-def _blobs(band: Floats, top: npt.NDArray[np.bool_]) -> tuple[Floats, Floats, Floats]:
-    """Place the tops between pixels and leave edges out: x, y, contrast."""
-    inside = np.s_[_RIM:-_RIM, _RIM:-_RIM]
-    y, x = np.nonzero(top[inside])
-    y, x = y + _RIM, x + _RIM
-    centre = band[y, x]
-    left, right, above, below = band[y, x - 1], band[y, x + 1], band[y - 1, x], band[y + 1, x]
+def _inside(peaks: Bytes) -> Numbers:
+    """Give the places in the flattened picture that are not 0, the rim left out, ascending."""
+    found: npt.NDArray[np.int32] | None = cv2.findNonZero(peaks[_RIM:-_RIM, _RIM:-_RIM])  # type: ignore[assignment]
+    if found is None:
+        return np.zeros(0, np.intp)
+    x, y = np.asarray(found, np.intp).reshape(-1, 2).T + _RIM
+    return np.asarray(y * peaks.shape[1] + x, np.intp)
+
+
+def _blobs(pyramid: _Pyramid) -> _Blobs:
+    """Place the tops between pixels and leave edges out."""
+    bands, at = pyramid.bands, pyramid.tops
+    level = np.searchsorted(pyramid.begins, at, side="right") - 1
+    width = pyramid.widths[level]
+    centre = bands[at]
+    left, right, above, below = bands[at - 1], bands[at + 1], bands[at - width], bands[at + width]
     across, down = left + right - 2 * centre, above + below - 2 * centre
-    mixed = band[y + 1, x + 1] + band[y - 1, x - 1] - band[y + 1, x - 1] - band[y - 1, x + 1]
+    falling = bands[at + width + 1] + bands[at - width - 1]
+    mixed = falling - bands[at - width + 1] - bands[at + width - 1]
     determinant = across * down - (mixed / 4) ** 2
     ratio = (_ELONGATED + 1) ** 2 / _ELONGATED
     round_ = (determinant > 0) & ((across + down) ** 2 < ratio * determinant)
     # Tops of parabolas through three pixels; round blobs curve down: nothing is divided by 0.
     step_x = (right - left)[round_] / (-2 * across[round_])
     step_y = (below - above)[round_] / (-2 * down[round_])
-    return (
-        np.asarray(x[round_] + np.clip(step_x, -0.5, 0.5), np.float32),
-        np.asarray(y[round_] + np.clip(step_y, -0.5, 0.5), np.float32),
+    y, x = np.divmod((at - pyramid.begins[level])[round_], width[round_])
+    return _Blobs(
+        level[round_],
+        np.asarray(x + np.clip(step_x, -0.5, 0.5), np.float32),
+        np.asarray(y + np.clip(step_y, -0.5, 0.5), np.float32),
         centre[round_],
     )
 
 
-def _strongest(levels: list[_Level]) -> list[_Level]:
-    """Keep the `FEATURES` of strongest contrast, ties included, on levels that have any."""
-    contrasts = np.concatenate([level.contrast for level in levels] or [np.zeros(0, np.float32)])
-    least = np.float32(0)
-    if len(contrasts) > FEATURES:
-        least = np.partition(contrasts, -FEATURES)[-FEATURES]
-    kept = [level.only(level.contrast >= least) for level in levels]
-    return [level for level in kept if len(level.x)]
+def _strongest(blobs: _Blobs) -> _Blobs:
+    """Keep the `FEATURES` of strongest contrast, ties included."""
+    if len(blobs.x) <= FEATURES:
+        return blobs
+    return blobs.only(blobs.contrast >= np.partition(blobs.contrast, -FEATURES)[-FEATURES])
 
 
-def _patches(level: _Level, side: float, angles: Floats | None) -> Floats:
+def _patches(pyramid: _Pyramid, blobs: _Blobs, side: float, angles: Floats | None) -> Floats:
     """Sample a square around each blob, turned: (F, 18, 18), one sample more on each side."""
-    step = np.float32(level.sigma * side / _PATCH)
+    step = (pyramid.sigmas[blobs.level] * np.float32(side / _PATCH))[:, None, None]
     if angles is None:
-        across = np.broadcast_to(_COLUMNS * step, (len(level.x), *_COLUMNS.shape))
-        down = np.broadcast_to(_ROWS * step, across.shape)
+        across, down = _COLUMNS * step, _ROWS * step
     else:
         cos, sin = (step * turn(angles)[:, None, None] for turn in (np.cos, np.sin))
         across, down = _COLUMNS * cos - _ROWS * sin, _COLUMNS * sin + _ROWS * cos
-    columns = (across + level.x[:, None, None]).reshape(-1, _PATCH + 2)
-    rows = (down + level.y[:, None, None]).reshape(-1, _PATCH + 2)
-    sampled = cv2.remap(
-        level.pixels, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    return np.asarray(sampled, np.float32).reshape(-1, _PATCH + 2, _PATCH + 2)
+    across += blobs.x[:, None, None]
+    down += blobs.y[:, None, None]
+    sampled = np.empty(across.shape, np.float32)
+    ends = np.searchsorted(blobs.level, np.arange(len(pyramid.blurs) + 1))
+    for blur, begin, end in zip(pyramid.blurs, ends, ends[1:], strict=False):
+        if begin < end:
+            maps = (values[begin:end].reshape(-1, _PATCH + 2) for values in (across, down, sampled))
+            columns, rows, target = maps
+            cv2.remap(
+                blur, columns, rows, cv2.INTER_LINEAR, target, borderMode=cv2.BORDER_REPLICATE
+            )
+    return sampled
 
 
 def _gradients(patches: Floats) -> tuple[Floats, Floats]:

@@ -16,6 +16,7 @@ from dedup.duplicates.edits_file import as_jpeg
 from dedup.errors import WeightsError
 from dedup.images.decode import decode_bounded
 from dedup.images.resize import resize
+from dedup.models import details_features
 from dedup.models.details import DIGEST, SIDE, WEIGHTS, Details
 from dedup.models.details_features import asymmetry, describe, fold_mirror
 from dedup.models.weights import read_header, weights_file_digest
@@ -135,6 +136,30 @@ def test_a_small_picture_is_described_at_full_size(details: Details) -> None:
 def test_other_arrays_are_refused(details: Details, pixels: Pixels) -> None:
     with pytest.raises(ValueError, match=r"must be"):
         details.embed(pixels)
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 90), (33, 40), (12, 25)])
+def test_tops_are_what_looking_at_every_pixel_finds(height: int, width: int) -> None:
+    grey = cv2.cvtColor(picture(3, height, width), cv2.COLOR_RGB2GRAY)
+    pyramid = details_features._pyramid(np.asarray(grey, np.float32))  # noqa: SLF001
+    expected = []
+    for middle in range(1, len(pyramid.blurs), 3):  # both neighbours of the middle one are kept
+        levels = [
+            pyramid.bands[pyramid.begins[level] :][: pyramid.blurs[level].size].reshape(
+                pyramid.blurs[level].shape
+            )
+            for level in (middle - 1, middle, middle + 1)
+        ]
+        around = np.stack(levels)
+        for y in range(2, around.shape[1] - 2):
+            for x in range(2, around.shape[2] - 2):
+                value = around[1, y, x]
+                highest = around[:, y - 1 : y + 2, x - 1 : x + 2].max()
+                if value == highest and value > 0.8:
+                    expected.append(pyramid.begins[middle] + y * around.shape[2] + x)
+    level = np.searchsorted(pyramid.begins, pyramid.tops, side="right") - 1
+    assert pyramid.tops[level % 3 == 1].tolist() == expected
+    assert height < 30 or expected
 
 
 def test_folding_makes_a_descriptor_equal_to_its_mirror_image() -> None:
