@@ -10,7 +10,7 @@ joins and thresholds work on it as on any other.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -73,6 +73,10 @@ class Prepared:
             state.update(self.decoded.bounded.data)
         return state.digest()
 
+    def lean(self) -> Prepared:
+        """Leave out the pixels that details were made of: less to send and to keep."""
+        return replace(self, decoded=replace(self.decoded, bounded=None))
+
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
@@ -105,6 +109,11 @@ class Preparation:
         """Estimate from above what decoding takes at its peak."""
         height, width = bounded_size(header, SIDE if self.details else 0)
         return decode_bytes(header, max(height, self.height), max(width, self.width))
+
+
+def prepared_for(height: int, width: int, *, details: bool) -> Preparation:
+    """Make what prepares pictures, where a worker has no catalog at hand."""
+    return Preparation(height, width, load_details() if details else None)
 
 
 def preparation(catalog: Catalog) -> Preparation:

@@ -19,6 +19,7 @@ FLOORS = {
     "dedup.results": 1,
     "dedup.fingerprint": 1,
     "dedup.hardware": 1,
+    "dedup.workers": 1,
     "dedup.models": 2,
     "dedup.images": 2,
     "dedup.search": 2,
@@ -41,6 +42,7 @@ FENCES = {
     "torchvision": ("dedup.models",),
     "safetensors": ("dedup.models",),
     "openvino": ("dedup.models.openvino_runtime", "dedup.models.conversion"),
+    "loky": ("dedup.workers",),
     "platformdirs": ("dedup.models.graph_cache",),
     "faiss": ("dedup.search",),
     "cv2": (

@@ -2,7 +2,7 @@
 
 `Prover` decodes and describes every picture that a run needs once, keeps the descriptions in a
 temporary file (a few hundred KB each, so that memory does not grow with the collection), checks the
-pairs in threads, and commits verdicts as they come. What makes two pictures one is for `verify`.
+pairs on every core, and commits verdicts as they come. What makes two pictures one is for `verify`.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ import os
 import tempfile
 import threading
 from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Self
-
-from threadpoolctl import threadpool_limits
 
 from dedup.duplicates.verify import VERIFIER, WORKING_SIDE, Features, describe, verify
 from dedup.errors import CollectionError, ImageError
@@ -28,16 +27,40 @@ from dedup.store.judgements import (
     read_verdicts,
     write_verdicts,
 )
+from dedup.workers import WORTH_PROCESSES, Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from dedup.store.catalog import Catalog
 
 _COMMIT_EVERY = 256
-_IN_MEMORY = 256
-"""Descriptions kept unpacked, the last used; about 1 MB each with what is derived from them."""
+_IN_MEMORY = 64
+"""Descriptions that each process keeps, the last used; about 1 MB each with what is derived."""
+_AHEAD = 64
+
+_Place = tuple[int, int]  # where a description begins in the file, and its bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """Wants a packed description, or None where no file gives one."""
+
+    content: bytes
+    paths: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Wants a verdict."""
+
+    first: _Place
+    second: _Place
+
+
+_Work = _Picture | _Pair
+_Done = bytes | StoredVerdict | None
 
 
 def described(path: bytes, content: bytes | None = None) -> Features:
@@ -104,49 +127,40 @@ class Prover:
         if not missing:
             return
         wanted = sorted({content for pair in missing for content in pair})
-        # One thread of BLAS to each of ours: its own pool, spinning on matrices of 600 rows, made a
-        # pair cost 30 ms of processor time instead of 5.
-        with (
-            threadpool_limits(limits=1, user_api="blas"),
-            ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="proof") as pool,
-        ):
-            try:
-                self._describe(pool, wanted)
-                self._check(pool, [pair for pair in missing if not self.unreadable & set(pair)])
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-
-    def _describe(self, pool: ThreadPoolExecutor, wanted: list[bytes]) -> None:
         new = [content for content in wanted if content not in self._descriptions]
-        outcomes = pool.map(self._describe_one, new)
-        for done, (content, readable) in enumerate(zip(new, outcomes, strict=True), 1):
-            if not readable:
+        workers: Workers[_Work, _Done] = Workers(
+            partial(_prover, self._descriptions.path),
+            processes=len(new) + len(missing) >= WORTH_PROCESSES,
+            lost=lambda _: None,
+        )
+        with workers:
+            self._describe(workers, new)
+            self._check(workers, [pair for pair in missing if not self.unreadable & set(pair)])
+
+    def _describe(self, workers: Workers[_Work, _Done], new: list[bytes]) -> None:
+        work = (_Picture(content, self._sources.get(content, ())) for content in new)
+        for done, (content, packed) in enumerate(
+            zip(new, workers.run(work, _AHEAD), strict=True), 1
+        ):
+            if isinstance(packed, bytes):
+                self._descriptions.add(content, packed)
+            else:
                 self.unreadable.add(content)
             self._report("Describing", done, len(new))
 
-    def _describe_one(self, content: bytes) -> bool:
-        for path in self._sources.get(content, ()):
-            with suppress(ImageError):
-                self._descriptions.add(content, described(path, content))
-                return True
-        return False
-
-    def _check(self, pool: ThreadPoolExecutor, pairs: list[ContentPair]) -> None:
+    def _check(self, workers: Workers[_Work, _Done], pairs: list[ContentPair]) -> None:
         found: dict[ContentPair, StoredVerdict] = {}
+        work = (_Pair(*(self._descriptions.places[content] for content in pair)) for pair in pairs)
         for done, (pair, verdict) in enumerate(
-            zip(pairs, pool.map(self._check_one, pairs), strict=True), 1
+            zip(pairs, workers.run(work, _AHEAD), strict=True), 1
         ):
-            found[pair] = verdict
+            if isinstance(verdict, StoredVerdict):
+                found[pair] = verdict
             if len(found) >= _COMMIT_EVERY:
                 self._keep(found)
                 found = {}
             self._report("Proving", done, len(pairs))
         self._keep(found)
-
-    def _check_one(self, pair: ContentPair) -> StoredVerdict:
-        verdict = verify(*(self._descriptions[content] for content in pair))
-        return StoredVerdict(verdict.near, verdict.evidence)
 
     def _keep(self, found: dict[ContentPair, StoredVerdict]) -> None:
         self._verdicts |= found
@@ -154,40 +168,73 @@ class Prover:
             write_verdicts(self._catalog, VERIFIER, found)
 
 
+@contextmanager
+def _prover(path: str) -> Iterator[Callable[[_Work], _Done]]:
+    """Give what describes pictures and checks pairs of them; for `Workers`.
+
+    Parameters
+    ----------
+    path : of the file that the descriptions are written to
+    """
+    with _Reader(path) as descriptions:
+
+        def work(item: _Work) -> _Done:
+            if isinstance(item, _Pair):
+                verdict = verify(descriptions[item.first], descriptions[item.second])
+                return StoredVerdict(verdict.near, verdict.evidence)
+            for source in item.paths:
+                with suppress(ImageError):
+                    return described(source, item.content).to_bytes()
+            return None
+
+        yield work
+
+
 class _Descriptions:
-    """Features by content: packed in a temporary file, the last used also in memory."""
+    """Packed features by content, in a temporary file that workers read by its path."""
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(prefix="dedup-")  # noqa: SIM115 - closed by `close`
-        self._places: dict[bytes, tuple[int, int]] = {}
-        self._recent: OrderedDict[bytes, Features] = OrderedDict()
+        self._file = tempfile.NamedTemporaryFile(prefix="dedup-", buffering=0)  # noqa: SIM115 - closed by `close`
+        self.path = self._file.name
+        self.places: dict[bytes, _Place] = {}
         self._end = 0
-        self._lock = threading.Lock()
 
     def __contains__(self, content: bytes) -> bool:
-        return content in self._places
+        return content in self.places
 
-    def add(self, content: bytes, features: Features) -> None:
-        packed = features.to_bytes()
-        with self._lock:
-            place, self._end = self._end, self._end + len(packed)
-        os.pwrite(self._file.fileno(), packed, place)
-        with self._lock:
-            self._places[content] = place, len(packed)
-
-    def __getitem__(self, content: bytes) -> Features:
-        with self._lock:
-            features = self._recent.get(content)
-            if features is not None:
-                self._recent.move_to_end(content)
-                return features
-            place, size = self._places[content]
-        features = Features.from_bytes(os.pread(self._file.fileno(), size, place))
-        with self._lock:
-            self._recent[content] = features
-            if len(self._recent) > _IN_MEMORY:
-                self._recent.popitem(last=False)
-        return features
+    def add(self, content: bytes, packed: bytes) -> None:
+        self._file.write(packed)
+        self.places[content] = self._end, len(packed)
+        self._end += len(packed)
 
     def close(self) -> None:
         self._file.close()
+
+
+class _Reader:
+    """Features by their place in the file of `_Descriptions`; serves any number of threads."""
+
+    def __init__(self, path: str) -> None:
+        self._file = os.open(path, os.O_RDONLY)
+        self._recent: OrderedDict[_Place, Features] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._file)
+
+    def __getitem__(self, place: _Place) -> Features:
+        with self._lock:
+            features = self._recent.get(place)
+            if features is not None:
+                self._recent.move_to_end(place)
+                return features
+        begin, size = place
+        features = Features.from_bytes(os.pread(self._file, size, begin))
+        with self._lock:
+            self._recent[place] = features
+            if len(self._recent) > _IN_MEMORY:
+                self._recent.popitem(last=False)
+        return features

@@ -1,4 +1,4 @@
-"""Read ahead in threads, embed in batches, commit batch by batch.
+"""Read ahead on every core, embed in batches, commit batch by batch.
 
 Results are handled in the order of the work list, so that two runs number images alike. What waits
 between the stages is bounded by `_AHEAD` pictures of input size. The model is loaded when the first
@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter, deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from dedup.images.header import read_epoch
-from dedup.indexing.reading import Fresh, Known, Reading, Unreadable, read_scanned
+from dedup.indexing.reading import Fresh, Known, Reading, Unreadable, file_reader, lost
 from dedup.results import IndexSummary, Skip
 from dedup.views import embed, preparation
+from dedup.workers import WORTH_PROCESSES, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -86,25 +86,13 @@ def _read_ahead(catalog: Catalog, work: list[Work]) -> Iterator[Reading]:
     if not work:
         return
     wanted = preparation(catalog)
-    known = catalog.known_digests()
-    pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="decode")
-    waiting: deque[Future[Reading]] = deque()
-    # One thread of BLAS to each of ours: describing details is small products, on which its own
-    # pool only spins (60 images/s with it, 80 without, on two cores).
-    blas = threadpool_limits(limits=1, user_api="blas")
-    try:
-        for item in work:
-            waiting.append(
-                pool.submit(read_scanned, item.root.path, item.file, known.holds, wanted)
-            )
-            if len(waiting) >= _AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        blas.restore_original_limits()
-        known.close()
+    described = wanted.details is not None
+    begin = partial(file_reader, catalog.store, wanted.height, wanted.width, details=described)
+    # Decoding alone leaves Python's lock alone; describing details does not.
+    processes = described and len(work) >= WORTH_PROCESSES
+    workers: Workers[Work, Reading] = Workers(begin, processes=processes, lost=lost)
+    with workers:
+        yield from workers.run(work, _AHEAD)
 
 
 class _Writer:

@@ -1,4 +1,4 @@
-"""From a file to what the model needs: read once, digest, decode. Runs in worker threads.
+"""From a file to what the model needs: read once, digest, decode. Runs in workers.
 
 A picture that cannot be read becomes a value with a reason, never an exception that ends a run. The
 digest comes from the very buffer that is decoded. Memory is bounded: at most one picture that needs
@@ -9,25 +9,27 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dedup.errors import ImageError
 from dedup.images.decode import read_file
 from dedup.images.header import read_header
-from dedup.store.catalog import ImageFacts
+from dedup.store.catalog import ImageFacts, KnownDigests
+from dedup.views import prepared_for
+from dedup.workers import alone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
+    from dedup.indexing.changes import Work
     from dedup.store.catalog import FileFacts
     from dedup.views import Preparation, Prepared
 
 BIG = 64 << 20
 """Bytes that a file and its decoding may take before it has to wait for other big ones."""
-
-_one_big = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,34 @@ class Unreadable:
 Reading = Fresh | Known | Unreadable
 
 
+@contextmanager
+def file_reader(
+    store: Path, height: int, width: int, *, details: bool
+) -> Iterator[Callable[[Work], Reading]]:
+    """Give what reads a work list's files for a collection; for `Workers`.
+
+    Parameters
+    ----------
+    height, width : input to the model, pixels
+    details : whether these are a view
+    """
+    known = KnownDigests(store)
+    wanted = prepared_for(height, width, details=details)
+    try:
+        yield lambda work: read_scanned(work.root.path, work.file, known.holds, wanted)
+    finally:
+        known.close()
+
+
+def lost(_: Work) -> Unreadable:
+    """Stand for a file whose reading brought a process down."""
+    return Unreadable(
+        "reading it ended the process that did so: its decoder failed, or memory ran out; "
+        "index again to try once more",
+        transient=True,
+    )
+
+
 def read_scanned(
     root: bytes, file: FileFacts, is_known: Callable[[bytes], bool], preparation: Preparation
 ) -> Reading:
@@ -105,23 +135,23 @@ def read_path(
     """
     try:
         if size > BIG:
-            with _one_big:
-                return _read(path, is_known, preparation, alone=True)
-        return _read(path, is_known, preparation, alone=False)
+            with alone():
+                return _read(path, is_known, preparation, in_turn=True)
+        return _read(path, is_known, preparation, in_turn=False)
     except ImageError as error:
         return Unreadable(error.reason, error.transient, not os.path.lexists(path))
 
 
 def _read(
-    path: bytes, is_known: Callable[[bytes], bool], preparation: Preparation, *, alone: bool
+    path: bytes, is_known: Callable[[bytes], bool], preparation: Preparation, *, in_turn: bool
 ) -> Reading:
     data = read_file(path)
     digest = hashlib.sha256(data).digest()
     if is_known(digest):
         return Known(digest)
     name = os.fsdecode(path)
-    if not alone and preparation.decode_bytes(read_header(data, name)) > BIG:
-        with _one_big:
+    if not in_turn and preparation.decode_bytes(read_header(data, name)) > BIG:
+        with alone():
             picture = preparation.prepare(data, name)
     else:
         picture = preparation.prepare(data, name)
@@ -135,4 +165,4 @@ def _read(
         trivial=decoded.trivial,
         input_digest=picture.input_digest,
     )
-    return Fresh(facts, picture)
+    return Fresh(facts, picture.lean())

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,11 @@ import pytest
 from pictures import scene
 
 from dedup.errors import CollectionError, DedupError
-from dedup.fingerprint import Fingerprint
+from dedup.fingerprint import CONTENT, DETAILS, Fingerprint
 from dedup.images.decode import DECODER
 from dedup.indexing.changes import find_changes
 from dedup.indexing.pipeline import BATCH, run
+from dedup.models.details import DIGEST
 from dedup.store.catalog import Catalog
 from dedup.store.gallery import read_files, read_ids, read_images, read_vectors
 
@@ -289,6 +291,44 @@ def test_an_interrupted_run_keeps_its_batches_and_goes_on(catalog: Catalog, tmp_
     assert len(read_ids(catalog)) == 2 * BATCH
     summary = index(catalog, BlockMeans(), folder)
     assert (summary.unchanged, summary.indexed) == (2 * BATCH, BATCH)
+
+
+def test_processes_read_what_threads_read(
+    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = fill(tmp_path / "in", BATCH + 5)
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    shutil.copy(folder / "003.png", folder / "copy.png")
+    fingerprint = Fingerprint(
+        "blocks",
+        "none",
+        "0" * 64,
+        ("blocks",),
+        SIDE,
+        SIDE,
+        DECODER,
+        views=(CONTENT, DETAILS),
+        details_digest=DIGEST,
+    )
+    seen = []
+    for worth in (10**6, 1):
+        monkeypatch.setattr("dedup.indexing.pipeline.WORTH_PROCESSES", worth)
+        catalog = Catalog.create(tmp_path / f"store{worth}", fingerprint)
+        first = index(catalog, BlockMeans(), folder)
+        later = index(catalog, BlockMeans(), folder, pictures)  # most contents are known by then
+        count = len(read_ids(catalog))
+        seen.append(
+            (
+                [replace(summary, seconds=0) for summary in (first, later)],
+                read_images(catalog).digest,
+                read_vectors(catalog, "blocks", count).tobytes(),
+                read_vectors(catalog, DETAILS, count).tobytes(),
+            )
+        )
+        catalog.close()
+    assert seen[0] == seen[1]
+    assert seen[0][0][0].indexed == BATCH + 5
+    assert len(seen[0][0][0].new_skips) == 1
 
 
 def test_numbers_do_not_depend_on_threads_or_repetition(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +18,8 @@ import numpy as np
 from dedup.errors import ImageError
 from dedup.images.decode import decode_bounded, read_file
 from dedup.search.similarity import pair_similarities
-from dedup.views import embed, fused_fresh, preparation
+from dedup.views import embed, fused_fresh, preparation, prepared_for
+from dedup.workers import WORTH_PROCESSES, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
 
 _SIDE = 1024  # edits are drawn on pictures of at most this size: copies are seldom larger
 _LEAST_SIDE = 32  # below, there is nothing to crop
-_AT_ONCE = 32  # pictures read ahead, and copies per forward pass
+_AHEAD = 16  # pictures whose copies may wait
+_BATCH = 32  # copies per forward pass
 _PER_PICTURE = 4
 _QUALITIES = (75, 92)  # JPEG that copies are saved with, drawn evenly between
 
@@ -127,28 +130,42 @@ def measure_copies(
     rows : (N, D) the gallery, transformed
     samples : how many pictures to edit; fewer when fewer can be read
     """
-    wanted_input = preparation(catalog)
+    wanted = preparation(catalog)
+    described = wanted.details is not None
     originals: list[int] = []
     ways: list[int] = []
     vectors: list[npt.NDArray[np.float32]] = []
+    batch: list[Prepared] = []
     done = unreadable = 0
-    for start in range(0, len(sources), _AT_ONCE):
-        wanted = sources[start : start + min(_AT_ONCE, samples - done)]
-        batch: list[Prepared] = []
-        for source, copies in zip(wanted, _drawn(wanted, start, seed, wanted_input), strict=True):
+
+    def embed_batch() -> None:
+        parts = embed(catalog.fingerprint, embedder, batch)
+        vectors.append(transform.apply(fused_fresh(catalog.fingerprint, parts)))
+        batch.clear()
+
+    workers: Workers[tuple[int, Source], list[tuple[int, Prepared]] | None] = Workers(
+        partial(_drawing, seed, wanted.height, wanted.width, details=described),
+        processes=described and min(samples, len(sources)) * _PER_PICTURE >= WORTH_PROCESSES,
+        lost=lambda _: None,
+    )
+    with workers:
+        drawn = workers.run(enumerate(sources), _AHEAD)
+        for source, copies in zip(sources, drawn, strict=True):
             if copies is None:
                 unreadable += 1
                 continue
             done += 1
-            batch += [copy for _, copy in copies]
-            ways += [way for way, _ in copies]
-            originals += [source.row] * len(copies)
-        for at in range(0, len(batch), _AT_ONCE):
-            parts = embed(catalog.fingerprint, embedder, batch[at : at + _AT_ONCE])
-            vectors.append(transform.apply(fused_fresh(catalog.fingerprint, parts)))
-        report("Editing and embedding", done, min(samples, len(sources)))
-        if done >= samples:
-            break
+            for way, copy in copies:
+                ways.append(way)
+                originals.append(source.row)
+                batch.append(copy)
+                if len(batch) == _BATCH:
+                    embed_batch()
+            report("Editing and embedding", done, min(samples, len(sources)))
+            if done >= samples:
+                break
+    if batch:
+        embed_batch()
     if not vectors:
         return Copies(np.empty(0, np.int64), np.empty(0, np.float32), 0, unreadable)
     made = np.concatenate(vectors)
@@ -156,24 +173,28 @@ def measure_copies(
     return Copies(np.array(ways), similarity, done, unreadable)
 
 
-def _drawn(
-    sources: Sequence[Source], first: int, seed: int, wanted: Preparation
-) -> Iterator[list[tuple[int, Prepared]] | None]:
-    """Yield per picture its copies as (way, prepared copy); None for what cannot be read."""
+@contextmanager
+def _drawing(
+    seed: int, height: int, width: int, *, details: bool
+) -> Iterator[Callable[[tuple[int, Source]], list[tuple[int, Prepared]] | None]]:
+    """Give what draws a picture's copies, as (way, prepared copy); None for what cannot be read.
+
+    For `Workers`. Parameters are those of `prepared_for`.
+    """
+    wanted = prepared_for(height, width, details=details)
 
     def draw(numbered: tuple[int, Source]) -> list[tuple[int, Prepared]] | None:
         number, source = numbered
         pixels = _read(source)
         if pixels is None or min(pixels.shape[:2]) < _LEAST_SIDE:
             return None
-        offset = (first + number) * _PER_PICTURE
+        offset = number * _PER_PICTURE
         return [
-            (way, copied(pixels, way, (seed, *source.content[:8]), wanted))
+            (way, copied(pixels, way, (seed, *source.content[:8]), wanted).lean())
             for way in ((offset + step) % len(MIX) for step in range(_PER_PICTURE))
         ]
 
-    with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="edit") as pool:
-        yield from pool.map(draw, enumerate(sources))
+    yield draw
 
 
 def _read(source: Source) -> Pixels | None:
