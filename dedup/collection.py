@@ -248,7 +248,7 @@ class Collection:
         self.require()
         with writer_lock(self.path):
             changes = find_changes(self._catalog, paths)
-            require_pictures(changes, paths, sum(self._catalog.files_by_state().values()))
+            require_pictures(self._catalog, changes, paths)
             return run(self._catalog, changes, self._embedder(weights, device), progress)
 
     def _embedder(

@@ -302,6 +302,17 @@ class Catalog:
             )
             return {path: KnownFile(*rest) for path, *rest in rows}
 
+    def live_files(self, root: Root) -> set[tuple[bytes, int, int]]:
+        """Give path, size and mtime_ns of every live file under a root; of a skipped one -1, -1."""
+        with translated(self.store):
+            rows = self._connection.execute(
+                "SELECT path, iif(state = 'indexed', size, -1),"
+                " iif(state = 'indexed', mtime_ns, -1)"
+                " FROM files WHERE root = ? AND state != 'gone'",
+                (root.id,),
+            )
+            return set(rows)
+
     def files_with_inode(self, inode: int) -> list[tuple[Root, bytes]]:
         """List the live files that had this inode when they were recorded."""
         with translated(self.store):
@@ -346,6 +357,11 @@ class Catalog:
                 " WHERE files.state = 'skipped' ORDER BY whole"
             )
             return [(bytes(path), str(reason)) for path, reason in rows]
+
+    def has_files(self) -> bool:
+        """Tell whether any file is known, in whatever state."""
+        (found,) = self._connection.execute("SELECT EXISTS (SELECT 1 FROM files)").fetchone()
+        return bool(found)
 
     def files_by_state(self, root: Root | None = None) -> dict[str, int]:
         """Count the files of one root, or of all, by state."""
