@@ -1,7 +1,9 @@
 """Commands as whole processes: --help, index of an unchanged tree, list, query.
 
 Makes a tree of 20,000 drawn thumbnails and a collection with 10,000 seeded embeddings, 5 % of them
-near copies, then times each command, median of the rounds.
+near copies, then times each command, median of the rounds. For queries of a new picture there are
+collections of 100,000 seeded embeddings of `copies-1`, with details and without; these are also
+queried again and again in one process.
 """
 
 from __future__ import annotations
@@ -20,7 +22,10 @@ import cv2
 import numpy as np
 from machine import describe
 
+from dedup.collection import Collection
 from dedup.embedding import ModelChoice, prepare
+from dedup.fingerprint import CONTENT, DETAILS
+from dedup.models.details import DIMENSION
 from dedup.store.catalog import Catalog, FileFacts, ImageFacts
 
 DEDUP = [sys.executable, "-m", "dedup"]
@@ -47,24 +52,56 @@ def make_tree(folder: Path, count: int) -> None:
         cv2.imwrite(os.fspath(place / f"{number:06}.jpg"), cv2.resize(coarse, (48, 36)))
 
 
-def fill_catalog(store: Path, count: int, dimension: int) -> None:
+def fill_catalog(store: Path, choice: ModelChoice, count: int, dimension: int) -> None:
     """Store embeddings that no picture gave: a background of random rows and near copies."""
     rng = np.random.default_rng(0)
-    choice = ModelChoice(model="mobilenetv2_100", untrained=True, views=("content",))
     fingerprint = prepare(choice).fingerprint
     catalog = Catalog.create(store, fingerprint)
-    rows = rng.normal(size=(count, dimension)).astype(np.float32)
-    copies = rng.choice(np.arange(1, count), count // 20, replace=False)
-    rows[copies] = rows[copies - 1] + rng.normal(size=(len(copies), dimension)) * 0.01
+    copies = frozenset(rng.choice(np.arange(1, count), count // 20, replace=False).tolist())
+    sizes = {fingerprint.layers[0]: dimension}
+    if DETAILS in fingerprint.views:
+        sizes[DETAILS] = DIMENSION
+    before = {name: np.zeros(size, np.float32) for name, size in sizes.items()}
     with catalog.transaction():
         root = catalog.add_root(b"/nowhere")
-        for number, row in enumerate(rows):
+        for number in range(count):
+            row = {
+                name: before[name] + rng.standard_normal(size, np.float32) * np.float32(0.01)
+                if number in copies
+                else rng.standard_normal(size, np.float32)
+                for name, size in sizes.items()
+            }
+            before = row
             digest = hashlib.sha256(b"%d" % number).digest()
             facts = ImageFacts(digest, "JPEG", 640, 480 + number, 1, False, digest)
-            image = catalog.add_image(facts, {"global_pool": row})
+            image = catalog.add_image(facts, row)
             catalog.record_indexed(root, FileFacts(b"%06d.jpg" % number, 1, 1, 1, number), image)
         catalog.gallery_changed()
     catalog.close()
+
+
+def queries(
+    place: Path, count: int, views: tuple[str, ...], rounds: int
+) -> list[tuple[str, float]]:
+    """Time queries of a picture that is not indexed: in new processes, and in one."""
+    store = place / "-".join(views)
+    fill_catalog(store, ModelChoice(model="copies-1", views=views), count, 256)
+    image = os.fspath(place / "new.jpg")
+    coarse = np.random.default_rng(9).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    cv2.imwrite(image, cv2.resize(coarse, (500, 375), interpolation=cv2.INTER_CUBIC))
+    cold = timed([*DEDUP, "query", image, "-s", os.fspath(store)], rounds)
+    with Collection.open(store) as collection:
+        collection.query(image)
+        warm = []
+        for _ in range(3 * rounds):
+            started = time.perf_counter()
+            collection.query(image)
+            warm.append(time.perf_counter() - started)
+    what = f"{count:,} indexed, {' and '.join(views)}"
+    return [
+        (f"dedup query of a new picture, {what}", cold),
+        (f"the same in one process, {what}", statistics.median(warm)),
+    ]
 
 
 def main() -> None:
@@ -74,13 +111,15 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=20_000)
     parser.add_argument("--embeddings", type=int, default=10_000)
     parser.add_argument("--dimension", type=int, default=1280)
+    parser.add_argument("--queried", type=int, default=100_000)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         tree, store, stored = (os.path.join(place, name) for name in ("tree", "store", "stored"))
         make_tree(Path(tree), options.files)
         make = [*DEDUP, "index", tree, "-s", store, "--untrained", "--model"]
         subprocess.run([*make, "mobilenetv3_small_050"], check=True, capture_output=True)
-        fill_catalog(Path(stored), options.embeddings, options.dimension)
+        untrained = ModelChoice(model="mobilenetv2_100", untrained=True, views=(CONTENT,))
+        fill_catalog(Path(stored), untrained, options.embeddings, options.dimension)
         bare = timed([sys.executable, "-c", "pass"], options.rounds)
         rows = [
             ("python -c pass", bare),
@@ -98,10 +137,12 @@ def main() -> None:
                 timed([*DEDUP, "query", f"{tree}/000/000007.jpg", "-s", store], options.rounds),
             ),
         ]
+        for views in ((CONTENT,), (CONTENT, DETAILS)):
+            rows += queries(Path(place), options.queried, views, options.rounds)
     print(describe() + f"\n\nMedians of {options.rounds}, whole processes:\n")
     print("| command | seconds |\n|---|---|")
     for what, seconds in rows:
-        print(f"| {what} | {seconds:.2f} |")
+        print(f"| {what} | {seconds:.3f} |")
 
 
 if __name__ == "__main__":

