@@ -8,14 +8,14 @@ that both share the machine's mood.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,12 +32,13 @@ from dedup.indexing.pipeline import BATCH
 from dedup.models.details import load_details
 from dedup.search.join import self_join
 from dedup.search.similarity import unit_rows
-from dedup.views import Preparation
+from dedup.views import Preparation, prepared_for
+from dedup.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-SIZES = {"500×375": (500, 375, 256), "1080p": (1920, 1080, 96), "12 MP": (4000, 3000, 24)}
+SIZES = {"500×375": (500, 375, 2000), "1080p": (1920, 1080, 300), "12 MP": (4000, 3000, 100)}
 THREADS = os.cpu_count() or 1
 SMALL = ["--untrained", "--model", "mobilenetv3_small_050"]
 DEDUP = [sys.executable, "-m", "dedup"]
@@ -71,6 +72,13 @@ def draw(folder: Path, width: int, height: int, count: int, source: list[Path]) 
         cv2.imwrite(os.fspath(folder / f"{number:04}.jpg"), noisy, [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 
+@contextmanager
+def preparing(size: tuple[int, int], *, details: bool) -> Iterator[Callable[[str], int]]:
+    """Give what reads, decodes and describes a picture and keeps nothing; for `Workers`."""
+    preparation = prepared_for(*size, details=details)
+    yield lambda path: preparation.prepare(read_file(os.fsencode(path))).pixels.size
+
+
 def pictures_against_limits(
     folder: Path, model: dict[str, Any], views: tuple[str, ...], rounds: int
 ) -> list[str]:
@@ -82,10 +90,13 @@ def pictures_against_limits(
     ready = runtime(chosen.loaded, chosen.fingerprint)
     details = load_details() if DETAILS in views else None
     preparation = Preparation(*ready.input_hw, details)
+    begin = partial(preparing, ready.input_hw, details=details is not None)
+    workers: Workers[str, int] = Workers(begin, processes=details is not None)
+    workers.__enter__()
+    list(workers.run(paths[: 4 * THREADS], ahead=64))  # processes take a moment to start
 
     def decode_all() -> None:
-        with ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(lambda path: preparation.prepare(read_file(path)), paths))
+        list(workers.run(paths, ahead=64))
 
     batch = np.stack([preparation.prepare(read_file(path)).pixels for path in paths])
     ready.embed(batch[:BATCH])
@@ -110,6 +121,7 @@ def pictures_against_limits(
         statistics.median(column) for column in zip(*figures, strict=True)
     )
     ready.close()
+    workers.__exit__()
     return [
         f"{decode:.0f}/s",
         f"{forward:.0f}/s",
@@ -188,25 +200,12 @@ def cold_query(folder: Path, model: list[str], rounds: int) -> float:
         return seconds(lambda: subprocess.run(query, check=True, capture_output=True), rounds)
 
 
-def peers(folder: Path, rounds: int) -> list[tuple[str, str]]:
-    """Time what is installed of other tools on the same pictures, one process, one thread each."""
-    paths = sorted(map(os.fspath, folder.iterdir()))
-    rows = []
-    for package, what in (("imagehash", "phash"), ("imagededup", "PHash")):
-        if importlib.util.find_spec(package) is None:
-            rows.append((package, "not installed: skipped"))
-            continue
-        if package == "imagehash":
-            import imagehash
-            from PIL import Image
-
-            taken = seconds(lambda: [imagehash.phash(Image.open(path)) for path in paths], rounds)
-        else:
-            from imagededup.methods import PHash
-
-            taken = seconds(lambda: PHash(verbose=False).encode_images(os.fspath(folder)), rounds)
-        rows.append((f"{package} {what}", f"{len(paths) / taken:.0f}/s"))
-    return rows
+def peers(folder: Path, python: str, rounds: int) -> list[list[str]]:
+    """Time other tools on the same pictures; their names and rates."""
+    script = Path(__file__).with_name("peers.py")
+    command = [python, os.fspath(script), os.fspath(folder), "--rounds", f"{rounds}"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return [line.split("\t") for line in done.stdout.splitlines() if line.count("\t") == 1]
 
 
 def main() -> None:
@@ -218,6 +217,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=100_000, help="of the self-join")
     parser.add_argument("--files", type=int, default=100_000, help="of the unchanged tree")
+    parser.add_argument("--peers", default=sys.executable, help="Python that has other tools")
     parser.add_argument("--scale", type=float, default=1.0, help="of the numbers of pictures")
     options = parser.parse_args()
     model: dict[str, Any] = {"model": options.model, "weights": options.weights}
@@ -252,7 +252,7 @@ def main() -> None:
         cold = cold_query(Path(place, "0"), arguments, options.rounds)
         print(f"\nA cold query of a picture that is not indexed: {cold:.2f} s")
         print("\n| peer, on the pictures of 500 × 375 | rate |\n|---|---|")
-        for name, rate in peers(Path(place, "0"), options.rounds):
+        for name, rate in peers(Path(place, "0"), options.peers, options.rounds):
             print(f"| {name} | {rate} |")
 
 

@@ -1,4 +1,4 @@
-"""Read ahead on every core, embed in batches, commit batch by batch.
+"""Read ahead on every core, embed in batches, commit each while the next is embedded.
 
 Results are handled in the order of the work list, so that two runs number images alike. What waits
 between the stages is bounded by `_AHEAD` pictures of input size. The model is loaded when the first
@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dedup.fingerprint import CONTENT
 from dedup.images.header import read_epoch
 from dedup.indexing.reading import Fresh, Known, Reading, Unreadable, file_reader, lost
 from dedup.results import IndexSummary, Skip
@@ -24,17 +26,16 @@ from dedup.workers import WORTH_PROCESSES, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-
-    import numpy.typing as npt
+    from concurrent.futures import Executor, Future
 
     from dedup.indexing.changes import Changes, Work
     from dedup.store.catalog import Catalog
-    from dedup.views import Embedder
+    from dedup.views import Embedder, Rows
 
 BATCH = 32
 """Pictures per forward pass: beyond 16 the rate on CPUs is flat, and memory is not."""
 
-_AHEAD = 4 * BATCH
+_AHEAD = 16 * BATCH  # what is read while the model is loaded, too
 _COMMIT_EVERY = 1024  # files without a new picture (renames, skips) per transaction
 
 
@@ -57,15 +58,16 @@ def run(
     goes on from there.
     """
     started = time.perf_counter()
-    writer = _Writer(catalog, embedder)
     tell = progress or (lambda *_: None)
     total = len(changes.work)
     tell(0, total)
     readings = _read_ahead(catalog, changes.work)
-    for done, (work, reading) in enumerate(zip(changes.work, readings, strict=True), start=1):
-        if writer.take(work, reading):
-            tell(done, total)
-    writer.flush()
+    with ThreadPoolExecutor(1, thread_name_prefix="embed") as beside:
+        writer = _Writer(catalog, embedder, beside)
+        for done, (work, reading) in enumerate(zip(changes.work, readings, strict=True), start=1):
+            if writer.take(work, reading):
+                tell(done, total)
+        writer.drain()
     tell(total, total)
     writer.finish(changes.gone)
     skips = sorted([*writer.skips, *changes.unreadable], key=lambda skip: os.fsencode(skip.path))
@@ -95,16 +97,35 @@ def _read_ahead(catalog: Catalog, work: list[Work]) -> Iterator[Reading]:
         yield from workers.run(work, _AHEAD)
 
 
-class _Writer:
-    """Collects readings into batches; each batch is one forward pass and one transaction."""
+@dataclass(slots=True)
+class _Batch:
+    """What becomes one forward pass and one transaction."""
 
-    def __init__(self, catalog: Catalog, embedder: Callable[[], Embedder]) -> None:
+    fresh: dict[bytes, Fresh] = field(default_factory=dict)
+    files: list[tuple[Work, Fresh | Known]] = field(default_factory=list)
+    unreadable: list[tuple[Work, Unreadable]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.files) + len(self.unreadable)
+
+
+class _Writer:
+    """Collects readings into batches; commits one while the next one is embedded.
+
+    Parameters
+    ----------
+    beside : a thread for the forward passes; the catalog stays in this one
+    """
+
+    def __init__(
+        self, catalog: Catalog, embedder: Callable[[], Embedder], beside: Executor
+    ) -> None:
         self._catalog = catalog
         self._make_embedder = embedder
         self._embedder: Embedder | None = None
-        self._fresh: dict[bytes, Fresh] = {}
-        self._files: list[tuple[Work, Fresh | Known]] = []
-        self._unreadable: list[tuple[Work, Unreadable]] = []
+        self._beside = beside
+        self._batch = _Batch()
+        self._embedding: tuple[_Batch, Future[dict[str, Rows]] | None] | None = None
         self._remarks: Counter[str] = Counter()
         self.skips: list[Skip] = []
         self.indexed = 0
@@ -112,52 +133,64 @@ class _Writer:
         self.vanished = 0
 
     def take(self, work: Work, reading: Reading) -> bool:
-        """Add a reading; True when that completed a batch, which then has been committed."""
+        """Add a reading; True when that completed a batch, and the one before was committed."""
         match reading:
             case Unreadable():
-                self._unreadable.append((work, reading))
+                self._batch.unreadable.append((work, reading))
             case Known():
-                self._files.append((work, reading))
+                self._batch.files.append((work, reading))
             case Fresh():
-                self._files.append((work, reading))
-                self._fresh.setdefault(reading.facts.digest, reading)
-        full = len(self._fresh) >= BATCH
-        if full or len(self._files) + len(self._unreadable) >= _COMMIT_EVERY:
-            self.flush()
+                self._batch.files.append((work, reading))
+                if not self._is_known(reading.facts.digest):
+                    self._batch.fresh.setdefault(reading.facts.digest, reading)
+        if len(self._batch.fresh) >= BATCH or len(self._batch) >= _COMMIT_EVERY:
+            self._flush()
             return True
         return False
 
-    def flush(self) -> None:
-        """Embed what waits and commit it."""
-        if not self._files and not self._unreadable:
+    def drain(self) -> None:
+        """Embed and commit what waits."""
+        self._flush()
+        self._commit()
+
+    def _is_known(self, digest: bytes) -> bool:
+        """Tell whether a content was embedded since it was read, as another file's."""
+        if self._embedding is not None and digest in self._embedding[0].fresh:
+            return True
+        return self._catalog.image_with(digest) is not None
+
+    def _flush(self) -> None:
+        batch, self._batch = self._batch, _Batch()
+        future = None
+        if batch.fresh:
+            if CONTENT in self._catalog.fingerprint.views:
+                self._model()  # loaded in this thread, which the catalog belongs to
+            pictures = [reading.picture for reading in batch.fresh.values()]
+            future = self._beside.submit(embed, self._catalog.fingerprint, self._model, pictures)
+        self._commit()
+        self._embedding = (batch, future) if batch else None
+
+    def _commit(self) -> None:
+        """Store the batch that was given to the model before."""
+        if self._embedding is None:
             return
-        fresh = list(self._fresh.values())
-        embeddings = self._embed(fresh)
+        batch, future = self._embedding
+        embeddings = {} if future is None else future.result()
+        self._embedding = None
         with self._catalog.transaction():
-            images = self._store(fresh, embeddings)
-            for work, reading in self._files:
-                self._store_file(work, reading, images)
-            for work, unreadable in self._unreadable:
+            images = self._store(list(batch.fresh.values()), embeddings)
+            for work, reading in batch.files:
+                self._store_file(batch, work, reading, images)
+            for work, unreadable in batch.unreadable:
                 self._store_unreadable(work, unreadable)
             self._catalog.gallery_changed()
-        self._fresh.clear()
-        self._files.clear()
-        self._unreadable.clear()
-
-    def _embed(self, fresh: list[Fresh]) -> Mapping[str, npt.NDArray[np.float32]]:
-        if not fresh:
-            return {}
-        pictures = [reading.picture for reading in fresh]
-        return embed(self._catalog.fingerprint, self._model, pictures)
 
     def _model(self) -> Embedder:
         if self._embedder is None:
             self._embedder = self._make_embedder()
         return self._embedder
 
-    def _store(
-        self, fresh: list[Fresh], embeddings: Mapping[str, npt.NDArray[np.float32]]
-    ) -> dict[bytes, int]:
+    def _store(self, fresh: list[Fresh], embeddings: Mapping[str, Rows]) -> dict[bytes, int]:
         images = {}
         for row, reading in enumerate(fresh):
             vectors = {layer: values[row] for layer, values in embeddings.items()}
@@ -168,7 +201,9 @@ class _Writer:
                     self._remarks[reading.note] += 1
         return images
 
-    def _store_file(self, work: Work, reading: Fresh | Known, images: dict[bytes, int]) -> None:
+    def _store_file(
+        self, batch: _Batch, work: Work, reading: Fresh | Known, images: dict[bytes, int]
+    ) -> None:
         digest = reading.facts.digest if isinstance(reading, Fresh) else reading.digest
         image = images.get(digest) or self._catalog.image_with(digest)
         if image is None:
@@ -176,7 +211,7 @@ class _Writer:
             self._store_unreadable(work, Unreadable(reason, transient=False))
             return
         self._catalog.record_indexed(work.root, work.file, image)
-        if self._fresh.get(digest) is not reading:
+        if batch.fresh.get(digest) is not reading:
             self.reused += 1
 
     def _store_unreadable(self, work: Work, unreadable: Unreadable) -> None:
