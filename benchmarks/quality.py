@@ -32,7 +32,6 @@ from dedup.errors import ImageError
 from dedup.fingerprint import DETAILS
 from dedup.images.decode import decode_bounded, read_file
 from dedup.images.scan import scan
-from dedup.models.details import load_details
 from dedup.models.loading import load_model
 from dedup.models.names import BUNDLED
 from dedup.models.runtime import TorchRuntime
@@ -128,7 +127,7 @@ def gather(options: argparse.Namespace) -> Material:
 
 def prepared(files: Sequence[bytes], side: int, *, details: bool = False) -> list[Prepared]:
     """Prepare files as indexing does."""
-    preparation = Preparation(side, side, load_details() if details else None)
+    preparation = Preparation(side, side, details=details)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         return list(pool.map(preparation.prepare, files))
 

@@ -29,10 +29,9 @@ from dedup.fingerprint import CONTENT, DETAILS
 from dedup.images.decode import read_file
 from dedup.images.scan import scan
 from dedup.indexing.pipeline import BATCH
-from dedup.models.details import load_details
 from dedup.search.join import self_join
 from dedup.search.similarity import unit_rows
-from dedup.views import Preparation, prepared_for
+from dedup.views import Preparation
 from dedup.workers import Workers
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def draw(folder: Path, width: int, height: int, count: int, source: list[Path]) 
 @contextmanager
 def preparing(size: tuple[int, int], *, details: bool) -> Iterator[Callable[[str], int]]:
     """Give what reads, decodes and describes a picture and keeps nothing; for `Workers`."""
-    preparation = prepared_for(*size, details=details)
+    preparation = Preparation(*size, details=details)
     yield lambda path: preparation.prepare(read_file(os.fsencode(path))).pixels.size
 
 
@@ -88,10 +87,10 @@ def pictures_against_limits(
     if chosen.loaded is None:
         raise ValueError("content has to be among the views")
     ready = runtime(chosen.loaded, chosen.fingerprint)
-    details = load_details() if DETAILS in views else None
-    preparation = Preparation(*ready.input_hw, details)
-    begin = partial(preparing, ready.input_hw, details=details is not None)
-    workers: Workers[str, int] = Workers(begin, processes=details is not None)
+    details = DETAILS in views
+    preparation = Preparation(*ready.input_hw, details=details)
+    begin = partial(preparing, ready.input_hw, details=details)
+    workers: Workers[str, int] = Workers(begin, processes=details)
     workers.__enter__()
     list(workers.run(paths[: 4 * THREADS], ahead=64))  # processes take a moment to start
 

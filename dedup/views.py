@@ -18,7 +18,7 @@ import numpy as np
 from dedup.errors import FingerprintError
 from dedup.fingerprint import CONTENT, DETAILS
 from dedup.images.decode import bounded_size, decode_bytes, decode_square
-from dedup.models.details import SIDE, load_details
+from dedup.models.details import DIGEST, SIDE, load_details
 from dedup.search.similarity import unit_rows
 from dedup.store.gallery import read_vector, read_vectors
 from dedup.store.vectors import as_stored
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from dedup.fingerprint import Fingerprint
     from dedup.images.decode import Decoded
     from dedup.images.header import Header
-    from dedup.models.details import Details
     from dedup.store.catalog import Catalog
 
     Rows = npt.NDArray[np.float32]
@@ -80,17 +79,17 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """From a file's bytes to what the views of a collection need. Works in any thread.
+    """From a file's bytes to what the views of a collection need. Works in any thread or process.
 
     Parameters
     ----------
     height, width : input to the model, pixels
-    details : None where they are not a view
+    details : whether they are a view; their vocabulary is loaded with the first picture
     """
 
     height: int
     width: int
-    details: Details | None = None
+    details: bool = False
 
     def prepare(self, data: bytes, path: str = "") -> Prepared:
         """Decode a picture once and describe its details.
@@ -101,9 +100,9 @@ class Preparation:
         """
         bound = SIDE if self.details else 0
         decoded = decode_square(data, self.height, self.width, path, bound=bound)
-        if self.details is None or decoded.bounded is None:
+        if decoded.bounded is None:
             return Prepared(decoded, None)
-        return Prepared(decoded, self.details.embed(decoded.bounded))
+        return Prepared(decoded, load_details().embed(decoded.bounded))
 
     def decode_bytes(self, header: Header) -> int:
         """Estimate from above what decoding takes at its peak."""
@@ -111,31 +110,24 @@ class Preparation:
         return decode_bytes(header, max(height, self.height), max(width, self.width))
 
 
-def prepared_for(height: int, width: int, *, details: bool) -> Preparation:
-    """Make what prepares pictures, where a worker has no catalog at hand."""
-    return Preparation(height, width, load_details() if details else None)
-
-
 def preparation(catalog: Catalog) -> Preparation:
     """Make what prepares pictures for a collection.
 
     Raises
     ------
-    WeightsError : the vocabulary of details is damaged.
-    FingerprintError : it is another one than the collection was made with.
+    FingerprintError : details were made with another vocabulary than this version's.
     """
     pinned = catalog.fingerprint
     if DETAILS not in pinned.views:
         return Preparation(pinned.height, pinned.width)
-    details = load_details()
-    if details.digest != pinned.details_digest:
+    if pinned.details_digest != DIGEST:
         raise FingerprintError(
             catalog.store,
             "this collection was made with another vocabulary of details (by another version of "
             "dedup). Install that version again, or start another collection with --store "
             "NEW_FOLDER.",
         )
-    return Preparation(pinned.height, pinned.width, details)
+    return Preparation(pinned.height, pinned.width, details=True)
 
 
 def embed(

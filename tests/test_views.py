@@ -93,7 +93,7 @@ def test_what_was_extracted_beside_the_views_does_not_count() -> None:
 def test_one_decoding_gives_what_two_would() -> None:
     for shape in ((90, 400), (700, 500), (64, 64)):
         data = jpeg(drawn(*shape, np.random.default_rng(3)))
-        prepared = Preparation(32, 32, load_details()).prepare(data)
+        prepared = Preparation(32, 32, details=True).prepare(data)
         bounded = prepared.decoded.bounded
         assert bounded is not None
         assert bounded.shape == decode_bounded(data, SIDE).shape
@@ -105,7 +105,7 @@ def test_one_decoding_gives_what_two_would() -> None:
 
 def test_equal_squares_of_different_aspects_are_different_inputs() -> None:
     wide, square = np.full((50, 100, 3), 9, np.uint8), np.full((50, 50, 3), 9, np.uint8)
-    both, content = Preparation(8, 8, load_details()), Preparation(8, 8)
+    both, content = Preparation(8, 8, details=True), Preparation(8, 8)
     one, two = (both.prepare(jpeg(pixels)) for pixels in (wide, square))
     assert one.input_digest != two.input_digest
     one, two = (content.prepare(jpeg(pixels)) for pixels in (wide, square))

@@ -20,6 +20,7 @@ import numpy as np
 from dedup.fingerprint import CONTENT
 from dedup.images.header import read_epoch
 from dedup.indexing.reading import Fresh, Known, Reading, Unreadable, file_reader, lost
+from dedup.models.details import load_details
 from dedup.results import IndexSummary, Skip
 from dedup.views import embed, preparation
 from dedup.workers import WORTH_PROCESSES, Workers
@@ -88,10 +89,11 @@ def _read_ahead(catalog: Catalog, work: list[Work]) -> Iterator[Reading]:
     if not work:
         return
     wanted = preparation(catalog)
-    described = wanted.details is not None
-    begin = partial(file_reader, catalog.store, wanted.height, wanted.width, details=described)
+    if wanted.details:
+        load_details()  # here, so that a damaged vocabulary is told before anything is read
     # Decoding alone leaves Python's lock alone; describing details does not.
-    processes = described and len(work) >= WORTH_PROCESSES
+    processes = wanted.details and len(work) >= WORTH_PROCESSES
+    begin = partial(file_reader, catalog.store, wanted)
     workers: Workers[Work, Reading] = Workers(begin, processes=processes, lost=lost)
     with workers:
         yield from workers.run(work, _AHEAD)

@@ -17,7 +17,6 @@ from dedup.errors import ImageError
 from dedup.images.decode import read_file
 from dedup.images.header import read_header
 from dedup.store.catalog import ImageFacts, KnownDigests
-from dedup.views import prepared_for
 from dedup.workers import alone
 
 if TYPE_CHECKING:
@@ -72,20 +71,11 @@ Reading = Fresh | Known | Unreadable
 
 
 @contextmanager
-def file_reader(
-    store: Path, height: int, width: int, *, details: bool
-) -> Iterator[Callable[[Work], Reading]]:
-    """Give what reads a work list's files for a collection; for `Workers`.
-
-    Parameters
-    ----------
-    height, width : input to the model, pixels
-    details : whether these are a view
-    """
+def file_reader(store: Path, preparation: Preparation) -> Iterator[Callable[[Work], Reading]]:
+    """Give what reads a work list's files for a collection; for `Workers`."""
     known = KnownDigests(store)
-    wanted = prepared_for(height, width, details=details)
     try:
-        yield lambda work: read_scanned(work.root.path, work.file, known.holds, wanted)
+        yield lambda work: read_scanned(work.root.path, work.file, known.holds, preparation)
     finally:
         known.close()
 

@@ -18,7 +18,7 @@ import numpy as np
 from dedup.errors import ImageError
 from dedup.images.decode import decode_bounded, read_file
 from dedup.search.similarity import pair_similarities
-from dedup.views import embed, fused_fresh, preparation, prepared_for
+from dedup.views import embed, fused_fresh, preparation
 from dedup.workers import WORTH_PROCESSES, Workers
 
 if TYPE_CHECKING:
@@ -131,7 +131,6 @@ def measure_copies(
     samples : how many pictures to edit; fewer when fewer can be read
     """
     wanted = preparation(catalog)
-    described = wanted.details is not None
     originals: list[int] = []
     ways: list[int] = []
     vectors: list[npt.NDArray[np.float32]] = []
@@ -144,8 +143,8 @@ def measure_copies(
         batch.clear()
 
     workers: Workers[tuple[int, Source], list[tuple[int, Prepared]] | None] = Workers(
-        partial(_drawing, seed, wanted.height, wanted.width, details=described),
-        processes=described and min(samples, len(sources)) * _PER_PICTURE >= WORTH_PROCESSES,
+        partial(_drawing, seed, wanted),
+        processes=wanted.details and min(samples, len(sources)) * _PER_PICTURE >= WORTH_PROCESSES,
         lost=lambda _: None,
     )
     with workers:
@@ -175,13 +174,12 @@ def measure_copies(
 
 @contextmanager
 def _drawing(
-    seed: int, height: int, width: int, *, details: bool
+    seed: int, wanted: Preparation
 ) -> Iterator[Callable[[tuple[int, Source]], list[tuple[int, Prepared]] | None]]:
     """Give what draws a picture's copies, as (way, prepared copy); None for what cannot be read.
 
-    For `Workers`. Parameters are those of `prepared_for`.
+    For `Workers`.
     """
-    wanted = prepared_for(height, width, details=details)
 
     def draw(numbered: tuple[int, Source]) -> list[tuple[int, Prepared]] | None:
         number, source = numbered
