@@ -119,6 +119,34 @@ class DuplicatesAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class Stages:
+    """Where a run of indexing spent its time; what overlaps counts where it was waited for.
+
+    Parameters
+    ----------
+    workers : what read and described, such as "2 processes"
+    batch : pictures per forward pass
+    reading : seconds that all else waited for pictures
+    loading : seconds of loading the model
+    embedding : seconds that the writer waited for embeddings
+    storing : seconds of writing to the catalog
+    """
+
+    workers: str
+    batch: int
+    reading: float = 0.0
+    loading: float = 0.0
+    embedding: float = 0.0
+    storing: float = 0.0
+
+    @property
+    def slowest(self) -> str:
+        """The stage that the others waited for longest."""
+        stages = ("reading", "loading", "embedding", "storing")
+        return max(stages, key=lambda name: float(getattr(self, name)))
+
+
+@dataclass(frozen=True, slots=True)
 class IndexSummary:
     """What one run of indexing did; the first five add up to the files that were found.
 
@@ -134,6 +162,7 @@ class IndexSummary:
     new_skips : the `skipped`, with their reasons, in path order
     notes : whatever else a person should know, one sentence each
     seconds : wall time of the run
+    stages : None where nothing had to be read
     """
 
     indexed: int = 0
@@ -146,6 +175,7 @@ class IndexSummary:
     new_skips: tuple[Skip, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+    stages: Stages | None = None
 
     @property
     def found(self) -> int:

@@ -94,6 +94,12 @@ class Workers(Generic[Item, Result]):
         self._count: Final = cores()
         self._in_processes = processes and self._count > 1 and _can_start()
 
+    @property
+    def description(self) -> str:
+        """Say what works, such as "2 processes"."""
+        kind = "processes" if self._in_processes else "threads"
+        return f"{self._count} {kind}" if self._count > 1 else "1 thread"
+
     def __enter__(self) -> Self:
         if not self._in_processes:
             self._use_threads()

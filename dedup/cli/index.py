@@ -20,7 +20,7 @@ from dedup.cli.output import note, note_skips, progress_bar
 
 if TYPE_CHECKING:
     from dedup.collection import Collection
-    from dedup.results import IndexSummary
+    from dedup.results import IndexSummary, Stages
 
 
 @click.command("index")
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 @device_option
 @runtime_option
 @strict_option
+@click.option("--verbose", "-v", is_flag=True, help="Also tell where the time went.")
 def index_command(
     paths: tuple[str, ...],
     store: Path | None,
@@ -56,6 +57,7 @@ def index_command(
     device: str,
     runtime: str,
     strict: bool,  # noqa: FBT001
+    verbose: bool,  # noqa: FBT001
 ) -> None:
     """Build or update the collection.
 
@@ -85,6 +87,8 @@ def index_command(
         if collection.chosen:
             note(collection.chosen)
     tell_index(summary)
+    if verbose and summary.stages:
+        tell_stages(summary.stages)
     for text in collection.notes:
         note(text)
     if strict and (summary.skipped or summary.still_skipped):
@@ -138,6 +142,16 @@ def open_or_create(
             runtime=runtime,
         ),
         True,
+    )
+
+
+def tell_stages(stages: Stages) -> None:
+    """Tell on stderr what a run of indexing waited for."""
+    note(
+        f"Read by {stages.workers}, embedded in batches of {stages.batch}. Waited "
+        f"{stages.reading:.1f} s for pictures, {stages.embedding:.1f} s for embeddings; loading "
+        f"the model took {stages.loading:.1f} s, storing {stages.storing:.1f} s. Held up most by "
+        f"{stages.slowest}."
     )
 
 

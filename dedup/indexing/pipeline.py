@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from dedup.fingerprint import CONTENT
 from dedup.images.header import read_epoch
 from dedup.indexing.reading import Fresh, Known, Reading, Unreadable, file_reader, lost
 from dedup.models.details import load_details
-from dedup.results import IndexSummary, Skip
+from dedup.results import IndexSummary, Skip, Stages
 from dedup.views import embed, preparation
 from dedup.workers import WORTH_PROCESSES, Workers
 
@@ -62,9 +63,10 @@ def run(
     tell = progress or (lambda *_: None)
     total = len(changes.work)
     tell(0, total)
-    readings = _read_ahead(catalog, changes.work)
+    clock = _Clock()
     with ThreadPoolExecutor(1, thread_name_prefix="embed") as beside:
-        writer = _Writer(catalog, embedder, beside)
+        writer = _Writer(catalog, embedder, beside, clock)
+        readings = clock.each("reading", _read_ahead(catalog, changes.work, clock))
         for done, (work, reading) in enumerate(zip(changes.work, readings, strict=True), start=1):
             if writer.take(work, reading):
                 tell(done, total)
@@ -81,10 +83,36 @@ def run(
         new_skips=tuple(skips),
         notes=(*changes.notes, *writer.notes()),
         seconds=time.perf_counter() - started,
+        stages=Stages(clock.workers, BATCH, **clock.seconds) if changes.work else None,
     )
 
 
-def _read_ahead(catalog: Catalog, work: list[Work]) -> Iterator[Reading]:
+class _Clock:
+    """Sums up the seconds that each stage was waited for."""
+
+    def __init__(self) -> None:
+        self.workers = ""
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    @contextmanager
+    def over(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] += time.perf_counter() - started
+
+    def each(self, stage: str, results: Iterator[Reading]) -> Iterator[Reading]:
+        """Count what it takes to get each result."""
+        while True:
+            with self.over(stage):
+                result = next(results, None)
+            if result is None:
+                return
+            yield result
+
+
+def _read_ahead(catalog: Catalog, work: list[Work], clock: _Clock) -> Iterator[Reading]:
     """Yield what reading gave, in order, with a bounded number of pictures waiting."""
     if not work:
         return
@@ -95,6 +123,7 @@ def _read_ahead(catalog: Catalog, work: list[Work]) -> Iterator[Reading]:
     processes = wanted.details and len(work) >= WORTH_PROCESSES
     begin = partial(file_reader, catalog.store, wanted)
     workers: Workers[Work, Reading] = Workers(begin, processes=processes, lost=lost)
+    clock.workers = workers.description
     with workers:
         yield from workers.run(work, _AHEAD)
 
@@ -120,8 +149,13 @@ class _Writer:
     """
 
     def __init__(
-        self, catalog: Catalog, embedder: Callable[[], Embedder], beside: Executor
+        self,
+        catalog: Catalog,
+        embedder: Callable[[], Embedder],
+        beside: Executor,
+        clock: _Clock,
     ) -> None:
+        self._clock = clock
         self._catalog = catalog
         self._make_embedder = embedder
         self._embedder: Embedder | None = None
@@ -177,9 +211,10 @@ class _Writer:
         if self._embedding is None:
             return
         batch, future = self._embedding
-        embeddings = {} if future is None else future.result()
+        with self._clock.over("embedding"):
+            embeddings = {} if future is None else future.result()
         self._embedding = None
-        with self._catalog.transaction():
+        with self._clock.over("storing"), self._catalog.transaction():
             images = self._store(list(batch.fresh.values()), embeddings)
             for work, reading in batch.files:
                 self._store_file(batch, work, reading, images)
@@ -189,7 +224,8 @@ class _Writer:
 
     def _model(self) -> Embedder:
         if self._embedder is None:
-            self._embedder = self._make_embedder()
+            with self._clock.over("loading"):
+                self._embedder = self._make_embedder()
         return self._embedder
 
     def _store(self, fresh: list[Fresh], embeddings: Mapping[str, Rows]) -> dict[bytes, int]:

@@ -25,6 +25,13 @@ def test_a_first_run_tells_what_was_indexed_and_skipped(dedup: Dedup, pictures: 
     assert "Made the collection .dedup" in done.err
 
 
+def test_verbose_tells_where_the_time_went(dedup: Dedup, pictures: Path) -> None:
+    done = dedup("index", pictures, "--model", SMALL_MODEL, "--untrained", "-v")
+    assert "embedded in batches of 32. Waited " in done.err
+    assert "Held up most by " in done.err
+    assert "Held up" not in dedup("index", pictures, "-v").err  # nothing was read
+
+
 def test_a_second_run_reads_nothing(dedup: Dedup, pictures: Path) -> None:
     dedup("index", pictures, "--model", SMALL_MODEL, "--untrained")
     done = dedup("index", pictures)

@@ -319,7 +319,7 @@ def test_processes_read_what_threads_read(
         count = len(read_ids(catalog))
         seen.append(
             (
-                [replace(summary, seconds=0) for summary in (first, later)],
+                [replace(summary, seconds=0, stages=None) for summary in (first, later)],
                 read_images(catalog).digest,
                 read_vectors(catalog, "blocks", count).tobytes(),
                 read_vectors(catalog, DETAILS, count).tobytes(),
