@@ -88,4 +88,17 @@ def main() -> None:
     except DedupError as error:
         click.echo(f"Error: {error}", err=True)
         code = EXIT_ERROR
+    except MemoryError:
+        click.echo(
+            "Error: out of memory. What was committed is kept; the next run goes on.", err=True
+        )
+        code = EXIT_ERROR
+    except ImportError as error:
+        # Also what the loader says where there is no room to map a library.
+        click.echo(
+            f"Error: a package cannot be loaded ({error}): too little memory, or an installation "
+            "that is not whole. Install dedup again, or give it more memory.",
+            err=True,
+        )
+        code = EXIT_ERROR
     sys.exit(code if isinstance(code, int) else 0)
