@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DEDUP = [sys.executable, "-m", "dedup"]
+pytestmark = pytest.mark.slow  # a dozen processes, some of which import torch
 LITTLE = 2 << 30  # bytes of address space; libraries alone take most of it
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of Linux")
