@@ -16,7 +16,7 @@ import json
 import os
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -271,6 +271,9 @@ def main() -> None:
     parser.add_argument("--others", type=int, default=700)
     parser.add_argument("--shares", type=float, nargs="*", default=[0.05, 0.1, 0.15, 0.2, 0.3, 0.4])
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--sizes", type=int, nargs="*", help="bundled networks at other input sizes"
+    )
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--no-networks", action="store_true", help="only details and pHash")
     options = parser.parse_args()
@@ -305,6 +308,10 @@ def main() -> None:
     networks["random weights"] = load_model("mobilenetv3_small_100", untrained=True)
     if options.no_networks:
         networks = {}
+    for name in BUNDLED if options.sizes else ():
+        for side in options.sizes:
+            resized = replace(networks[name], input_size=(3, side, side))
+            add(f"{name} at {side} px", [(1, content(resized, files))])
     for name, loaded in networks.items():
         rows = content(loaded, files)
         width = loaded.input_size[2]

@@ -19,6 +19,7 @@ from dedup.indexing.pipeline import BATCH
 from dedup.indexing.reading import Fresh, Known, Unreadable, read_path
 from dedup.results import Neighbour, QueryAnswer, Skip
 from dedup.store.gallery import read_ids, read_paths
+from dedup.store.known import KnownDigests
 from dedup.store.schema import INDEX
 from dedup.views import embed, fused_fresh, preparation, read_row, read_rows
 
@@ -72,7 +73,7 @@ def embed_queries(
     embedder : called once, when the first image needs it
     """
     wanted = preparation(catalog)
-    known = catalog.known_digests()
+    known = KnownDigests(catalog.store)
     vectors: dict[int, npt.NDArray[np.float32]] = {}
     seen: dict[int, tuple[bytes, bool]] = {}
     fresh: list[tuple[int, Fresh]] = []

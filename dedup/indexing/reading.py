@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from dedup.errors import ImageError
 from dedup.images.decode import read_file
 from dedup.images.header import read_header
-from dedup.store.catalog import ImageFacts, KnownDigests
+from dedup.store.catalog import ImageFacts
+from dedup.store.known import KnownDigests
 from dedup.workers import alone
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ any moment costs at most the batch in hand. One catalog object belongs to one th
 
 from __future__ import annotations
 
-import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -343,10 +342,6 @@ class Catalog:
         row = self._connection.execute("SELECT trivial FROM images WHERE id = ?", (image,))
         return bool(row.fetchone()[0])
 
-    def known_digests(self) -> KnownDigests:
-        """Give a view of the known contents that worker threads can ask."""
-        return KnownDigests(self.store)
-
     def skips(self) -> list[tuple[bytes, str]]:
         """List skipped files as (absolute path, reason), by path."""
         with translated(self.store):
@@ -401,31 +396,6 @@ class Catalog:
     def connection(self) -> sqlite3.Connection:
         """The database, for the bulk reads of `gallery`."""
         return self._connection
-
-
-class KnownDigests:
-    """Which contents are known: a read-only view, one connection per asking thread."""
-
-    def __init__(self, store: Path) -> None:
-        self._store = store
-        self._local = threading.local()
-        self._opened: list[sqlite3.Connection] = []
-
-    def holds(self, digest: bytes) -> bool:
-        """Tell whether a content, by its SHA-256, is known."""
-        connection = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = connect(self._store, shared=True)
-            self._local.connection = connection
-            self._opened.append(connection)
-        with translated(self._store):
-            row = connection.execute("SELECT 1 FROM images WHERE digest = ?", (digest,)).fetchone()
-        return row is not None
-
-    def close(self) -> None:
-        """Release the connections of all threads."""
-        for connection in self._opened:
-            connection.close()
 
 
 def _now() -> str:

@@ -13,6 +13,7 @@ from dedup.errors import CollectionError, DamagedError, FormatError, NoCollectio
 from dedup.fingerprint import DETAILS, Fingerprint
 from dedup.store.catalog import Catalog, FileFacts, ImageFacts
 from dedup.store.gallery import read_files, read_ids, read_images, read_paths, read_vectors
+from dedup.store.known import KnownDigests
 from dedup.store.vectors import as_stored, dimension, pack, unpack
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def test_a_reader_sees_one_state_while_a_writer_commits(catalog: Catalog) -> Non
 
 def test_threads_can_ask_for_digests(catalog: Catalog) -> None:
     add(catalog, b"a.png", np.ones(3, np.float32))
-    known = catalog.known_digests()
+    known = KnownDigests(catalog.store)
     assert known.holds(b"a.png".ljust(32, b"."))
     assert not known.holds(b"b.png".ljust(32, b"."))
     known.close()
