@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections import deque
 from concurrent.futures import Executor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -31,7 +32,8 @@ Result = TypeVar("Result")
 WORTH_PROCESSES: Final = 200
 """Items of some ten milliseconds from which on processes have repaid their start."""
 
-_IDLE: Final = 60  # seconds after which processes end that nobody gives work, such as a killed run
+_IDLE: Final = 60  # seconds after which processes end that nobody gives work
+_WATCH: Final = 1.0  # seconds between two looks at whether the parent lives
 _ENVIRONMENT: Final = {
     **dict.fromkeys(
         ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"),
@@ -220,9 +222,17 @@ def _begin_process(
     global _turn, _begun, _work  # noqa: PLW0603 - a process has one work
     # Ctrl-C reaches every process of a terminal; the first one tells the others to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     _turn = turn
     _begun = begin()  # kept, since it ends what it began when nobody holds it any more
     _work = _begun.__enter__()
+
+
+def _end_with(parent: int) -> None:
+    """End this process soon after the one that started it was killed."""
+    while os.getppid() == parent:
+        time.sleep(_WATCH)
+    os._exit(1)
 
 
 def _call(item: Any) -> Any:

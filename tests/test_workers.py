@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
+import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from functools import partial
@@ -139,6 +140,23 @@ def test_only_one_is_alone(*, processes: bool) -> None:
     assert all(one[1] <= other[0] for one, other in pairwise(held))
 
 
+def wait_for_the_end_of(log: Path) -> None:
+    begun = {int(line.split()[1]) for line in log.read_text("utf-8").splitlines()}
+    assert begun
+    deadline = time.monotonic() + 20
+    while any(is_running(process) for process in begun):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def is_running(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"  # ended, and not yet collected by whoever inherited it
+
+
 @needs_cores
 def test_no_process_stays_when_work_is_broken_off(tmp_path: Path) -> None:
     log = tmp_path / "log"
@@ -150,12 +168,29 @@ def test_no_process_stays_when_work_is_broken_off(tmp_path: Path) -> None:
     workers: Workers[int, tuple[int, int]] = Workers(partial(squares, log), processes=True)
     with pytest.raises(KeyboardInterrupt), workers:
         list(workers.run(some(), ahead=2))
-    begun = {int(line.split()[1]) for line in log.read_text("utf-8").splitlines()}
-    assert begun
-    deadline = time.monotonic() + 10
-    while any(Path(f"/proc/{process}").exists() for process in begun):
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.05)
+    wait_for_the_end_of(log)
+
+
+@needs_cores
+def test_no_process_outlives_a_killed_one(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    program = (
+        "import os, signal, sys\n"
+        "from functools import partial\n"
+        "from pathlib import Path\n"
+        "from dedup.workers import Workers\n"
+        "from test_workers import squares\n"
+        "with Workers(partial(squares, Path(sys.argv[1])), processes=True) as workers:\n"
+        "    next(workers.run([1, 2, 3], ahead=2))\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    path = os.pathsep.join([os.path.dirname(__file__), *sys.path])
+    subprocess.run(
+        [sys.executable, "-c", program, os.fspath(log)],
+        env={**os.environ, "PYTHONPATH": path},
+        check=False,
+    )
+    wait_for_the_end_of(log)
 
 
 def test_what_was_begun_for_threads_is_ended(tmp_path: Path) -> None:
