@@ -32,7 +32,6 @@ Result = TypeVar("Result")
 WORTH_PROCESSES: Final = 200
 """Items of some ten milliseconds from which on processes have repaid their start."""
 
-_IDLE: Final = 60  # seconds after which processes end that nobody gives work
 _WATCH: Final = 1.0  # seconds between two looks at whether the parent lives
 _ENVIRONMENT: Final = {
     **dict.fromkeys(
@@ -192,9 +191,8 @@ class Workers(Generic[Item, Result]):
         return ProcessPoolExecutor(
             count,
             context=context,
-            timeout=_IDLE,
             initializer=_begin_process,
-            initargs=(self._begin, context.Lock()),
+            initargs=(os.getpid(), self._begin, context.Lock()),
             env=_ENVIRONMENT,
         )
 
@@ -216,13 +214,14 @@ def _can_start() -> bool:
 
 
 def _begin_process(
+    parent: int,
     begin: Callable[[], AbstractContextManager[Callable[[Any], Any]]],
     turn: AbstractContextManager[Any],
 ) -> None:
     global _turn, _begun, _work  # noqa: PLW0603 - a process has one work
     # Ctrl-C reaches every process of a terminal; the first one tells the others to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _turn = turn
     _begun = begin()  # kept, since it ends what it began when nobody holds it any more
     _work = _begun.__enter__()
