@@ -166,8 +166,8 @@ def tell_index(summary: IndexSummary) -> None:
     ]
     parts = [f"{count:,} {what}" for count, what in counts if count]
     rate = ""
-    if summary.indexed:
-        rate = f" ({summary.indexed / summary.seconds:,.0f} images/s)"
+    if read := summary.indexed + summary.reused:
+        rate = f" ({read / summary.seconds:,.0f} images/s)"
     note(f"{summary.found:,} pictures: {', '.join(parts) or 'none'}; {summary.seconds:.1f} s{rate}")
     if summary.gone:
         note(f"{summary.gone:,} gone since the last time")

@@ -46,7 +46,7 @@ _TINY: Final = 1e-6
 
 _SQUARE: Final = np.ones((3, 3), np.uint8)
 _ABOVE_NOISE: Final = np.nextafter(np.float32(_CONTRAST), np.float32(np.inf))
-_ROWS, _COLUMNS = np.mgrid[: _PATCH + 2, : _PATCH + 2].astype(np.float32) - (_PATCH + 1) / 2
+_LINE: Final = np.arange(_PATCH + 2, dtype=np.float32) - np.float32((_PATCH + 1) / 2)
 _MIRRORED: Final = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8)].ravel()
 # SIFT's cells and directions, mirrored along the main direction. No bin is its own image, so that
 # there are 64 pairs.
@@ -55,8 +55,8 @@ _OTHER: Final = _MIRRORED[_ONE]
 
 
 def _window(sigma: float) -> Floats:
-    inner = np.s_[1:-1, 1:-1]
-    square = _ROWS[inner] ** 2 + _COLUMNS[inner] ** 2
+    line = _LINE[1:-1] ** 2
+    square = line[:, None] + line
     return np.asarray(np.exp(-square / (2 * sigma**2)), np.float32)
 
 
@@ -251,14 +251,12 @@ def _strongest(blobs: _Blobs) -> _Blobs:
 
 def _patches(pyramid: _Pyramid, blobs: _Blobs, side: float, angles: Floats | None) -> Floats:
     """Sample a square around each blob, turned: (F, 18, 18), one sample more on each side."""
-    step = (pyramid.sigmas[blobs.level] * np.float32(side / _PATCH))[:, None, None]
-    if angles is None:
-        across, down = _COLUMNS * step, _ROWS * step
-    else:
-        cos, sin = (step * turn(angles)[:, None, None] for turn in (np.cos, np.sin))
-        across, down = _COLUMNS * cos - _ROWS * sin, _COLUMNS * sin + _ROWS * cos
-    across += blobs.x[:, None, None]
-    down += blobs.y[:, None, None]
+    step = pyramid.sigmas[blobs.level] * np.float32(side / _PATCH)
+    angles = np.zeros_like(step) if angles is None else angles
+    cos, sin = ((step * turn(angles))[:, None] * _LINE for turn in (np.cos, np.sin))
+    # A column's place is one part by its column and one by its row, as is a row's.
+    across = (blobs.x[:, None] + cos)[:, None, :] - sin[:, :, None]
+    down = (blobs.y[:, None] + sin)[:, None, :] + cos[:, :, None]
     sampled = np.empty(across.shape, np.float32)
     ends = np.searchsorted(blobs.level, np.arange(len(pyramid.blurs) + 1))
     for blur, begin, end in zip(pyramid.blurs, ends, ends[1:], strict=False):
