@@ -74,13 +74,15 @@ def read_out(model: nn.Module, views: Sequence[Pixels], *, pooled: bool = False)
     from network import prepared
 
     model.eval()
+    device = next(model.parameters()).device
     parts = []
     with torch.inference_mode():
         for start in range(0, len(views), 64):
-            batch = prepared(np.stack(views[start : start + 64]))
+            batch = prepared(np.stack(views[start : start + 64]), device)
             if pooled:
                 features = model.forward_features(batch)  # type: ignore[operator]  # timm's
-                parts.append(model.forward_head(features, pre_logits=True).numpy())  # type: ignore[operator]
+                rows = model.forward_head(features, pre_logits=True)  # type: ignore[operator]
             else:
-                parts.append(model(batch).numpy())
+                rows = model(batch)
+            parts.append(rows.float().cpu().numpy())
     return np.concatenate(parts)

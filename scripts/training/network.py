@@ -11,6 +11,9 @@ Ctrl-C, and the same command goes on from there to the same result as in one sit
 --cooldown N a copy of the state runs N more steps with the rate falling to zero, at the final
 size, gets its linear head from `head.fit`, and is written as a weights file; the state itself
 stays, for more steps later. FOLDER has a log (log.jsonl) and a plot of it (log.svg).
+
+On a GPU the pictures lie in its memory, views are drawn there (`device_views`), and the network
+runs in bf16. Give it larger steps then, such as --pictures 512, and a larger --backbone.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ import cv2
 import numpy as np
 import timm
 import torch
+from device_views import DeviceViews
 from head import fit_head, read_out
 from material import draw_pictures, list_pictures, read_pictures, teach
 from safetensors.torch import save_file
@@ -43,7 +47,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Pixels = npt.NDArray[np.uint8]
-    Batch = tuple[npt.NDArray[np.int64], Pixels]
+    Batch = tuple[npt.NDArray[np.int64], torch.Tensor]
 
 DIMENSION = 256
 MEAN = STD = (0.5, 0.5, 0.5)
@@ -87,6 +91,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--drawn", type=int, default=2000, help="pictures made by code")
     parser.add_argument("--every", type=int, default=1, help="take every n-th photograph")
     parser.add_argument("--minutes", type=float, default=1e9, help="stop by then")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument(
+        "--views",
+        choices=["host", "device"],
+        help="where views are drawn; default: on the device where that is a GPU",
+    )
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
@@ -110,16 +120,21 @@ class Run:
         self.held_out = [pictures[i] for i in rank[:_HELD_OUT]]
         self.train_on = np.array(sorted({*range(len(pictures))} - {*rank[:_HELD_OUT]}))
         self.pictures = pictures
+        self.device = torch.device(options.device)
+        self.targets = self.targets.to(self.device)
+        self.device_views = None
+        if (options.views or ("device" if self.device.type == "cuda" else "host")) == "device":
+            self.device_views = DeviceViews(pictures, self.device, options.seed)
         self.model: nn.Module = timm.create_model(options.backbone, num_classes=DIMENSION)
         width = int(self.model.num_features)  # type: ignore[arg-type]  # a number, in every timm model
         if width < DIMENSION:
             raise SystemExit(
                 f"{options.backbone} hands over {width} values; {DIMENSION} are needed"
             )
-        self.model.to(memory_format=torch.channels_last)
+        self.model.to(self.device).to(memory_format=torch.channels_last)
         # Pooled activations are all positive, so that a fresh head puts all pictures in one place
         # and the losses start above chance; normalised by the batch they start spread out.
-        self.spread = nn.BatchNorm1d(DIMENSION, affine=False)
+        self.spread = nn.BatchNorm1d(DIMENSION, affine=False).to(self.device)
         self.optimiser = torch.optim.AdamW(
             self.model.parameters(), lr=options.rate, weight_decay=0.02, betas=(0.9, 0.98)
         )
@@ -127,7 +142,7 @@ class Run:
         self.state = options.output / "state.pt"
         self.log = options.output / "log.jsonl"
         if self.state.exists():
-            saved = torch.load(self.state, weights_only=True)
+            saved = torch.load(self.state, weights_only=True, map_location=self.device)
             self.model.load_state_dict(saved["model"])
             self.spread.load_state_dict(saved["spread"])
             self.optimiser.load_state_dict(saved["optimiser"])
@@ -197,7 +212,7 @@ class Run:
             "seed": f"{self.options.seed}",
         }
         tensors = {
-            name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
+            name: (tensor.half() if tensor.is_floating_point() else tensor).cpu().contiguous()
             for name, tensor in self.model.state_dict().items()
             if not name.endswith("num_batches_tracked")
         }
@@ -207,17 +222,24 @@ class Run:
 
     def _batches(self, start: int, end: int, size: int) -> Iterator[tuple[int, Batch]]:
         """Draw batches in a thread, a few ahead; step n's depends on the seed and n alone."""
+        if self.device_views is not None:
+            for number in range(start, end):
+                rng = np.random.default_rng((self.options.seed, 2, number))
+                chosen = rng.choice(self.train_on, self.options.pictures, replace=False)
+                drawn = self.device_views.draw(chosen, size, number)
+                yield number, (chosen, (drawn - MEAN[0]) / STD[0])
+            return
         with ThreadPoolExecutor(1) as pool:
             ahead = 3
             waiting = {n: pool.submit(self._draw, n, size) for n in range(start, start + ahead)}
             for number in range(start, end):
-                batch = waiting.pop(number).result()
+                chosen, views = waiting.pop(number).result()
                 waiting[number + ahead] = pool.submit(self._draw, number + ahead, size)
-                yield number, batch
+                yield number, (chosen, prepared(views, self.device))
             for future in waiting.values():
                 future.cancel()
 
-    def _draw(self, number: int, size: int) -> Batch:
+    def _draw(self, number: int, size: int) -> tuple[npt.NDArray[np.int64], Pixels]:
         rng = np.random.default_rng((self.options.seed, 2, number))
         chosen = rng.choice(self.train_on, self.options.pictures, replace=False)
         views = np.empty((2 * len(chosen), size, size, 3), np.uint8)
@@ -237,17 +259,21 @@ class Run:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.model.train()
-        rows = functional.normalize(self.spread(self.model(prepared(views))))
+        on_gpu = self.device.type == "cuda"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=on_gpu):
+            raw = self.model(views)
+        rows = functional.normalize(self.spread(raw.float()))
         count = len(chosen)
         products = rows @ rows.T
-        own = torch.eye(2 * count, dtype=torch.bool)
-        partner = torch.arange(2 * count).roll(count)
+        own = torch.eye(2 * count, dtype=torch.bool, device=self.device)
+        places = torch.arange(2 * count, device=self.device)
+        partner = places.roll(count)
         tau = _TAU + _TAU_ADDED * np.exp(-self.step / _TAU_STEPS)
         by_views = functional.cross_entropy((products / tau).masked_fill(own, -torch.inf), partner)
-        labels = torch.from_numpy(np.concatenate([chosen, chosen]))
+        labels = torch.from_numpy(np.concatenate([chosen, chosen])).to(self.device)
         to_teacher = rows @ self.targets.T
         by_teacher = functional.cross_entropy(to_teacher / tau, labels)
-        agreement = to_teacher[torch.arange(2 * count), labels].mean()
+        agreement = to_teacher[places, labels].mean()
         strangers = products.masked_fill(own | own.roll(count, 0), -1).amax(1)
         entropy = -torch.log((2 - 2 * strangers).clamp_min(1e-6).sqrt()).mean()
         loss = by_views + by_teacher - _REGRESSION * agreement + _ENTROPY * entropy
@@ -316,10 +342,12 @@ class Run:
         (self.options.output / "log.svg").write_text(chart, "utf-8")
 
 
-def prepared(views: Pixels) -> torch.Tensor:
+def prepared(views: Pixels, device: torch.device) -> torch.Tensor:
     """Normalise (B, H, W, 3) uint8 to (B, 3, H, W) in channels_last order."""
-    pixels = torch.from_numpy(views).permute(0, 3, 1, 2).float()
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) * 255 for values in (MEAN, STD))
+    pixels = torch.from_numpy(views).to(device).permute(0, 3, 1, 2).float()
+    mean, std = (
+        torch.tensor(values, device=device).view(1, 3, 1, 1) * 255 for values in (MEAN, STD)
+    )
     return (pixels - mean) / std
 
 

@@ -149,7 +149,16 @@ def _write(picture: Pixels, rng: Generator, *, small: bool) -> None:
 def _drawn_on(picture: Pixels, rng: Generator) -> Pixels:
     """Write on it, stick things on it, or lay a half-transparent mark over it."""
     sheet = picture.copy()
-    size = len(picture)
+    write_on(sheet, rng)
+    if rng.random() < 0.3:
+        opacity = rng.uniform(0.2, 0.7)
+        return np.asarray(cv2.addWeighted(sheet, opacity, picture, 1 - opacity, 0), np.uint8)
+    return sheet
+
+
+def write_on(sheet: Pixels, rng: Generator) -> None:
+    """Write on a picture, or stick things on it, in place."""
+    size = len(sheet)
     chance = rng.random()
     if chance < 0.7:
         _write(sheet, rng, small=False)
@@ -162,10 +171,6 @@ def _drawn_on(picture: Pixels, rng: Generator) -> Pixels:
             else:
                 corner = centre[0] + int(axes[0]), centre[1] + int(axes[1])
                 cv2.rectangle(sheet, centre, corner, _colour(rng), -1)
-    if rng.random() < 0.3:
-        opacity = rng.uniform(0.2, 0.7)
-        return np.asarray(cv2.addWeighted(sheet, opacity, picture, 1 - opacity, 0), np.uint8)
-    return sheet
 
 
 def _coloured(picture: Pixels, rng: Generator) -> Pixels:

@@ -6,8 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import device_views
 import numpy as np
 import pytest
+import torch
+from device_views import DeviceViews
 from head import fit
 from outcome import SMALL_MODEL
 from PIL import Image
@@ -66,8 +70,65 @@ def test_the_head_tells_pictures_apart_where_views_of_one_vary_most() -> None:
     np.testing.assert_allclose((rows[:, 0] @ weight.T + bias).mean(axis=0), 0, atol=1e-4)
 
 
+@pytest.fixture(scope="module")
+def on_device() -> DeviceViews:
+    pictures = [drawn(90, 120, np.random.default_rng(seed)) for seed in range(16)]
+    return DeviceViews(pictures, torch.device("cpu"), seed=0)
+
+
+def test_device_views_depend_on_the_step_alone(on_device: DeviceViews) -> None:
+    chosen = np.arange(16)
+    views = on_device.draw(chosen, 48, step=3)
+    assert views.shape == (32, 3, 48, 48)
+    assert views.is_contiguous(memory_format=torch.channels_last)
+    assert 0 <= float(views.min()) <= float(views.max()) <= 1
+    assert torch.equal(views, on_device.draw(chosen, 48, step=3))
+    assert not torch.equal(views, on_device.draw(chosen, 48, step=4))
+    with pytest.raises(ValueError, match="multiple of 8"):
+        on_device.draw(chosen, 50, step=0)
+
+
+def test_half_of_the_first_device_views_are_clean(on_device: DeviceViews) -> None:
+    stored = on_device._pictures.float() / 255  # noqa: SLF001
+    whole = torch.nn.functional.interpolate(stored, (48, 48), mode="area")
+    views = torch.stack([on_device.draw(np.arange(16), 48, step) for step in range(12)])
+    first, second = (
+        float(((some - whole).abs().amax(dim=(2, 3, 4)) < 1e-6).float().mean())
+        for some in views.split(16, dim=1)
+    )
+    assert 0.4 < first < 0.6
+    assert second < 0.1
+
+
+def test_device_blur_is_a_gaussian() -> None:
+    picture = torch.rand((2, 3, 40, 40), generator=torch.Generator().manual_seed(0))
+    sigma = torch.tensor([0.8, 1.3])
+    blurred = device_views._blurred(picture, sigma).numpy()  # noqa: SLF001
+    for number, one in enumerate(picture.permute(0, 2, 3, 1).numpy()):
+        expected = cv2.GaussianBlur(one, (9, 9), float(sigma[number]))
+        np.testing.assert_allclose(
+            blurred[number].transpose(1, 2, 0), expected, atol=1e-5, err_msg=f"{number}"
+        )
+
+
+@pytest.mark.parametrize(("quality", "most"), [(95, 6), (50, 10), (15, 14)])
+def test_device_jpeg_loses_what_jpeg_loses(quality: int, most: float) -> None:
+    picture = cv2.GaussianBlur(drawn(64, 64, np.random.default_rng(1)), (0, 0), 1.5)
+    flags = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111]
+    expected = np.asarray(
+        cv2.imdecode(cv2.imencode(".jpg", picture, flags)[1], cv2.IMREAD_COLOR), float
+    )
+    tensor = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    lost = device_views._encoded(tensor, torch.tensor([float(quality)]))  # noqa: SLF001
+    found = 255 * lost[0].permute(1, 2, 0).numpy()
+    error = float(np.abs(found - picture).mean())
+    assert error < most
+    assert error == pytest.approx(float(np.abs(expected - picture).mean()), rel=0.5)
+
+
 @pytest.mark.slow
-def test_training_in_two_sittings_gives_the_same_weights(tmp_path: Path) -> None:
+@pytest.mark.parametrize("views", ["host", "device"])
+def test_training_in_two_sittings_gives_the_same_weights(tmp_path: Path, views: str) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     for seed in range(400):
@@ -83,6 +144,7 @@ def test_training_in_two_sittings_gives_the_same_weights(tmp_path: Path) -> None
         command += ["--backbone", "regnetx_002", "--size", "32", "--final-size", "32"]
         command += ["--input-size", "32", "--pictures", "8", "--drawn", "8", "--threads", "1"]
         command += ["--steps", f"{steps}", "--cooldown", f"{cooldown}"]
+        command += ["--device", "cpu", "--views", views]
         subprocess.run(list(map(str, command)), check=True, capture_output=True)
 
     whole, parts = tmp_path / "whole", tmp_path / "parts"
