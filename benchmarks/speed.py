@@ -214,6 +214,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="safetensors; default: untrained")
     parser.add_argument("--model", default=None, help="default: efficientnet_b0")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--join-rounds", type=int, default=3)
     parser.add_argument("--rows", type=int, default=100_000, help="of the self-join")
     parser.add_argument("--files", type=int, default=100_000, help="of the unchanged tree")
     parser.add_argument("--peers", default=sys.executable, help="Python that has other tools")
@@ -241,7 +242,7 @@ def main() -> None:
         print("\n| rows | matrix product | pairs above .9 | of the product's rate |")
         print("|---|---|---|---|")
         for dimension in (256, 1280):
-            cells = join_against_gemm(options.rows, dimension, options.rounds)
+            cells = join_against_gemm(options.rows, dimension, options.join_rounds)
             print("| " + " | ".join(cells) + " |", flush=True)
         print(
             "\n| unchanged files | bare walk and stat | start (index of one file) | dedup index |"
