@@ -126,7 +126,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, nargs="*", default=sizes)
     parser.add_argument("--images", type=int, nargs="*", default=[10_000, 100_000])
     parser.add_argument("--patience", type=float, default=300)
-    parser.add_argument("--model", default="copies-1")
+    parser.add_argument("--model", default="copies-2")
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()

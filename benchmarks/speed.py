@@ -29,6 +29,7 @@ from dedup.fingerprint import CONTENT, DETAILS
 from dedup.images.decode import read_file
 from dedup.images.scan import scan
 from dedup.indexing.pipeline import BATCH
+from dedup.models.names import BUNDLED
 from dedup.search.join import self_join
 from dedup.search.similarity import unit_rows
 from dedup.views import Preparation
@@ -211,7 +212,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, help="photographs to resize")
-    parser.add_argument("--weights", type=Path, help="safetensors; default: untrained")
+    parser.add_argument("--weights", type=Path, help="safetensors; default: untrained or bundled")
     parser.add_argument("--model", default=None, help="default: efficientnet_b0")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--join-rounds", type=int, default=3)
@@ -221,10 +222,11 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="of the numbers of pictures")
     options = parser.parse_args()
     model: dict[str, Any] = {"model": options.model, "weights": options.weights}
-    arguments = ["--weights", os.fspath(options.weights)] if options.weights else ["--untrained"]
+    arguments = ["--weights", os.fspath(options.weights)] if options.weights else []
     arguments += ["--model", options.model] if options.model else []
-    if options.weights is None:
+    if options.weights is None and options.model not in BUNDLED:
         model["untrained"] = True
+        arguments.append("--untrained")
     source = []
     if options.folder is not None:
         files = [options.folder / os.fsdecode(file.path) for file in scan(options.folder).files]

@@ -2,7 +2,7 @@
 
 Makes a tree of 20,000 drawn thumbnails and a collection with 10,000 seeded embeddings, 5 % of them
 near copies, then times each command, median of the rounds. For queries of a new picture there are
-collections of 100,000 seeded embeddings of `copies-1`, with details and without; these are also
+collections of 100,000 seeded embeddings of `copies-2`, with details and without; these are also
 queried again and again in one process.
 """
 
@@ -85,7 +85,7 @@ def queries(
 ) -> list[tuple[str, float]]:
     """Time queries of a picture that is not indexed: in new processes, and in one."""
     store = place / "-".join(views)
-    fill_catalog(store, ModelChoice(model="copies-1", views=views), count, 256)
+    fill_catalog(store, ModelChoice(model="copies-2", views=views), count, 256)
     image = os.fspath(place / "new.jpg")
     coarse = np.random.default_rng(9).integers(0, 256, (30, 40, 3), dtype=np.uint8)
     cv2.imwrite(image, cv2.resize(coarse, (500, 375), interpolation=cv2.INTER_CUBIC))
