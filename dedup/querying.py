@@ -149,9 +149,10 @@ def fresh_index(
 
     path = catalog.store / INDEX
     with catalog.snapshot():
-        version, ids = catalog.version, read_ids(catalog)
+        version = catalog.version
         if held is not None and held.version == version and kind in {"auto", held.vectors.kind}:
             return held
+        ids = read_ids(catalog)
         index = VectorIndex.load(path, version)
         if index is None or kind not in {"auto", index.kind}:
             index = VectorIndex(project(read_rows(catalog, len(ids))), kind)
