@@ -30,17 +30,17 @@ THRESHOLD = 0.9
 AT_ONCE = 65536
 
 
-def planted(rows: int) -> tuple[np.ndarray, np.ndarray]:
+def planted(rows: int, dimension: int) -> tuple[np.ndarray, np.ndarray]:
     """Make unit rows; gives them and the (P, 2) pairs that reach the threshold."""
     rng = np.random.default_rng(0)
-    vectors = np.empty((rows, DIMENSION), np.float32)
+    vectors = np.empty((rows, dimension), np.float32)
     for start in range(0, rows, AT_ONCE):
         part = vectors[start : start + AT_ONCE]
         part[:] = rng.standard_normal(part.shape, np.float32)
     copies = np.sort(rng.choice(rows // 2, rows // 20, replace=False) * 2 + 1)
     noise = rng.uniform(0.05, 0.45, (len(copies), 1)).astype(np.float32)
     vectors[copies] = vectors[copies - 1] + noise * rng.standard_normal(
-        (len(copies), DIMENSION), np.float32
+        (len(copies), dimension), np.float32
     )
     for start in range(0, rows, AT_ONCE):
         part = vectors[start : start + AT_ONCE]
@@ -53,7 +53,7 @@ def join_once(rows: int, how: str) -> None:
     """Join and print what was seen; for a process of its own."""
     import resource
 
-    vectors, wanted = planted(rows)
+    vectors, wanted = planted(rows, DIMENSION)
     predicted = predicted_seconds(*vectors.shape)
     started = time.perf_counter()
     pairs = self_join(vectors, THRESHOLD, how=how) if how != "predicted" else None

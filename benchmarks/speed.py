@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+from growth import THRESHOLD, planted
 from machine import describe
 
 from dedup.collection import Collection
@@ -31,7 +32,6 @@ from dedup.images.scan import scan
 from dedup.indexing.pipeline import BATCH
 from dedup.models.names import BUNDLED
 from dedup.search.join import self_join
-from dedup.search.similarity import unit_rows
 from dedup.views import Preparation
 from dedup.workers import Workers
 
@@ -73,9 +73,8 @@ def draw(folder: Path, width: int, height: int, count: int, source: list[Path]) 
 
 
 @contextmanager
-def preparing(size: tuple[int, int], *, details: bool) -> Iterator[Callable[[str], int]]:
+def preparing(preparation: Preparation) -> Iterator[Callable[[str], int]]:
     """Give what reads, decodes and describes a picture and keeps nothing; for `Workers`."""
-    preparation = Preparation(*size, details=details)
     yield lambda path: preparation.prepare(read_file(os.fsencode(path))).pixels.size
 
 
@@ -88,12 +87,10 @@ def pictures_against_limits(
     if chosen.loaded is None:
         raise ValueError("content has to be among the views")
     ready = runtime(chosen.loaded, chosen.fingerprint)
-    details = DETAILS in views
-    preparation = Preparation(*ready.input_hw, details=details)
-    begin = partial(preparing, ready.input_hw, details=details)
-    workers: Workers[str, int] = Workers(begin, processes=details)
-    workers.__enter__()
-    list(workers.run(paths[: 4 * THREADS], ahead=64))  # processes take a moment to start
+    preparation = Preparation(*ready.input_hw, details=DETAILS in views)
+    workers: Workers[str, int] = Workers(
+        partial(preparing, preparation), processes=preparation.details
+    )
 
     def decode_all() -> None:
         list(workers.run(paths, ahead=64))
@@ -112,16 +109,17 @@ def pictures_against_limits(
             return float(summary.indexed / summary.seconds)
 
     figures = []
-    for _ in range(rounds):
-        decode, forward = len(paths) / seconds(decode_all), len(paths) / seconds(forward_all)
-        both = 1 / (1 / decode + 1 / forward)
-        index = index_rate()
-        figures.append((decode, forward, both, index, index / both))
+    with workers:
+        list(workers.run(paths[: 4 * THREADS], ahead=64))  # processes take a moment to start
+        for _ in range(rounds):
+            decode, forward = len(paths) / seconds(decode_all), len(paths) / seconds(forward_all)
+            both = 1 / (1 / decode + 1 / forward)
+            index = index_rate()
+            figures.append((decode, forward, both, index, index / both))
     decode, forward, both, index, share = (
         statistics.median(column) for column in zip(*figures, strict=True)
     )
     ready.close()
-    workers.__exit__()
     return [
         f"{decode:.0f}/s",
         f"{forward:.0f}/s",
@@ -133,18 +131,13 @@ def pictures_against_limits(
 
 def join_against_gemm(rows: int, dimension: int, rounds: int) -> list[str]:
     """All pairs above .9 against the rate of one large matrix product; the cells of a row."""
-    rng = np.random.default_rng(0)
-    vectors = rng.normal(size=(rows, dimension)).astype(np.float32)
-    copies = rng.choice(rows // 2, rows // 20, replace=False) * 2 + 1
-    noise = rng.normal(size=(len(copies), dimension)) * rng.uniform(0.05, 0.45, (len(copies), 1))
-    vectors[copies] = vectors[copies - 1] + noise
-    vectors = unit_rows(vectors)
+    vectors, _ = planted(rows, dimension)
     square = np.ones((4096, dimension), np.float32)
     room = np.empty((4096, 4096), np.float32)
     figures = []
     for _ in range(rounds):
         gemm = 2 * 4096**2 * dimension / seconds(lambda: np.matmul(square, square.T, out=room), 5)
-        taken = seconds(lambda: self_join(vectors, 0.9, how="exact"))
+        taken = seconds(lambda: self_join(vectors, THRESHOLD, how="exact"))
         figures.append((gemm / 1e9, taken, rows * rows * dimension / taken / gemm))
     gemm, taken, share = (statistics.median(column) for column in zip(*figures, strict=True))
     return [f"{rows:,} × {dimension}", f"{gemm:.0f} GFLOP/s", f"{taken:.1f} s", f"{share:.0%}"]

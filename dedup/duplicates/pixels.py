@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from dedup.errors import ImageError
 from dedup.images.decode import pixel_digest, read_file
+from dedup.workers import cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +39,7 @@ def digest_pictures(
     Per key the digest, or `NO_DIGEST`; keys for which no file could be read are left out.
     """
     found: dict[Key, bytes] = {}
-    with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="pixels") as pool:
+    with ThreadPoolExecutor(cores(), thread_name_prefix="pixels") as pool:
         digests = pool.map(lambda item: _digest(*item), wanted.values())
         for done, (key, digest) in enumerate(zip(wanted, digests, strict=True), start=1):
             if digest is not None:

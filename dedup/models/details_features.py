@@ -1,9 +1,9 @@
 """Local features that survive copying: where a picture has blobs, and what lies around each.
 
 The same idea as SIFT (Lowe 2004) at a quarter of OpenCV's cost: no doubled picture, and all blobs
-are placed and described together by a few calls. Three things are ours: few
-features over wide scales, descriptors that a mirrored picture shares (`fold_mirror`), and nothing
-per feature in Python. What is made of the descriptors is left to `dedup.models.details`.
+are placed and described together by a few calls. Three things are ours: few features over wide
+scales, descriptors that a mirrored picture shares (`fold_mirror`), and nothing per feature in
+Python. What is made of the descriptors is left to `dedup.models.details`.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ for.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -21,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from dedup.search.similarity import MARGIN
 from dedup.search.tiles import TILE, Proposed, found_in
+from dedup.workers import cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -181,7 +181,7 @@ def propose_within(
                 )
         return found
 
-    workers = os.cpu_count() or 1
+    workers = cores()
     running: deque[Future[list[Proposed]]] = deque()
     with ExitStack() as stack:
         stack.enter_context(threadpool_limits(1, user_api="blas"))

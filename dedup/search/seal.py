@@ -73,12 +73,6 @@ def _checksum(payload: npt.NDArray[np.uint8], facts: bytes) -> bytes:
     return digest.digest()
 
 
-def saved_version(path: Path) -> int | None:
-    """Read the catalog version that a saved index was built from, without loading it."""
-    facts = saved_facts(path)
-    return None if facts is None else facts.version
-
-
 def saved_facts(path: Path) -> IndexFacts | None:
     """Read what a saved index is, without loading it."""
     try:

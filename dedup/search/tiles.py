@@ -7,7 +7,6 @@ them. `similarity` settles who is in.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -20,6 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from dedup.hardware import has_amx, sees_gpu
 from dedup.search.similarity import MARGIN, pair_similarities
+from dedup.workers import cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -96,7 +96,7 @@ def _by_blas(
     progress: Callable[[int, int], None] | None,
 ) -> Iterator[Proposed]:
     limit = np.float32(threshold - MARGIN)
-    workers = os.cpu_count() or 1
+    workers = cores()
     # A room is used again only when what was found in it has been taken out.
     rooms = deque(np.empty(min(TILE, len(vectors)) ** 2, np.float32) for _ in range(2 * workers))
 

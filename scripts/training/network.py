@@ -224,10 +224,9 @@ class Run:
         """Draw batches in a thread, a few ahead; step n's depends on the seed and n alone."""
         if self.device_views is not None:
             for number in range(start, end):
-                rng = np.random.default_rng((self.options.seed, 2, number))
-                chosen = rng.choice(self.train_on, self.options.pictures, replace=False)
+                chosen, _ = self._choose(number)
                 drawn = self.device_views.draw(chosen, size, number)
-                yield number, (chosen, (drawn - MEAN[0]) / STD[0])
+                yield number, (chosen, normalised(drawn, 1))
             return
         with ThreadPoolExecutor(1) as pool:
             ahead = 3
@@ -239,9 +238,13 @@ class Run:
             for future in waiting.values():
                 future.cancel()
 
-    def _draw(self, number: int, size: int) -> tuple[npt.NDArray[np.int64], Pixels]:
+    def _choose(self, number: int) -> tuple[npt.NDArray[np.int64], np.random.Generator]:
+        """Choose a step's pictures; whatever else chance decides comes after them."""
         rng = np.random.default_rng((self.options.seed, 2, number))
-        chosen = rng.choice(self.train_on, self.options.pictures, replace=False)
+        return rng.choice(self.train_on, self.options.pictures, replace=False), rng
+
+    def _draw(self, number: int, size: int) -> tuple[npt.NDArray[np.int64], Pixels]:
+        chosen, rng = self._choose(number)
         views = np.empty((2 * len(chosen), size, size, 3), np.uint8)
         for place, index in enumerate(chosen):
             picture = self.pictures[index]
@@ -344,11 +347,16 @@ class Run:
 
 def prepared(views: Pixels, device: torch.device) -> torch.Tensor:
     """Normalise (B, H, W, 3) uint8 to (B, 3, H, W) in channels_last order."""
-    pixels = torch.from_numpy(views).to(device).permute(0, 3, 1, 2).float()
+    return normalised(torch.from_numpy(views).to(device).permute(0, 3, 1, 2).float(), 255)
+
+
+def normalised(images: torch.Tensor, white: int) -> torch.Tensor:
+    """Bring (B, 3, H, W) in [0, white] to what the network takes."""
     mean, std = (
-        torch.tensor(values, device=device).view(1, 3, 1, 1) * 255 for values in (MEAN, STD)
+        torch.tensor(values, device=images.device).view(1, 3, 1, 1) * white
+        for values in (MEAN, STD)
     )
-    return (pixels - mean) / std
+    return (images - mean) / std
 
 
 def unit(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

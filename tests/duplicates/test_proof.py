@@ -49,18 +49,18 @@ def sources(tmp_path: Path) -> dict[bytes, list[bytes]]:
     return found
 
 
+@pytest.fixture(params=[10**6, 1], ids=["threads", "processes"], autouse=True)
+def _worth(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dedup.duplicates.proof.WORTH_PROCESSES", request.param)
+
+
 def quiet(*_: object) -> None:
     pass
 
 
-@pytest.mark.parametrize("worth", [10**6, 1])
 def test_verdicts_are_those_of_checking_one_by_one(
-    catalog: Catalog,
-    sources: dict[bytes, list[bytes]],
-    monkeypatch: pytest.MonkeyPatch,
-    worth: int,
+    catalog: Catalog, sources: dict[bytes, list[bytes]]
 ) -> None:
-    monkeypatch.setattr("dedup.duplicates.proof.WORTH_PROCESSES", worth)
     features = {content: described(paths[0]) for content, paths in sources.items()}
     pairs = [content_pair(*pair) for pair in itertools.combinations(sources, 2)]
     with Prover(catalog, sources, quiet) as prover:
@@ -73,14 +73,9 @@ def test_verdicts_are_those_of_checking_one_by_one(
         assert sum(bool((found := prover.verdict(*pair)) and found.near) for pair in pairs) == 3
 
 
-@pytest.mark.parametrize("worth", [10**6, 1])
 def test_pairs_with_a_picture_that_is_gone_stay_unchecked(
-    catalog: Catalog,
-    sources: dict[bytes, list[bytes]],
-    monkeypatch: pytest.MonkeyPatch,
-    worth: int,
+    catalog: Catalog, sources: dict[bytes, list[bytes]]
 ) -> None:
-    monkeypatch.setattr("dedup.duplicates.proof.WORTH_PROCESSES", worth)
     gone, changed, *rest = sources
     os.remove(sources[gone][0])
     with open(sources[changed][0], "ab") as file:

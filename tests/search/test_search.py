@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dedup.errors import SearchError
 from dedup.search.index import VectorIndex
 from dedup.search.join import Pairs, nearest_pairs, self_join
-from dedup.search.seal import saved_version
+from dedup.search.seal import saved_facts
 from dedup.search.similarity import MARGIN, pair_similarities, unit_rows
 
 if TYPE_CHECKING:
@@ -144,7 +144,9 @@ def test_saved_index_answers_alike(tmp_path: Path) -> None:
     VectorIndex(gallery).save(path, 7)
     loaded = VectorIndex.load(path, 7)
     assert loaded is not None
-    assert saved_version(path) == 7
+    facts = saved_facts(path)
+    assert facts is not None
+    assert facts.version == 7
     for left, right in zip(
         loaded.neighbours(gallery, 5), VectorIndex(gallery).neighbours(gallery, 5), strict=True
     ):
@@ -175,7 +177,7 @@ def test_a_truncated_index_counts_as_absent(tmp_path: Path, length: int) -> None
     VectorIndex(rows(10)).save(path, 7)
     path.write_bytes(path.read_bytes()[:length])
     assert VectorIndex.load(path, 7) is None
-    assert saved_version(path) is None
+    assert saved_facts(path) is None
 
 
 def test_an_empty_gallery_finds_nothing() -> None:
