@@ -9,15 +9,18 @@ from __future__ import annotations
 import sys
 import threading
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
 from dedup.models.features import Features, require_pictures
+from dedup.models.graph_cache import compiled_path, read_compiled, write_compiled
+from dedup.workers import cores
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
     from types import TracebackType
 
     import numpy.typing as npt
@@ -68,6 +71,11 @@ def computes_in_bf16() -> bool:
 class OpenVinoRuntime:
     """A converted model, ready to embed batches of pictures on the CPU.
 
+    Parameters
+    ----------
+    bf16 : whether to compute in bf16
+    kept : the graph's file, beside which what it was compiled to is kept; None: nowhere
+
     Attributes
     ----------
     description : version, device and number format, such as ``openvino 2026.4.1 cpu fp32``
@@ -84,16 +92,14 @@ class OpenVinoRuntime:
 
     notes: tuple[str, ...] = ()
 
-    def __init__(self, graph: Graph, *, bf16: bool = False) -> None:
+    def __init__(self, graph: Graph, *, bf16: bool = False, kept: Path | None = None) -> None:
         openvino = import_openvino()
-        core = openvino.Core()
-        model = core.read_model(graph.description, openvino.Tensor(graph.weights))
         settings = {
             "PERFORMANCE_HINT": "THROUGHPUT",
             "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
             "ENABLE_CPU_PINNING": False,
         }
-        self._compiled: Any = core.compile_model(model, "CPU", settings)
+        self._compiled = _compiled(openvino, graph, settings, kept)
         # Requests that are waited for here, and not a queue with callbacks: those run on OpenVINO's
         # threads, and one that still lets go of its Python objects deadlocks with a queue that is
         # taken down meanwhile (seen with 2026.4.1).
@@ -173,6 +179,30 @@ class OpenVinoRuntime:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _compiled(
+    openvino: Any, graph: Graph, settings: Mapping[str, object], kept: Path | None
+) -> Any:
+    """Compile a graph, or take what was compiled of it before."""
+    core = openvino.Core()
+    path = None
+    if kept is not None:
+        cpu = core.get_property("CPU", "FULL_DEVICE_NAME")
+        abilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        path = compiled_path(
+            kept, [openvino.__version__, cpu, *abilities, str(cores()), repr(settings)]
+        )
+        before = read_compiled(path)
+        if before is not None:
+            with suppress(RuntimeError):  # another build of the same version, say
+                return core.import_model(before, "CPU", settings)
+    model = core.read_model(graph.description, openvino.Tensor(graph.weights))
+    compiled = core.compile_model(model, "CPU", settings)
+    if path is not None:
+        with suppress(RuntimeError):  # a graph that cannot be exported is compiled every time
+            write_compiled(path, compiled.export_model().getvalue())
+    return compiled
 
 
 def _finished(request: Any) -> list[npt.NDArray[Any]]:

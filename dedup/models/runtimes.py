@@ -38,7 +38,7 @@ def ready_runtime(fingerprint: Fingerprint, device: str, kind: str) -> Runtime |
     if not _wants_openvino(device, kind):
         return None
     graph = _stored(fingerprint)
-    return _run(graph) if isinstance(graph, Graph) else None
+    return _run(graph, fingerprint) if isinstance(graph, Graph) else None
 
 
 def make_runtime(loaded: LoadedModel, fingerprint: Fingerprint, device: str, kind: str) -> Runtime:
@@ -55,7 +55,7 @@ def make_runtime(loaded: LoadedModel, fingerprint: Fingerprint, device: str, kin
         return TorchRuntime(loaded, fingerprint.layers, device)
     found = _stored(fingerprint) or _converted(loaded, fingerprint)
     if isinstance(found, Graph):
-        return _run(found)
+        return _run(found, fingerprint)
     runtime = TorchRuntime(loaded, fingerprint.layers, device)
     why = f"OpenVINO cannot take it over ({found.reason})"
     runtime.notes = (f"{fingerprint.model} runs in torch, more slowly: {why}",)
@@ -79,8 +79,9 @@ def _stored(fingerprint: Fingerprint) -> Graph | NoGraph | None:
     return graph
 
 
-def _run(graph: Graph) -> OpenVinoRuntime:
-    return OpenVinoRuntime(graph, bf16=bool(graph.bf16) and computes_in_bf16())
+def _run(graph: Graph, fingerprint: Fingerprint) -> OpenVinoRuntime:
+    bf16 = bool(graph.bf16) and computes_in_bf16()
+    return OpenVinoRuntime(graph, bf16=bf16, kept=graph_path(fingerprint))
 
 
 def _converted(loaded: LoadedModel, fingerprint: Fingerprint) -> Graph | NoGraph:

@@ -13,7 +13,15 @@ from torch import nn
 
 from dedup.errors import LayerError, ModelError
 from dedup.fingerprint import Fingerprint
-from dedup.models.graph_cache import Graph, NoGraph, graph_path, read_graph, write_graph
+from dedup.models.graph_cache import (
+    Graph,
+    NoGraph,
+    graph_path,
+    read_compiled,
+    read_graph,
+    write_compiled,
+    write_graph,
+)
 from dedup.models.loading import LoadedModel, load_model
 from dedup.models.openvino_runtime import OpenVinoRuntime, import_openvino
 from dedup.models.runtime import TorchRuntime
@@ -130,7 +138,46 @@ def test_a_damaged_cache_is_made_again(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert again.notes == ()
     assert lowest_cosine(again.embed(pictures(2, 160, 160)), wanted) > 0.99999
     assert isinstance(read_graph(path), Graph)
-    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    names = sorted(file.suffix for file in path.parent.iterdir())
+    assert names == [".compiled", ".graph"]
+
+
+def test_what_was_compiled_gives_the_same_and_is_made_again_when_damaged(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    loaded = load_model("test_efficientnet", untrained=True)
+    pinned = fingerprint(loaded, ("global_pool", "blocks.1"))
+    batch = pictures(19, 160, 160)
+    wanted = make_runtime(loaded, pinned, "cpu", "auto").embed(batch)
+    (compiled,) = tmp_path.rglob("*.compiled")
+    whole = compiled.read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 1
+    for content in (whole, bytes(flipped), whole[: len(whole) // 2], b"", b"\0" * len(whole)):
+        compiled.write_bytes(content)
+        again = ready_runtime(pinned, "cpu", "auto")
+        assert again is not None
+        for layer, rows in again.embed(batch).items():
+            np.testing.assert_array_equal(rows, wanted[layer])
+        again.close()
+        assert read_compiled(compiled) is not None
+        assert list(tmp_path.rglob("*.compiled")) == [compiled]
+
+
+def test_a_sealed_file_that_openvino_refuses_is_compiled_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    loaded = load_model("test_efficientnet", untrained=True)
+    pinned = fingerprint(loaded, ("global_pool",))
+    make_runtime(loaded, pinned, "cpu", "auto").close()
+    (compiled,) = tmp_path.rglob("*.compiled")
+    write_compiled(compiled, b"of another build")
+    again = ready_runtime(pinned, "cpu", "auto")
+    assert again is not None
+    assert again.embed(pictures(1, 160, 160))["global_pool"].shape == (1, 256)
+    assert len(compiled.read_bytes()) > 10_000
 
 
 def test_a_graph_is_kept_for_what_went_into_it_alone() -> None:
