@@ -21,7 +21,7 @@ from dedup.errors import (
 )
 from dedup.indexing.changes import count_pictures, find_changes, require_pictures
 from dedup.indexing.pipeline import run
-from dedup.querying import GalleryIndex, answer, embed_queries, expand, fresh_index
+from dedup.querying import answer, embed_queries, expand, fresh_index
 from dedup.report.decisions import Decisions
 from dedup.report.evaluation import EvaluationAnswer
 from dedup.report.status import tell_status
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from dedup.duplicates.calibrate import Calibration
     from dedup.models.runtimes import Runtime
     from dedup.report.export import FeatureTable
+    from dedup.search.index import VectorIndex
     from dedup.views import Embedder
 
 STORE_NAME = ".dedup"
@@ -93,7 +94,7 @@ class Collection:
         self._catalog = catalog
         self._runtime_kind = runtime
         self._runtime: Runtime | None = None
-        self._index: GalleryIndex | None = None
+        self._index: tuple[int, VectorIndex] | None = None
         self.chosen = ""
         """How the content model came to be chosen, in a new collection; "" when it was named."""
 
@@ -311,20 +312,23 @@ class Collection:
         if threshold is not None and not -1 <= threshold <= 1:
             raise ValueError(f"a threshold is a cosine in [-1, 1], got {threshold}")
         self.require()
-        self._index = fresh_index(self._catalog, self._project, self._index, index)
-        structure, ids = self._index.vectors, self._index.ids
-        if not len(structure):
-            raise SearchError(f"{self.path}: the collection is empty; index a folder first")
-        queries = embed_queries(self._catalog, expand(images), self._embedder(weights, device))
-        return answer(
-            self._catalog,
-            structure,
-            ids,
-            queries,
-            self._project,
-            k if threshold is None else None,
-            threshold,
-        )
+        with (
+            self._catalog.snapshot(),
+            fresh_index(self._catalog, self._project, self._index, index) as ready,
+        ):
+            if not self._catalog.has_images():
+                raise SearchError(f"{self.path}: the collection is empty; index a folder first")
+            queries = embed_queries(self._catalog, expand(images), self._embedder(weights, device))
+            self._index = ready()
+            _, structure = self._index
+            return answer(
+                self._catalog,
+                structure,
+                queries,
+                self._project,
+                k if threshold is None else None,
+                threshold,
+            )
 
     def _project(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         return project(self._catalog, rows)

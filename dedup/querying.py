@@ -7,7 +7,8 @@ without loading one.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,16 +22,17 @@ from dedup.results import Neighbour, QueryAnswer, Skip
 from dedup.store.gallery import read_ids, read_paths
 from dedup.store.known import KnownDigests
 from dedup.store.schema import INDEX
-from dedup.views import embed, fused_fresh, preparation, read_row, read_rows
+from dedup.views import embed, fused_fresh, preparation, read_rows, read_rows_of
+from dedup.workers import one_blas_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     import numpy.typing as npt
 
     from dedup.search.index import VectorIndex
     from dedup.store.catalog import Catalog
-    from dedup.views import Embedder
+    from dedup.views import Embedder, Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +95,15 @@ def embed_queries(
 
     try:
         for number, path in enumerate(paths):
-            match read_path(os.fsencode(path), known.holds, wanted):
+            with one_blas_thread():
+                reading = read_path(os.fsencode(path), known.holds, wanted)
+            match reading:
                 case Known(digest):
                     image = catalog.image_with(digest)
                     if image is not None:
                         seen[number] = digest, catalog.is_trivial(image)
-                        vectors[number] = read_row(catalog, image)
-                case Fresh() as reading:
+                        vectors[number] = read_rows_of(catalog, np.array([image]))[0]
+                case Fresh():
                     seen[number] = reading.facts.digest, reading.facts.trivial
                     fresh.append((number, reading))
                     if len(fresh) == BATCH:
@@ -120,53 +124,64 @@ def embed_queries(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class GalleryIndex:
-    """An index, the catalog version that it is of, and the image ids (N,) of its rows."""
-
-    version: int
-    vectors: VectorIndex
-    ids: npt.NDArray[np.int64]
-
-
+@contextmanager
 def fresh_index(
     catalog: Catalog,
-    project: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
-    held: GalleryIndex | None,
+    project: Callable[[Rows], Rows],
+    held: tuple[int, VectorIndex] | None,
     kind: str = "auto",
-) -> GalleryIndex:
-    """Give the index of the present gallery.
+) -> Iterator[Callable[[], tuple[int, VectorIndex]]]:
+    """Give what gives the version of the gallery and its index; its rows are named by image ids.
 
-    It is the one in hand, else the saved one, else a new one, which is saved.
+    It is the one in hand, else the saved one, else a new one, which is saved. The saved one is
+    loaded in a thread of its own, beside the model. Enter this inside `snapshot`.
 
     Parameters
     ----------
     project : turns unit rows into the unit rows that are compared
-    held : the index in hand
+    held : the index in hand, and the version that it is of
     kind : of structure, as `VectorIndex` takes it; "auto" goes on with the one that is saved
     """
-    from dedup.search.index import VectorIndex
-
     path = catalog.store / INDEX
-    with catalog.snapshot():
-        version = catalog.version
-        if held is not None and held.version == version and kind in {"auto", held.vectors.kind}:
-            return held
+    version = catalog.version
+    if held is not None and held[0] == version and kind in {"auto", held[1].kind}:
+        yield lambda: held
+        return
+
+    def read(images: npt.NDArray[np.int64]) -> Rows:
+        return project(read_rows_of(catalog, images))
+
+    def load() -> VectorIndex | None:
+        from dedup.search.index import VectorIndex
+
+        return VectorIndex.load(path, version, read)
+
+    def build() -> VectorIndex:
+        from dedup.search.index import VectorIndex
+
         ids = read_ids(catalog)
-        index = VectorIndex.load(path, version)
-        if index is None or kind not in {"auto", index.kind}:
-            index = VectorIndex(project(read_rows(catalog, len(ids))), kind)
-            with suppress(CollectionError):  # without its cache a query is slower, not wrong
-                index.save(path, version)
-    return GalleryIndex(version, index, ids)
+        index = VectorIndex(project(read_rows(catalog, len(ids))), kind, ids)
+        with suppress(CollectionError):  # without its cache a query is slower, not wrong
+            index.save(path, version)
+            # The saved one does not hold the vectors in memory.
+            return VectorIndex.load(path, version, read) or index
+        return index
+
+    def wait() -> tuple[int, VectorIndex]:
+        saved = loading.result()
+        fits = saved is not None and kind in {"auto", saved.kind}
+        return version, saved if fits and saved is not None else build()
+
+    with ThreadPoolExecutor(1, thread_name_prefix="index") as beside:
+        loading = beside.submit(load)
+        yield wait
 
 
 def answer(
     catalog: Catalog,
     index: VectorIndex,
-    ids: npt.NDArray[np.int64],
     queries: QueryVectors,
-    project: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
+    project: Callable[[Rows], Rows],
     k: int | None,
     threshold: float | None,
 ) -> QueryAnswer:
@@ -174,7 +189,7 @@ def answer(
 
     Parameters
     ----------
-    ids : (N,) the images of the index's rows
+    index : its rows named by image ids
     project : turns unit rows into the unit rows that are compared
     k, threshold : one of the two; see `VectorIndex`
 
@@ -190,7 +205,8 @@ def answer(
     else:
         hits = index.neighbours(vectors, k or len(index))
     found = [
-        list(zip(ids[hit.rows].tolist(), hit.similarity.tolist(), strict=True)) for hit in hits
+        list(zip(index.ids[hit.rows].tolist(), hit.similarity.tolist(), strict=True))
+        for hit in hits
     ]
     names = read_paths(catalog, (image for images in found for image, _ in images))
     neighbours: list[Neighbour] = []

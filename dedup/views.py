@@ -20,7 +20,7 @@ from dedup.fingerprint import CONTENT, DETAILS
 from dedup.images.decode import bounded_size, decode_bytes, decode_square
 from dedup.models.details import DIGEST, SIDE, load_details
 from dedup.search.similarity import unit_rows
-from dedup.store.gallery import read_vector, read_vectors
+from dedup.store.gallery import read_vectors, read_vectors_of
 from dedup.store.vectors import as_stored
 
 if TYPE_CHECKING:
@@ -194,16 +194,25 @@ def read_rows(catalog: Catalog, count: int) -> Rows:
     ------
     DamagedError : as `read_vectors`.
     """
-    names = [*catalog.fingerprint.compared]
     if not count:
         return np.empty((0, 0), np.float32)
-    parts = {name: read_vectors(catalog, name, count) for name in names}
-    return parts[names[0]] if len(names) == 1 else fused(catalog.fingerprint, parts)
+    return _compared(catalog, lambda name: read_vectors(catalog, name, count))
 
 
-def read_row(catalog: Catalog, image: int) -> Rows:
-    """Read one image as a `fused` row, (D,)."""
-    names = catalog.fingerprint.compared
-    parts = {name: read_vector(catalog, name, image)[None] for name in names}
-    row: Rows = fused(catalog.fingerprint, parts)[0]
-    return row
+def read_rows_of(catalog: Catalog, images: npt.NDArray[np.int64]) -> Rows:
+    """Read chosen images as `fused` rows.
+
+    Parameters
+    ----------
+    images : (P,) ids, rising, none twice; P at least 1
+
+    Raises
+    ------
+    DamagedError : as `read_vectors`.
+    """
+    return _compared(catalog, lambda name: read_vectors_of(catalog, name, images))
+
+
+def _compared(catalog: Catalog, read: Callable[[str], Rows]) -> Rows:
+    parts = {name: read(name) for name in catalog.fingerprint.compared}
+    return next(iter(parts.values())) if len(parts) == 1 else fused(catalog.fingerprint, parts)

@@ -58,6 +58,15 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """Keep BLAS to the calling thread.
+
+    Its own threads spin for some 50 ms after each product, in the way of whoever works then.
+    """
+    limits: AbstractContextManager[Any] = threadpool_limits(limits=1, user_api="blas")
+    return limits
+
+
 def alone() -> AbstractContextManager[Any]:
     """Wait until no other thread or process of these workers is in here."""
     return _turn
@@ -109,7 +118,7 @@ class Workers(Generic[Item, Result]):
     def _use_threads(self) -> None:
         self._in_processes = False
         self._stop(self._pool)
-        self._stack.enter_context(threadpool_limits(limits=1, user_api="blas"))
+        self._stack.enter_context(one_blas_thread())
         self._call = self._stack.enter_context(self._begin())
         self._pool = ThreadPoolExecutor(self._count, thread_name_prefix="dedup")
 

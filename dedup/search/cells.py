@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Final
 
 import faiss
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from dedup.search.similarity import MARGIN
 from dedup.search.tiles import TILE, Proposed, found_in
-from dedup.workers import cores
+from dedup.workers import cores, one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -184,7 +183,7 @@ def propose_within(
     workers = cores()
     running: deque[Future[list[Proposed]]] = deque()
     with ExitStack() as stack:
-        stack.enter_context(threadpool_limits(1, user_api="blas"))
+        stack.enter_context(one_blas_thread())
         pool = ThreadPoolExecutor(workers, thread_name_prefix="join")
         stack.callback(pool.shutdown, wait=True, cancel_futures=True)
         for cell in range(cells.count + workers):

@@ -10,23 +10,27 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import faiss
 import numpy as np
 
 from dedup.errors import CollectionError
-from dedup.search.seal import seal, whole
+from dedup.search.seal import IndexFacts, seal, whole
 from dedup.search.similarity import MARGIN, inclusive, pair_similarities
-from dedup.search.structures import build, rows_of, within
+from dedup.search.structures import build, nearest, spread, within
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import numpy.typing as npt
 
+    Reader: TypeAlias = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float32]]
+
 _SLACK = 16  # further neighbours fetched, so that ties at the k-th are seen without a second search
 _QUERIES_AT_ONCE = 1024
+_PAIRS_AT_ONCE = 16384
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,28 +52,44 @@ class VectorIndex:
 
     Parameters
     ----------
-    vectors : (N, D) float32, rows of unit L2 norm
+    vectors : (N, D) float32, rows of unit L2 norm; kept, to compute similarities from
     kind : "flat", "ivf", "hnsw", or "auto", which is flat up to 200,000 rows, then ivf
+    ids : (N,) int64, what its owner calls the rows; None: by their numbers
 
     Attributes
     ----------
+    ids : (N,) int64, what its owner calls the rows
     kind : the structure in use
     recall : share of the ten nearest that it finds, on a sample; 1 for flat
     """
 
-    def __init__(self, vectors: npt.NDArray[np.float32], kind: str = "auto") -> None:
-        self._use(*build(np.ascontiguousarray(vectors, np.float32), kind))
+    def __init__(
+        self,
+        vectors: npt.NDArray[np.float32],
+        kind: str = "auto",
+        ids: npt.NDArray[np.int64] | None = None,
+    ) -> None:
+        vectors = np.ascontiguousarray(vectors, np.float32)
+        ids = np.arange(len(vectors)) if ids is None else ids
+        self._use(*build(vectors, kind), spread(vectors), ids, vectors.__getitem__)
 
-    def _use(self, index: Any, kind: str, recall: float) -> None:
-        self._faiss, self.kind, self.recall = index, kind, recall
-        # A view of the vectors that FAISS holds; it lives as long as self._faiss does.
-        self._view = rows_of(index)
+    def _use(
+        self,
+        index: Any,
+        kind: str,
+        recall: float,
+        off_by: float,
+        ids: npt.NDArray[np.int64],
+        rows: Reader,
+    ) -> None:
+        self._faiss, self.kind, self.recall, self._spread = index, kind, recall, off_by
+        self.ids = ids
+        self._rows = rows
 
-    def _rows(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        if self._view is not None:
-            return self._view[numbers]
-        rows: npt.NDArray[np.float32] = self._faiss.reconstruct_batch(numbers)
-        return rows
+    @property
+    def _margin(self) -> float:
+        """By how much a proposal may fall below the similarity that it stands for."""
+        return self._spread + MARGIN
 
     @property
     def dimension(self) -> int:
@@ -99,22 +119,19 @@ class VectorIndex:
         if not k:
             return [_no_hits() for _ in queries]
         result = []
+        wide = min(k + _SLACK, len(self))
         for start in range(0, len(queries), _QUERIES_AT_ONCE):
-            block = queries[start : start + _QUERIES_AT_ONCE]
-            wide = min(k + _SLACK, len(self))
-            approximate, rows = self._faiss.search(np.ascontiguousarray(block), wide)
-            for position, query in enumerate(block):
-                proposed = rows[position]
-                kth = float(approximate[position, k - 1])
-                # Where fewer than asked for were found, places are filled with -1.
-                if (
-                    proposed[-1] >= 0
-                    and wide < len(self)
-                    and approximate[position, -1] >= kth - 2 * MARGIN
-                ):
-                    # The tie at the k-th place may go on beyond what was fetched.
-                    _, proposed = within(self._faiss, query[None], kth - 2 * MARGIN)
-                result.append(self._settle(query, proposed[proposed >= 0], None, k))
+            block = np.ascontiguousarray(queries[start : start + _QUERIES_AT_ONCE])
+            approximate, rows = nearest(self._faiss, block, wide)
+            proposed = [found[found >= 0] for found in rows]  # -1 where fewer were found
+            if wide < len(self):
+                # The tie at the k-th place may go on beyond what was fetched.
+                least = approximate[:, k - 1] - 2 * self._margin
+                for query in np.flatnonzero((rows[:, -1] >= 0) & (approximate[:, -1] >= least)):
+                    _, proposed[query] = within(
+                        self._faiss, block[query : query + 1], float(least[query])
+                    )
+            result += self._settled(block, proposed, None, k)
         return result
 
     def within(self, queries: npt.NDArray[np.float32], threshold: float) -> list[Hits]:
@@ -128,7 +145,8 @@ class VectorIndex:
         Notes
         -----
         FAISS keeps only what is strictly above its radius, and its fp32 products of equal rows may
-        fall short of 1: the radius is lowered by `MARGIN`, and the exact similarity decides.
+        fall short of 1: the radius is lowered by what a proposal may be off, and the similarity
+        decides.
         """
         self._check(queries)
         result = []
@@ -137,30 +155,36 @@ class VectorIndex:
             if not len(self):
                 result += [_no_hits() for _ in block]
                 continue
-            limits, rows = within(self._faiss, block, threshold - MARGIN)
-            for position, query in enumerate(block):
-                proposed = rows[int(limits[position]) : int(limits[position + 1])]
-                result.append(self._settle(query, proposed, threshold, None))
+            limits, rows = within(self._faiss, block, threshold - self._margin)
+            result += self._settled(block, np.split(rows, limits[1:-1]), threshold, None)
         return result
 
-    def _settle(
+    def _settled(
         self,
-        query: npt.NDArray[np.float32],
-        proposed: npt.NDArray[np.int64],
+        queries: npt.NDArray[np.float32],
+        proposed: list[npt.NDArray[np.int64]],
         threshold: float | None,
         k: int | None,
-    ) -> Hits:
-        similarity = pair_similarities(
-            query[None],
-            self._rows(proposed),
-            np.zeros(len(proposed), np.intp),
-            np.arange(len(proposed)),
-        )
-        if threshold is not None:
-            keep = similarity >= inclusive(threshold)
-            proposed, similarity = proposed[keep], similarity[keep]
-        order = np.lexsort((proposed, -similarity))[:k]
-        return Hits(proposed[order].astype(np.int64), similarity[order])
+    ) -> list[Hits]:
+        """Compute the similarities of what was proposed for each query, and order it by them."""
+        counts = [len(rows) for rows in proposed]
+        owners = np.repeat(np.arange(len(queries)), counts)
+        everything = np.concatenate(proposed)
+        computed = np.empty(len(everything), np.float32)
+        for start in range(0, len(everything), _PAIRS_AT_ONCE):
+            part = slice(start, start + _PAIRS_AT_ONCE)
+            rows, places = np.unique(everything[part], return_inverse=True)
+            computed[part] = pair_similarities(queries, self._rows(rows), owners[part], places)
+        result = []
+        for rows, similarity in zip(
+            proposed, np.split(computed, np.cumsum(counts)[:-1]), strict=True
+        ):
+            if threshold is not None:
+                keep = similarity >= inclusive(threshold)
+                rows, similarity = rows[keep], similarity[keep]  # noqa: PLW2901 - what is left
+            order = np.lexsort((rows, -similarity))[:k]
+            result.append(Hits(rows[order].astype(np.int64), similarity[order]))
+        return result
 
     def _check(self, queries: npt.NDArray[np.float32]) -> None:
         if queries.ndim != 2 or queries.shape[1] != self.dimension:  # noqa: PLR2004 - (Q, D)
@@ -178,11 +202,11 @@ class VectorIndex:
         CollectionError : it cannot be written; an older file is left as it was.
         """
         payload = faiss.serialize_index(self._faiss)
+        facts = IndexFacts(version, self.kind, self.recall, self._spread, len(self))
         temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         try:
             with temporary.open("wb") as file:
-                file.write(payload.data)
-                file.write(seal(payload, version, self.kind, self.recall))
+                file.writelines(seal(payload, self.ids, facts))
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
@@ -191,14 +215,21 @@ class VectorIndex:
             raise CollectionError(path, f"the index cannot be written: {error.strerror}") from error
 
     @classmethod
-    def load(cls, path: Path, version: int) -> VectorIndex | None:
+    def load(cls, path: Path, version: int, read: Reader) -> VectorIndex | None:
         """Read an index; None when there is none that is whole and of this version.
 
-        Its vectors stay in the file, which is mapped: writers replace it and never write into it.
+        Parameters
+        ----------
+        read : gives the vectors (P, D) of rows that are named by their ids (P,), rising
+
+        Notes
+        -----
+        What it searches in stays in the file, which is mapped: writers replace it and never write
+        into it.
         """
         before = _identity(path)
-        facts = whole(path, version)
-        if facts is None:
+        found = whole(path, version)
+        if found is None:
             return None
         index = cls.__new__(cls)
         try:
@@ -207,7 +238,10 @@ class VectorIndex:
             return None  # replaced or removed just now
         if _identity(path) != before:
             return None
-        index._use(mapped, facts.kind, facts.recall)  # noqa: SLF001 - own class
+        facts, ids = found
+        index._use(  # noqa: SLF001 - own class
+            mapped, facts.kind, facts.recall, facts.spread, ids, lambda rows: read(ids[rows])
+        )
         return index
 
 

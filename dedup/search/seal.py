@@ -1,4 +1,4 @@
-"""The trailer of a saved index: catalog version, structure, recall, and a checksum.
+"""What is kept with a saved index: the ids of its rows, what is known of it, and a checksum.
 
 A damaged FAISS file may load and then answer wrongly in silence, so FAISS is only shown bytes
 that are known to be the ones it wrote. FAISS itself ignores what follows its data. Free of FAISS,
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-_FACTS = struct.Struct("<8sQ8sd")  # magic, catalog version, kind, recall
+_FACTS = struct.Struct("<8sQ8sddQ")  # magic, version, kind, recall, spread, number of rows
 _CHECKSUM = 16  # XXH3-128 of all bytes before
 _TRAILER = _FACTS.size + _CHECKSUM
 
-_MAGIC = b"dedupix2"
+_MAGIC = b"dedupix3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,25 +36,44 @@ class IndexFacts:
     version : of the catalog that it was built from
     kind : of structure, such as "flat"
     recall : share of the ten nearest that it finds, on a sample
+    spread : by how much the similarities that it proposes by may be off
+    rows : N
     """
 
     version: int
     kind: str
     recall: float
+    spread: float
+    rows: int
 
 
 def seal(
-    payload: npt.NDArray[np.uint8], version: int, kind: str = "flat", recall: float = 1.0
-) -> bytes:
-    """Give the bytes that follow an index in its file."""
-    facts = _FACTS.pack(_MAGIC, version, kind.encode(), recall)
-    return facts + _checksum(payload, facts)
+    payload: npt.NDArray[np.uint8], ids: npt.NDArray[np.int64], facts: IndexFacts
+) -> list[bytes | memoryview]:
+    """Give the parts of the file that an index is kept in: itself, the ids of its rows, a trailer.
+
+    Parameters
+    ----------
+    payload : (B,) uint8, as FAISS wrote it
+    ids : (N,) int64
+    """
+    parts: list[bytes | memoryview] = [
+        payload.data,
+        ids.astype("<i8").tobytes(),
+        _FACTS.pack(
+            _MAGIC, facts.version, facts.kind.encode(), facts.recall, facts.spread, facts.rows
+        ),
+    ]
+    digest = xxhash.xxh3_128()
+    for part in parts:
+        digest.update(part)
+    return [*parts, digest.digest()]
 
 
-def whole(path: Path, version: int) -> IndexFacts | None:
-    """Read an index's facts; None when the file is missing, damaged, or of another version.
+def whole(path: Path, version: int) -> tuple[IndexFacts, npt.NDArray[np.int64]] | None:
+    """Read an index's facts and ids; None when the file is missing, damaged, or of another version.
 
-    The file is mapped, not read: half a gigabyte, which 100,000 pictures take, costs 60 ms.
+    The file is mapped, not read: a quarter of a gigabyte, which 100,000 pictures take, costs 30 ms.
     """
     facts = saved_facts(path)
     if facts is None or facts.version != version:
@@ -63,14 +82,11 @@ def whole(path: Path, version: int) -> IndexFacts | None:
         content = np.memmap(path, np.uint8, "r")
     except (OSError, ValueError):
         return None
-    payload, trailer = content[:-_TRAILER], content[-_TRAILER:-_CHECKSUM].tobytes()
-    return facts if _checksum(payload, trailer) == content[-_CHECKSUM:].tobytes() else None
-
-
-def _checksum(payload: npt.NDArray[np.uint8], facts: bytes) -> bytes:
-    digest = xxhash.xxh3_128(payload.data)
-    digest.update(facts)
-    return digest.digest()
+    sealed, checksum = content[:-_CHECKSUM], content[-_CHECKSUM:].tobytes()
+    if xxhash.xxh3_128_digest(sealed.data) != checksum:
+        return None
+    ids = content[:-_TRAILER][-8 * facts.rows :] if facts.rows else content[:0]
+    return facts, np.frombuffer(ids.tobytes(), "<i8").astype(np.int64)
 
 
 def saved_facts(path: Path) -> IndexFacts | None:
@@ -78,9 +94,9 @@ def saved_facts(path: Path) -> IndexFacts | None:
     try:
         with path.open("rb") as file:
             file.seek(-_TRAILER, os.SEEK_END)
-            magic, version, kind, recall = _FACTS.unpack(file.read()[:-_CHECKSUM])
+            magic, version, kind, *rest = _FACTS.unpack(file.read()[:-_CHECKSUM])
     except (OSError, struct.error):
         return None
     if magic != _MAGIC:
         return None
-    return IndexFacts(version, kind.rstrip(b"\0").decode("ascii", "replace"), recall)
+    return IndexFacts(version, kind.rstrip(b"\0").decode("ascii", "replace"), *rest)

@@ -15,11 +15,10 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from dedup.hardware import has_amx, sees_gpu
 from dedup.search.similarity import MARGIN, pair_similarities
-from dedup.workers import cores
+from dedup.workers import cores, one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -121,7 +120,7 @@ def _by_blas(
     # A tile to each core rather than all cores to a tile: looking through it is parallel too, and
     # a core that is busy elsewhere holds up nobody.
     with ExitStack() as stack:
-        stack.enter_context(threadpool_limits(1, user_api="blas"))
+        stack.enter_context(one_blas_thread())
         pool = ThreadPoolExecutor(workers, thread_name_prefix="join")
         stack.callback(pool.shutdown, wait=True, cancel_futures=True)
         for top, left in corners:

@@ -353,6 +353,14 @@ class Catalog:
             )
             return [(bytes(path), str(reason)) for path, reason in rows]
 
+    def has_images(self) -> bool:
+        """Tell whether any picture is indexed."""
+        with translated(self.store):
+            found = self._connection.execute(
+                "SELECT EXISTS (SELECT 1 FROM files WHERE state = 'indexed')"
+            )
+            return bool(found.fetchone()[0])
+
     def has_files(self) -> bool:
         """Tell whether any file is known, in whatever state."""
         (found,) = self._connection.execute("SELECT EXISTS (SELECT 1 FROM files)").fetchone()

@@ -7,6 +7,7 @@ checksum stops the reading: a wrong vector would be a wrong answer.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -178,15 +179,31 @@ def read_vectors(
         return _filled(catalog, layer, cursor, count, scaled=scaled)
 
 
-def read_vector(catalog: Catalog, layer: str, image: int) -> npt.NDArray[np.float32]:
-    """Read one image's embedding of unit norm, (D,) float32."""
+def read_vectors_of(
+    catalog: Catalog, layer: str, images: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float32]:
+    """Read the embeddings of chosen images.
+
+    Parameters
+    ----------
+    layer : one that is stored
+    images : (P,) ids, rising, none twice
+
+    Returns
+    -------
+    (P, D) float32, as `read_vectors` gives them.
+
+    Raises
+    ------
+    DamagedError : as `read_vectors`.
+    """
     with translated(catalog.store):
         cursor = catalog.connection.execute(
-            "SELECT vector, checksum, norm FROM embeddings WHERE layer = ? AND image = ?",
-            (layer, image),
+            "SELECT vector, checksum, norm FROM embeddings"
+            " WHERE layer = ? AND image IN (SELECT value FROM json_each(?)) ORDER BY image",
+            (layer, json.dumps(images.tolist())),
         )
-        row: npt.NDArray[np.float32] = _filled(catalog, layer, cursor, 1, scaled=False)[0]
-    return row
+        return _filled(catalog, layer, cursor, len(images), scaled=False)
 
 
 def _filled(

@@ -142,7 +142,7 @@ def test_saved_index_answers_alike(tmp_path: Path) -> None:
     gallery = rows(200)
     path = tmp_path / "index.faiss"
     VectorIndex(gallery).save(path, 7)
-    loaded = VectorIndex.load(path, 7)
+    loaded = VectorIndex.load(path, 7, gallery.__getitem__)
     assert loaded is not None
     facts = saved_facts(path)
     assert facts is not None
@@ -154,11 +154,33 @@ def test_saved_index_answers_alike(tmp_path: Path) -> None:
         assert left.similarity.tolist() == right.similarity.tolist()
 
 
+def test_a_saved_index_reads_what_it_proposes_by_name(tmp_path: Path) -> None:
+    gallery = rows(200)
+    path = tmp_path / "index.faiss"
+    names = np.arange(200, dtype=np.int64) * 3 + 7
+    VectorIndex(gallery, ids=names).save(path, 7)
+    asked: list[int] = []
+
+    def read(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        asked.extend(ids.tolist())
+        assert (np.diff(ids) > 0).all()
+        return gallery[(ids - 7) // 3]
+
+    loaded = VectorIndex.load(path, 7, read)
+    assert loaded is not None
+    assert loaded.ids.tolist() == names.tolist()
+    (hits,) = loaded.neighbours(gallery[5:6], 3)
+    wanted = [row for row, _ in oracles.neighbours(gallery, gallery[5], 3)]
+    assert hits.rows.tolist() == wanted
+    assert set(names[wanted].tolist()) <= set(asked)
+    assert len(asked) < 200
+
+
 def test_an_index_of_another_version_counts_as_absent(tmp_path: Path) -> None:
     path = tmp_path / "index.faiss"
     VectorIndex(rows(10)).save(path, 7)
-    assert VectorIndex.load(path, 8) is None
-    assert VectorIndex.load(tmp_path / "none", 7) is None
+    assert VectorIndex.load(path, 8, rows(10).__getitem__) is None
+    assert VectorIndex.load(tmp_path / "none", 7, rows(10).__getitem__) is None
 
 
 @pytest.mark.parametrize("offset", [0, 30, 60, 200, -41, -30, -1])
@@ -168,7 +190,7 @@ def test_a_damaged_index_counts_as_absent(tmp_path: Path, offset: int) -> None:
     content = bytearray(path.read_bytes())
     content[offset] ^= 1
     path.write_bytes(content)
-    assert VectorIndex.load(path, 7) is None
+    assert VectorIndex.load(path, 7, rows(10).__getitem__) is None
 
 
 @pytest.mark.parametrize("length", [0, 1, 31, 32, 100])
@@ -176,7 +198,7 @@ def test_a_truncated_index_counts_as_absent(tmp_path: Path, length: int) -> None
     path = tmp_path / "index.faiss"
     VectorIndex(rows(10)).save(path, 7)
     path.write_bytes(path.read_bytes()[:length])
-    assert VectorIndex.load(path, 7) is None
+    assert VectorIndex.load(path, 7, rows(10).__getitem__) is None
     assert saved_facts(path) is None
 
 

@@ -75,7 +75,7 @@ def test_saved_structures_answer_alike_and_say_what_they_are(kind: str, tmp_path
     facts = saved_facts(tmp_path / "index")
     assert facts is not None
     assert (facts.version, facts.kind, facts.recall) == (3, kind, index.recall)
-    loaded = VectorIndex.load(tmp_path / "index", 3)
+    loaded = VectorIndex.load(tmp_path / "index", 3, gallery.__getitem__)
     assert loaded is not None
     assert (loaded.kind, loaded.recall) == (kind, index.recall)
     for one, two in zip(
@@ -83,6 +83,38 @@ def test_saved_structures_answer_alike_and_say_what_they_are(kind: str, tmp_path
     ):
         assert one.rows.tolist() == two.rows.tolist()
         assert one.similarity.tolist() == two.similarity.tolist()
+
+
+def test_rows_in_fp16_are_off_by_no_more_than_said() -> None:
+    rng = np.random.default_rng(0)
+    for dimension in (1, 2, 32, 1280):
+        gallery = unit_rows(rng.normal(size=(3000, dimension)) * rng.exponential(size=dimension))
+        queries = unit_rows(rng.normal(size=(200, dimension)))
+        held, _, _ = structures.build(gallery, "flat")
+        lost = gallery - held.reconstruct_n(0, 3000)
+        bound = structures.spread(gallery)
+        assert bound <= 5e-4
+        assert bound == pytest.approx(np.linalg.norm(lost, axis=1).max(), abs=1e-8)
+        # the worst query: that which points along what was lost
+        queries[0] = unit_rows(lost[[np.linalg.norm(lost, axis=1).argmax()]])[0]
+        assert np.abs(queries.astype(float) @ lost.T.astype(float)).max() <= bound + 1e-8
+
+
+@pytest.mark.parametrize("queries", [1, 3, 16, 40])
+def test_ways_of_searching_flat_rows_agree(queries: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    gallery = rows(1000)
+    gallery[500:520] = gallery[7]  # ties across pieces and blocks
+    monkeypatch.setattr(structures, "_WORTH_THREADS", 1)
+    monkeypatch.setattr(structures, "_ROWS_AT_ONCE", 300)
+    monkeypatch.setattr(structures, "cores", lambda: 3)
+    asked = gallery[:queries]
+    index = VectorIndex(gallery)
+    for query, hits in zip(asked, index.neighbours(asked, 15), strict=True):
+        wanted = oracles.neighbours(gallery, query, 15)
+        assert hits.rows.tolist() == [row for row, _ in wanted]
+    for query, hits in zip(asked, index.within(asked, 0.7), strict=True):
+        wanted = oracles.within(gallery, query, 0.7)
+        assert hits.rows.tolist() == [row for row, _ in wanted]
 
 
 def test_auto_goes_by_size(monkeypatch: pytest.MonkeyPatch) -> None:
