@@ -8,7 +8,9 @@ and everything under it is kept. A folder belongs to the innermost root that hol
 from __future__ import annotations
 
 import gc
+import hashlib
 import os
+from array import array
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -38,6 +40,21 @@ class Work(NamedTuple):
 
 
 @dataclass(slots=True)
+class Look:
+    """A root that will be settled once its work is done.
+
+    Parameters
+    ----------
+    digest : of what the scan found
+    unchanged, still_skipped : how many files there is nothing to do for; grows with the work
+    """
+
+    digest: str
+    unchanged: int
+    still_skipped: int
+
+
+@dataclass(slots=True)
 class Changes:
     """What a scan found.
 
@@ -46,12 +63,14 @@ class Changes:
     work : files to read, by root, then path
     gone : ids of files that are no longer there
     unreadable : folders that could not be listed
+    looks : by root, of those that were seen as a whole and that nothing outside them bears upon
     """
 
     work: list[Work] = field(default_factory=list)
     gone: list[int] = field(default_factory=list)
     unreadable: list[Skip] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    looks: dict[Root, Look] = field(default_factory=dict)
     unchanged: int = 0
     still_skipped: int = 0
     hard_links: int = 0
@@ -170,16 +189,27 @@ def _compare(
             raise CollectionError(whole, f"cannot be listed: {reason}")
         changes.unreadable.append(Skip(whole, reason))
     changes.hard_links += found.hard_links
+    epoch = read_epoch()
+    digest = _digest(found.files, epoch)
+    entire = bool(found.files) and not scope.within and not found.unreadable
+    settled = catalog.settled(root) if entire else None
+    if settled is not None and settled.digest == digest:
+        # The usual case, which is not to take longer than looking.
+        changes.unchanged += settled.unchanged
+        changes.still_skipped += settled.still_skipped
+        return
     live = catalog.live_files(root)
     others = [file for file in found.files if (file.path, file.size, file.mtime_ns) not in live]
-    changes.unchanged += len(found.files) - len(others)
+    look = Look(digest, len(found.files) - len(others), 0)
+    changes.unchanged += look.unchanged
+    if entire:
+        changes.looks[root] = look
     if found.files and not others and len(live) == len(found.files):
-        return  # as it was: the usual case, which is not to take longer than looking
+        return
     known = catalog.known_files(root)
     if not found.files and not scope.within and _was_emptied(scope.root, known):
         changes.notes.append(_kept(scope.root))
         return
-    epoch = read_epoch()
     present = {file.path for file in found.files}
     for file in others:
         before = known.get(file.path)
@@ -188,14 +218,16 @@ def _compare(
             and (before.state, before.tried_with) == ("skipped", epoch)
             and (file.size, file.mtime_ns) == (before.size, before.mtime_ns)
         ):
-            changes.still_skipped += 1
+            look.still_skipped += 1
             continue
         if file.links > 1 and _is_further_name(catalog, root, file, linked):
             changes.hard_links += 1
+            changes.looks.pop(root, None)  # whether it is one is told by another root
             present.discard(file.path)
             continue
         facts = FileFacts(file.path, file.size, file.mtime_ns, file.device, file.inode)
         changes.work.append(Work(root, facts))
+    changes.still_skipped += look.still_skipped
     unseen = [folder + b"/" for folder, _ in found.unreadable]
     prefix = scope.within + b"/" if scope.within else b""
     changes.gone += [
@@ -205,6 +237,15 @@ def _compare(
         and path.startswith(prefix)
         and not any(path.startswith(folder) for folder in unseen)
     ]
+
+
+def _digest(files: list[FoundFile], epoch: str) -> str:
+    """Sum up all that decides what there is to do for files."""
+    state = hashlib.sha256(epoch.encode())
+    state.update(b"\0".join([file.path for file in files]))
+    state.update(array("q", [file.size for file in files]))
+    state.update(array("q", [file.mtime_ns for file in files]))
+    return state.hexdigest()
 
 
 def _was_emptied(root: bytes, known: dict[bytes, KnownFile]) -> bool:

@@ -23,6 +23,7 @@ from dedup.images.header import read_epoch
 from dedup.indexing.reading import Fresh, Known, Reading, Unreadable, file_reader, lost
 from dedup.models.details import load_details
 from dedup.results import IndexSummary, Skip, Stages
+from dedup.store.catalog import Settled
 from dedup.views import embed, preparation
 from dedup.workers import WORTH_PROCESSES, Workers
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
     from dedup.indexing.changes import Changes, Work
-    from dedup.store.catalog import Catalog
+    from dedup.store.catalog import Catalog, Root
     from dedup.views import Embedder, Rows
 
 BATCH = 32
@@ -72,7 +73,7 @@ def run(
                 tell(done, total)
         writer.drain()
     tell(total, total)
-    writer.finish(changes.gone)
+    writer.finish(changes)
     skips = sorted([*writer.skips, *changes.unreadable], key=lambda skip: os.fsencode(skip.path))
     return replace(
         writer.summary(),
@@ -163,6 +164,8 @@ class _Writer:
         self._batch = _Batch()
         self._embedding: tuple[_Batch, Future[dict[str, Rows]] | None] | None = None
         self._remarks: Counter[str] = Counter()
+        self._done: Counter[tuple[Root, str]] = Counter()
+        self._unsettled: set[Root] = set()
         self.skips: list[Skip] = []
         self.indexed = 0
         self.reused = 0
@@ -249,10 +252,13 @@ class _Writer:
             self._store_unreadable(work, Unreadable(reason, transient=False))
             return
         self._catalog.record_indexed(work.root, work.file, image)
+        self._done[work.root, "indexed"] += 1
         if batch.fresh.get(digest) is not reading:
             self.reused += 1
 
     def _store_unreadable(self, work: Work, unreadable: Unreadable) -> None:
+        if unreadable.transient:
+            self._unsettled.add(work.root)
         if unreadable.vanished:
             self.vanished += 1
             known = self._catalog.file_id(work.root, work.file.path)
@@ -260,14 +266,22 @@ class _Writer:
             return
         tried_with = None if unreadable.transient else read_epoch()
         self._catalog.record_skipped(work.root, work.file, unreadable.reason, tried_with)
+        self._done[work.root, "skipped"] += 1
         self.skips.append(Skip(os.fsdecode(work.path), unreadable.reason))
 
-    def finish(self, gone: list[int]) -> None:
-        """Record what is gone and that the run ended."""
+    def finish(self, changes: Changes) -> None:
+        """Record what is gone, how the roots look now, and that the run ended."""
         with self._catalog.transaction():
-            if gone:
-                self._catalog.mark_gone(gone)
+            if changes.gone:
+                self._catalog.mark_gone(changes.gone)
                 self._catalog.gallery_changed()
+            for root, look in changes.looks.items():
+                if root not in self._unsettled:
+                    indexed, skipped = self._done[root, "indexed"], self._done[root, "skipped"]
+                    settled = Settled(
+                        look.digest, look.unchanged + indexed, look.still_skipped + skipped
+                    )
+                    self._catalog.settle(root, settled)
             self._catalog.run_ended()
 
     def notes(self) -> list[str]:

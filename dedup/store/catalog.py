@@ -7,6 +7,7 @@ any moment costs at most the batch in hand. One catalog object belongs to one th
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -75,6 +76,21 @@ class ImageFacts:
     frames: int
     trivial: bool
     input_digest: bytes
+
+
+class Settled(NamedTuple):
+    """What a look at a root gives, as long as the root looks the same.
+
+    Parameters
+    ----------
+    digest : of all that was looked at
+    unchanged : files that are indexed
+    still_skipped : files that stay skipped
+    """
+
+    digest: str
+    unchanged: int
+    still_skipped: int
 
 
 class Catalog:
@@ -272,6 +288,10 @@ class Catalog:
         """Record the time."""
         self._set_meta("updated", _now())
 
+    def settle(self, root: Root, settled: Settled) -> None:
+        """Remember how a root looked when there was nothing left to do; until any change."""
+        self._set_meta(f"settled {root.id}", json.dumps([self.version, *settled]))
+
     def remember_pixel_digests(self, digests: Mapping[int, bytes]) -> None:
         """Keep the digests of pictures decoded in full, by image id; b"" for "has none".
 
@@ -300,6 +320,11 @@ class Catalog:
                 (root.id,),
             )
             return {path: KnownFile(*rest) for path, *rest in rows}
+
+    def settled(self, root: Root) -> Settled | None:
+        """Give what `settle` remembered; None when anything changed since."""
+        version, *settled = json.loads(self._meta(f"settled {root.id}") or "[null]")
+        return Settled(*settled) if version == self.version else None
 
     def live_files(self, root: Root) -> set[tuple[bytes, int, int]]:
         """Give path, size and mtime_ns of every live file under a root; of a skipped one -1, -1."""

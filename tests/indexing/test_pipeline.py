@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from blocks import SIDE, BlockMeans, fill, index
 from pictures import scene
 
 from dedup.errors import CollectionError, DedupError
@@ -25,50 +26,10 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from dedup.results import IndexSummary
-
-SIDE = 32
-
-
-class BlockMeans:
-    """A small embedder: the mean colours of 8 × 8 blocks. Counts what it was given."""
-
-    def __init__(self) -> None:
-        self.batches: list[int] = []
-
-    def embed(self, batch: npt.NDArray[np.uint8]) -> Mapping[str, npt.NDArray[np.float32]]:
-        self.batches.append(len(batch))
-        blocks = batch.reshape(len(batch), 8, SIDE // 8, 8, SIDE // 8, 3).mean((2, 4))
-        return {"blocks": blocks.reshape(len(batch), -1).astype(np.float32)}
-
-
-@pytest.fixture
-def catalog(tmp_path: Path) -> Iterator[Catalog]:
-    fingerprint = Fingerprint("blocks", "none", "0" * 64, ("blocks",), SIDE, SIDE, DECODER)
-    opened = Catalog.create(tmp_path / "store", fingerprint)
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def embedder() -> BlockMeans:
-    return BlockMeans()
-
-
-def index(catalog: Catalog, embedder: BlockMeans, *folders: Path) -> IndexSummary:
-    return run(catalog, find_changes(catalog, folders), lambda: embedder)
-
 
 def names(catalog: Catalog, folder: Path) -> list[str]:
     files = read_files(catalog, read_ids(catalog))
     return sorted(os.path.relpath(os.fsdecode(path), folder) for path in files.path)
-
-
-def fill(folder: Path, count: int, first: int = 0) -> Path:
-    folder.mkdir(exist_ok=True)
-    for seed in range(first, first + count):
-        scene(seed, (64, 48)).save(folder / f"{seed:03}.png")
-    return folder
 
 
 @pytest.mark.parametrize("count", [1, 2, BATCH - 1, BATCH, BATCH + 1])
