@@ -167,14 +167,18 @@ def repeat_against_stat(files: int, rounds: int) -> list[str]:
             (folder / f"{number:06}.jpg").write_bytes(content)
         command = [*DEDUP, "index", os.fspath(tree), "-s", os.path.join(place, "store")]
         subprocess.run([*command, *SMALL], check=True, capture_output=True)
-        bare = seconds(lambda: walk(os.fspath(tree)), rounds)
         few = Path(place, "few")
         few.mkdir()
         (few / "0.jpg").write_bytes(content)
         beginning = [*DEDUP, "index", os.fspath(few), "-s", os.path.join(place, "start")]
         subprocess.run([*beginning, *SMALL], check=True, capture_output=True)
-        start = seconds(lambda: subprocess.run(beginning, capture_output=True, check=True), rounds)
-        again = seconds(lambda: subprocess.run(command, capture_output=True, check=True), rounds)
+        actions: list[Callable[[], object]] = [
+            lambda: walk(os.fspath(tree)),
+            lambda: subprocess.run(beginning, capture_output=True, check=True),
+            lambda: subprocess.run(command, capture_output=True, check=True),
+        ]
+        taken = [[seconds(action) for action in actions] for _ in range(rounds)]  # in turn
+        bare, start, again = (statistics.median(column) for column in zip(*taken, strict=True))
     share = (again - start) / bare
     return [f"{files:,}", f"{bare:.2f} s", f"{start:.2f} s", f"{again:.2f} s", f"{share:.2f}"]
 

@@ -9,7 +9,9 @@ really holds is left to `dedup.images.header`.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+from array import array
 from typing import TYPE_CHECKING, NamedTuple
 
 from dedup.images.formats import KNOWN_EXTENSIONS, SIGNATURE_BYTES, sniff
@@ -21,7 +23,6 @@ _SUFFIXES = frozenset(
     b"." + spelt for known in KNOWN_EXTENSIONS for spelt in (known, known.upper())
 )
 _DOT = ord(".")
-_new = tuple.__new__  # what `FoundFile(...)` calls, without the 0.2 µs of its own frame
 _SEPARATOR = os.fsencode(os.sep)
 _REASONS = {
     errno.EACCES: "permission denied",
@@ -35,7 +36,7 @@ _PEEK_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class FoundFile(NamedTuple):
-    """A picture file by name; a named tuple because a scan builds one per file (see `scan`)."""
+    """A picture file by name."""
 
     path: bytes
     """relative to the scanned root, parts joined by `os.sep`, the raw bytes of the file system"""
@@ -56,6 +57,90 @@ class Scan(NamedTuple):
     """folders relative to the root that could not be listed, each with a human reason, sorted"""
     hard_links: int
     """further names of files that are already listed, left out"""
+
+
+class Listing:
+    """What a walk saw, column by column: 100,000 tuples would take as long as the walk itself.
+
+    Attributes
+    ----------
+    paths : as `FoundFile.path`, in the order of the file system
+    unreadable : as `Scan.unreadable`, unsorted
+    """
+
+    def __init__(self) -> None:
+        self.paths: list[bytes] = []
+        self.unreadable: list[tuple[bytes, str]] = []
+        self._facts = array("q")  # size and time of each
+        self._names = array("Q")  # inode, device and number of names of each
+
+    def digest(self) -> str:
+        """Sum up paths, sizes and times, and which paths are one file.
+
+        Notes
+        -----
+        It depends on the order in which the file system lists: nearly all keep to theirs while a
+        folder is as it was. Numbers of devices and inodes count only where files have several
+        names, since some file systems give them anew at every mount.
+        """
+        state = hashlib.sha256(b"\0".join(self.paths))
+        state.update(self._facts)
+        if max(self._names[2::3], default=1) > 1:
+            state.update(self._names)
+        return state.hexdigest()
+
+    def sorted(self) -> Scan:
+        """Give the files by path, those with several names once."""
+        columns = [self._facts[column::2] for column in (0, 1)]
+        columns += [self._names[column::3] for column in (1, 0, 2)]
+        files = sorted(map(FoundFile._make, zip(self.paths, *columns, strict=True)))
+        kept = _without_further_names(files)
+        return Scan(kept, sorted(self.unreadable), len(files) - len(kept))
+
+    def add(self, top: bytes, folder: bytes, excluded: frozenset[bytes]) -> list[bytes]:
+        """Add one folder's pictures and return the folders in it."""
+        prefix = folder + _SEPARATOR if folder else b""
+        folders = []
+        add_path, add_facts, add_names = self.paths.append, self._facts.extend, self._names.extend
+        with os.scandir(os.path.join(top, folder)) as entries:
+            for entry in entries:
+                name = entry.name
+                if name[0] == _DOT:
+                    continue
+                try:
+                    if entry.is_file(follow_symlinks=False):
+                        if name[name.rfind(b".") :] in _SUFFIXES or _is_picture(entry):
+                            found = entry.stat(follow_symlinks=False)
+                            add_facts((found.st_size, found.st_mtime_ns))
+                            add_names((found.st_ino, found.st_dev, found.st_nlink))
+                            add_path(prefix + name)
+                    elif entry.is_dir(follow_symlinks=False) and entry.path not in excluded:
+                        folders.append(prefix + name)
+                except OSError:
+                    continue  # vanished between being listed and being looked at
+        return folders
+
+
+def walk(
+    root: bytes | str | os.PathLike[str], *, within: bytes = b"", exclude: Collection[bytes] = ()
+) -> Listing:
+    """Walk through a folder and list its picture files; parameters and errors as `scan`."""
+    top = os.path.realpath(os.fsencode(root))
+    start = within.strip(_SEPARATOR)
+    if os.pardir.encode() in start.split(_SEPARATOR):
+        raise ValueError(f"{within!r} leads out of the root")
+    listing = Listing()
+    excluded = frozenset(exclude)
+    pending = [start]
+    while pending:
+        folder = pending.pop()
+        try:
+            pending += listing.add(top, folder, excluded)
+        except OSError as error:
+            vanished = isinstance(error, (FileNotFoundError, NotADirectoryError))
+            if folder == start or not vanished:
+                listing.unreadable.append((folder, _reason(error)))
+    return listing
 
 
 def scan(
@@ -79,57 +164,7 @@ def scan(
     Within a factor of 1.5 of a bare walk that lists and stats the same files
     (`tests/images/test_scan.py`).
     """
-    top = os.path.realpath(os.fsencode(root))
-    start = within.strip(_SEPARATOR)
-    if os.pardir.encode() in start.split(_SEPARATOR):
-        raise ValueError(f"{within!r} leads out of the root")
-    files: list[FoundFile] = []
-    unreadable: list[tuple[bytes, str]] = []
-    excluded = frozenset(exclude)
-    pending = [start]
-    while pending:
-        folder = pending.pop()
-        try:
-            pending += _list(top, folder, files, excluded)
-        except OSError as error:
-            vanished = isinstance(error, (FileNotFoundError, NotADirectoryError))
-            if folder == start or not vanished:
-                unreadable.append((folder, _reason(error)))
-    files.sort()
-    unreadable.sort()
-    kept = _without_further_names(files)
-    return Scan(kept, unreadable, len(files) - len(kept))
-
-
-def _list(
-    top: bytes, folder: bytes, files: list[FoundFile], excluded: frozenset[bytes]
-) -> list[bytes]:
-    """Append one folder's pictures to `files` and return the folders in it."""
-    prefix = folder + _SEPARATOR if folder else b""
-    folders = []
-    with os.scandir(os.path.join(top, folder)) as entries:
-        for entry in entries:
-            name = entry.name
-            if name[0] == _DOT:
-                continue
-            try:
-                if entry.is_file(follow_symlinks=False):
-                    if name[name.rfind(b".") :] in _SUFFIXES or _is_picture(entry):
-                        found = entry.stat(follow_symlinks=False)
-                        facts = (
-                            prefix + name,
-                            found.st_size,
-                            found.st_mtime_ns,
-                            found.st_dev,
-                            found.st_ino,
-                            found.st_nlink,
-                        )
-                        files.append(_new(FoundFile, facts))
-                elif entry.is_dir(follow_symlinks=False) and entry.path not in excluded:
-                    folders.append(prefix + name)
-            except OSError:
-                continue  # vanished between being listed and being looked at
-    return folders
+    return walk(root, within=within, exclude=exclude).sorted()
 
 
 def _is_picture(entry: os.DirEntry[bytes]) -> bool:

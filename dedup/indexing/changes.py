@@ -8,18 +8,17 @@ and everything under it is kept. A folder belongs to the innermost root that hol
 from __future__ import annotations
 
 import gc
-import hashlib
 import os
-from array import array
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from dedup.errors import CollectionError, DedupError
 from dedup.images.header import read_epoch
-from dedup.images.scan import FoundFile, scan
+from dedup.images.scan import FoundFile, scan, walk
 from dedup.results import Skip
-from dedup.store.catalog import FileFacts, KnownFile, Root
+from dedup.store.catalog import FileFacts, KnownFile, Root, Settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,21 +39,6 @@ class Work(NamedTuple):
 
 
 @dataclass(slots=True)
-class Look:
-    """A root that will be settled once its work is done.
-
-    Parameters
-    ----------
-    digest : of what the scan found
-    unchanged, still_skipped : how many files there is nothing to do for; grows with the work
-    """
-
-    digest: str
-    unchanged: int
-    still_skipped: int
-
-
-@dataclass(slots=True)
 class Changes:
     """What a scan found.
 
@@ -63,17 +47,20 @@ class Changes:
     work : files to read, by root, then path
     gone : ids of files that are no longer there
     unreadable : folders that could not be listed
-    looks : by root, of those that were seen as a whole and that nothing outside them bears upon
+    seconds : what looking took
+    looks : what to settle once the work is done, of roots that were seen as a whole and that
+        nothing outside them bears upon; without the work
     """
 
     work: list[Work] = field(default_factory=list)
     gone: list[int] = field(default_factory=list)
     unreadable: list[Skip] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    looks: dict[Root, Look] = field(default_factory=dict)
+    looks: dict[Root, Settled] = field(default_factory=dict)
     unchanged: int = 0
     still_skipped: int = 0
     hard_links: int = 0
+    seconds: float = 0.0
 
 
 class _Scope(NamedTuple):
@@ -94,6 +81,7 @@ def find_changes(catalog: Catalog, paths: Iterable[str | os.PathLike[str]]) -> C
     ------
     CollectionError : a folder is missing and was never indexed, is a file, or cannot be listed.
     """
+    started = time.perf_counter()
     changes = Changes()
     scopes = _scopes(catalog, [os.fspath(path) for path in paths], changes)
     roots = {root.path: root for root in catalog.roots()}
@@ -104,6 +92,7 @@ def find_changes(catalog: Catalog, paths: Iterable[str | os.PathLike[str]]) -> C
     with _uncollected():
         for scope in scopes:
             _compare(catalog, roots, scope, linked, changes)
+    changes.seconds = time.perf_counter() - started
     return changes
 
 
@@ -178,29 +167,31 @@ def _compare(
 ) -> None:
     root = roots[scope.root]
     nested = {path for path in roots if _inside(path, scope.root)}
-    found = scan(
+    listing = walk(
         scope.root,
         within=scope.within,
         exclude={*nested, os.path.realpath(os.fsencode(catalog.store))},
     )
+    epoch = read_epoch()
+    digest = f"{epoch} {listing.digest()}"
+    entire = bool(listing.paths) and not scope.within and not listing.unreadable
+    settled = catalog.settled(root) if entire else None
+    if settled is not None and settled.digest == digest:
+        # The usual case, which is not to take longer than looking.
+        changes.unchanged += settled.unchanged
+        changes.still_skipped += settled.still_skipped
+        changes.hard_links += settled.hard_links
+        return
+    found = listing.sorted()
     for folder, reason in found.unreadable:
         whole = os.fsdecode(os.path.join(scope.root, folder))
         if folder in (b"", scope.within):
             raise CollectionError(whole, f"cannot be listed: {reason}")
         changes.unreadable.append(Skip(whole, reason))
     changes.hard_links += found.hard_links
-    epoch = read_epoch()
-    digest = _digest(found.files, epoch)
-    entire = bool(found.files) and not scope.within and not found.unreadable
-    settled = catalog.settled(root) if entire else None
-    if settled is not None and settled.digest == digest:
-        # The usual case, which is not to take longer than looking.
-        changes.unchanged += settled.unchanged
-        changes.still_skipped += settled.still_skipped
-        return
     live = catalog.live_files(root)
     others = [file for file in found.files if (file.path, file.size, file.mtime_ns) not in live]
-    look = Look(digest, len(found.files) - len(others), 0)
+    look = Settled(digest, len(found.files) - len(others), 0, found.hard_links)
     changes.unchanged += look.unchanged
     if entire:
         changes.looks[root] = look
@@ -211,6 +202,7 @@ def _compare(
         changes.notes.append(_kept(scope.root))
         return
     present = {file.path for file in found.files}
+    still_skipped = 0
     for file in others:
         before = known.get(file.path)
         if (
@@ -218,7 +210,7 @@ def _compare(
             and (before.state, before.tried_with) == ("skipped", epoch)
             and (file.size, file.mtime_ns) == (before.size, before.mtime_ns)
         ):
-            look.still_skipped += 1
+            still_skipped += 1
             continue
         if file.links > 1 and _is_further_name(catalog, root, file, linked):
             changes.hard_links += 1
@@ -227,7 +219,9 @@ def _compare(
             continue
         facts = FileFacts(file.path, file.size, file.mtime_ns, file.device, file.inode)
         changes.work.append(Work(root, facts))
-    changes.still_skipped += look.still_skipped
+    changes.still_skipped += still_skipped
+    if root in changes.looks:
+        changes.looks[root] = look._replace(still_skipped=still_skipped)
     unseen = [folder + b"/" for folder, _ in found.unreadable]
     prefix = scope.within + b"/" if scope.within else b""
     changes.gone += [
@@ -237,15 +231,6 @@ def _compare(
         and path.startswith(prefix)
         and not any(path.startswith(folder) for folder in unseen)
     ]
-
-
-def _digest(files: list[FoundFile], epoch: str) -> str:
-    """Sum up all that decides what there is to do for files."""
-    state = hashlib.sha256(epoch.encode())
-    state.update(b"\0".join([file.path for file in files]))
-    state.update(array("q", [file.size for file in files]))
-    state.update(array("q", [file.mtime_ns for file in files]))
-    return state.hexdigest()
 
 
 def _was_emptied(root: bytes, known: dict[bytes, KnownFile]) -> bool:

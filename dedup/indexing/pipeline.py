@@ -23,7 +23,6 @@ from dedup.images.header import read_epoch
 from dedup.indexing.reading import Fresh, Known, Reading, Unreadable, file_reader, lost
 from dedup.models.details import load_details
 from dedup.results import IndexSummary, Skip, Stages
-from dedup.store.catalog import Settled
 from dedup.views import embed, preparation
 from dedup.workers import WORTH_PROCESSES, Workers
 
@@ -83,7 +82,7 @@ def run(
         hard_links=changes.hard_links,
         new_skips=tuple(skips),
         notes=(*changes.notes, *writer.notes()),
-        seconds=time.perf_counter() - started,
+        seconds=changes.seconds + time.perf_counter() - started,
         stages=Stages(clock.workers, BATCH, **clock.seconds) if changes.work else None,
     )
 
@@ -278,8 +277,9 @@ class _Writer:
             for root, look in changes.looks.items():
                 if root not in self._unsettled:
                     indexed, skipped = self._done[root, "indexed"], self._done[root, "skipped"]
-                    settled = Settled(
-                        look.digest, look.unchanged + indexed, look.still_skipped + skipped
+                    settled = look._replace(
+                        unchanged=look.unchanged + indexed,
+                        still_skipped=look.still_skipped + skipped,
                     )
                     self._catalog.settle(root, settled)
             self._catalog.run_ended()

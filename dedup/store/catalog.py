@@ -86,11 +86,13 @@ class Settled(NamedTuple):
     digest : of all that was looked at
     unchanged : files that are indexed
     still_skipped : files that stay skipped
+    hard_links : further names of these files
     """
 
     digest: str
     unchanged: int
     still_skipped: int
+    hard_links: int
 
 
 class Catalog:
