@@ -41,7 +41,8 @@ from dedup.errors import DedupError, ImageError
 from dedup.images.decode import decode_bounded, read_file
 from dedup.search.join import self_join
 from dedup.search.transform import Transform, fit_transform
-from dedup.store.catalog import Catalog, FileFacts, ImageFacts
+from dedup.store.catalog import Catalog
+from dedup.store.facts import FileFacts, ImageFacts
 from dedup.store.gallery import GalleryImages, read_images, read_paths, read_vectors
 from dedup.store.judgements import (
     ContentPair,

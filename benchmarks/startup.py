@@ -26,7 +26,8 @@ from dedup.collection import Collection
 from dedup.embedding import ModelChoice, prepare
 from dedup.fingerprint import CONTENT, DETAILS
 from dedup.models.details import DIMENSION
-from dedup.store.catalog import Catalog, FileFacts, ImageFacts
+from dedup.store.catalog import Catalog
+from dedup.store.facts import FileFacts, ImageFacts
 
 DEDUP = [sys.executable, "-m", "dedup"]
 

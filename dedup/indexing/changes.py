@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dedup.errors import CollectionError, DedupError
 from dedup.images.header import read_epoch
-from dedup.images.scan import FoundFile, scan, walk
+from dedup.images.scan import FoundFile, Scan, scan, walk
 from dedup.results import Skip
-from dedup.store.catalog import FileFacts, KnownFile, Root, Settled
+from dedup.store.facts import FileFacts, KnownFile, Root, Settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -172,8 +172,7 @@ def _compare(
         within=scope.within,
         exclude={*nested, os.path.realpath(os.fsencode(catalog.store))},
     )
-    epoch = read_epoch()
-    digest = f"{epoch} {listing.digest()}"
+    digest = f"{read_epoch()} {listing.digest()}"
     entire = bool(listing.paths) and not scope.within and not listing.unreadable
     settled = catalog.settled(root) if entire else None
     if settled is not None and settled.digest == digest:
@@ -188,21 +187,40 @@ def _compare(
         if folder in (b"", scope.within):
             raise CollectionError(whole, f"cannot be listed: {reason}")
         changes.unreadable.append(Skip(whole, reason))
-    changes.hard_links += found.hard_links
+    done = _compare_files(catalog, root, scope, found, linked, changes)
+    if entire and done is not None:
+        unchanged, still_skipped = done
+        changes.looks[root] = Settled(digest, unchanged, still_skipped, found.hard_links)
+
+
+def _compare_files(
+    catalog: Catalog,
+    root: Root,
+    scope: _Scope,
+    found: Scan,
+    linked: set[tuple[int, int]],
+    changes: Changes,
+) -> tuple[int, int] | None:
+    """Compare what was found with the catalog.
+
+    Returns
+    -------
+    How many files are unchanged, and how many still skipped; None where that depends on more than
+    this root.
+    """
     live = catalog.live_files(root)
     others = [file for file in found.files if (file.path, file.size, file.mtime_ns) not in live]
-    look = Settled(digest, len(found.files) - len(others), 0, found.hard_links)
-    changes.unchanged += look.unchanged
-    if entire:
-        changes.looks[root] = look
+    unchanged, still_skipped = len(found.files) - len(others), 0
+    changes.unchanged += unchanged
+    changes.hard_links += found.hard_links
     if found.files and not others and len(live) == len(found.files):
-        return
+        return unchanged, still_skipped
     known = catalog.known_files(root)
     if not found.files and not scope.within and _was_emptied(scope.root, known):
         changes.notes.append(_kept(scope.root))
-        return
+        return None
+    epoch = read_epoch()
     present = {file.path for file in found.files}
-    still_skipped = 0
     for file in others:
         before = known.get(file.path)
         if (
@@ -213,15 +231,13 @@ def _compare(
             still_skipped += 1
             continue
         if file.links > 1 and _is_further_name(catalog, root, file, linked):
-            changes.hard_links += 1
-            changes.looks.pop(root, None)  # whether it is one is told by another root
             present.discard(file.path)
             continue
         facts = FileFacts(file.path, file.size, file.mtime_ns, file.device, file.inode)
         changes.work.append(Work(root, facts))
+    named_elsewhere = len(found.files) - len(present)
+    changes.hard_links += named_elsewhere
     changes.still_skipped += still_skipped
-    if root in changes.looks:
-        changes.looks[root] = look._replace(still_skipped=still_skipped)
     unseen = [folder + b"/" for folder, _ in found.unreadable]
     prefix = scope.within + b"/" if scope.within else b""
     changes.gone += [
@@ -231,6 +247,7 @@ def _compare(
         and path.startswith(prefix)
         and not any(path.startswith(folder) for folder in unseen)
     ]
+    return None if named_elsewhere else (unchanged, still_skipped)
 
 
 def _was_emptied(root: bytes, known: dict[bytes, KnownFile]) -> bool:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
     from dedup.indexing.changes import Changes, Work
-    from dedup.store.catalog import Catalog, Root
+    from dedup.store.catalog import Catalog
+    from dedup.store.facts import Root
     from dedup.views import Embedder, Rows
 
 BATCH = 32

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from dedup.errors import ImageError
 from dedup.images.decode import read_file
 from dedup.images.header import read_header
-from dedup.store.catalog import ImageFacts
+from dedup.store.facts import ImageFacts
 from dedup.store.known import KnownDigests
 from dedup.workers import alone
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dedup.indexing.changes import Work
-    from dedup.store.catalog import FileFacts
+    from dedup.store.facts import FileFacts
     from dedup.views import Preparation, Prepared
 
 BIG = 64 << 20

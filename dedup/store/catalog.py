@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import xxhash
 
 from dedup.errors import CollectionError, DamagedError
 from dedup.fingerprint import Fingerprint
+from dedup.store.facts import FileFacts, ImageFacts, KnownFile, Root, Settled
 from dedup.store.schema import connect, create, translated
 from dedup.store.vectors import dimension, pack
 
@@ -27,72 +27,6 @@ if TYPE_CHECKING:
 
     import numpy as np
     import numpy.typing as npt
-
-
-class Root(NamedTuple):
-    """An indexed folder; `path` is absolute."""
-
-    id: int
-    path: bytes
-
-
-class KnownFile(NamedTuple):
-    """What the catalog knows of a file; `tried_with` is None unless it was skipped for good."""
-
-    id: int
-    size: int
-    mtime_ns: int
-    state: str
-    tried_with: str | None
-
-
-class FileFacts(NamedTuple):
-    """A file as the scan saw it; `path` is relative to its root."""
-
-    path: bytes
-    size: int
-    mtime_ns: int
-    device: int
-    inode: int
-
-
-@dataclass(frozen=True, slots=True)
-class ImageFacts:
-    """What is kept of a picture, one per different content.
-
-    Parameters
-    ----------
-    digest : SHA-256 of the file
-    width, height : upright, pixels
-    frames : 1 for stills
-    trivial : blank or tiny, never a duplicate by similarity
-    input_digest : SHA-256 of the decoded input to the extractor
-    """
-
-    digest: bytes
-    format: str
-    width: int
-    height: int
-    frames: int
-    trivial: bool
-    input_digest: bytes
-
-
-class Settled(NamedTuple):
-    """What a look at a root gives, as long as the root looks the same.
-
-    Parameters
-    ----------
-    digest : of all that was looked at
-    unchanged : files that are indexed
-    still_skipped : files that stay skipped
-    hard_links : further names of these files
-    """
-
-    digest: str
-    unchanged: int
-    still_skipped: int
-    hard_links: int
 
 
 class Catalog:
