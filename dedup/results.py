@@ -130,6 +130,8 @@ class Stages:
     loading : seconds of loading the model
     embedding : seconds that the writer waited for embeddings
     storing : seconds of writing to the catalog
+    disk : share of the workers' time, 0 to 1, in which they waited for the bytes of files
+    asked_ahead : whether the disk was slow enough for files to be asked for before their turn
     """
 
     workers: str
@@ -138,6 +140,8 @@ class Stages:
     loading: float = 0.0
     embedding: float = 0.0
     storing: float = 0.0
+    disk: float = 0.0
+    asked_ahead: bool = False
 
     @property
     def slowest(self) -> str:

@@ -41,6 +41,11 @@ _ROWS_AT_ONCE = 8192
 class Embedder(Protocol):
     """What turns pictures into embeddings of their content."""
 
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        """Pictures per call that are worth trying, rising; none: whatever is usual."""
+        ...
+
     def embed(self, batch: npt.NDArray[np.uint8]) -> Mapping[str, npt.NDArray[np.float32]]:
         """Map each layer to (B, D) float32 for (B, H, W, 3) uint8 RGB."""
         ...

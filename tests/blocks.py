@@ -25,8 +25,9 @@ SIDE = 32
 class BlockMeans:
     """A small embedder: the mean colours of 8 × 8 blocks. Counts what it was given."""
 
-    def __init__(self) -> None:
+    def __init__(self, batch_sizes: tuple[int, ...] = ()) -> None:
         self.batches: list[int] = []
+        self.batch_sizes = batch_sizes
 
     def embed(self, batch: npt.NDArray[np.uint8]) -> Mapping[str, npt.NDArray[np.float32]]:
         self.batches.append(len(batch))

@@ -147,8 +147,10 @@ def open_or_create(
 
 def tell_stages(stages: Stages) -> None:
     """Tell on stderr what a run of indexing waited for."""
+    ahead = ", so that they were asked for ahead" if stages.asked_ahead else ""
     note(
-        f"Read by {stages.workers}, embedded in batches of {stages.batch}. Waited "
+        f"Read by {stages.workers}, which waited for files {stages.disk:.0%} of their time{ahead}; "
+        f"embedded in batches of {stages.batch}. Waited "
         f"{stages.reading:.1f} s for pictures, {stages.embedding:.1f} s for embeddings; loading "
         f"the model took {stages.loading:.1f} s, storing {stages.storing:.1f} s. Held up most by "
         f"{stages.slowest}."

@@ -20,7 +20,8 @@ import numpy as np
 
 from dedup.fingerprint import CONTENT
 from dedup.images.header import read_epoch
-from dedup.indexing.reading import Fresh, Known, Reading, Unreadable, file_reader, lost
+from dedup.indexing.pace import Ahead, BatchSize
+from dedup.indexing.reading import Fresh, Known, Timed, Unreadable, file_reader, lost
 from dedup.models.details import load_details
 from dedup.results import IndexSummary, Skip, Stages
 from dedup.views import embed, preparation
@@ -30,13 +31,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from concurrent.futures import Executor, Future
 
+    from dedup.fingerprint import Fingerprint
     from dedup.indexing.changes import Changes, Work
+    from dedup.indexing.reading import Reading
     from dedup.store.catalog import Catalog
     from dedup.store.facts import Root
-    from dedup.views import Embedder, Rows
+    from dedup.views import Embedder, Prepared, Rows
 
 BATCH = 32
-"""Pictures per forward pass: beyond 16 the rate on CPUs is flat, and memory is not."""
+"""Pictures per forward pass, until `BatchSize` has found out: beyond 16 the rate on CPUs is flat,
+and memory is not."""
 
 _AHEAD = 16 * BATCH  # what is read while the model is loaded, too
 _COMMIT_EVERY = 1024  # files without a new picture (renames, skips) per transaction
@@ -66,12 +70,14 @@ def run(
     tell(0, total)
     clock = _Clock()
     with ThreadPoolExecutor(1, thread_name_prefix="embed") as beside:
-        writer = _Writer(catalog, embedder, beside, clock)
-        readings = clock.each("reading", _read_ahead(catalog, changes.work, clock))
-        for done, (work, reading) in enumerate(zip(changes.work, readings, strict=True), start=1):
-            if writer.take(work, reading):
-                tell(done, total)
-        writer.drain()
+        writer = _Writer(catalog, embedder, beside, clock, total)
+        with Ahead(changes.work) as ahead:
+            readings = clock.each("reading", _read_ahead(catalog, changes.work, clock))
+            for done, (work, timed) in enumerate(zip(changes.work, readings, strict=True), start=1):
+                ahead.passed(timed.waited, timed.took)
+                if writer.take(work, timed.reading):
+                    tell(done, total)
+            writer.drain()
     tell(total, total)
     writer.finish(changes)
     skips = sorted([*writer.skips, *changes.unreadable], key=lambda skip: os.fsencode(skip.path))
@@ -84,7 +90,15 @@ def run(
         new_skips=tuple(skips),
         notes=(*changes.notes, *writer.notes()),
         seconds=changes.seconds + time.perf_counter() - started,
-        stages=Stages(clock.workers, BATCH, **clock.seconds) if changes.work else None,
+        stages=Stages(
+            clock.workers,
+            writer.batch_size,
+            disk=ahead.waited / ahead.took if ahead.took else 0.0,
+            asked_ahead=ahead.asks,
+            **clock.seconds,
+        )
+        if total
+        else None,
     )
 
 
@@ -103,7 +117,7 @@ class _Clock:
         finally:
             self.seconds[stage] += time.perf_counter() - started
 
-    def each(self, stage: str, results: Iterator[Reading]) -> Iterator[Reading]:
+    def each(self, stage: str, results: Iterator[Timed]) -> Iterator[Timed]:
         """Count what it takes to get each result."""
         while True:
             with self.over(stage):
@@ -113,7 +127,7 @@ class _Clock:
             yield result
 
 
-def _read_ahead(catalog: Catalog, work: list[Work], clock: _Clock) -> Iterator[Reading]:
+def _read_ahead(catalog: Catalog, work: list[Work], clock: _Clock) -> Iterator[Timed]:
     """Yield what reading gave, in order, with a bounded number of pictures waiting."""
     if not work:
         return
@@ -123,7 +137,7 @@ def _read_ahead(catalog: Catalog, work: list[Work], clock: _Clock) -> Iterator[R
     # Decoding alone leaves Python's lock alone; describing details does not.
     processes = wanted.details and len(work) >= WORTH_PROCESSES
     begin = partial(file_reader, catalog.store, wanted)
-    workers: Workers[Work, Reading] = Workers(begin, processes=processes, lost=lost)
+    workers: Workers[Work, Timed] = Workers(begin, processes=processes, lost=lost)
     clock.workers = workers.description
     with workers:
         yield from workers.run(work, _AHEAD)
@@ -141,12 +155,24 @@ class _Batch:
         return len(self.files) + len(self.unreadable)
 
 
+_Embedded = tuple[dict[str, "Rows"], float]
+
+
+def _embed_timed(
+    fingerprint: Fingerprint, embedder: Callable[[], Embedder], pictures: list[Prepared]
+) -> _Embedded:
+    started = time.perf_counter()
+    found = embed(fingerprint, embedder, pictures)
+    return found, time.perf_counter() - started
+
+
 class _Writer:
     """Collects readings into batches; commits one while the next one is embedded.
 
     Parameters
     ----------
     beside : a thread for the forward passes; the catalog stays in this one
+    total : files of the run
     """
 
     def __init__(
@@ -155,14 +181,17 @@ class _Writer:
         embedder: Callable[[], Embedder],
         beside: Executor,
         clock: _Clock,
+        total: int,
     ) -> None:
         self._clock = clock
+        self._total = total
+        self._sizes = BatchSize((), BATCH, total)
         self._catalog = catalog
         self._make_embedder = embedder
         self._embedder: Embedder | None = None
         self._beside = beside
         self._batch = _Batch()
-        self._embedding: tuple[_Batch, Future[dict[str, Rows]] | None] | None = None
+        self._embedding: tuple[_Batch, Future[_Embedded] | None] | None = None
         self._remarks: Counter[str] = Counter()
         self._done: Counter[tuple[Root, str]] = Counter()
         self._unsettled: set[Root] = set()
@@ -182,10 +211,15 @@ class _Writer:
                 self._batch.files.append((work, reading))
                 if not self._is_known(reading.facts.digest):
                     self._batch.fresh.setdefault(reading.facts.digest, reading)
-        if len(self._batch.fresh) >= BATCH or len(self._batch) >= _COMMIT_EVERY:
+        if len(self._batch.fresh) >= self._sizes.size or len(self._batch) >= _COMMIT_EVERY:
             self._flush()
             return True
         return False
+
+    @property
+    def batch_size(self) -> int:
+        """Pictures per forward pass, as it was found out."""
+        return self._sizes.size
 
     def drain(self) -> None:
         """Embed and commit what waits."""
@@ -205,7 +239,9 @@ class _Writer:
             if CONTENT in self._catalog.fingerprint.views:
                 self._model()  # loaded in this thread, which the catalog belongs to
             pictures = [reading.picture for reading in batch.fresh.values()]
-            future = self._beside.submit(embed, self._catalog.fingerprint, self._model, pictures)
+            future = self._beside.submit(
+                _embed_timed, self._catalog.fingerprint, self._model, pictures
+            )
         self._commit()
         self._embedding = (batch, future) if batch else None
 
@@ -215,8 +251,9 @@ class _Writer:
             return
         batch, future = self._embedding
         with self._clock.over("embedding"):
-            embeddings = {} if future is None else future.result()
+            embeddings, seconds = ({}, 0.0) if future is None else future.result()
         self._embedding = None
+        self._sizes.took(len(batch.fresh), seconds)
         with self._clock.over("storing"), self._catalog.transaction():
             images = self._store(list(batch.fresh.values()), embeddings)
             for work, reading in batch.files:
@@ -229,6 +266,7 @@ class _Writer:
         if self._embedder is None:
             with self._clock.over("loading"):
                 self._embedder = self._make_embedder()
+            self._sizes = BatchSize(self._embedder.batch_sizes, BATCH, self._total)
         return self._embedder
 
     def _store(self, fresh: list[Fresh], embeddings: Mapping[str, Rows]) -> dict[bytes, int]:

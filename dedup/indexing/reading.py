@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dedup.indexing.changes import Work
-    from dedup.store.facts import FileFacts
     from dedup.views import Preparation, Prepared
 
 BIG = 64 << 20
@@ -68,40 +68,60 @@ class Unreadable:
     vanished: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """A reading, and what it took.
+
+    Parameters
+    ----------
+    waited : seconds until the file's bytes were there
+    took : seconds in all
+    """
+
+    reading: Reading
+    waited: float
+    took: float
+
+
 Reading = Fresh | Known | Unreadable
 
 
 @contextmanager
-def file_reader(store: Path, preparation: Preparation) -> Iterator[Callable[[Work], Reading]]:
+def file_reader(store: Path, preparation: Preparation) -> Iterator[Callable[[Work], Timed]]:
     """Give what reads a work list's files for a collection; for `Workers`."""
     known = KnownDigests(store)
     try:
-        yield lambda work: read_scanned(work.root.path, work.file, known.holds, preparation)
+        yield lambda work: _timed(work, known.holds, preparation)
     finally:
         known.close()
 
 
-def lost(_: Work) -> Unreadable:
+def _timed(work: Work, is_known: Callable[[bytes], bool], preparation: Preparation) -> Timed:
+    started = time.perf_counter()
+    waits: list[float] = []
+    reading = _read_scanned(work, is_known, preparation, waits.append)
+    return Timed(reading, sum(waits), time.perf_counter() - started)
+
+
+def lost(_: Work) -> Timed:
     """Stand for a file whose reading brought a process down."""
-    return Unreadable(
+    reading = Unreadable(
         "reading it ended the process that did so: its decoder failed, or memory ran out; "
         "index again to try once more",
         transient=True,
     )
+    return Timed(reading, 0.0, 0.0)
 
 
-def read_scanned(
-    root: bytes, file: FileFacts, is_known: Callable[[bytes], bool], preparation: Preparation
+def _read_scanned(
+    work: Work,
+    is_known: Callable[[bytes], bool],
+    preparation: Preparation,
+    waited: Callable[[float], None],
 ) -> Reading:
-    """Read a file that a scan found; `Unreadable` when it has changed since.
-
-    Parameters
-    ----------
-    root : absolute; the file's path is relative to it
-    is_known, preparation : see `read_path`
-    """
-    path = os.path.join(root, file.path)
-    reading = read_path(path, is_known, preparation, size=file.size)
+    """Read a file that a scan found; `Unreadable` when it has changed since."""
+    path, file = work.path, work.file
+    reading = read_path(path, is_known, preparation, file.size, waited)
     if isinstance(reading, Unreadable):
         return reading
     try:
@@ -114,7 +134,11 @@ def read_scanned(
 
 
 def read_path(
-    path: bytes, is_known: Callable[[bytes], bool], preparation: Preparation, size: int = 0
+    path: bytes,
+    is_known: Callable[[bytes], bool],
+    preparation: Preparation,
+    size: int = 0,
+    waited: Callable[[float], None] | None = None,
 ) -> Reading:
     """Read, digest, decode and describe one file.
 
@@ -123,20 +147,29 @@ def read_path(
     is_known : tells whether a digest has an embedding already
     preparation : what is made of its pixels
     size : what the file is known to take, bytes; a big one waits for its turn before it is read
+    waited : told the seconds until the file's bytes were there
     """
     try:
         if size > BIG:
             with alone():
-                return _read(path, is_known, preparation, in_turn=True)
-        return _read(path, is_known, preparation, in_turn=False)
+                return _read(path, is_known, preparation, waited, in_turn=True)
+        return _read(path, is_known, preparation, waited, in_turn=False)
     except ImageError as error:
         return Unreadable(error.reason, error.transient, not os.path.lexists(path))
 
 
 def _read(
-    path: bytes, is_known: Callable[[bytes], bool], preparation: Preparation, *, in_turn: bool
+    path: bytes,
+    is_known: Callable[[bytes], bool],
+    preparation: Preparation,
+    waited: Callable[[float], None] | None,
+    *,
+    in_turn: bool,
 ) -> Reading:
+    started = time.perf_counter()
     data = read_file(path)
+    if waited is not None:
+        waited(time.perf_counter() - started)
     digest = hashlib.sha256(data).digest()
     if is_known(digest):
         return Known(digest)

@@ -82,6 +82,7 @@ class OpenVinoRuntime:
     input_hw : height and width of the pictures that it takes
     dimensions : layer -> D of its embeddings
     notes : what a person should know of the choice of runtime
+    batch_sizes : pictures per call that are worth trying
 
     Notes
     -----
@@ -91,6 +92,7 @@ class OpenVinoRuntime:
     """
 
     notes: tuple[str, ...] = ()
+    batch_sizes: tuple[int, ...] = (16, 32, 64)
 
     def __init__(self, graph: Graph, *, bf16: bool = False, kept: Path | None = None) -> None:
         openvino = import_openvino()

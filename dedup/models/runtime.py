@@ -56,6 +56,7 @@ class TorchRuntime:
     input_hw : height and width of the pictures that it takes
     dimensions : layer -> D of its embeddings
     notes : what a person should know of the choice of runtime
+    batch_sizes : pictures per call that are worth trying
 
     Raises
     ------
@@ -88,6 +89,8 @@ class TorchRuntime:
             self._mean = 255 * self._per_channel(loaded.mean)
             self._scale = 1 / (255 * self._per_channel(loaded.std))
             self.input_hw = loaded.input_size[1:]
+            on_gpu = self._device.type == "cuda"
+            self.batch_sizes = (64, 128, 256, 512) if on_gpu else (16, 32, 64)
             self._largest_batch: int | None = None
             self._bf16: Bf16 | None = None
             self._extractor = Extractor(self._module, layers)

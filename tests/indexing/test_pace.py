@@ -1,0 +1,115 @@
+"""Batch sizes that are found out, and files that are asked for before their turn."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from blocks import BlockMeans, fill, index
+
+from dedup.indexing.changes import find_changes
+from dedup.indexing.pace import Ahead, BatchSize
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dedup.store.catalog import Catalog
+
+
+def run(sizes: BatchSize, rate: dict[int, float], batches: int) -> list[int]:
+    """Tell what batches took at given rates, each told while the next is under way."""
+    taken, under_way = [], None
+    for _ in range(batches):
+        taken.append(sizes.size)
+        if under_way is not None:
+            sizes.took(under_way, under_way / rate[under_way])
+        under_way = sizes.size if under_way is None else taken[-1]
+    return taken
+
+
+@pytest.mark.parametrize(
+    ("rate", "wanted"),
+    [
+        ({16: 100, 32: 200, 64: 300}, 64),
+        ({16: 100, 32: 200, 64: 202}, 32),
+        ({16: 300, 32: 200, 64: 100}, 16),
+        ({16: 298, 32: 300, 64: 299}, 16),
+    ],
+)
+def test_the_smallest_batch_that_is_as_fast_as_any_is_found(
+    rate: dict[int, float], wanted: int
+) -> None:
+    sizes = BatchSize((16, 32, 64), 32, 10_000)
+    taken = run(sizes, rate, 40)
+    assert sizes.size == wanted
+    assert taken[0] == 16
+    assert set(taken[20:]) == {wanted}
+
+
+def test_a_first_batch_that_pays_for_memory_does_not_count() -> None:
+    sizes = BatchSize((16, 32), 32, 10_000)
+    for size, seconds in [(16, 9.0), (16, 0.1), (16, 0.1), (16, 0.1)] + 4 * [(32, 0.4)]:
+        assert sizes.size == size
+        sizes.took(size, seconds)
+    assert sizes.size == 16
+
+
+def test_short_runs_and_batches_of_other_sizes_are_left_as_they_are() -> None:
+    sizes = BatchSize((16, 32, 64), 32, 500)
+    sizes.took(32, 1.0)
+    assert sizes.size == 32
+    sizes = BatchSize((16, 32), 32, 10_000)
+    sizes.took(7, 0.001)  # what is flushed for another reason
+    assert sizes.size == 16
+    assert BatchSize((), 32, 10_000).size == 32
+
+
+def test_the_catalog_does_not_depend_on_what_was_found_out(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    folder = fill(tmp_path / "in", 100)
+    embedder = BlockMeans((2, 4))
+    summary = index(catalog, embedder, folder)
+    assert summary.indexed == 100
+    assert embedder.batches[:5] == [32, 2, 2, 2, 2]  # the first before there was a model
+    assert 4 in embedder.batches
+    assert summary.stages is not None
+    assert summary.stages.batch in {2, 4}
+    assert sum(embedder.batches) == 100
+
+
+def test_a_slow_disk_is_asked_ahead_and_a_fast_one_is_not(catalog: Catalog, tmp_path: Path) -> None:
+    changes = find_changes(catalog, [fill(tmp_path / "in", 80)])
+    (tmp_path / "in/070.png").unlink()  # asking for what is not there harms nobody
+    with Ahead(changes.work) as fast:
+        for _ in changes.work:
+            fast.passed(0.001, 0.01)
+    assert not fast.asks
+    with Ahead(changes.work) as slow:
+        for number, _ in enumerate(changes.work, start=1):
+            slow.passed(0.009, 0.01)
+            assert slow.asks == (number >= 64)
+    assert slow.asks
+    assert slow.waited == pytest.approx(0.72)
+    assert slow.took == pytest.approx(0.8)
+
+
+def test_how_much_is_asked_for_is_bounded(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes = find_changes(catalog, [fill(tmp_path / "in", 80)])
+    asked: list[bytes] = []
+    monkeypatch.setattr("dedup.indexing.pace._ask_for", asked.append)
+    size = changes.work[0].file.size
+    monkeypatch.setattr("dedup.indexing.pace._BYTES_AHEAD", 4 * size)
+    with Ahead(changes.work) as ahead:
+        for number, _ in enumerate(changes.work, start=1):
+            ahead.passed(0.009, 0.01)
+            assert len(asked) <= max(0, number - 64) + 8
+        wanted = {work.path for work in changes.work[64:]}
+        until = time.monotonic() + 10
+        while len(asked) < len(wanted) and time.monotonic() < until:
+            time.sleep(0.01)  # threads ask
+    assert len(asked) == len(wanted)
+    assert set(asked) == wanted
