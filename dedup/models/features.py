@@ -16,6 +16,12 @@ Prediction: TypeAlias = npt.NDArray[Any] | tuple[Any, ...] | dict[str, Any]
 
 _SIDES: Final = 4  # of B x H x W x C
 _RGB: Final = 3
+_NO_MEMORY: Final = (
+    "can't allocate memory",  # torch
+    "could not create a primitive",  # oneDNN within torch
+    "Failed to allocate",  # OpenVINO
+    "bad_alloc",
+)
 
 
 class Features(Mapping[str, FloatArray]):
@@ -58,3 +64,13 @@ def require_pictures(batch: npt.NDArray[Any]) -> None:
     """
     if batch.dtype != np.uint8 or batch.ndim != _SIDES or batch.shape[3] != _RGB:
         raise ValueError(f"batch must be (B, H, W, 3) uint8, not {batch.shape} {batch.dtype}")
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Tell whether a pass failed for want of memory, of a GPU's or the host's.
+
+    torch has an exception of its own for GPUs alone; for hosts, it and OpenVINO say so in words.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return any(words in str(error) for words in _NO_MEMORY)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from dedup.models.features import Features, require_pictures
+from dedup.errors import ModelError
+from dedup.models.features import Features, out_of_memory, require_pictures
 from dedup.models.graph_cache import compiled_path, read_compiled, write_compiled
 from dedup.workers import cores
 
@@ -130,6 +131,7 @@ class OpenVinoRuntime:
         Raises
         ------
         ValueError : another shape or type, or the runtime is closed.
+        ModelError : memory ran out.
         """
         vectors, leaves = self.outputs(batch)
         return Features(shaped(self._prediction, iter(leaves)), vectors)
@@ -146,8 +148,17 @@ class OpenVinoRuntime:
         # Without pictures: what one gives, less its row.
         some = batch if len(batch) else np.zeros((1, *self.input_hw, _RGB), np.uint8)
         pictures = np.ascontiguousarray(some)
-        with self._turn:
-            columns = zip(*self._run(pictures), strict=True)
+        try:
+            with self._turn:
+                columns = zip(*self._run(pictures), strict=True)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            # A compiled model is of no use after that (seen with 2026.4.1: promises broken).
+            raise ModelError(
+                f"memory ran out on {_CHUNK} pictures a time; close other programs, or use "
+                "--runtime torch, which goes on with fewer."
+            ) from error
         outputs = [np.concatenate(column)[: len(batch)] for column in columns]
         leaves = len(outputs) - len(self.dimensions)
         return dict(zip(self.dimensions, outputs[leaves:], strict=True)), outputs[:leaves]
@@ -155,16 +166,21 @@ class OpenVinoRuntime:
     def _run(self, pictures: npt.NDArray[np.uint8]) -> Iterator[list[npt.NDArray[Any]]]:
         """Give the outputs chunk by chunk, with as many chunks under way as there are streams."""
         running: deque[Any] = deque()
-        for number, start in enumerate(range(0, len(pictures), _CHUNK)):
-            if len(running) == len(self._requests):
+        try:
+            for number, start in enumerate(range(0, len(pictures), _CHUNK)):
+                if len(running) == len(self._requests):
+                    yield _finished(running.popleft())
+                request = self._requests[number % len(self._requests)]
+                # Shared, not copied: `pictures` outlives the request.
+                chunk = self._tensor(pictures[start : start + _CHUNK], shared_memory=True)
+                request.start_async({0: chunk})
+                running.append(request)
+            while running:
                 yield _finished(running.popleft())
-            request = self._requests[number % len(self._requests)]
-            # Shared, not copied: `pictures` outlives the request.
-            chunk = self._tensor(pictures[start : start + _CHUNK], shared_memory=True)
-            request.start_async({0: chunk})
-            running.append(request)
-        while running:
-            yield _finished(running.popleft())
+        finally:
+            for request in running:  # after an error: what goes on must not outlive the pictures
+                with suppress(RuntimeError):
+                    request.wait()
 
     def close(self) -> None:
         """Let go of the compiled model."""

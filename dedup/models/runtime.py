@@ -15,7 +15,7 @@ import torch
 
 from dedup.errors import ModelError
 from dedup.models.extractor import Extractor
-from dedup.models.features import Features, require_pictures
+from dedup.models.features import Features, out_of_memory, require_pictures
 from dedup.models.folding import fold, traced
 from dedup.models.layers import PREDICTION, find_module
 from dedup.models.precision import (
@@ -119,12 +119,12 @@ class TorchRuntime:
 
         Raises
         ------
-        ModelError : one picture alone exceeds the GPU's memory.
+        ModelError : one picture alone exceeds the memory of the device.
 
         Notes
         -----
-        A batch that exceeds the GPU's memory is halved until it fits; later ones are cut to the
-        size that did.
+        A batch that exceeds the memory of the device is halved until it fits; later ones are cut
+        to the size that did.
         """
         require_pictures(batch)
         if len(batch) == 0:
@@ -152,7 +152,9 @@ class TorchRuntime:
     def _embed(self, batch: npt.NDArray[np.uint8]) -> Features:
         try:
             features = self._forward(batch)
-        except torch.OutOfMemoryError as error:
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
             if len(batch) == 1:
                 message = f"one picture alone exceeds the memory of {self._device}"
                 raise ModelError(f"{message}; use --device cpu or a smaller model.") from error

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -21,8 +24,6 @@ from dedup.models.precision import Bf16, agreement, computes_in_bf16, synthetic_
 from dedup.models.runtime import TorchRuntime
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy.typing as npt
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
@@ -334,6 +335,19 @@ def test_one_picture_too_large_for_the_memory_is_an_error() -> None:
     model.most = 0
     with pytest.raises(ModelError, match="one picture alone exceeds the memory of cpu"):
         runtime.embed(pictures(4))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of Linux")
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_a_host_with_little_memory_goes_on_with_less_or_says_so(runtime: str) -> None:
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("little_memory.py"), runtime],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == (["same", "smaller"] if runtime == "torch" else ["refused"])
 
 
 def test_values_that_are_not_finite_are_an_error(small_net: nn.Sequential) -> None:
