@@ -8,7 +8,16 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-PACKAGES = ("torch", "openvino", "timm", "faiss-cpu", "opencv-python-headless", "pillow", "numpy")
+PACKAGES = (
+    "torch",
+    "openvino",
+    "onnxruntime",
+    "timm",
+    "faiss-cpu",
+    "opencv-python-headless",
+    "pillow",
+    "numpy",
+)
 
 
 def describe() -> str:

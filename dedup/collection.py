@@ -104,7 +104,8 @@ class Collection:
 
         Parameters
         ----------
-        runtime : what runs the model: "auto" (OpenVINO on CPUs, else torch), "torch" or "openvino"
+        runtime : what runs the model: "auto" (on CPUs the faster one of "openvino" and
+            "onnxruntime", else torch), or one of "torch", "openvino", "onnxruntime"
 
         Raises
         ------

@@ -195,7 +195,7 @@ def load(
     ----------
     weights : where the weights file is now; None: where it was when the collection was made
     device : "auto", "cpu" or "cuda"
-    kind : runtime, "auto", "torch" or "openvino"
+    kind : runtime, "auto", "torch", "openvino" or "onnxruntime"
 
     Raises
     ------

@@ -23,3 +23,12 @@ def has_amx() -> bool:
         return "amx_bf16" in Path("/proc/cpuinfo").read_text("utf-8")
     except OSError:
         return False
+
+
+def may_have_bf16() -> bool:
+    """Tell whether it is worth asking an engine for bf16, which takes importing it."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text("utf-8")
+    except OSError:
+        return True
+    return "avx512_bf16" in flags or "amx_bf16" in flags or "Features" in flags  # the last: ARM

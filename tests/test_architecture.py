@@ -41,6 +41,7 @@ FENCES = {
     "timm": ("dedup.models",),
     "torchvision": ("dedup.models",),
     "safetensors": ("dedup.models",),
+    "onnxruntime": ("dedup.models.onnx_runtime",),
     "openvino": ("dedup.models.openvino_runtime", "dedup.models.conversion"),
     "loky": ("dedup.workers",),
     "platformdirs": ("dedup.models.graph_cache",),
@@ -123,9 +124,9 @@ def test_no_module_has_outgrown_its_name() -> None:
 
 @pytest.mark.parametrize("module", ["dedup", "dedup.cli", "dedup.collection"])
 def test_importing_loads_nothing_heavy(module: str) -> None:
-    heavy = {"torch", "timm", "faiss", "cv2", "openvino"}
+    heavy = {"torch", "timm", "faiss", "cv2", "openvino", "onnxruntime"}
     if module == "dedup.collection":
-        heavy = {"torch", "timm", "faiss", "openvino"}
+        heavy = {"torch", "timm", "faiss", "openvino", "onnxruntime"}
     code = f"import {module}, sys; print(*sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

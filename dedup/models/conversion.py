@@ -1,13 +1,18 @@
-"""From a torch model with hooks to a graph that OpenVINO runs: pixels in, embeddings out.
+"""From a torch model with hooks to a graph that runs without torch: pixels in, embeddings out.
 
 The extractor itself is traced, with its hooks and its rules, so that any layer is to be had.
 A graph counts only when it gives the embeddings that torch gives, at other batch sizes than it was
-traced with. Converting takes seconds; `dedup.models.graph_cache` keeps the outcome.
+traced with. Two engines are tried, OpenVINO and ONNX Runtime, and the faster one on this machine is
+taken: neither is on every network and every CPU. Converting takes seconds;
+`dedup.models.graph_cache` keeps the outcome.
 """
 
 from __future__ import annotations
 
+import io
+import statistics
 import tempfile
+import time
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +25,9 @@ from torch import nn
 from dedup.errors import ModelError
 from dedup.models.extractor import Extractor
 from dedup.models.graph_cache import Graph
+from dedup.models.graph_runtime import CHUNK, GraphRuntime
 from dedup.models.layers import undisturbed
+from dedup.models.onnx_runtime import INPUT, OnnxRuntime
 from dedup.models.openvino_runtime import (
     OpenVinoRuntime,
     computes_in_bf16,
@@ -28,6 +35,7 @@ from dedup.models.openvino_runtime import (
     import_openvino,
 )
 from dedup.models.precision import agreement, not_finite, synthetic_pictures
+from dedup.workers import cores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,18 +49,28 @@ _SAME: Final = 0.99999  # lowest cosine where nothing but rounding in fp32 diffe
 _TRACED: Final = 2  # pictures: with one, a batch side looks like any other side of 1
 _SIZES: Final = (4, 1, 3)  # of batches that are compared
 _LONGEST: Final = 200  # characters of a reason
+_OPSET: Final = 17  # of ONNX
+_RACES: Final = 6
+_PATIENCE: Final = 3.0  # seconds after which no further race begins
+_CLEARLY: Final = 1.05
 
 
 class UnconvertibleError(Exception):
-    """OpenVINO cannot run a model as torch does; its text says why, in a few words."""
+    """A model cannot be run as torch runs it; the text says why, in a few words."""
 
 
-def convert(loaded: LoadedModel, layers: Sequence[str]) -> Graph:
+def convert(
+    loaded: LoadedModel, layers: Sequence[str], engines: Sequence[str] = ("openvino",)
+) -> Graph:
     """Convert a model with its hooks; the model stays as it is.
+
+    Parameters
+    ----------
+    engines : of "openvino" and "onnxruntime", those to choose the faster one of
 
     Raises
     ------
-    UnconvertibleError : OpenVINO cannot run it, or not with the same outcome.
+    UnconvertibleError : no engine can run it, or not with the same outcome.
     LayerError : no such layer, or one that gives no embeddings.
     ModelError : the model gives values that are not finite.
     """
@@ -64,20 +82,29 @@ def convert(loaded: LoadedModel, layers: Sequence[str]) -> Graph:
             prediction, vectors = extractor.tensors(whole.normalised(torch.from_numpy(pictures)))
         exact = {layer: values.numpy() for layer, values in vectors.items()}
         _require_finite(exact)
-        try:
-            form, leaves = form_of(prediction)
-            described, weights = _traced(whole)
-            graph = Graph(
-                {layer: values.shape[1] for layer, values in exact.items()},
-                form,
-                (whole.height, whole.width),
-                described,
-                weights,
-            )
-            return _proven(graph, pictures, exact, [leaf.numpy() for leaf in leaves])
-        except _problems() as error:
-            first_line = str(error).strip().partition("\n")[0]
-            raise UnconvertibleError(first_line[:_LONGEST] or type(error).__name__) from error
+        graphs: list[Graph] = []
+        reasons: list[str] = []
+        for engine in engines:
+            try:
+                form, leaves = form_of(prediction)
+                described, weights = _CONVERTERS[engine](whole)
+                graph = Graph(
+                    {layer: values.shape[1] for layer, values in exact.items()},
+                    form,
+                    (whole.height, whole.width),
+                    described,
+                    weights,
+                    engine,
+                )
+                graphs.append(_proven(graph, pictures, exact, [leaf.numpy() for leaf in leaves]))
+            except _problems() as error:
+                first_line = str(error).strip().partition("\n")[0]
+                reasons.append(first_line[:_LONGEST] or type(error).__name__)
+            except UnconvertibleError as error:
+                reasons.append(str(error))
+    if not graphs:
+        raise UnconvertibleError(reasons[0])
+    return graphs[0] if len(graphs) == 1 else _fastest(graphs)
 
 
 def form_of(prediction: Any) -> tuple[Any, list[torch.Tensor]]:
@@ -136,11 +163,15 @@ class _Whole(nn.Module):
         return (*(leaf.clone() for leaf in leaves), *vectors.values())
 
 
-def _traced(whole: _Whole) -> tuple[bytes, npt.NDArray[np.uint8]]:
+def _example(whole: _Whole) -> torch.Tensor:
+    return torch.zeros(_TRACED, whole.height, whole.width, 3, dtype=torch.uint8)
+
+
+def _to_openvino(whole: _Whole) -> tuple[bytes, npt.NDArray[np.uint8]]:
     openvino = import_openvino()
     with hidden("openvino_telemetry"):
         from openvino.tools.ovc import convert_model
-    example = torch.zeros(_TRACED, whole.height, whole.width, 3, dtype=torch.uint8)
+    example = _example(whole)
     with torch.no_grad():
         # Without torch's own check, which runs the model three more times; the comparison follows.
         script = torch.jit.trace(whole.eval(), example, check_trace=False)  # type: ignore[no-untyped-call]  # torch's
@@ -152,6 +183,26 @@ def _traced(whole: _Whole) -> tuple[bytes, npt.NDArray[np.uint8]]:
         return path.read_bytes(), np.fromfile(path.with_suffix(".bin"), np.uint8)
 
 
+def _to_onnx(whole: _Whole) -> tuple[bytes, npt.NDArray[np.uint8]]:
+    content = io.BytesIO()
+    with torch.no_grad():
+        # By tracing, as for OpenVINO: torch's newer exporter takes ten times as long, and fixed the
+        # batch side of networks that keep it open here (torch 2.14).
+        torch.onnx.export(
+            whole.eval(),
+            (_example(whole),),
+            content,  # type: ignore[arg-type]  # takes files, too, without the newer exporter
+            dynamo=False,
+            input_names=[INPUT],
+            dynamic_axes={INPUT: {0: "batch"}},
+            opset_version=_OPSET,
+        )
+    return b"", np.frombuffer(content.getvalue(), np.uint8)
+
+
+_CONVERTERS: Final = {"openvino": _to_openvino, "onnxruntime": _to_onnx}
+
+
 def _proven(
     graph: Graph,
     pictures: npt.NDArray[np.uint8],
@@ -159,7 +210,7 @@ def _proven(
     leaves: list[npt.NDArray[Any]],
 ) -> Graph:
     """Compare a graph with torch, in fp32 and, where the CPU has it, in bf16."""
-    with OpenVinoRuntime(graph) as runtime:
+    with _started(graph) as runtime:
         for size in _SIZES:
             found, found_leaves = runtime.outputs(pictures[:size])
             wanted = {layer: values[:size] for layer, values in exact.items()}
@@ -172,10 +223,42 @@ def _proven(
             )
             if agreed < _SAME:
                 raise UnconvertibleError(f"its embeddings would differ (cosine {agreed:.4f})")
+    if graph.engine != OpenVinoRuntime.engine:
+        return replace(graph, bf16=False)  # the other engine has no such thing on CPUs
     if not computes_in_bf16():
         return graph
     with OpenVinoRuntime(graph, bf16=True) as runtime:
         return replace(graph, bf16=agreement(exact, runtime.embed(pictures)) >= _AGREEMENT)
+
+
+def _started(graph: Graph) -> GraphRuntime:
+    if graph.engine == OnnxRuntime.engine:
+        return OnnxRuntime(graph)
+    return OpenVinoRuntime(graph, bf16=bool(graph.bf16))
+
+
+def _fastest(graphs: list[Graph]) -> Graph:
+    """Run graphs in turn on a few pictures; the first one stays unless another is clearly faster.
+
+    What bf16 is worth to the one is kept with the other, too: another CPU may have it.
+    """
+    runtimes = [_started(graph) for graph in graphs]
+    height, width = graphs[0].input_hw
+    shape = (CHUNK * cores(), height, width, 3)
+    pictures = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    seconds: list[list[float]] = [[] for _ in runtimes]
+    began = time.perf_counter()
+    while len(seconds[0]) < _RACES and (not seconds[0] or time.perf_counter() < began + _PATIENCE):
+        for runtime, taken in zip(runtimes, seconds, strict=True):
+            started = time.perf_counter()
+            runtime.embed(pictures)
+            taken.append(time.perf_counter() - started)
+    for runtime in runtimes:
+        runtime.close()
+    best = [statistics.median(taken[1:] or taken) for taken in seconds]  # the first one warms up
+    number = int(np.argmin(best))
+    chosen = graphs[number] if best[number] * _CLEARLY < best[0] else graphs[0]
+    return replace(chosen, bf16=graphs[0].bf16)
 
 
 def _rows(values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -192,6 +275,7 @@ def _problems() -> tuple[type[Exception], ...]:
     """List what tracing and converting raise; OpenVINO's own have no common parent."""
     frontend = import_openvino().frontend
     return (
+        ImportError,
         ArithmeticError,
         AssertionError,
         AttributeError,

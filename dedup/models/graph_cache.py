@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from dedup.fingerprint import Fingerprint
 
-_RULES: Final = 1
+_RULES: Final = 2
 """Of converting and of the file: to be raised when either changes."""
 
 _MAGIC: Final = b"dedupgr1"
@@ -39,14 +39,15 @@ _KEPT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """An extractor in OpenVINO's form.
+    """An extractor in the form of one of the engines.
 
     Attributes
     ----------
     dimensions : layer, as it was asked for -> D; their outputs follow those of the prediction
     prediction : its form, see `dedup.models.conversion.form_of`
     input_hw : height and width of the pictures
-    description, weights : OpenVINO's IR
+    description, weights : OpenVINO's IR; of ONNX all is in `weights`
+    engine : "openvino" or "onnxruntime"
     bf16 : whether embeddings keep their cosine in bf16; None: made on a CPU that cannot tell
     """
 
@@ -55,6 +56,7 @@ class Graph:
     input_hw: tuple[int, int]
     description: bytes
     weights: npt.NDArray[np.uint8]
+    engine: str
     bf16: bool | None = None
 
 
@@ -65,8 +67,13 @@ class NoGraph:
     reason: str
 
 
-def graph_path(fingerprint: Fingerprint) -> Path:
-    """Name the file for what a collection pins, with the versions that are installed."""
+def graph_path(fingerprint: Fingerprint, kind: str = "auto") -> Path:
+    """Name the file for what a collection pins, with the versions that are installed.
+
+    Parameters
+    ----------
+    kind : "auto" for the engine that was found to be fastest, or the engine that was asked for
+    """
     import platformdirs
 
     pinned = [
@@ -75,7 +82,8 @@ def graph_path(fingerprint: Fingerprint) -> Path:
         fingerprint.layers,
         fingerprint.height,
         fingerprint.width,
-        *(version(package) for package in ("openvino", "timm")),
+        kind,
+        *(version(package) for package in ("openvino", "onnxruntime", "timm")),
         _RULES,
     ]
     key = hashlib.sha256(json.dumps(pinned).encode()).hexdigest()[:32]
@@ -102,6 +110,7 @@ def read_graph(path: Path) -> Graph | NoGraph | None:
         (facts["height"], facts["width"]),
         body[described_at:weights_at].tobytes(),
         body[weights_at:],
+        facts["engine"],
         facts["bf16"],
     )
 
@@ -118,6 +127,7 @@ def write_graph(path: Path, graph: Graph | NoGraph) -> None:
             "prediction": graph.prediction,
             "height": height,
             "width": width,
+            "engine": graph.engine,
             "bf16": graph.bf16,
         }
         described, weights = graph.description, graph.weights

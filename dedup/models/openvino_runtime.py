@@ -7,32 +7,24 @@ nor OpenVINO, and using it never loads torch.
 from __future__ import annotations
 
 import sys
-import threading
 from collections import deque
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dedup.errors import ModelError
-from dedup.models.features import Features, out_of_memory, require_pictures
+from dedup.hardware import may_have_bf16
 from dedup.models.graph_cache import compiled_path, read_compiled, write_compiled
+from dedup.models.graph_runtime import GraphRuntime
 from dedup.workers import cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
-    from types import TracebackType
 
     import numpy.typing as npt
 
     from dedup.models.graph_cache import Graph
-
-_CHUNK: Final = 8
-"""Pictures of one request, so that a batch keeps every stream busy: of 1, 4, 8, 16 and 32, the
-rates at 8 and 16 are highest (benchmarks/RESULTS.md)."""
-
-_RGB: Final = 3
 
 
 def import_openvino() -> Any:
@@ -65,35 +57,22 @@ def hidden(*modules: str) -> Iterator[None]:
 
 def computes_in_bf16() -> bool:
     """Tell whether OpenVINO computes in bf16 on this CPU, and not just emulates it."""
+    if not may_have_bf16():
+        return False
     capabilities = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return "BF16" in capabilities
 
 
-class OpenVinoRuntime:
-    """A converted model, ready to embed batches of pictures on the CPU.
+class OpenVinoRuntime(GraphRuntime):
+    """A graph in OpenVINO, with as many streams as its throughput hint gives.
 
     Parameters
     ----------
     bf16 : whether to compute in bf16
     kept : the graph's file, beside which what it was compiled to is kept; None: nowhere
-
-    Attributes
-    ----------
-    description : version, device and number format, such as ``openvino 2026.4.1 cpu fp32``
-    input_hw : height and width of the pictures that it takes
-    dimensions : layer -> D of its embeddings
-    notes : what a person should know of the choice of runtime
-    batch_sizes : pictures per call that are worth trying
-
-    Notes
-    -----
-    Batches are cut into requests of 8 pictures for as many streams as OpenVINO's throughput hint
-    gives. Threads are not pinned to cores, because decoding runs beside. Calls from several
-    threads take turns.
     """
 
-    notes: tuple[str, ...] = ()
-    batch_sizes: tuple[int, ...] = (16, 32, 64)
+    engine = "openvino"
 
     def __init__(self, graph: Graph, *, bf16: bool = False, kept: Path | None = None) -> None:
         openvino = import_openvino()
@@ -109,71 +88,20 @@ class OpenVinoRuntime:
         streams = int(self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         self._requests = [self._compiled.create_infer_request() for _ in range(streams)]
         self._tensor = openvino.Tensor
-        self._turn = threading.Lock()
-        self._prediction = graph.prediction
-        self.input_hw = graph.input_hw
-        self.dimensions = dict(graph.dimensions)
         version = openvino.__version__.partition("-")[0]
-        self.description = f"openvino {version} cpu {'bf16' if bf16 else 'fp32'}"
+        super().__init__(graph, f"openvino {version} cpu {'bf16' if bf16 else 'fp32'}")
 
-    def embed(self, batch: npt.NDArray[np.uint8]) -> Features:
-        """Embed a batch of pictures.
-
-        Parameters
-        ----------
-        batch : (B, H, W, 3) uint8, RGB
-
-        Returns
-        -------
-        Rows in the order of the batch. The pictures beside it change an embedding by no more than
-        rounding. A row that overflowed is handed over as it is.
-
-        Raises
-        ------
-        ValueError : another shape or type, or the runtime is closed.
-        ModelError : memory ran out.
-        """
-        vectors, leaves = self.outputs(batch)
-        return Features(shaped(self._prediction, iter(leaves)), vectors)
-
-    def outputs(
-        self, batch: npt.NDArray[np.uint8]
-    ) -> tuple[dict[str, npt.NDArray[np.float32]], list[npt.NDArray[Any]]]:
-        """Give the embeddings of each layer, and the tensors of the prediction; as `embed`."""
-        require_pictures(batch)
-        if batch.shape[1:3] != self.input_hw:
-            raise ValueError(f"pictures must be {self.input_hw}, not {batch.shape[1:3]}")
+    def _run(self, chunks: list[npt.NDArray[np.uint8]]) -> Iterator[list[npt.NDArray[Any]]]:
         if not self._requests:
             raise ValueError("the runtime is closed")
-        # Without pictures: what one gives, less its row.
-        some = batch if len(batch) else np.zeros((1, *self.input_hw, _RGB), np.uint8)
-        pictures = np.ascontiguousarray(some)
-        try:
-            with self._turn:
-                columns = zip(*self._run(pictures), strict=True)
-        except (RuntimeError, MemoryError) as error:
-            if not out_of_memory(error):
-                raise
-            # A compiled model is of no use after that (seen with 2026.4.1: promises broken).
-            raise ModelError(
-                f"memory ran out on {_CHUNK} pictures a time; close other programs, or use "
-                "--runtime torch, which goes on with fewer."
-            ) from error
-        outputs = [np.concatenate(column)[: len(batch)] for column in columns]
-        leaves = len(outputs) - len(self.dimensions)
-        return dict(zip(self.dimensions, outputs[leaves:], strict=True)), outputs[:leaves]
-
-    def _run(self, pictures: npt.NDArray[np.uint8]) -> Iterator[list[npt.NDArray[Any]]]:
-        """Give the outputs chunk by chunk, with as many chunks under way as there are streams."""
         running: deque[Any] = deque()
         try:
-            for number, start in enumerate(range(0, len(pictures), _CHUNK)):
+            for number, chunk in enumerate(chunks):
                 if len(running) == len(self._requests):
                     yield _finished(running.popleft())
                 request = self._requests[number % len(self._requests)]
-                # Shared, not copied: `pictures` outlives the request.
-                chunk = self._tensor(pictures[start : start + _CHUNK], shared_memory=True)
-                request.start_async({0: chunk})
+                # Shared, not copied: the chunks outlive the request.
+                request.start_async({0: self._tensor(chunk, shared_memory=True)})
                 running.append(request)
             while running:
                 yield _finished(running.popleft())
@@ -186,17 +114,6 @@ class OpenVinoRuntime:
         """Let go of the compiled model."""
         self._requests = []
         self._compiled = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _compiled(
@@ -227,15 +144,3 @@ def _finished(request: Any) -> list[npt.NDArray[Any]]:
     """Wait for a request and copy what it gave, before its buffers are used again."""
     request.wait()
     return [np.array(tensor.data) for tensor in request.output_tensors]
-
-
-def shaped(form: Any, leaves: Iterator[npt.NDArray[Any]]) -> Any:
-    """Put a prediction together again, as `dedup.models.conversion.form_of` took it apart."""
-    if form is None:
-        return next(leaves)
-    kind, content = form
-    if kind == "tuple":
-        return tuple(shaped(item, leaves) for item in content)
-    if kind == "dict":
-        return {key: shaped(item, leaves) for key, item in content}
-    return content

@@ -1,4 +1,7 @@
-"""Which runtime embeds for a collection: OpenVINO on CPUs, torch on GPUs and where all else fails.
+"""Which runtime embeds for a collection: a converted graph on CPUs, torch on GPUs and for the rest.
+
+On CPUs that is OpenVINO or ONNX Runtime, whichever was faster on this machine when both had
+converted the model.
 
 A graph that was converted before is used without importing torch. What a person should know of the
 choice, a model that does not convert say, is in the runtime's `notes`.
@@ -11,16 +14,19 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from dedup.errors import ModelError
 from dedup.hardware import sees_gpu
 from dedup.models.graph_cache import Graph, NoGraph, graph_path, read_graph, write_graph
+from dedup.models.onnx_runtime import OnnxRuntime
 from dedup.models.openvino_runtime import OpenVinoRuntime, computes_in_bf16
 
 if TYPE_CHECKING:
     from dedup.fingerprint import Fingerprint
+    from dedup.models.graph_runtime import GraphRuntime
     from dedup.models.loading import LoadedModel
     from dedup.models.runtime import TorchRuntime
 
-    Runtime: TypeAlias = OpenVinoRuntime | TorchRuntime
+    Runtime: TypeAlias = GraphRuntime | TorchRuntime
 
-RUNTIMES: Final = ("auto", "torch", "openvino")
+ENGINES: Final = ("openvino", "onnxruntime")
+RUNTIMES: Final = ("auto", "torch", *ENGINES)
 
 
 def ready_runtime(fingerprint: Fingerprint, device: str, kind: str) -> Runtime | None:
@@ -35,10 +41,10 @@ def ready_runtime(fingerprint: Fingerprint, device: str, kind: str) -> Runtime |
     -------
     None when the model has to be loaded.
     """
-    if not _wants_openvino(device, kind):
+    if not _wants_graph(device, kind):
         return None
-    graph = _stored(fingerprint)
-    return _run(graph, fingerprint) if isinstance(graph, Graph) else None
+    graph = _stored(fingerprint, kind)
+    return _run(graph, fingerprint, kind) if isinstance(graph, Graph) else None
 
 
 def make_runtime(loaded: LoadedModel, fingerprint: Fingerprint, device: str, kind: str) -> Runtime:
@@ -51,46 +57,48 @@ def make_runtime(loaded: LoadedModel, fingerprint: Fingerprint, device: str, kin
     """
     from dedup.models.runtime import TorchRuntime
 
-    if not _wants_openvino(device, kind):
+    if not _wants_graph(device, kind):
         return TorchRuntime(loaded, fingerprint.layers, device)
-    found = _stored(fingerprint) or _converted(loaded, fingerprint)
+    found = _stored(fingerprint, kind) or _converted(loaded, fingerprint, kind)
     if isinstance(found, Graph):
-        return _run(found, fingerprint)
+        return _run(found, fingerprint, kind)
     runtime = TorchRuntime(loaded, fingerprint.layers, device)
-    why = f"OpenVINO cannot take it over ({found.reason})"
+    why = f"it cannot be converted ({found.reason})"
     runtime.notes = (f"{fingerprint.model} runs in torch, more slowly: {why}",)
     return runtime
 
 
-def _wants_openvino(device: str, kind: str) -> bool:
+def _wants_graph(device: str, kind: str) -> bool:
     if kind not in RUNTIMES:
         raise ModelError(f"there is no runtime {kind!r}; use {', '.join(RUNTIMES)}.")
-    if kind == "openvino" and device.startswith("cuda"):
-        raise ModelError("openvino runs on CPUs; use --device cpu, or --runtime torch.")
+    if kind in ENGINES and device.startswith("cuda"):
+        raise ModelError(f"{kind} runs on CPUs; use --device cpu, or --runtime torch.")
     if kind == "auto":
         return device == "cpu" or (device == "auto" and not sees_gpu())
-    return kind == "openvino"
+    return kind in ENGINES
 
 
-def _stored(fingerprint: Fingerprint) -> Graph | NoGraph | None:
-    graph = read_graph(graph_path(fingerprint))
+def _stored(fingerprint: Fingerprint, kind: str) -> Graph | NoGraph | None:
+    graph = read_graph(graph_path(fingerprint, kind))
     if isinstance(graph, Graph) and graph.bf16 is None and computes_in_bf16():
         return None  # made on another machine, where nobody could measure it
     return graph
 
 
-def _run(graph: Graph, fingerprint: Fingerprint) -> OpenVinoRuntime:
+def _run(graph: Graph, fingerprint: Fingerprint, kind: str) -> GraphRuntime:
+    if graph.engine == OnnxRuntime.engine:
+        return OnnxRuntime(graph)
     bf16 = bool(graph.bf16) and computes_in_bf16()
-    return OpenVinoRuntime(graph, bf16=bf16, kept=graph_path(fingerprint))
+    return OpenVinoRuntime(graph, bf16=bf16, kept=graph_path(fingerprint, kind))
 
 
-def _converted(loaded: LoadedModel, fingerprint: Fingerprint) -> Graph | NoGraph:
+def _converted(loaded: LoadedModel, fingerprint: Fingerprint, kind: str) -> Graph | NoGraph:
     from dedup.models.conversion import UnconvertibleError, convert
 
     graph: Graph | NoGraph
     try:
-        graph = convert(loaded, fingerprint.layers)
+        graph = convert(loaded, fingerprint.layers, ENGINES if kind == "auto" else (kind,))
     except UnconvertibleError as error:
         graph = NoGraph(str(error))
-    write_graph(graph_path(fingerprint), graph)
+    write_graph(graph_path(fingerprint, kind), graph)
     return graph
