@@ -25,7 +25,7 @@ from dedup.indexing.reading import Fresh, Known, Timed, Unreadable, file_reader,
 from dedup.models.details import load_details
 from dedup.results import IndexSummary, Skip, Stages
 from dedup.views import embed, preparation
-from dedup.workers import WORTH_PROCESSES, Workers
+from dedup.workers import WORTH_PROCESSES, Workers, cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -43,6 +43,7 @@ BATCH = 32
 and memory is not."""
 
 _AHEAD = 16 * BATCH  # what is read while the model is loaded, too
+_TOGETHER = 8  # files that a worker reads at a time
 _COMMIT_EVERY = 1024  # files without a new picture (renames, skips) per transaction
 
 
@@ -140,7 +141,9 @@ def _read_ahead(catalog: Catalog, work: list[Work], clock: _Clock) -> Iterator[T
     workers: Workers[Work, Timed] = Workers(begin, processes=processes, lost=lost)
     clock.workers = workers.description
     with workers:
-        yield from workers.run(work, _AHEAD)
+        # Few enough for every core to have its share to the end.
+        together = max(1, min(_TOGETHER, len(work) // (16 * cores())))
+        yield from workers.run(work, _AHEAD, together)
 
 
 @dataclass(slots=True)
