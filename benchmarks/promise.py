@@ -166,9 +166,9 @@ def part(world: World, store: Path, rows: Sequence[int]) -> Catalog:
                 input_digest=images.input_digest[row],
             )
             stored = {name: part[row] for name, part in world.parts.items()}
-            image = catalog.add_image(facts, stored)
+            (image,) = catalog.add_images([(facts, stored)])
             file = FileFacts(world.paths[row].lstrip(b"/"), 1, 1, 1, row)
-            catalog.record_indexed(root, file, image)
+            catalog.record_indexed([(root, file, image)])
         catalog.gallery_changed()
     write_verdicts(catalog, VERIFIER, world.verdicts)
     return catalog

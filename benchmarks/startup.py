@@ -75,8 +75,9 @@ def fill_catalog(store: Path, choice: ModelChoice, count: int, dimension: int) -
             before = row
             digest = hashlib.sha256(b"%d" % number).digest()
             facts = ImageFacts(digest, "JPEG", 640, 480 + number, 1, False, digest)
-            image = catalog.add_image(facts, row)
-            catalog.record_indexed(root, FileFacts(b"%06d.jpg" % number, 1, 1, 1, number), image)
+            (image,) = catalog.add_images([(facts, row)])
+            file = FileFacts(b"%06d.jpg" % number, 1, 1, 1, number)
+            catalog.record_indexed([(root, file, image)])
         catalog.gallery_changed()
     catalog.close()
 

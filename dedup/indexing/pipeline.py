@@ -259,8 +259,7 @@ class _Writer:
         self._sizes.took(len(batch.fresh), seconds)
         with self._clock.over("storing"), self._catalog.transaction():
             images = self._store(list(batch.fresh.values()), embeddings)
-            for work, reading in batch.files:
-                self._store_file(batch, work, reading, images)
+            self._store_files(batch, images)
             for work, unreadable in batch.unreadable:
                 self._store_unreadable(work, unreadable)
             self._catalog.gallery_changed()
@@ -273,29 +272,31 @@ class _Writer:
         return self._embedder
 
     def _store(self, fresh: list[Fresh], embeddings: Mapping[str, Rows]) -> dict[bytes, int]:
-        images = {}
+        pictures = []
         for row, reading in enumerate(fresh):
             vectors = {layer: values[row] for layer, values in embeddings.items()}
             if all(np.isfinite(vector).all() for vector in vectors.values()):
-                images[reading.facts.digest] = self._catalog.add_image(reading.facts, vectors)
+                pictures.append((reading.facts, vectors))
                 self.indexed += 1
                 if reading.note:
                     self._remarks[reading.note] += 1
-        return images
+        ids = self._catalog.add_images(pictures)
+        return {facts.digest: image for (facts, _), image in zip(pictures, ids, strict=True)}
 
-    def _store_file(
-        self, batch: _Batch, work: Work, reading: Fresh | Known, images: dict[bytes, int]
-    ) -> None:
-        digest = reading.facts.digest if isinstance(reading, Fresh) else reading.digest
-        image = images.get(digest) or self._catalog.image_with(digest)
-        if image is None:
-            reason = "the model gave no finite embedding"
-            self._store_unreadable(work, Unreadable(reason, transient=False))
-            return
-        self._catalog.record_indexed(work.root, work.file, image)
-        self._done[work.root, "indexed"] += 1
-        if batch.fresh.get(digest) is not reading:
-            self.reused += 1
+    def _store_files(self, batch: _Batch, images: dict[bytes, int]) -> None:
+        indexed = []
+        for work, reading in batch.files:
+            digest = reading.facts.digest if isinstance(reading, Fresh) else reading.digest
+            image = images.get(digest) or self._catalog.image_with(digest)
+            if image is None:
+                reason = "the model gave no finite embedding"
+                self._store_unreadable(work, Unreadable(reason, transient=False))
+                continue
+            indexed.append((work.root, work.file, image))
+            self._done[work.root, "indexed"] += 1
+            if batch.fresh.get(digest) is not reading:
+                self.reused += 1
+        self._catalog.record_indexed(indexed)
 
     def _store_unreadable(self, work: Work, unreadable: Unreadable) -> None:
         if unreadable.transient:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager, suppress
+from dataclasses import astuple
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import xxhash
 
@@ -22,11 +23,13 @@ from dedup.store.vectors import dimension, pack
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
+
+_PARAMETERS: Final = 2000  # of one statement, at most
 
 
 class Catalog:
@@ -137,44 +140,62 @@ class Catalog:
         row = self._connection.execute("SELECT id, path FROM roots WHERE path = ?", (path,))
         return Root(*row.fetchone())
 
-    def add_image(
-        self, facts: ImageFacts, embeddings: Mapping[str, npt.NDArray[np.float32]]
-    ) -> int:
-        """Record a picture and its embeddings; gives the id that it has or had.
+    def add_images(
+        self, pictures: Sequence[tuple[ImageFacts, Mapping[str, npt.NDArray[np.float32]]]]
+    ) -> list[int]:
+        """Record pictures and their embeddings; gives the ids that they have or had.
 
         Parameters
         ----------
-        embeddings : per layer (D,) float32, finite, as the extractor gave them
+        pictures : per picture its facts, and per layer (D,) float32, finite, as the extractor gave
+            them
         """
-        known = self.image_with(facts.digest)
-        if known is not None:
-            return known
-        cursor = self._connection.execute(
-            "INSERT INTO images (digest, format, width, height, frames, trivial, input_digest)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                facts.digest,
-                facts.format,
-                facts.width,
-                facts.height,
-                facts.frames,
-                int(facts.trivial),
-                facts.input_digest,
-            ),
+        digests = [facts.digest for facts, _ in pictures]
+        ids = self._images_with(digests)
+        (last,) = self._connection.execute("SELECT coalesce(max(id), 0) FROM images").fetchone()
+        images, embeddings = [], []
+        for facts, vectors in pictures:
+            if facts.digest in ids:
+                continue
+            last += 1
+            ids[facts.digest] = last
+            images.append((last, *astuple(facts)))
+            for layer, embedding in vectors.items():
+                norm, vector = pack(layer, embedding)
+                embeddings.append((last, layer, norm, vector, xxhash.xxh32_intdigest(vector)))
+        self._insert(
+            "images (id, digest, format, width, height, frames, trivial, input_digest)", images
         )
-        image = cursor.lastrowid or 0
-        for layer, embedding in embeddings.items():
-            norm, vector = pack(layer, embedding)
-            self._connection.execute(
-                "INSERT INTO embeddings (image, layer, norm, vector, checksum)"
-                " VALUES (?, ?, ?, ?, ?)",
-                (image, layer, norm, vector, xxhash.xxh32_intdigest(vector)),
-            )
-        return image
+        self._insert("embeddings (image, layer, norm, vector, checksum)", embeddings)
+        return [ids[digest] for digest in digests]
 
-    def record_indexed(self, root: Root, file: FileFacts, image: int) -> None:
-        """Record that a file holds a picture."""
-        self._record(root, file, "indexed", image, None, None)
+    def _insert(self, columns: str, rows: list[tuple[Any, ...]], otherwise: str = "") -> None:
+        """Insert rows by few statements: between two of them Python's lock changes hands."""
+        size = max(1, _PARAMETERS // len(rows[0])) if rows else 1
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
+            marks = f"({','.join('?' * len(part[0]))})"
+            self._connection.execute(
+                f"INSERT INTO {columns} VALUES {','.join([marks] * len(part))} {otherwise}",  # noqa: S608 - marks only
+                [value for row in part for value in row],
+            )
+
+    def _images_with(self, digests: Sequence[bytes]) -> dict[bytes, int]:
+        ids: dict[bytes, int] = {}
+        for start in range(0, len(digests), _PARAMETERS):
+            part = digests[start : start + _PARAMETERS]
+            marks = ",".join("?" * len(part))
+            ids |= self._connection.execute(
+                f"SELECT digest, id FROM images WHERE digest IN ({marks})",  # noqa: S608 - marks only
+                part,
+            )
+        return ids
+
+    def record_indexed(self, files: Iterable[tuple[Root, FileFacts, int]]) -> None:
+        """Record which picture each of some files holds."""
+        self._record(
+            [(root.id, *file, "indexed", image, None, None) for root, file, image in files]
+        )
 
     def record_skipped(
         self, root: Root, file: FileFacts, reason: str, tried_with: str | None
@@ -186,26 +207,16 @@ class Catalog:
         tried_with : it is tried again when it changes, or when this differs from what can be read
             then; None: it is tried at every run
         """
-        self._record(root, file, "skipped", None, reason, tried_with)
+        self._record([(root.id, *file, "skipped", None, reason, tried_with)])
 
-    def _record(
-        self,
-        root: Root,
-        file: FileFacts,
-        state: str,
-        image: int | None,
-        reason: str | None,
-        tried_with: str | None,
-    ) -> None:
-        self._connection.execute(
-            "INSERT INTO files"
-            " (root, path, size, mtime_ns, device, inode, state, image, reason, tried_with)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    def _record(self, rows: list[tuple[Any, ...]]) -> None:
+        self._insert(
+            "files (root, path, size, mtime_ns, device, inode, state, image, reason, tried_with)",
+            rows,
             " ON CONFLICT (root, path) DO UPDATE SET size = excluded.size,"
             " mtime_ns = excluded.mtime_ns, device = excluded.device, inode = excluded.inode,"
             " state = excluded.state, image = excluded.image, reason = excluded.reason,"
             " tried_with = excluded.tried_with",
-            (root.id, *file, state, image, reason, tried_with),
         )
 
     def mark_gone(self, files: Iterable[int]) -> None:

@@ -40,8 +40,8 @@ def add(
     facts = ImageFacts(digest, "PNG", 4, 3, 1, trivial=False, input_digest=digest)
     with catalog.transaction():
         root = catalog.add_root(b"/pictures")
-        image = catalog.add_image(facts, {"pool": vector, "conv": vector[:2]})
-        catalog.record_indexed(root, FileFacts(name, 10, 20, 1, 2), image)
+        (image,) = catalog.add_images([(facts, {"pool": vector, "conv": vector[:2]})])
+        catalog.record_indexed([(root, FileFacts(name, 10, 20, 1, 2), image)])
         catalog.gallery_changed()
     return image
 
@@ -64,6 +64,39 @@ def test_names_are_bytes(catalog: Catalog) -> None:
     files = read_files(catalog, read_ids(catalog))
     assert sorted(files.path) == sorted(b"/pictures/" + name for name in names)
     assert all(os.fsencode(os.fsdecode(path)) == path for path in files.path)
+
+
+def test_many_pictures_at_once_are_those_one_by_one(catalog: Catalog) -> None:
+    """More than one statement's worth, with one that is known and one that comes twice."""
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(900, 4)).astype(np.float32)
+    numbers = [*range(900), 5]
+    pictures = [
+        (
+            ImageFacts(b"%032d" % number, "PNG", number, 2, 1, number % 2 == 0, b"%032d" % -number),
+            {"pool": vectors[number]},
+        )
+        for number in numbers
+    ]
+    with catalog.transaction():
+        root = catalog.add_root(b"/many")
+        (known,) = catalog.add_images(pictures[7:8])
+        ids = catalog.add_images(pictures)
+        files = [FileFacts(b"%d.png" % place, place, 1, 1, 1) for place, _ in enumerate(numbers)]
+        catalog.record_indexed([(root, *row) for row in zip(files, ids, strict=True)])
+        catalog.record_indexed([(root, files[3]._replace(size=77), ids[3])])
+    assert ids[7] == known
+    assert ids[-1] == ids[5]
+    assert len(set(ids)) == 900
+    images = read_images(catalog)
+    assert images.ids.tolist() == sorted(set(ids))
+    order = sorted(range(900), key=ids.__getitem__)
+    assert images.width.tolist() == order
+    assert images.trivial.tolist() == [number % 2 == 0 for number in order]
+    units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    np.testing.assert_allclose(read_vectors(catalog, "pool", 900), units[order], atol=1e-3)
+    sizes = read_files(catalog, images.ids).size
+    assert sorted(sizes.tolist()) == sorted([77, *(n for n in range(901) if n != 3)])
 
 
 def test_one_content_is_one_image_with_two_files(catalog: Catalog) -> None:
