@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from dedup.collection import Collection
 from dedup.errors import LayerError, ModelError
 from dedup.fingerprint import Fingerprint
 from dedup.models.graph_cache import (
@@ -373,6 +374,8 @@ def test_a_second_start_imports_no_torch(drawn: Path, store: Path, tmp_path: Pat
     for place in (folder / "a.png", folder / "b.png", tmp_path / "query.png"):
         cv2.imwrite(str(place), rng.integers(0, 256, (60, 80, 3), np.uint8))
     assert drawn.is_dir()
+    with Collection.open(store) as collection:  # a first start, should its graph have made room
+        collection.query(tmp_path / "query.png")
     arguments = [str(store), str(folder), str(tmp_path / "query.png")]
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
