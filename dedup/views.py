@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
+    from PIL import ImageFile
 
     from dedup.fingerprint import Fingerprint
     from dedup.images.decode import Decoded
@@ -96,15 +97,24 @@ class Preparation:
     width: int
     details: bool = False
 
-    def prepare(self, data: bytes, path: str = "") -> Prepared:
+    def prepare(
+        self,
+        data: bytes,
+        path: str = "",
+        opened: tuple[ImageFile.ImageFile, Header] | None = None,
+    ) -> Prepared:
         """Decode a picture once and describe its details.
+
+        Parameters
+        ----------
+        opened : as `decode_square` takes it
 
         Raises
         ------
         ImageError : as `decode_square`.
         """
         bound = SIDE if self.details else 0
-        decoded = decode_square(data, self.height, self.width, path, bound=bound)
+        decoded = decode_square(data, self.height, self.width, path, bound=bound, opened=opened)
         if decoded.bounded is None:
             return Prepared(decoded, None)
         return Prepared(decoded, load_details().embed(decoded.bounded))

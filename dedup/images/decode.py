@@ -149,7 +149,13 @@ def _read_regular(descriptor: int, name: str) -> bytes:
 
 
 def decode_square(
-    data: bytes, height: int, width: int, path: str = "", *, bound: int = 0
+    data: bytes,
+    height: int,
+    width: int,
+    path: str = "",
+    *,
+    bound: int = 0,
+    opened: tuple[ImageFile.ImageFile, Header] | None = None,
 ) -> Decoded:
     """Decode the whole picture into exactly the given size, its aspect ignored, nothing cut off.
 
@@ -159,6 +165,7 @@ def decode_square(
     height, width : of the upright result
     bound : when above 0, the picture is handed over in its aspect as well, as `decode_bounded`
         would with this longest side, from the same decoding
+    opened : what `open_image` gave for the same data, where that was asked for already
 
     Raises
     ------
@@ -169,7 +176,7 @@ def decode_square(
     -----
     Files with equal pixels give equal results, whatever their format. Equal bytes always do.
     """
-    image, header = open_image(data, path)
+    image, header = opened or open_image(data, path)
     inner = bounded_size(header, bound)
     decoded = _decode(image, header, data, path, max(height, inner[0]), max(width, inner[1]))
     square = resize(decoded, height, width)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from dedup.views import Embedder, Prepared, Rows
 
 BATCH = 32
-"""Pictures per forward pass, until `BatchSize` has found out: beyond 16 the rate on CPUs is flat,
-and memory is not."""
+"""Pictures per forward pass, until `BatchSize` has found out."""
 
 _AHEAD = 16 * BATCH  # what is read while the model is loaded, too
+_LATELY = 8 * _AHEAD  # more than can wait, whatever the batch size
 _TOGETHER = 8  # files that a worker reads at a time
 _COMMIT_EVERY = 1024  # files without a new picture (renames, skips) per transaction
 
@@ -195,6 +195,7 @@ class _Writer:
         self._beside = beside
         self._batch = _Batch()
         self._embedding: tuple[_Batch, Future[_Embedded] | None] | None = None
+        self._lately: OrderedDict[bytes, None] = OrderedDict()  # contents that were stored
         self._remarks: Counter[str] = Counter()
         self._done: Counter[tuple[Root, str]] = Counter()
         self._unsettled: set[Root] = set()
@@ -230,10 +231,14 @@ class _Writer:
         self._commit()
 
     def _is_known(self, digest: bytes) -> bool:
-        """Tell whether a content was embedded since it was read, as another file's."""
+        """Tell whether a content was embedded since it was read, as another file's.
+
+        Workers asked the catalog when they read it, so that only what came in since can matter:
+        no more than may wait between reading and here.
+        """
         if self._embedding is not None and digest in self._embedding[0].fresh:
             return True
-        return self._catalog.image_with(digest) is not None
+        return digest in self._lately
 
     def _flush(self) -> None:
         batch, self._batch = self._batch, _Batch()
@@ -281,6 +286,9 @@ class _Writer:
                 if reading.note:
                     self._remarks[reading.note] += 1
         ids = self._catalog.add_images(pictures)
+        self._lately.update(dict.fromkeys(facts.digest for facts, _ in pictures))
+        while len(self._lately) > _LATELY:
+            self._lately.popitem(last=False)
         return {facts.digest: image for (facts, _), image in zip(pictures, ids, strict=True)}
 
     def _store_files(self, batch: _Batch, images: dict[bytes, int]) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from dedup.errors import ImageError
 from dedup.images.decode import read_file
-from dedup.images.header import read_header
+from dedup.images.header import open_image
 from dedup.store.facts import ImageFacts
 from dedup.store.known import KnownDigests
 from dedup.workers import alone
@@ -174,11 +174,12 @@ def _read(
     if is_known(digest):
         return Known(digest)
     name = os.fsdecode(path)
-    if not in_turn and preparation.decode_bytes(read_header(data, name)) > BIG:
+    opened = open_image(data, name)
+    if not in_turn and preparation.decode_bytes(opened[1]) > BIG:
         with alone():
-            picture = preparation.prepare(data, name)
+            picture = preparation.prepare(data, name, opened)
     else:
-        picture = preparation.prepare(data, name)
+        picture = preparation.prepare(data, name, opened)
     decoded = picture.decoded
     facts = ImageFacts(
         digest=digest,
