@@ -27,11 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
-    from PIL import ImageFile
 
     from dedup.fingerprint import Fingerprint
     from dedup.images.decode import Decoded
-    from dedup.images.header import Header
+    from dedup.images.header import Header, Opened
     from dedup.store.catalog import Catalog
 
     Rows = npt.NDArray[np.float32]
@@ -101,7 +100,7 @@ class Preparation:
         self,
         data: bytes,
         path: str = "",
-        opened: tuple[ImageFile.ImageFile, Header] | None = None,
+        opened: Opened | None = None,
     ) -> Prepared:
         """Decode a picture once and describe its details.
 

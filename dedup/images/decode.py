@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL import ImageFile
 
-    from dedup.images.header import Header
+    from dedup.images.header import Header, Opened
 
     Pixels = npt.NDArray[np.uint8]
 
@@ -155,7 +155,7 @@ def decode_square(
     path: str = "",
     *,
     bound: int = 0,
-    opened: tuple[ImageFile.ImageFile, Header] | None = None,
+    opened: Opened | None = None,
 ) -> Decoded:
     """Decode the whole picture into exactly the given size, its aspect ignored, nothing cut off.
 

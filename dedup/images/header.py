@@ -12,7 +12,7 @@ import io
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import PIL
 from PIL import (
@@ -146,7 +146,11 @@ def read_epoch() -> str:
     return f"pillow {PIL.__version__}, pillow-heif {heif_version() or 'none'}, rules {READ_RULES}"
 
 
-def open_image(data: bytes, path: str) -> tuple[ImageFile.ImageFile, Header]:
+Opened: TypeAlias = "tuple[ImageFile.ImageFile, Header]"
+"""A file that is open for decoding, and what its header says."""
+
+
+def open_image(data: bytes, path: str) -> Opened:
     """Open a file for decoding; its pixels are not read yet.
 
     Raises
