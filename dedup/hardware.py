@@ -19,16 +19,19 @@ def sees_gpu() -> bool:
 
 def has_amx() -> bool:
     """Tell whether the CPU multiplies matrices of bf16 in hardware of its own (Linux only)."""
-    try:
-        return "amx_bf16" in Path("/proc/cpuinfo").read_text("utf-8")
-    except OSError:
-        return False
+    return "amx_bf16" in _cpu_info()
 
 
 def may_have_bf16() -> bool:
     """Tell whether it is worth asking an engine for bf16, which takes importing it."""
+    told = _cpu_info()
+    # The last: ARM, whose flags go by other names.
+    return not told or "avx512_bf16" in told or "amx_bf16" in told or "Features" in told
+
+
+def _cpu_info() -> str:
+    """Read what Linux tells of the CPU; "" elsewhere."""
     try:
-        flags = Path("/proc/cpuinfo").read_text("utf-8")
+        return Path("/proc/cpuinfo").read_text("utf-8")
     except OSError:
-        return True
-    return "avx512_bf16" in flags or "amx_bf16" in flags or "Features" in flags  # the last: ARM
+        return ""

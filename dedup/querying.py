@@ -78,7 +78,6 @@ def embed_queries(
     known = KnownDigests(catalog.store)
     vectors: dict[int, npt.NDArray[np.float32]] = {}
     seen: dict[int, tuple[bytes, bool]] = {}
-    fresh: list[tuple[int, Fresh]] = []
     skipped: list[Skip] = []
     model: Embedder | None = None
 
@@ -87,31 +86,28 @@ def embed_queries(
         model = model or embedder()
         return model
 
-    def embed_fresh() -> None:
-        parts = embed(catalog.fingerprint, loaded, [reading.picture for _, reading in fresh])
-        rows = fused_fresh(catalog.fingerprint, parts)
-        vectors.update(zip((number for number, _ in fresh), rows, strict=True))
-        fresh.clear()
-
     try:
-        for number, path in enumerate(paths):
-            with one_blas_thread():
-                reading = read_path(os.fsencode(path), known.holds, wanted)
-            match reading:
-                case Known(digest):
-                    image = catalog.image_with(digest)
-                    if image is not None:
-                        seen[number] = digest, catalog.is_trivial(image)
-                        vectors[number] = read_rows_of(catalog, np.array([image]))[0]
-                case Fresh():
-                    seen[number] = reading.facts.digest, reading.facts.trivial
-                    fresh.append((number, reading))
-                    if len(fresh) == BATCH:
-                        embed_fresh()
-                case Unreadable(reason):
-                    skipped.append(Skip(path, reason))
-        if fresh:
-            embed_fresh()
+        for start in range(0, len(paths), BATCH):
+            part = paths[start : start + BATCH]
+            with one_blas_thread():  # around all of them: looking for BLAS takes a millisecond
+                readings = [read_path(os.fsencode(path), known.holds, wanted) for path in part]
+            fresh: dict[int, Fresh] = {}
+            for number, (path, reading) in enumerate(zip(part, readings, strict=True), start):
+                match reading:
+                    case Known(digest):
+                        image = catalog.image_with(digest)
+                        if image is not None:
+                            seen[number] = digest, catalog.is_trivial(image)
+                            vectors[number] = read_rows_of(catalog, np.array([image]))[0]
+                    case Fresh():
+                        seen[number] = reading.facts.digest, reading.facts.trivial
+                        fresh[number] = reading
+                    case Unreadable(reason):
+                        skipped.append(Skip(path, reason))
+            if fresh:
+                pictures = [reading.picture for reading in fresh.values()]
+                parts = embed(catalog.fingerprint, loaded, pictures)
+                vectors.update(zip(fresh, fused_fresh(catalog.fingerprint, parts), strict=True))
     finally:
         known.close()
     order = sorted(vectors)
@@ -168,9 +164,10 @@ def fresh_index(
         return index
 
     def wait() -> tuple[int, VectorIndex]:
-        saved = loading.result()
-        fits = saved is not None and kind in {"auto", saved.kind}
-        return version, saved if fits and saved is not None else build()
+        index = loading.result()
+        if index is None or kind not in {"auto", index.kind}:
+            index = build()
+        return version, index
 
     with ThreadPoolExecutor(1, thread_name_prefix="index") as beside:
         loading = beside.submit(load)

@@ -12,6 +12,8 @@ from collections import defaultdict, deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, Self
 
+from dedup.images.scan import PEEK_FLAGS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -130,7 +132,7 @@ class Ahead:
 
 def _ask_for(path: bytes) -> None:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(path, PEEK_FLAGS)
     except OSError:
         return  # whoever reads it says why
     try:

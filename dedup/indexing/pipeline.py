@@ -195,7 +195,9 @@ class _Writer:
         self._beside = beside
         self._batch = _Batch()
         self._embedding: tuple[_Batch, Future[_Embedded] | None] | None = None
-        self._lately: OrderedDict[bytes, None] = OrderedDict()  # contents that were stored
+        # Contents that went to the model. Workers asked the catalog when they read a file, so that
+        # only what came in since matters: no more than may wait between reading and here.
+        self._lately: OrderedDict[bytes, None] = OrderedDict()
         self._remarks: Counter[str] = Counter()
         self._done: Counter[tuple[Root, str]] = Counter()
         self._unsettled: set[Root] = set()
@@ -213,7 +215,7 @@ class _Writer:
                 self._batch.files.append((work, reading))
             case Fresh():
                 self._batch.files.append((work, reading))
-                if not self._is_known(reading.facts.digest):
+                if reading.facts.digest not in self._lately:
                     self._batch.fresh.setdefault(reading.facts.digest, reading)
         if len(self._batch.fresh) >= self._sizes.size or len(self._batch) >= _COMMIT_EVERY:
             self._flush()
@@ -230,22 +232,15 @@ class _Writer:
         self._flush()
         self._commit()
 
-    def _is_known(self, digest: bytes) -> bool:
-        """Tell whether a content was embedded since it was read, as another file's.
-
-        Workers asked the catalog when they read it, so that only what came in since can matter:
-        no more than may wait between reading and here.
-        """
-        if self._embedding is not None and digest in self._embedding[0].fresh:
-            return True
-        return digest in self._lately
-
     def _flush(self) -> None:
         batch, self._batch = self._batch, _Batch()
         future = None
         if batch.fresh:
             if CONTENT in self._catalog.fingerprint.views:
                 self._model()  # loaded in this thread, which the catalog belongs to
+            self._lately.update(dict.fromkeys(batch.fresh))
+            while len(self._lately) > _LATELY:
+                self._lately.popitem(last=False)
             pictures = [reading.picture for reading in batch.fresh.values()]
             future = self._beside.submit(
                 _embed_timed, self._catalog.fingerprint, self._model, pictures
@@ -286,9 +281,6 @@ class _Writer:
                 if reading.note:
                     self._remarks[reading.note] += 1
         ids = self._catalog.add_images(pictures)
-        self._lately.update(dict.fromkeys(facts.digest for facts, _ in pictures))
-        while len(self._lately) > _LATELY:
-            self._lately.popitem(last=False)
         return {facts.digest: image for (facts, _), image in zip(pictures, ids, strict=True)}
 
     def _store_files(self, batch: _Batch, images: dict[bytes, int]) -> None:

@@ -25,9 +25,9 @@ from torch import nn
 from dedup.errors import ModelError
 from dedup.models.extractor import Extractor
 from dedup.models.graph_cache import Graph
-from dedup.models.graph_runtime import CHUNK, GraphRuntime
+from dedup.models.graph_runtime import CHUNK
 from dedup.models.layers import undisturbed
-from dedup.models.onnx_runtime import INPUT, OnnxRuntime
+from dedup.models.onnx_runtime import INPUT
 from dedup.models.openvino_runtime import (
     OpenVinoRuntime,
     computes_in_bf16,
@@ -35,6 +35,7 @@ from dedup.models.openvino_runtime import (
     import_openvino,
 )
 from dedup.models.precision import agreement, not_finite, synthetic_pictures
+from dedup.models.runtimes import start
 from dedup.workers import cores
 
 if TYPE_CHECKING:
@@ -86,25 +87,37 @@ def convert(
         reasons: list[str] = []
         for engine in engines:
             try:
-                form, leaves = form_of(prediction)
-                described, weights = _CONVERTERS[engine](whole)
-                graph = Graph(
-                    {layer: values.shape[1] for layer, values in exact.items()},
-                    form,
-                    (whole.height, whole.width),
-                    described,
-                    weights,
-                    engine,
-                )
-                graphs.append(_proven(graph, pictures, exact, [leaf.numpy() for leaf in leaves]))
-            except _problems() as error:
-                first_line = str(error).strip().partition("\n")[0]
-                reasons.append(first_line[:_LONGEST] or type(error).__name__)
+                graphs.append(_made(engine, whole, prediction, pictures, exact))
             except UnconvertibleError as error:
                 reasons.append(str(error))
     if not graphs:
         raise UnconvertibleError(reasons[0])
     return graphs[0] if len(graphs) == 1 else _fastest(graphs)
+
+
+def _made(
+    engine: str,
+    whole: _Whole,
+    prediction: Any,
+    pictures: npt.NDArray[np.uint8],
+    exact: dict[str, npt.NDArray[np.float32]],
+) -> Graph:
+    """Make a graph for one engine, and prove it."""
+    try:
+        form, leaves = form_of(prediction)
+        described, weights = _CONVERTERS[engine](whole)
+        graph = Graph(
+            {layer: values.shape[1] for layer, values in exact.items()},
+            form,
+            (whole.height, whole.width),
+            described,
+            weights,
+            engine,
+        )
+        return _proven(graph, pictures, exact, [leaf.numpy() for leaf in leaves])
+    except _problems() as error:
+        first_line = str(error).strip().partition("\n")[0]
+        raise UnconvertibleError(first_line[:_LONGEST] or type(error).__name__) from error
 
 
 def form_of(prediction: Any) -> tuple[Any, list[torch.Tensor]]:
@@ -210,7 +223,7 @@ def _proven(
     leaves: list[npt.NDArray[Any]],
 ) -> Graph:
     """Compare a graph with torch, in fp32 and, where the CPU has it, in bf16."""
-    with _started(graph) as runtime:
+    with start(graph) as runtime:
         for size in _SIZES:
             found, found_leaves = runtime.outputs(pictures[:size])
             wanted = {layer: values[:size] for layer, values in exact.items()}
@@ -231,18 +244,12 @@ def _proven(
         return replace(graph, bf16=agreement(exact, runtime.embed(pictures)) >= _AGREEMENT)
 
 
-def _started(graph: Graph) -> GraphRuntime:
-    if graph.engine == OnnxRuntime.engine:
-        return OnnxRuntime(graph)
-    return OpenVinoRuntime(graph, bf16=bool(graph.bf16))
-
-
 def _fastest(graphs: list[Graph]) -> Graph:
     """Run graphs in turn on a few pictures; the first one stays unless another is clearly faster.
 
     What bf16 is worth to the one is kept with the other, too: another CPU may have it.
     """
-    runtimes = [_started(graph) for graph in graphs]
+    runtimes = [start(graph) for graph in graphs]
     height, width = graphs[0].input_hw
     shape = (CHUNK * cores(), height, width, 3)
     pictures = np.random.default_rng(0).integers(0, 256, shape, np.uint8)

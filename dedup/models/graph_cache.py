@@ -32,9 +32,8 @@ _RULES: Final = 2
 _MAGIC: Final = b"dedupgr1"
 _HEAD: Final = struct.Struct("<8sQQ")  # magic, bytes of facts, bytes of the graph's description
 _CHECKSUM: Final = 16  # XXH3-128 of all bytes before
-_KEPT: Final = (
-    12  # files of a kind; those of models and versions that are not used any more make room
-)
+_KEPT: Final = 12
+"""Files of a kind; those of models and versions that are not used any more make room."""
 
 
 @dataclass(frozen=True, slots=True)

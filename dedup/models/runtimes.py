@@ -18,6 +18,8 @@ from dedup.models.onnx_runtime import OnnxRuntime
 from dedup.models.openvino_runtime import OpenVinoRuntime, computes_in_bf16
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dedup.fingerprint import Fingerprint
     from dedup.models.graph_runtime import GraphRuntime
     from dedup.models.loading import LoadedModel
@@ -44,7 +46,7 @@ def ready_runtime(fingerprint: Fingerprint, device: str, kind: str) -> Runtime |
     if not _wants_graph(device, kind):
         return None
     graph = _stored(fingerprint, kind)
-    return _run(graph, fingerprint, kind) if isinstance(graph, Graph) else None
+    return start(graph, graph_path(fingerprint, kind)) if isinstance(graph, Graph) else None
 
 
 def make_runtime(loaded: LoadedModel, fingerprint: Fingerprint, device: str, kind: str) -> Runtime:
@@ -61,7 +63,7 @@ def make_runtime(loaded: LoadedModel, fingerprint: Fingerprint, device: str, kin
         return TorchRuntime(loaded, fingerprint.layers, device)
     found = _stored(fingerprint, kind) or _converted(loaded, fingerprint, kind)
     if isinstance(found, Graph):
-        return _run(found, fingerprint, kind)
+        return start(found, graph_path(fingerprint, kind))
     runtime = TorchRuntime(loaded, fingerprint.layers, device)
     why = f"it cannot be converted ({found.reason})"
     runtime.notes = (f"{fingerprint.model} runs in torch, more slowly: {why}",)
@@ -85,11 +87,17 @@ def _stored(fingerprint: Fingerprint, kind: str) -> Graph | NoGraph | None:
     return graph
 
 
-def _run(graph: Graph, fingerprint: Fingerprint, kind: str) -> GraphRuntime:
+def start(graph: Graph, kept: Path | None = None) -> GraphRuntime:
+    """Start a graph in the engine that it was made for.
+
+    Parameters
+    ----------
+    kept : the graph's file, beside which an engine may keep what spares the next start; None:
+        nowhere
+    """
     if graph.engine == OnnxRuntime.engine:
         return OnnxRuntime(graph)
-    bf16 = bool(graph.bf16) and computes_in_bf16()
-    return OpenVinoRuntime(graph, bf16=bf16, kept=graph_path(fingerprint, kind))
+    return OpenVinoRuntime(graph, bf16=bool(graph.bf16) and computes_in_bf16(), kept=kept)
 
 
 def _converted(loaded: LoadedModel, fingerprint: Fingerprint, kind: str) -> Graph | NoGraph:

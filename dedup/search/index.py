@@ -18,7 +18,7 @@ import numpy as np
 from dedup.errors import CollectionError
 from dedup.search.seal import IndexFacts, seal, whole
 from dedup.search.similarity import MARGIN, inclusive, pair_similarities
-from dedup.search.structures import build, nearest, spread, within
+from dedup.search.structures import build, nearest, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +71,7 @@ class VectorIndex:
     ) -> None:
         vectors = np.ascontiguousarray(vectors, np.float32)
         ids = np.arange(len(vectors)) if ids is None else ids
-        self._use(*build(vectors, kind), spread(vectors), ids, vectors.__getitem__)
+        self._use(*build(vectors, kind), ids, vectors.__getitem__)
 
     def _use(
         self,

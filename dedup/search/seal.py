@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _FACTS = struct.Struct("<8sQ8sddQ")  # magic, version, kind, recall, spread, number of rows
+_ID = np.dtype("<i8")
 _CHECKSUM = 16  # XXH3-128 of all bytes before
 _TRAILER = _FACTS.size + _CHECKSUM
 
@@ -59,7 +60,7 @@ def seal(
     """
     parts: list[bytes | memoryview] = [
         payload.data,
-        ids.astype("<i8").tobytes(),
+        ids.astype(_ID).tobytes(),
         _FACTS.pack(
             _MAGIC, facts.version, facts.kind.encode(), facts.recall, facts.spread, facts.rows
         ),
@@ -85,8 +86,9 @@ def whole(path: Path, version: int) -> tuple[IndexFacts, npt.NDArray[np.int64]] 
     sealed, checksum = content[:-_CHECKSUM], content[-_CHECKSUM:].tobytes()
     if xxhash.xxh3_128_digest(sealed.data) != checksum:
         return None
-    ids = content[:-_TRAILER][-8 * facts.rows :] if facts.rows else content[:0]
-    return facts, np.frombuffer(ids.tobytes(), "<i8").astype(np.int64)
+    end = len(content) - _TRAILER
+    ids = content[end - _ID.itemsize * facts.rows : end].tobytes()
+    return facts, np.frombuffer(ids, _ID).astype(np.int64)
 
 
 def saved_facts(path: Path) -> IndexFacts | None:

@@ -41,7 +41,7 @@ _ROWS_AT_ONCE: Final = 16384
 _WORTH_THREADS: Final = 1 << 22  # values to compare, about a millisecond
 
 
-def build(vectors: npt.NDArray[np.float32], kind: str) -> tuple[Any, str, float]:
+def build(vectors: npt.NDArray[np.float32], kind: str) -> tuple[Any, str, float, float]:
     """Build a structure over unit rows.
 
     Parameters
@@ -51,19 +51,20 @@ def build(vectors: npt.NDArray[np.float32], kind: str) -> tuple[Any, str, float]
 
     Returns
     -------
-    The FAISS index, its kind, and its recall@10 on a sample of the rows (1 for flat).
+    The FAISS index, its kind, its recall@10 on a sample of the rows (1 for flat), and the `spread`.
     """
     rows, dimension = vectors.shape
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
     if kind == "auto":
         kind = "flat" if rows <= FLAT_UP_TO else "ivf"
+    off_by = spread(vectors)
     if kind == "flat" or rows == 0:
         flat = faiss.IndexScalarQuantizer(dimension, _HALF, faiss.METRIC_INNER_PRODUCT)
         flat.add(vectors)
-        return flat, "flat", 1.0
+        return flat, "flat", 1.0, off_by
     index = _ivf(vectors) if kind == "ivf" else _hnsw(vectors)
-    return index, kind, _broadened(index, vectors)
+    return index, kind, _broadened(index, vectors, off_by), off_by
 
 
 def spread(vectors: npt.NDArray[np.float32]) -> float:
@@ -115,14 +116,14 @@ def _hnsw(vectors: npt.NDArray[np.float32]) -> Any:
     return index
 
 
-def _broadened(index: Any, vectors: npt.NDArray[np.float32]) -> float:
+def _broadened(index: Any, vectors: npt.NDArray[np.float32], off_by: float) -> float:
     """Raise the breadth of a search until recall suffices; gives the recall reached."""
     chosen = np.random.default_rng(_SEED + 1).permutation(len(vectors))[:_SAMPLE]
     queries = vectors[np.sort(chosen)]
     depth = min(_DEPTH, len(vectors))
     exact, _ = faiss.knn(queries, vectors, depth, metric=faiss.METRIC_INNER_PRODUCT)
     # By similarity and not by row: which of equal rows is found does not count.
-    least = exact[:, -1:] - spread(vectors)
+    least = exact[:, -1:] - off_by
     breadth, recall = 8, 0.0
     while True:
         _set_breadth(index, breadth)

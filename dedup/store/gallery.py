@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _LIVE = "(SELECT image FROM files WHERE state = 'indexed')"
 _ROWS_AT_ONCE = 4096
-_PARAMETERS_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,17 +136,15 @@ def read_paths(catalog: Catalog, images: Iterable[int]) -> dict[int, list[bytes]
     wanted = sorted(set(images))
     result: dict[int, list[bytes]] = {image: [] for image in wanted}
     with translated(catalog.store):
-        for start in range(0, len(wanted), _PARAMETERS_AT_ONCE):
-            part = wanted[start : start + _PARAMETERS_AT_ONCE]
-            marks = ",".join("?" * len(part))
-            rows = catalog.connection.execute(
-                "SELECT files.image, CAST(roots.path || X'2F' || files.path AS BLOB) AS whole"  # noqa: S608 - marks only
-                " FROM files JOIN roots ON roots.id = files.root"
-                f" WHERE files.state = 'indexed' AND files.image IN ({marks}) ORDER BY whole",
-                part,
-            )
-            for image, path in rows:
-                result[image].append(path)
+        rows = catalog.connection.execute(
+            "SELECT files.image, CAST(roots.path || X'2F' || files.path AS BLOB) AS whole"
+            " FROM files JOIN roots ON roots.id = files.root"
+            " WHERE files.state = 'indexed'"
+            " AND files.image IN (SELECT value FROM json_each(?)) ORDER BY whole",
+            (json.dumps(wanted),),
+        )
+        for image, path in rows:
+            result[image].append(path)
     return result
 
 
