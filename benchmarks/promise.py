@@ -51,6 +51,7 @@ from dedup.store.judgements import (
     read_verdicts,
     write_verdicts,
 )
+from dedup.store.vectors import pack
 from dedup.views import fused, read_rows
 
 if TYPE_CHECKING:
@@ -165,8 +166,8 @@ def part(world: World, store: Path, rows: Sequence[int]) -> Catalog:
                 trivial=bool(images.trivial[row]),
                 input_digest=images.input_digest[row],
             )
-            stored = {name: part[row] for name, part in world.parts.items()}
-            (image,) = catalog.add_images([(facts, stored)])
+            stored = {name: pack(name, part[row : row + 1]) for name, part in world.parts.items()}
+            (image,) = catalog.add_images([facts], stored)
             file = FileFacts(world.paths[row].lstrip(b"/"), 1, 1, 1, row)
             catalog.record_indexed([(root, file, image)])
         catalog.gallery_changed()

@@ -28,6 +28,7 @@ from dedup.fingerprint import CONTENT, DETAILS
 from dedup.models.details import DIMENSION
 from dedup.store.catalog import Catalog
 from dedup.store.facts import FileFacts, ImageFacts
+from dedup.store.vectors import pack
 
 DEDUP = [sys.executable, "-m", "dedup"]
 
@@ -75,7 +76,9 @@ def fill_catalog(store: Path, choice: ModelChoice, count: int, dimension: int) -
             before = row
             digest = hashlib.sha256(b"%d" % number).digest()
             facts = ImageFacts(digest, "JPEG", 640, 480 + number, 1, False, digest)
-            (image,) = catalog.add_images([(facts, row)])
+            (image,) = catalog.add_images(
+                [facts], {name: pack(name, row[name][None]) for name in row}
+            )
             file = FileFacts(b"%06d.jpg" % number, 1, 1, 1, number)
             catalog.record_indexed([(root, file, image)])
         catalog.gallery_changed()

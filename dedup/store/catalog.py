@@ -9,25 +9,21 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager, suppress
-from dataclasses import astuple
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
-
-import xxhash
 
 from dedup.errors import CollectionError, DamagedError
 from dedup.fingerprint import Fingerprint
 from dedup.store.facts import FileFacts, ImageFacts, KnownFile, Root, Settled
 from dedup.store.schema import connect, create, translated
-from dedup.store.vectors import dimension, pack
+from dedup.store.vectors import dimension
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    import numpy as np
-    import numpy.typing as npt
+    from dedup.store.vectors import Packed
 
 _PARAMETERS: Final = 2000  # of one statement, at most
 
@@ -141,32 +137,33 @@ class Catalog:
         return Root(*row.fetchone())
 
     def add_images(
-        self, pictures: Sequence[tuple[ImageFacts, Mapping[str, npt.NDArray[np.float32]]]]
+        self, pictures: Sequence[ImageFacts], embeddings: Mapping[str, Packed]
     ) -> list[int]:
         """Record pictures and their embeddings; gives the ids that they have or had.
 
         Parameters
         ----------
-        pictures : per picture its facts, and per layer (D,) float32, finite, as the extractor gave
-            them
+        pictures : N of them
+        embeddings : per layer, of as many pictures, packed by `pack`
         """
-        digests = [facts.digest for facts, _ in pictures]
+        digests = [facts.digest for facts in pictures]
         ids = self._images_with(digests)
         (last,) = self._connection.execute("SELECT coalesce(max(id), 0) FROM images").fetchone()
-        images, embeddings = [], []
-        for facts, vectors in pictures:
-            if facts.digest in ids:
-                continue
-            last += 1
-            ids[facts.digest] = last
-            images.append((last, *astuple(facts)))
-            for layer, embedding in vectors.items():
-                norm, vector = pack(layer, embedding)
-                embeddings.append((last, layer, norm, vector, xxhash.xxh32_intdigest(vector)))
+        images: list[tuple[Any, ...]] = []
+        rows: list[tuple[Any, ...]] = []
+        for row, facts in enumerate(pictures):
+            if facts.digest not in ids:
+                last += 1
+                ids[facts.digest] = last
+                images.append((last, *facts))
+                rows += [
+                    (last, layer, norms[row], vectors[row], checksums[row])
+                    for layer, (norms, vectors, checksums) in embeddings.items()
+                ]
         self._insert(
             "images (id, digest, format, width, height, frames, trivial, input_digest)", images
         )
-        self._insert("embeddings (image, layer, norm, vector, checksum)", embeddings)
+        self._insert("embeddings (image, layer, norm, vector, checksum)", rows)
         return [ids[digest] for digest in digests]
 
     def _insert(self, columns: str, rows: list[tuple[Any, ...]], otherwise: str = "") -> None:

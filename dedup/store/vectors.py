@@ -8,9 +8,10 @@ recall at precision .99 of hard copies: 512 values of one byte .955 and .839, 1,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import xxhash
 
 from dedup.fingerprint import DETAILS
 
@@ -25,29 +26,49 @@ _REACH = 3.0
 """Standard deviations that the largest step stands for; the few values beyond are cut to it."""
 
 
-def pack(name: str, embedding: npt.NDArray[np.float32]) -> tuple[float, bytes]:
-    """Pack one embedding.
+class Packed(NamedTuple):
+    """Embeddings of N pictures as they are stored.
+
+    Parameters
+    ----------
+    norms : L2, of the embeddings as they were
+    vectors : the bytes of each
+    checksums : xxh32 of these
+    """
+
+    norms: list[float]
+    vectors: list[bytes]
+    checksums: list[int]
+
+
+def pack(name: str, rows: npt.NDArray[np.float32]) -> Packed:
+    """Pack embeddings; what becomes of one does not depend on those beside it.
 
     Parameters
     ----------
     name : the layer, or `DETAILS`
-    embedding : (D,) finite; of details D is even
+    rows : (N, D) finite; of details D is even
 
     Returns
     -------
-    Its L2 norm, and the bytes of the vector: 2 D, or D / 2 of details; zeros stay zeros.
+    Vectors of 2 D bytes, or D / 2 of details; zeros stay zeros.
     """
-    norm = float(np.linalg.norm(embedding.astype(np.float64)))
+    norms = np.sqrt(np.square(rows, dtype=np.float64).sum(axis=1))
     if name == DETAILS:
-        return norm, _steps(embedding).tobytes()
-    return norm, (embedding / (norm or 1.0)).astype(_HALF).tobytes()
+        packed = _steps(rows)
+    else:
+        lengths = np.where(norms > 0, norms, 1.0).astype(np.float32)
+        packed = (rows / lengths[:, None]).astype(_HALF).view(np.uint8)
+    vectors = [row.tobytes() for row in packed]
+    return Packed(norms.tolist(), vectors, [xxhash.xxh32_intdigest(each) for each in vectors])
 
 
-def _steps(embedding: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+def _steps(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
     """Round to -7 … 7 and put two values into a byte, the first in its lower half."""
-    step = _REACH * float(embedding.std()) / _LARGEST
-    steps = np.clip(np.rint(embedding / (step or 1.0)), -_LARGEST, _LARGEST).astype(np.int16) + 8
-    low, high = steps[0::2], steps[1::2]
+    step = np.float32(_REACH / _LARGEST) * rows.std(axis=1, keepdims=True)
+    scaled = np.rint(rows / np.where(step > 0, step, np.float32(1)))
+    steps = np.clip(scaled, -_LARGEST, _LARGEST).astype(np.int16) + 8
+    low, high = steps[:, 0::2], steps[:, 1::2]
     return np.asarray(low | high << 4, np.uint8)
 
 
@@ -68,7 +89,7 @@ def as_stored(name: str, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float3
     ----------
     rows : (N, D)
     """
-    return unpack(name, [pack(name, row)[1] for row in rows])
+    return unpack(name, pack(name, rows).vectors)
 
 
 def dimension(name: str, size: int) -> int:

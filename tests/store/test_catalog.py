@@ -40,7 +40,9 @@ def add(
     facts = ImageFacts(digest, "PNG", 4, 3, 1, trivial=False, input_digest=digest)
     with catalog.transaction():
         root = catalog.add_root(b"/pictures")
-        (image,) = catalog.add_images([(facts, {"pool": vector, "conv": vector[:2]})])
+        (image,) = catalog.add_images(
+            [facts], {"pool": pack("pool", vector[None]), "conv": pack("conv", vector[None, :2])}
+        )
         catalog.record_indexed([(root, FileFacts(name, 10, 20, 1, 2), image)])
         catalog.gallery_changed()
     return image
@@ -72,16 +74,13 @@ def test_many_pictures_at_once_are_those_one_by_one(catalog: Catalog) -> None:
     vectors = rng.normal(size=(900, 4)).astype(np.float32)
     numbers = [*range(900), 5]
     pictures = [
-        (
-            ImageFacts(b"%032d" % number, "PNG", number, 2, 1, number % 2 == 0, b"%032d" % -number),
-            {"pool": vectors[number]},
-        )
+        ImageFacts(b"%032d" % number, "PNG", number, 2, 1, number % 2 == 0, b"%032d" % -number)
         for number in numbers
     ]
     with catalog.transaction():
         root = catalog.add_root(b"/many")
-        (known,) = catalog.add_images(pictures[7:8])
-        ids = catalog.add_images(pictures)
+        (known,) = catalog.add_images(pictures[7:8], {"pool": pack("pool", vectors[7:8])})
+        ids = catalog.add_images(pictures, {"pool": pack("pool", vectors[numbers])})
         files = [FileFacts(b"%d.png" % place, place, 1, 1, 1) for place, _ in enumerate(numbers)]
         catalog.record_indexed([(root, *row) for row in zip(files, ids, strict=True)])
         catalog.record_indexed([(root, files[3]._replace(size=77), ids[3])])
@@ -226,10 +225,10 @@ def test_details_take_half_a_byte_a_value_and_keep_their_cosines() -> None:
     rows = rng.normal(size=(50, 1024)).astype(np.float32)
     rows[1] = 0
     rows[3] = rows[2] + rng.normal(size=1024) * 0.5  # a copy
-    packed = [pack(DETAILS, row) for row in rows]
-    assert [len(blob) for _, blob in packed] == [512] * 50
-    assert [norm for norm, _ in packed] == pytest.approx(np.linalg.norm(rows, axis=1).tolist())
-    back = unpack(DETAILS, [blob for _, blob in packed])
+    norms, packed, _ = pack(DETAILS, rows)
+    assert [len(blob) for blob in packed] == [512] * 50
+    assert norms == pytest.approx(np.linalg.norm(rows, axis=1).tolist())
+    back = unpack(DETAILS, packed)
     assert not back[1].any()
     np.testing.assert_array_equal(as_stored(DETAILS, rows), back)
     assert (back[0].min(), back[0].max()) == (-7, 7)
