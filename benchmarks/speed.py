@@ -30,6 +30,7 @@ from dedup.fingerprint import CONTENT, DETAILS
 from dedup.images.decode import read_file
 from dedup.images.scan import scan
 from dedup.indexing.pipeline import BATCH
+from dedup.indexing.readahead import pays_processes
 from dedup.models.names import BUNDLED
 from dedup.search.join import self_join
 from dedup.views import Preparation
@@ -89,7 +90,7 @@ def pictures_against_limits(
     ready = runtime(chosen.loaded, chosen.fingerprint)
     preparation = Preparation(*ready.input_hw, details=DETAILS in views)
     workers: Workers[str, int] = Workers(
-        partial(preparing, preparation), processes=preparation.details
+        partial(preparing, preparation), processes=pays_processes(preparation, len(paths))
     )
 
     def decode_all() -> None:

@@ -105,7 +105,7 @@ def embed_queries(
                     case Unreadable(reason):
                         skipped.append(Skip(path, reason))
             if fresh:
-                pictures = [reading.picture for reading in fresh.values()]
+                pictures = [reading.inputs for reading in fresh.values()]
                 parts = embed(catalog.fingerprint, loaded, pictures)
                 vectors.update(zip(fresh, fused_fresh(catalog.fingerprint, parts), strict=True))
     finally:

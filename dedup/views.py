@@ -10,8 +10,8 @@ joins and thresholds work on it as on any other.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -46,9 +46,38 @@ class Embedder(Protocol):
         """Pictures per call that are worth trying, rising; none: whatever is usual."""
         ...
 
+    @property
+    def at_once(self) -> int:
+        """Calls from as many threads that do not wait for each other."""
+        ...
+
+    def room(self, pictures: int) -> npt.NDArray[np.uint8]:
+        """Give (pictures, H, W, 3) uint8, the best place for a batch that `embed` gets next.
+
+        It belongs to the calling thread until it asks again.
+        """
+        ...
+
+    def hasten(self) -> None:
+        """Prepare faster passes beside, where there are any; worth it for a minute of passes."""
+        ...
+
     def embed(self, batch: npt.NDArray[np.uint8]) -> Mapping[str, npt.NDArray[np.float32]]:
         """Map each layer to (B, D) float32 for (B, H, W, 3) uint8 RGB."""
         ...
+
+
+class Inputs(NamedTuple):
+    """What the views of a picture are made of. Light: it travels between processes.
+
+    Parameters
+    ----------
+    pixels : (H, W, 3) uint8 RGB, the input to the model
+    details : (D,) float32, of unit norm or zeros; None where they are not a view
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    details: Rows | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +106,10 @@ class Prepared:
             state.update(self.decoded.bounded.data)
         return state.digest()
 
-    def lean(self) -> Prepared:
-        """Leave out the pixels that details were made of: less to send and to keep."""
-        return replace(self, decoded=replace(self.decoded, bounded=None))
+    @property
+    def inputs(self) -> Inputs:
+        """Leave out the pixels that details were made of, and what is known of the file."""
+        return Inputs(self.decoded.pixels, self.details)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +175,18 @@ def preparation(catalog: Catalog) -> Preparation:
 
 
 def embed(
-    fingerprint: Fingerprint, embedder: Callable[[], Embedder], pictures: Sequence[Prepared]
+    fingerprint: Fingerprint,
+    embedder: Callable[[], Embedder],
+    pictures: Sequence[Inputs],
+    fill: Callable[[npt.NDArray[np.uint8]], None] | None = None,
 ) -> dict[str, Rows]:
     """Embed a batch in all views of a collection.
 
     Parameters
     ----------
     embedder : called only where content is a view
-    pictures : at least one
+    pictures : B, at least one
+    fill : puts the pixels of all of them into (B, H, W, 3), where they are not in `pictures`
 
     Returns
     -------
@@ -160,7 +194,13 @@ def embed(
     """
     found: dict[str, Rows] = {}
     if CONTENT in fingerprint.views:
-        found |= embedder().embed(np.stack([picture.pixels for picture in pictures]))
+        model = embedder()
+        room = model.room(len(pictures))
+        if fill is None:
+            np.stack([picture.pixels for picture in pictures], out=room)
+        else:
+            fill(room)
+        found |= model.embed(room)
     described = [picture.details for picture in pictures if picture.details is not None]
     if described:
         found[DETAILS] = np.stack(described)

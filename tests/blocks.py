@@ -29,6 +29,14 @@ class BlockMeans:
         self.batches: list[int] = []
         self.batch_sizes = batch_sizes
 
+    at_once = 1
+
+    def room(self, pictures: int) -> npt.NDArray[np.uint8]:
+        return np.empty((pictures, SIDE, SIDE, 3), np.uint8)
+
+    def hasten(self) -> None:
+        pass
+
     def embed(self, batch: npt.NDArray[np.uint8]) -> Mapping[str, npt.NDArray[np.float32]]:
         self.batches.append(len(batch))
         blocks = batch.reshape(len(batch), 8, SIDE // 8, 8, SIDE // 8, 3).mean((2, 4))

@@ -20,6 +20,7 @@ FLOORS = {
     "dedup.fingerprint": 1,
     "dedup.hardware": 1,
     "dedup.workers": 1,
+    "dedup.shelf": 1,
     "dedup.models": 2,
     "dedup.images": 2,
     "dedup.search": 2,

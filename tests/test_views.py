@@ -144,7 +144,8 @@ def test_a_fresh_picture_equals_itself_as_stored(indexed: Path, drawn: Path) -> 
     catalog = Catalog.open(indexed)
     runtime = embedding.load(catalog)
     names = ("a/0.jpg", "a/7.jpg", "b/2 small.jpg")
-    pictures = [preparation(catalog).prepare((drawn / name).read_bytes()) for name in names]
+    wanted = preparation(catalog)
+    pictures = [wanted.prepare((drawn / name).read_bytes()).inputs for name in names]
     fresh = fused_fresh(catalog.fingerprint, embed(catalog.fingerprint, lambda: runtime, pictures))
     for name, row in zip(names, fresh, strict=True):
         image = catalog.image_with(hashlib.sha256((drawn / name).read_bytes()).digest())

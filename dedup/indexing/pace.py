@@ -1,7 +1,7 @@
-"""How a run keeps its machine busy: how many pictures to a forward pass, and how far to ask ahead.
+"""How a run keeps its machine busy: pictures to a forward pass, faster passes, files asked ahead.
 
-Both are found out while the run's own first pictures are worked on, so that finding out costs
-nothing. Neither changes what comes out.
+All are found out while the run's own first pictures are worked on, so that finding out costs
+nothing. None changes what comes out.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _ROUNDS: Final = 4  # batches of a size; the first of them may pay for memory and is left out
 _WORTH: Final = 1.03  # what a larger batch has to gain, to be worth its memory
 _SHORT: Final = 2  # times the pictures that finding out takes; shorter runs do without it
+
+_LATELY: Final = 16  # batches by which the passes to come are foretold
+_WORTH_HASTE: Final = 60.0  # seconds; preparing takes some 20 and a core (measured on one H200)
 
 _LOOK: Final = 64  # files by which the disk is judged
 _SLOW: Final = 0.25  # share of the workers' time that a slow disk takes
@@ -66,6 +69,33 @@ class BatchSize:
     def _advance(self) -> None:
         if self._left:
             self.size = self._left[0]
+
+
+class Haste:
+    """Tells, once, when a run waits so long for passes that faster ones are worth preparing."""
+
+    def __init__(self) -> None:
+        self._lately: deque[float] = deque(maxlen=_LATELY)
+        self._told = False
+
+    def waited(self, seconds: float, files: int, left: int) -> bool:
+        """Take note of a batch.
+
+        Parameters
+        ----------
+        seconds : that the run did nothing but wait for the pass
+        files : of the batch
+        left : files still to come
+
+        Returns
+        -------
+        True when the rest of the run would wait for `_WORTH_HASTE` seconds at least.
+        """
+        self._lately.append(seconds / max(1, files))
+        if self._told or len(self._lately) < _LATELY:
+            return False
+        self._told = statistics.median(self._lately) * left >= _WORTH_HASTE
+        return self._told
 
 
 class Ahead:

@@ -1,7 +1,7 @@
 """Read ahead on every core, embed in batches, commit each while the next is embedded.
 
 Results are handled in the order of the work list, so that two runs number images alike. What waits
-between the stages is bounded by `_AHEAD` pictures of input size. The model is loaded when the first
+between the stages is bounded by `AHEAD` pictures of input size. The model is loaded when the first
 picture needs it, and not at all when none does.
 """
 
@@ -9,42 +9,35 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter, OrderedDict, defaultdict
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections import Counter, OrderedDict, deque
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
-from dedup.fingerprint import CONTENT
 from dedup.images.header import read_epoch
-from dedup.indexing.pace import Ahead, BatchSize
-from dedup.indexing.reading import Fresh, Known, Timed, Unreadable, file_reader, lost
-from dedup.models.details import load_details
+from dedup.indexing.pace import Ahead
+from dedup.indexing.passes import BATCH, Passes
+from dedup.indexing.readahead import AHEAD, ReadAhead
+from dedup.indexing.reading import Fresh, Known, Unreadable
 from dedup.results import IndexSummary, Skip, Stages
-from dedup.views import embed, preparation
-from dedup.workers import WORTH_PROCESSES, Workers, cores
+from dedup.views import preparation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from concurrent.futures import Executor, Future
+    from collections.abc import Callable, Iterable
+    from concurrent.futures import Future
 
-    from dedup.fingerprint import Fingerprint
     from dedup.indexing.changes import Changes, Work
-    from dedup.indexing.reading import Reading
+    from dedup.indexing.passes import Embedded
+    from dedup.indexing.readahead import Read
+    from dedup.shelf import Shelf
     from dedup.store.catalog import Catalog
     from dedup.store.facts import Root
-    from dedup.views import Embedder, Prepared, Rows
+    from dedup.views import Embedder
 
-BATCH = 32
-"""Pictures per forward pass, until `BatchSize` has found out."""
+__all__ = ["BATCH", "run"]
 
-_AHEAD = 16 * BATCH  # what is read while the model is loaded, too
-_LATELY = 8 * _AHEAD  # more than can wait, whatever the batch size
-_TOGETHER = 8  # files that a worker reads at a time
-_COMMIT_EVERY = 1024  # files without a new picture (renames, skips) per transaction
+_LATELY: Final = 8 * AHEAD  # more than can wait, whatever the batch size
+_COMMIT_EVERY: Final = 1024  # files without a new picture (renames, skips) per transaction
 
 
 def run(
@@ -69,16 +62,26 @@ def run(
     tell = progress or (lambda *_: None)
     total = len(changes.work)
     tell(0, total)
-    clock = _Clock()
-    with ThreadPoolExecutor(1, thread_name_prefix="embed") as beside:
-        writer = _Writer(catalog, embedder, beside, clock, total)
-        with Ahead(changes.work) as ahead:
-            readings = clock.each("reading", _read_ahead(catalog, changes.work, clock))
-            for done, (work, timed) in enumerate(zip(changes.work, readings, strict=True), start=1):
-                ahead.passed(timed.waited, timed.took)
-                if writer.take(work, timed.reading):
-                    tell(done, total)
-            writer.drain()
+    with (
+        ReadAhead(catalog.store, preparation(catalog), changes.work) as reader,
+        Passes(catalog.fingerprint, embedder, reader.shelf, total) as passes,
+        Ahead(changes.work) as ahead,
+        closing(reader.files()) as files,
+    ):
+        writer = _Writer(catalog, passes, reader.shelf)
+        done = 0
+        reading = 0.0
+        while True:
+            asked = time.perf_counter()
+            file = next(files, None)
+            reading += time.perf_counter() - asked
+            if file is None:
+                break
+            done += 1
+            ahead.passed(file.waited, file.took)
+            if writer.take(file):
+                tell(done, total)
+        writer.drain()
     tell(total, total)
     writer.finish(changes)
     skips = sorted([*writer.skips, *changes.unreadable], key=lambda skip: os.fsencode(skip.path))
@@ -92,58 +95,18 @@ def run(
         notes=(*changes.notes, *writer.notes()),
         seconds=changes.seconds + time.perf_counter() - started,
         stages=Stages(
-            clock.workers,
-            writer.batch_size,
+            reader.workers,
+            passes.size,
+            reading=reading,
+            loading=passes.loading,
+            embedding=writer.waiting,
+            storing=writer.storing,
             disk=ahead.waited / ahead.took if ahead.took else 0.0,
             asked_ahead=ahead.asks,
-            **clock.seconds,
         )
         if total
         else None,
     )
-
-
-class _Clock:
-    """Sums up the seconds that each stage was waited for."""
-
-    def __init__(self) -> None:
-        self.workers = ""
-        self.seconds: dict[str, float] = defaultdict(float)
-
-    @contextmanager
-    def over(self, stage: str) -> Iterator[None]:
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[stage] += time.perf_counter() - started
-
-    def each(self, stage: str, results: Iterator[Timed]) -> Iterator[Timed]:
-        """Count what it takes to get each result."""
-        while True:
-            with self.over(stage):
-                result = next(results, None)
-            if result is None:
-                return
-            yield result
-
-
-def _read_ahead(catalog: Catalog, work: list[Work], clock: _Clock) -> Iterator[Timed]:
-    """Yield what reading gave, in order, with a bounded number of pictures waiting."""
-    if not work:
-        return
-    wanted = preparation(catalog)
-    if wanted.details:
-        load_details()  # here, so that a damaged vocabulary is told before anything is read
-    # Decoding alone leaves Python's lock alone; describing details does not.
-    processes = wanted.details and len(work) >= WORTH_PROCESSES
-    begin = partial(file_reader, catalog.store, wanted)
-    workers: Workers[Work, Timed] = Workers(begin, processes=processes, lost=lost)
-    clock.workers = workers.description
-    with workers:
-        # Few enough for every core to have its share to the end.
-        together = max(1, min(_TOGETHER, len(work) // (16 * cores())))
-        yield from workers.run(work, _AHEAD, together)
 
 
 @dataclass(slots=True)
@@ -151,22 +114,13 @@ class _Batch:
     """What becomes one forward pass and one transaction."""
 
     fresh: dict[bytes, Fresh] = field(default_factory=dict)
+    at: list[int | None] = field(default_factory=list)  # the place of each of these
     files: list[tuple[Work, Fresh | Known]] = field(default_factory=list)
     unreadable: list[tuple[Work, Unreadable]] = field(default_factory=list)
+    places: list[int] = field(default_factory=list)  # to give back, also of contents twice
 
     def __len__(self) -> int:
         return len(self.files) + len(self.unreadable)
-
-
-_Embedded = tuple[dict[str, "Rows"], float]
-
-
-def _embed_timed(
-    fingerprint: Fingerprint, embedder: Callable[[], Embedder], pictures: list[Prepared]
-) -> _Embedded:
-    started = time.perf_counter()
-    found = embed(fingerprint, embedder, pictures)
-    return found, time.perf_counter() - started
 
 
 class _Writer:
@@ -174,27 +128,21 @@ class _Writer:
 
     Parameters
     ----------
-    beside : a thread for the forward passes; the catalog stays in this one
-    total : files of the run
+    shelf : where pixels lie that come with a place
+
+    Attributes
+    ----------
+    skips : what gave no picture
+    indexed, reused, vanished : files, counted
+    waiting, storing : seconds that it waited for passes, and that storing took
     """
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        embedder: Callable[[], Embedder],
-        beside: Executor,
-        clock: _Clock,
-        total: int,
-    ) -> None:
-        self._clock = clock
-        self._total = total
-        self._sizes = BatchSize((), BATCH, total)
+    def __init__(self, catalog: Catalog, passes: Passes, shelf: Shelf) -> None:
         self._catalog = catalog
-        self._make_embedder = embedder
-        self._embedder: Embedder | None = None
-        self._beside = beside
+        self._passes = passes
+        self._shelf = shelf
         self._batch = _Batch()
-        self._embedding: tuple[_Batch, Future[_Embedded] | None] | None = None
+        self._under_way: deque[tuple[_Batch, Future[Embedded] | None]] = deque()
         # Contents that went to the model. Workers asked the catalog when they read a file, so that
         # only what came in since matters: no more than may wait between reading and here.
         self._lately: OrderedDict[bytes, None] = OrderedDict()
@@ -205,9 +153,14 @@ class _Writer:
         self.indexed = 0
         self.reused = 0
         self.vanished = 0
+        self.waiting = 0.0
+        self.storing = 0.0
 
-    def take(self, work: Work, reading: Reading) -> bool:
-        """Add a reading; True when that completed a batch, and the one before was committed."""
+    def take(self, file: Read) -> bool:
+        """Add a reading; True when that completed a batch, and one before was committed."""
+        work, reading, *_, place = file
+        if place is not None:
+            self._batch.places.append(place)
         match reading:
             case Unreadable():
                 self._batch.unreadable.append((work, reading))
@@ -215,73 +168,62 @@ class _Writer:
                 self._batch.files.append((work, reading))
             case Fresh():
                 self._batch.files.append((work, reading))
-                if reading.facts.digest not in self._lately:
-                    self._batch.fresh.setdefault(reading.facts.digest, reading)
-        if len(self._batch.fresh) >= self._sizes.size or len(self._batch) >= _COMMIT_EVERY:
+                digest = reading.facts.digest
+                if digest not in self._lately and digest not in self._batch.fresh:
+                    self._batch.fresh[digest] = reading
+                    self._batch.at.append(place)
+        if len(self._batch.fresh) >= self._passes.size or len(self._batch) >= _COMMIT_EVERY:
             self._flush()
             return True
         return False
 
-    @property
-    def batch_size(self) -> int:
-        """Pictures per forward pass, as it was found out."""
-        return self._sizes.size
-
     def drain(self) -> None:
         """Embed and commit what waits."""
         self._flush()
-        self._commit()
+        while self._under_way:
+            self._commit()
 
     def _flush(self) -> None:
         batch, self._batch = self._batch, _Batch()
         future = None
         if batch.fresh:
-            if CONTENT in self._catalog.fingerprint.views:
-                self._model()  # loaded in this thread, which the catalog belongs to
             self._lately.update(dict.fromkeys(batch.fresh))
             while len(self._lately) > _LATELY:
                 self._lately.popitem(last=False)
-            pictures = [reading.picture for reading in batch.fresh.values()]
-            future = self._beside.submit(
-                _embed_timed, self._catalog.fingerprint, self._model, pictures
-            )
-        self._commit()
-        self._embedding = (batch, future) if batch else None
+            pictures = [reading.inputs for reading in batch.fresh.values()]
+            future = self._passes.submit(pictures, batch.at)
+        if batch:
+            self._under_way.append((batch, future))
+        # One is worked on, and as many wait for it as are sent meanwhile.
+        while len(self._under_way) > self._passes.at_once:
+            self._commit()
 
     def _commit(self) -> None:
-        """Store the batch that was given to the model before."""
-        if self._embedding is None:
-            return
-        batch, future = self._embedding
-        with self._clock.over("embedding"):
-            embeddings, seconds = ({}, 0.0) if future is None else future.result()
-        self._embedding = None
-        self._sizes.took(len(batch.fresh), seconds)
-        with self._clock.over("storing"), self._catalog.transaction():
-            images = self._store(list(batch.fresh.values()), embeddings)
+        """Store the oldest of the batches that were given to the model."""
+        batch, future = self._under_way.popleft()
+        started = time.perf_counter()
+        embedded = None if future is None else future.result()
+        waited = time.perf_counter() - started
+        self.waiting += waited
+        for place in batch.places:
+            self._shelf.give_back(place)
+        self._passes.handled(len(batch.fresh), embedded, len(batch), waited)
+        started = time.perf_counter()
+        with self._catalog.transaction():
+            images = {} if embedded is None else self._store(batch.fresh.values(), embedded)
             self._store_files(batch, images)
             for work, unreadable in batch.unreadable:
                 self._store_unreadable(work, unreadable)
             self._catalog.gallery_changed()
+        self.storing += time.perf_counter() - started
 
-    def _model(self) -> Embedder:
-        if self._embedder is None:
-            with self._clock.over("loading"):
-                self._embedder = self._make_embedder()
-            self._sizes = BatchSize(self._embedder.batch_sizes, BATCH, self._total)
-        return self._embedder
-
-    def _store(self, fresh: list[Fresh], embeddings: Mapping[str, Rows]) -> dict[bytes, int]:
-        pictures = []
-        for row, reading in enumerate(fresh):
-            vectors = {layer: values[row] for layer, values in embeddings.items()}
-            if all(np.isfinite(vector).all() for vector in vectors.values()):
-                pictures.append((reading.facts, vectors))
-                self.indexed += 1
-                if reading.note:
-                    self._remarks[reading.note] += 1
-        ids = self._catalog.add_images(pictures)
-        return {facts.digest: image for (facts, _), image in zip(pictures, ids, strict=True)}
+    def _store(self, fresh: Iterable[Fresh], embedded: Embedded) -> dict[bytes, int]:
+        pairs = zip(fresh, embedded.finite.tolist(), strict=True)
+        seen = [reading for reading, finite in pairs if finite]
+        ids = self._catalog.add_images([reading.facts for reading in seen], embedded.packed)
+        self.indexed += len(seen)
+        self._remarks.update(reading.note for reading in seen if reading.note)
+        return {reading.facts.digest: image for reading, image in zip(seen, ids, strict=True)}
 
     def _store_files(self, batch: _Batch, images: dict[bytes, int]) -> None:
         indexed = []

@@ -11,8 +11,9 @@ import hashlib
 import os
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
 
 from dedup.errors import ImageError
 from dedup.images.decode import read_file
@@ -26,34 +27,35 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dedup.indexing.changes import Work
-    from dedup.views import Preparation, Prepared
+    from dedup.shelf import Address
+    from dedup.views import Inputs, Preparation
 
 BIG = 64 << 20
 """Bytes that a file and its decoding may take before it has to wait for other big ones."""
 
+_ELSEWHERE: Final = np.empty((0, 0, 3), np.uint8)
 
-@dataclass(frozen=True, slots=True)
-class Known:
+
+class Known(NamedTuple):
     """A file whose content has been seen before."""
 
     digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Fresh:
-    """A picture that needs an embedding."""
+class Fresh(NamedTuple):
+    """A picture that needs an embedding.
+
+    Parameters
+    ----------
+    note : what was left out of it, such as further frames
+    """
 
     facts: ImageFacts
-    picture: Prepared
-
-    @property
-    def note(self) -> str | None:
-        """What was left out of it, such as further frames."""
-        return self.picture.decoded.note
+    inputs: Inputs
+    note: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(NamedTuple):
     """A file that gave no picture.
 
     Parameters
@@ -68,42 +70,57 @@ class Unreadable:
     vanished: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Timed:
+class Timed(NamedTuple):
     """A reading, and what it took.
 
     Parameters
     ----------
     waited : seconds until the file's bytes were there
     took : seconds in all
+    shelved : whether the pixels lie in the shelf, at the file's place, and not in the reading
     """
 
     reading: Reading
     waited: float
     took: float
+    shelved: bool = False
 
 
 Reading = Fresh | Known | Unreadable
 
 
+class Placed(NamedTuple):
+    """A file to read, and the place in a shelf that its pixels may take."""
+
+    work: Work
+    place: int | None
+
+
 @contextmanager
-def file_reader(store: Path, preparation: Preparation) -> Iterator[Callable[[Work], Timed]]:
+def file_reader(
+    store: Path, preparation: Preparation, shelf: Address | None = None
+) -> Iterator[Callable[[Placed], Timed]]:
     """Give what reads a work list's files for a collection; for `Workers`."""
     known = KnownDigests(store)
+
+    def read(item: Placed) -> Timed:
+        started = time.perf_counter()
+        waits: list[float] = []
+        reading = _read_scanned(item.work, known.holds, preparation, waits.append)
+        shelved = False
+        if isinstance(reading, Fresh) and shelf is not None and item.place is not None:
+            shelved = shelf.put(item.place, reading.inputs.pixels)
+            if shelved:
+                reading = reading._replace(inputs=reading.inputs._replace(pixels=_ELSEWHERE))
+        return Timed(reading, sum(waits), time.perf_counter() - started, shelved)
+
     try:
-        yield lambda work: _timed(work, known.holds, preparation)
+        yield read
     finally:
         known.close()
 
 
-def _timed(work: Work, is_known: Callable[[bytes], bool], preparation: Preparation) -> Timed:
-    started = time.perf_counter()
-    waits: list[float] = []
-    reading = _read_scanned(work, is_known, preparation, waits.append)
-    return Timed(reading, sum(waits), time.perf_counter() - started)
-
-
-def lost(_: Work) -> Timed:
+def lost(_: Placed) -> Timed:
     """Stand for a file whose reading brought a process down."""
     reading = Unreadable(
         "reading it ended the process that did so: its decoder failed, or memory ran out; "
@@ -190,4 +207,4 @@ def _read(
         trivial=decoded.trivial,
         input_digest=picture.input_digest,
     )
-    return Fresh(facts, picture.lean())
+    return Fresh(facts, picture.inputs, decoded.note)

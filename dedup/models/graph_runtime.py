@@ -47,6 +47,7 @@ class GraphRuntime(ABC):
     """
 
     notes: tuple[str, ...] = ()
+    at_once = 1  # threads would share the cores that one has to itself
     batch_sizes: tuple[int, ...] = (32, 64, 128)  # cut into requests: none takes more memory
     engine: ClassVar[str]
 
@@ -56,6 +57,13 @@ class GraphRuntime(ABC):
         self.input_hw = graph.input_hw
         self.dimensions = dict(graph.dimensions)
         self.description = description
+
+    def room(self, pictures: int) -> npt.NDArray[np.uint8]:
+        """Give (pictures, H, W, 3) uint8, not filled, for a batch."""
+        return np.empty((pictures, *self.input_hw, _RGB), np.uint8)
+
+    def hasten(self) -> None:  # noqa: B027 - is meant to be empty
+        """Do nothing: graphs are compiled already."""
 
     def embed(self, batch: npt.NDArray[np.uint8]) -> Features:
         """Embed a batch of pictures.
@@ -75,7 +83,7 @@ class GraphRuntime(ABC):
         ModelError : memory ran out.
         """
         vectors, leaves = self.outputs(batch)
-        return Features(_shaped(self._prediction, iter(leaves)), vectors)
+        return Features(shaped(self._prediction, iter(leaves)), vectors)
 
     def outputs(
         self, batch: npt.NDArray[np.uint8]
@@ -123,13 +131,13 @@ class GraphRuntime(ABC):
         self.close()
 
 
-def _shaped(form: Any, leaves: Iterator[npt.NDArray[Any]]) -> Any:
+def shaped(form: Any, leaves: Iterator[Any]) -> Any:
     """Put a prediction together again, as `dedup.models.conversion.form_of` took it apart."""
     if form is None:
         return next(leaves)
     kind, content = form
     if kind == "tuple":
-        return tuple(_shaped(item, leaves) for item in content)
+        return tuple(shaped(item, leaves) for item in content)
     if kind == "dict":
-        return {key: _shaped(item, leaves) for key, item in content}
+        return {key: shaped(item, leaves) for key, item in content}
     return content

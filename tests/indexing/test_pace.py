@@ -9,7 +9,7 @@ import pytest
 from blocks import BlockMeans, fill, index
 
 from dedup.indexing.changes import find_changes
-from dedup.indexing.pace import Ahead, BatchSize
+from dedup.indexing.pace import Ahead, BatchSize, Haste
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,3 +113,15 @@ def test_how_much_is_asked_for_is_bounded(
             time.sleep(0.01)  # threads ask
     assert len(asked) == len(wanted)
     assert set(asked) == wanted
+
+
+def test_haste_is_told_once_and_where_a_minute_of_waiting_is_to_come() -> None:
+    haste = Haste()
+    # A tenth of a second for ten files; the first batch waits for the model to get ready.
+    told = [haste.waited(30.0 if batch == 0 else 0.1, 10, 6001) for batch in range(16)]
+    assert told == [False] * 15 + [True]
+    assert not haste.waited(0.1, 10, 10**6)
+    short = Haste()
+    assert not any(short.waited(0.1, 10, 5000) for _ in range(50))
+    fast = Haste()
+    assert not any(fast.waited(0.0, 10, 10**6) for _ in range(50))

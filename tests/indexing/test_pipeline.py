@@ -17,9 +17,11 @@ from dedup.fingerprint import CONTENT, DETAILS, Fingerprint
 from dedup.images.decode import DECODER
 from dedup.indexing.changes import find_changes
 from dedup.indexing.pipeline import BATCH, run
+from dedup.indexing.readahead import pays_processes
 from dedup.models.details import DIGEST
 from dedup.store.catalog import Catalog
 from dedup.store.gallery import read_files, read_ids, read_images, read_vectors
+from dedup.views import Preparation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -272,9 +274,11 @@ def test_processes_read_what_threads_read(
         details_digest=DIGEST,
     )
     seen = []
-    for worth in (10**6, 1):
-        monkeypatch.setattr("dedup.indexing.pipeline.WORTH_PROCESSES", worth)
-        catalog = Catalog.create(tmp_path / f"store{worth}", fingerprint)
+    # Threads; processes with a shelf, with one that is soon full, and without one.
+    for worth, places in ((10**6, 0), (1, 2048), (1, 7), (1, 0)):
+        monkeypatch.setattr("dedup.indexing.readahead.WORTH_PROCESSES", worth)
+        monkeypatch.setattr("dedup.indexing.readahead._PLACES", places)
+        catalog = Catalog.create(tmp_path / f"store{worth}-{places}", fingerprint)
         first = index(catalog, BlockMeans(), folder)
         later = index(catalog, BlockMeans(), folder, pictures)  # most contents are known by then
         count = len(read_ids(catalog))
@@ -287,9 +291,46 @@ def test_processes_read_what_threads_read(
             )
         )
         catalog.close()
-    assert seen[0] == seen[1]
+    for other in seen[1:]:
+        assert other == seen[0]
     assert seen[0][0][0].indexed == BATCH + 5
     assert len(seen[0][0][0].new_skips) == 1
+
+
+@pytest.mark.parametrize(
+    ("details", "pictures", "cores", "processes"),
+    [
+        (True, 199, 16, False),
+        (True, 200, 2, True),
+        (False, 999, 16, False),
+        (False, 1000, 3, False),
+        (False, 1000, 4, True),
+    ],
+)
+def test_processes_are_started_where_threads_would_wait_for_each_other(
+    monkeypatch: pytest.MonkeyPatch, *, details: bool, pictures: int, cores: int, processes: bool
+) -> None:
+    monkeypatch.setattr("dedup.indexing.readahead.cores", lambda: cores)
+    assert pays_processes(Preparation(8, 8, details), pictures) is processes
+
+
+def test_several_batches_under_way_change_nothing(tmp_path: Path) -> None:
+    class TwoAtOnce(BlockMeans):
+        at_once = 2
+
+    folder = fill(tmp_path / "in", 5 * BATCH + 3)
+    for number in range(20):  # contents that come again while they are under way
+        shutil.copy(folder / f"{number * 7:03}.png", folder / f"{number * 7 + 1:03}-again.png")
+    fingerprint = Fingerprint("blocks", "none", "0" * 64, ("blocks",), SIDE, SIDE, DECODER)
+    seen = []
+    for name, embedder in (("one", BlockMeans()), ("two", TwoAtOnce())):
+        catalog = Catalog.create(tmp_path / name, fingerprint)
+        summary = index(catalog, embedder, folder)
+        assert (summary.indexed, summary.reused) == (5 * BATCH + 3, 20)
+        vectors = read_vectors(catalog, "blocks", 5 * BATCH + 3)
+        seen.append((read_images(catalog).digest, vectors.tobytes()))
+        catalog.close()
+    assert seen[0] == seen[1]
 
 
 def test_numbers_do_not_depend_on_threads_or_repetition(tmp_path: Path) -> None:

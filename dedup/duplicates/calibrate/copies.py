@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from dedup.search.transform import Transform
     from dedup.store.catalog import Catalog
-    from dedup.views import Embedder, Preparation, Prepared
+    from dedup.views import Embedder, Inputs, Preparation
 
     Pixels = npt.NDArray[np.uint8]
 
@@ -134,7 +134,7 @@ def measure_copies(
     originals: list[int] = []
     ways: list[int] = []
     vectors: list[npt.NDArray[np.float32]] = []
-    batch: list[Prepared] = []
+    batch: list[Inputs] = []
     done = unreadable = 0
 
     def embed_batch() -> None:
@@ -142,7 +142,7 @@ def measure_copies(
         vectors.append(transform.apply(fused_fresh(catalog.fingerprint, parts)))
         batch.clear()
 
-    workers: Workers[tuple[int, Source], list[tuple[int, Prepared]] | None] = Workers(
+    workers: Workers[tuple[int, Source], list[tuple[int, Inputs]] | None] = Workers(
         partial(_drawing, seed, wanted),
         processes=wanted.details and min(samples, len(sources)) * _PER_PICTURE >= WORTH_PROCESSES,
         lost=lambda _: None,
@@ -175,20 +175,20 @@ def measure_copies(
 @contextmanager
 def _drawing(
     seed: int, wanted: Preparation
-) -> Iterator[Callable[[tuple[int, Source]], list[tuple[int, Prepared]] | None]]:
+) -> Iterator[Callable[[tuple[int, Source]], list[tuple[int, Inputs]] | None]]:
     """Give what draws a picture's copies, as (way, prepared copy); None for what cannot be read.
 
     For `Workers`.
     """
 
-    def draw(numbered: tuple[int, Source]) -> list[tuple[int, Prepared]] | None:
+    def draw(numbered: tuple[int, Source]) -> list[tuple[int, Inputs]] | None:
         number, source = numbered
         pixels = _read(source)
         if pixels is None or min(pixels.shape[:2]) < _LEAST_SIDE:
             return None
         offset = number * _PER_PICTURE
         return [
-            (way, copied(pixels, way, (seed, *source.content[:8]), wanted).lean())
+            (way, copied(pixels, way, (seed, *source.content[:8]), wanted))
             for way in ((offset + step) % len(MIX) for step in range(_PER_PICTURE))
         ]
 
@@ -206,7 +206,7 @@ def _read(source: Source) -> Pixels | None:
     return None
 
 
-def copied(pixels: Pixels, way: int, seed: tuple[int, ...], wanted: Preparation) -> Prepared:
+def copied(pixels: Pixels, way: int, seed: tuple[int, ...], wanted: Preparation) -> Inputs:
     """Draw one copy and prepare it as a file that holds it would be.
 
     Parameters
@@ -222,4 +222,4 @@ def copied(pixels: Pixels, way: int, seed: tuple[int, ...], wanted: Preparation)
     kind, strengths = edits[int(rng.integers(len(edits)))]
     strength = strengths[int(rng.integers(len(strengths)))]
     data = as_jpeg(edit(kind, strength, pixels, rng), int(rng.integers(*_QUALITIES)))
-    return wanted.prepare(data)
+    return wanted.prepare(data).inputs

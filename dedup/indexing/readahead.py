@@ -1,0 +1,108 @@
+"""Read a work list's files on every core, no more than so many ahead of whoever takes them."""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
+
+from dedup.indexing.reading import Placed, Timed, file_reader, lost
+from dedup.models.details import load_details
+from dedup.shelf import Shelf
+from dedup.workers import WORTH_PROCESSES, Workers, cores
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+    from pathlib import Path
+
+    from dedup.indexing.changes import Work
+    from dedup.indexing.reading import Reading
+    from dedup.views import Preparation
+
+AHEAD: Final = 512
+"""Pictures that may wait: those are read while the model is loaded, too."""
+
+_PLACES: Final = 4 * AHEAD  # in the shelf: what is read ahead, and what waits for its pass
+_WORTH_FOR_CONTENT: Final = 1000  # pictures from which on processes pay for decoding alone
+_THREADS_SUFFICE: Final = 3  # cores that threads keep busy with decoding alone
+_TOGETHER: Final = 8  # files that a worker reads at a time
+
+
+class Read(NamedTuple):
+    """A file that was read.
+
+    Parameters
+    ----------
+    waited, took : as in `Timed`
+    place : in the shelf, where its pixels lie if they are not in the reading; to be given back
+    """
+
+    work: Work
+    reading: Reading
+    waited: float
+    took: float
+    place: int | None
+
+
+def pays_processes(wanted: Preparation, pictures: int) -> bool:
+    """Tell whether processes pay for their start.
+
+    Describing details is small steps under Python's lock. Decoding is not, but what it takes of
+    the lock for each picture adds up to one core at some 2,000 pictures a second.
+    """
+    if wanted.details:
+        return pictures >= WORTH_PROCESSES
+    return pictures >= _WORTH_FOR_CONTENT and cores() > _THREADS_SUFFICE
+
+
+class ReadAhead:
+    """Gives what reading gives, in the order of the list; a context manager.
+
+    Processes do it where they pay for their start; what they decode then lies in a shelf.
+
+    Attributes
+    ----------
+    shelf : where pixels lie that come with a place
+    workers : who reads, such as "2 processes"; "" without work
+    """
+
+    def __init__(self, store: Path, wanted: Preparation, work: Sequence[Work]) -> None:
+        self._store = store
+        self._wanted = wanted
+        self._work = work
+        self._processes = pays_processes(wanted, len(work))
+        shape = (wanted.height, wanted.width, 3)
+        self.shelf = Shelf(_PLACES if self._processes else 0, shape)
+        self.workers = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shelf.close()
+
+    def files(self) -> Generator[Read]:
+        """Give every file; closing it ends the workers."""
+        if not self._work:
+            return
+        if self._wanted.details:
+            load_details()  # here, so that a damaged vocabulary is told before anything is read
+        begin = partial(file_reader, self._store, self._wanted, self.shelf.address)
+        workers: Workers[Placed, Timed] = Workers(begin, processes=self._processes, lost=lost)
+        self.workers = workers.description
+        under_way: deque[Placed] = deque()
+
+        def placed() -> Iterator[Placed]:
+            for work in self._work:
+                under_way.append(Placed(work, self.shelf.take()))
+                yield under_way[-1]
+
+        with workers:
+            # Few enough for every core to have its share to the end.
+            together = max(1, min(_TOGETHER, len(self._work) // (16 * cores())))
+            for reading, waited, took, shelved in workers.run(placed(), AHEAD, together):
+                work, place = under_way.popleft()
+                if not shelved:
+                    self.shelf.give_back(place)
+                    place = None
+                yield Read(work, reading, waited, took, place)
