@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from dedup.models.features import FloatArray
 
-__all__ = ["Calls", "Extractor", "Features"]
+__all__ = ["Calls", "Extractor", "Features", "on_host"]
 
 Calls: TypeAlias = Literal["last", "first", "mean"]
 
@@ -160,17 +160,12 @@ class Extractor:
         LayerError : see the class.
         ValueError : the extractor is closed.
         """
-        if not self._unhook.alive:
-            raise ValueError("the extractor is closed")
         parameter = next(self._model.parameters(), None)
         if parameter is not None:
             batch = batch.to(parameter.device)
         with undisturbed(self._model):
             prediction, outputs = self.tensors(batch)
-            return Features(
-                _to_host_all(prediction),
-                {layer: _to_host(output) for layer, output in outputs.items()},
-            )
+            return on_host(prediction, outputs)
 
     def tensors(self, batch: torch.Tensor) -> tuple[Any, dict[str, torch.Tensor]]:
         """Run the model once as it stands; what a call makes arrays of, as tensors.
@@ -180,7 +175,10 @@ class Extractor:
         Raises
         ------
         LayerError : see the class.
+        ValueError : the extractor is closed.
         """
+        if not self._unhook.alive:
+            raise ValueError("the extractor is closed")
         with self._taking.start(batch) as taken:
             prediction = self._model(batch)
             if PREDICTION in self.resolved:
@@ -204,6 +202,13 @@ class Extractor:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def on_host(prediction: Any, outputs: Mapping[str, torch.Tensor]) -> Features:
+    """Make arrays of what `Extractor.tensors` gave, wherever that is."""
+    return Features(
+        _to_host_all(prediction), {layer: _to_host(output) for layer, output in outputs.items()}
+    )
 
 
 class _Taken:

@@ -18,6 +18,8 @@ _SIDES: Final = 4  # of B x H x W x C
 _RGB: Final = 3
 _NO_MEMORY: Final = (
     "can't allocate memory",  # torch
+    "out of memory",  # CUDA
+    "ALLOC_FAILED",  # cuDNN, cuBLAS
     "could not create a primitive",  # oneDNN within torch
     "Failed to allocate",  # OpenVINO
     "bad_alloc",

@@ -6,18 +6,21 @@ Decoding and resizing are left to `dedup.images`, hooks to `dedup.models.extract
 
 from __future__ import annotations
 
+import threading
 import warnings
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 import torch
 
 from dedup.errors import ModelError
-from dedup.models.extractor import Extractor
+from dedup.models.extractor import Extractor, on_host
 from dedup.models.features import Features, out_of_memory, require_pictures
 from dedup.models.folding import fold, traced
-from dedup.models.layers import PREDICTION, find_module
+from dedup.models.gpu import Gpu
+from dedup.models.layers import PREDICTION, find_module, undisturbed
 from dedup.models.precision import (
     Bf16,
     agreement,
@@ -31,13 +34,19 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     import numpy.typing as npt
+    from torch import nn
 
+    from dedup.models.gpu import Pass
     from dedup.models.loading import LoadedModel
 
 _AGREEMENT: Final = 0.999  # lowest cosine that two runtimes of the same weights may have
 _SAME: Final = 0.99999  # lowest cosine after a change that leaves nothing but rounding in fp32
+_NOT_FUSED: Final = "the forward pass stays as it is: it could not be compiled"
 _KEPT: Final = 3  # convolutions that stay fp32 where bf16 alone does not agree
 _RGB: Final = 3
+_GPU_SIZES: Final = (32, 256)
+"""Pictures of a pass on a GPU, to which batches are made up: cuDNN takes seconds to get ready for
+each other number. 256 reach 97 % of the rate of 1,024 (EfficientNet-B0, H200)."""
 
 
 class TorchRuntime:
@@ -57,6 +66,8 @@ class TorchRuntime:
     dimensions : layer -> D of its embeddings
     notes : what a person should know of the choice of runtime
     batch_sizes : pictures per call that are worth trying
+    at_once : threads that may call at a time: on a GPU two, one of which sends its batch while the
+        other's is worked on
 
     Raises
     ------
@@ -89,17 +100,27 @@ class TorchRuntime:
             self._mean = 255 * self._per_channel(loaded.mean)
             self._scale = 1 / (255 * self._per_channel(loaded.std))
             self.input_hw = loaded.input_size[1:]
-            on_gpu = self._device.type == "cuda"
-            self.batch_sizes = (64, 128, 256, 512) if on_gpu else (16, 32, 64)
+            self.batch_sizes: tuple[int, ...] = (16, 32, 64)
+            self.at_once = 1
             self._largest_batch: int | None = None
+            self._gpu: Gpu | None = None
+            self._ready = False
+            if self._device.type == "cuda":
+                self.batch_sizes = _GPU_SIZES[1:]
+                self.at_once = 2
+                self._largest_batch = _GPU_SIZES[-1]
+                self._gpu = Gpu(self._device, *self.input_hw, _GPU_SIZES[-1])
+                undo.callback(self._gpu.close)
+            self._fusing: threading.Thread | None = None
+            self._fused: tuple[int, Pass] | None = None
             self._bf16: Bf16 | None = None
             self._extractor = Extractor(self._module, layers)
             undo.callback(self._extractor.close)
             probe, precision = self._prepare()
+            self._exact = probe
+            self._ready = True
             undo.pop_all()
-        self._nothing = Features(
-            _combined([probe.prediction], _no_rows), {name: probe[name][:0] for name in probe}
-        )
+        self._nothing = _first_rows(probe, 0)
         self.dimensions = {layer: values.shape[1] for layer, values in probe.items()}
         version = torch.__version__.partition("+")[0]
         self.description = f"torch {version} {self._device.type} {precision}"
@@ -124,7 +145,7 @@ class TorchRuntime:
         Notes
         -----
         A batch that exceeds the memory of the device is halved until it fits; later ones are cut
-        to the size that did.
+        to the size that did. From several threads only while the model is in evaluation mode.
         """
         require_pictures(batch)
         if len(batch) == 0:
@@ -132,8 +153,62 @@ class TorchRuntime:
         size = self._largest_batch or len(batch)
         return _joined([self._embed(batch[at : at + size]) for at in range(0, len(batch), size)])
 
+    def room(self, pictures: int) -> npt.NDArray[np.uint8]:
+        """Give (pictures, H, W, 3) uint8, not filled; on GPUs where nothing has to be copied.
+
+        It is this thread's until it asks again.
+        """
+        if self._gpu is not None:
+            return self._gpu.room(pictures)
+        return np.empty((pictures, *self.input_hw, _RGB), np.uint8)
+
+    def hasten(self) -> None:
+        """On a GPU, compile the pass of full batches in a thread beside; it is used once proven.
+
+        Other devices' passes, and those of a model that this fails for, stay as they are.
+        """
+        if self._gpu is not None and self._fusing is None:
+            # No daemon: torch does not bear a process that ends while it compiles.
+            self._fusing = threading.Thread(
+                target=self.fuse, args=(_GPU_SIZES[-1],), name="fuse", daemon=False
+            )
+            self._fusing.start()
+
+    def fuse(self, size: int) -> bool:
+        """Compile the pass of batches of one size (`dedup.models.fusing`).
+
+        Returns
+        -------
+        Whether it is used from now on: it could be compiled, and its embeddings of the synthetic
+        pictures keep a cosine of 0.999 to those in fp32.
+        """
+        pictures = synthetic_pictures(*self.input_hw)
+        repeated = np.resize(pictures, (size, *pictures.shape[1:]))
+        try:
+            from dedup.models.fusing import fuse
+
+            with warnings.catch_warnings(), undisturbed(self._module):
+                warnings.simplefilter("ignore")
+                fused = fuse(self._tensors, torch.from_numpy(repeated).to(self._device))
+            features = self._run(fused, repeated, record=False)
+        except Exception as error:  # noqa: BLE001 - a compiler fails in many ways; eager goes on
+            self.notes += (f"{_NOT_FUSED} ({str(error).strip().partition(chr(10))[0][:200]})",)
+            return False
+        rows = {layer: values[: len(pictures)] for layer, values in features.items()}
+        if agreement(self._exact, rows) < _AGREEMENT:
+            self.notes += (f"{_NOT_FUSED} (other embeddings came out)",)
+            return False
+        self._fused = size, fused
+        self.description += " fused"
+        return True
+
     def close(self) -> None:
         """Remove what was hung into the model."""
+        if self._fusing is not None:
+            self._fusing.join()
+        self._fused = None
+        if self._gpu is not None:
+            self._gpu.close()
         self._extractor.close()
         if self._bf16 is not None:
             self._bf16.lift()
@@ -150,30 +225,56 @@ class TorchRuntime:
         self.close()
 
     def _embed(self, batch: npt.NDArray[np.uint8]) -> Features:
+        size = self._size(len(batch))
         try:
-            features = self._forward(batch)
+            features = self._forward(batch, size)
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
-            if len(batch) == 1:
+            if size == 1:
                 message = f"one picture alone exceeds the memory of {self._device}"
                 raise ModelError(f"{message}; use --device cpu or a smaller model.") from error
         else:
             return features
         # Here, and not in the handler, where the error still holds the tensors of the pass.
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
-        half = len(batch) // 2
+        half = size // 2
         self._largest_batch = half
-        return _joined([self._embed(batch[:half]), self._embed(batch[half:])])
+        self._fused = None
+        if self._gpu is not None:
+            self._gpu.forget()
+        return _joined([self._embed(batch[at : at + half]) for at in range(0, len(batch), half)])
 
-    def _forward(self, batch: npt.NDArray[np.uint8]) -> Features:
-        pixels = torch.from_numpy(np.require(batch, requirements=["C", "W"])).to(self._device)
-        with torch.inference_mode():
-            # B x H x W x C seen as B x C x H x W is in channels_last order already.
-            images = torch.sub(pixels.permute(0, 3, 1, 2), self._mean).mul_(self._scale)
+    def _size(self, pictures: int) -> int:
+        """Pictures of the pass that so many are sent by."""
+        if self._gpu is None or self._largest_batch is None:
+            return pictures
+        fitting = [size for size in _GPU_SIZES if pictures <= size <= self._largest_batch]
+        return min([*fitting, self._largest_batch])
+
+    def _forward(self, batch: npt.NDArray[np.uint8], size: int = 0) -> Features:
+        fused = self._fused
+        size = size or self._size(len(batch))
+        forward = fused[1] if fused is not None and fused[0] == size else self._tensors
+        return self._run(forward, batch, size)
+
+    def _run(
+        self, forward: Pass, batch: npt.NDArray[np.uint8], size: int = 0, *, record: bool = True
+    ) -> Features:
+        if self._gpu is None:
+            with undisturbed(self._module):
+                pixels = torch.from_numpy(np.require(batch, requirements=["C", "W"]))
+                return on_host(*forward(pixels))
+        size = size or len(batch)
+        undisturbing = _Undisturbed(self._module, forward)
+        features = self._gpu.run(undisturbing, batch, size, record=record and self._ready)
+        return features if size == len(batch) else _first_rows(features, len(batch))
+
+    def _tensors(self, pixels: torch.Tensor) -> tuple[Any, dict[str, torch.Tensor]]:
+        """Run the model on (B, H, W, 3) uint8, with whatever makes them its input."""
+        # B x H x W x C seen as B x C x H x W is in channels_last order already.
+        images = torch.sub(pixels.permute(0, 3, 1, 2), self._mean).mul_(self._scale)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16 is not None):
-            return self._extractor(images)
+            return self._extractor.tensors(images)
 
     def _per_channel(self, values: Sequence[float]) -> torch.Tensor:
         return torch.tensor(values, device=self._device).view(1, _RGB, 1, 1)
@@ -205,6 +306,18 @@ class TorchRuntime:
             self._bf16.undo()
         self._bf16 = None
         return exact, "fp32"
+
+
+@dataclass(frozen=True, slots=True)
+class _Undisturbed:
+    """A pass of a module as it is meant for inference."""
+
+    module: nn.Module
+    forward: Pass
+
+    def __call__(self, pixels: torch.Tensor) -> Any:
+        with undisturbed(self.module):
+            return self.forward(pixels)
 
 
 def _require_finite(features: Features) -> None:
@@ -246,8 +359,12 @@ def _joined(parts: list[Features]) -> Features:
     return Features(_combined([part.prediction for part in parts], np.concatenate), outputs)
 
 
-def _no_rows(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
-    return arrays[0][:0]
+def _first_rows(features: Features, count: int) -> Features:
+    def first(arrays: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        return arrays[0][:count]
+
+    outputs = {name: values[:count] for name, values in features.items()}
+    return Features(_combined([features.prediction], first), outputs)
 
 
 def _combined(
