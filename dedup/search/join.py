@@ -17,7 +17,7 @@ import numpy as np
 from dedup.errors import SearchError
 from dedup.hardware import has_amx, sees_gpu
 from dedup.search.similarity import inclusive, pair_similarities
-from dedup.search.tiles import TILE, propose
+from dedup.search.tiles import TILE, gpu_seconds, propose, takes_bf16
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,7 +42,6 @@ _LEAST_RECALL: Final = 0.99  # of cells, for auto to prefer them to waiting
 _AMX_GAIN: Final = (
     6  # bf16 against fp32: 1.6 against .27 TFLOP/s on two cores (docs: DESIGN, facts)
 )
-_GPU_GAIN: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +216,10 @@ def _proposals(
 
 def predicted_seconds(rows: int, dimension: int) -> float:
     """Predict how long the exact join takes, from a product of one tile, measured now."""
+    if takes_bf16(rows, dimension) and sees_gpu():
+        seconds = gpu_seconds(rows, dimension)
+        if seconds is not None:
+            return seconds
     tile = np.full((TILE, dimension), 1 / dimension**0.5, np.float32)
     room = np.empty((TILE, TILE), np.float32)
     fastest = float("inf")
@@ -225,6 +228,4 @@ def predicted_seconds(rows: int, dimension: int) -> float:
         np.matmul(tile, tile.T, out=room)
         fastest = min(fastest, time.perf_counter() - started)
     seconds = fastest * (rows / TILE) ** 2 / 2
-    if sees_gpu():
-        return seconds / _GPU_GAIN
     return seconds / _AMX_GAIN if has_amx() else seconds

@@ -7,6 +7,7 @@ them. `similarity` settles who is in.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import numpy.typing as npt
+    import torch
 
 TILE: Final = 1024
 """Rows and columns of an fp32 tile: 4 MB of products stay in the cache of the core that looks
@@ -31,6 +33,10 @@ through them; rates at 512, 1024 and 2048 are in benchmarks/RESULTS.md."""
 
 BF16_TILE: Final = 4096
 """Rows and columns of a bf16 tile: large, because units for bf16 wait for memory first."""
+
+GPU_TILE: Final = 16384
+"""The same on a GPU, which waits for the host after each: 1,000,000 rows of 256 values took an H200
+5.0 s in tiles of 4096, 2.3 s of 8192, 1.4 s of 16384 and 1.2 s of 32768, which take 2 GB each."""
 
 BF16_MARGIN: Final = 0.0125
 """By how much the bf16 product of unit rows may fall short of their similarity.
@@ -41,6 +47,8 @@ a product by at most 2u + u² of itself, and the absolute products of unit rows 
 up in fp32 less than D 2^-24: together below .0123 for D up to 8192."""
 
 _BF16_FROM: Final = 3e12  # multiplications N² D / 2; with fewer, importing torch takes longer
+_LEAST_TILE: Final = 512  # of a GPU whose memory others take
+_AMPERE: Final = (8, 0)  # compute capability of the first GPUs with bf16
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +88,45 @@ def propose(
     none that is more than `MARGIN` below.
     """
     if bf16 is None:
-        rows, dimension = vectors.shape
-        bf16 = rows * rows * dimension / 2 >= _BF16_FROM and (has_amx() or sees_gpu())
+        bf16 = takes_bf16(*vectors.shape)
     return (_by_torch if bf16 else _by_blas)(vectors, threshold, progress)
+
+
+def takes_bf16(rows: int, dimension: int) -> bool:
+    """Tell whether `propose` takes bf16 for so many rows: where hardware has units for it."""
+    if rows * rows * dimension / 2 < _BF16_FROM:
+        return False
+    return has_amx() or (sees_gpu() and _usable_gpu() is not None)
+
+
+def gpu_seconds(rows: int, dimension: int) -> float | None:
+    """Predict how long a GPU takes for `propose`, from a tile worked through now; None: no GPU."""
+    import torch
+
+    device = _usable_gpu()
+    if device is None:
+        return None
+    side = min(GPU_TILE, rows)
+    try:
+        with torch.inference_mode():
+            tile = torch.full((side, dimension), dimension**-0.5, device=device).bfloat16()
+            fastest = float("inf")
+            for _ in range(6):  # the first of them load what they need
+                started = time.perf_counter()
+                _above(tile @ tile.T, 2.0)
+                fastest = min(fastest, time.perf_counter() - started)
+    except torch.OutOfMemoryError:
+        return None
+    return fastest * (rows / side) ** 2 / 2
+
+
+def _usable_gpu() -> torch.device | None:
+    """Give a GPU that multiplies in bf16 and that this build of torch can use."""
+    import torch
+
+    if torch.cuda.is_available() and torch.cuda.get_device_capability() >= _AMPERE:
+        return torch.device("cuda")
+    return None
 
 
 def _corners(rows: int, tile: int) -> list[tuple[int, int]]:
@@ -158,15 +202,14 @@ def _by_torch(
 ) -> Iterator[Proposed]:
     import torch
 
-    on_gpu = torch.cuda.is_available()
-    device = torch.device("cuda" if on_gpu else "cpu")
+    device = _usable_gpu() or torch.device("cpu")
     # Tiles are compared in bf16, which must not round the limit up.
     nearest = torch.tensor(threshold - MARGIN - BF16_MARGIN, dtype=torch.bfloat16)
     limit = float(torch.nextafter(nearest, torch.tensor(-4.0, dtype=torch.bfloat16)))
-    corners = _corners(len(vectors), BF16_TILE)
+    tile = BF16_TILE if device.type == "cpu" else GPU_TILE
+    corners = _corners(len(vectors), tile)
     with ExitStack() as stack:
-        stack.enter_context(torch.inference_mode())
-        if on_gpu:
+        if device.type == "cuda":
             # Parts of a sum must not be rounded to bf16: the margin counts one such rounding.
             matmul = torch.backends.cuda.matmul
             stack.callback(
@@ -176,12 +219,53 @@ def _by_torch(
                 matmul.allow_bf16_reduced_precision_reduction,
             )
             matmul.allow_bf16_reduced_precision_reduction = False
-        rounded = torch.from_numpy(np.ascontiguousarray(vectors)).to(device, torch.bfloat16)
+        try:
+            rounded = torch.from_numpy(np.ascontiguousarray(vectors)).to(device, torch.bfloat16)
+        except torch.OutOfMemoryError:
+            yield from _by_blas(vectors, threshold, progress)
+            return
         for done, (top, left) in enumerate(corners, start=1):
-            upper, lower = rounded[top : top + BF16_TILE], rounded[left : left + BF16_TILE]
-            yield _settled(vectors, _above(upper @ lower.T, limit), top, left, threshold)
+            for places in _searched(rounded, top, left, tile, limit):
+                yield _settled(vectors, places, threshold)
             if progress is not None:
                 progress(done, len(corners))
+
+
+def _searched(
+    rounded: torch.Tensor, top: int, left: int, tile: int, limit: float
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Give the places in a tile that reach a limit, in quarters where memory is short.
+
+    Parameters
+    ----------
+    rounded : (N, D) bf16
+    tile : its rows and columns, from `top` and `left` on
+
+    Returns
+    -------
+    (P, 2) pairs of rows, on the host, at once or in parts.
+    """
+    import torch
+
+    try:
+        with torch.inference_mode():
+            upper, lower = rounded[top : top + tile], rounded[left : left + tile]
+            places: npt.NDArray[np.int64] | None = _above(upper @ lower.T, limit)
+    except torch.OutOfMemoryError:
+        places = None
+    if places is not None:
+        yield places + np.array([top, left])
+        return
+    # Here, and not in the handler, where the error still holds what was taken.
+    torch.cuda.empty_cache()
+    if tile <= _LEAST_TILE:
+        yield from _searched(rounded.cpu(), top, left, tile, limit)
+        return
+    half = tile // 2
+    for down in (top, top + half):
+        for across in (left, left + half):
+            if across + half > down and max(down, across) < len(rounded):
+                yield from _searched(rounded, down, across, half, limit)
 
 
 def _above(products: Any, limit: float) -> npt.NDArray[np.int64]:
@@ -195,13 +279,9 @@ def _above(products: Any, limit: float) -> npt.NDArray[np.int64]:
 
 
 def _settled(
-    vectors: npt.NDArray[np.float32],
-    places: npt.NDArray[np.int64],
-    top: int,
-    left: int,
-    threshold: float,
+    vectors: npt.NDArray[np.float32], places: npt.NDArray[np.int64], threshold: float
 ) -> Proposed:
-    rows, columns = places[:, 0] + top, places[:, 1] + left
+    rows, columns = places[:, 0], places[:, 1]
     above = rows < columns
     rows, columns = rows[above], columns[above]
     products = pair_similarities(vectors, vectors, rows, columns)

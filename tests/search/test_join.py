@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 
@@ -208,3 +209,34 @@ def test_a_small_join_imports_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [str(300 * 299 // 2), "False"]
+
+
+@pytest.mark.gpu
+def test_a_gpu_equals_brute_force_also_where_its_memory_is_short(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tiles, "GPU_TILE", 4096)
+    vectors = clusters(9000)
+    expected = [pair[:2] for pair in oracles.pairs(vectors, 0.95)]
+    assert len(expected) > 1000
+    assert settled(vectors, 0.95, bf16=True) == expected
+    total = torch.cuda.get_device_properties(0).total_memory
+    try:
+        # Less than the products of a tile take, 32 MB: quarters of it; then nothing at all, so that
+        # the CPU has to do it.
+        for room in (24 << 20, 0):
+            gc.collect()
+            torch.cuda.empty_cache()
+            limit = torch.cuda.memory_reserved() + room
+            torch.cuda.set_per_process_memory_fraction(limit / total)
+            torch.cuda.reset_peak_memory_stats()
+            assert settled(vectors, 0.95, bf16=True) == expected
+            assert torch.cuda.max_memory_reserved() <= limit
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+@pytest.mark.gpu
+def test_a_gpu_predicts_its_own_time() -> None:
+    small, large = predicted_seconds(200_000, 256), predicted_seconds(2_000_000, 256)
+    assert 20 < large / small < 500
