@@ -149,7 +149,7 @@ def _nearest(
     queries: npt.NDArray[np.float32],
     floor: float,
 ) -> Iterator[tuple[int, int]]:
-    found = VectorIndex(gallery).neighbours(queries, CANDIDATES)
+    found = VectorIndex(gallery, fp32=True).neighbours(queries, CANDIDATES)
     for number, hits in zip(numbers, found, strict=True):
         enough = hits.similarity >= inclusive(floor)
         yield from ((number, row) for row in reference.rows[hits.rows[enough]].tolist())

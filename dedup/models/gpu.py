@@ -47,7 +47,7 @@ class Gpu:
         self._passes: dict[int, _Recorded] = {}
 
     def room(self, pictures: int) -> npt.NDArray[np.uint8]:
-        """Give (pictures, H, W, 3) uint8 to fill; up to `most`, where nothing need be copied.
+        """Give (pictures, H, W, 3) uint8 to fill; up to `most` of them need no copy to be sent.
 
         It is this thread's until it asks again.
         """

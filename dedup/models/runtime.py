@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 _AGREEMENT: Final = 0.999  # lowest cosine that two runtimes of the same weights may have
 _SAME: Final = 0.99999  # lowest cosine after a change that leaves nothing but rounding in fp32
 _NOT_FUSED: Final = "the forward pass stays as it is: it could not be compiled"
+_SHORT: Final = "more slowly than it could: there is not enough memory"
 _KEPT: Final = 3  # convolutions that stay fp32 where bf16 alone does not agree
 _RGB: Final = 3
 _GPU_SIZES: Final = (32, 256)
@@ -104,7 +105,7 @@ class TorchRuntime:
             self.at_once = 1
             self._largest_batch: int | None = None
             self._gpu: Gpu | None = None
-            self._ready = False
+            self._ready = self._closed = False
             if self._device.type == "cuda":
                 self.batch_sizes = _GPU_SIZES[1:]
                 self.at_once = 2
@@ -140,6 +141,7 @@ class TorchRuntime:
 
         Raises
         ------
+        ValueError : another shape or type, or the runtime is closed.
         ModelError : one picture alone exceeds the memory of the device.
 
         Notes
@@ -148,6 +150,8 @@ class TorchRuntime:
         to the size that did. From several threads only while the model is in evaluation mode.
         """
         require_pictures(batch)
+        if self._closed:
+            raise ValueError("the runtime is closed")
         if len(batch) == 0:
             return self._nothing
         size = self._largest_batch or len(batch)
@@ -206,7 +210,7 @@ class TorchRuntime:
         """Remove what was hung into the model."""
         if self._fusing is not None:
             self._fusing.join()
-        self._fused = None
+        self._closed = True
         if self._gpu is not None:
             self._gpu.close()
         self._extractor.close()
@@ -239,6 +243,8 @@ class TorchRuntime:
         # Here, and not in the handler, where the error still holds the tensors of the pass.
         half = size // 2
         self._largest_batch = half
+        others = [note for note in self.notes if not note.startswith(_SHORT)]
+        self.notes = (*others, f"{_SHORT} of {self._device} for more than {half} pictures a time")
         self._fused = None
         if self._gpu is not None:
             self._gpu.forget()

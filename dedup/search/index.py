@@ -55,6 +55,7 @@ class VectorIndex:
     vectors : (N, D) float32, rows of unit L2 norm; kept, to compute similarities from
     kind : "flat", "ivf", "hnsw", or "auto", which is flat up to 200,000 rows, then ivf
     ids : (N,) int64, what its owner calls the rows; None: by their numbers
+    fp32 : hold that where it is flat: for one search of many queries; such an index is not saved
 
     Attributes
     ----------
@@ -68,10 +69,12 @@ class VectorIndex:
         vectors: npt.NDArray[np.float32],
         kind: str = "auto",
         ids: npt.NDArray[np.int64] | None = None,
+        *,
+        fp32: bool = False,
     ) -> None:
         vectors = np.ascontiguousarray(vectors, np.float32)
         ids = np.arange(len(vectors)) if ids is None else ids
-        self._use(*build(vectors, kind), ids, vectors.__getitem__)
+        self._use(*build(vectors, kind, fp32=fp32), ids, vectors.__getitem__)
 
     def _use(
         self,

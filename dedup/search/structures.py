@@ -1,9 +1,10 @@
 """The FAISS structures behind an index: which there are, which suits a size, what one costs.
 
-All of them hold fp16: a query reads half of what fp32 takes. They only propose, and by how much a
-proposal may be off is bounded by `spread`. Flat compares a query with every row and misses nothing
-within that bound. The others look at a part of the rows; what they miss of the ten nearest is
-measured on a sample when they are built, and their breadth is raised until little is missed.
+They hold fp16: a query reads half of what fp32 takes. Only what serves one search of many queries
+may hold fp32, into which their rows would have to be turned again. They only propose, and by how
+much a proposal may be off is bounded by `spread`. Flat compares a query with every row and misses
+nothing within that bound. The others look at a part of the rows; what they miss of the ten nearest
+is measured on a sample when they are built, and their breadth is raised until little is missed.
 """
 
 from __future__ import annotations
@@ -41,13 +42,16 @@ _ROWS_AT_ONCE: Final = 16384
 _WORTH_THREADS: Final = 1 << 22  # values to compare, about a millisecond
 
 
-def build(vectors: npt.NDArray[np.float32], kind: str) -> tuple[Any, str, float, float]:
+def build(
+    vectors: npt.NDArray[np.float32], kind: str, *, fp32: bool = False
+) -> tuple[Any, str, float, float]:
     """Build a structure over unit rows.
 
     Parameters
     ----------
     vectors : (N, D) float32
     kind : one of `KINDS`; auto is flat up to `FLAT_UP_TO` rows, then ivf
+    fp32 : what a flat one is to hold instead of fp16
 
     Returns
     -------
@@ -58,6 +62,10 @@ def build(vectors: npt.NDArray[np.float32], kind: str) -> tuple[Any, str, float,
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
     if kind == "auto":
         kind = "flat" if rows <= FLAT_UP_TO else "ivf"
+    if fp32 and (kind == "flat" or rows == 0):
+        whole = faiss.IndexFlatIP(dimension)
+        whole.add(vectors)
+        return whole, "flat", 1.0, 0.0
     off_by = spread(vectors)
     if kind == "flat" or rows == 0:
         flat = faiss.IndexScalarQuantizer(dimension, _HALF, faiss.METRIC_INNER_PRODUCT)

@@ -327,6 +327,8 @@ def test_a_batch_too_large_for_the_memory_is_halved() -> None:
     model.sizes.clear()
     runtime.embed(pictures(6))
     assert max(model.sizes) <= 3  # it remembers
+    (note,) = runtime.notes
+    assert note.endswith("not enough memory of cpu for more than 3 pictures a time")
 
 
 def test_one_picture_too_large_for_the_memory_is_an_error() -> None:

@@ -39,12 +39,14 @@ def as_list(found: Pairs) -> list[tuple[int, int]]:
     return list(zip(found.first.tolist(), found.second.tolist(), strict=True))
 
 
+@pytest.mark.parametrize("fp32", [False, True])
 @pytest.mark.parametrize("count", [1, 2, 3, 17, 300, 5000])
-def test_neighbours_equal_brute_force_with_ties(count: int) -> None:
+def test_neighbours_equal_brute_force_with_ties(count: int, *, fp32: bool) -> None:
     gallery = rows(count)
+    index = VectorIndex(gallery, fp32=fp32)
     queries = np.concatenate([gallery[:: max(1, count // 20)], rows(5, seed=9)])
     for k in (1, 10, count + 5):
-        for query, hits in zip(queries, VectorIndex(gallery).neighbours(queries, k), strict=True):
+        for query, hits in zip(queries, index.neighbours(queries, k), strict=True):
             expected = oracles.neighbours(gallery, query, k)
             assert hits.rows.tolist() == [row for row, _ in expected]
             np.testing.assert_allclose(hits.similarity, [value for _, value in expected], atol=1e-5)
@@ -57,12 +59,12 @@ def test_all_rows_equal_gives_the_lowest_numbers() -> None:
     assert hits.similarity.tolist() == [1.0] * 7
 
 
+@pytest.mark.parametrize("fp32", [False, True])
 @pytest.mark.parametrize("threshold", [-1.0, 0.0, 0.5, 0.9, 1.0])
-def test_within_equals_brute_force(threshold: float) -> None:
+def test_within_equals_brute_force(threshold: float, *, fp32: bool) -> None:
     gallery = rows(400)
-    for query, hits in zip(
-        gallery[:40], VectorIndex(gallery).within(gallery[:40], threshold), strict=True
-    ):
+    found = VectorIndex(gallery, fp32=fp32).within(gallery[:40], threshold)
+    for query, hits in zip(gallery[:40], found, strict=True):
         assert hits.rows.tolist() == [row for row, _ in oracles.within(gallery, query, threshold)]
 
 
