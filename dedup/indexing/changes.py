@@ -16,26 +16,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dedup.errors import CollectionError, DedupError
 from dedup.images.header import read_epoch
-from dedup.images.scan import FoundFile, Scan, scan, walk
+from dedup.images.scan import scan, walk
+from dedup.indexing.worklist import Work, WorkList
 from dedup.results import Skip
-from dedup.store.facts import FileFacts, KnownFile, Root, Settled
+from dedup.store.facts import FileFacts, Settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from dedup.images.scan import FoundFile, Listing
     from dedup.store.catalog import Catalog
-
-
-class Work(NamedTuple):
-    """A file to read."""
-
-    root: Root
-    file: FileFacts
-
-    @property
-    def path(self) -> bytes:
-        """Absolute."""
-        return os.path.join(self.root.path, self.file.path)
+    from dedup.store.facts import KnownFile, Root
 
 
 @dataclass(slots=True)
@@ -52,7 +43,7 @@ class Changes:
         nothing outside them bears upon; without the work
     """
 
-    work: list[Work] = field(default_factory=list)
+    work: WorkList = field(default_factory=WorkList)
     gone: list[int] = field(default_factory=list)
     unreadable: list[Skip] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -181,83 +172,99 @@ def _compare(
         changes.still_skipped += settled.still_skipped
         changes.hard_links += settled.hard_links
         return
-    found = listing.sorted()
-    for folder, reason in found.unreadable:
+    for folder, reason in sorted(listing.unreadable):
         whole = os.fsdecode(os.path.join(scope.root, folder))
         if folder in (b"", scope.within):
             raise CollectionError(whole, f"cannot be listed: {reason}")
         changes.unreadable.append(Skip(whole, reason))
-    done = _compare_files(catalog, root, scope, found, linked, changes)
-    if entire and done is not None:
-        unchanged, still_skipped = done
-        changes.looks[root] = Settled(digest, unchanged, still_skipped, found.hard_links)
+    if not listing.paths and not scope.within and _was_emptied(catalog, root):
+        changes.notes.append(_kept(scope.root))
+        return
+    counts = _compare_files(catalog, root, scope, listing, linked, changes)
+    changes.unchanged += counts.unchanged
+    changes.still_skipped += counts.still_skipped
+    further = len(listing.paths) - counts.found
+    changes.hard_links += further + counts.named_elsewhere
+    if entire and not counts.named_elsewhere:  # which would depend on more than this root
+        changes.looks[root] = Settled(digest, counts.unchanged, counts.still_skipped, further)
+
+
+@dataclass(slots=True)
+class _Counts:
+    """Files of a root: those found, and what became of some of them."""
+
+    found: int = 0
+    unchanged: int = 0
+    still_skipped: int = 0
+    named_elsewhere: int = 0
 
 
 def _compare_files(
     catalog: Catalog,
     root: Root,
     scope: _Scope,
-    found: Scan,
+    listing: Listing,
     linked: set[tuple[int, int]],
     changes: Changes,
-) -> tuple[int, int] | None:
-    """Compare what was found with the catalog.
-
-    Returns
-    -------
-    How many files are unchanged, and how many still skipped; None where that depends on more than
-    this root.
-    """
-    live = catalog.live_files(root)
-    others = [file for file in found.files if (file.path, file.size, file.mtime_ns) not in live]
-    unchanged, still_skipped = len(found.files) - len(others), 0
-    changes.unchanged += unchanged
-    changes.hard_links += found.hard_links
-    if found.files and not others and len(live) == len(found.files):
-        return unchanged, still_skipped
-    known = catalog.known_files(root)
-    if not found.files and not scope.within and _was_emptied(scope.root, known):
-        changes.notes.append(_kept(scope.root))
-        return None
+) -> _Counts:
+    """Compare what was found with the catalog, side by side, so that neither lies in memory."""
     epoch = read_epoch()
-    present = {file.path for file in found.files}
-    for file in others:
-        before = known.get(file.path)
+    unseen = tuple(folder + b"/" for folder, _ in listing.unreadable)
+    prefix = scope.within + b"/" if scope.within else b""
+    counts = _Counts()
+    for file, before in _side_by_side(listing.files(), catalog.known_files(root)):
+        if file is not None:
+            counts.found += 1
+            same = before is not None and file[1:3] == before[2:4]  # size and time
+            state = before.state if before is not None else ""
+            if same and state == "indexed":
+                counts.unchanged += 1
+                continue
+            if same and state == "skipped" and before is not None and before.tried_with == epoch:
+                counts.still_skipped += 1
+                continue
+            if file.links == 1 or not _is_further_name(catalog, root, file, linked):
+                facts = FileFacts(file.path, file.size, file.mtime_ns, file.device, file.inode)
+                changes.work.append(Work(root, facts))
+                continue
+            counts.named_elsewhere += 1
         if (
             before is not None
-            and (before.state, before.tried_with) == ("skipped", epoch)
-            and (file.size, file.mtime_ns) == (before.size, before.mtime_ns)
+            and before.state != "gone"
+            and before.path.startswith(prefix)
+            and not before.path.startswith(unseen)
         ):
-            still_skipped += 1
-            continue
-        if file.links > 1 and _is_further_name(catalog, root, file, linked):
-            present.discard(file.path)
-            continue
-        facts = FileFacts(file.path, file.size, file.mtime_ns, file.device, file.inode)
-        changes.work.append(Work(root, facts))
-    named_elsewhere = len(found.files) - len(present)
-    changes.hard_links += named_elsewhere
-    changes.still_skipped += still_skipped
-    unseen = [folder + b"/" for folder, _ in found.unreadable]
-    prefix = scope.within + b"/" if scope.within else b""
-    changes.gone += [
-        known[path].id
-        for path in sorted(known.keys() - present)
-        if known[path].state != "gone"
-        and path.startswith(prefix)
-        and not any(path.startswith(folder) for folder in unseen)
-    ]
-    return None if named_elsewhere else (unchanged, still_skipped)
+            changes.gone.append(before.id)
+    return counts
 
 
-def _was_emptied(root: bytes, known: dict[bytes, KnownFile]) -> bool:
+def _side_by_side(
+    found: Iterator[FoundFile], known: Iterator[KnownFile]
+) -> Iterator[tuple[FoundFile | None, KnownFile | None]]:
+    """Go through two lists that are sorted by path, both sides at once where a path is in both."""
+    file, before = next(found, None), next(known, None)
+    while file is not None or before is not None:
+        if before is None or (file is not None and file.path < before.path):
+            yield file, None
+            file = next(found, None)
+        elif file is None or before.path < file.path:
+            yield None, before
+            before = next(known, None)
+        else:
+            yield file, before
+            file, before = next(found, None), next(known, None)
+
+
+def _was_emptied(catalog: Catalog, root: Root) -> bool:
     """Tell an empty mount point from a folder whose pictures were deleted: it holds nothing."""
-    if not any(file.state == "indexed" for file in known.values()):
+    if not any(file.state == "indexed" for file in catalog.known_files(root)):
         return False
     try:
-        return not os.listdir(root)
+        return not os.listdir(root.path)
     except OSError as error:
-        raise CollectionError(os.fsdecode(root), f"cannot be listed: {error.strerror}") from error
+        raise CollectionError(
+            os.fsdecode(root.path), f"cannot be listed: {error.strerror}"
+        ) from error
 
 
 def _is_further_name(

@@ -17,7 +17,7 @@ from dedup.images.scan import PEEK_FLAGS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dedup.indexing.changes import Work
+    from dedup.indexing.worklist import Work
 
 _ROUNDS: Final = 4  # batches of a size; the first of them may pay for memory and is left out
 _WORTH: Final = 1.03  # what a larger batch has to gain, to be worth its memory

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from concurrent.futures import Future
 
-    from dedup.indexing.changes import Changes, Work
+    from dedup.indexing.changes import Changes
     from dedup.indexing.passes import Embedded
     from dedup.indexing.readahead import Read
+    from dedup.indexing.worklist import Work
     from dedup.shelf import Shelf
     from dedup.store.catalog import Catalog
     from dedup.store.facts import Root

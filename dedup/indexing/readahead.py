@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
     from pathlib import Path
 
-    from dedup.indexing.changes import Work
     from dedup.indexing.reading import Reading
+    from dedup.indexing.worklist import Work
     from dedup.views import Preparation
 
 AHEAD: Final = 512

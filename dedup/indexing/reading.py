@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from dedup.indexing.changes import Work
+    from dedup.indexing.worklist import Work
     from dedup.shelf import Address
     from dedup.views import Inputs, Preparation
 

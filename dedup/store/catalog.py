@@ -256,30 +256,20 @@ class Catalog:
             rows = self._connection.execute("SELECT id, path FROM roots ORDER BY path")
             return [Root(*row) for row in rows]
 
-    def known_files(self, root: Root) -> dict[bytes, KnownFile]:
-        """Map the relative paths under a root to what is known of them, gone ones included."""
+    def known_files(self, root: Root) -> Iterator[KnownFile]:
+        """Give what is known of the files under a root, gone ones included, by relative path."""
         with translated(self.store):
             rows = self._connection.execute(
-                "SELECT path, id, size, mtime_ns, state, tried_with FROM files WHERE root = ?",
+                "SELECT path, id, size, mtime_ns, state, tried_with FROM files WHERE root = ?"
+                " ORDER BY path",
                 (root.id,),
             )
-            return {path: KnownFile(*rest) for path, *rest in rows}
+            yield from map(KnownFile._make, rows)
 
     def settled(self, root: Root) -> Settled | None:
         """Give what `settle` remembered; None when anything changed since."""
         version, *settled = json.loads(self._meta(f"settled {root.id}") or "[null]")
         return Settled(*settled) if version == self.version else None
-
-    def live_files(self, root: Root) -> set[tuple[bytes, int, int]]:
-        """Give path, size and mtime_ns of every live file under a root; of a skipped one -1, -1."""
-        with translated(self.store):
-            rows = self._connection.execute(
-                "SELECT path, iif(state = 'indexed', size, -1),"
-                " iif(state = 'indexed', mtime_ns, -1)"
-                " FROM files WHERE root = ? AND state != 'gone'",
-                (root.id,),
-            )
-            return set(rows)
 
     def files_with_inode(self, inode: int) -> list[tuple[Root, bytes]]:
         """List the live files that had this inode when they were recorded."""

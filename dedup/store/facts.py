@@ -15,6 +15,7 @@ class Root(NamedTuple):
 class KnownFile(NamedTuple):
     """What the catalog knows of a file; `tried_with` is None unless it was skipped for good."""
 
+    path: bytes
     id: int
     size: int
     mtime_ns: int

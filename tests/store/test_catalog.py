@@ -110,7 +110,9 @@ def test_gone_files_leave_the_gallery_and_their_embedding_stays(catalog: Catalog
     image = add(catalog, b"a.png", np.ones(3, np.float32))
     (root,) = catalog.roots()
     with catalog.transaction():
-        catalog.mark_gone([catalog.known_files(root)[b"a.png"].id])
+        (known,) = catalog.known_files(root)
+        assert known.path == b"a.png"
+        catalog.mark_gone([known.id])
     assert read_ids(catalog).tolist() == []
     assert catalog.files_by_state() == {"gone": 1}
     assert catalog.image_with(b"a.png".ljust(32, b".")) == image

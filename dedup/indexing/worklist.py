@@ -1,0 +1,81 @@
+"""The files that a run has to read, column by column.
+
+A million of them as tuples would take 400 MB for as long as the run takes; like this it is 80.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple, overload
+
+from dedup.store.facts import FileFacts
+
+if TYPE_CHECKING:
+    from dedup.store.facts import Root
+
+
+class Work(NamedTuple):
+    """A file to read."""
+
+    root: Root
+    file: FileFacts
+
+    @property
+    def path(self) -> bytes:
+        """Absolute."""
+        return os.path.join(self.root.path, self.file.path)
+
+
+class WorkList(Sequence[Work]):
+    """Files to read, in the order in which they were added; equal to a list of the same."""
+
+    __hash__ = None  # type: ignore[assignment]  # like other lists
+
+    def __init__(self) -> None:
+        self._roots: list[Root] = []
+        self._starts: list[int] = []  # the first file of each stretch of one root
+        self._paths = bytearray()
+        self._ends = array("Q")
+        self._facts = array("q")  # size and time of each
+        self._names = array("Q")  # device and inode of each
+
+    def append(self, work: Work) -> None:
+        """Add a file."""
+        if not self._roots or self._roots[-1] != work.root:
+            self._roots.append(work.root)
+            self._starts.append(len(self))
+        path, size, mtime_ns, device, inode = work.file
+        self._paths += path
+        self._ends.append(len(self._paths))
+        self._facts.extend((size, mtime_ns))
+        self._names.extend((device, inode))
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @overload
+    def __getitem__(self, row: int) -> Work: ...
+
+    @overload
+    def __getitem__(self, row: slice) -> list[Work]: ...
+
+    def __getitem__(self, row: int | slice) -> Work | list[Work]:
+        if isinstance(row, slice):
+            return [self[each] for each in range(*row.indices(len(self)))]
+        row = range(len(self))[row]
+        root = self._roots[bisect_right(self._starts, row) - 1]
+        path = bytes(self._paths[self._ends[row - 1] if row else 0 : self._ends[row]])
+        size, mtime_ns = self._facts[2 * row : 2 * row + 2]
+        device, inode = self._names[2 * row : 2 * row + 2]
+        return Work(root, FileFacts(path, size, mtime_ns, device, inode))
+
+    def __iter__(self) -> Iterator[Work]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return len(self) == len(other) and all(map(Work.__eq__, self, other))
