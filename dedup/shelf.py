@@ -49,6 +49,8 @@ class Address:
             return None
         try:
             return _mapped(descriptor, self.places, self.shape)
+        except OSError:
+            return None
         finally:
             os.close(descriptor)
 
@@ -71,7 +73,7 @@ class Shelf:
     Attributes
     ----------
     places : how many there are
-    address : what workers fill places by; None where there are none or this system has no such
+    address : what workers fill places by; None where there are none or this system gives no such
         memory: no place is ever free
     """
 
@@ -82,10 +84,14 @@ class Shelf:
         self._descriptor: int | None = None
         if not places or not hasattr(os, "memfd_create"):
             return
-        # Memory without a name: nothing is left of it, however the program ends.
-        self._descriptor = os.memfd_create("dedup", os.MFD_CLOEXEC)
-        os.ftruncate(self._descriptor, places * int(np.prod(shape)))
-        self._arrays = _mapped(self._descriptor, places, shape)
+        try:
+            # Memory without a name: nothing is left of it, however the program ends.
+            self._descriptor = os.memfd_create("dedup", os.MFD_CLOEXEC)
+            os.ftruncate(self._descriptor, places * int(np.prod(shape)))
+            self._arrays = _mapped(self._descriptor, places, shape)
+        except OSError:  # address space is limited, say
+            self.close()
+            return
         self._free = list(range(places))
         self.address = Address(f"/proc/{os.getpid()}/fd/{self._descriptor}", places, shape)
 

@@ -67,3 +67,16 @@ def test_without_places_nothing_is_taken() -> None:
 def test_a_shelf_that_cannot_be_reached_is_told() -> None:
     address = Address("/proc/nobody/fd/7", 2, (2, 2))
     assert not address.put(0, np.zeros((2, 2), np.uint8))
+
+
+@needs_memory
+def test_without_address_space_nothing_is_taken() -> None:
+    code = (
+        "import os, resource; from dedup.shelf import Shelf\n"
+        "before = len(os.listdir('/proc/self/fd'))\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))\n"
+        "shelf = Shelf(8192, (1 << 20,))\n"
+        "print(shelf.address, shelf.take(), len(os.listdir('/proc/self/fd')) - before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["None", "None", "0"]

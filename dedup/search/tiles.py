@@ -247,9 +247,9 @@ def _searched(
     """
     import torch
 
+    upper, lower = rounded[top : top + tile], rounded[left : left + tile]
     try:
         with torch.inference_mode():
-            upper, lower = rounded[top : top + tile], rounded[left : left + tile]
             places: npt.NDArray[np.int64] | None = _above(upper @ lower.T, limit)
     except torch.OutOfMemoryError:
         places = None
@@ -259,7 +259,8 @@ def _searched(
     # Here, and not in the handler, where the error still holds what was taken.
     torch.cuda.empty_cache()
     if tile <= _LEAST_TILE:
-        yield from _searched(rounded.cpu(), top, left, tile, limit)
+        upper, lower = upper.cpu(), lower.cpu()
+        yield _above(upper @ lower.T, limit) + np.array([top, left])
         return
     half = tile // 2
     for down in (top, top + half):
