@@ -47,9 +47,9 @@ def forward_rate(runtime: TorchRuntime, batch: int) -> float:
     pictures = np.random.default_rng(0).integers(0, 256, (batch, *runtime.input_hw, 3), np.uint8)
 
     def work(passes: int) -> None:
+        room = runtime.room(batch)  # each thread has its own
+        np.copyto(room, pictures)
         for _ in range(passes):
-            room = runtime.room(batch)
-            room[0] = pictures[0]  # what else is in it makes no difference
             runtime.embed(room)
 
     def all_threads(passes: int) -> None:
@@ -59,7 +59,6 @@ def forward_rate(runtime: TorchRuntime, batch: int) -> float:
         for thread in threads:
             thread.join()
 
-    np.copyto(runtime.room(batch), pictures)
     all_threads(3)
     return runtime.at_once * PASSES * batch / seconds(lambda: all_threads(PASSES), 3)
 
@@ -106,7 +105,6 @@ def main() -> None:
     if options.folder is not None:
         source = [options.folder / os.fsdecode(file.path) for file in scan(options.folder).files]
 
-    rows = []
     with TorchRuntime(
         load_model(options.model, untrained=True), ["global_pool"], "cuda"
     ) as runtime:
@@ -132,6 +130,7 @@ def main() -> None:
             rate = decode_rate(some[: len(some) if processes else 4000], hw, processes=processes)
             kind = "processes" if processes else "threads"
             print(f"decode alone in {kind}: {rate:.0f}/s", flush=True)
+        rows = []
         for number in range(options.rounds):
             with Collection.create(
                 Path(place, f"store{number}"),
