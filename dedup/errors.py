@@ -23,10 +23,12 @@ where the foreign call is made; `dedup.cli` turns what arrives there into ``Erro
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+_LONGEST: Final = 200  # characters of a reason that another library gives
 
 
 class DedupError(Exception):
@@ -130,3 +132,8 @@ class ExtraMissingError(DedupError):
 def _suggestion(names: Iterable[str]) -> str:
     listed = ", ".join(names)
     return f" Closest: {listed}." if listed else ""
+
+
+def first_line(error: Exception) -> str:
+    """Say in at most 200 characters what another library's error is about."""
+    return str(error).strip().partition("\n")[0][:_LONGEST] or type(error).__name__

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import ctypes
 from pathlib import Path
+from typing import Final
+
+AMPERE: Final = (8, 0)
+"""Compute capability of the first GPUs that have units for bf16."""
 
 
 def sees_gpu() -> bool:

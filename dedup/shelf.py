@@ -9,7 +9,6 @@ from __future__ import annotations
 import mmap
 import os
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Address:
     """Where a shelf is found; can be sent to another process of the same user.
 
@@ -34,15 +33,8 @@ class Address:
     places: int
     shape: tuple[int, ...]
 
-    def __getstate__(self) -> tuple[str, int, tuple[int, ...]]:
-        return self.path, self.places, self.shape
-
-    def __setstate__(self, state: tuple[str, int, tuple[int, ...]]) -> None:
-        for name, value in zip(("path", "places", "shape"), state, strict=True):
-            object.__setattr__(self, name, value)
-
-    @cached_property
-    def _arrays(self) -> npt.NDArray[np.uint8] | None:
+    def open(self) -> npt.NDArray[np.uint8] | None:
+        """Give all places to fill, (places, *shape); None where this process cannot reach them."""
         try:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         except OSError:
@@ -53,13 +45,6 @@ class Address:
             return None
         finally:
             os.close(descriptor)
-
-    def put(self, place: int, array: npt.NDArray[np.uint8]) -> bool:
-        """Fill a place; False where this process cannot reach it."""
-        if self._arrays is None:
-            return False
-        self._arrays[place] = array
-        return True
 
 
 class Shelf:

@@ -215,14 +215,13 @@ def _compare_files(
     for file, before in _side_by_side(listing.files(), catalog.known_files(root)):
         if file is not None:
             counts.found += 1
-            same = before is not None and file[1:3] == before[2:4]  # size and time
-            state = before.state if before is not None else ""
-            if same and state == "indexed":
-                counts.unchanged += 1
-                continue
-            if same and state == "skipped" and before is not None and before.tried_with == epoch:
-                counts.still_skipped += 1
-                continue
+            if before is not None and (file.size, file.mtime_ns) == (before.size, before.mtime_ns):
+                if before.state == "indexed":
+                    counts.unchanged += 1
+                    continue
+                if (before.state, before.tried_with) == ("skipped", epoch):
+                    counts.still_skipped += 1
+                    continue
             if file.links == 1 or not _is_further_name(catalog, root, file, linked):
                 facts = FileFacts(file.path, file.size, file.mtime_ns, file.device, file.inode)
                 changes.work.append(Work(root, facts))

@@ -103,7 +103,7 @@ class Passes:
             fill = partial(_fill, self._shelf, pictures, at)
         return self._threads.submit(self._embed, pictures, fill)
 
-    def handled(self, pictures: int, embedded: Embedded | None, files: int, waited: float) -> None:
+    def handled(self, embedded: Embedded | None, files: int, waited: float) -> None:
         """Take note of a batch, in the order in which they were given.
 
         Parameters
@@ -113,7 +113,7 @@ class Passes:
         """
         self._handled += files
         if embedded is not None:
-            self._sizes.took(pictures, embedded.seconds)
+            self._sizes.took(len(embedded.finite), embedded.seconds)
         left = self._total - self._handled
         if self._embedder is not None and self._haste.waited(waited, files, left):
             self._embedder.hasten()

@@ -118,7 +118,6 @@ class _Batch:
     at: list[int | None] = field(default_factory=list)  # the place of each of these
     files: list[tuple[Work, Fresh | Known]] = field(default_factory=list)
     unreadable: list[tuple[Work, Unreadable]] = field(default_factory=list)
-    places: list[int] = field(default_factory=list)  # to give back, also of contents twice
 
     def __len__(self) -> int:
         return len(self.files) + len(self.unreadable)
@@ -160,8 +159,6 @@ class _Writer:
     def take(self, file: Read) -> bool:
         """Add a reading; True when that completed a batch, and one before was committed."""
         work, reading, *_, place = file
-        if place is not None:
-            self._batch.places.append(place)
         match reading:
             case Unreadable():
                 self._batch.unreadable.append((work, reading))
@@ -173,6 +170,8 @@ class _Writer:
                 if digest not in self._lately and digest not in self._batch.fresh:
                     self._batch.fresh[digest] = reading
                     self._batch.at.append(place)
+                else:
+                    self._shelf.give_back(place)
         if len(self._batch.fresh) >= self._passes.size or len(self._batch) >= _COMMIT_EVERY:
             self._flush()
             return True
@@ -206,9 +205,9 @@ class _Writer:
         embedded = None if future is None else future.result()
         waited = time.perf_counter() - started
         self.waiting += waited
-        for place in batch.places:
+        for place in batch.at:
             self._shelf.give_back(place)
-        self._passes.handled(len(batch.fresh), embedded, len(batch), waited)
+        self._passes.handled(embedded, len(batch), waited)
         started = time.perf_counter()
         with self._catalog.transaction():
             images = {} if embedded is None else self._store(batch.fresh.values(), embedded)

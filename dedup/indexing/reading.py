@@ -102,16 +102,17 @@ def file_reader(
 ) -> Iterator[Callable[[Placed], Timed]]:
     """Give what reads a work list's files for a collection; for `Workers`."""
     known = KnownDigests(store)
+    places = None if shelf is None else shelf.open()
 
     def read(item: Placed) -> Timed:
         started = time.perf_counter()
         waits: list[float] = []
         reading = _read_scanned(item.work, known.holds, preparation, waits.append)
         shelved = False
-        if isinstance(reading, Fresh) and shelf is not None and item.place is not None:
-            shelved = shelf.put(item.place, reading.inputs.pixels)
-            if shelved:
-                reading = reading._replace(inputs=reading.inputs._replace(pixels=_ELSEWHERE))
+        if isinstance(reading, Fresh) and places is not None and item.place is not None:
+            places[item.place] = reading.inputs.pixels
+            reading = reading._replace(inputs=reading.inputs._replace(pixels=_ELSEWHERE))
+            shelved = True
         return Timed(reading, sum(waits), time.perf_counter() - started, shelved)
 
     try:

@@ -1,6 +1,6 @@
 """The files that a run has to read, column by column.
 
-A million of them as tuples would take 400 MB for as long as the run takes; like this it is 80.
+A million of them as tuples would take 400 MB for as long as the run takes; like this it is 100.
 """
 
 from __future__ import annotations

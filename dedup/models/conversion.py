@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from dedup.errors import ModelError
+from dedup.errors import ModelError, first_line
 from dedup.models.extractor import Extractor
 from dedup.models.graph_cache import Graph
 from dedup.models.graph_runtime import CHUNK
@@ -49,7 +49,6 @@ _AGREEMENT: Final = 0.999  # lowest cosine that two runtimes of the same weights
 _SAME: Final = 0.99999  # lowest cosine where nothing but rounding in fp32 differs
 _TRACED: Final = 2  # pictures: with one, a batch side looks like any other side of 1
 _SIZES: Final = (4, 1, 3)  # of batches that are compared
-_LONGEST: Final = 200  # characters of a reason
 _OPSET: Final = 17  # of ONNX
 _RACES: Final = 6
 _PATIENCE: Final = 3.0  # seconds after which no further race begins
@@ -116,8 +115,7 @@ def _made(
         )
         return _proven(graph, pictures, exact, [leaf.numpy() for leaf in leaves])
     except _problems() as error:
-        first_line = str(error).strip().partition("\n")[0]
-        raise UnconvertibleError(first_line[:_LONGEST] or type(error).__name__) from error
+        raise UnconvertibleError(first_line(error)) from error
 
 
 def form_of(prediction: Any) -> tuple[Any, list[torch.Tensor]]:

@@ -14,19 +14,20 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from dedup.hardware import AMPERE
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     import numpy.typing as npt
 
-_AMPERE: Final = (8, 0)  # compute capability of the first GPUs with bf16
 _ROUNDED: Final = (nn.Conv2d, nn.Linear)
 
 
 def computes_in_bf16(device: torch.device) -> bool:
     """Tell whether the hardware itself computes in bf16; emulation is slower than fp32."""
     if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= _AMPERE
+        return torch.cuda.get_device_capability(device) >= AMPERE
     # Torch has no public way to ask that all the versions allowed here share.
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())  # noqa: SLF001
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 import torch
 
-from dedup.errors import ModelError
+from dedup.errors import ModelError, first_line
 from dedup.models.extractor import Extractor, on_host
 from dedup.models.features import Features, out_of_memory, require_pictures
 from dedup.models.folding import fold, traced
@@ -194,9 +194,9 @@ class TorchRuntime:
             with warnings.catch_warnings(), undisturbed(self._module):
                 warnings.simplefilter("ignore")
                 fused = fuse(self._tensors, torch.from_numpy(repeated).to(self._device))
-            features = self._run(fused, repeated, record=False)
+            features = self._run(fused, repeated, size, record=False)
         except Exception as error:  # noqa: BLE001 - a compiler fails in many ways; eager goes on
-            self.notes += (f"{_NOT_FUSED} ({str(error).strip().partition(chr(10))[0][:200]})",)
+            self.notes += (f"{_NOT_FUSED} ({first_line(error)})",)
             return False
         rows = {layer: values[: len(pictures)] for layer, values in features.items()}
         if agreement(self._exact, rows) < _AGREEMENT:
@@ -264,13 +264,12 @@ class TorchRuntime:
         return self._run(forward, batch, size)
 
     def _run(
-        self, forward: Pass, batch: npt.NDArray[np.uint8], size: int = 0, *, record: bool = True
+        self, forward: Pass, batch: npt.NDArray[np.uint8], size: int, *, record: bool = True
     ) -> Features:
         if self._gpu is None:
             with undisturbed(self._module):
                 pixels = torch.from_numpy(np.require(batch, requirements=["C", "W"]))
                 return on_host(*forward(pixels))
-        size = size or len(batch)
         undisturbing = _Undisturbed(self._module, forward)
         features = self._gpu.run(undisturbing, batch, size, record=record and self._ready)
         return features if size == len(batch) else _first_rows(features, len(batch))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from dedup.hardware import has_amx, sees_gpu
+from dedup.hardware import AMPERE, has_amx, sees_gpu
 from dedup.search.similarity import MARGIN, pair_similarities
 from dedup.workers import cores, one_blas_thread
 
@@ -48,7 +48,6 @@ up in fp32 less than D 2^-24: together below .0123 for D up to 8192."""
 
 _BF16_FROM: Final = 3e12  # multiplications N² D / 2; with fewer, importing torch takes longer
 _LEAST_TILE: Final = 512  # of a GPU whose memory others take
-_AMPERE: Final = (8, 0)  # compute capability of the first GPUs with bf16
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +123,7 @@ def _usable_gpu() -> torch.device | None:
     """Give a GPU that multiplies in bf16 and that this build of torch can use."""
     import torch
 
-    if torch.cuda.is_available() and torch.cuda.get_device_capability() >= _AMPERE:
+    if torch.cuda.is_available() and torch.cuda.get_device_capability() >= AMPERE:
         return torch.device("cuda")
     return None
 
