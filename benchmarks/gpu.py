@@ -32,6 +32,7 @@ from dedup.workers import Workers
 
 DRAWN = 200
 PASSES = 40  # batches of each thread that a rate is measured by
+STARTED = 0.1  # of the pictures, from which on a run counts as going
 
 
 def multiply(folder: Path, count: int) -> None:
@@ -70,6 +71,11 @@ def decode_rate(paths: list[str], hw: tuple[int, int], *, processes: bool) -> fl
     with workers:
         list(workers.run(paths[:512], 512, 8))
         return len(paths) / seconds(lambda: list(workers.run(paths, 512, 8)), 3)
+
+
+def note(told: list[tuple[float, int]], done: int, _: int) -> None:
+    """Keep when a run had handled so many files."""
+    told.append((time.perf_counter(), done))
 
 
 def device_jpeg_rate(folder: Path) -> str:
@@ -130,8 +136,9 @@ def main() -> None:
             rate = decode_rate(some[: len(some) if processes else 4000], hw, processes=processes)
             kind = "processes" if processes else "threads"
             print(f"decode alone in {kind}: {rate:.0f}/s", flush=True)
-        rows = []
+        rows, going = [], []
         for number in range(options.rounds):
+            told: list[tuple[float, int]] = []
             with Collection.create(
                 Path(place, f"store{number}"),
                 model=options.model,
@@ -139,11 +146,17 @@ def main() -> None:
                 views=(CONTENT,),
                 device="cuda",
             ) as collection:
-                summary = collection.index([folder], device="cuda")
+                summary = collection.index([folder], device="cuda", progress=partial(note, told))
             rows.append(summary.indexed / summary.seconds)
-            print(f"index: {rows[-1]:.0f}/s {summary.stages}", flush=True)
-        share = statistics.median(rows) / min(rate, eager)
-        print(f"index: {statistics.median(rows):.0f}/s, {share:.0%} of the slower", flush=True)
+            begun = next(each for each in told if each[1] >= STARTED * options.pictures)
+            ended = told[-1]
+            going.append((ended[1] - begun[1]) / (ended[0] - begun[0]))
+            print(f"index: {rows[-1]:.0f}/s, {going[-1]:.0f}/s once going {summary.stages}")
+            print(*(f"{at - told[0][0]:.2f}s:{done}" for at, done in told[1:6]), flush=True)
+        slower = min(rate, eager)
+        for name, rates in (("with its start", rows), ("once going", going)):
+            middle = statistics.median(rates)
+            print(f"index {name}: {middle:.0f}/s, {middle / slower:.0%} of the slower", flush=True)
 
     vectors, _ = planted(options.rows, 256)
     print(f"pairs of {options.rows:,} × 256, predicted {predicted_seconds(*vectors.shape):.1f} s:")

@@ -128,8 +128,7 @@ class Stages:
     batch : pictures per forward pass
     reading : seconds that all else waited for pictures
     loading : seconds of loading the model
-    embedding : seconds that the writer waited for embeddings
-    storing : seconds of writing to the catalog
+    embedding, storing : seconds that all else waited for embeddings, and for the catalog
     disk : share of the workers' time, 0 to 1, in which they waited for the bytes of files
     asked_ahead : whether the disk was slow enough for files to be asked for before their turn
     """

@@ -1,4 +1,4 @@
-"""Places in memory that processes share: workers fill them, this process reads without copying.
+"""Places in memory that processes share: workers write to them, this process reads them.
 
 A picture of input size takes 150 kB, and to send it from a process to another through a pipe is to
 copy it four times, half of that under Python's lock.
@@ -26,25 +26,45 @@ class Address:
     Parameters
     ----------
     path : a file that stands for the memory, as long as the shelf is open
-    places, shape : as those of the `Shelf`
+    shape : as that of the `Shelf`
     """
 
     path: str
-    places: int
     shape: tuple[int, ...]
 
-    def open(self) -> npt.NDArray[np.uint8] | None:
-        """Give all places to fill, (places, *shape); None where this process cannot reach them."""
+    def open(self) -> Places | None:
+        """Give the places to fill; None where this process cannot reach them."""
         try:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+            return Places(os.open(self.path, os.O_WRONLY | os.O_CLOEXEC), self.shape)
         except OSError:
             return None
+
+
+class Places:
+    """The places of a shelf, to a worker, which writes and does not map them.
+
+    What a process maps counts as its own memory, in each of many workers again.
+    """
+
+    def __init__(self, descriptor: int, shape: tuple[int, ...]) -> None:
+        self._descriptor = descriptor
+        self._size = int(np.prod(shape))
+
+    def put(self, place: int, array: npt.NDArray[np.uint8]) -> bool:
+        """Fill a place; False where the system has no memory for it.
+
+        Parameters
+        ----------
+        array : of the shelf's shape, C order
+        """
         try:
-            return _mapped(descriptor, self.places, self.shape)
+            return os.pwrite(self._descriptor, array.data, place * self._size) == self._size
         except OSError:
-            return None
-        finally:
-            os.close(descriptor)
+            return False
+
+    def close(self) -> None:
+        """Let go of the shelf."""
+        os.close(self._descriptor)
 
 
 class Shelf:
@@ -73,12 +93,14 @@ class Shelf:
             # Memory without a name: nothing is left of it, however the program ends.
             self._descriptor = os.memfd_create("dedup", os.MFD_CLOEXEC)
             os.ftruncate(self._descriptor, places * int(np.prod(shape)))
-            self._arrays = _mapped(self._descriptor, places, shape)
+            # Goes when the last array in it does.
+            memory = mmap.mmap(self._descriptor, places * int(np.prod(shape)))
+            self._arrays = np.ndarray((places, *shape), np.uint8, memory)
         except OSError:  # address space is limited, say
             self.close()
             return
         self._free = list(range(places))
-        self.address = Address(f"/proc/{os.getpid()}/fd/{self._descriptor}", places, shape)
+        self.address = Address(f"/proc/{os.getpid()}/fd/{self._descriptor}", shape)
 
     def take(self) -> int | None:
         """Take a place, the one that was given back last if there is one; None: none is free."""
@@ -103,9 +125,3 @@ class Shelf:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-
-
-def _mapped(descriptor: int, places: int, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
-    # Goes when the last array in it does.
-    memory = mmap.mmap(descriptor, places * int(np.prod(shape)))
-    return np.ndarray((places, *shape), np.uint8, memory)

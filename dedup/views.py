@@ -9,11 +9,11 @@ joins and thresholds work on it as on any other.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
+import xxhash
 
 from dedup.errors import FingerprintError
 from dedup.fingerprint import CONTENT, DETAILS
@@ -99,8 +99,12 @@ class Prepared:
 
     @property
     def input_digest(self) -> bytes:
-        """SHA-256 of all that the views were made of."""
-        state = hashlib.sha256(self.decoded.pixels.data)
+        """XXH3 (128 bits) of all that the views were made of.
+
+        It says which pictures are the same to the model, not which are the same: a tenth of the
+        time that SHA-256 takes for as many pixels is enough.
+        """
+        state = xxhash.xxh3_128(self.decoded.pixels.data)
         if self.decoded.bounded is not None:
             state.update(repr(self.decoded.bounded.shape).encode())
             state.update(self.decoded.bounded.data)

@@ -43,6 +43,9 @@ _ENVIRONMENT: Final = {
     # taking them again was a quarter of the processor time.
     "MALLOC_MMAP_THRESHOLD_": str(64 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
+    # loky starts a process anew, and warns, once it has grown by 300 MB, as it does by a picture of
+    # a hundred megapixels. What ours hold is bounded.
+    "LOKY_MAX_MEMORY_LEAK_SIZE": str(1 << 50),
 }
 
 _NOTHING: Final = None  # no item: asks a process whether it has begun

@@ -27,8 +27,8 @@ def test_another_process_fills_a_place_and_this_one_sees_it() -> None:
             "import pickle, sys, numpy as np\n"
             "address = pickle.loads(sys.stdin.buffer.read())\n"
             "places = address.open()\n"
-            "places[3] = np.arange(6, dtype=np.uint8).reshape(2, 3)\n"
-            "print(places.shape == (5, 2, 3))"
+            "print(places.put(3, np.arange(6, dtype=np.uint8).reshape(2, 3)))\n"
+            "places.close()"
         )
         done = subprocess.run(
             [sys.executable, "-c", code],
@@ -40,6 +40,16 @@ def test_another_process_fills_a_place_and_this_one_sees_it() -> None:
         seen = np.full((3, 2, 3), 9, np.uint8)
         shelf.gather([3, 2, 3], seen)
         assert seen.tolist() == [[[0, 1, 2], [3, 4, 5]], [[0] * 3] * 2, [[0, 1, 2], [3, 4, 5]]]
+
+
+@needs_memory
+def test_what_was_not_put_is_told() -> None:
+    with closing(Shelf(1, (2, 3))) as shelf:
+        assert shelf.address is not None
+        places = shelf.address.open()
+        assert places is not None
+        places.close()
+        assert places.put(0, np.zeros((2, 3), np.uint8)) is False
 
 
 @needs_memory
@@ -67,7 +77,7 @@ def test_without_places_nothing_is_taken() -> None:
 
 
 def test_a_shelf_that_cannot_be_reached_is_told() -> None:
-    address = Address("/proc/nobody/fd/7", 2, (2, 2))
+    address = Address("/proc/nobody/fd/7", (2, 2))
     assert address.open() is None
 
 

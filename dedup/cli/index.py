@@ -151,9 +151,9 @@ def tell_stages(stages: Stages) -> None:
     note(
         f"Read by {stages.workers}, which waited for files {stages.disk:.0%} of their time{ahead}; "
         f"embedded in batches of {stages.batch}. Waited "
-        f"{stages.reading:.1f} s for pictures, {stages.embedding:.1f} s for embeddings; loading "
-        f"the model took {stages.loading:.1f} s, storing {stages.storing:.1f} s. Held up most by "
-        f"{stages.slowest}."
+        f"{stages.reading:.1f} s for pictures, {stages.embedding:.1f} s for embeddings, "
+        f"{stages.storing:.1f} s for the catalog; loading the model took {stages.loading:.1f} s. "
+        f"Held up most by {stages.slowest}."
     )
 
 

@@ -110,15 +110,17 @@ def file_reader(
         reading = _read_scanned(item.work, known.holds, preparation, waits.append)
         shelved = False
         if isinstance(reading, Fresh) and places is not None and item.place is not None:
-            places[item.place] = reading.inputs.pixels
-            reading = reading._replace(inputs=reading.inputs._replace(pixels=_ELSEWHERE))
-            shelved = True
+            shelved = places.put(item.place, reading.inputs.pixels)
+            if shelved:
+                reading = reading._replace(inputs=reading.inputs._replace(pixels=_ELSEWHERE))
         return Timed(reading, sum(waits), time.perf_counter() - started, shelved)
 
     try:
         yield read
     finally:
         known.close()
+        if places is not None:
+            places.close()
 
 
 def lost(_: Placed) -> Timed:

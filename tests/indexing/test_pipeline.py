@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,13 +18,16 @@ from dedup.fingerprint import CONTENT, DETAILS, Fingerprint
 from dedup.images.decode import DECODER
 from dedup.indexing.changes import find_changes
 from dedup.indexing.pipeline import BATCH, run
-from dedup.indexing.readahead import pays_processes
+from dedup.indexing.readahead import files_together, pays_processes
 from dedup.models.details import DIGEST
+from dedup.shelf import Shelf
+from dedup.store import schema
 from dedup.store.catalog import Catalog
 from dedup.store.gallery import read_files, read_ids, read_images, read_vectors
 from dedup.views import Preparation
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator, Mapping
 
     import numpy.typing as npt
@@ -256,6 +260,10 @@ def test_an_interrupted_run_keeps_its_batches_and_goes_on(catalog: Catalog, tmp_
     assert (summary.unchanged, summary.indexed) == (2 * BATCH, BATCH)
 
 
+def shelf_of(places: int, _: int, shape: tuple[int, ...]) -> Shelf:
+    return Shelf(places, shape)
+
+
 def test_processes_read_what_threads_read(
     tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,7 +285,7 @@ def test_processes_read_what_threads_read(
     # Threads; processes with a shelf, with one that is soon full, and without one.
     for worth, places in ((10**6, 0), (1, 2048), (1, 7), (1, 0)):
         monkeypatch.setattr("dedup.indexing.readahead.WORTH_PROCESSES", worth)
-        monkeypatch.setattr("dedup.indexing.readahead._PLACES", places)
+        monkeypatch.setattr("dedup.indexing.readahead.Shelf", partial(shelf_of, places))
         catalog = Catalog.create(tmp_path / f"store{worth}-{places}", fingerprint)
         first = index(catalog, BlockMeans(), folder)
         later = index(catalog, BlockMeans(), folder, pictures)  # most contents are known by then
@@ -312,6 +320,25 @@ def test_processes_are_started_where_threads_would_wait_for_each_other(
 ) -> None:
     monkeypatch.setattr("dedup.indexing.readahead.cores", lambda: cores)
     assert pays_processes(Preparation(8, 8, details), pictures) is processes
+
+
+@pytest.mark.parametrize(
+    ("details", "pictures", "cores", "together"),
+    [
+        (False, 10**6, 2, 8),  # threads
+        (False, 10**6, 16, 32),
+        (True, 10**6, 16, 8),
+        (False, 10**6, 128, 5),  # or more than MOST_AHEAD would wait
+        (False, 1000, 16, 3),  # or some cores would end long before others
+        (False, 1, 16, 1),
+        (False, 10**6, 4096, 1),
+    ],
+)
+def test_files_come_together_so_that_every_core_has_its_share(
+    monkeypatch: pytest.MonkeyPatch, *, details: bool, pictures: int, cores: int, together: int
+) -> None:
+    monkeypatch.setattr("dedup.indexing.readahead.cores", lambda: cores)
+    assert files_together(Preparation(8, 8, details), pictures) == together
 
 
 def test_several_batches_under_way_change_nothing(tmp_path: Path) -> None:
@@ -383,14 +410,20 @@ def test_progress_ends_at_the_total(catalog: Catalog, embedder: BlockMeans, tmp_
 
 
 def test_a_disk_that_fills_up_keeps_what_was_committed(
-    catalog: Catalog, embedder: BlockMeans, tmp_path: Path
+    catalog: Catalog, embedder: BlockMeans, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = fill(tmp_path / "in", 3 * BATCH)
     (pages,) = catalog.connection.execute("PRAGMA page_count").fetchone()
-    catalog.connection.execute(f"PRAGMA max_page_count = {pages + 12}")
-    with pytest.raises(DedupError, match="disk is full"):
+    connect = schema.connect
+
+    def with_little_room(store: Path) -> sqlite3.Connection:
+        connection = connect(store)
+        connection.execute(f"PRAGMA max_page_count = {pages + 4}")
+        return connection
+
+    with monkeypatch.context() as patch, pytest.raises(DedupError, match="disk is full"):
+        patch.setattr("dedup.store.catalog.connect", with_little_room)
         index(catalog, embedder, folder)
     kept = len(read_ids(catalog))
     assert kept in (BATCH, 2 * BATCH)
-    catalog.connection.execute("PRAGMA max_page_count = 100000")
     assert index(catalog, embedder, folder).indexed == 3 * BATCH - kept
