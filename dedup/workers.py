@@ -251,18 +251,23 @@ def _end_with(parent: int) -> None:
 
 
 def _call(item: Any) -> Any:
-    if item is _NOTHING:
-        return None
+    return None if item is _NOTHING else _begun_work()(item)
+
+
+def _begun_work() -> Callable[[Any], Any]:
     if _work is None:
         raise RuntimeError("a process was given work before it was told what to do")
-    return _work(item)
+    return _work
 
 
 def _call_each(items: list[Any]) -> list[Any]:
-    return _each(_call, items)
+    return _each(_begun_work(), items)
 
 
 def _each(work: Callable[[Item], Result], items: list[Item]) -> list[Result]:
+    expect: Callable[[list[Item]], None] | None = getattr(work, "expect", None)
+    if expect is not None and len(items) > 1:
+        expect(items)
     return [work(item) for item in items]
 
 

@@ -147,10 +147,10 @@ def open_or_create(
 
 def tell_stages(stages: Stages) -> None:
     """Tell on stderr what a run of indexing waited for."""
-    ahead = ", so that they were asked for ahead" if stages.asked_ahead else ""
+    several = ", so that each read several at once" if stages.together else ""
     note(
-        f"Read by {stages.workers}, which waited for files {stages.disk:.0%} of their time{ahead}; "
-        f"embedded in batches of {stages.batch}. Waited "
+        f"Read by {stages.workers}, which waited for files {stages.disk:.0%} of their time{several}"
+        f"; embedded in batches of {stages.batch}. Waited "
         f"{stages.reading:.1f} s for pictures, {stages.embedding:.1f} s for embeddings, "
         f"{stages.storing:.1f} s for the catalog; loading the model took {stages.loading:.1f} s. "
         f"Held up most by {stages.slowest}."

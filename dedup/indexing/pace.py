@@ -1,23 +1,17 @@
-"""How a run keeps its machine busy: pictures to a forward pass, faster passes, files asked ahead.
+"""How a run keeps its machine busy: pictures to a forward pass, and faster passes.
 
-All are found out while the run's own first pictures are worked on, so that finding out costs
-nothing. None changes what comes out.
+Both are found out while the run's own first pictures are worked on, so that finding out costs
+nothing. Neither changes what comes out.
 """
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections import defaultdict, deque
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final, Self
-
-from dedup.images.scan import PEEK_FLAGS
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from dedup.indexing.worklist import Work
 
 _ROUNDS: Final = 4  # batches of a size; the first of them may pay for memory and is left out
 _WORTH: Final = 1.03  # what a larger batch has to gain, to be worth its memory
@@ -25,12 +19,6 @@ _SHORT: Final = 2  # times the pictures that finding out takes; shorter runs do 
 
 _LATELY: Final = 16  # batches by which the passes to come are foretold
 _WORTH_HASTE: Final = 60.0  # seconds; preparing takes some 20 and a core (measured on one H200)
-
-_LOOK: Final = 64  # files by which the disk is judged
-_SLOW: Final = 0.25  # share of the workers' time that a slow disk takes
-_FILES_AHEAD: Final = 128
-_BYTES_AHEAD: Final = 256 << 20
-_ASKERS: Final = 8  # opening a file on another machine waits for an answer, too
 
 
 class BatchSize:
@@ -96,78 +84,3 @@ class Haste:
             return False
         self._told = statistics.median(self._lately) * left >= _WORTH_HASTE
         return self._told
-
-
-class Ahead:
-    """Asks the system for files before workers come to them, where the disk keeps these waiting.
-
-    A worker that waits for a disk or another machine does nothing meanwhile; asked for early, many
-    files are on their way at once. Where files come from memory or a fast disk, nothing is done.
-    A context manager.
-
-    Parameters
-    ----------
-    work : in the order in which it is worked on
-
-    Attributes
-    ----------
-    asks : whether the disk was found to be slow
-    waited, took : seconds that workers waited for files, and all that they took for them
-    """
-
-    def __init__(self, work: Sequence[Work]) -> None:
-        self._work = work
-        self._passed = 0
-        self._next = 0
-        self._bytes = 0  # of what was asked for and not passed yet
-        self._pool = ThreadPoolExecutor(_ASKERS, thread_name_prefix="ahead")
-        self.asks = False
-        self.waited = 0.0
-        self.took = 0.0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-    def passed(self, waited: float, took: float) -> None:
-        """Tell that the next file of the list was read.
-
-        Parameters
-        ----------
-        waited : seconds until its bytes were there
-        took : seconds in all
-        """
-        if self._passed < self._next:
-            self._bytes -= self._work[self._passed].file.size
-        self._passed += 1
-        self.waited += waited
-        self.took += took
-        if self._passed == _LOOK:
-            slow = self.waited > _SLOW * self.took
-            self.asks = slow and hasattr(os, "posix_fadvise")
-        if self.asks:
-            self._ask()
-
-    def _ask(self) -> None:
-        self._next = max(self._next, self._passed)
-        end = min(len(self._work), self._passed + _FILES_AHEAD)
-        while self._next < end and self._bytes < _BYTES_AHEAD:
-            work = self._work[self._next]
-            self._bytes += work.file.size
-            self._next += 1
-            self._pool.submit(_ask_for, work.path)
-
-
-def _ask_for(path: bytes) -> None:
-    try:
-        descriptor = os.open(path, PEEK_FLAGS)
-    except OSError:
-        return  # whoever reads it says why
-    try:
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
-    except OSError:
-        return
-    finally:
-        os.close(descriptor)

@@ -13,7 +13,6 @@ from collections import OrderedDict, deque
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
-from dedup.indexing.pace import Ahead
 from dedup.indexing.passes import BATCH, Passes
 from dedup.indexing.readahead import MOST_AHEAD, ReadAhead
 from dedup.indexing.reading import Fresh, Known, Unreadable
@@ -65,7 +64,6 @@ def run(
         ReadAhead(catalog.store, preparation(catalog), changes.work) as reader,
         Storing(catalog.store) as storing,
         Passes(catalog.fingerprint, embedder, reader.shelf, total) as passes,
-        Ahead(changes.work) as ahead,
         closing(reader.files()) as files,
     ):
         batches = _Batches(passes, storing, reader.shelf)
@@ -78,7 +76,6 @@ def run(
             if file is None:
                 break
             done += 1
-            ahead.passed(file.waited, file.took)
             if batches.take(file):
                 tell(done, total)
         batches.drain()
@@ -103,8 +100,8 @@ def run(
             loading=passes.loading,
             embedding=batches.embedding,
             storing=batches.storing,
-            disk=ahead.waited / ahead.took if ahead.took else 0.0,
-            asked_ahead=ahead.asks,
+            disk=reader.waited / reader.took if reader.took else 0.0,
+            together=reader.together,
         )
         if total
         else None,
@@ -138,7 +135,7 @@ class _Batches:
 
     def take(self, file: Read) -> bool:
         """Add a reading; True when that completed a batch."""
-        work, reading, *_, place = file
+        work, reading, place = file
         match reading:
             case Unreadable():
                 self._batch.unreadable.append((work, reading))

@@ -36,14 +36,11 @@ class Read(NamedTuple):
 
     Parameters
     ----------
-    waited, took : as in `Timed`
     place : in the shelf, where its pixels lie if they are not in the reading; to be given back
     """
 
     work: Work
     reading: Reading
-    waited: float
-    took: float
     place: int | None
 
 
@@ -79,6 +76,8 @@ class ReadAhead:
     ----------
     shelf : where pixels lie that come with a place
     workers : who reads, such as "2 processes"; "" without work
+    waited, took : seconds that workers waited for the bytes of files, and all that they took
+    together : whether the disk was found to be slow, so that workers read several files at once
     """
 
     def __init__(self, store: Path, wanted: Preparation, work: Sequence[Work]) -> None:
@@ -86,11 +85,14 @@ class ReadAhead:
         self._wanted = wanted
         self._work = work
         self._processes = pays_processes(wanted, len(work))
-        self._together = files_together(wanted, len(work))
-        self._ahead = max(_AHEAD, _PARTS * cores() * self._together)
+        self._part = files_together(wanted, len(work))
+        self._ahead = max(_AHEAD, _PARTS * cores() * self._part)
         places = self._ahead + _WAITING if self._processes else 0
         self.shelf = Shelf(places, (wanted.height, wanted.width, 3))
         self.workers = ""
+        self.waited = 0.0
+        self.took = 0.0
+        self.together = False
 
     def __enter__(self) -> Self:
         return self
@@ -115,10 +117,13 @@ class ReadAhead:
                 yield under_way[-1]
 
         with workers:
-            results = workers.run(placed(), self._ahead, self._together)
-            for reading, waited, took, shelved in results:
+            results = workers.run(placed(), self._ahead, self._part)
+            for reading, waited, took, shelved, together in results:
+                self.waited += waited
+                self.took += took
+                self.together |= together
                 work, place = under_way.popleft()
                 if not shelved:
                     self.shelf.give_back(place)
                     place = None
-                yield Read(work, reading, waited, took, place)
+                yield Read(work, reading, place)

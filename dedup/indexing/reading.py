@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -18,16 +18,17 @@ import numpy as np
 from dedup.errors import ImageError
 from dedup.images.decode import read_file
 from dedup.images.header import open_image
+from dedup.indexing.fetching import Fetching
 from dedup.store.facts import ImageFacts
 from dedup.store.known import KnownDigests
 from dedup.workers import alone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from dedup.indexing.worklist import Work
-    from dedup.shelf import Address
+    from dedup.shelf import Address, Places
     from dedup.views import Inputs, Preparation
 
 BIG = 64 << 20
@@ -78,12 +79,14 @@ class Timed(NamedTuple):
     waited : seconds until the file's bytes were there
     took : seconds in all
     shelved : whether the pixels lie in the shelf, at the file's place, and not in the reading
+    together : whether files are read several at once, because the disk is slow
     """
 
     reading: Reading
     waited: float
     took: float
     shelved: bool = False
+    together: bool = False
 
 
 Reading = Fresh | Known | Unreadable
@@ -96,31 +99,74 @@ class Placed(NamedTuple):
     place: int | None
 
 
+class FileReader:
+    """Reads a work list's files for a collection, for `Workers`; from any thread."""
+
+    def __init__(
+        self,
+        known: Callable[[bytes], bool],
+        preparation: Preparation,
+        places: Places | None,
+        fetching: Fetching,
+    ) -> None:
+        self._known = known
+        self._preparation = preparation
+        self._places = places
+        self._fetching = fetching
+
+    def expect(self, items: Sequence[Placed]) -> None:
+        """Hear what comes next."""
+        self._fetching.expect([item.work for item in items])
+
+    def __call__(self, item: Placed) -> Timed:
+        """Read a file; its pixels go to its place, if it has one."""
+        started = time.perf_counter()
+        waited = 0.0
+
+        def read(path: bytes) -> bytes:
+            nonlocal waited
+            asked = time.perf_counter()
+            data = self._fetching.read(path)
+            waited = time.perf_counter() - asked
+            return data
+
+        reading = self._read_scanned(item.work, read)
+        shelved = False
+        if isinstance(reading, Fresh) and self._places is not None and item.place is not None:
+            shelved = self._places.put(item.place, reading.inputs.pixels)
+            if shelved:
+                reading = reading._replace(inputs=reading.inputs._replace(pixels=_ELSEWHERE))
+        took = time.perf_counter() - started
+        self._fetching.passed(waited, took)
+        return Timed(reading, waited, took, shelved, self._fetching.slow)
+
+    def _read_scanned(self, work: Work, read: Callable[[bytes], bytes]) -> Reading:
+        """Read a file that a scan found; `Unreadable` when it has changed since."""
+        path, file = work.path, work.file
+        reading = read_path(path, self._known, self._preparation, file.size, read)
+        if isinstance(reading, Unreadable):
+            return reading
+        try:
+            now = os.stat(path, follow_symlinks=False)
+        except OSError:
+            return Unreadable("vanished while it was being read", transient=True, vanished=True)
+        if (now.st_size, now.st_mtime_ns) != (file.size, file.mtime_ns):
+            return Unreadable("changed while it was being read; index again", transient=True)
+        return reading
+
+
 @contextmanager
 def file_reader(
     store: Path, preparation: Preparation, shelf: Address | None = None
-) -> Iterator[Callable[[Placed], Timed]]:
-    """Give what reads a work list's files for a collection; for `Workers`."""
-    known = KnownDigests(store)
+) -> Iterator[FileReader]:
+    """Give what reads a work list's files; for `Workers`."""
     places = None if shelf is None else shelf.open()
-
-    def read(item: Placed) -> Timed:
-        started = time.perf_counter()
-        waits: list[float] = []
-        reading = _read_scanned(item.work, known.holds, preparation, waits.append)
-        shelved = False
-        if isinstance(reading, Fresh) and places is not None and item.place is not None:
-            shelved = places.put(item.place, reading.inputs.pixels)
-            if shelved:
-                reading = reading._replace(inputs=reading.inputs._replace(pixels=_ELSEWHERE))
-        return Timed(reading, sum(waits), time.perf_counter() - started, shelved)
-
-    try:
-        yield read
-    finally:
-        known.close()
-        if places is not None:
-            places.close()
+    with closing(KnownDigests(store)) as known, closing(Fetching()) as fetching:
+        try:
+            yield FileReader(known.holds, preparation, places, fetching)
+        finally:
+            if places is not None:
+                places.close()
 
 
 def lost(_: Placed) -> Timed:
@@ -133,32 +179,12 @@ def lost(_: Placed) -> Timed:
     return Timed(reading, 0.0, 0.0)
 
 
-def _read_scanned(
-    work: Work,
-    is_known: Callable[[bytes], bool],
-    preparation: Preparation,
-    waited: Callable[[float], None],
-) -> Reading:
-    """Read a file that a scan found; `Unreadable` when it has changed since."""
-    path, file = work.path, work.file
-    reading = read_path(path, is_known, preparation, file.size, waited)
-    if isinstance(reading, Unreadable):
-        return reading
-    try:
-        now = os.stat(path, follow_symlinks=False)
-    except OSError:
-        return Unreadable("vanished while it was being read", transient=True, vanished=True)
-    if (now.st_size, now.st_mtime_ns) != (file.size, file.mtime_ns):
-        return Unreadable("changed while it was being read; index again", transient=True)
-    return reading
-
-
 def read_path(
     path: bytes,
     is_known: Callable[[bytes], bool],
     preparation: Preparation,
     size: int = 0,
-    waited: Callable[[float], None] | None = None,
+    read: Callable[[bytes], bytes] = read_file,
 ) -> Reading:
     """Read, digest, decode and describe one file.
 
@@ -167,13 +193,13 @@ def read_path(
     is_known : tells whether a digest has an embedding already
     preparation : what is made of its pixels
     size : what the file is known to take, bytes; a big one waits for its turn before it is read
-    waited : told the seconds until the file's bytes were there
+    read : gives its bytes, or raises as `read_file`
     """
     try:
         if size > BIG:
             with alone():
-                return _read(path, is_known, preparation, waited, in_turn=True)
-        return _read(path, is_known, preparation, waited, in_turn=False)
+                return _read(path, is_known, preparation, read, in_turn=True)
+        return _read(path, is_known, preparation, read, in_turn=False)
     except ImageError as error:
         return Unreadable(error.reason, error.transient, not os.path.lexists(path))
 
@@ -182,14 +208,11 @@ def _read(
     path: bytes,
     is_known: Callable[[bytes], bool],
     preparation: Preparation,
-    waited: Callable[[float], None] | None,
+    read: Callable[[bytes], bytes],
     *,
     in_turn: bool,
 ) -> Reading:
-    started = time.perf_counter()
-    data = read_file(path)
-    if waited is not None:
-        waited(time.perf_counter() - started)
+    data = read(path)
     digest = hashlib.sha256(data).digest()
     if is_known(digest):
         return Known(digest)

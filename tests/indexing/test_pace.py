@@ -1,15 +1,13 @@
-"""Batch sizes that are found out, and files that are asked for before their turn."""
+"""Batch sizes that are found out, and passes that are worth preparing."""
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 from blocks import BlockMeans, fill, index
 
-from dedup.indexing.changes import find_changes
-from dedup.indexing.pace import Ahead, BatchSize, Haste
+from dedup.indexing.pace import BatchSize, Haste
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,42 +75,6 @@ def test_the_catalog_does_not_depend_on_what_was_found_out(
     assert summary.stages is not None
     assert summary.stages.batch in {2, 4}
     assert sum(embedder.batches) == 100
-
-
-def test_a_slow_disk_is_asked_ahead_and_a_fast_one_is_not(catalog: Catalog, tmp_path: Path) -> None:
-    changes = find_changes(catalog, [fill(tmp_path / "in", 80)])
-    (tmp_path / "in/070.png").unlink()  # asking for what is not there harms nobody
-    with Ahead(changes.work) as fast:
-        for _ in changes.work:
-            fast.passed(0.001, 0.01)
-    assert not fast.asks
-    with Ahead(changes.work) as slow:
-        for number, _ in enumerate(changes.work, start=1):
-            slow.passed(0.009, 0.01)
-            assert slow.asks == (number >= 64)
-    assert slow.asks
-    assert slow.waited == pytest.approx(0.72)
-    assert slow.took == pytest.approx(0.8)
-
-
-def test_how_much_is_asked_for_is_bounded(
-    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    changes = find_changes(catalog, [fill(tmp_path / "in", 80)])
-    asked: list[bytes] = []
-    monkeypatch.setattr("dedup.indexing.pace._ask_for", asked.append)
-    size = changes.work[0].file.size
-    monkeypatch.setattr("dedup.indexing.pace._BYTES_AHEAD", 4 * size)
-    with Ahead(changes.work) as ahead:
-        for number, _ in enumerate(changes.work, start=1):
-            ahead.passed(0.009, 0.01)
-            assert len(asked) <= max(0, number - 64) + 8
-        wanted = {work.path for work in changes.work[64:]}
-        until = time.monotonic() + 10
-        while len(asked) < len(wanted) and time.monotonic() < until:
-            time.sleep(0.01)  # threads ask
-    assert len(asked) == len(wanted)
-    assert set(asked) == wanted
 
 
 def test_haste_is_told_once_and_where_a_minute_of_waiting_is_to_come() -> None:
