@@ -86,7 +86,7 @@ class ReadAhead:
         self._work = work
         self._processes = pays_processes(wanted, len(work))
         self._part = files_together(wanted, len(work))
-        self._ahead = max(_AHEAD, _PARTS * cores() * self._part)
+        self._ahead = min(MOST_AHEAD, max(_AHEAD, _PARTS * cores() * self._part))
         places = self._ahead + _WAITING if self._processes else 0
         self.shelf = Shelf(places, (wanted.height, wanted.width, 3))
         self.workers = ""
