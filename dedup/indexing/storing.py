@@ -89,8 +89,7 @@ class Storing:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._opened is not None:
-            self._thread.submit(self._opened.close)
+        self._thread.submit(self._close)
         self._thread.shutdown()
 
     @property
@@ -98,6 +97,10 @@ class Storing:
         if self._opened is None:
             self._opened = Catalog.open(self._store)
         return self._opened
+
+    def _close(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
 
     def _commit(self, batch: Batch, embedded: Embedded | None) -> None:
         with self._catalog.transaction():
