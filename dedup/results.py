@@ -130,7 +130,7 @@ class Stages:
     loading : seconds of loading the model
     embedding, storing : seconds that all else waited for embeddings, and for the catalog
     disk : share of the workers' time, 0 to 1, in which they waited for the bytes of files
-    together : whether the disk was slow enough for workers to read several files at once
+    fetches : whether the disk was slow enough for workers to read several files at once
     """
 
     workers: str
@@ -140,7 +140,7 @@ class Stages:
     embedding: float = 0.0
     storing: float = 0.0
     disk: float = 0.0
-    together: bool = False
+    fetches: bool = False
 
     @property
     def slowest(self) -> str:

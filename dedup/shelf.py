@@ -6,6 +6,7 @@ copy it four times, half of that under Python's lock.
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ class Places:
 
     def __init__(self, descriptor: int, shape: tuple[int, ...]) -> None:
         self._descriptor = descriptor
-        self._size = int(np.prod(shape))
+        self._size = math.prod(shape)
 
     def put(self, place: int, array: npt.NDArray[np.uint8]) -> bool:
         """Fill a place; False where the system has no memory for it.
@@ -77,13 +78,11 @@ class Shelf:
 
     Attributes
     ----------
-    places : how many there are
     address : what workers fill places by; None where there are none or this system gives no such
         memory: no place is ever free
     """
 
     def __init__(self, places: int, shape: tuple[int, ...]) -> None:
-        self.places = places
         self.address: Address | None = None
         self._free: list[int] = []
         self._descriptor: int | None = None
@@ -92,9 +91,10 @@ class Shelf:
         try:
             # Memory without a name: nothing is left of it, however the program ends.
             self._descriptor = os.memfd_create("dedup", os.MFD_CLOEXEC)
-            os.ftruncate(self._descriptor, places * int(np.prod(shape)))
+            size = places * math.prod(shape)
+            os.ftruncate(self._descriptor, size)
             # Goes when the last array in it does.
-            memory = mmap.mmap(self._descriptor, places * int(np.prod(shape)))
+            memory = mmap.mmap(self._descriptor, size)
             self._arrays = np.ndarray((places, *shape), np.uint8, memory)
         except OSError:  # address space is limited, say
             self.close()

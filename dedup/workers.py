@@ -83,7 +83,8 @@ class Workers(Generic[Item, Result]):
     ----------
     begin : gives what does the work on one item, which is never None. Entered once for all threads,
         or once in each process; for processes it must be importable there, with arguments that can
-        be pickled
+        be pickled. If the work has a method `expect`, that hears of items which are handed over
+        together, before the first of them is worked on
     processes : whether to use processes; where these cannot be started, threads serve
     lost : what stands for an item that brought its process down; None: that is an error
 

@@ -147,7 +147,7 @@ def open_or_create(
 
 def tell_stages(stages: Stages) -> None:
     """Tell on stderr what a run of indexing waited for."""
-    several = ", so that each read several at once" if stages.together else ""
+    several = ", so that each read several at once" if stages.fetches else ""
     note(
         f"Read by {stages.workers}, which waited for files {stages.disk:.0%} of their time{several}"
         f"; embedded in batches of {stages.batch}. Waited "

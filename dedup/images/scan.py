@@ -32,7 +32,7 @@ _REASONS = {
     errno.ENAMETOOLONG: "path too long for the system",
 }
 # A fifo that takes a file's place after it was listed must not block, nor a link be followed.
-PEEK_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+_PEEK_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class FoundFile(NamedTuple):
@@ -179,7 +179,7 @@ def _is_picture(entry: os.DirEntry[bytes]) -> bool:
     stem, _, extension = entry.name.rpartition(b".")
     if stem and extension:
         return extension.lower() in KNOWN_EXTENSIONS
-    descriptor = os.open(entry.path, PEEK_FLAGS)
+    descriptor = os.open(entry.path, _PEEK_FLAGS)
     try:
         return sniff(os.read(descriptor, SIGNATURE_BYTES)) is not None
     finally:

@@ -101,7 +101,7 @@ def run(
             embedding=batches.embedding,
             storing=batches.storing,
             disk=reader.waited / reader.took if reader.took else 0.0,
-            together=reader.together,
+            fetches=reader.fetches,
         )
         if total
         else None,

@@ -77,7 +77,7 @@ class ReadAhead:
     shelf : where pixels lie that come with a place
     workers : who reads, such as "2 processes"; "" without work
     waited, took : seconds that workers waited for the bytes of files, and all that they took
-    together : whether the disk was found to be slow, so that workers read several files at once
+    fetches : whether the disk was found to be slow, so that workers read several files at once
     """
 
     def __init__(self, store: Path, wanted: Preparation, work: Sequence[Work]) -> None:
@@ -92,7 +92,7 @@ class ReadAhead:
         self.workers = ""
         self.waited = 0.0
         self.took = 0.0
-        self.together = False
+        self.fetches = False
 
     def __enter__(self) -> Self:
         return self
@@ -118,10 +118,10 @@ class ReadAhead:
 
         with workers:
             results = workers.run(placed(), self._ahead, self._part)
-            for reading, waited, took, shelved, together in results:
+            for reading, waited, took, shelved, fetches in results:
                 self.waited += waited
                 self.took += took
-                self.together |= together
+                self.fetches |= fetches
                 work, place = under_way.popleft()
                 if not shelved:
                     self.shelf.give_back(place)

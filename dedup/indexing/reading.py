@@ -79,14 +79,14 @@ class Timed(NamedTuple):
     waited : seconds until the file's bytes were there
     took : seconds in all
     shelved : whether the pixels lie in the shelf, at the file's place, and not in the reading
-    together : whether files are read several at once, because the disk is slow
+    fetches : whether several files are read at once, because the disk is slow
     """
 
     reading: Reading
     waited: float
     took: float
     shelved: bool = False
-    together: bool = False
+    fetches: bool = False
 
 
 Reading = Fresh | Known | Unreadable

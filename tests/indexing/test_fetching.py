@@ -106,5 +106,5 @@ def test_a_run_from_a_slow_disk_gives_the_same(
     summary = index(catalog, BlockMeans(), folder)
     assert (summary.indexed, summary.skipped) == (119, 1)
     assert summary.stages is not None
-    assert summary.stages.together
+    assert summary.stages.fetches
     assert summary.stages.disk > 0.25
