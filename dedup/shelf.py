@@ -51,15 +51,19 @@ class Places:
         self._descriptor = descriptor
         self._size = math.prod(shape)
 
-    def put(self, place: int, array: npt.NDArray[np.uint8]) -> bool:
-        """Fill a place; False where the system has no memory for it.
+    def put(self, place: int, content: bytes | memoryview) -> bool:
+        """Fill a place, or the first bytes of it.
 
-        Parameters
-        ----------
-        array : of the shelf's shape, C order
+        Returns
+        -------
+        False where it is too large, or the system has no memory for it.
         """
+        size = memoryview(content).nbytes
         try:
-            return os.pwrite(self._descriptor, array.data, place * self._size) == self._size
+            return (
+                size <= self._size
+                and os.pwrite(self._descriptor, content, place * self._size) == size
+            )
         except OSError:
             return False
 
@@ -119,6 +123,14 @@ class Shelf:
         out : (len(places), *shape)
         """
         np.take(self._arrays, places, axis=0, out=out, mode="clip")
+
+    def content(self, place: int, size: int) -> bytes:
+        """Copy the first bytes of a place."""
+        return bytes(self._arrays[place].reshape(-1)[:size])
+
+    def fill(self, places: Sequence[int], arrays: npt.NDArray[np.uint8]) -> None:
+        """Put (len(places), *shape) arrays to places, in one go."""
+        self._arrays[places] = arrays
 
     def close(self) -> None:
         """Let go of the memory, as soon as nobody maps it any more."""

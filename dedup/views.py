@@ -18,6 +18,7 @@ import xxhash
 from dedup.errors import FingerprintError
 from dedup.fingerprint import CONTENT, DETAILS
 from dedup.images.decode import bounded_size, decode_bytes, decode_square
+from dedup.images.device import suits_device
 from dedup.models.details import DIGEST, SIDE, load_details
 from dedup.search.similarity import unit_rows
 from dedup.store.gallery import read_vectors, read_vectors_of
@@ -34,8 +35,29 @@ if TYPE_CHECKING:
     from dedup.store.catalog import Catalog
 
     Rows = npt.NDArray[np.float32]
+    SideWeights = Callable[[tuple[int, int]], tuple[Rows, Rows]]
 
 _ROWS_AT_ONCE = 8192
+
+
+class JpegDecoder(Protocol):
+    """What decodes JPEGs on a device; from one thread at a time."""
+
+    @property
+    def name(self) -> str:
+        """What does it, with its version."""
+        ...
+
+    def decode(
+        self, files: Sequence[tuple[bytes, tuple[int, int]]], out: npt.NDArray[np.uint8]
+    ) -> npt.NDArray[np.bool_]:
+        """Fill (B, height, width, 3) with RGB; each file comes with its own height and width.
+
+        Returns
+        -------
+        (B,) False where it makes nothing of a file. What it raises means that it cannot go on.
+        """
+        ...
 
 
 class Embedder(Protocol):
@@ -55,6 +77,15 @@ class Embedder(Protocol):
         """Give (pictures, H, W, 3) uint8, the best place for a batch that `embed` gets next.
 
         It belongs to the calling thread until it asks again.
+        """
+        ...
+
+    def jpegs(self, side_weights: SideWeights) -> JpegDecoder | None:
+        """Give what decodes JPEGs on the device where passes run; None where that is the host.
+
+        Parameters
+        ----------
+        side_weights : by which it brings them to one size, as `images.device.side_weights`
         """
         ...
 
@@ -151,6 +182,15 @@ class Preparation:
         if decoded.bounded is None:
             return Prepared(decoded, None)
         return Prepared(decoded, load_details().embed(decoded.bounded))
+
+    def leaves(self, opened: Opened, data: bytes) -> bool:
+        """Tell whether a file may be left to a device: it suits, and takes no more than its pixels.
+
+        Never where details are a view, which the host describes.
+        """
+        room = 3 * self.height * self.width
+        suits = len(data) <= room and suits_device(opened, data, self.height, self.width)
+        return suits and not self.details
 
     def decode_bytes(self, header: Header) -> int:
         """Estimate from above what decoding takes at its peak."""

@@ -41,6 +41,7 @@ FENCES = {
     "torch": ("dedup.models", "dedup.search.tiles"),
     "timm": ("dedup.models",),
     "torchvision": ("dedup.models",),
+    "torchcodec": ("dedup.models",),
     "safetensors": ("dedup.models",),
     "onnxruntime": ("dedup.models.onnx_runtime",),
     "openvino": ("dedup.models.openvino_runtime", "dedup.models.conversion"),

@@ -27,7 +27,7 @@ def test_another_process_fills_a_place_and_this_one_sees_it() -> None:
             "import pickle, sys, numpy as np\n"
             "address = pickle.loads(sys.stdin.buffer.read())\n"
             "places = address.open()\n"
-            "print(places.put(3, np.arange(6, dtype=np.uint8).reshape(2, 3)))\n"
+            "print(places.put(3, np.arange(6, dtype=np.uint8).reshape(2, 3).data))\n"
             "places.close()"
         )
         done = subprocess.run(
@@ -49,7 +49,7 @@ def test_what_was_not_put_is_told() -> None:
         places = shelf.address.open()
         assert places is not None
         places.close()
-        assert places.put(0, np.zeros((2, 3), np.uint8)) is False
+        assert places.put(0, np.zeros((2, 3), np.uint8).data) is False
 
 
 @needs_memory

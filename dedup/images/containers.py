@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _JPEG_SCAN = b"\xff\xda"
 _JPEG_END = b"\xff\xd9"
+_JPEG_BASELINE = 0xC0
 _JPEG_ARITHMETIC = frozenset((0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF))
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BARE = frozenset((0x01, *range(0xD0, 0xD8)))  # markers without a length
@@ -89,7 +90,9 @@ def claims_too_much(data: bytes, name: str, pixels: int) -> bool:
     Such a file is damaged in any case, and decoding it would cost what it claims.
     """
     if name == "JPEG":
-        return pixels > _JPEG_PIXELS_PER_BYTE * len(data) and not _is_arithmetic(data)
+        return pixels > _JPEG_PIXELS_PER_BYTE * len(data) and (
+            _jpeg_frame(data) not in _JPEG_ARITHMETIC
+        )
     if name == "PNG":
         bits = data[24] * _PNG_CHANNELS.get(data[25], 1)
         return pixels * bits > 8 * _DEFLATE_RATIO * len(data)
@@ -101,10 +104,16 @@ def jpeg_scans(data: bytes) -> int:
     return data.count(_JPEG_SCAN)
 
 
+def is_baseline_jpeg(data: bytes) -> bool:
+    """Tell whether a JPEG's frame is the plainest: sequential, 8 bits, Huffman codes."""
+    return _jpeg_frame(data) == _JPEG_BASELINE
+
+
 def is_cut_short(data: bytes, name: str) -> bool:
     """Tell whether a file lacks its end, which tells truncation from other damage."""
     if name == "JPEG":
-        return data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN) or _JPEG_SCAN not in data
+        end = data.rfind(_JPEG_END)
+        return end < 0 or _JPEG_SCAN not in data or data.find(_JPEG_SCAN, end) >= 0
     if name == "PNG":
         return b"IEND" not in data
     if name == "GIF":
@@ -143,22 +152,22 @@ def _jpeg2000_size(data: bytes) -> tuple[int, int, int] | None:
     return max(0, right - left), max(0, bottom - top), (data[at + 42] & 0x7F) + 1
 
 
-def _is_arithmetic(data: bytes) -> bool:
-    """Walk a JPEG's markers to its frame header and tell how its coefficients are coded."""
+def _jpeg_frame(data: bytes) -> int | None:
+    """Walk a JPEG's markers to its frame header and give what kind it is of (ITU-T T.81, B.1)."""
     at = 2
     while at + 4 <= len(data):
         if data[at] != 0xFF:  # noqa: PLR2004 - a marker's first byte
-            return False
+            return None
         marker = data[at + 1]
         if marker in _JPEG_FRAMES:
-            return marker in _JPEG_ARITHMETIC
+            return marker
         if marker == 0xFF:  # noqa: PLR2004 - a fill byte
             at += 1
         elif marker in _JPEG_BARE:
             at += 2
         else:
             at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return False
+    return None
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

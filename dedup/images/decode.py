@@ -42,6 +42,7 @@ __all__ = [
     "decode_bounded",
     "decode_bytes",
     "decode_square",
+    "judged",
     "pixel_digest",
     "read_file",
     "read_header",
@@ -72,7 +73,11 @@ TRIVIAL_DEVIATION = 2.0
 """Standard deviation of grey levels, of 255, that no channel of a blank picture reaches. JPEG noise
 on one colour stays below; a single line of text on a page is at about 10."""
 
-_LEAST_SCALE = 1.15  # a reduced JPEG against the asked-for size; from there on resizing hides it
+LEAST_SCALE = 1.15
+"""What is left of a JPEG against the asked-for size; from there on resizing hides how it was
+decoded."""
+
+_FEW_ROWS = 16  # of which the first is looked at
 _JPEG_SCALES = (8, 4, 2)
 _READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _TRANSIENT_REASONS = {
@@ -179,14 +184,19 @@ def decode_square(
     image, header = opened or open_image(data, path)
     inner = bounded_size(header, bound)
     decoded = _decode(image, header, data, path, max(height, inner[0]), max(width, inner[1]))
-    square = resize(decoded, height, width)
-    return Decoded(
-        square,
-        header,
-        _is_trivial(square, header),
-        _note(header),
-        resize(decoded, *inner) if bound else None,
-    )
+    bounded = resize(decoded, *inner) if bound else None
+    return judged(resize(decoded, height, width), header, bounded)
+
+
+def judged(pixels: Pixels, header: Header, bounded: Pixels | None = None) -> Decoded:
+    """Say what is to be said of a picture once it has its size.
+
+    Parameters
+    ----------
+    pixels : (H, W, 3) uint8 RGB, the whole picture in the asked-for size
+    bounded : the same in its aspect, where that was asked for
+    """
+    return Decoded(pixels, header, _is_trivial(pixels, header), _note(header), bounded)
 
 
 def bounded_size(header: Header, bound: int) -> tuple[int, int]:
@@ -240,28 +250,42 @@ def _decode(
     return decode_rgb(image, header, data, path, _scale(header, height, width))
 
 
-def _scale(header: Header, height: int, width: int) -> int:
-    """Return the strongest reduction that leaves a JPEG 1.15 times the asked-for size, else 1."""
-    if header.format != "JPEG":
-        return 1
+def jpeg_scale(size: tuple[int, int], height: int, width: int) -> int:
+    """Give the strongest reduction that leaves a JPEG `LEAST_SCALE` times the asked-for size.
+
+    Parameters
+    ----------
+    size : height and width of the JPEG
+
+    Returns
+    -------
+    8, 4 or 2; 1 where there is none
+    """
     for scale in _JPEG_SCALES:
-        if (
-            header.width >= scale * _LEAST_SCALE * width
-            and header.height >= scale * _LEAST_SCALE * height
-        ):
+        least = scale * LEAST_SCALE
+        if size[0] >= least * height and size[1] >= least * width:
             return scale
     return 1
+
+
+def _scale(header: Header, height: int, width: int) -> int:
+    if header.format != "JPEG":
+        return 1
+    return jpeg_scale((header.height, header.width), height, width)
 
 
 def _is_trivial(pixels: Pixels, header: Header) -> bool:
     if min(header.width, header.height) < TRIVIAL_SIDE:
         return True
-    # every fourth row settles it for almost every photograph
-    return _is_uniform(pixels[::4]) and _is_uniform(pixels)
+    # Few rows settle it for almost every photograph: the variance of all is at least that of a part
+    # times the share that the part has of them.
+    if _deviation(pixels[::_FEW_ROWS]) >= TRIVIAL_DEVIATION * _FEW_ROWS**0.5:
+        return False
+    return all(_deviation(some) < TRIVIAL_DEVIATION for some in (pixels[::4], pixels))
 
 
-def _is_uniform(pixels: Pixels) -> bool:
-    return float(cv2.meanStdDev(pixels)[1].max()) < TRIVIAL_DEVIATION
+def _deviation(pixels: Pixels) -> float:
+    return float(cv2.meanStdDev(pixels)[1].max())
 
 
 def _note(header: Header) -> str | None:

@@ -74,7 +74,7 @@ def decode_rgb(
     ImageError : as `load`
     """
     if isinstance(image, JpegImagePlugin.JpegImageFile):
-        if _suits_opencv(image):
+        if suits_opencv(image):
             return upright(_decode_jpeg(data, path, scale), header.orientation)
         width, height = image.size
         image.draft(None, (width // scale, height // scale))
@@ -144,7 +144,7 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
     return pixels
 
 
-def _suits_opencv(image: JpegImagePlugin.JpegImageFile) -> bool:
+def suits_opencv(image: JpegImagePlugin.JpegImageFile) -> bool:
     """Leave CMYK to Pillow, and what libjpeg remarks on to stderr, where OpenCV lets it."""
     return (
         image.mode in {"L", "RGB"}

@@ -46,13 +46,18 @@ def resize(pixels: Pixels, height: int, width: int) -> Pixels:
     """
     if pixels.shape[:2] == (height, width):
         return pixels
-    shrink = sorted((pixels.shape[0] / height, pixels.shape[1] / width))
-    if shrink[0] < 1:
+    shrink = pixels.shape[0] / height, pixels.shape[1] / width
+    if min(shrink) < 1:
         return _enlarge(pixels, height, width)
-    if shrink[0] >= _TWO_STEPS_FROM and shrink[1] <= _TWO_STEPS_TO:
+    if in_two_steps(shrink):
         double = (2 * width, 2 * height)
         pixels = np.asarray(cv2.resize(pixels, double, interpolation=cv2.INTER_LINEAR))
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA))
+
+
+def in_two_steps(shrink: tuple[float, float]) -> bool:
+    """Tell whether `resize` interpolates first, by how much either side shrinks."""
+    return min(shrink) >= _TWO_STEPS_FROM and max(shrink) <= _TWO_STEPS_TO
 
 
 def _enlarge(pixels: Pixels, height: int, width: int) -> Pixels:

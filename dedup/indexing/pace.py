@@ -1,7 +1,7 @@
-"""How a run keeps its machine busy: pictures to a forward pass, and faster passes.
+"""How a run keeps its machine busy: pictures to a forward pass, faster passes, what a change gains.
 
-Both are found out while the run's own first pictures are worked on, so that finding out costs
-nothing. Neither changes what comes out.
+It is found out while the run's own pictures are worked on, so that finding out costs nothing. None
+of it changes what comes out.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ _SHORT: Final = 2  # times the pictures that finding out takes; shorter runs do 
 
 _LATELY: Final = 16  # batches by which the passes to come are foretold
 _WORTH_HASTE: Final = 60.0  # seconds; preparing takes some 20 and a core (measured on one H200)
+
+_WINDOW: Final = 4096  # files over which a run's rate is taken
+_LOST: Final = 0.8  # of the rate before; less than that is not chance
 
 
 class BatchSize:
@@ -84,3 +87,52 @@ class Haste:
             return False
         self._told = statistics.median(self._lately) * left >= _WORTH_HASTE
         return self._told
+
+
+class Gain:
+    """Tells when a change made a run slower than it was.
+
+    A trial of something by itself does not say what it is worth beside everything else.
+    """
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque(maxlen=_WINDOW)
+        self._before: float | None = None
+        self._to_skip = 0
+
+    def passed(self, at: float) -> None:
+        """Take note of a file.
+
+        Parameters
+        ----------
+        at : seconds, by a clock that only goes on
+        """
+        if self._to_skip:
+            self._to_skip -= 1
+            return
+        self._times.append(at)
+
+    def changed(self, files: int) -> None:
+        """Take note of the change.
+
+        Parameters
+        ----------
+        files : that were under way, and say nothing of it
+        """
+        self._before = self._rate()
+        self._times.clear()
+        self._to_skip = files
+
+    @property
+    def lost(self) -> bool:
+        """Whether the run has become slower by more than chance; False as long as nobody knows."""
+        if self._before is None:
+            return False
+        now = self._rate()
+        return now is not None and now < _LOST * self._before
+
+    def _rate(self) -> float | None:
+        """Files a second over a whole window; None until there were so many."""
+        if len(self._times) < _WINDOW:
+            return None
+        return (_WINDOW - 1) / max(self._times[-1] - self._times[0], 1e-9)

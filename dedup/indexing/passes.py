@@ -81,6 +81,11 @@ class Passes:
         self.loading = 0.0
 
     @property
+    def embedder(self) -> Embedder | None:
+        """The model, once it is loaded."""
+        return self._embedder
+
+    @property
     def size(self) -> int:
         """Pictures for the next pass."""
         return self._sizes.size

@@ -13,6 +13,7 @@ from collections import OrderedDict, deque
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
+from dedup.indexing.device_decoding import DeviceDecoding
 from dedup.indexing.passes import BATCH, Passes
 from dedup.indexing.readahead import MOST_AHEAD, ReadAhead
 from dedup.indexing.reading import Fresh, Known, Unreadable
@@ -60,11 +61,14 @@ def run(
     tell = progress or (lambda *_: None)
     total = len(changes.work)
     tell(0, total)
+    wanted = preparation(catalog)
     with (
-        ReadAhead(catalog.store, preparation(catalog), changes.work) as reader,
+        ReadAhead(catalog.store, wanted, changes.work) as reader,
         Storing(catalog.store) as storing,
         Passes(catalog.fingerprint, embedder, reader.shelf, total) as passes,
-        closing(reader.files()) as files,
+        DeviceDecoding(reader, wanted, passes, total) as device,
+        closing(reader.files()) as read,
+        closing(device.files(read)) as files,
     ):
         batches = _Batches(passes, storing, reader.shelf)
         done = 0
@@ -102,6 +106,8 @@ def run(
             storing=batches.storing,
             disk=reader.waited / reader.took if reader.took else 0.0,
             fetches=reader.fetches,
+            device_jpegs=device.decoded,
+            choice=device.choice,
         )
         if total
         else None,

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from dedup.images.header import Header
     from dedup.indexing.worklist import Work
     from dedup.shelf import Address, Places
-    from dedup.views import Inputs, Preparation
+    from dedup.views import Inputs, Preparation, Prepared
 
 BIG = 64 << 20
 """Bytes that a file and its decoding may take before it has to wait for other big ones."""
@@ -56,6 +57,22 @@ class Fresh(NamedTuple):
     note: str | None
 
 
+class Whole(NamedTuple):
+    """A JPEG that was left as it is, for a device to decode.
+
+    Parameters
+    ----------
+    digest : SHA-256 of the file
+    data : the file; nothing where it lies in the shelf
+    size : of the file, bytes
+    """
+
+    digest: bytes
+    header: Header
+    data: bytes
+    size: int
+
+
 class Unreadable(NamedTuple):
     """A file that gave no picture.
 
@@ -78,7 +95,8 @@ class Timed(NamedTuple):
     ----------
     waited : seconds until the file's bytes were there
     took : seconds in all
-    shelved : whether the pixels lie in the shelf, at the file's place, and not in the reading
+    shelved : whether pixels, or a whole file, lie in the shelf, at the place for them, and not in
+        the reading
     fetches : whether several files are read at once, because the disk is slow
     """
 
@@ -89,14 +107,21 @@ class Timed(NamedTuple):
     fetches: bool = False
 
 
-Reading = Fresh | Known | Unreadable
+Reading = Fresh | Known | Unreadable | Whole
 
 
 class Placed(NamedTuple):
-    """A file to read, and the place in a shelf that its pixels may take."""
+    """A file to read.
+
+    Parameters
+    ----------
+    place : in a shelf, that its pixels may take
+    leave : whether it is to be left as it is when a device can decode it
+    """
 
     work: Work
     place: int | None
+    leave: bool = False
 
 
 class FileReader:
@@ -130,20 +155,18 @@ class FileReader:
             waited = time.perf_counter() - asked
             return data
 
-        reading = self._read_scanned(item.work, read)
+        reading = self._read_scanned(item.work, read, leave=item.leave)
         shelved = False
-        if isinstance(reading, Fresh) and self._places is not None and item.place is not None:
-            shelved = self._places.put(item.place, reading.inputs.pixels)
-            if shelved:
-                reading = reading._replace(inputs=reading.inputs._replace(pixels=_ELSEWHERE))
+        if self._places is not None and item.place is not None:
+            reading, shelved = _shelved(reading, self._places, item.place)
         took = time.perf_counter() - started
         self._fetching.passed(waited, took)
         return Timed(reading, waited, took, shelved, self._fetching.slow)
 
-    def _read_scanned(self, work: Work, read: Callable[[bytes], bytes]) -> Reading:
+    def _read_scanned(self, work: Work, read: Callable[[bytes], bytes], *, leave: bool) -> Reading:
         """Read a file that a scan found; `Unreadable` when it has changed since."""
         path, file = work.path, work.file
-        reading = read_path(path, self._known, self._preparation, file.size, read)
+        reading = read_path(path, self._known, self._preparation, file.size, read, leave=leave)
         if isinstance(reading, Unreadable):
             return reading
         try:
@@ -185,6 +208,8 @@ def read_path(
     preparation: Preparation,
     size: int = 0,
     read: Callable[[bytes], bytes] = read_file,
+    *,
+    leave: bool = False,
 ) -> Reading:
     """Read, digest, decode and describe one file.
 
@@ -194,12 +219,14 @@ def read_path(
     preparation : what is made of its pixels
     size : what the file is known to take, bytes; a big one waits for its turn before it is read
     read : gives its bytes, or raises as `read_file`
+    leave : whether a JPEG that a device can decode is left as it is, where it takes no more than
+        its pixels would
     """
     try:
         if size > BIG:
             with alone():
                 return _read(path, is_known, preparation, read, in_turn=True)
-        return _read(path, is_known, preparation, read, in_turn=False)
+        return _read(path, is_known, preparation, read, in_turn=False, leave=leave)
     except ImageError as error:
         return Unreadable(error.reason, error.transient, not os.path.lexists(path))
 
@@ -211,6 +238,7 @@ def _read(
     read: Callable[[bytes], bytes],
     *,
     in_turn: bool,
+    leave: bool = False,
 ) -> Reading:
     data = read(path)
     digest = hashlib.sha256(data).digest()
@@ -218,11 +246,18 @@ def _read(
         return Known(digest)
     name = os.fsdecode(path)
     opened = open_image(data, name)
+    if leave and preparation.leaves(opened, data):
+        return Whole(digest, opened[1], data, len(data))
     if not in_turn and preparation.decode_bytes(opened[1]) > BIG:
         with alone():
             picture = preparation.prepare(data, name, opened)
     else:
         picture = preparation.prepare(data, name, opened)
+    return fresh(digest, picture)
+
+
+def fresh(digest: bytes, picture: Prepared) -> Fresh:
+    """Put together what is kept of a picture that was decoded."""
     decoded = picture.decoded
     facts = ImageFacts(
         digest=digest,
@@ -234,3 +269,18 @@ def _read(
         input_digest=picture.input_digest,
     )
     return Fresh(facts, picture.inputs, decoded.note)
+
+
+def shelved(reading: Fresh) -> Fresh:
+    """Leave out the pixels, which lie in a shelf."""
+    return reading._replace(inputs=reading.inputs._replace(pixels=_ELSEWHERE))
+
+
+def _shelved(reading: Reading, places: Places, place: int) -> tuple[Reading, bool]:
+    """Put what is large to its place, if it fits; the second value tells."""
+    match reading:
+        case Fresh() if places.put(place, reading.inputs.pixels.data):
+            return shelved(reading), True
+        case Whole() if places.put(place, reading.data):
+            return reading._replace(data=b""), True
+    return reading, False

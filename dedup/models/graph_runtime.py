@@ -62,6 +62,9 @@ class GraphRuntime(ABC):
         """Give (pictures, H, W, 3) uint8, not filled, for a batch."""
         return np.empty((pictures, *self.input_hw, _RGB), np.uint8)
 
+    def jpegs(self, _: object) -> None:  # noqa: B027 - as the next
+        """Leave decoding to the host, whose cores passes run on."""
+
     def hasten(self) -> None:  # noqa: B027 - is meant to be empty
         """Do nothing: graphs are compiled already."""
 

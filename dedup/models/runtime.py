@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from dedup.errors import ModelError, first_line
+from dedup.models.device_jpegs import device_jpegs
 from dedup.models.extractor import Extractor, on_host
 from dedup.models.features import Features, out_of_memory, require_pictures
 from dedup.models.folding import fold, traced
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import nn
 
+    from dedup.models.device_jpegs import DeviceJpegs, SideWeights
     from dedup.models.gpu import Pass
     from dedup.models.loading import LoadedModel
 
@@ -165,6 +167,15 @@ class TorchRuntime:
         if self._gpu is not None:
             return self._gpu.room(pictures)
         return np.empty((pictures, *self.input_hw, _RGB), np.uint8)
+
+    def jpegs(self, side_weights: SideWeights) -> DeviceJpegs | None:
+        """Give what decodes JPEGs on the GPU; None on a CPU, where that is the host's business.
+
+        Parameters
+        ----------
+        side_weights : as `DeviceJpegs` takes them
+        """
+        return device_jpegs(self._device, side_weights) if self._device.type == "cuda" else None
 
     def hasten(self) -> None:
         """On a GPU, compile the pass of full batches in a thread beside; it is used once proven.

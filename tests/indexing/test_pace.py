@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from blocks import BlockMeans, fill, index
 
-from dedup.indexing.pace import BatchSize, Haste
+from dedup.indexing import pace
+from dedup.indexing.pace import BatchSize, Gain, Haste
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,3 +88,34 @@ def test_haste_is_told_once_and_where_a_minute_of_waiting_is_to_come() -> None:
     assert not any(short.waited(0.1, 10, 5000) for _ in range(50))
     fast = Haste()
     assert not any(fast.waited(0.0, 10, 10**6) for _ in range(50))
+
+
+def passed(gain: Gain, files: int, rate: float, since: float = 0.0) -> float:
+    """Have files pass at a rate; gives when the last one did."""
+    for number in range(files):
+        gain.passed(since + number / rate)
+    return since + files / rate
+
+
+@pytest.mark.parametrize(("rate", "lost"), [(70.0, True), (90.0, False), (300.0, False)])
+def test_a_run_that_became_slower_by_more_than_chance_is_seen(
+    monkeypatch: pytest.MonkeyPatch, rate: float, *, lost: bool
+) -> None:
+    monkeypatch.setattr(pace, "_WINDOW", 50)
+    gain = Gain()
+    now = passed(gain, 200, 100.0)
+    gain.changed(20)
+    now = passed(gain, 20, 1.0, now)  # under way before the change: they say nothing of it
+    now = passed(gain, 49, rate, now)
+    assert not gain.lost  # nobody knows yet
+    passed(gain, 1, rate, now)
+    assert gain.lost is lost
+
+
+def test_a_change_before_the_rate_is_known_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pace, "_WINDOW", 50)
+    gain = Gain()
+    now = passed(gain, 30, 100.0)
+    gain.changed(0)
+    passed(gain, 100, 1.0, now)
+    assert not gain.lost

@@ -306,19 +306,27 @@ def test_processes_read_what_threads_read(
 
 
 @pytest.mark.parametrize(
-    ("details", "pictures", "cores", "processes"),
+    ("details", "pictures", "cores", "gpu", "processes"),
     [
-        (True, 199, 16, False),
-        (True, 200, 2, True),
-        (False, 999, 16, False),
-        (False, 1000, 3, False),
-        (False, 1000, 4, True),
+        (True, 199, 16, True, False),
+        (True, 200, 2, False, True),
+        (False, 999, 16, True, False),
+        (False, 1000, 3, False, False),
+        (False, 1000, 2, True, True),
+        (False, 1000, 4, False, True),
     ],
 )
 def test_processes_are_started_where_threads_would_wait_for_each_other(
-    monkeypatch: pytest.MonkeyPatch, *, details: bool, pictures: int, cores: int, processes: bool
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    details: bool,
+    pictures: int,
+    cores: int,
+    gpu: bool,
+    processes: bool,
 ) -> None:
     monkeypatch.setattr("dedup.indexing.readahead.cores", lambda: cores)
+    monkeypatch.setattr("dedup.indexing.readahead.sees_gpu", lambda: gpu)
     assert pays_processes(Preparation(8, 8, details), pictures) is processes
 
 
@@ -338,6 +346,7 @@ def test_files_come_together_so_that_every_core_has_its_share(
     monkeypatch: pytest.MonkeyPatch, *, details: bool, pictures: int, cores: int, together: int
 ) -> None:
     monkeypatch.setattr("dedup.indexing.readahead.cores", lambda: cores)
+    monkeypatch.setattr("dedup.indexing.readahead.sees_gpu", lambda: False)
     assert files_together(Preparation(8, 8, details), pictures) == together
 
 

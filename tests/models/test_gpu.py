@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import gc
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
-from pictures import draw_folder
+from blocks import TrialFirst
+from pictures import draw_folder, scene
+from PIL import ImageFilter
 
 from dedup.collection import Collection
+from dedup.images.decode import decode_square
+from dedup.images.device import side_weights
+from dedup.indexing import device_decoding, device_trial, readahead
+from dedup.models.device_jpegs import device_jpegs
 from dedup.models.loading import load_model
 from dedup.models.runtime import TorchRuntime
 
@@ -153,3 +160,57 @@ def test_indexing_on_a_gpu_sees_what_the_cpu_sees(tmp_path: Path) -> None:
     assert len(there.paths) > 0
     one, other = there.embeddings["global_pool"], here.embeddings["global_pool"]
     assert cosines(one, other).min() >= 0.999
+
+
+def test_its_jpeg_decoder_gives_what_the_host_gives(tmp_path: Path) -> None:
+    device = torch.device("cuda")
+    jpegs = device_jpegs(device, partial(side_weights, height=96, width=96))
+    assert jpegs is not None
+    files = []
+    for seed in range(40):
+        path = tmp_path / f"{seed}.jpg"
+        size = [(200, 150), (500, 375), (1000, 667)][seed % 3]
+        scene(seed, size).save(path, quality=90, subsampling=2 * (seed % 2))
+        files.append((path.read_bytes(), size[::-1]))
+    files[7] = b"\xff\xd8\xff no picture", (150, 200)
+    out = np.empty((40, 96, 96, 3), np.uint8)
+    found = jpegs.decode(files, out)
+    assert np.flatnonzero(~found).tolist() == [7]
+    for picture, there, (data, _) in zip(out, found, files, strict=True):
+        if there:
+            wanted = decode_square(data, 96, 96).pixels.astype(np.int16)
+            assert np.abs(picture - wanted).mean() < 2
+
+
+def test_a_run_whose_jpegs_the_gpu_decodes_sees_what_the_host_sees(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for seed in range(400):
+        clouds = scene(seed, (300, 280)).filter(ImageFilter.GaussianBlur(2))
+        clouds.save(folder / f"{seed:03}.jpg", quality=80)
+    for name, value in (("_SAMPLE", 40), ("_FIRST", 50), ("_WORTH", 0.0)):
+        monkeypatch.setattr(device_decoding, name, value)
+    monkeypatch.setattr(device_trial, "_MORE", 0.0)
+    monkeypatch.setattr(device_decoding, "ThreadPoolExecutor", TrialFirst)
+    monkeypatch.setattr(readahead, "_AHEAD", 32)
+    tables, told = [], []
+    for device in ("cuda", "cpu"):
+        with Collection.create(
+            tmp_path / device,
+            model="mobilenetv2_100",
+            untrained=True,
+            views=("content",),
+            device=device,
+            runtime="torch",
+        ) as collection:
+            stages = collection.index([folder], device=device).stages
+            assert stages is not None
+            told.append(stages)
+            tables.append(collection.features())
+    assert told[0].device_jpegs > 0, told[0].choice
+    assert (told[1].choice, told[1].device_jpegs) == ("", 0)
+    there, here = tables
+    assert there.paths == here.paths
+    assert cosines(there.embeddings["global_pool"], here.embeddings["global_pool"]).min() >= 0.999

@@ -1,0 +1,231 @@
+"""JPEGs decoded by the device of the model, where that is faster than the host's cores.
+
+A stage between reading and embedding. At first the host decodes everything. Once the model is there
+and its device can decode, the run's own first JPEGs are decoded there as well, beside the run. If
+that takes less time, and the embeddings agree as two runtimes of one model do, workers leave from
+then on what suits the device as it is, and this stage hands it on as if they had decoded it. What
+the device makes nothing of is decoded here by the host; a device that fails, or makes the run
+slower, is not asked again.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Final, Self
+
+import numpy as np
+
+from dedup.errors import ImageError, first_line
+from dedup.images import device
+from dedup.indexing.device_trial import size_of, told, trial
+from dedup.indexing.pace import Gain
+from dedup.indexing.readahead import MOST_AHEAD, Read
+from dedup.indexing.reading import Fresh, Unreadable, Whole, fresh, shelved
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable
+    from concurrent.futures import Future
+
+    import numpy.typing as npt
+
+    from dedup.indexing.passes import Passes
+    from dedup.indexing.readahead import ReadAhead
+    from dedup.indexing.reading import Reading
+    from dedup.views import Embedder, JpegDecoder, Preparation
+
+    Pixels = npt.NDArray[np.uint8]
+
+_TOGETHER: Final = 128  # files that a device is handed at a time
+_WAITING: Final = 3 * _TOGETHER  # files that may wait for it: two parts under way, one being filled
+_SAMPLE: Final = 256  # JPEGs that both decode
+_FIRST: Final = 1024  # files by which the host's rate is known
+_WORTH: Final = 10.0  # seconds that the rest has to take, for trying to pay
+
+
+@dataclass(slots=True)
+class _Part:
+    """Files that a device is handed together, and where they are taken from when it is done."""
+
+    files: list[tuple[Read, Whole]] = field(default_factory=list)
+    future: Future[list[Read]] | None = None
+    taken: int = 0
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing has to be waited for."""
+        return self.future is not None and self.future.done()
+
+
+class DeviceDecoding:
+    """Hands readings on in order, those that were left whole decoded; a context manager.
+
+    Parameters
+    ----------
+    reader : whose workers leave files whole when told
+    total : files of the run
+
+    Attributes
+    ----------
+    decoded : pictures that the device decoded
+    choice : why so many, or none; a clause, "" as long as that was no question
+    """
+
+    def __init__(self, reader: ReadAhead, wanted: Preparation, passes: Passes, total: int) -> None:
+        self._reader = reader
+        self._wanted = wanted
+        self._passes = passes
+        self._left = total
+        self._sample: list[bytes] = []
+        self._jpegs: JpegDecoder | None = None
+        self._trial: Future[None] | None = None
+        self._gain = Gain()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="device jpegs")
+        self._room: Pixels = np.empty((0, wanted.height, wanted.width, 3), np.uint8)
+        self._seen = 0
+        self.decoded = 0
+        self.choice = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
+    def files(self, read: Iterable[Read]) -> Generator[Read]:
+        """Give every file."""
+        waiting: deque[Read | _Part] = deque()
+        part = _Part()
+        for file in read:
+            self._watch(file)
+            if isinstance(file.reading, Whole):
+                part.files.append((file, file.reading))
+                waiting.append(part)
+                if len(part.files) == _TOGETHER:
+                    self._begin(part)
+                    part = _Part()
+            else:
+                waiting.append(file)
+            while waiting and (_is_ready(waiting[0]) or len(waiting) > _WAITING):
+                head = waiting.popleft()
+                if head is part:  # few files of many are for the device: it takes those there are
+                    part = _Part()
+                yield self._taken(head)
+        while waiting:
+            yield self._taken(waiting.popleft())
+
+    def _begin(self, part: _Part) -> Future[list[Read]]:
+        part.future = self._thread.submit(self._decode, part.files)
+        return part.future
+
+    def _taken(self, head: Read | _Part) -> Read:
+        if isinstance(head, Read):
+            return head
+        file = (head.future or self._begin(head)).result()[head.taken]
+        head.taken += 1
+        if isinstance(file.reading, Unreadable):
+            self._reader.shelf.give_back(file.place)
+            return file._replace(place=None)
+        return file
+
+    # -- in the stage's own thread ---------------------------------------------------------------
+
+    def _decode(self, files: list[tuple[Read, Whole]]) -> list[Read]:
+        contents = [(self._content(file, whole), size_of(whole.header)) for file, whole in files]
+        room = self._room[: len(files)]
+        found = [False] * len(files)
+        jpegs = self._jpegs  # which the other thread may give up meanwhile
+        if jpegs is not None:
+            try:
+                found = jpegs.decode(contents, room).tolist()
+            except Exception as error:  # noqa: BLE001 - drivers fail in many ways; the host goes on
+                self._give_up(f"it failed in mid-run ({first_line(error)})")
+        done: list[Read] = []
+        rows: list[int] = []
+        places: list[int] = []
+        for at, (file, whole) in enumerate(files):
+            reading: Reading
+            if found[at]:
+                # A copy where it stays in the reading, for the room is used again.
+                reading = told(whole, room[at] if file.place is not None else room[at].copy())
+            else:
+                reading = self._by_host(file, whole, contents[at][0])
+            if isinstance(reading, Fresh) and file.place is not None:
+                if not found[at]:
+                    room[at] = reading.inputs.pixels
+                rows.append(at)
+                places.append(file.place)
+                reading = shelved(reading)
+            done.append(file._replace(reading=reading))
+        if places:  # in one go: every call waits for Python's lock when it comes back
+            self._reader.shelf.fill(places, room if len(rows) == len(room) else room[rows])
+        self.decoded += sum(found)
+        return done
+
+    def _content(self, file: Read, whole: Whole) -> bytes:
+        if file.place is None:
+            return whole.data
+        return self._reader.shelf.content(file.place, whole.size)
+
+    def _by_host(self, file: Read, whole: Whole, data: bytes) -> Reading:
+        try:
+            return fresh(whole.digest, self._wanted.prepare(data, os.fsdecode(file.work.path)))
+        except ImageError as error:
+            return Unreadable(error.reason, error.transient)
+
+    def _give_up(self, why: str) -> None:
+        self._reader.leave = False
+        self._jpegs = None
+        self.choice = why
+
+    # -- whether it pays -------------------------------------------------------------------------
+
+    def _watch(self, file: Read) -> None:
+        """Take note of a file that was read; begin a trial when enough is known."""
+        self._seen += 1
+        self._left -= 1
+        if self._wanted.details:
+            return
+        self._gain.passed(time.perf_counter())
+        if self._reader.leave:
+            if self._gain.lost:
+                self._give_up("the run had become slower")
+            return
+        if self._trial is not None:
+            return
+        if len(self._sample) < _SAMPLE:
+            reading = file.reading
+            if isinstance(reading, Fresh) and reading.facts.format == "JPEG":
+                self._sample.append(file.work.path)
+            return
+        model = self._passes.embedder
+        if self._seen < _FIRST or model is None:
+            return
+        rate = self._reader.rate
+        if self._left >= _WORTH * rate:
+            self._trial = self._thread.submit(self._try, model, rate)
+
+    def _try(self, model: Embedder, host_rate: float) -> None:
+        """Decide, in the stage's own thread, whether workers leave JPEGs to the device."""
+        jpegs = model.jpegs(
+            partial(device.side_weights, height=self._wanted.height, width=self._wanted.width)
+        )
+        if jpegs is None:
+            return
+        try:
+            pays, self.choice = trial(self._sample, self._wanted, model, jpegs, host_rate)
+        except Exception as error:  # noqa: BLE001 - drivers fail in many ways; the host goes on
+            pays, self.choice = False, f"it failed ({first_line(error)})"
+        if pays:
+            self._room = np.empty((_TOGETHER, *self._room.shape[1:]), np.uint8)
+            self._jpegs = jpegs
+            self._gain.changed(MOST_AHEAD)
+            self._reader.leave = True
+
+
+def _is_ready(head: Read | _Part) -> bool:
+    return isinstance(head, Read) or head.is_done

@@ -1,0 +1,128 @@
+"""Whether a device decodes JPEGs faster than the host's cores, and to the same embeddings.
+
+Found out on a run's own pictures, beside the run.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+
+from dedup.errors import ImageError
+from dedup.images.decode import judged, read_file
+from dedup.images.header import open_image
+from dedup.indexing.reading import Fresh, Whole, fresh
+from dedup.search.similarity import unit_rows
+from dedup.views import Prepared
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    import numpy.typing as npt
+
+    from dedup.images.header import Header
+    from dedup.views import Embedder, JpegDecoder, Preparation
+
+_ROUNDS: Final = 2  # measurements of a rate, of which the better one counts
+_MORE: Final = 1.1  # what a device has to gain to be worth it
+_AGREEMENT: Final = 0.999  # cosine of the middle one, as between two runtimes of one model
+_LEAST_AGREEMENT: Final = 0.99  # of every one: extreme pictures show what rounding does
+
+
+class Rates(NamedTuple):
+    """Pictures a second: decoded by the host's cores, decoded by the device, embedded there."""
+
+    host: float
+    device: float
+    passes: float
+
+    @property
+    def pays(self) -> bool:
+        """Whether the device gets further by doing both than by waiting for the host."""
+        both = 1 / (1 / self.device + 1 / self.passes)
+        return both >= _MORE * min(self.host, self.passes)
+
+
+def trial(
+    paths: Iterable[bytes],
+    wanted: Preparation,
+    model: Embedder,
+    jpegs: JpegDecoder,
+    host_rate: float,
+) -> tuple[bool, str]:
+    """Decode a sample of JPEGs both ways, and embed it.
+
+    Parameters
+    ----------
+    host_rate : pictures a second that all cores bring
+
+    Returns
+    -------
+    Whether it pays to leave decoding to the device; and why, a clause.
+
+    Raises
+    ------
+    whatever the device raises
+    """
+    files, wholes, by_host = [], [], []
+    asked = 0
+    for path in paths:
+        asked += 1
+        try:
+            data = read_file(path)
+            opened = open_image(data, "")
+            if wanted.leaves(opened, data):
+                by_host.append(wanted.prepare(data).pixels)
+                files.append((data, size_of(opened[1])))
+                wholes.append(Whole(b"", opened[1], b"", 0))
+        except ImageError:  # changed or gone since
+            continue
+    if 2 * len(files) < asked or not files:
+        return False, f"it suits {len(files)} of {asked} JPEGs"
+    exact = np.stack(by_host)
+    room = np.empty_like(exact)
+    found = jpegs.decode(files, room)  # the first time it gets ready
+    if not found.all():
+        return False, f"it decodes {found.sum()} of {len(files)} JPEGs"
+    agreement = _cosines(model.embed(exact), model.embed(room))
+    if np.median(agreement) < _AGREEMENT or agreement.min() < _LEAST_AGREEMENT:
+        return False, f"embeddings agree to no more than {agreement.min():.4f}"
+    decoding = min(_seconds(partial(jpegs.decode, files, room)) for _ in range(_ROUNDS))
+    embedding = min(_seconds(partial(model.embed, room)) for _ in range(_ROUNDS))
+    # What is the host's to do afterwards; to wait for a core meanwhile is not its fault.
+    begun = time.thread_time()
+    for whole, pixels in zip(wholes, room, strict=True):
+        told(whole, pixels)
+    decoding += time.thread_time() - begun
+    rates = Rates(host_rate, len(files) / decoding, len(files) / embedding)
+    return rates.pays, (
+        f"{jpegs.name} does {rates.device:,.0f} pictures/s there, the host's cores "
+        f"{rates.host:,.0f}, beside passes of {rates.passes:,.0f}"
+    )
+
+
+def told(whole: Whole, pixels: npt.NDArray[np.uint8]) -> Fresh:
+    """Say of a device's picture what reading says of the host's."""
+    return fresh(whole.digest, Prepared(judged(pixels, whole.header), None))
+
+
+def size_of(header: Header) -> tuple[int, int]:
+    """Give height and width."""
+    return header.height, header.width
+
+
+def _cosines(
+    one: Mapping[str, npt.NDArray[np.float32]], other: Mapping[str, npt.NDArray[np.float32]]
+) -> npt.NDArray[np.float32]:
+    """Compare rows, over all layers."""
+    products = [unit_rows(values) * unit_rows(other[layer]) for layer, values in one.items()]
+    return np.concatenate([product.sum(axis=1) for product in products])
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started

@@ -1,0 +1,209 @@
+"""JPEGs that workers leave to a device, which here is the processor: it takes the same calls."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from blocks import BlockMeans, TrialFirst, index
+from pictures import scene
+
+from dedup.indexing import device_decoding, device_trial, readahead
+from dedup.indexing.device_trial import Rates
+from dedup.models.device_jpegs import device_jpegs
+from dedup.search.similarity import unit_rows
+from dedup.store.catalog import Catalog
+from dedup.store.gallery import read_ids, read_images, read_vectors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from dedup.fingerprint import Fingerprint
+    from dedup.results import IndexSummary
+    from dedup.views import JpegDecoder, SideWeights
+
+COUNT = 150
+SIZES = [(44, 40), (60, 40), (41, 57)]  # JPEGs of no more bytes than 32 × 32 pixels take
+
+
+class OnDevice(BlockMeans):
+    """What a device decodes, the processor does in torch."""
+
+    def jpegs(self, side_weights: SideWeights) -> JpegDecoder | None:
+        return device_jpegs(torch.device("cpu"), side_weights)
+
+
+class Failing(OnDevice):
+    """A device that gives up after some parts."""
+
+    def __init__(self, good: int) -> None:
+        super().__init__()
+        self._good = good
+
+    def jpegs(self, side_weights: SideWeights) -> JpegDecoder | None:
+        decoder = super().jpegs(side_weights)
+        assert decoder is not None
+        inner = decoder.decode
+
+        def decode(
+            files: Sequence[tuple[bytes, tuple[int, int]]], out: npt.NDArray[np.uint8]
+        ) -> npt.NDArray[np.bool_]:
+            self._good -= 1
+            if self._good < 0:
+                raise RuntimeError("CUDA error: the device is gone\nand more")
+            return inner(files, out)
+
+        decoder.decode = decode  # type: ignore[method-assign]  # a device that fails
+        return decoder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "in"
+    made.mkdir()
+    for seed in range(COUNT):
+        scene(seed, SIZES[seed % 3]).save(made / f"{seed:03}.jpg", quality=75)
+    scene(200, (64, 48)).save(made / "140 other.png")
+    shutil.copy(made / "100.jpg", made / "141 again.jpg")
+    whole = (made / "120.jpg").read_bytes()
+    (made / "142 cut.jpg").write_bytes(whole[:-300])
+    return made
+
+
+@pytest.fixture
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decide after a few files, and for the device."""
+    monkeypatch.setattr(device_decoding, "ThreadPoolExecutor", TrialFirst)
+    monkeypatch.setattr(readahead, "_AHEAD", 8)
+    monkeypatch.setattr(device_decoding, "_TOGETHER", 16)
+    monkeypatch.setattr(device_decoding, "_WAITING", 40)
+    monkeypatch.setattr(device_decoding, "_SAMPLE", 10)
+    monkeypatch.setattr(device_decoding, "_FIRST", 20)
+    monkeypatch.setattr(device_decoding, "_WORTH", 0.0)
+    monkeypatch.setattr(device_trial, "_MORE", 0.0)
+
+
+def indexed(
+    store: Path, fingerprint: Fingerprint, embedder: BlockMeans, folder: Path
+) -> tuple[IndexSummary, list[bytes], npt.NDArray[np.float32]]:
+    catalog = Catalog.create(store, fingerprint)
+    summary = index(catalog, embedder, folder)
+    count = len(read_ids(catalog))
+    rows = read_vectors(catalog, "blocks", count)
+    digests = list(read_images(catalog).digest)
+    catalog.close()
+    return summary, digests, rows
+
+
+@pytest.mark.usefixtures("_soon")
+@pytest.mark.parametrize("places", [0, 30, 4096])
+def test_what_a_device_decodes_is_indexed_as_what_the_host_decodes(
+    catalog: Catalog, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, places: int
+) -> None:
+    host = indexed(tmp_path / "host", catalog.fingerprint, BlockMeans(), folder)
+    if places:  # processes, whose shelf is soon full in one case
+        monkeypatch.setattr(readahead, "_WORTH_FOR_CONTENT", 1)
+        monkeypatch.setattr(readahead, "_THREADS_SUFFICE", 0)
+        monkeypatch.setattr(readahead, "_WAITING", places)
+    device = indexed(tmp_path / "device", catalog.fingerprint, OnDevice(), folder)
+    summary, other = device[0], host[0]
+    assert summary.stages is not None
+    assert summary.stages.choice.startswith("torch")
+    assert 50 < summary.stages.device_jpegs < COUNT
+    assert (summary.indexed, summary.reused) == (other.indexed, other.reused) == (COUNT + 1, 1)
+    assert summary.new_skips == other.new_skips
+    assert len(summary.new_skips) == 1
+    assert device[1] == host[1]
+    cosines = (unit_rows(device[2]) * unit_rows(host[2])).sum(axis=1)
+    assert cosines.min() > 0.9995
+
+
+@pytest.mark.usefixtures("_soon")
+def test_a_device_that_fails_in_mid_run_is_not_asked_again(
+    catalog: Catalog, tmp_path: Path, folder: Path
+) -> None:
+    host = indexed(tmp_path / "host", catalog.fingerprint, BlockMeans(), folder)
+    # Three times for the trial, and once for a part.
+    failing = indexed(tmp_path / "failing", catalog.fingerprint, Failing(4), folder)
+    stages = failing[0].stages
+    assert stages is not None
+    assert stages.choice == ("it failed in mid-run (CUDA error: the device is gone)")
+    assert 1 <= stages.device_jpegs <= 16
+    assert failing[0].indexed == host[0].indexed
+    assert failing[0].new_skips == host[0].new_skips
+    assert failing[1] == host[1]
+    np.testing.assert_allclose(failing[2], host[2], atol=0.02 * np.abs(host[2]).max())
+
+
+@pytest.mark.usefixtures("_soon")
+def test_a_device_that_fails_at_its_trial_is_left_out(catalog: Catalog, folder: Path) -> None:
+    summary = index(catalog, Failing(0), folder)
+    assert summary.indexed == COUNT + 1
+    assert summary.stages is not None
+    assert summary.stages.device_jpegs == 0
+    assert summary.stages.choice == ("it failed (CUDA error: the device is gone)")
+
+
+@pytest.mark.usefixtures("_soon")
+def test_a_device_whose_pictures_are_others_is_left_out(catalog: Catalog, folder: Path) -> None:
+    class Upside(OnDevice):
+        def jpegs(self, side_weights: SideWeights) -> JpegDecoder | None:
+            def upside(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+                rows, columns = side_weights(size)
+                return rows[::-1].copy(), columns
+
+            return device_jpegs(torch.device("cpu"), upside)
+
+    summary = index(catalog, Upside(), folder)
+    assert summary.stages is not None
+    assert summary.stages.device_jpegs == 0
+    assert summary.stages.choice.startswith("embeddings agree to no more than 0.")
+
+
+@pytest.mark.usefixtures("_soon")
+def test_a_slower_device_is_left_out(
+    catalog: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device_trial, "_MORE", 1e9)
+    summary = index(catalog, OnDevice(), folder)
+    assert summary.stages is not None
+    assert summary.stages.device_jpegs == 0
+    assert "the host's cores" in summary.stages.choice
+
+
+@pytest.mark.usefixtures("_soon")
+def test_where_few_jpegs_suit_the_host_goes_on(catalog: Catalog, tmp_path: Path) -> None:
+    folder = tmp_path / "large"
+    folder.mkdir()
+    for seed in range(40):
+        scene(seed).save(folder / f"{seed}.jpg", quality=90)  # more bytes than pixels
+    summary = index(catalog, OnDevice(), folder)
+    assert summary.stages is not None
+    assert summary.stages.choice == "it suits 0 of 10 JPEGs"
+
+
+def test_short_runs_do_not_try(catalog: Catalog, folder: Path) -> None:
+    summary = index(catalog, OnDevice(), folder)
+    assert summary.stages is not None
+    assert (summary.stages.choice, summary.stages.device_jpegs) == ("", 0)
+
+
+@pytest.mark.parametrize(
+    ("host", "device", "passes", "pays"),
+    [
+        (1000, 4000, 4000, True),  # both in turn: 2,000
+        (1900, 4000, 4000, False),  # the gain is too small to tell
+        (9000, 32000, 20000, True),
+        (30000, 32000, 20000, False),  # passes are what a run waits for
+    ],
+)
+def test_a_device_pays_when_it_does_both_faster_than_the_host_one(
+    host: float, device: float, passes: float, *, pays: bool
+) -> None:
+    assert Rates(host, device, passes).pays is pays
