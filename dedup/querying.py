@@ -89,7 +89,7 @@ def embed_queries(
     try:
         for start in range(0, len(paths), BATCH):
             part = paths[start : start + BATCH]
-            with one_blas_thread():  # around all of them: looking for BLAS takes a millisecond
+            with one_blas_thread():  # around all of them
                 readings = [read_path(os.fsencode(path), known.holds, wanted) for path in part]
             fresh: dict[int, Fresh] = {}
             for number, (path, reading) in enumerate(zip(part, readings, strict=True), start):

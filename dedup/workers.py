@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections import deque
 from concurrent.futures import Executor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, ExitStack
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -67,8 +69,16 @@ def one_blas_thread() -> AbstractContextManager[Any]:
 
     Its own threads spin for some 50 ms after each product, in the way of whoever works then.
     """
-    limits: AbstractContextManager[Any] = threadpool_limits(limits=1, user_api="blas")
+    limits: AbstractContextManager[Any] = _libraries(len(sys.modules)).limit(
+        limits=1, user_api="blas"
+    )
     return limits
+
+
+@lru_cache(1)
+def _libraries(_: int) -> ThreadpoolController:
+    """Find the libraries that have threads, in two milliseconds; good until modules are added."""
+    return ThreadpoolController()
 
 
 def alone() -> AbstractContextManager[Any]:
