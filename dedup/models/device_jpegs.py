@@ -108,7 +108,7 @@ class DeviceJpegs:
         """Bring pictures of one size to (B, height, width, 3) on the host."""
         rows, columns = self._weights(size)
         values = torch.stack(pictures).to(self._dtype)
-        values = (rows @ values @ columns).round_().clamp_(0, 255)
+        values = (rows @ (values @ columns)).round_().clamp_(0, 255)
         pixels: Pixels = values.to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
         return pixels
 
