@@ -33,17 +33,30 @@ _LEAST_AGREEMENT: Final = 0.99  # of every one: extreme pictures show what round
 
 
 class Rates(NamedTuple):
-    """Pictures a second: decoded by the host's cores, decoded by the device, embedded there."""
+    """Pictures a second, each by itself.
+
+    Parameters
+    ----------
+    host : decoded by its cores
+    device : decoded there
+    afterwards : told of by one core of the host
+    passes : embedded on the device
+    """
 
     host: float
     device: float
+    afterwards: float
     passes: float
 
     @property
     def pays(self) -> bool:
-        """Whether the device gets further by doing both than by waiting for the host."""
-        both = 1 / (1 / self.device + 1 / self.passes)
-        return both >= _MORE * min(self.host, self.passes)
+        """Whether a run gets further than by waiting for the host.
+
+        A thread decodes on the device and tells of it; the device decodes and embeds.
+        """
+        stage = 1 / (1 / self.device + 1 / self.afterwards)
+        device = 1 / (1 / self.device + 1 / self.passes)
+        return min(stage, device) >= _MORE * min(self.host, self.passes)
 
 
 def trial(
@@ -92,12 +105,12 @@ def trial(
         return False, f"embeddings agree to no more than {agreement.min():.4f}"
     decoding = min(_seconds(partial(jpegs.decode, files, room)) for _ in range(_ROUNDS))
     embedding = min(_seconds(partial(model.embed, room)) for _ in range(_ROUNDS))
-    # What is the host's to do afterwards; to wait for a core meanwhile is not its fault.
+    # The processor's time alone: to wait for a core meanwhile is not its fault.
     begun = time.thread_time()
     for whole, pixels in zip(wholes, room, strict=True):
         told(whole, pixels)
-    decoding += time.thread_time() - begun
-    rates = Rates(host_rate, len(files) / decoding, len(files) / embedding)
+    telling = time.thread_time() - begun
+    rates = Rates(host_rate, *(len(files) / each for each in (decoding, telling, embedding)))
     return rates.pays, (
         f"{jpegs.name} does {rates.device:,.0f} pictures/s there, the host's cores "
         f"{rates.host:,.0f}, beside passes of {rates.passes:,.0f}"

@@ -195,15 +195,16 @@ def test_short_runs_do_not_try(catalog: Catalog, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "device", "passes", "pays"),
+    ("rates", "pays"),
     [
-        (1000, 4000, 4000, True),  # both in turn: 2,000
-        (1900, 4000, 4000, False),  # the gain is too small to tell
-        (9000, 32000, 20000, True),
-        (30000, 32000, 20000, False),  # passes are what a run waits for
+        (Rates(host=1000, device=4000, afterwards=1e9, passes=4000), True),  # in turn: 2,000
+        (Rates(host=1900, device=4000, afterwards=1e9, passes=4000), False),  # too small a gain
+        (Rates(host=9000, device=32000, afterwards=20000, passes=20000), True),
+        (Rates(host=9000, device=32000, afterwards=12000, passes=20000), False),  # 8,700
+        (Rates(host=30000, device=32000, afterwards=1e9, passes=20000), False),  # passes hold up
     ],
 )
 def test_a_device_pays_when_it_does_both_faster_than_the_host_one(
-    host: float, device: float, passes: float, *, pays: bool
+    rates: Rates, *, pays: bool
 ) -> None:
-    assert Rates(host, device, passes).pays is pays
+    assert rates.pays is pays
