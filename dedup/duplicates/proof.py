@@ -15,7 +15,7 @@ from collections import OrderedDict
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Self
 
 from dedup.duplicates.verify import VERIFIER, WORKING_SIDE, Features, describe, verify
 from dedup.errors import CollectionError, ImageError
@@ -191,11 +191,19 @@ def _prover(path: str) -> Iterator[Callable[[_Work], _Done]]:
 
 
 class _Descriptions:
-    """Packed features by content, in a temporary file that workers read by its path."""
+    """Packed features by content, in a temporary file that workers read by its path.
+
+    Where the system shows open files (Linux) it has no name: nothing is left of it, however the
+    program ends.
+    """
 
     def __init__(self) -> None:
-        self._file = tempfile.NamedTemporaryFile(prefix="dedup-", buffering=0)  # noqa: SIM115 - closed by `close`
-        self.path = self._file.name
+        self._file: IO[bytes] = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by `close`
+        self.path = f"/proc/{os.getpid()}/fd/{self._file.fileno()}"
+        if not os.path.exists(self.path):
+            self._file.close()
+            self._file = tempfile.NamedTemporaryFile(prefix="dedup-", buffering=0)  # noqa: SIM115 - as above
+            self.path = self._file.name
         self.places: dict[bytes, _Place] = {}
         self._end = 0
 

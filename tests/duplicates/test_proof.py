@@ -88,3 +88,21 @@ def test_pairs_with_a_picture_that_is_gone_stay_unchecked(
             assert (prover.verdict(*pair) is None) == bool({gone, changed} & set(pair))
     with Prover(catalog, sources, quiet) as again:
         assert again.verdict(*rest[:2]) is not None  # kept in the collection
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="open files are not shown")
+def test_a_prover_that_is_killed_leaves_nothing(
+    catalog: Catalog,
+    sources: dict[bytes, list[bytes]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", os.fspath(temporary))
+    seen: list[list[str]] = []
+    pairs = [content_pair(*pair) for pair in itertools.combinations(sources, 2)]
+    with Prover(catalog, sources, lambda *_: seen.append(os.listdir(temporary))) as prover:
+        prover.prove(pairs)
+    assert seen
+    assert not any(seen)
