@@ -188,9 +188,9 @@ class Preparation:
 
         Never where details are a view, which the host describes.
         """
-        room = 3 * self.height * self.width
-        suits = len(data) <= room and suits_device(opened, data, self.height, self.width)
-        return suits and not self.details
+        if self.details or len(data) > 3 * self.height * self.width:
+            return False
+        return suits_device(opened, data, self.height, self.width)
 
     def decode_bytes(self, header: Header) -> int:
         """Estimate from above what decoding takes at its peak."""

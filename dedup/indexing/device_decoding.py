@@ -211,15 +211,17 @@ class DeviceDecoding:
 
     def _try(self, model: Embedder, host_rate: float) -> None:
         """Decide, in the stage's own thread, whether workers leave JPEGs to the device."""
-        jpegs = model.jpegs(
-            partial(device.side_weights, height=self._wanted.height, width=self._wanted.width)
+        side_weights = partial(
+            device.side_weights, height=self._wanted.height, width=self._wanted.width
         )
-        if jpegs is None:
-            return
         try:
+            jpegs = model.jpegs(side_weights)
+            if jpegs is None:
+                return
             pays, self.choice = trial(self._sample, self._wanted, model, jpegs, host_rate)
         except Exception as error:  # noqa: BLE001 - drivers fail in many ways; the host goes on
-            pays, self.choice = False, f"it failed ({first_line(error)})"
+            self.choice = f"it failed ({first_line(error)})"
+            return
         if pays:
             self._room = np.empty((_TOGETHER, *self._room.shape[1:]), np.uint8)
             self._jpegs = jpegs
