@@ -163,11 +163,6 @@ def scan(
     -------
     Every file once. Of several hard links the first by path bytes stays. A root that is missing
     or cannot be listed is the one entry of `unreadable`. What vanishes meanwhile is left out.
-
-    Notes
-    -----
-    Within a factor of 1.5 of a bare walk that lists and stats the same files
-    (`tests/images/test_scan.py`).
     """
     listing = walk(root, within=within, exclude=exclude)
     files = list(listing.files())

@@ -3,10 +3,8 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
-import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from drawn import as_nobody, encode, textured
 
@@ -163,32 +161,3 @@ def test_locked_folder_is_told_and_the_rest_is_listed() -> None:
 def test_str_bytes_and_path_roots_agree(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg")
     assert scan(tmp_path) == scan(str(tmp_path)) == scan(os.fsencode(tmp_path))
-
-
-def bare_walk(root: str) -> int:
-    """List and stat as `os.scandir` lets one, keeping what every scan has to keep."""
-    found, pending = [], [os.fsencode(root)]
-    while pending:
-        with os.scandir(pending.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(entry.path)
-                else:
-                    stat = entry.stat(follow_symlinks=False)
-                    found.append((entry.path, stat.st_size, stat.st_mtime_ns))
-    return len(found)
-
-
-@pytest.mark.slow
-def test_scan_takes_little_longer_than_a_bare_walk(tmp_path: Path) -> None:
-    for folder in range(100):
-        put(tmp_path, *(f"{folder}/{index}.jpg" for index in range(200)), data=b"")
-    walks, scans = [], []
-    for _ in range(9):
-        start = time.perf_counter()
-        assert bare_walk(str(tmp_path)) == 20_000
-        middle = time.perf_counter()
-        assert len(scan(tmp_path).files) == 20_000
-        walks.append(middle - start)
-        scans.append(time.perf_counter() - middle)
-    assert float(np.min(scans) / np.min(walks)) < 1.5
