@@ -22,6 +22,7 @@ from dedup.cli.options import (
 )
 from dedup.cli.output import (
     bytes_in_words,
+    counted,
     note,
     note_skips,
     rounded,
@@ -236,7 +237,8 @@ def _tell_groups(answer: DuplicatesAnswer, *, proven: bool) -> None:
     count = sum(len(group.duplicates) for group in answer.groups)
     size = sum(group.reclaimable_bytes for group in answer.groups)
     if count:
-        note(f"{len(answer.groups):,} groups, {count:,} duplicates, {bytes_in_words(size)} in them")
+        groups, duplicates = counted(len(answer.groups), "group"), counted(count, "duplicate")
+        note(f"{groups}, {duplicates}, {bytes_in_words(size)} in them")
     else:
         note("No duplicates found.")
     if not proven:

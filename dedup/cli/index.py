@@ -16,7 +16,7 @@ from dedup.cli.options import (
     strict_option,
     weights_option,
 )
-from dedup.cli.output import note, note_skips, progress_bar
+from dedup.cli.output import counted, note, note_skips, progress_bar
 
 if TYPE_CHECKING:
     from dedup.collection import Collection
@@ -172,7 +172,8 @@ def tell_index(summary: IndexSummary) -> None:
     rate = ""
     if read := summary.indexed + summary.reused:
         rate = f" ({read / summary.seconds:,.0f} images/s)"
-    note(f"{summary.found:,} pictures: {', '.join(parts) or 'none'}; {summary.seconds:.1f} s{rate}")
+    found = counted(summary.found, "picture")
+    note(f"{found}: {', '.join(parts) or 'none'}; {summary.seconds:.1f} s{rate}")
     if summary.gone:
         note(f"{summary.gone:,} gone since the last time")
     if summary.hard_links:

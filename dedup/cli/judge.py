@@ -25,6 +25,7 @@ from dedup.cli.options import (
     weights_option,
 )
 from dedup.cli.output import (
+    counted,
     note,
     note_skips,
     progress_bar,
@@ -198,10 +199,11 @@ def ignore_command(
         raise click.UsageError("--undo goes with two images A B")
     with open_collection(store) as collection:
         if export_to is not None:
-            note(f"Wrote {collection.decisions.export_to(export_to):,} decisions to {export_to}")
+            written = collection.decisions.export_to(export_to)
+            note(f"Wrote {counted(written, 'decision')} to {export_to}")
         elif import_from is not None:
             count = collection.decisions.import_from(import_from)
-            note(f"Read {count:,} decisions from {import_from}")
+            note(f"Read {counted(count, 'decision')} from {import_from}")
         elif not undo:
             collection.decisions.refuse(*images)
             note(f"{shown(images[0])} and {shown(images[1])} will not be shown as duplicates.")

@@ -15,7 +15,7 @@ from dedup.cli.options import (
     store_option,
     weights_option,
 )
-from dedup.cli.output import bytes_in_words, note, write_jsonl, write_table
+from dedup.cli.output import bytes_in_words, counted, note, write_jsonl, write_table
 
 if TYPE_CHECKING:
     from dedup.results import Status
@@ -87,16 +87,16 @@ def _write_status(status: Status) -> None:
         ("views", " and ".join(status.views)),
         ("stored", layers),
         ("last indexed", status.updated or "never to the end"),
-        ("pictures", f"{status.files:,} files, {bytes_in_words(status.bytes_indexed)}"),
+        ("pictures", f"{counted(status.files, 'file')}, {bytes_in_words(status.bytes_indexed)}"),
         ("", f"{status.images:,} different contents, {status.trivial:,} of them blank or tiny"),
     ]
     for number, root in enumerate(status.roots):
         state = "" if root.present else "  not there now; kept"
         title = "" if number else "folders"
-        rows.append((title, f"{shown(root.path)}: {root.files:,} files{state}"))
-    rows.append(("skipped", f"{status.skipped:,} files"))
+        rows.append((title, f"{shown(root.path)}: {counted(root.files, 'file')}{state}"))
+    rows.append(("skipped", counted(status.skipped, "file")))
     rows += [("", f"{count:,} × {reason}") for reason, count in status.skips.items()]
-    rows.append(("gone", f"{status.gone:,} files"))
+    rows.append(("gone", counted(status.gone, "file")))
     structure = f", {status.index_kind}" if status.index_kind else ""
     recall = f", recall@10 {status.index_recall:.3f}" if status.index_recall is not None else ""
     rows.append(("index", f"{status.index}{structure}{recall}"))
@@ -171,4 +171,4 @@ def export_command(store: Path | None, output: Path, layers: tuple[str, ...]) ->
     """
     with open_collection(store) as collection:
         rows = collection.export(output, layers)
-    note(f"Wrote {rows:,} rows to {output}")
+    note(f"Wrote {counted(rows, 'row')} to {output}")

@@ -158,6 +158,11 @@ def stages(unit: str = "") -> Iterator[Callable[[str, int, int], None]]:
         yield report
 
 
+def counted(number: int, thing: str) -> str:
+    """Give a number with what it counts: "1 group", "1,200 groups"."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
 def bytes_in_words(count: int) -> str:
     """Give a size with a unit: 1500 is "1.5 kB"; units are powers of 1000, as disks are sold."""
     size = float(count)

@@ -114,7 +114,7 @@ def test_decisions_travel_as_lines_and_the_later_word_counts(
 ) -> None:
     dedup("ignore", drawn / "b/2 small.jpg", drawn / "a/2.jpg", "-s", store)
     lines = tmp_path / "decisions.jsonl"
-    assert "Wrote 1 decisions" in dedup("ignore", "--export", lines, "-s", store).err
+    assert "Wrote 1 decision " in dedup("ignore", "--export", lines, "-s", store).err
     (row,) = map(json.loads, lines.read_text().splitlines())
     assert list(row) == ["first", "second", "duplicate", "decided"]
     assert row["first"] < row["second"]
