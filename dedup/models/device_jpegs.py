@@ -94,7 +94,7 @@ class DeviceJpegs:
         return found
 
     def _in_full(self, files: list[bytes]) -> Sequence[torch.Tensor | None]:
-        """Decode all together; each by itself where that fails, to find out which one it was."""
+        """Decode all together; in halves where that fails, until those it fails for are alone."""
         try:
             return self._decode(files, self._device)
         except RuntimeError as error:
@@ -102,7 +102,8 @@ class DeviceJpegs:
                 raise
         if len(files) == 1:
             return [None]
-        return [picture for file in files for picture in self._in_full([file])]
+        half = len(files) // 2
+        return [*self._in_full(files[:half]), *self._in_full(files[half:])]
 
     def _resized(self, pictures: list[torch.Tensor], size: Size) -> Pixels:
         """Bring pictures of one size to (B, height, width, 3) on the host."""
