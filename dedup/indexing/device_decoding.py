@@ -44,6 +44,7 @@ _TOGETHER: Final = 128  # files that a device is handed at a time
 _WAITING: Final = 3 * _TOGETHER  # files that may wait for it: two parts under way, one being filled
 _SAMPLE: Final = 256  # JPEGs that both decode
 _FIRST: Final = 1024  # files by which the host's rate is known
+_SETTLED: Final = 8  # batches by which a GPU's passes are recorded, which wants no other at work
 _WORTH: Final = 10.0  # seconds that the rest has to take, for trying to pay
 
 
@@ -203,7 +204,7 @@ class DeviceDecoding:
                 self._sample.append(file.work.path)
             return
         model = self._passes.embedder
-        if self._seen < _FIRST or model is None:
+        if self._seen < _FIRST or self._passes.done < _SETTLED or model is None:
             return
         rate = self._reader.rate
         if self._left >= _WORTH * rate:

@@ -61,6 +61,7 @@ class Passes:
     Attributes
     ----------
     at_once : batches that may be under way beside the one that is asked for
+    done : batches that were embedded
     loading : seconds that the model took to load
     """
 
@@ -78,6 +79,7 @@ class Passes:
         self._turns = Semaphore()
         self._threads = ThreadPoolExecutor(_MOST_AT_ONCE, thread_name_prefix="embed")
         self.at_once = 1
+        self.done = 0
         self.loading = 0.0
 
     @property
@@ -118,6 +120,7 @@ class Passes:
         """
         self._handled += files
         if embedded is not None:
+            self.done += 1
             self._sizes.took(len(embedded.finite), embedded.seconds)
         left = self._total - self._handled
         if self._embedder is not None and self._haste.waited(waited, files, left):

@@ -85,6 +85,7 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_decoding, "_WAITING", 40)
     monkeypatch.setattr(device_decoding, "_SAMPLE", 10)
     monkeypatch.setattr(device_decoding, "_FIRST", 20)
+    monkeypatch.setattr(device_decoding, "_SETTLED", 0)
     monkeypatch.setattr(device_decoding, "_WORTH", 0.0)
     monkeypatch.setattr(device_trial, "_MORE", 0.0)
 
@@ -186,6 +187,17 @@ def test_where_few_jpegs_suit_the_host_goes_on(catalog: Catalog, tmp_path: Path)
     summary = index(catalog, OnDevice(), folder)
     assert summary.stages is not None
     assert summary.stages.choice == "it suits 0 of 10 JPEGs"
+
+
+@pytest.mark.usefixtures("_soon")
+@pytest.mark.parametrize(("settled", "tried"), [(2, True), (5, False)])
+def test_a_trial_waits_for_so_many_batches(
+    catalog: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch, settled: int, *, tried: bool
+) -> None:
+    monkeypatch.setattr(device_decoding, "_SETTLED", settled)
+    summary = index(catalog, OnDevice(), folder)  # 150 pictures, 32 to a batch
+    assert summary.stages is not None
+    assert bool(summary.stages.choice) is tried
 
 
 def test_short_runs_do_not_try(catalog: Catalog, folder: Path) -> None:

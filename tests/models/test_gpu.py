@@ -190,7 +190,7 @@ def test_a_run_whose_jpegs_the_gpu_decodes_sees_what_the_host_sees(
     for seed in range(400):
         clouds = scene(seed, (300, 280)).filter(ImageFilter.GaussianBlur(2))
         clouds.save(folder / f"{seed:03}.jpg", quality=80)
-    for name, value in (("_SAMPLE", 40), ("_FIRST", 50), ("_WORTH", 0.0)):
+    for name, value in (("_SAMPLE", 40), ("_FIRST", 50), ("_SETTLED", 1), ("_WORTH", 0.0)):
         monkeypatch.setattr(device_decoding, name, value)
     monkeypatch.setattr(device_trial, "_MORE", 0.0)
     monkeypatch.setattr(device_decoding, "ThreadPoolExecutor", TrialFirst)
