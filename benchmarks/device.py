@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from gpu import multiply
+from gpu import going, multiply, note
 from machine import describe
 from speed import draw
 
@@ -42,7 +42,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from dedup.views import JpegDecoder, SideWeights
+    from dedup.models.device_jpegs import SideWeights
+    from dedup.views import JpegDecoder
 
 SIDE = 224
 DIMENSION = 1280
@@ -104,7 +105,7 @@ def pairs(
                 opened = open_image(data, path)
                 if suits_device(opened, data, height, width):
                     by_host.append(decode_square(data, height, width).pixels)
-                    files.append((data, (opened[1].height, opened[1].width)))
+                    files.append((data, opened[1].size))
             except ImageError:
                 continue
         if files:
@@ -146,11 +147,10 @@ def host_rate(folder: Path, *, decodes: bool, processes: bool) -> str:
             catalog,
             find_changes(catalog, [folder]),
             lambda: StandIn(decodes=decodes),
-            lambda done, _: told.append((time.perf_counter(), done)),
+            partial(note, told),
         )
         catalog.close()
-    begun = next(each for each in told if each[1] >= GOING * summary.indexed)
-    rate = (told[-1][1] - begun[1]) / (told[-1][0] - begun[0])
+    rate = going(told, GOING * summary.indexed)
     stages = summary.stages
     assert stages is not None  # noqa: S101  # there was work
     return f"{rate:,.0f}/s once going, {stages.workers}, {stages.device_jpegs:,} by the device"

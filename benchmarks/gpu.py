@@ -81,6 +81,13 @@ def note(told: list[tuple[float, int]], done: int, _: int) -> None:
     told.append((time.perf_counter(), done))
 
 
+def going(told: list[tuple[float, int]], since: float) -> float:
+    """Files a second of a run that `note` was told of, once so many were handled."""
+    begun = next(each for each in told if each[1] >= since)
+    ended = told[-1]
+    return (ended[1] - begun[1]) / (ended[0] - begun[0])
+
+
 def device_jpeg_rate(folder: Path, hw: tuple[int, int]) -> str:
     """Pictures a second by the GPU's own decoder, to the input of the model, 128 at a time."""
     jpegs = device_jpegs(torch.device("cuda"), partial(side_weights, height=hw[0], width=hw[1]))
@@ -136,7 +143,7 @@ def main() -> None:
             rate = decode_rate(some[: len(some) if processes else 4000], hw, processes=processes)
             kind = "processes" if processes else "threads"
             print(f"decode alone in {kind}: {rate:.0f}/s", flush=True)
-        rows, going = [], []
+        rows, once = [], []
         for number in range(options.rounds):
             told: list[tuple[float, int]] = []
             with Collection.create(
@@ -148,13 +155,11 @@ def main() -> None:
             ) as collection:
                 summary = collection.index([folder], device="cuda", progress=partial(note, told))
             rows.append(summary.indexed / summary.seconds)
-            begun = next(each for each in told if each[1] >= STARTED * options.pictures)
-            ended = told[-1]
-            going.append((ended[1] - begun[1]) / (ended[0] - begun[0]))
-            print(f"index: {rows[-1]:.0f}/s, {going[-1]:.0f}/s once going {summary.stages}")
+            once.append(going(told, STARTED * options.pictures))
+            print(f"index: {rows[-1]:.0f}/s, {once[-1]:.0f}/s once going {summary.stages}")
             print(*(f"{at - told[0][0]:.2f}s:{done}" for at, done in told[1:6]), flush=True)
         slower = min(rate, eager)
-        for name, rates in (("with its start", rows), ("once going", going)):
+        for name, rates in (("with its start", rows), ("once going", once)):
             middle = statistics.median(rates)
             print(f"index {name}: {middle:.0f}/s, {middle / slower:.0%} of the slower", flush=True)
 

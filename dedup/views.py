@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from dedup.fingerprint import Fingerprint
     from dedup.images.decode import Decoded
     from dedup.images.header import Header, Opened
+    from dedup.models.device_jpegs import SideWeights
     from dedup.store.catalog import Catalog
 
     Rows = npt.NDArray[np.float32]
-    SideWeights = Callable[[tuple[int, int]], tuple[Rows, Rows]]
 
 _ROWS_AT_ONCE = 8192
 

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from dedup.models.device_jpegs import SideWeights
     from dedup.results import IndexSummary
     from dedup.store.catalog import Catalog
-    from dedup.views import JpegDecoder, SideWeights
+    from dedup.views import JpegDecoder
 
 SIDE = 32
 

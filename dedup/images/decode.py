@@ -271,7 +271,7 @@ def jpeg_scale(size: tuple[int, int], height: int, width: int) -> int:
 def _scale(header: Header, height: int, width: int) -> int:
     if header.format != "JPEG":
         return 1
-    return jpeg_scale((header.height, header.width), height, width)
+    return jpeg_scale(header.size, height, width)
 
 
 def _is_trivial(pixels: Pixels, header: Header) -> bool:

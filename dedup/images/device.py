@@ -52,7 +52,7 @@ def suits_device(opened: Opened, data: bytes, height: int, width: int) -> bool:
         and header.width * header.height <= _MOST_PIXELS
         and suits_opencv(image)
         and image.info.get("adobe_transform", 1) == 1  # 0 is RGB as it stands
-        and _has_known_colour(image, jpeg_scale((header.height, header.width), height, width))
+        and _has_known_colour(image, jpeg_scale(header.size, height, width))
         and is_baseline_jpeg(data)
         and not is_cut_short(data, "JPEG")
     )

@@ -125,6 +125,11 @@ class Header:
     progressive: bool = False
     """a JPEG whose decoder keeps every coefficient"""
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width, as arrays have them."""
+        return self.height, self.width
+
 
 def read_header(data: bytes, path: str = "") -> Header:
     """Read what a file says it is; nothing is decoded.

@@ -22,7 +22,7 @@ import numpy as np
 
 from dedup.errors import ImageError, first_line
 from dedup.images import device
-from dedup.indexing.device_trial import size_of, told, trial
+from dedup.indexing.device_trial import told, trial
 from dedup.indexing.pace import Gain
 from dedup.indexing.readahead import MOST_AHEAD, Read
 from dedup.indexing.reading import Fresh, Unreadable, Whole, fresh, shelved
@@ -80,14 +80,14 @@ class DeviceDecoding:
         self._reader = reader
         self._wanted = wanted
         self._passes = passes
-        self._left = total
+        self._total = total
         self._sample: list[bytes] = []
         self._jpegs: JpegDecoder | None = None
-        self._trial: Future[None] | None = None
+        self._watching = not wanted.details  # which the host describes
+        self._tried = False
         self._gain = Gain()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="device jpegs")
-        self._room: Pixels = np.empty((0, wanted.height, wanted.width, 3), np.uint8)
-        self._seen = 0
+        self._room: Pixels = np.empty((_TOGETHER, wanted.height, wanted.width, 3), np.uint8)
         self.decoded = 0
         self.choice = ""
 
@@ -136,7 +136,7 @@ class DeviceDecoding:
     # -- in the stage's own thread ---------------------------------------------------------------
 
     def _decode(self, files: list[tuple[Read, Whole]]) -> list[Read]:
-        contents = [(self._content(file, whole), size_of(whole.header)) for file, whole in files]
+        contents = [(self._content(file, whole), whole.header.size) for file, whole in files]
         room = self._room[: len(files)]
         found = [False] * len(files)
         jpegs = self._jpegs  # which the other thread may give up meanwhile
@@ -152,7 +152,8 @@ class DeviceDecoding:
             reading: Reading
             if found[at]:
                 # A copy where it stays in the reading, for the room is used again.
-                reading = told(whole, room[at] if file.place is not None else room[at].copy())
+                pixels = room[at] if file.place is not None else room[at].copy()
+                reading = told(whole.digest, whole.header, pixels)
             else:
                 reading = self._by_host(file, whole, contents[at][0])
             if isinstance(reading, Fresh) and file.place is not None:
@@ -179,7 +180,9 @@ class DeviceDecoding:
             return Unreadable(error.reason, error.transient)
 
     def _give_up(self, why: str) -> None:
+        """Leave it to the host for the rest of the run."""
         self._reader.leave = False
+        self._watching = False
         self._jpegs = None
         self.choice = why
 
@@ -187,47 +190,47 @@ class DeviceDecoding:
 
     def _watch(self, file: Read) -> None:
         """Take note of a file that was read; begin a trial when enough is known."""
-        self._seen += 1
-        self._left -= 1
-        if self._wanted.details:
+        if not self._watching:
             return
         self._gain.passed(time.perf_counter())
         if self._reader.leave:
             if self._gain.lost:
                 self._give_up("the run had become slower")
-            return
-        if self._trial is not None:
-            return
-        if len(self._sample) < _SAMPLE:
+        elif len(self._sample) < _SAMPLE:
             reading = file.reading
             if isinstance(reading, Fresh) and reading.facts.format == "JPEG":
                 self._sample.append(file.work.path)
+        elif not self._tried:
+            self._begin_trial()
+
+    def _begin_trial(self) -> None:
+        """Begin it if the host's rate is known, passes are recorded, and it can still pay."""
+        model, reader = self._passes.embedder, self._reader
+        if reader.read < _FIRST or self._passes.done < _SETTLED or model is None:
             return
-        model = self._passes.embedder
-        if self._seen < _FIRST or self._passes.done < _SETTLED or model is None:
-            return
-        rate = self._reader.rate
-        if self._left >= _WORTH * rate:
-            self._trial = self._thread.submit(self._try, model, rate)
+        if self._total - reader.read >= _WORTH * reader.rate:
+            self._tried = True
+            self._thread.submit(self._try, model, reader.rate)
 
     def _try(self, model: Embedder, host_rate: float) -> None:
         """Decide, in the stage's own thread, whether workers leave JPEGs to the device."""
         side_weights = partial(
             device.side_weights, height=self._wanted.height, width=self._wanted.width
         )
+        pays, why = False, ""
         try:
             jpegs = model.jpegs(side_weights)
-            if jpegs is None:
-                return
-            pays, self.choice = trial(self._sample, self._wanted, model, jpegs, host_rate)
+            if jpegs is not None:
+                pays, why = trial(self._sample, self._wanted, model, jpegs, host_rate)
         except Exception as error:  # noqa: BLE001 - drivers fail in many ways; the host goes on
-            self.choice = f"it failed ({first_line(error)})"
+            why = f"it failed ({first_line(error)})"
+        if not pays:
+            self._give_up(why)
             return
-        if pays:
-            self._room = np.empty((_TOGETHER, *self._room.shape[1:]), np.uint8)
-            self._jpegs = jpegs
-            self._gain.changed(MOST_AHEAD)
-            self._reader.leave = True
+        self.choice = why
+        self._jpegs = jpegs
+        self._gain.changed(MOST_AHEAD)
+        self._reader.leave = True
 
 
 def _is_ready(head: Read | _Part) -> bool:

@@ -14,12 +14,12 @@ import numpy as np
 from dedup.errors import ImageError
 from dedup.images.decode import judged, read_file
 from dedup.images.header import open_image
-from dedup.indexing.reading import Fresh, Whole, fresh
+from dedup.indexing.reading import Fresh, fresh
 from dedup.search.similarity import unit_rows
 from dedup.views import Prepared
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -60,7 +60,7 @@ class Rates(NamedTuple):
 
 
 def trial(
-    paths: Iterable[bytes],
+    paths: Sequence[bytes],
     wanted: Preparation,
     model: Embedder,
     jpegs: JpegDecoder,
@@ -80,21 +80,19 @@ def trial(
     ------
     whatever the device raises
     """
-    files, wholes, by_host = [], [], []
-    asked = 0
+    files, headers, by_host = [], [], []
     for path in paths:
-        asked += 1
         try:
             data = read_file(path)
             opened = open_image(data, "")
             if wanted.leaves(opened, data):
-                by_host.append(wanted.prepare(data).pixels)
-                files.append((data, size_of(opened[1])))
-                wholes.append(Whole(b"", opened[1], b"", 0))
+                by_host.append(wanted.prepare(data, opened=opened).pixels)
+                files.append((data, opened[1].size))
+                headers.append(opened[1])
         except ImageError:  # changed or gone since
             continue
-    if 2 * len(files) < asked or not files:
-        return False, f"it suits {len(files)} of {asked} JPEGs"
+    if 2 * len(files) < len(paths) or not files:
+        return False, f"it suits {len(files)} of {len(paths)} JPEGs"
     exact = np.stack(by_host)
     room = np.empty_like(exact)
     found = jpegs.decode(files, room)  # the first time it gets ready
@@ -107,8 +105,8 @@ def trial(
     embedding = min(_seconds(partial(model.embed, room)) for _ in range(_ROUNDS))
     # The processor's time alone: to wait for a core meanwhile is not its fault.
     begun = time.thread_time()
-    for whole, pixels in zip(wholes, room, strict=True):
-        told(whole, pixels)
+    for header, pixels in zip(headers, room, strict=True):
+        told(b"", header, pixels)
     telling = time.thread_time() - begun
     rates = Rates(host_rate, *(len(files) / each for each in (decoding, telling, embedding)))
     return rates.pays, (
@@ -117,14 +115,9 @@ def trial(
     )
 
 
-def told(whole: Whole, pixels: npt.NDArray[np.uint8]) -> Fresh:
+def told(digest: bytes, header: Header, pixels: npt.NDArray[np.uint8]) -> Fresh:
     """Say of a device's picture what reading says of the host's."""
-    return fresh(whole.digest, Prepared(judged(pixels, whole.header), None))
-
-
-def size_of(header: Header) -> tuple[int, int]:
-    """Give height and width."""
-    return header.height, header.width
+    return fresh(digest, Prepared(judged(pixels, header), None))
 
 
 def _cosines(

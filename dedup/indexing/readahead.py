@@ -79,6 +79,7 @@ class ReadAhead:
     shelf : where pixels lie that come with a place
     leave : whether files handed out from now on are left as they are, where a device decodes them
     workers : who reads, such as "2 processes"; "" without work
+    read : files that were given
     waited, took : seconds that workers waited for the bytes of files, and all that they took
     fetches : whether the disk was found to be slow, so that workers read several files at once
     """
@@ -97,12 +98,12 @@ class ReadAhead:
         self.waited = 0.0
         self.took = 0.0
         self.fetches = False
-        self._read = 0
+        self.read = 0
 
     @property
     def rate(self) -> float:
         """Files a second that all cores bring as long as they need not wait for the disk."""
-        return cores() * self._read / max(self.took - self.waited, 1e-9)
+        return cores() * self.read / max(self.took - self.waited, 1e-9)
 
     def __enter__(self) -> Self:
         return self
@@ -132,7 +133,7 @@ class ReadAhead:
                 self.waited += waited
                 self.took += took
                 self.fetches |= fetches
-                self._read += 1
+                self.read += 1
                 work, place, _ = under_way.popleft()
                 if not shelved:
                     self.shelf.give_back(place)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from drawn import SHARED, encode, exif, textured
-from PIL import Image
 
 from dedup.images.decode import decode_square, jpeg_scale
 from dedup.images.device import side_weights, suits_device
@@ -65,9 +63,7 @@ def test_every_pixel_counts_and_no_light_is_lost(size: tuple[int, int], wanted: 
 
 
 def jpeg(mode: str = "RGB", size: tuple[int, int] = (400, 300), **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(textured(size[1], size[0])).convert(mode).save(buffer, "JPEG", **options)
-    return buffer.getvalue()
+    return encode(textured(size[1], size[0]), "JPEG", mode, **options)
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from dedup.fingerprint import Fingerprint
+    from dedup.models.device_jpegs import SideWeights
     from dedup.results import IndexSummary
-    from dedup.views import JpegDecoder, SideWeights
+    from dedup.views import JpegDecoder
 
 COUNT = 150
 SIZES = [(44, 40), (60, 40), (41, 57)]  # JPEGs of no more bytes than 32 × 32 pixels take
@@ -134,7 +135,7 @@ def test_a_device_that_fails_in_mid_run_is_not_asked_again(
     failing = indexed(tmp_path / "failing", catalog.fingerprint, Failing(4), folder)
     stages = failing[0].stages
     assert stages is not None
-    assert stages.choice == ("it failed in mid-run (CUDA error: the device is gone)")
+    assert stages.choice == "it failed in mid-run (CUDA error: the device is gone)"
     assert 1 <= stages.device_jpegs <= 16
     assert failing[0].indexed == host[0].indexed
     assert failing[0].new_skips == host[0].new_skips
@@ -148,7 +149,7 @@ def test_a_device_that_fails_at_its_trial_is_left_out(catalog: Catalog, folder: 
     assert summary.indexed == COUNT + 1
     assert summary.stages is not None
     assert summary.stages.device_jpegs == 0
-    assert summary.stages.choice == ("it failed (CUDA error: the device is gone)")
+    assert summary.stages.choice == "it failed (CUDA error: the device is gone)"
 
 
 @pytest.mark.usefixtures("_soon")
