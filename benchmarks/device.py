@@ -67,6 +67,10 @@ class StandIn:
         """Give room for a batch."""
         return np.empty((pictures, SIDE, SIDE, 3), np.uint8)
 
+    def get_ready(self, _: int) -> bool:
+        """Tell that it is ready."""
+        return True
+
     def jpegs(self, _: SideWeights) -> JpegDecoder | None:
         """Give itself, if it decodes."""
         return self if self._decodes else None

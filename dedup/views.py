@@ -80,6 +80,10 @@ class Embedder(Protocol):
         """
         ...
 
+    def get_ready(self, pictures: int) -> bool:
+        """Get ready for batches of so many, beside; True once none has to wait for that."""
+        ...
+
     def jpegs(self, side_weights: SideWeights) -> JpegDecoder | None:
         """Give what decodes JPEGs on the device where passes run; None where that is the host.
 

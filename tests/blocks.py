@@ -37,6 +37,9 @@ class BlockMeans:
     def room(self, pictures: int) -> npt.NDArray[np.uint8]:
         return np.empty((pictures, SIDE, SIDE, 3), np.uint8)
 
+    def get_ready(self, _: int) -> bool:
+        return True
+
     def jpegs(self, _: SideWeights) -> JpegDecoder | None:
         return None
 

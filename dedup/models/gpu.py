@@ -1,9 +1,10 @@
 """A GPU kept busy: pictures go there while others are worked on, and a pass is one launch.
 
-All passes run in one thread, because cuDNN gets ready anew for every thread that uses it, which
-takes seconds. The threads that ask for them each have pinned memory and a stream to send by. From
-its third time on a pass is replayed from a CUDA graph: hundreds of launches, each of which would
-have to wait for Python's lock while others hold it, become one.
+All passes of a size run in one thread, because cuDNN gets ready anew for every thread that uses it
+and for every size, which takes seconds; other sizes go on meanwhile. The threads that ask for them
+each have pinned memory and a stream to send by. From its third time on a pass is replayed from a
+CUDA graph: hundreds of launches, each of which would have to wait for Python's lock while others
+hold it, become one.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -19,7 +21,8 @@ import torch
 from dedup.models.extractor import on_host
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
 
     import numpy.typing as npt
 
@@ -29,29 +32,47 @@ if TYPE_CHECKING:
     Pass: TypeAlias = Callable[[torch.Tensor], Outputs]
 
 _RGB: Final = 3
+_TIMES_UNTIL_RECORDED: Final = 2  # as `Gpu._recorded` has it
+_RECORDING: Final = threading.Lock()  # one at a time: it waits for the whole GPU first
 
 
 class Gpu:
-    """What runs passes on a GPU; `room` and `run` may be called from any thread.
+    """What runs passes on a GPU; its methods may be called from any thread.
 
     Parameters
     ----------
     height, width : of the pictures
-    most : pictures of a pass
+    sizes : pictures of a pass, rising; a size that is none of them shares the thread of the last
     """
 
-    def __init__(self, device: torch.device, height: int, width: int, most: int) -> None:
-        self._lane = _Lane(device, (most, height, width, _RGB))
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's own
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="gpu")
+    def __init__(self, device: torch.device, height: int, width: int, sizes: Sequence[int]) -> None:
+        self._device = device
+        self._hw = height, width
+        self._lane = _Lane(device, (sizes[-1], height, width, _RGB))
+        self._sizes = {size: _Size.on(device, size) for size in sizes}
+        self._largest = sizes[-1]
         self._passes: dict[int, _Recorded] = {}
+        self._getting_ready: dict[int, Future[None]] = {}
 
     def room(self, pictures: int) -> npt.NDArray[np.uint8]:
-        """Give (pictures, H, W, 3) uint8 to fill; up to `most` of them need no copy to be sent.
+        """Give (pictures, H, W, 3) uint8 to fill; no more than the last size needs no copy.
 
         It is this thread's until it asks again.
         """
         return self._lane.room(pictures)
+
+    def get_ready(self, forward: Pass, size: int) -> bool:
+        """Get ready for passes of so many pictures, beside; True once that is done.
+
+        Parameters
+        ----------
+        forward : as `run` takes it
+        """
+        known = self._getting_ready.get(size)
+        if known is None:
+            thread = self._of(size).thread
+            known = self._getting_ready[size] = thread.submit(self._get_ready, forward, size)
+        return known.done()
 
     def run(
         self, forward: Pass, batch: npt.NDArray[np.uint8], size: int, *, record: bool
@@ -78,7 +99,8 @@ class Gpu:
         with torch.cuda.stream(stream):
             pixels = self._lane.send(batch, size)
             sent = stream.record_event()
-        future = self._thread.submit(self._launch, forward, pixels, sent, record=record)
+        thread = self._of(size).thread
+        future = thread.submit(self._launch, forward, pixels, sent, record=record)
         try:
             outputs, done = future.result()
         finally:
@@ -89,21 +111,41 @@ class Gpu:
 
     def forget(self) -> None:
         """Let go of recorded passes and of memory that is kept for later."""
-        self._thread.submit(self._passes.clear).result()
-        torch.cuda.empty_cache()
+        for each in self._sizes.values():
+            each.thread.submit(self._passes.clear).result()
+        with _RECORDING:
+            torch.cuda.empty_cache()
 
     def close(self) -> None:
-        """End the thread, and let go of recorded passes."""
-        self._thread.shutdown()
+        """End the threads, and let go of recorded passes."""
+        for each in self._sizes.values():
+            each.thread.shutdown()
         self._passes.clear()
+
+    def _of(self, size: int) -> _Size:
+        return self._sizes.get(size, self._sizes[self._largest])
+
+    def _get_ready(self, forward: Pass, size: int) -> None:
+        stream = self._of(size).stream
+        try:
+            with torch.cuda.stream(stream), torch.inference_mode():
+                pixels = torch.zeros(
+                    (size, *self._hw, _RGB), dtype=torch.uint8, device=self._device
+                )
+                for _ in range(_TIMES_UNTIL_RECORDED):
+                    self._recorded(forward, pixels)(pixels)
+            stream.synchronize()
+        except RuntimeError:  # memory is short, say: the passes themselves will tell
+            return
 
     def _launch(
         self, forward: Pass, pixels: torch.Tensor, sent: torch.cuda.Event, *, record: bool
     ) -> tuple[Outputs, torch.cuda.Event]:
-        with torch.cuda.stream(self._stream), torch.inference_mode():
-            self._stream.wait_event(sent)
+        stream = self._of(len(pixels)).stream
+        with torch.cuda.stream(stream), torch.inference_mode():
+            stream.wait_event(sent)
             outputs = (self._recorded(forward, pixels) if record else forward)(pixels)
-            return outputs, self._stream.record_event()
+            return outputs, stream.record_event()
 
     def _recorded(self, forward: Pass, pixels: torch.Tensor) -> Pass:
         """Give the recorded pass, or record it; the first time, and where that fails, itself."""
@@ -112,8 +154,21 @@ class Gpu:
             self._passes[len(pixels)] = _Recorded(forward)
             return forward
         if known.replay is None and not known.failed:
-            known.record(pixels, self._stream)
+            known.record(pixels, self._of(len(pixels)).stream)
         return known.replay or forward
+
+
+@dataclass(frozen=True, slots=True)
+class _Size:
+    """What passes of one size run by."""
+
+    thread: ThreadPoolExecutor
+    stream: torch.cuda.Stream
+
+    @classmethod
+    def on(cls, device: torch.device, size: int) -> _Size:
+        stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch's own
+        return cls(ThreadPoolExecutor(1, thread_name_prefix=f"gpu {size}"), stream)
 
 
 class _Recorded:
@@ -130,7 +185,10 @@ class _Recorded:
         graph = torch.cuda.CUDAGraph()
         try:
             # Other threads go on sending meanwhile, which is no business of this recording.
-            with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            with (
+                _RECORDING,
+                torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"),
+            ):
                 outputs = self.forward(place)
         except RuntimeError:  # memory is short, or an operation cannot be recorded
             self.failed = True

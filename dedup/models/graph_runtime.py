@@ -62,6 +62,10 @@ class GraphRuntime(ABC):
         """Give (pictures, H, W, 3) uint8, not filled, for a batch."""
         return np.empty((pictures, *self.input_hw, _RGB), np.uint8)
 
+    def get_ready(self, _: int) -> bool:
+        """Tell that batches of any size are worked on at once."""
+        return True
+
     def jpegs(self, _: object) -> None:  # noqa: B027 - as the next
         """Leave decoding to the host, whose cores passes run on."""
 

@@ -55,7 +55,8 @@ each other number. 256 reach 97 % of the rate of 1,024 (EfficientNet-B0, H200)."
 class TorchRuntime:
     """A loaded model, ready to embed batches of pictures.
 
-    Takes the module over: moves it to the device, folds its batch norms, rounds its weights.
+    Takes the module over: moves it to the device, puts it into evaluation mode, folds its batch
+    norms, rounds its weights.
 
     Parameters
     ----------
@@ -99,6 +100,9 @@ class TorchRuntime:
             warnings.simplefilter("ignore")
             self._device = _choose_device(device)
             self._module = loaded.module.to(self._device).to(memory_format=torch.channels_last)
+            for module in self._module.modules():
+                # Once, for passes of two sizes run at a time; directly, as in `undisturbed`.
+                module.training = False
             # (x / 255 - mean) / std, as one subtraction and one multiplication.
             self._mean = 255 * self._per_channel(loaded.mean)
             self._scale = 1 / (255 * self._per_channel(loaded.std))
@@ -112,7 +116,7 @@ class TorchRuntime:
                 self.batch_sizes = _GPU_SIZES[1:]
                 self.at_once = 2
                 self._largest_batch = _GPU_SIZES[-1]
-                self._gpu = Gpu(self._device, *self.input_hw, _GPU_SIZES[-1])
+                self._gpu = Gpu(self._device, *self.input_hw, _GPU_SIZES)
                 undo.callback(self._gpu.close)
             self._fusing: threading.Thread | None = None
             self._fused: tuple[int, Pass] | None = None
@@ -149,7 +153,7 @@ class TorchRuntime:
         Notes
         -----
         A batch that exceeds the memory of the device is halved until it fits; later ones are cut
-        to the size that did. From several threads only while the model is in evaluation mode.
+        to the size that did. May be called from several threads.
         """
         require_pictures(batch)
         if self._closed:
@@ -167,6 +171,15 @@ class TorchRuntime:
         if self._gpu is not None:
             return self._gpu.room(pictures)
         return np.empty((pictures, *self.input_hw, _RGB), np.uint8)
+
+    def get_ready(self, pictures: int) -> bool:
+        """Get ready for batches of so many, beside; True once none has to wait for that.
+
+        On a GPU the first pass of a size takes seconds; smaller ones go on meanwhile.
+        """
+        if self._gpu is None:
+            return True
+        return self._gpu.get_ready(_Undisturbed(self._module, self._tensors), self._size(pictures))
 
     def jpegs(self, side_weights: SideWeights) -> DeviceJpegs | None:
         """Give what decodes JPEGs on the GPU; None on a CPU, where that is the host's business.
