@@ -1,11 +1,11 @@
 """JPEGs decoded by the device of the model, where that is faster than the host's cores.
 
-A stage between reading and embedding. At first the host decodes everything. Once the model is there
-and its device can decode, the run's own first JPEGs are decoded there as well, beside the run. If
-that takes less time, and the embeddings agree as two runtimes of one model do, workers leave from
-then on what suits the device as it is, and this stage hands it on as if they had decoded it. What
-the device makes nothing of is decoded here by the host; a device that fails, or makes the run
-slower, is not asked again.
+A stage between reading and embedding. At first the host decodes everything. Once passes of the
+model have settled and its device can decode, some of the run's own JPEGs are decoded there as well,
+beside the run. If the embeddings agree as two runtimes of one model do, workers leave from then on
+what suits the device as it is, and this stage hands it on as if they had decoded it. What the
+device makes nothing of is decoded here by the host; a device that fails, or does not make the run
+faster, is not asked again.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
@@ -41,10 +42,10 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
 
 _TOGETHER: Final = 128  # files that a device is handed at a time
-_WAITING: Final = 3 * _TOGETHER  # files that may wait for it: two parts under way, one being filled
-_SAMPLE: Final = 256  # JPEGs that both decode
+_THREADS: Final = 2  # one tells of its pictures while the device decodes the other's
+_WAITING: Final = 4 * _TOGETHER  # files that may wait: two parts under way, one ready, one filled
+_SAMPLE: Final = _TOGETHER  # JPEGs that both decode
 _FIRST: Final = 1024  # files by which the host's rate is known
-_SETTLED: Final = 8  # batches by which a GPU's passes are recorded, which wants no other at work
 _WORTH: Final = 10.0  # seconds that the rest has to take, for trying to pay
 
 
@@ -86,8 +87,8 @@ class DeviceDecoding:
         self._watching = not wanted.details  # which the host describes
         self._tried = False
         self._gain = Gain()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="device jpegs")
-        self._room: Pixels = np.empty((_TOGETHER, wanted.height, wanted.width, 3), np.uint8)
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="device jpegs")
+        self._turn = Lock()  # for the device, and for what is counted and told of it
         self.decoded = 0
         self.choice = ""
 
@@ -95,7 +96,7 @@ class DeviceDecoding:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._thread.shutdown(cancel_futures=True)
+        self._threads.shutdown(cancel_futures=True)
 
     def files(self, read: Iterable[Read]) -> Generator[Read]:
         """Give every file."""
@@ -120,7 +121,7 @@ class DeviceDecoding:
             yield self._taken(waiting.popleft())
 
     def _begin(self, part: _Part) -> Future[list[Read]]:
-        part.future = self._thread.submit(self._decode, part.files)
+        part.future = self._threads.submit(self._decode, part.files)
         return part.future
 
     def _taken(self, head: Read | _Part) -> Read:
@@ -133,18 +134,12 @@ class DeviceDecoding:
             return file._replace(place=None)
         return file
 
-    # -- in the stage's own thread ---------------------------------------------------------------
+    # -- in the stage's own threads --------------------------------------------------------------
 
     def _decode(self, files: list[tuple[Read, Whole]]) -> list[Read]:
         contents = [(self._content(file, whole), whole.header.size) for file, whole in files]
-        room = self._room[: len(files)]
-        found = [False] * len(files)
-        jpegs = self._jpegs  # which the other thread may give up meanwhile
-        if jpegs is not None:
-            try:
-                found = jpegs.decode(contents, room).tolist()
-            except Exception as error:  # noqa: BLE001 - drivers fail in many ways; the host goes on
-                self._give_up(f"it failed in mid-run ({first_line(error)})")
+        room = self._room(len(files))
+        found = self._found(contents, room)
         done: list[Read] = []
         rows: list[int] = []
         places: list[int] = []
@@ -165,8 +160,27 @@ class DeviceDecoding:
             done.append(file._replace(reading=reading))
         if places:  # in one go: every call waits for Python's lock when it comes back
             self._reader.shelf.fill(places, room if len(rows) == len(room) else room[rows])
-        self.decoded += sum(found)
         return done
+
+    def _room(self, pictures: int) -> Pixels:
+        """Give (pictures, H, W, 3), not filled, this thread's until it asks again."""
+        model = self._passes.embedder
+        if model is None:
+            return np.empty((pictures, self._wanted.height, self._wanted.width, 3), np.uint8)
+        return model.room(pictures)
+
+    def _found(self, contents: list[tuple[bytes, tuple[int, int]]], out: Pixels) -> list[bool]:
+        """Have the device decode; tells of which there is a picture."""
+        with self._turn:
+            if self._jpegs is not None:  # it may have been given up meanwhile
+                try:
+                    found: list[bool] = self._jpegs.decode(contents, out).tolist()
+                except Exception as error:  # noqa: BLE001 - drivers fail in many ways
+                    self._give_up(f"it failed in mid-run ({first_line(error)})")
+                else:
+                    self.decoded += sum(found)
+                    return found
+        return [False] * len(contents)
 
     def _content(self, file: Read, whole: Whole) -> bytes:
         if file.place is None:
@@ -192,10 +206,10 @@ class DeviceDecoding:
         """Take note of a file that was read; begin a trial when enough is known."""
         if not self._watching:
             return
-        self._gain.passed(time.perf_counter())
+        if self._passes.settled:
+            self._gain.passed(time.perf_counter())
         if self._reader.leave:
-            if self._gain.lost:
-                self._give_up("the run had become slower")
+            self._judge()
         elif len(self._sample) < _SAMPLE:
             reading = file.reading
             if isinstance(reading, Fresh) and reading.facts.format == "JPEG":
@@ -204,32 +218,49 @@ class DeviceDecoding:
             self._begin_trial()
 
     def _begin_trial(self) -> None:
-        """Begin it if the host's rate is known, passes are recorded, and it can still pay."""
+        """Begin it if the rates of the host and of the run are known, and it can still pay."""
         model, reader = self._passes.embedder, self._reader
-        if reader.read < _FIRST or self._passes.done < _SETTLED or model is None:
+        if reader.read < _FIRST or model is None or not self._gain.foresee():
             return
+        self._tried = True
         if self._total - reader.read >= _WORTH * reader.rate:
-            self._tried = True
-            self._thread.submit(self._try, model, reader.rate)
+            self._threads.submit(self._try, model, reader.rate)
+        else:
+            self._watching = False
+
+    def _judge(self) -> None:
+        """Go on with it, or give it up, once it is known what it is worth."""
+        kept = self._gain.kept()
+        if kept is None:
+            return
+        self._watching = False
+        rates = f"{self._gain.before:,.0f} pictures/s before and {self._gain.after:,.0f} with it"
+        with self._turn:
+            if self._jpegs is None:  # given up meanwhile
+                return
+            if kept:
+                self.choice = f"{self.choice}; {rates}"
+            else:
+                self._give_up(f"{self.choice}; no gain: {rates}")
 
     def _try(self, model: Embedder, host_rate: float) -> None:
-        """Decide, in the stage's own thread, whether workers leave JPEGs to the device."""
+        """Decide, in a thread of the stage, whether workers leave JPEGs to the device."""
         side_weights = partial(
             device.side_weights, height=self._wanted.height, width=self._wanted.width
         )
-        pays, why = False, ""
+        promising, why = False, ""
         try:
             jpegs = model.jpegs(side_weights)
             if jpegs is not None:
-                pays, why = trial(self._sample, self._wanted, model, jpegs, host_rate)
+                promising, why = trial(self._sample, self._wanted, model, jpegs, host_rate)
         except Exception as error:  # noqa: BLE001 - drivers fail in many ways; the host goes on
             why = f"it failed ({first_line(error)})"
-        if not pays:
+        if not promising:
             self._give_up(why)
             return
         self.choice = why
         self._jpegs = jpegs
-        self._gain.changed(MOST_AHEAD)
+        self._gain.changed(MOST_AHEAD + _WAITING)
         self._reader.leave = True
 
 

@@ -1,4 +1,4 @@
-"""Whether a device decodes JPEGs faster than the host's cores, and to the same embeddings.
+"""Whether a device that decodes JPEGs comes to the same embeddings, and promises to be faster.
 
 Found out on a run's own pictures, beside the run.
 """
@@ -26,37 +26,30 @@ if TYPE_CHECKING:
     from dedup.images.header import Header
     from dedup.views import Embedder, JpegDecoder, Preparation
 
-_ROUNDS: Final = 2  # measurements of a rate, of which the better one counts
-_MORE: Final = 1.1  # what a device has to gain to be worth it
+_ROUNDS: Final = 3  # measurements of a rate, of which the best one counts
+_PROMISING: Final = 0.5  # of the host's rate: beside a run that takes every core, and this device
 _AGREEMENT: Final = 0.999  # cosine of the middle one, as between two runtimes of one model
 _LEAST_AGREEMENT: Final = 0.99  # of every one: extreme pictures show what rounding does
 
 
 class Rates(NamedTuple):
-    """Pictures a second, each by itself.
+    """Pictures a second.
 
     Parameters
     ----------
     host : decoded by its cores
-    device : decoded there
+    device : decoded there, beside the run
     afterwards : told of by one core of the host
-    passes : embedded on the device
     """
 
     host: float
     device: float
     afterwards: float
-    passes: float
 
     @property
-    def pays(self) -> bool:
-        """Whether a run gets further than by waiting for the host.
-
-        A thread decodes on the device and tells of it; the device decodes and embeds.
-        """
-        stage = 1 / (1 / self.device + 1 / self.afterwards)
-        device = 1 / (1 / self.device + 1 / self.passes)
-        return min(stage, device) >= _MORE * min(self.host, self.passes)
+    def promising(self) -> bool:
+        """Whether a run may get further than by the host; whether it does, only that shows."""
+        return min(self.device, self.afterwards) >= _PROMISING * self.host
 
 
 def trial(
@@ -74,7 +67,7 @@ def trial(
 
     Returns
     -------
-    Whether it pays to leave decoding to the device; and why, a clause.
+    Whether it is worth leaving decoding to the device; and why not, a clause.
 
     Raises
     ------
@@ -94,24 +87,25 @@ def trial(
     if 2 * len(files) < len(paths) or not files:
         return False, f"it suits {len(files)} of {len(paths)} JPEGs"
     exact = np.stack(by_host)
-    room = np.empty_like(exact)
+    room = model.room(len(exact))
     found = jpegs.decode(files, room)  # the first time it gets ready
     if not found.all():
         return False, f"it decodes {found.sum()} of {len(files)} JPEGs"
-    agreement = _cosines(model.embed(exact), model.embed(room))
+    there = room.copy()  # for the model may use this thread's room for the next batch
+    agreement = _cosines(model.embed(exact), model.embed(there))
     if np.median(agreement) < _AGREEMENT or agreement.min() < _LEAST_AGREEMENT:
         return False, f"embeddings agree to no more than {agreement.min():.4f}"
+    room = model.room(len(exact))
     decoding = min(_seconds(partial(jpegs.decode, files, room)) for _ in range(_ROUNDS))
-    embedding = min(_seconds(partial(model.embed, room)) for _ in range(_ROUNDS))
     # The processor's time alone: to wait for a core meanwhile is not its fault.
     begun = time.thread_time()
     for header, pixels in zip(headers, room, strict=True):
         told(b"", header, pixels)
     telling = time.thread_time() - begun
-    rates = Rates(host_rate, *(len(files) / each for each in (decoding, telling, embedding)))
-    return rates.pays, (
-        f"{jpegs.name} does {rates.device:,.0f} pictures/s there, the host's cores "
-        f"{rates.host:,.0f}, beside passes of {rates.passes:,.0f}"
+    rates = Rates(host_rate, len(files) / decoding, len(files) / telling)
+    return rates.promising, (
+        f"beside the run {jpegs.name} does {rates.device:,.0f} pictures/s, the host's cores "
+        f"{host_rate:,.0f}"
     )
 
 

@@ -21,7 +21,9 @@ _LATELY: Final = 16  # batches by which the passes to come are foretold
 _WORTH_HASTE: Final = 60.0  # seconds; preparing takes some 20 and a core (measured on one H200)
 
 _WINDOW: Final = 4096  # files over which a run's rate is taken
-_LOST: Final = 0.8  # of the rate before; less than that is not chance
+_FEW: Final = 512  # the same where they take so long:
+_LONG: Final = 3.0  # seconds
+_KEPT: Final = 1.05  # of the rate before: what a change has to come to, to be kept
 
 
 class BatchSize:
@@ -43,6 +45,11 @@ class BatchSize:
         enough = pictures >= _SHORT * _ROUNDS * sum(sizes)
         self._left = deque(size for size in sizes for _ in range(_ROUNDS)) if enough else deque()
         self._advance()
+
+    @property
+    def found(self) -> bool:
+        """Whether `size` stays as it is for the rest of the run."""
+        return not self._left
 
     def took(self, pictures: int, seconds: float) -> None:
         """Tell how long a batch took; called in the order of the batches."""
@@ -90,15 +97,20 @@ class Haste:
 
 
 class Gain:
-    """Tells when a change made a run slower than it was.
+    """Tells what a change is worth to a run.
 
     A trial of something by itself does not say what it is worth beside everything else.
+
+    Attributes
+    ----------
+    before, after : files a second; None as long as nobody knows
     """
 
     def __init__(self) -> None:
         self._times: deque[float] = deque(maxlen=_WINDOW)
-        self._before: float | None = None
         self._to_skip = 0
+        self.before: float | None = None
+        self.after: float | None = None
 
     def passed(self, at: float) -> None:
         """Take note of a file.
@@ -112,6 +124,11 @@ class Gain:
             return
         self._times.append(at)
 
+    def foresee(self) -> bool:
+        """Take the rate as what it is before a change; False as long as nobody knows it."""
+        self.before = self._rate()
+        return self.before is not None
+
     def changed(self, files: int) -> None:
         """Take note of the change.
 
@@ -119,20 +136,22 @@ class Gain:
         ----------
         files : that were under way, and say nothing of it
         """
-        self._before = self._rate()
         self._times.clear()
         self._to_skip = files
 
-    @property
-    def lost(self) -> bool:
-        """Whether the run has become slower by more than chance; False as long as nobody knows."""
-        if self._before is None:
-            return False
-        now = self._rate()
-        return now is not None and now < _LOST * self._before
+    def kept(self) -> bool | None:
+        """Tell whether the change made the run faster by more than chance; None: nobody knows."""
+        self.after = self._rate()
+        if self.before is None or self.after is None:
+            return None
+        return self.after >= _KEPT * self.before
 
     def _rate(self) -> float | None:
         """Files a second over a whole window; None until there were so many."""
-        if len(self._times) < _WINDOW:
+        times = self._times
+        if len(times) < 2:  # noqa: PLR2004
             return None
-        return (_WINDOW - 1) / max(self._times[-1] - self._times[0], 1e-9)
+        seconds = max(times[-1] - times[0], 1e-9)
+        if len(times) < _WINDOW and (len(times) < _FEW or seconds < _LONG):
+            return None
+        return (len(times) - 1) / seconds

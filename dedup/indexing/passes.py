@@ -61,7 +61,6 @@ class Passes:
     Attributes
     ----------
     at_once : batches that may be under way beside the one that is asked for
-    done : batches that were embedded
     loading : seconds that the model took to load
     """
 
@@ -76,10 +75,10 @@ class Passes:
         self._handled = 0
         self._sizes = BatchSize((), BATCH, total)
         self._haste = Haste()
+        self._ready = BATCH  # pictures up to which no pass has to wait for the model to get ready
         self._turns = Semaphore()
         self._threads = ThreadPoolExecutor(_MOST_AT_ONCE, thread_name_prefix="embed")
         self.at_once = 1
-        self.done = 0
         self.loading = 0.0
 
     @property
@@ -90,7 +89,17 @@ class Passes:
     @property
     def size(self) -> int:
         """Pictures for the next pass."""
-        return self._sizes.size
+        size = self._sizes.size
+        if size > self._ready and self._embedder is not None:
+            if not self._embedder.get_ready(size):
+                return min(size, BATCH)
+            self._ready = size
+        return size
+
+    @property
+    def settled(self) -> bool:
+        """Whether passes go on as they do now: they have their size, and nothing gets ready."""
+        return self._embedder is not None and self._sizes.found and self.size == self._sizes.size
 
     def submit(self, pictures: list[Inputs], at: Sequence[int | None]) -> Future[Embedded]:
         """Begin to embed a batch.
@@ -120,7 +129,6 @@ class Passes:
         """
         self._handled += files
         if embedded is not None:
-            self.done += 1
             self._sizes.took(len(embedded.finite), embedded.seconds)
         left = self._total - self._handled
         if self._embedder is not None and self._haste.waited(waited, files, left):

@@ -24,7 +24,7 @@ _AHEAD: Final = 512  # pictures that may wait: those are read while the model is
 MOST_AHEAD: Final = 2048
 """Pictures that may wait where many cores read."""
 
-_WAITING: Final = 1408  # pictures that wait for a device or their pass, or are under way
+_WAITING: Final = 1536  # pictures that wait for a device or their pass, or are under way
 _WORTH_FOR_CONTENT: Final = 1000  # pictures from which on processes pay for decoding alone
 _THREADS_SUFFICE: Final = 3  # cores that threads keep busy with decoding alone
 _TOGETHER: Final = 8  # files that a worker reads at a time

@@ -11,7 +11,7 @@ import torch
 from blocks import BlockMeans, TrialFirst, index
 from pictures import scene
 
-from dedup.indexing import device_decoding, device_trial, readahead
+from dedup.indexing import device_decoding, device_trial, pace, passes, readahead
 from dedup.indexing.device_trial import Rates
 from dedup.models.device_jpegs import device_jpegs
 from dedup.search.similarity import unit_rows
@@ -86,9 +86,10 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_decoding, "_WAITING", 40)
     monkeypatch.setattr(device_decoding, "_SAMPLE", 10)
     monkeypatch.setattr(device_decoding, "_FIRST", 20)
-    monkeypatch.setattr(device_decoding, "_SETTLED", 0)
+    monkeypatch.setattr(pace, "_WINDOW", 20)
+    monkeypatch.setattr(pace, "_KEPT", 0.0)
     monkeypatch.setattr(device_decoding, "_WORTH", 0.0)
-    monkeypatch.setattr(device_trial, "_MORE", 0.0)
+    monkeypatch.setattr(device_trial, "_PROMISING", 0.0)
 
 
 def indexed(
@@ -116,7 +117,7 @@ def test_what_a_device_decodes_is_indexed_as_what_the_host_decodes(
     device = indexed(tmp_path / "device", catalog.fingerprint, OnDevice(), folder)
     summary, other = device[0], host[0]
     assert summary.stages is not None
-    assert summary.stages.choice.startswith("torch")
+    assert summary.stages.choice.startswith("beside the run torch")
     assert 50 < summary.stages.device_jpegs < COUNT
     assert (summary.indexed, summary.reused) == (other.indexed, other.reused) == (COUNT + 1, 1)
     assert summary.new_skips == other.new_skips
@@ -131,8 +132,8 @@ def test_a_device_that_fails_in_mid_run_is_not_asked_again(
     catalog: Catalog, tmp_path: Path, folder: Path
 ) -> None:
     host = indexed(tmp_path / "host", catalog.fingerprint, BlockMeans(), folder)
-    # Three times for the trial, and once for a part.
-    failing = indexed(tmp_path / "failing", catalog.fingerprint, Failing(4), folder)
+    # Four times for the trial, and once for a part.
+    failing = indexed(tmp_path / "failing", catalog.fingerprint, Failing(5), folder)
     stages = failing[0].stages
     assert stages is not None
     assert stages.choice == "it failed in mid-run (CUDA error: the device is gone)"
@@ -172,7 +173,7 @@ def test_a_device_whose_pictures_are_others_is_left_out(catalog: Catalog, folder
 def test_a_slower_device_is_left_out(
     catalog: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(device_trial, "_MORE", 1e9)
+    monkeypatch.setattr(device_trial, "_PROMISING", 1e9)
     summary = index(catalog, OnDevice(), folder)
     assert summary.stages is not None
     assert summary.stages.device_jpegs == 0
@@ -183,7 +184,7 @@ def test_a_slower_device_is_left_out(
 def test_where_few_jpegs_suit_the_host_goes_on(catalog: Catalog, tmp_path: Path) -> None:
     folder = tmp_path / "large"
     folder.mkdir()
-    for seed in range(40):
+    for seed in range(80):
         scene(seed).save(folder / f"{seed}.jpg", quality=90)  # more bytes than pixels
     summary = index(catalog, OnDevice(), folder)
     assert summary.stages is not None
@@ -191,14 +192,40 @@ def test_where_few_jpegs_suit_the_host_goes_on(catalog: Catalog, tmp_path: Path)
 
 
 @pytest.mark.usefixtures("_soon")
-@pytest.mark.parametrize(("settled", "tried"), [(2, True), (5, False)])
-def test_a_trial_waits_for_so_many_batches(
-    catalog: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch, settled: int, *, tried: bool
+@pytest.mark.parametrize("gains", [True, False])
+def test_a_device_is_kept_where_the_run_gains_by_it(
+    catalog: Catalog, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, *, gains: bool
 ) -> None:
-    monkeypatch.setattr(device_decoding, "_SETTLED", settled)
-    summary = index(catalog, OnDevice(), folder)  # 150 pictures, 32 to a batch
+    host = indexed(tmp_path / "host", catalog.fingerprint, BlockMeans(), folder)
+    monkeypatch.setattr(pace, "_KEPT", 0.0 if gains else 1e9)
+    monkeypatch.setattr(device_decoding, "MOST_AHEAD", 0)
+    monkeypatch.setattr(device_decoding, "_WAITING", 20)
+    device = indexed(tmp_path / "device", catalog.fingerprint, OnDevice(), folder)
+    stages = device[0].stages
+    assert stages is not None
+    assert ("; no gain: " in stages.choice) is not gains
+    assert stages.choice.endswith(" with it")
+    assert (stages.device_jpegs > 50) is gains
+    assert device[0].indexed == host[0].indexed
+    assert device[1] == host[1]
+
+
+@pytest.mark.usefixtures("_soon")
+@pytest.mark.parametrize("ready", [True, False])
+def test_a_trial_waits_until_passes_have_settled(
+    catalog: Catalog, folder: Path, monkeypatch: pytest.MonkeyPatch, *, ready: bool
+) -> None:
+    class GettingReady(OnDevice):
+        def get_ready(self, pictures: int) -> bool:
+            assert pictures == 12
+            return ready
+
+    monkeypatch.setattr(passes, "BATCH", 8)
+    embedder = GettingReady((12,))
+    summary = index(catalog, embedder, folder)
     assert summary.stages is not None
-    assert bool(summary.stages.choice) is tried
+    assert bool(summary.stages.choice) is ready
+    assert (12 in embedder.batches) is ready
 
 
 def test_short_runs_do_not_try(catalog: Catalog, folder: Path) -> None:
@@ -208,16 +235,15 @@ def test_short_runs_do_not_try(catalog: Catalog, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rates", "pays"),
+    ("rates", "promising"),
     [
-        (Rates(host=1000, device=4000, afterwards=1e9, passes=4000), True),  # in turn: 2,000
-        (Rates(host=1900, device=4000, afterwards=1e9, passes=4000), False),  # too small a gain
-        (Rates(host=9000, device=32000, afterwards=20000, passes=20000), True),
-        (Rates(host=9000, device=32000, afterwards=12000, passes=20000), False),  # 8,700
-        (Rates(host=30000, device=32000, afterwards=1e9, passes=20000), False),  # passes hold up
+        (Rates(host=1000, device=4000, afterwards=25000), True),
+        (Rates(host=5800, device=3000, afterwards=25000), True),  # beside a run that takes all
+        (Rates(host=5800, device=2800, afterwards=25000), False),
+        (Rates(host=9000, device=30000, afterwards=4000), False),
     ],
 )
-def test_a_device_pays_when_it_does_both_faster_than_the_host_one(
-    rates: Rates, *, pays: bool
+def test_a_device_is_tried_where_each_half_of_its_work_may_keep_up(
+    rates: Rates, *, promising: bool
 ) -> None:
-    assert rates.pays is pays
+    assert rates.promising is promising

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from blocks import BlockMeans, fill, index
 
-from dedup.indexing import pace
+from dedup.indexing import pace, passes
 from dedup.indexing.pace import BatchSize, Gain, Haste
 
 if TYPE_CHECKING:
@@ -78,6 +78,27 @@ def test_the_catalog_does_not_depend_on_what_was_found_out(
     assert sum(embedder.batches) == 100
 
 
+def test_usual_batches_go_on_while_a_larger_size_gets_ready(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class GettingReady(BlockMeans):
+        asked = 0
+
+        def get_ready(self, pictures: int) -> bool:
+            assert pictures == 8
+            self.asked += 1
+            return self.asked > 30
+
+    monkeypatch.setattr(passes, "BATCH", 4)
+    embedder = GettingReady((8,))
+    assert index(catalog, embedder, fill(tmp_path / "in", 100)).indexed == 100
+    assert embedder.asked == 31  # and not again
+    first = embedder.batches.index(8)
+    assert 5 <= first <= 10
+    assert set(embedder.batches[:first]) == {4}
+    assert set(embedder.batches[first:-1]) == {8}
+
+
 def test_haste_is_told_once_and_where_a_minute_of_waiting_is_to_come() -> None:
     haste = Haste()
     # A tenth of a second for ten files; the first batch waits for the model to get ready.
@@ -97,25 +118,40 @@ def passed(gain: Gain, files: int, rate: float, since: float = 0.0) -> float:
     return since + files / rate
 
 
-@pytest.mark.parametrize(("rate", "lost"), [(70.0, True), (90.0, False), (300.0, False)])
-def test_a_run_that_became_slower_by_more_than_chance_is_seen(
-    monkeypatch: pytest.MonkeyPatch, rate: float, *, lost: bool
+@pytest.mark.parametrize(("rate", "kept"), [(70.0, False), (103.0, False), (107.0, True)])
+def test_a_change_is_kept_when_the_run_gains_more_than_chance(
+    monkeypatch: pytest.MonkeyPatch, rate: float, *, kept: bool
 ) -> None:
     monkeypatch.setattr(pace, "_WINDOW", 50)
     gain = Gain()
-    now = passed(gain, 200, 100.0)
+    now = passed(gain, 49, 100.0)
+    assert not gain.foresee()  # nobody knows yet
+    now = passed(gain, 151, 100.0, now)
+    assert gain.foresee()
+    assert gain.before == pytest.approx(100.0)
     gain.changed(20)
     now = passed(gain, 20, 1.0, now)  # under way before the change: they say nothing of it
     now = passed(gain, 49, rate, now)
-    assert not gain.lost  # nobody knows yet
+    assert gain.kept() is None
     passed(gain, 1, rate, now)
-    assert gain.lost is lost
+    assert gain.kept() is kept
+    assert gain.after == pytest.approx(rate)
 
 
-def test_a_change_before_the_rate_is_known_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_run_does_not_take_many_files_to_know_its_rate() -> None:
+    gain = Gain()
+    passed(gain, 512, 200.0)  # not three seconds yet
+    assert not gain.foresee()
+    passed(gain, 100, 200.0, 512 / 200.0)
+    assert gain.foresee()
+    assert gain.before == pytest.approx(200.0)
+
+
+def test_a_change_before_the_rate_is_known_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace, "_WINDOW", 50)
     gain = Gain()
     now = passed(gain, 30, 100.0)
+    gain.foresee()
     gain.changed(0)
     passed(gain, 100, 1.0, now)
-    assert not gain.lost
+    assert gain.kept() is None

@@ -17,7 +17,7 @@ from PIL import ImageFilter
 from dedup.collection import Collection
 from dedup.images.decode import decode_square
 from dedup.images.device import side_weights
-from dedup.indexing import device_decoding, device_trial, readahead
+from dedup.indexing import device_decoding, device_trial, pace, readahead
 from dedup.models.device_jpegs import device_jpegs
 from dedup.models.loading import load_model
 from dedup.models.runtime import TorchRuntime
@@ -101,6 +101,19 @@ def test_threads_do_not_see_each_others_batches(runtime: TorchRuntime) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_a_size_gets_ready_while_smaller_batches_go_on() -> None:
+    with TorchRuntime(load_model("mobilenetv2_100", untrained=True), LAYERS, "cuda") as runtime:
+        batch = pictures(256, 4)
+        few = runtime.embed(batch[:32])["global_pool"]
+        rounds = 0
+        while not runtime.get_ready(256):
+            assert cosines(runtime.embed(batch[:32])["global_pool"], few).min() >= 0.99999
+            rounds += 1
+        assert rounds > 0
+        assert runtime.get_ready(256)
+        assert cosines(runtime.embed(batch)["global_pool"][:32], few).min() >= 0.999
 
 
 def test_a_gpu_without_enough_memory_goes_on_with_smaller_batches() -> None:
@@ -190,9 +203,10 @@ def test_a_run_whose_jpegs_the_gpu_decodes_sees_what_the_host_sees(
     for seed in range(400):
         clouds = scene(seed, (300, 280)).filter(ImageFilter.GaussianBlur(2))
         clouds.save(folder / f"{seed:03}.jpg", quality=80)
-    for name, value in (("_SAMPLE", 40), ("_FIRST", 50), ("_SETTLED", 1), ("_WORTH", 0.0)):
+    for name, value in (("_SAMPLE", 40), ("_FIRST", 50), ("_WORTH", 0.0)):
         monkeypatch.setattr(device_decoding, name, value)
-    monkeypatch.setattr(device_trial, "_MORE", 0.0)
+    monkeypatch.setattr(device_trial, "_PROMISING", 0.0)
+    monkeypatch.setattr(pace, "_WINDOW", 50)
     monkeypatch.setattr(device_decoding, "ThreadPoolExecutor", TrialFirst)
     monkeypatch.setattr(readahead, "_AHEAD", 32)
     tables, told = [], []
@@ -213,4 +227,7 @@ def test_a_run_whose_jpegs_the_gpu_decodes_sees_what_the_host_sees(
     assert (told[1].choice, told[1].device_jpegs) == ("", 0)
     there, here = tables
     assert there.paths == here.paths
-    assert cosines(there.embeddings["global_pool"], here.embeddings["global_pool"]).min() >= 0.999
+    # Both decoders and bf16 have a part in it.
+    agreement = cosines(there.embeddings["global_pool"], here.embeddings["global_pool"])
+    assert np.median(agreement) >= 0.999
+    assert agreement.min() >= 0.998
