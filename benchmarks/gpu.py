@@ -2,6 +2,7 @@
 
 Pictures are drawn, or photographs from FOLDER resized, to 500 × 375, and multiplied to the number
 asked for by a few bytes behind their end: contents of their own, each decoded in full. Medians.
+With few cores: taskset -c 0-3 python benchmarks/gpu.py ... --index-only, and again with --host.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from dedup.errors import first_line
 from dedup.fingerprint import CONTENT
 from dedup.images.device import side_weights
 from dedup.images.scan import scan
+from dedup.indexing import device_decoding
 from dedup.models.device_jpegs import device_jpegs
 from dedup.models.loading import load_model
 from dedup.models.runtime import TorchRuntime
@@ -95,13 +97,41 @@ def device_jpeg_rate(folder: Path, hw: tuple[int, int]) -> str:
         return "not to be had"
     files = [path.read_bytes() for path in sorted(folder.iterdir())[:DRAWN]]
     some = [(data, (375, 500)) for data in (files * 2)[:128]]
-    out = np.empty((len(some), *hw, 3), np.uint8)
+    out = torch.empty((len(some), *hw, 3), dtype=torch.uint8, pin_memory=True).numpy()
     try:
         jpegs.decode(some, out)
         rate = len(some) / seconds(lambda: jpegs.decode(some, out), 9)
     except RuntimeError as error:
         return f"{jpegs.name} failed ({first_line(error)})"
     return f"{jpegs.name} {rate:.0f}/s"
+
+
+def forward_rates(model: str) -> tuple[float, tuple[int, int]]:
+    """Print pictures a second of a model, as it is and compiled; gives the former and its input."""
+    with TorchRuntime(load_model(model, untrained=True), ["global_pool"], "cuda") as runtime:
+        batch = runtime.batch_sizes[-1]
+        eager = forward_rate(runtime, batch)
+        print(f"eager: {eager:.0f}/s in batches of {batch}", flush=True)
+        started = time.perf_counter()
+        if runtime.fuse(batch):
+            compiled = time.perf_counter() - started
+            fused = forward_rate(runtime, batch)
+            print(f"fused: {fused:.0f}/s, compiled in {compiled:.0f} s", flush=True)
+        print(*runtime.notes, flush=True)
+    return eager, runtime.input_hw
+
+
+def decode_rates(folder: Path, hw: tuple[int, int]) -> float:
+    """Print pictures a second by the GPU's decoder and by the host's cores; gives the last."""
+    print("the GPU's JPEG decoder:", device_jpeg_rate(folder, hw), flush=True)
+    paths = [os.fspath(folder / os.fsdecode(file.path)) for file in scan(folder).files[:20_000]]
+    rate = 0.0
+    for processes in (False, True):
+        some = paths if processes else paths[:4000]
+        rate = decode_rate(some, hw, processes=processes)
+        kind = "processes" if processes else "threads"
+        print(f"decode alone in {kind}: {rate:.0f}/s", flush=True)
+    return rate
 
 
 def main() -> None:
@@ -112,37 +142,25 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=100_000)
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the self-join")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--index-only", action="store_true", help="leave the limits out")
+    parser.add_argument("--host", action="store_true", help="leave JPEGs to the host")
     options = parser.parse_args()
     print(f"{describe()}, {torch.cuda.get_device_name()}\n", flush=True)
     source = []
     if options.folder is not None:
         source = [options.folder / os.fsdecode(file.path) for file in scan(options.folder).files]
 
-    with TorchRuntime(
-        load_model(options.model, untrained=True), ["global_pool"], "cuda"
-    ) as runtime:
-        batch = runtime.batch_sizes[-1]
-        hw = runtime.input_hw
-        eager = forward_rate(runtime, batch)
-        print(f"eager: {eager:.0f}/s in batches of {batch}", flush=True)
-        started = time.perf_counter()
-        if runtime.fuse(batch):
-            compiled = time.perf_counter() - started
-            fused = forward_rate(runtime, batch)
-            print(f"fused: {fused:.0f}/s, compiled in {compiled:.0f} s", flush=True)
-        print(*runtime.notes, flush=True)
-
+    if options.host:
+        device_decoding._WORTH = float("inf")  # type: ignore[misc]  # noqa: SLF001  # forced
+    slower, hw = float("inf"), (0, 0)
+    if not options.index_only:
+        slower, hw = forward_rates(options.model)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place, "pictures")
         draw(folder, 500, 375, DRAWN, source)
-        print("the GPU's JPEG decoder:", device_jpeg_rate(folder, hw), flush=True)
         multiply(folder, options.pictures)
-        paths = [os.fspath(folder / os.fsdecode(file.path)) for file in scan(folder).files]
-        some = paths[:20_000]
-        for processes in (False, True):
-            rate = decode_rate(some[: len(some) if processes else 4000], hw, processes=processes)
-            kind = "processes" if processes else "threads"
-            print(f"decode alone in {kind}: {rate:.0f}/s", flush=True)
+        if not options.index_only:
+            slower = min(slower, decode_rates(folder, hw))
         rows, once = [], []
         for number in range(options.rounds):
             told: list[tuple[float, int]] = []
@@ -156,17 +174,26 @@ def main() -> None:
                 summary = collection.index([folder], device="cuda", progress=partial(note, told))
             rows.append(summary.indexed / summary.seconds)
             once.append(going(told, STARTED * options.pictures))
-            print(f"index: {rows[-1]:.0f}/s, {once[-1]:.0f}/s once going {summary.stages}")
-            print(*(f"{at - told[0][0]:.2f}s:{done}" for at, done in told[1:6]), flush=True)
-        slower = min(rate, eager)
+            tenth = next(at for at, done in told if done >= STARTED * options.pictures)
+            print(
+                f"index: {rows[-1]:.0f}/s, {once[-1]:.0f}/s once going, a tenth after "
+                f"{tenth - told[0][0]:.1f} s {summary.stages}",
+                flush=True,
+            )
         for name, rates in (("with its start", rows), ("once going", once)):
             middle = statistics.median(rates)
-            print(f"index {name}: {middle:.0f}/s, {middle / slower:.0%} of the slower", flush=True)
+            of = "" if options.index_only else f", {middle / slower:.0%} of the slower"
+            print(f"index {name}: {middle:.0f}/s{of}", flush=True)
+    if not options.index_only:
+        join(options.rows, options.rounds)
 
-    vectors, _ = planted(options.rows, 256)
-    print(f"pairs of {options.rows:,} × 256, predicted {predicted_seconds(*vectors.shape):.1f} s:")
+
+def join(rows: int, rounds: int) -> None:
+    """Print how long a self-join takes."""
+    vectors, _ = planted(rows, 256)
+    print(f"pairs of {rows:,} × 256, predicted {predicted_seconds(*vectors.shape):.1f} s:")
     taken = []
-    for _ in range(options.rounds):
+    for _ in range(rounds):
         started = time.perf_counter()
         found = self_join(vectors, THRESHOLD)
         taken.append(time.perf_counter() - started)
