@@ -57,13 +57,16 @@ class StandIn:
     """A device that takes time and no processor; what it gives is noise, pictures included."""
 
     name = "stand-in"
-    batch_sizes = (256,)
     at_once = 2
 
     def __init__(self, *, decodes: bool) -> None:
         self._decodes = decodes
         self._lane = threading.local()
         self._rows = np.random.default_rng(0).standard_normal((256, DIMENSION), np.float32)
+
+    def batch_sizes(self, _: int) -> tuple[int, ...]:
+        """Give what a GPU takes."""
+        return (256,)
 
     def room(self, pictures: int) -> npt.NDArray[np.uint8]:
         """Give room for a batch, each thread its own, which stays."""

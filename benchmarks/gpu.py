@@ -109,7 +109,7 @@ def device_jpeg_rate(folder: Path, hw: tuple[int, int]) -> str:
 def forward_rates(model: str) -> tuple[float, tuple[int, int]]:
     """Print pictures a second of a model, as it is and compiled; gives the former and its input."""
     with TorchRuntime(load_model(model, untrained=True), ["global_pool"], "cuda") as runtime:
-        batch = runtime.batch_sizes[-1]
+        batch = runtime.batch_sizes(10**6)[-1]
         eager = forward_rate(runtime, batch)
         print(f"eager: {eager:.0f}/s in batches of {batch}", flush=True)
         started = time.perf_counter()

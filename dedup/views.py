@@ -63,9 +63,11 @@ class JpegDecoder(Protocol):
 class Embedder(Protocol):
     """What turns pictures into embeddings of their content."""
 
-    @property
-    def batch_sizes(self) -> tuple[int, ...]:
-        """Pictures per call that are worth trying, rising; none: whatever is usual."""
+    def batch_sizes(self, pictures: int) -> tuple[int, ...]:
+        """Give the pictures per call that are worth trying, rising, for so many in all.
+
+        None: whatever is usual.
+        """
         ...
 
     @property

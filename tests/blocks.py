@@ -30,9 +30,12 @@ class BlockMeans:
 
     def __init__(self, batch_sizes: tuple[int, ...] = ()) -> None:
         self.batches: list[int] = []
-        self.batch_sizes = batch_sizes
+        self._batch_sizes = batch_sizes
 
     at_once = 1
+
+    def batch_sizes(self, _: int) -> tuple[int, ...]:
+        return self._batch_sizes
 
     def room(self, pictures: int) -> npt.NDArray[np.uint8]:
         return np.empty((pictures, SIDE, SIDE, 3), np.uint8)

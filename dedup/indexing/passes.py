@@ -145,7 +145,7 @@ class Passes:
             started = time.perf_counter()
             self._embedder = self._make_embedder()
             self.loading = time.perf_counter() - started
-            self._sizes = BatchSize(self._embedder.batch_sizes, BATCH, self._total)
+            self._sizes = BatchSize(self._embedder.batch_sizes(self._total), BATCH, self._total)
             self.at_once = min(_MOST_AT_ONCE, self._embedder.at_once)
             self._turns = Semaphore(self.at_once)
         return self._embedder

@@ -38,7 +38,6 @@ class GraphRuntime(ABC):
     input_hw : height and width of the pictures that it takes
     dimensions : layer -> D of its embeddings
     notes : what a person should know of the choice of runtime
-    batch_sizes : pictures per call that are worth trying
 
     Notes
     -----
@@ -48,7 +47,6 @@ class GraphRuntime(ABC):
 
     notes: tuple[str, ...] = ()
     at_once = 1  # threads would share the cores that one has to itself
-    batch_sizes: tuple[int, ...] = (32, 64, 128)  # cut into requests: none takes more memory
     engine: ClassVar[str]
 
     def __init__(self, graph: Graph, description: str) -> None:
@@ -57,6 +55,10 @@ class GraphRuntime(ABC):
         self.input_hw = graph.input_hw
         self.dimensions = dict(graph.dimensions)
         self.description = description
+
+    def batch_sizes(self, _: int) -> tuple[int, ...]:
+        """Give the pictures per call that are worth trying; cut into requests all the same."""
+        return 32, 64, 128
 
     def room(self, pictures: int) -> npt.NDArray[np.uint8]:
         """Give (pictures, H, W, 3) uint8, not filled, for a batch."""

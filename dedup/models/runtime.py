@@ -47,9 +47,14 @@ _NOT_FUSED: Final = "the forward pass stays as it is: it could not be compiled"
 _SHORT: Final = "more slowly than it could: there is not enough memory"
 _KEPT: Final = 3  # convolutions that stay fp32 where bf16 alone does not agree
 _RGB: Final = 3
+_CPU_SIZES: Final = (16, 32, 64)
 _GPU_SIZES: Final = (32, 256)
 """Pictures of a pass on a GPU, to which batches are made up: cuDNN takes seconds to get ready for
 each other number. 256 reach 97 % of the rate of 1,024 (EfficientNet-B0, H200)."""
+
+_WORTH_READY: Final = 16_384
+"""Pictures for which it pays to get ready for more than the first of these. While that takes, two
+seconds, the first comes to 11,000 (H100, 16 cores)."""
 
 
 class TorchRuntime:
@@ -69,7 +74,6 @@ class TorchRuntime:
     input_hw : height and width of the pictures that it takes
     dimensions : layer -> D of its embeddings
     notes : what a person should know of the choice of runtime
-    batch_sizes : pictures per call that are worth trying
     at_once : threads that may call at a time: on a GPU two, one of which sends its batch while the
         other's is worked on
 
@@ -107,13 +111,11 @@ class TorchRuntime:
             self._mean = 255 * self._per_channel(loaded.mean)
             self._scale = 1 / (255 * self._per_channel(loaded.std))
             self.input_hw = loaded.input_size[1:]
-            self.batch_sizes: tuple[int, ...] = (16, 32, 64)
             self.at_once = 1
             self._largest_batch: int | None = None
             self._gpu: Gpu | None = None
             self._ready = self._closed = False
             if self._device.type == "cuda":
-                self.batch_sizes = _GPU_SIZES[1:]
                 self.at_once = 2
                 self._largest_batch = _GPU_SIZES[-1]
                 self._gpu = Gpu(self._device, *self.input_hw, _GPU_SIZES)
@@ -162,6 +164,12 @@ class TorchRuntime:
             return self._nothing
         size = self._largest_batch or len(batch)
         return _joined([self._embed(batch[at : at + size]) for at in range(0, len(batch), size)])
+
+    def batch_sizes(self, pictures: int) -> tuple[int, ...]:
+        """Give the pictures per call that are worth trying, rising, when there are so many."""
+        if self._gpu is None:
+            return _CPU_SIZES
+        return _GPU_SIZES[1:] if pictures >= _WORTH_READY else ()
 
     def room(self, pictures: int) -> npt.NDArray[np.uint8]:
         """Give (pictures, H, W, 3) uint8, not filled; on GPUs where nothing has to be copied.

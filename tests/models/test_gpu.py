@@ -116,6 +116,11 @@ def test_a_size_gets_ready_while_smaller_batches_go_on() -> None:
         assert cosines(runtime.embed(batch)["global_pool"][:32], few).min() >= 0.999
 
 
+def test_short_runs_are_not_made_to_wait_for_large_batches(runtime: TorchRuntime) -> None:
+    assert runtime.batch_sizes(10_000) == ()
+    assert runtime.batch_sizes(100_000) == (256,)
+
+
 def test_a_gpu_without_enough_memory_goes_on_with_smaller_batches() -> None:
     with TorchRuntime(load_model("mobilenetv2_100", untrained=True), LAYERS, "cuda") as runtime:
         batch = pictures(256, 2)
