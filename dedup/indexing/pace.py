@@ -24,6 +24,7 @@ _WINDOW: Final = 4096  # files over which a run's rate is taken
 _FEW: Final = 512  # the same where they take so long:
 _LONG: Final = 3.0  # seconds
 _KEPT: Final = 1.05  # of the rate before: what a change has to come to, to be kept
+_PATIENCE: Final = 10.0  # seconds after which it has to come to half of that rate at least
 
 
 class BatchSize:
@@ -109,6 +110,9 @@ class Gain:
     def __init__(self) -> None:
         self._times: deque[float] = deque(maxlen=_WINDOW)
         self._to_skip = 0
+        self._since = 0  # files
+        self._changed: float | None = None
+        self._now = 0.0
         self.before: float | None = None
         self.after: float | None = None
 
@@ -119,6 +123,8 @@ class Gain:
         ----------
         at : seconds, by a clock that only goes on
         """
+        self._now = at
+        self._since += 1
         if self._to_skip:
             self._to_skip -= 1
             return
@@ -134,17 +140,22 @@ class Gain:
 
         Parameters
         ----------
-        files : that were under way, and say nothing of it
+        files : that were under way, and say nothing of it unless they take very long
         """
         self._times.clear()
         self._to_skip = files
+        self._since = 0
+        self._changed = self._now
 
     def kept(self) -> bool | None:
         """Tell whether the change made the run faster by more than chance; None: nobody knows."""
-        self.after = self._rate()
-        if self.before is None or self.after is None:
+        if self.before is None or self._changed is None:
             return None
-        return self.after >= _KEPT * self.before
+        self.after = self._rate()
+        taken = self._now - self._changed
+        if self.after is None and taken >= _PATIENCE and self._since < self.before * taken / 2:
+            self.after = self._since / taken
+        return None if self.after is None else self.after >= _KEPT * self.before
 
     def _rate(self) -> float | None:
         """Files a second over a whole window; None until there were so many."""

@@ -130,7 +130,7 @@ def test_a_change_is_kept_when_the_run_gains_more_than_chance(
     assert gain.foresee()
     assert gain.before == pytest.approx(100.0)
     gain.changed(20)
-    now = passed(gain, 20, 1.0, now)  # under way before the change: they say nothing of it
+    now = passed(gain, 20, 30.0, now)  # under way before the change: they say nothing of it
     now = passed(gain, 49, rate, now)
     assert gain.kept() is None
     passed(gain, 1, rate, now)
@@ -145,6 +145,18 @@ def test_a_slow_run_does_not_take_many_files_to_know_its_rate() -> None:
     passed(gain, 100, 200.0, 512 / 200.0)
     assert gain.foresee()
     assert gain.before == pytest.approx(200.0)
+
+
+def test_a_change_that_brings_the_run_to_a_halt_is_seen_soon() -> None:
+    gain = Gain()
+    now = passed(gain, 5000, 1000.0)
+    assert gain.foresee()
+    gain.changed(2560)  # of which none would be looked at for a minute
+    now = passed(gain, 360, 40.0, now)
+    assert gain.kept() is None
+    passed(gain, 60, 40.0, now)
+    assert gain.kept() is False
+    assert gain.after == pytest.approx(40.0, rel=0.05)
 
 
 def test_a_change_before_the_rate_is_known_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
