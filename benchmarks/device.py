@@ -26,7 +26,7 @@ from speed import draw
 from dedup.errors import ImageError
 from dedup.fingerprint import Fingerprint
 from dedup.images.decode import DECODER, decode_square, read_file
-from dedup.images.device import side_weights, suits_device
+from dedup.images.device import sides, suits_device
 from dedup.images.header import open_image
 from dedup.images.scan import scan
 from dedup.indexing import device_trial, pace, readahead
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from dedup.models.device_jpegs import SideWeights
+    from dedup.models.device_jpegs import Sides
     from dedup.views import JpegDecoder
 
 SIDE = 224
@@ -80,7 +80,7 @@ class StandIn:
         """Tell that it is ready."""
         return True
 
-    def jpegs(self, _: SideWeights) -> JpegDecoder | None:
+    def jpegs(self, _: Sides) -> JpegDecoder | None:
         """Give itself, if it decodes."""
         return self if self._decodes else None
 
@@ -106,7 +106,7 @@ def pairs(
     """Give pictures that suit, decoded by the host and by the device."""
     height, width = runtime.input_hw
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    jpegs = device_jpegs(device, partial(side_weights, height=height, width=width))
+    jpegs = device_jpegs(device, partial(sides, height=height, width=width))
     if jpegs is None:
         raise SystemExit("nothing here decodes JPEGs: install torchvision or torchcodec")
     print(f"{jpegs.name} on {device.type}", flush=True)

@@ -25,7 +25,7 @@ from speed import draw, preparing, seconds
 from dedup.collection import Collection
 from dedup.errors import first_line
 from dedup.fingerprint import CONTENT
-from dedup.images.device import side_weights
+from dedup.images.device import sides
 from dedup.images.scan import scan
 from dedup.indexing import device_decoding
 from dedup.models.device_jpegs import device_jpegs
@@ -92,7 +92,7 @@ def going(told: list[tuple[float, int]], since: float) -> float:
 
 def device_jpeg_rate(folder: Path, hw: tuple[int, int]) -> str:
     """Pictures a second by the GPU's own decoder, to the input of the model, 128 at a time."""
-    jpegs = device_jpegs(torch.device("cuda"), partial(side_weights, height=hw[0], width=hw[1]))
+    jpegs = device_jpegs(torch.device("cuda"), partial(sides, height=hw[0], width=hw[1]))
     if jpegs is None:
         return "not to be had"
     files = [path.read_bytes() for path in sorted(folder.iterdir())[:DRAWN]]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from dedup.fingerprint import Fingerprint
     from dedup.images.decode import Decoded
     from dedup.images.header import Header, Opened
-    from dedup.models.device_jpegs import SideWeights
+    from dedup.models.device_jpegs import Sides
     from dedup.store.catalog import Catalog
 
     Rows = npt.NDArray[np.float32]
@@ -86,12 +86,12 @@ class Embedder(Protocol):
         """Get ready for batches of so many, beside; True once none has to wait for that."""
         ...
 
-    def jpegs(self, side_weights: SideWeights) -> JpegDecoder | None:
+    def jpegs(self, sides: Sides) -> JpegDecoder | None:
         """Give what decodes JPEGs on the device where passes run; None where that is the host.
 
         Parameters
         ----------
-        side_weights : by which it brings them to one size, as `images.device.side_weights`
+        sides : by which it brings them to one size, as `images.device.sides`
         """
         ...
 

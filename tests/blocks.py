@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from dedup.models.device_jpegs import SideWeights
+    from dedup.models.device_jpegs import Sides
     from dedup.results import IndexSummary
     from dedup.store.catalog import Catalog
     from dedup.views import JpegDecoder
@@ -43,7 +43,7 @@ class BlockMeans:
     def get_ready(self, _: int) -> bool:
         return True
 
-    def jpegs(self, _: SideWeights) -> JpegDecoder | None:
+    def jpegs(self, _: Sides) -> JpegDecoder | None:
         return None
 
     def hasten(self) -> None:

@@ -9,7 +9,7 @@ inverse transforms are derived as such means (libjpeg-turbo, jidctred.c).
 from __future__ import annotations
 
 from math import ceil
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from PIL import JpegImagePlugin
@@ -58,8 +58,47 @@ def suits_device(opened: Opened, data: bytes, height: int, width: int) -> bool:
     )
 
 
-def side_weights(size: tuple[int, int], height: int, width: int) -> tuple[Weights, Weights]:
-    """Give what a whole JPEG has to be multiplied by, to become what the host makes of it.
+class Side(NamedTuple):
+    """What the host makes of one side of a JPEG.
+
+    Parameters
+    ----------
+    length : in pixels
+    wanted : at the end
+    scale : by which it is decoded smaller
+    two_steps : whether it is interpolated before it is averaged
+    """
+
+    length: int
+    wanted: int
+    scale: int
+    two_steps: bool
+
+    def weights(self) -> Weights:
+        """Give the same as a matrix.
+
+        Returns
+        -------
+        (wanted, length) float32, rows of sum 1
+        """
+        reduced = ceil(self.length / self.scale)
+        # In place where it can be: to get such memory anew takes longer than all the arithmetic.
+        if self.two_steps:
+            resizing = _interpolation(reduced, 2 * self.wanted)
+            resizing[::2] += resizing[1::2]
+            resizing = resizing[::2]
+            resizing /= 2 * self.scale
+        else:
+            resizing = _means(reduced, self.wanted)
+            resizing /= self.scale
+        whole = resizing.repeat(self.scale, axis=1)
+        # The last block may reach beyond the picture, whose last pixel is repeated there.
+        whole[:, self.length - 1] += whole[:, self.length :].sum(axis=1)
+        return whole[:, : self.length]
+
+
+def sides(size: tuple[int, int], height: int, width: int) -> tuple[Side, Side]:
+    """Tell what the host makes of a whole JPEG.
 
     Parameters
     ----------
@@ -68,15 +107,12 @@ def side_weights(size: tuple[int, int], height: int, width: int) -> tuple[Weight
 
     Returns
     -------
-    (height, H) and (width, W) float32, rows of sum 1: rows @ picture @ columns.T
+    down, across : the picture that the host makes is down.weights() @ picture @ across.weights().T
     """
     scale = jpeg_scale(size, height, width)
     rows, columns = (ceil(length / scale) for length in size)
     two_steps = in_two_steps((rows / height, columns / width))
-    return (
-        _weights(size[0], rows, height, scale, two_steps=two_steps),
-        _weights(size[1], columns, width, scale, two_steps=two_steps),
-    )
+    return Side(size[0], height, scale, two_steps), Side(size[1], width, scale, two_steps)
 
 
 def _has_known_colour(image: JpegImagePlugin.JpegImageFile, scale: int) -> bool:
@@ -90,27 +126,22 @@ def _has_known_colour(image: JpegImagePlugin.JpegImageFile, scale: int) -> bool:
     return usual and (scale == 1 or across == down)
 
 
-def _weights(length: int, reduced: int, wanted: int, scale: int, *, two_steps: bool) -> Weights:
-    if two_steps:
-        resizing = _means(2 * wanted, wanted) @ _interpolation(reduced, 2 * wanted)
-    else:
-        resizing = _means(reduced, wanted)
-    # The last block may reach beyond the picture, whose last pixel is repeated there.
-    whole = resizing @ _means(reduced * scale, reduced)
-    whole[:, length - 1] += whole[:, length:].sum(axis=1)
-    return whole[:, :length].astype(np.float32)
-
-
-def _means(length: int, wanted: int) -> npt.NDArray[np.float64]:
+def _means(length: int, wanted: int) -> Weights:
     """Average areas: (wanted, length), by how much of a step lies in each pixel."""
-    edges = np.arange(wanted + 1)[:, None] * (length / wanted)
-    pixels = np.arange(length)
-    held = np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels)
-    return np.asarray(held.clip(0) * (wanted / length), np.float64)
+    step = length / wanted
+    starts = np.arange(wanted)[:, None] * step
+    pixels = starts.astype(np.intp) + np.arange(ceil(step) + 1)
+    held = np.minimum(starts + step, pixels + 1) - np.maximum(starts, pixels)
+    weights = np.zeros((wanted, length + ceil(step) + 1), np.float32)
+    np.put_along_axis(weights, pixels, held.clip(0) / step, axis=1)
+    return weights[:, :length]
 
 
-def _interpolation(length: int, wanted: int) -> npt.NDArray[np.float64]:
+def _interpolation(length: int, wanted: int) -> Weights:
     """Interpolate between the centres of pixels: (wanted, length)."""
     at = ((np.arange(wanted) + 0.5) * (length / wanted) - 0.5).clip(0, length - 1)
-    weights: npt.NDArray[np.float64] = 1 - np.abs(at[:, None] - np.arange(length))
-    return weights.clip(0)
+    below = at.astype(np.intp)
+    weights = np.zeros((wanted, length), np.float32)
+    weights[np.arange(wanted), below] = 1 - (at - below)
+    weights[np.arange(wanted), np.minimum(below + 1, length - 1)] += at - below
+    return weights

@@ -245,12 +245,10 @@ class DeviceDecoding:
 
     def _try(self, model: Embedder, host_rate: float) -> None:
         """Decide, in a thread of the stage, whether workers leave JPEGs to the device."""
-        side_weights = partial(
-            device.side_weights, height=self._wanted.height, width=self._wanted.width
-        )
+        sides = partial(device.sides, height=self._wanted.height, width=self._wanted.width)
         promising, why = False, ""
         try:
-            jpegs = model.jpegs(side_weights)
+            jpegs = model.jpegs(sides)
             if jpegs is not None:
                 promising, why = trial(self._sample, self._wanted, model, jpegs, host_rate)
         except Exception as error:  # noqa: BLE001 - drivers fail in many ways; the host goes on

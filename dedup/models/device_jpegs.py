@@ -19,18 +19,19 @@ import torch
 from dedup.models.features import out_of_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
+    from dedup.images.device import Side
+
     Pixels: TypeAlias = npt.NDArray[np.uint8]
     Size: TypeAlias = tuple[int, int]
-    Rows: TypeAlias = npt.NDArray[np.float32]
-    SideWeights: TypeAlias = Callable[[Size], tuple[Rows, Rows]]
+    Sides: TypeAlias = Callable[[Size], tuple[Side, Side]]
     Decode: TypeAlias = Callable[[list[bytes], torch.device], Sequence[torch.Tensor]]
 
 _PIXELS_AT_ONCE: Final = 1 << 26  # decoded in full on the device: 200 MB, and twice that as fp16
-_KEPT: Final = 256  # sizes of pictures whose weights stay on the device
+_KEPT: Final = 512  # sides of pictures whose weights stay on the device, some .2 MB each
 _RGB: Final = 3
 
 
@@ -39,18 +40,15 @@ class DeviceJpegs:
 
     Parameters
     ----------
-    side_weights : gives (height, H) and (width, W) for pictures of H × W, by which these are
-        brought to height × width: rows @ picture @ columns.T
+    sides : tells for (H, W) what is to be made of either side, as `images.device.sides`
     decode : gives (3, H, W) uint8 RGB on the device for each file; raises RuntimeError where one of
         them is no JPEG that it decodes
     name : what does it, such as "torchvision 0.29.1"
     """
 
-    def __init__(
-        self, device: torch.device, side_weights: SideWeights, decode: Decode, name: str
-    ) -> None:
+    def __init__(self, device: torch.device, sides: Sides, decode: Decode, name: str) -> None:
         self.name = name
-        self._side_weights = side_weights
+        self._sides = sides
         self._device = device
         self._decode = decode
         self._stream: torch.cuda.Stream | None = None
@@ -82,19 +80,16 @@ class DeviceJpegs:
         apart = nullcontext() if self._stream is None else torch.cuda.stream(self._stream)
         with apart, torch.inference_mode():
             for part in _parts([size for _, size in files]):
-                sizes: dict[Size, list[tuple[int, torch.Tensor]]] = defaultdict(list)
-                pictures = self._in_full([files[at][0] for at in part])
-                for at, picture in enumerate(pictures):
-                    size = files[part[at]][1]
+                some = files[part.start : part.stop]
+                pictures = self._in_full([data for data, _ in some])
+                sizes: dict[Size, list[int]] = defaultdict(list)
+                for at, (picture, (_, size)) in enumerate(zip(pictures, some, strict=True)):
                     if picture is not None and picture.shape == (_RGB, *size):
-                        sizes[size].append((at, picture))
-                whole = out[part.start : part.stop]
-                there = torch.empty(whole.shape, dtype=torch.uint8, device=self._device)
-                for size, alike in sizes.items():
-                    places = [at for at, _ in alike]
-                    there[places] = self._resized([picture for _, picture in alike], size)
-                    found[part.start :][places] = True
-                torch.from_numpy(whole).copy_(there)
+                        sizes[size].append(at)
+                        found[part.start + at] = True
+                room = out[part.start : part.stop]
+                resized = self._resized(pictures, sizes, room.shape[1:3])
+                torch.from_numpy(room).copy_(resized)
         return found
 
     def _in_full(self, files: list[bytes]) -> Sequence[torch.Tensor | None]:
@@ -109,33 +104,42 @@ class DeviceJpegs:
         half = len(files) // 2
         return [*self._in_full(files[:half]), *self._in_full(files[half:])]
 
-    def _resized(self, pictures: list[torch.Tensor], size: Size) -> torch.Tensor:
-        """Bring pictures of one size to (B, height, width, 3), on the device."""
-        rows, columns = self._weights(size)
-        values = torch.stack(pictures).to(self._dtype)
-        values = (rows @ (values @ columns)).round_().clamp_(0, 255)
-        return values.to(torch.uint8).permute(0, 2, 3, 1)
+    def _resized(
+        self,
+        pictures: Sequence[torch.Tensor | None],
+        sizes: Mapping[Size, list[int]],
+        hw: tuple[int, ...],
+    ) -> torch.Tensor:
+        """Bring pictures to (B, height, width, 3) uint8, on the device; anything where none is.
 
-    def _sent_weights(self, size: Size) -> tuple[torch.Tensor, torch.Tensor]:
-        rows, columns = self._side_weights(size)
-        return (
-            torch.from_numpy(rows).to(self._device, self._dtype),
-            torch.from_numpy(columns.T).to(self._device, self._dtype),
-        )
+        Parameters
+        ----------
+        sizes : size -> the pictures of that size
+        """
+        values = torch.empty((len(pictures), _RGB, *hw), dtype=self._dtype, device=self._device)
+        for size, places in sizes.items():
+            rows, columns = (self._weights(side) for side in self._sides(size))
+            alike = torch.stack([picture for at in places if (picture := pictures[at]) is not None])
+            # A slice where one is enough, for a list has to be sent.
+            where = places if len(places) > 1 else slice(places[0], places[0] + 1)
+            values[where] = rows @ (alike.to(self._dtype) @ columns.T)
+        levels = values.round_().clamp_(0, 255).to(torch.uint8)
+        return levels.permute(0, 2, 3, 1).contiguous()
+
+    def _sent_weights(self, side: Side) -> torch.Tensor:
+        return torch.from_numpy(side.weights()).to(self._device, self._dtype)
 
 
-def device_jpegs(device: torch.device, side_weights: SideWeights) -> DeviceJpegs | None:
+def device_jpegs(device: torch.device, sides: Sides) -> DeviceJpegs | None:
     """Find what decodes JPEGs on a device; None where nothing does.
 
     Parameters
     ----------
-    side_weights : as `DeviceJpegs` takes them
+    sides : as `DeviceJpegs` takes it
     """
     for name, find in (("torchvision", _torchvision), ("torchcodec", _torchcodec)):
         try:
-            return DeviceJpegs(
-                device, side_weights, find(), f"{name} {version(name).partition('+')[0]}"
-            )
+            return DeviceJpegs(device, sides, find(), f"{name} {version(name).partition('+')[0]}")
         except Exception:  # noqa: BLE001, S112 - missing, too old, or broken: all the same here
             continue
     return None

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import nn
 
-    from dedup.models.device_jpegs import DeviceJpegs, SideWeights
+    from dedup.models.device_jpegs import DeviceJpegs, Sides
     from dedup.models.gpu import Pass
     from dedup.models.loading import LoadedModel
 
@@ -189,14 +189,14 @@ class TorchRuntime:
             return True
         return self._gpu.get_ready(_Undisturbed(self._module, self._tensors), self._size(pictures))
 
-    def jpegs(self, side_weights: SideWeights) -> DeviceJpegs | None:
+    def jpegs(self, sides: Sides) -> DeviceJpegs | None:
         """Give what decodes JPEGs on the GPU; None on a CPU, where that is the host's business.
 
         Parameters
         ----------
-        side_weights : as `DeviceJpegs` takes them
+        sides : as `DeviceJpegs` takes it
         """
-        return device_jpegs(self._device, side_weights) if self._device.type == "cuda" else None
+        return device_jpegs(self._device, sides) if self._device.type == "cuda" else None
 
     def hasten(self) -> None:
         """On a GPU, compile the pass of full batches in a thread beside; it is used once proven.

@@ -10,7 +10,7 @@ import pytest
 from drawn import SHARED, encode, exif, textured
 
 from dedup.images.decode import decode_square, jpeg_scale
-from dedup.images.device import side_weights, suits_device
+from dedup.images.device import sides, suits_device
 from dedup.images.header import open_image
 
 
@@ -18,8 +18,10 @@ def multiplied(data: bytes, height: int, width: int) -> np.ndarray[Any, Any]:
     """Decode in full, by another way than a device does, and multiply."""
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     whole = np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), flags))
-    rows, columns = side_weights((whole.shape[0], whole.shape[1]), height, width)
-    return np.asarray(np.einsum("ih,hwc,jw->ijc", rows, whole, columns, optimize=True))
+    down, across = sides((whole.shape[0], whole.shape[1]), height, width)
+    return np.asarray(
+        np.einsum("ih,hwc,jw->ijc", down.weights(), whole, across.weights(), optimize=True)
+    )
 
 
 @pytest.mark.parametrize(
@@ -53,7 +55,7 @@ def test_sides_are_reduced_by_the_scale_of_the_host() -> None:
 
 @pytest.mark.parametrize(("size", "wanted"), [((375, 500), 224), ((999, 1203), 96), ((57, 41), 32)])
 def test_every_pixel_counts_and_no_light_is_lost(size: tuple[int, int], wanted: int) -> None:
-    rows, columns = side_weights(size, wanted, wanted)
+    rows, columns = (side.weights() for side in sides(size, wanted, wanted))
     assert (rows.shape, columns.shape) == ((wanted, size[0]), (wanted, size[1]))
     for weights in (rows, columns):
         assert weights.dtype == np.float32

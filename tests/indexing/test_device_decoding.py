@@ -11,6 +11,7 @@ import torch
 from blocks import BlockMeans, TrialFirst, index
 from pictures import scene
 
+from dedup.images.device import Side
 from dedup.indexing import device_decoding, device_trial, pace, passes, readahead
 from dedup.indexing.device_trial import Rates
 from dedup.models.device_jpegs import device_jpegs
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from dedup.fingerprint import Fingerprint
-    from dedup.models.device_jpegs import SideWeights
+    from dedup.models.device_jpegs import Sides
     from dedup.results import IndexSummary
     from dedup.views import JpegDecoder
 
@@ -36,8 +37,8 @@ SIZES = [(44, 40), (60, 40), (41, 57)]  # JPEGs of no more bytes than 32 × 32 p
 class OnDevice(BlockMeans):
     """What a device decodes, the processor does in torch."""
 
-    def jpegs(self, side_weights: SideWeights) -> JpegDecoder | None:
-        return device_jpegs(torch.device("cpu"), side_weights)
+    def jpegs(self, sides: Sides) -> JpegDecoder | None:
+        return device_jpegs(torch.device("cpu"), sides)
 
 
 class Failing(OnDevice):
@@ -47,8 +48,8 @@ class Failing(OnDevice):
         super().__init__()
         self._good = good
 
-    def jpegs(self, side_weights: SideWeights) -> JpegDecoder | None:
-        decoder = super().jpegs(side_weights)
+    def jpegs(self, sides: Sides) -> JpegDecoder | None:
+        decoder = super().jpegs(sides)
         assert decoder is not None
         inner = decoder.decode
 
@@ -155,11 +156,15 @@ def test_a_device_that_fails_at_its_trial_is_left_out(catalog: Catalog, folder: 
 
 @pytest.mark.usefixtures("_soon")
 def test_a_device_whose_pictures_are_others_is_left_out(catalog: Catalog, folder: Path) -> None:
+    class Turned(Side):
+        def weights(self) -> npt.NDArray[np.float32]:
+            return super().weights()[::-1].copy()
+
     class Upside(OnDevice):
-        def jpegs(self, side_weights: SideWeights) -> JpegDecoder | None:
-            def upside(size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-                rows, columns = side_weights(size)
-                return rows[::-1].copy(), columns
+        def jpegs(self, sides: Sides) -> JpegDecoder | None:
+            def upside(size: tuple[int, int]) -> tuple[Side, Side]:
+                down, across = sides(size)
+                return Turned(*down), across
 
             return device_jpegs(torch.device("cpu"), upside)
 

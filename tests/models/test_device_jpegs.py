@@ -12,7 +12,7 @@ import torch
 from pictures import scene
 
 from dedup.images.decode import decode_square
-from dedup.images.device import side_weights
+from dedup.images.device import Side, sides
 from dedup.models import device_jpegs
 from dedup.models.device_jpegs import DeviceJpegs
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SIDE = 64
 CLOSE = 2  # grey levels in the mean; drawings with hard edges overshoot, and are cut off
 CPU = torch.device("cpu")
-WEIGHTS = partial(side_weights, height=SIDE, width=SIDE)
+SIDES = partial(sides, height=SIDE, width=SIDE)
 
 
 def jpeg(
@@ -46,7 +46,7 @@ def decode(request: pytest.FixtureRequest) -> Callable[..., Sequence[torch.Tenso
 
 @pytest.fixture
 def jpegs(decode: Callable[..., Sequence[torch.Tensor]]) -> DeviceJpegs:
-    return DeviceJpegs(CPU, WEIGHTS, decode, "under test")
+    return DeviceJpegs(CPU, SIDES, decode, "under test")
 
 
 def decoded(
@@ -78,6 +78,27 @@ def test_pictures_of_many_sizes_come_out_in_order_as_the_host_makes_them(
     assert difference(found[0], files[3][0]) > 10
 
 
+def test_the_weights_of_a_side_are_made_once(
+    decode: Callable[..., Sequence[torch.Tensor]],
+) -> None:
+    made = []
+
+    class Counted(Side):
+        def weights(self) -> npt.NDArray[np.float32]:
+            made.append(self)
+            return super().weights()
+
+    def counted(size: tuple[int, int]) -> tuple[Side, Side]:
+        down, across = SIDES(size)
+        return Counted(*down), Counted(*across)
+
+    jpegs = DeviceJpegs(CPU, counted, decode, "counting")
+    for _ in range(2):
+        decoded(jpegs, [jpeg(0, (200, 150)), jpeg(1, (200, 140)), jpeg(2, (180, 150))])
+    assert len(made) == len(set(made))
+    assert {side.length for side in made} == {140, 150, 180, 200}
+
+
 def test_one_that_cannot_be_decoded_costs_itself_alone(jpegs: DeviceJpegs) -> None:
     files = [jpeg(seed) for seed in range(5)]
     files[2] = b"\xff\xd8\xff no picture", (150, 200)
@@ -107,7 +128,7 @@ def test_the_device_never_holds_more_than_so_many_pixels(
         return pictures
 
     files = [jpeg(0), jpeg(1), jpeg(2), jpeg(3, (400, 300)), jpeg(4)]
-    found = decoded(DeviceJpegs(CPU, WEIGHTS, counting, "counting"), files)
+    found = decoded(DeviceJpegs(CPU, SIDES, counting, "counting"), files)
     assert held == [[(150, 200)] * 2, [(150, 200)], [(300, 400)], [(150, 200)]]
     for pixels, (data, _) in zip(found, files, strict=True):
         assert difference(pixels, data) < CLOSE
@@ -121,12 +142,12 @@ def test_memory_that_runs_out_is_told_and_not_tried_again_one_by_one() -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with pytest.raises(torch.OutOfMemoryError):
-        decoded(DeviceJpegs(CPU, WEIGHTS, full, "full"), [jpeg(0), jpeg(1)])
+        decoded(DeviceJpegs(CPU, SIDES, full, "full"), [jpeg(0), jpeg(1)])
     assert calls == [2]
 
 
 def test_the_name_says_which_library_it_is() -> None:
-    found = device_jpegs.device_jpegs(CPU, WEIGHTS)
+    found = device_jpegs.device_jpegs(CPU, SIDES)
     assert found is not None
     assert found.name.split()[0] in {"torchvision", "torchcodec"}
 

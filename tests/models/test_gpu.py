@@ -16,7 +16,7 @@ from PIL import ImageFilter
 
 from dedup.collection import Collection
 from dedup.images.decode import decode_square
-from dedup.images.device import side_weights
+from dedup.images.device import sides
 from dedup.indexing import device_decoding, device_trial, pace, readahead
 from dedup.models.device_jpegs import device_jpegs
 from dedup.models.loading import load_model
@@ -182,7 +182,7 @@ def test_indexing_on_a_gpu_sees_what_the_cpu_sees(tmp_path: Path) -> None:
 
 def test_its_jpeg_decoder_gives_what_the_host_gives(tmp_path: Path) -> None:
     device = torch.device("cuda")
-    jpegs = device_jpegs(device, partial(side_weights, height=96, width=96))
+    jpegs = device_jpegs(device, partial(sides, height=96, width=96))
     assert jpegs is not None
     files = []
     for seed in range(40):
