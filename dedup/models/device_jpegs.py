@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
+from collections.abc import Hashable
 from contextlib import nullcontext
 from functools import lru_cache
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -23,16 +24,22 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from dedup.images.device import Side
-
     Pixels: TypeAlias = npt.NDArray[np.uint8]
     Size: TypeAlias = tuple[int, int]
-    Sides: TypeAlias = Callable[[Size], tuple[Side, Side]]
+    Sides: TypeAlias = "Callable[[Size], tuple[Side, Side]]"
     Decode: TypeAlias = Callable[[list[bytes], torch.device], Sequence[torch.Tensor]]
 
 _PIXELS_AT_ONCE: Final = 1 << 26  # decoded in full on the device: 200 MB, and twice that as fp16
 _KEPT: Final = 512  # sides of pictures whose weights stay on the device, some .2 MB each
 _RGB: Final = 3
+
+
+class Side(Hashable, Protocol):
+    """What is to be made of one side of a picture, as `images.device.Side`; equal ones are one."""
+
+    def weights(self) -> npt.NDArray[np.float32]:
+        """Give (wanted, length), by which pixels along the side are multiplied."""
+        ...
 
 
 class DeviceJpegs:

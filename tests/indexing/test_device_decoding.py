@@ -164,6 +164,8 @@ def test_a_device_whose_pictures_are_others_is_left_out(catalog: Catalog, folder
         def jpegs(self, sides: Sides) -> JpegDecoder | None:
             def upside(size: tuple[int, int]) -> tuple[Side, Side]:
                 down, across = sides(size)
+                assert isinstance(down, Side)
+                assert isinstance(across, Side)
                 return Turned(*down), across
 
             return device_jpegs(torch.device("cpu"), upside)
