@@ -83,9 +83,14 @@ def note(told: list[tuple[float, int]], done: int, _: int) -> None:
     told.append((time.perf_counter(), done))
 
 
+def reached(told: list[tuple[float, int]], since: float) -> tuple[float, int]:
+    """When a run that `note` was told of had handled so many files, and how many it then had."""
+    return next(each for each in told if each[1] >= since)
+
+
 def going(told: list[tuple[float, int]], since: float) -> float:
     """Files a second of a run that `note` was told of, once so many were handled."""
-    begun = next(each for each in told if each[1] >= since)
+    begun = reached(told, since)
     ended = told[-1]
     return (ended[1] - begun[1]) / (ended[0] - begun[0])
 
@@ -174,7 +179,7 @@ def main() -> None:
                 summary = collection.index([folder], device="cuda", progress=partial(note, told))
             rows.append(summary.indexed / summary.seconds)
             once.append(going(told, STARTED * options.pictures))
-            tenth = next(at for at, done in told if done >= STARTED * options.pictures)
+            tenth, _ = reached(told, STARTED * options.pictures)
             print(
                 f"index: {rows[-1]:.0f}/s, {once[-1]:.0f}/s once going, a tenth after "
                 f"{tenth - told[0][0]:.1f} s {summary.stages}",

@@ -19,8 +19,6 @@ from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Final, Self
 
-import numpy as np
-
 from dedup.errors import ImageError, first_line
 from dedup.images import device
 from dedup.indexing.device_trial import told, trial
@@ -29,9 +27,10 @@ from dedup.indexing.readahead import MOST_AHEAD, Read
 from dedup.indexing.reading import Fresh, Unreadable, Whole, fresh, shelved
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable
     from concurrent.futures import Future
 
+    import numpy as np
     import numpy.typing as npt
 
     from dedup.indexing.passes import Passes
@@ -84,6 +83,7 @@ class DeviceDecoding:
         self._total = total
         self._sample: list[bytes] = []
         self._jpegs: JpegDecoder | None = None
+        self._room: Callable[[int], Pixels]  # the model's; there before anything is left whole
         self._watching = not wanted.details  # which the host describes
         self._tried = False
         self._gain = Gain()
@@ -138,7 +138,7 @@ class DeviceDecoding:
 
     def _decode(self, files: list[tuple[Read, Whole]]) -> list[Read]:
         contents = [(self._content(file, whole), whole.header.size) for file, whole in files]
-        room = self._room(len(files))
+        room = self._room(len(files))  # this thread's until it asks again
         found = self._found(contents, room)
         done: list[Read] = []
         rows: list[int] = []
@@ -161,13 +161,6 @@ class DeviceDecoding:
         if places:  # in one go: every call waits for Python's lock when it comes back
             self._reader.shelf.fill(places, room if len(rows) == len(room) else room[rows])
         return done
-
-    def _room(self, pictures: int) -> Pixels:
-        """Give (pictures, H, W, 3), not filled, this thread's until it asks again."""
-        model = self._passes.embedder
-        if model is None:
-            return np.empty((pictures, self._wanted.height, self._wanted.width, 3), np.uint8)
-        return model.room(pictures)
 
     def _found(self, contents: list[tuple[bytes, tuple[int, int]]], out: Pixels) -> list[bool]:
         """Have the device decode; tells of which there is a picture."""
@@ -257,6 +250,7 @@ class DeviceDecoding:
             self._give_up(why)
             return
         self.choice = why
+        self._room = model.room
         self._jpegs = jpegs
         self._gain.changed(MOST_AHEAD + _WAITING)
         self._reader.leave = True

@@ -95,7 +95,6 @@ def trial(
     agreement = _cosines(model.embed(exact), model.embed(there))
     if np.median(agreement) < _AGREEMENT or agreement.min() < _LEAST_AGREEMENT:
         return False, f"embeddings agree to no more than {agreement.min():.4f}"
-    room = model.room(len(exact))
     decoding = min(_seconds(partial(jpegs.decode, files, room)) for _ in range(_ROUNDS))
     # The processor's time alone: to wait for a core meanwhile is not its fault.
     begun = time.thread_time()

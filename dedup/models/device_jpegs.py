@@ -89,14 +89,13 @@ class DeviceJpegs:
             for part in _parts([size for _, size in files]):
                 some = files[part.start : part.stop]
                 pictures = self._in_full([data for data, _ in some])
-                sizes: dict[Size, list[int]] = defaultdict(list)
+                sizes: dict[Size, list[tuple[int, torch.Tensor]]] = defaultdict(list)
                 for at, (picture, (_, size)) in enumerate(zip(pictures, some, strict=True)):
                     if picture is not None and picture.shape == (_RGB, *size):
-                        sizes[size].append(at)
+                        sizes[size].append((at, picture))
                         found[part.start + at] = True
-                room = out[part.start : part.stop]
-                resized = self._resized(pictures, sizes, room.shape[1:3])
-                torch.from_numpy(room).copy_(resized)
+                room = torch.from_numpy(out[part.start : part.stop])
+                room.copy_(self._resized(sizes, *room.shape[:3]))
         return found
 
     def _in_full(self, files: list[bytes]) -> Sequence[torch.Tensor | None]:
@@ -113,23 +112,26 @@ class DeviceJpegs:
 
     def _resized(
         self,
-        pictures: Sequence[torch.Tensor | None],
-        sizes: Mapping[Size, list[int]],
-        hw: tuple[int, ...],
+        sizes: Mapping[Size, list[tuple[int, torch.Tensor]]],
+        count: int,
+        height: int,
+        width: int,
     ) -> torch.Tensor:
-        """Bring pictures to (B, height, width, 3) uint8, on the device; anything where none is.
+        """Bring pictures to (count, height, width, 3) uint8, on the device; anything elsewhere.
 
         Parameters
         ----------
-        sizes : size -> the pictures of that size
+        sizes : size -> the pictures of that size, each with its row
         """
-        values = torch.empty((len(pictures), _RGB, *hw), dtype=self._dtype, device=self._device)
-        for size, places in sizes.items():
+        shape = count, _RGB, height, width
+        values = torch.empty(shape, dtype=self._dtype, device=self._device)
+        for size, alike in sizes.items():
             rows, columns = (self._weights(side) for side in self._sides(size))
-            alike = torch.stack([picture for at in places if (picture := pictures[at]) is not None])
+            places = [at for at, _ in alike]
+            pictures = torch.stack([picture for _, picture in alike])
             # A slice where one is enough, for a list has to be sent.
             where = places if len(places) > 1 else slice(places[0], places[0] + 1)
-            values[where] = rows @ (alike.to(self._dtype) @ columns.T)
+            values[where] = rows @ (pictures.to(self._dtype) @ columns.T)
         levels = values.round_().clamp_(0, 255).to(torch.uint8)
         return levels.permute(0, 2, 3, 1).contiguous()
 

@@ -20,7 +20,7 @@ from dedup.store.catalog import Catalog
 from dedup.store.gallery import read_ids, read_images, read_vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -174,6 +174,23 @@ def test_a_device_whose_pictures_are_others_is_left_out(catalog: Catalog, folder
     assert summary.stages is not None
     assert summary.stages.device_jpegs == 0
     assert summary.stages.choice.startswith("embeddings agree to no more than 0.")
+
+
+@pytest.mark.usefixtures("_soon")
+def test_a_device_after_which_embeddings_are_not_finite_is_left_out(
+    catalog: Catalog, folder: Path
+) -> None:
+    class Overflowing(OnDevice):
+        def embed(self, batch: npt.NDArray[np.uint8]) -> Mapping[str, npt.NDArray[np.float32]]:
+            values = dict(super().embed(batch))
+            if self.batches.count(10) == 2:  # of the trial's sample, what the device decoded
+                values["blocks"] = values["blocks"] * np.float32(np.nan)
+            return values
+
+    summary = index(catalog, Overflowing(), folder)
+    assert summary.stages is not None
+    assert summary.stages.device_jpegs == 0
+    assert summary.stages.choice == "embeddings agree to no more than 0.0000"
 
 
 @pytest.mark.usefixtures("_soon")
