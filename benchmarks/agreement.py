@@ -17,9 +17,9 @@ from pathlib import Path
 from machine import describe
 
 from dedup.collection import Collection
+from dedup.preparation import read_rows
 from dedup.store.catalog import Catalog
 from dedup.store.gallery import read_files, read_ids
-from dedup.views import read_rows
 
 
 def main() -> None:

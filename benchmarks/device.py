@@ -29,12 +29,12 @@ from dedup.images.decode import DECODER, decode_square, read_file
 from dedup.images.device import sides, suits_device
 from dedup.images.header import open_image
 from dedup.images.scan import scan
-from dedup.indexing import device_trial, pace, readahead
-from dedup.indexing.changes import find_changes
+from dedup.indexing import batch_size, device_trial, readahead
+from dedup.indexing.diff import find_changes
 from dedup.indexing.pipeline import run
-from dedup.models.device_jpegs import device_jpegs
 from dedup.models.loading import load_model
-from dedup.models.runtime import TorchRuntime
+from dedup.runtimes.device_jpegs import device_jpegs
+from dedup.runtimes.torch_runtime import TorchRuntime
 from dedup.search.similarity import unit_rows
 from dedup.store.catalog import Catalog
 
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from dedup.models.device_jpegs import Sides
-    from dedup.views import JpegDecoder
+    from dedup.preparation import JpegDecoder
+    from dedup.runtimes.device_jpegs import Sides
 
 SIDE = 224
 DIMENSION = 1280
@@ -188,7 +188,7 @@ def main() -> None:
         (device_trial, "_AGREEMENT", -2),
         (device_trial, "_LEAST_AGREEMENT", -2),
         (device_trial, "_PROMISING", 0),
-        (pace, "_KEPT", 0),
+        (batch_size, "_KEPT", 0),
     ):
         assert hasattr(module, name)  # noqa: S101
         setattr(module, name, value)

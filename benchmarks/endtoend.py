@@ -1,6 +1,6 @@
 """Edited copies hidden in a collection, found end to end: endtoend PHOTOS [--weights FILE].
 
-Edits seeded originals in every way of `dedup.duplicates.edits`, hides the copies among other
+Edits seeded originals in every way of `dedup.edits.catalogue`, hides the copies among other
 photographs, indexes all of it, and asks `Collection` for its duplicates: what did embeddings
 propose and proofs confirm? A pair of different photographs counts as false unless the groups files
 call it one photograph.
@@ -23,15 +23,15 @@ from machine import describe
 
 from dedup.collection import Collection
 from dedup.duplicates.candidates import CANDIDATES
-from dedup.duplicates.comparability import settle_threshold
-from dedup.duplicates.edits import EDITS, edit, visible
-from dedup.duplicates.edits_file import as_jpeg
-from dedup.duplicates.finding import read_gallery, tiered_pairs
+from dedup.duplicates.find import read_gallery, tiered_pairs
+from dedup.edits.catalogue import EDITS, edit, visible
+from dedup.edits.file import as_jpeg
 from dedup.errors import ImageError
 from dedup.images.decode import decode_bounded, read_file
 from dedup.images.scan import scan
-from dedup.models.names import DEFAULT_BUNDLED
+from dedup.models.registry import DEFAULT_BUNDLED
 from dedup.results import Tier
+from dedup.space.comparability import settle_threshold
 from dedup.store.catalog import Catalog
 
 SURE = frozenset({Tier.EXACT, Tier.PIXELS, Tier.NEAR})

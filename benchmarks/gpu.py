@@ -28,12 +28,12 @@ from dedup.fingerprint import CONTENT
 from dedup.images.device import sides
 from dedup.images.scan import scan
 from dedup.indexing import device_decoding
-from dedup.models.device_jpegs import device_jpegs
 from dedup.models.loading import load_model
-from dedup.models.runtime import TorchRuntime
+from dedup.parallel.workers import Workers
+from dedup.preparation import Preparation
+from dedup.runtimes.device_jpegs import device_jpegs
+from dedup.runtimes.torch_runtime import TorchRuntime
 from dedup.search.join import predicted_seconds, self_join
-from dedup.views import Preparation
-from dedup.workers import Workers
 
 DRAWN = 200
 PASSES = 40  # batches of each thread that a rate is measured by

@@ -24,7 +24,7 @@ from dedup.images.decode import decode_square, read_file
 from dedup.images.scan import scan
 from dedup.indexing.pipeline import BATCH
 from dedup.models.loading import load_model
-from dedup.models.runtime import TorchRuntime
+from dedup.runtimes.torch_runtime import TorchRuntime
 
 
 def decode_rate(paths: list[Path], side: int) -> tuple[float, np.ndarray]:

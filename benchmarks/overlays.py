@@ -21,11 +21,11 @@ import numpy as np
 from proof import DRAWING_SIDE, SUFFIXES, bounded, load
 from shots import SHOTS, appeared, moved
 
-from dedup.duplicates.edits import EDITS, edit
-from dedup.duplicates.verify import Features, describe
-from dedup.duplicates.verify.geometry import placings
-from dedup.duplicates.verify.overlay import figures
-from dedup.duplicates.verify.verdict import align, differing
+from dedup.edits.catalogue import EDITS, edit
+from dedup.proof import Features, describe
+from dedup.proof.geometry import placings
+from dedup.proof.overlay import figures
+from dedup.proof.verify import align, differing
 
 if TYPE_CHECKING:
     import numpy.typing as npt

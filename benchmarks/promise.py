@@ -29,37 +29,37 @@ from typing import TYPE_CHECKING
 import numpy as np
 from machine import describe
 
-from dedup import embedding
+from dedup import binding
+from dedup.calibration import Calibration, calibrate, load_transform
 from dedup.collection import Collection
-from dedup.duplicates.calibrate import Calibration, calibrate, load_transform
 from dedup.duplicates.candidates import fold
-from dedup.duplicates.edits import EDITS, edit
-from dedup.duplicates.edits_file import as_jpeg
-from dedup.duplicates.proof import Prover
-from dedup.duplicates.verify import VERIFIER
+from dedup.edits.catalogue import EDITS, edit
+from dedup.edits.file import as_jpeg
 from dedup.errors import DedupError, ImageError
 from dedup.images.decode import decode_bounded, read_file
+from dedup.preparation import fused, read_rows
+from dedup.proof import VERIFIER
+from dedup.proof.prover import Prover
 from dedup.search.join import self_join
-from dedup.search.transform import Transform, fit_transform
+from dedup.space.whitening import Transform, fit_transform
 from dedup.store.catalog import Catalog
-from dedup.store.facts import FileFacts, ImageFacts
 from dedup.store.gallery import GalleryImages, read_images, read_paths, read_vectors
-from dedup.store.judgements import (
+from dedup.store.pairs import (
     ContentPair,
     StoredVerdict,
     content_pair,
     read_verdicts,
     write_verdicts,
 )
+from dedup.store.records import FileFacts, ImageFacts
 from dedup.store.vectors import pack
-from dedup.views import fused, read_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
-    from dedup.views import Embedder
+    from dedup.preparation import Embedder
 
 SIDE = 1024
 
@@ -333,7 +333,7 @@ def main() -> None:
             transform_table(world, options.sizes, options.seeds)
             world.catalog.close()
             return
-        runtime = embedding.load(world.catalog)
+        runtime = binding.load(world.catalog)
         print(
             f"\n{len(world.originals):,} photographs, {len(world.copy_of):,} copies; promised "
             f"{options.precision}\n"

@@ -21,8 +21,8 @@ import cv2
 import numpy as np
 from shots import SHOTS
 
-from dedup.duplicates.edits import EDITS, edit, visible
-from dedup.duplicates.verify import WORKING_SIDE, Features, Verdict, describe, verify
+from dedup.edits.catalogue import EDITS, edit, visible
+from dedup.proof import WORKING_SIDE, Features, Verdict, describe, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

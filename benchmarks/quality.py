@@ -1,6 +1,6 @@
 """Embeddings as finders of edited copies: quality PHOTOS [--weights FILE]... [--groups FILE]...
 
-Seeded originals are edited in every way of `dedup.duplicates.edits`, at every strength in turn,
+Seeded originals are edited in every way of `dedup.edits.catalogue`, at every strength in turn,
 and looked for among the originals and other photographs: by each view alone and by both together,
 by the networks that are given and the bundled one, by random weights, and by a 64-bit pHash. All
 pairs of a copy with a photograph of the gallery form one list by similarity: µAP and the recall at
@@ -26,19 +26,19 @@ import numpy as np
 from endtoend import same_photograph
 from machine import describe
 
-from dedup.duplicates.edits import EDITS, edit
-from dedup.duplicates.edits_file import as_jpeg
+from dedup.edits.catalogue import EDITS, edit
+from dedup.edits.file import as_jpeg
 from dedup.errors import ImageError
 from dedup.fingerprint import DETAILS
 from dedup.images.decode import decode_bounded, read_file
 from dedup.images.scan import scan
 from dedup.models.loading import load_model
-from dedup.models.names import BUNDLED
-from dedup.models.runtime import TorchRuntime
+from dedup.models.registry import BUNDLED
+from dedup.preparation import Preparation
 from dedup.report.plots import Axis, Line, line_chart
+from dedup.runtimes.torch_runtime import TorchRuntime
 from dedup.search.similarity import unit_rows
 from dedup.store.vectors import as_stored
-from dedup.views import Preparation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from dedup.models.loading import LoadedModel
-    from dedup.views import Prepared
+    from dedup.preparation import Prepared
 
     Rows = npt.NDArray[np.float32]
     Products = Callable[[], Rows]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from dedup.duplicates.edits import drawn, edit
+from dedup.edits.catalogue import drawn, edit
 
 if TYPE_CHECKING:
     from collections.abc import Callable

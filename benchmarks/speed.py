@@ -24,17 +24,17 @@ import numpy as np
 from growth import THRESHOLD, planted
 from machine import describe
 
+from dedup.binding import ModelChoice, prepare, runtime
 from dedup.collection import Collection
-from dedup.embedding import ModelChoice, prepare, runtime
 from dedup.fingerprint import CONTENT, DETAILS
 from dedup.images.decode import read_file
 from dedup.images.scan import scan
 from dedup.indexing.pipeline import BATCH
 from dedup.indexing.readahead import pays_processes
-from dedup.models.names import BUNDLED
+from dedup.models.registry import BUNDLED
+from dedup.parallel.workers import Workers
+from dedup.preparation import Preparation
 from dedup.search.join import self_join
-from dedup.views import Preparation
-from dedup.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -22,12 +22,12 @@ import cv2
 import numpy as np
 from machine import describe
 
+from dedup.binding import ModelChoice, prepare
 from dedup.collection import Collection
-from dedup.embedding import ModelChoice, prepare
+from dedup.descriptors.vlad import DIMENSION
 from dedup.fingerprint import CONTENT, DETAILS
-from dedup.models.details import DIMENSION
 from dedup.store.catalog import Catalog
-from dedup.store.facts import FileFacts, ImageFacts
+from dedup.store.records import FileFacts, ImageFacts
 from dedup.store.vectors import pack
 
 DEDUP = [sys.executable, "-m", "dedup"]

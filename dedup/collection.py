@@ -10,18 +10,17 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from dedup import embedding
-from dedup.duplicates.comparability import project, settle_threshold
-from dedup.embedding import ModelChoice
+from dedup import binding
+from dedup.binding import ModelChoice
 from dedup.errors import (
     CollectionError,
     ImageError,
     NoCollectionError,
     SearchError,
 )
-from dedup.indexing.changes import count_pictures, find_changes, require_pictures
+from dedup.indexing.diff import count_pictures, find_changes, require_pictures
 from dedup.indexing.pipeline import run
-from dedup.querying import answer, embed_queries, expand, fresh_index
+from dedup.query import answer, embed_queries, expand, fresh_index
 from dedup.report.decisions import Decisions
 from dedup.report.evaluation import EvaluationAnswer
 from dedup.report.status import tell_status
@@ -38,6 +37,7 @@ from dedup.results import (
     Status,
     Tier,
 )
+from dedup.space.comparability import project, settle_threshold
 from dedup.store.catalog import Catalog
 from dedup.store.lock import writer_lock
 from dedup.store.schema import CATALOG
@@ -49,11 +49,11 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from dedup.duplicates.calibrate import Calibration
-    from dedup.models.runtimes import Runtime
+    from dedup.calibration import Calibration
+    from dedup.preparation import Embedder
     from dedup.report.export import FeatureTable
+    from dedup.runtimes.select import Runtime
     from dedup.search.index import VectorIndex
-    from dedup.views import Embedder
 
 STORE_NAME = ".dedup"
 DEFAULT_TIERS = (Tier.EXACT, Tier.PIXELS, Tier.NEAR)
@@ -157,10 +157,10 @@ class Collection:
             tuple(layers),
             tuple(views),
         )
-        chosen = embedding.prepare(choice)
+        chosen = binding.prepare(choice)
         ready = None
         if chosen.loaded is not None:  # an unknown layer ends here, before anything is made
-            ready = embedding.runtime(chosen.loaded, chosen.fingerprint, device, runtime)
+            ready = binding.runtime(chosen.loaded, chosen.fingerprint, device, runtime)
         collection = cls(Catalog.create(store, chosen.fingerprint), runtime)
         collection.chosen = chosen.note
         if choice.weights is not None:
@@ -212,7 +212,7 @@ class Collection:
         ------
         FingerprintError : with the differences, and the way out.
         """
-        embedding.check(
+        binding.check(
             self._catalog,
             ModelChoice(
                 model,
@@ -259,7 +259,7 @@ class Collection:
         def load() -> Embedder:
             if self._runtime is None:
                 path = None if weights is None else Path(weights)
-                self._runtime = embedding.load(self._catalog, path, device, self._runtime_kind)
+                self._runtime = binding.load(self._catalog, path, device, self._runtime_kind)
             return self._runtime
 
         return load
@@ -377,7 +377,7 @@ class Collection:
             is quicker and misses some pairs (a note says how many of a sample); "auto" takes cells
             where the exact way would take minutes
         """
-        from dedup.duplicates.finding import find_groups, read_gallery
+        from dedup.duplicates.find import find_groups, read_gallery
 
         threshold = settle_threshold(self._catalog, threshold, precision)
         found = find_groups(
@@ -412,8 +412,8 @@ class Collection:
         -------
         The surest match of each picture that has one, the surest first.
         """
-        from dedup.duplicates.comparing import NewImages, compare
-        from dedup.duplicates.finding import read_gallery
+        from dedup.duplicates.compare import NewImages, compare
+        from dedup.duplicates.find import read_gallery
 
         self.require()
         queries = embed_queries(self._catalog, expand(new), self._embedder(weights, device))
@@ -453,7 +453,7 @@ class Collection:
         ------
         ImageError : one of them cannot be read as a picture.
         """
-        from dedup.duplicates.explaining import explain
+        from dedup.duplicates.explain import explain
 
         self.require()
         names = os.fspath(first), os.fspath(second)
@@ -493,7 +493,7 @@ class Collection:
         ------
         DedupError : there are too few pictures; the text says how many it takes.
         """
-        from dedup.duplicates.calibrate import calibrate
+        from dedup.calibration import calibrate
 
         self.require()
         with writer_lock(self.path):
@@ -524,7 +524,7 @@ class Collection:
         ------
         DedupError : the file is none of either, with the line.
         """
-        from dedup.duplicates.finding import read_gallery, tiered_pairs
+        from dedup.duplicates.find import read_gallery, tiered_pairs
         from dedup.report.evaluation import evaluate
         from dedup.report.truth import match, read_truth
 
@@ -607,7 +607,7 @@ def why(
 
     Two files that are only similar get no tier: that takes a model.
     """
-    from dedup.duplicates.explaining import explain
+    from dedup.duplicates.explain import explain
 
     names = os.fspath(first), os.fspath(second)
     return explain(*names, None, None, picture=None if picture is None else Path(picture))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pictures import scene
 
-from dedup.indexing.changes import find_changes
+from dedup.indexing.diff import find_changes
 from dedup.indexing.pipeline import run
 
 if TYPE_CHECKING:
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from dedup.models.device_jpegs import Sides
+    from dedup.preparation import JpegDecoder
     from dedup.results import IndexSummary
+    from dedup.runtimes.device_jpegs import Sides
     from dedup.store.catalog import Catalog
-    from dedup.views import JpegDecoder
 
 SIDE = 32
 

@@ -121,7 +121,7 @@ def layers_command(model: str | None, weights: Path | None, kind: str | None) ->
         raise click.UsageError("name a MODEL, or give its --weights FILE")
     from dedup.models.layers import list_layers
     from dedup.models.loading import load_model
-    from dedup.models.names import BUNDLED
+    from dedup.models.registry import BUNDLED
 
     untrained = weights is None and model not in BUNDLED  # layers are told without a download
     loaded = load_model(model, weights=weights, untrained=untrained)

@@ -22,7 +22,7 @@ from dedup.errors import DedupError
 from dedup.results import Tier
 
 if TYPE_CHECKING:
-    from dedup.duplicates.calibrate import Calibration, Expectation
+    from dedup.calibration import Calibration, Expectation
     from dedup.report.evaluation import Evaluation
 
 _PRECISIONS = (0.8, 0.9, 0.95, 0.99, 0.999)

@@ -1,7 +1,7 @@
 """The one way from a file's bytes to pixels.
 
 Every format goes through the same steps: judged by its header (`dedup.images.header`), decoded to
-upright 8-bit RGB (`dedup.images.pixels`), resized (`dedup.images.resize`). A JPEG that is far
+upright 8-bit RGB (`dedup.images.rgb`), resized (`dedup.images.resize`). A JPEG that is far
 larger than asked for is decoded at a half, a quarter or an eighth, never below 1.15 times the
 asked-for size. Every function may be called from many threads; decoding and resizing run without
 the GIL, except for JPEG 2000.
@@ -23,8 +23,8 @@ from PIL import features
 from dedup.errors import ImageError
 from dedup.images.digest import pixel_digest
 from dedup.images.header import open_image, read_header, too_large
-from dedup.images.pixels import decode_rgb
 from dedup.images.resize import resize
+from dedup.images.rgb import decode_rgb
 
 if TYPE_CHECKING:
     import numpy as np

@@ -16,8 +16,8 @@ from PIL import JpegImagePlugin
 
 from dedup.images.containers import is_baseline_jpeg, is_cut_short
 from dedup.images.decode import LEAST_SCALE, jpeg_scale
-from dedup.images.pixels import suits_opencv
 from dedup.images.resize import in_two_steps
+from dedup.images.rgb import suits_opencv
 
 if TYPE_CHECKING:
     import numpy.typing as npt

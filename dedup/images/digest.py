@@ -14,7 +14,7 @@ import numpy as np
 
 from dedup.images.containers import bare_png
 from dedup.images.header import open_image
-from dedup.images.pixels import bands, decode_rgb, load, to_rgb, upright, with_alpha
+from dedup.images.rgb import bands, decode_rgb, load, to_rgb, upright, with_alpha
 
 if TYPE_CHECKING:
     from collections.abc import Callable

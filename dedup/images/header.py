@@ -3,7 +3,7 @@
 `open_image` is the one place where a decoder is chosen and asked, and where its complaints become
 `ImageError` with a reason that a person understands. Pixels, sides and the bytes that a decode
 would need are bounded here, from the header alone; so are the tricks by which a few bytes claim a
-great many pixels. Decoding itself is left to `dedup.images.pixels` and `dedup.images.decode`.
+great many pixels. Decoding itself is left to `dedup.images.rgb` and `dedup.images.decode`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from dedup.images.containers import (
     without_png_text,
 )
 from dedup.images.formats import SIGNATURE_BYTES, heif_version, sniff
-from dedup.images.quiet import silence_pillow
+from dedup.images.silence import silence_pillow
 
 if TYPE_CHECKING:
     from collections.abc import Callable

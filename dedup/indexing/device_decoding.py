@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Final, Self
 
 from dedup.errors import ImageError, first_line
 from dedup.images import device
+from dedup.indexing.batch_size import Gain
 from dedup.indexing.device_trial import told, trial
-from dedup.indexing.pace import Gain
 from dedup.indexing.readahead import MOST_AHEAD, Read
-from dedup.indexing.reading import Fresh, Unreadable, Whole, fresh, shelved
+from dedup.indexing.reader import Fresh, Unreadable, Whole, fresh, shelved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from dedup.indexing.passes import Passes
+    from dedup.indexing.forward import Passes
     from dedup.indexing.readahead import ReadAhead
-    from dedup.indexing.reading import Reading
-    from dedup.views import Embedder, JpegDecoder, Preparation
+    from dedup.indexing.reader import Reading
+    from dedup.preparation import Embedder, JpegDecoder, Preparation
 
     Pixels = npt.NDArray[np.uint8]
 

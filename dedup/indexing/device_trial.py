@@ -14,9 +14,9 @@ import numpy as np
 from dedup.errors import ImageError
 from dedup.images.decode import judged, read_file
 from dedup.images.header import open_image
-from dedup.indexing.reading import Fresh, fresh
+from dedup.indexing.reader import Fresh, fresh
+from dedup.preparation import Prepared
 from dedup.search.similarity import unit_rows
-from dedup.views import Prepared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from dedup.images.header import Header
-    from dedup.views import Embedder, JpegDecoder, Preparation
+    from dedup.preparation import Embedder, JpegDecoder, Preparation
 
 _ROUNDS: Final = 3  # measurements of a rate, of which the best one counts
 _PROMISING: Final = 0.5  # of the host's rate: beside a run that takes every core, and this device

@@ -14,23 +14,23 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 from dedup.indexing.device_decoding import DeviceDecoding
-from dedup.indexing.passes import BATCH, Passes
+from dedup.indexing.forward import BATCH, Passes
 from dedup.indexing.readahead import MOST_AHEAD, ReadAhead
-from dedup.indexing.reading import Fresh, Known, Unreadable
-from dedup.indexing.storing import Batch, Storing
+from dedup.indexing.reader import Fresh, Known, Unreadable
+from dedup.indexing.writer import Batch, Storing
+from dedup.preparation import preparation
 from dedup.results import IndexSummary, Stages
-from dedup.views import preparation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Future
 
-    from dedup.indexing.changes import Changes
-    from dedup.indexing.passes import Embedded
+    from dedup.indexing.diff import Changes
+    from dedup.indexing.forward import Embedded
     from dedup.indexing.readahead import Read
-    from dedup.shelf import Shelf
+    from dedup.parallel.shared_buffer import Shelf
+    from dedup.preparation import Embedder
     from dedup.store.catalog import Catalog
-    from dedup.views import Embedder
 
 __all__ = ["BATCH", "run"]
 

@@ -6,19 +6,19 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from dedup.hardware import sees_gpu
-from dedup.indexing.reading import Placed, Timed, file_reader, lost
-from dedup.models.details import load_details
-from dedup.shelf import Shelf
-from dedup.workers import WORTH_PROCESSES, Workers, cores
+from dedup.descriptors.vlad import load_details
+from dedup.indexing.reader import Placed, Timed, file_reader, lost
+from dedup.parallel.hardware import sees_gpu
+from dedup.parallel.shared_buffer import Shelf
+from dedup.parallel.workers import WORTH_PROCESSES, Workers, cores
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
     from pathlib import Path
 
-    from dedup.indexing.reading import Reading
+    from dedup.indexing.reader import Reading
     from dedup.indexing.worklist import Work
-    from dedup.views import Preparation
+    from dedup.preparation import Preparation
 
 _AHEAD: Final = 512  # pictures that may wait: those are read while the model is loaded, too
 MOST_AHEAD: Final = 2048

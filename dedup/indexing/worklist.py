@@ -11,10 +11,10 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, overload
 
-from dedup.store.facts import FileFacts
+from dedup.store.records import FileFacts
 
 if TYPE_CHECKING:
-    from dedup.store.facts import Root
+    from dedup.store.records import Root
 
 
 class Work(NamedTuple):

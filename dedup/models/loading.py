@@ -2,7 +2,7 @@
 
 Weights come from timm's hub, from a safetensors file, or from a fixed seed (untrained); nothing
 is ever unpickled. Input size, mean and standard deviation are timm's. Running the model is left
-to `dedup.models.runtime`. Importing this module does not import torch.
+to `dedup.runtimes.torch_runtime`. Importing this module does not import torch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dedup.errors import ModelError, UnknownModelError, WeightsError
 from dedup.models import hub
-from dedup.models.names import BUNDLED, DEFAULT_MODEL, WEIGHTS
+from dedup.models.registry import BUNDLED, DEFAULT_MODEL, WEIGHTS
 from dedup.models.weights import (
     Reading,
     model_name_for,

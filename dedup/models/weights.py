@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from dedup.errors import ModelError, WeightsError
-from dedup.models.names import architecture_of, timm_architectures
+from dedup.models.registry import architecture_of, timm_architectures
 
 if TYPE_CHECKING:
     from pathlib import Path

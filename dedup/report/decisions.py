@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from dedup.errors import DedupError
 from dedup.images.decode import read_file
-from dedup.store.judgements import (
+from dedup.store.pairs import (
     Decision,
     content_pair,
     forget_decision,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from dedup.store.catalog import Catalog
-    from dedup.store.judgements import ContentPair
+    from dedup.store.pairs import ContentPair
 
 _KEYS = {"first", "second", "duplicate", "decided"}
 _DIGEST_DIGITS = 64

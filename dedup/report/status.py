@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from dedup.results import RootStatus, Status
-from dedup.search.seal import saved_facts
+from dedup.search.index_file import saved_facts
 from dedup.store.schema import INDEX
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Final
 import faiss
 import numpy as np
 
+from dedup.parallel.workers import cores, one_blas_thread
 from dedup.search.similarity import MARGIN
 from dedup.search.tiles import TILE, Proposed, found_in
-from dedup.workers import cores, one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

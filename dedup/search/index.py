@@ -16,7 +16,7 @@ import faiss
 import numpy as np
 
 from dedup.errors import CollectionError
-from dedup.search.seal import IndexFacts, seal, whole
+from dedup.search.index_file import IndexFacts, seal, whole
 from dedup.search.similarity import MARGIN, inclusive, pair_similarities
 from dedup.search.structures import build, nearest, within
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from dedup.errors import SearchError
-from dedup.hardware import has_amx, sees_gpu
+from dedup.parallel.hardware import has_amx, sees_gpu
 from dedup.search.similarity import inclusive, pair_similarities
 from dedup.search.tiles import TILE, gpu_seconds, propose, takes_bf16
 

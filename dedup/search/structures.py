@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import faiss
 import numpy as np
 
-from dedup.workers import cores
+from dedup.parallel.workers import cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from dedup.hardware import AMPERE, has_amx, sees_gpu
+from dedup.parallel.hardware import AMPERE, has_amx, sees_gpu
+from dedup.parallel.workers import cores, one_blas_thread
 from dedup.search.similarity import MARGIN, pair_similarities
-from dedup.workers import cores, one_blas_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

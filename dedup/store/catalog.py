@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dedup.errors import CollectionError, DamagedError
 from dedup.fingerprint import Fingerprint
-from dedup.store.facts import FileFacts, ImageFacts, KnownFile, Root, Settled
+from dedup.store.records import FileFacts, ImageFacts, KnownFile, Root, Settled
 from dedup.store.schema import connect, create, translated
 from dedup.store.vectors import dimension
 

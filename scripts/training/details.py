@@ -25,13 +25,13 @@ import faiss
 import numpy as np
 from safetensors.numpy import save
 
-from dedup.duplicates.edits import EDITS, edit
-from dedup.duplicates.edits_file import as_jpeg
+from dedup.descriptors.keypoints import asymmetry, describe, fold_mirror
+from dedup.descriptors.vlad import FEWEST, SIDE, Vocabulary, grey
+from dedup.edits.catalogue import EDITS, edit
+from dedup.edits.file import as_jpeg
 from dedup.errors import ImageError
 from dedup.images.decode import decode_bounded, read_file
 from dedup.images.scan import scan
-from dedup.models.details import FEWEST, SIDE, Vocabulary, grey
-from dedup.models.details_features import asymmetry, describe, fold_mirror
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

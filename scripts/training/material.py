@@ -16,7 +16,7 @@ from dedup.errors import ImageError
 from dedup.images.decode import decode_bounded, decode_square, read_file
 from dedup.images.scan import scan
 from dedup.models.loading import load_model
-from dedup.models.runtime import TorchRuntime
+from dedup.runtimes.torch_runtime import TorchRuntime
 from dedup.search.similarity import unit_rows
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Views of a picture as people's copies show it, drawn at the size that the network sees.
 
-`dedup.duplicates.edits` edits whole photographs for measuring; here millions of views are needed,
+`dedup.edits.catalogue` edits whole photographs for measuring; here millions of views are needed,
 so that every view is cut and placed at its final size first, and coloured and drawn on there. The
 kinds are the same ones, with strengths and combinations drawn at random.
 """

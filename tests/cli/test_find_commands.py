@@ -248,7 +248,7 @@ def test_a_second_list_proves_nothing_again(
     def never(*_: object) -> None:
         raise AssertionError("a picture was described again")
 
-    monkeypatch.setattr("dedup.duplicates.proof.describe", never)
+    monkeypatch.setattr("dedup.proof.prover.describe", never)
     assert dedup("list", "-s", store).out == first.out
 
 

@@ -12,9 +12,9 @@ from blocks import BlockMeans, TrialFirst, index
 from pictures import scene
 
 from dedup.images.device import Side
-from dedup.indexing import device_decoding, device_trial, pace, passes, readahead
+from dedup.indexing import batch_size, device_decoding, device_trial, forward, readahead
 from dedup.indexing.device_trial import Rates
-from dedup.models.device_jpegs import device_jpegs
+from dedup.runtimes.device_jpegs import device_jpegs
 from dedup.search.similarity import unit_rows
 from dedup.store.catalog import Catalog
 from dedup.store.gallery import read_ids, read_images, read_vectors
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from dedup.fingerprint import Fingerprint
-    from dedup.models.device_jpegs import Sides
+    from dedup.preparation import JpegDecoder
     from dedup.results import IndexSummary
-    from dedup.views import JpegDecoder
+    from dedup.runtimes.device_jpegs import Sides
 
 COUNT = 150
 SIZES = [(44, 40), (60, 40), (41, 57)]  # JPEGs of no more bytes than 32 × 32 pixels take
@@ -87,8 +87,8 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device_decoding, "_WAITING", 40)
     monkeypatch.setattr(device_decoding, "_SAMPLE", 10)
     monkeypatch.setattr(device_decoding, "_FIRST", 20)
-    monkeypatch.setattr(pace, "_WINDOW", 20)
-    monkeypatch.setattr(pace, "_KEPT", 0.0)
+    monkeypatch.setattr(batch_size, "_WINDOW", 20)
+    monkeypatch.setattr(batch_size, "_KEPT", 0.0)
     monkeypatch.setattr(device_decoding, "_WORTH", 0.0)
     monkeypatch.setattr(device_trial, "_PROMISING", 0.0)
 
@@ -221,7 +221,7 @@ def test_a_device_is_kept_where_the_run_gains_by_it(
     catalog: Catalog, tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, *, gains: bool
 ) -> None:
     host = indexed(tmp_path / "host", catalog.fingerprint, BlockMeans(), folder)
-    monkeypatch.setattr(pace, "_KEPT", 0.0 if gains else 1e9)
+    monkeypatch.setattr(batch_size, "_KEPT", 0.0 if gains else 1e9)
     monkeypatch.setattr(device_decoding, "MOST_AHEAD", 0)
     monkeypatch.setattr(device_decoding, "_WAITING", 20)
     device = indexed(tmp_path / "device", catalog.fingerprint, OnDevice(), folder)
@@ -244,7 +244,7 @@ def test_a_trial_waits_until_passes_have_settled(
             assert pictures == 12
             return ready
 
-    monkeypatch.setattr(passes, "BATCH", 8)
+    monkeypatch.setattr(forward, "BATCH", 8)
     embedder = GettingReady((12,))
     summary = index(catalog, embedder, folder)
     assert summary.stages is not None

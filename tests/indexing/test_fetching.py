@@ -13,7 +13,7 @@ from blocks import BlockMeans, fill, index
 from dedup.errors import ImageError
 from dedup.images.decode import read_file
 from dedup.indexing import fetching
-from dedup.indexing.changes import find_changes
+from dedup.indexing.diff import find_changes
 from dedup.indexing.fetching import Fetching
 
 if TYPE_CHECKING:

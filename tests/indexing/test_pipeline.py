@@ -13,18 +13,18 @@ import pytest
 from blocks import SIDE, BlockMeans, fill, index
 from pictures import scene
 
+from dedup.descriptors.vlad import DIGEST
 from dedup.errors import CollectionError, DedupError
 from dedup.fingerprint import CONTENT, DETAILS, Fingerprint
 from dedup.images.decode import DECODER
-from dedup.indexing.changes import find_changes
+from dedup.indexing.diff import find_changes
 from dedup.indexing.pipeline import BATCH, run
 from dedup.indexing.readahead import files_together, pays_processes
-from dedup.models.details import DIGEST
-from dedup.shelf import Shelf
+from dedup.parallel.shared_buffer import Shelf
+from dedup.preparation import Preparation
 from dedup.store import schema
 from dedup.store.catalog import Catalog
 from dedup.store.gallery import read_files, read_ids, read_images, read_vectors
-from dedup.views import Preparation
 
 if TYPE_CHECKING:
     import sqlite3

@@ -13,7 +13,7 @@ from blocks import BlockMeans, fill, index
 from pictures import scene
 
 from dedup.images import header
-from dedup.indexing.changes import Changes, find_changes
+from dedup.indexing.diff import Changes, find_changes
 from dedup.indexing.pipeline import run
 
 if TYPE_CHECKING:

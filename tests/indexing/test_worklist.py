@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dedup.indexing.worklist import Work, WorkList
-from dedup.store.facts import FileFacts, Root
+from dedup.store.records import FileFacts, Root
 
 ROOTS = [Root(1, b"/a"), Root(2, b"/b \xff")]
 FILES = st.builds(

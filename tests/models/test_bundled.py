@@ -7,33 +7,38 @@ import numpy as np
 import pytest
 from pictures import scene
 
-from dedup import embedding
+from dedup import binding
 from dedup.collection import Collection
-from dedup.duplicates.edits import edit
+from dedup.descriptors.vlad import DIGEST
+from dedup.descriptors.vlad import WEIGHTS as VOCABULARY
+from dedup.edits.catalogue import edit
 from dedup.errors import ModelError, WeightsError
 from dedup.models import loading
-from dedup.models.details import DIGEST
-from dedup.models.names import BUNDLED, DEFAULT_BUNDLED, WEIGHTS
-from dedup.models.runtime import TorchRuntime
+from dedup.models.registry import BUNDLED, DEFAULT_BUNDLED, WEIGHTS
 from dedup.models.weights import weights_file_digest
+from dedup.preparation import Preparation
+from dedup.runtimes.torch_runtime import TorchRuntime
 from dedup.search.similarity import unit_rows
-from dedup.views import Preparation
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-CARDS = {"details": DIGEST, **{name: known.digest for name, known in BUNDLED.items()}}
+PACKAGE = WEIGHTS.parents[1]
+CARDS = {
+    VOCABULARY: DIGEST,
+    **{WEIGHTS / known.file: known.digest for known in BUNDLED.values()},
+}
 
 
-@pytest.mark.parametrize("name", CARDS)
-def test_every_shipped_file_is_the_one_on_its_card(name: str) -> None:
-    assert weights_file_digest(WEIGHTS / f"{name}.safetensors") == CARDS[name]
-    assert CARDS[name] in (WEIGHTS / f"{name}.md").read_text("utf-8")
+@pytest.mark.parametrize("file", CARDS, ids=lambda file: file.stem)
+def test_every_shipped_file_is_the_one_on_its_card(file: Path) -> None:
+    assert weights_file_digest(file) == CARDS[file]
+    assert CARDS[file] in file.with_suffix(".md").read_text("utf-8")
 
 
 def test_all_shipped_files_together_are_small() -> None:
-    files = list(WEIGHTS.glob("*.safetensors"))
-    assert {file.stem for file in files} == set(CARDS)
+    files = list(PACKAGE.rglob("*.safetensors"))
+    assert set(files) == set(CARDS)
     assert sum(file.stat().st_size for file in files) <= 18_000_000
 
 
@@ -62,7 +67,7 @@ def test_a_bundled_network_tells_copies_from_strangers(name: str) -> None:
 
 
 def _input(pixels: np.ndarray, preparation: Preparation) -> np.ndarray:
-    from dedup.duplicates.edits_file import as_jpeg
+    from dedup.edits.file import as_jpeg
 
     return preparation.prepare(as_jpeg(pixels, 92)).pixels
 
@@ -104,4 +109,4 @@ def test_without_the_hub_a_new_collection_takes_the_bundled_network(
         assert f"Content model: {DEFAULT_BUNDLED}, which dedup brings along" in collection.chosen
         status = collection.status()
     assert status.model == f"{DEFAULT_BUNDLED} (bundled)"
-    assert status.views == embedding.BOTH_VIEWS
+    assert status.views == binding.BOTH_VIEWS

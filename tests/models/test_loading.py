@@ -25,7 +25,7 @@ from safetensors.torch import load_file, save_file
 from dedup.errors import ModelError, UnknownModelError, WeightsError
 from dedup.models import hub
 from dedup.models.loading import LoadedModel, load_model, model_name_for, weights_file_digest
-from dedup.models.names import timm_architectures
+from dedup.models.registry import timm_architectures
 
 if TYPE_CHECKING:
     from pathlib import Path

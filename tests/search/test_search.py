@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from dedup.errors import SearchError
 from dedup.search.index import VectorIndex
+from dedup.search.index_file import saved_facts
 from dedup.search.join import Pairs, nearest_pairs, self_join
-from dedup.search.seal import saved_facts
 from dedup.search.similarity import MARGIN, pair_similarities, unit_rows
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 
 from dedup.search import structures
 from dedup.search.index import VectorIndex
-from dedup.search.seal import saved_facts
+from dedup.search.index_file import saved_facts
 from dedup.search.similarity import unit_rows
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ import pytest
 from dedup.errors import CollectionError, DamagedError, FormatError, NoCollectionError
 from dedup.fingerprint import DETAILS, Fingerprint
 from dedup.store.catalog import Catalog
-from dedup.store.facts import FileFacts, ImageFacts
+from dedup.store.contents import KnownDigests
 from dedup.store.gallery import read_files, read_ids, read_images, read_paths, read_vectors
-from dedup.store.known import KnownDigests
+from dedup.store.records import FileFacts, ImageFacts
 from dedup.store.vectors import as_stored, dimension, pack, unpack
 
 if TYPE_CHECKING:

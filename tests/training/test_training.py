@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 from views import clean, dead_leaves, view
 
-from dedup.duplicates.edits import drawn
+from dedup.edits.catalogue import drawn
 from dedup.models.loading import load_model
 
 PROGRAM = Path(__file__).parents[2] / "scripts" / "training" / "network.py"

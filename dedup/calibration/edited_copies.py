@@ -1,0 +1,225 @@
+"""True pairs made to order: sampled pictures of a collection, edited as people edit theirs.
+
+The copies go through the collection's own decode path and model, so that what is measured is what
+a copy in a file would have got.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dedup.errors import ImageError
+from dedup.images.decode import decode_bounded, read_file
+from dedup.parallel.workers import WORTH_PROCESSES, Workers
+from dedup.preparation import embed, fused_fresh, preparation
+from dedup.search.similarity import pair_similarities
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import numpy.typing as npt
+
+    from dedup.preparation import Embedder, Inputs, Preparation
+    from dedup.space.whitening import Transform
+    from dedup.store.catalog import Catalog
+
+    Pixels = npt.NDArray[np.uint8]
+
+_SIDE = 1024  # edits are drawn on pictures of at most this size: copies are seldom larger
+_LEAST_SIDE = 32  # below, there is nothing to crop
+_AHEAD = 16  # pictures whose copies may wait
+_BATCH = 32  # copies per forward pass
+_PER_PICTURE = 4
+_QUALITIES = (75, 92)  # JPEG that copies are saved with, drawn evenly between
+
+Strengths = tuple[float, ...]
+
+MIX: dict[str, dict[str, Strengths]] = {
+    "re-encoded": {"jpeg": (90, 60, 30)},
+    "resized": {"resize": (1 / 2, 1 / 3, 1 / 4)},
+    "lightly cropped": {"crop": (0.9, 0.75)},
+    "half crops": {"crop": (0.5,)},
+    "recoloured": {
+        "brightness": (25, -25, 60),
+        "contrast": (0.75, 1.4),
+        "gamma": (0.75, 1.4),
+        "saturation": (1.4, 0.5),
+        "hue": (12, 30),
+        "white_balance": (0.15, -0.15),
+        "filter": (0.4, 0.7, 1),
+        "grey": (1,),
+        "sepia": (1,),
+    },
+    "rotated a little": {"rotate": (2, 5, 10)},
+    "turned or mirrored": {"turn": (90, 180, 270), "mirror": (1,)},
+    "captioned or framed": {
+        "text": (0.05, 0.1),
+        "caption": (0.1, 0.2),
+        "border": (0.03, 0.08),
+        "sticker": (0.03, 0.08),
+        "watermark": (0.25, 0.4),
+        "screenshot": (0.9, 0.7),
+    },
+    "edited twice": {
+        "crop+jpeg": (1, 2),
+        "resize+filter": (0, 1),
+        "caption+contrast": (0, 1),
+        "crop+text+jpeg": (0, 1),
+    },
+}
+"""Ways in which people change pictures, and for each the edits and strengths (`edits.EDITS`) that
+are drawn from evenly. Every way is drawn equally often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """Similarities of edited copies to their originals.
+
+    Parameters
+    ----------
+    way : (C,) index into `MIX`
+    similarity : (C,) in [-1, 1]
+    pictures : how many were edited
+    unreadable : how many could not be read, and were passed over
+    """
+
+    way: npt.NDArray[np.int64]
+    similarity: npt.NDArray[np.float32]
+    pictures: int
+    unreadable: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A picture to edit.
+
+    Parameters
+    ----------
+    row : of the gallery
+    content : SHA-256 that its file must have
+    """
+
+    row: int
+    content: bytes
+    paths: Sequence[bytes]
+
+
+def measure_copies(
+    catalog: Catalog,
+    sources: Sequence[Source],
+    rows: npt.NDArray[np.float32],
+    transform: Transform,
+    embedder: Callable[[], Embedder],
+    report: Callable[[str, int, int], None],
+    *,
+    seed: int,
+    samples: int,
+) -> Copies:
+    """Edit pictures and embed the copies.
+
+    Parameters
+    ----------
+    sources : in the order in which they are tried
+    rows : (N, D) the gallery, transformed
+    samples : how many pictures to edit; fewer when fewer can be read
+    """
+    wanted = preparation(catalog)
+    originals: list[int] = []
+    ways: list[int] = []
+    vectors: list[npt.NDArray[np.float32]] = []
+    batch: list[Inputs] = []
+    done = unreadable = 0
+
+    def embed_batch() -> None:
+        parts = embed(catalog.fingerprint, embedder, batch)
+        vectors.append(transform.apply(fused_fresh(catalog.fingerprint, parts)))
+        batch.clear()
+
+    workers: Workers[tuple[int, Source], list[tuple[int, Inputs]] | None] = Workers(
+        partial(_drawing, seed, wanted),
+        processes=wanted.details and min(samples, len(sources)) * _PER_PICTURE >= WORTH_PROCESSES,
+        lost=lambda _: None,
+    )
+    with workers:
+        drawn = workers.run(enumerate(sources), _AHEAD)
+        for source, copies in zip(sources, drawn, strict=True):
+            if copies is None:
+                unreadable += 1
+                continue
+            done += 1
+            for way, copy in copies:
+                ways.append(way)
+                originals.append(source.row)
+                batch.append(copy)
+                if len(batch) == _BATCH:
+                    embed_batch()
+            report("Editing and embedding", done, min(samples, len(sources)))
+            if done >= samples:
+                break
+    if batch:
+        embed_batch()
+    if not vectors:
+        return Copies(np.empty(0, np.int64), np.empty(0, np.float32), 0, unreadable)
+    made = np.concatenate(vectors)
+    similarity = pair_similarities(made, rows, np.arange(len(made)), np.array(originals))
+    return Copies(np.array(ways), similarity, done, unreadable)
+
+
+@contextmanager
+def _drawing(
+    seed: int, wanted: Preparation
+) -> Iterator[Callable[[tuple[int, Source]], list[tuple[int, Inputs]] | None]]:
+    """Give what draws a picture's copies, as (way, prepared copy); None for what cannot be read.
+
+    For `Workers`.
+    """
+
+    def draw(numbered: tuple[int, Source]) -> list[tuple[int, Inputs]] | None:
+        number, source = numbered
+        pixels = _read(source)
+        if pixels is None or min(pixels.shape[:2]) < _LEAST_SIDE:
+            return None
+        offset = number * _PER_PICTURE
+        return [
+            (way, copied(pixels, way, (seed, *source.content[:8]), wanted))
+            for way in ((offset + step) % len(MIX) for step in range(_PER_PICTURE))
+        ]
+
+    yield draw
+
+
+def _read(source: Source) -> Pixels | None:
+    for path in source.paths:
+        try:
+            data = read_file(path)
+            if hashlib.sha256(data).digest() == source.content:
+                return decode_bounded(data, _SIDE, os.fsdecode(path))
+        except ImageError:
+            continue
+    return None
+
+
+def copied(pixels: Pixels, way: int, seed: tuple[int, ...], wanted: Preparation) -> Inputs:
+    """Draw one copy and prepare it as a file that holds it would be.
+
+    Parameters
+    ----------
+    way : index into `MIX`
+    seed : with `way`, decides about everything that is drawn
+    """
+    from dedup.edits.catalogue import edit
+    from dedup.edits.file import as_jpeg
+
+    rng = np.random.default_rng((*seed, way))
+    edits = list(list(MIX.values())[way].items())
+    kind, strengths = edits[int(rng.integers(len(edits)))]
+    strength = strengths[int(rng.integers(len(strengths)))]
+    data = as_jpeg(edit(kind, strength, pixels, rng), int(rng.integers(*_QUALITIES)))
+    return wanted.prepare(data).inputs

@@ -1,0 +1,208 @@
+"""The details of a picture as one short vector: local features, counted by a vocabulary.
+
+Where a network says what a picture shows, this says what makes it this picture. Every blob's
+descriptor is shared among the nearest words of a shipped vocabulary, what is left over is summed
+by word (VLAD), and a learned projection keeps the directions in which copies agree and strangers
+do not. Needs neither torch nor a network. Features are `dedup.descriptors.keypoints`'s; how the
+shipped file is trained is `scripts/train details`'s and its card's, `vocabulary.md`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import cv2
+import numpy as np
+
+from dedup.descriptors.keypoints import describe, fold_mirror
+from dedup.errors import WeightsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float32]
+    Bytes = npt.NDArray[np.uint8]
+
+SIDE: Final = 256
+"""Longest side, in pixels, at which pictures are described."""
+
+FEWEST: Final = 8
+"""Features below which a picture has too little texture to be told from others."""
+
+DIMENSION: Final = 1024
+"""D unless told otherwise: 512 bytes a picture as stored. Fewer find less, see the card."""
+
+WEIGHTS: Final = Path(__file__).with_name("vocabulary.safetensors")
+DIGEST: Final = "637db89c8630aaea70ca08f59d1dce0995daf61f686dc0a0fb1da33bc8f9bac5"
+"""SHA-256 of the shipped file."""
+
+_NEAREST: Final = 6  # words that share a descriptor
+_SOFTNESS: Final = 0.03  # squared distance, of at most 4, by which a share falls by the root of e
+_TINY: Final = 1e-9
+_NAMES: Final = ("mirror_axis", "mean", "axes", "words", "centre", "projection")
+
+
+class Vocabulary:
+    """What descriptors are counted by.
+
+    Parameters
+    ----------
+    tensors : ``mirror_axis`` (64,), ``mean`` (128,), ``axes`` (128, d), ``words`` (K, d); others
+        are ignored
+    """
+
+    def __init__(self, tensors: Mapping[str, npt.NDArray[np.floating]]) -> None:
+        self._mirror_axis, self._mean, self._axes, self._words = (
+            np.asarray(tensors[name], np.float32) for name in _NAMES[:4]
+        )
+        self._halves = (self._words**2).sum(axis=1) / 2
+        self.width: Final = self._words.size
+
+    def reduce(self, descriptors: Floats) -> Floats:
+        """Fold mirrors and keep the main axes: (F, 128) to (F, d)."""
+        folded = fold_mirror(descriptors, self._mirror_axis)
+        return np.asarray((folded - self._mean) @ self._axes, np.float32)
+
+    def count(self, descriptors: Floats) -> Floats:
+        """Sum what the nearest words leave over (VLAD, Jégou et al. 2010, softly assigned).
+
+        Parameters
+        ----------
+        descriptors : (F, 128) from `describe`, F at least 1
+
+        Returns
+        -------
+        (K * d,) of unit L2 norm, every word's part of equal norm, so that a texture that repeats
+        (letters, bricks) is no louder than the rest (Arandjelović and Zisserman 2013)
+        """
+        reduced = self.reduce(descriptors)
+        shares = self._shares(reduced)
+        sums = shares.T @ reduced - shares.sum(axis=0)[:, None] * self._words
+        sums /= np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), _TINY)
+        return np.asarray(sums.ravel() / max(np.linalg.norm(sums), _TINY), np.float32)
+
+    def _shares(self, reduced: Floats) -> Floats:
+        """Share every descriptor among its nearest words: (F, K), rows that add up to 1."""
+        # Half the squared distance to each word, less what is the same for all words.
+        nearness = reduced @ self._words.T - self._halves
+        nearness -= nearness.max(axis=1, keepdims=True)
+        last = min(_NEAREST, len(self._words))
+        least = -np.partition(-nearness, last - 1, axis=1)[:, last - 1 : last]
+        shares = np.where(nearness >= least, np.exp(nearness / _SOFTNESS), np.float32(0))
+        return np.asarray(shares / shares.sum(axis=1, keepdims=True), np.float32)
+
+
+class Details:
+    """Embeds pictures by their details; one object serves any number of threads.
+
+    Parameters
+    ----------
+    weights : the shipped file unless told otherwise
+    digest : SHA-256 that the file must have, in hexadecimal digits
+    dimension : D of the embeddings; axes come by falling use, so that fewer are the first of more
+
+    Attributes
+    ----------
+    dimension : D of the embeddings
+    digest : SHA-256 of the file
+
+    Raises
+    ------
+    WeightsError : the file cannot be read, or is not the one that the digest names.
+    ValueError : the file has fewer axes than that, or none are asked for.
+    """
+
+    def __init__(
+        self, weights: Path = WEIGHTS, digest: str = DIGEST, dimension: int = DIMENSION
+    ) -> None:
+        tensors = _read(weights, digest)
+        axes = tensors["projection"].shape[1]
+        if not 1 <= dimension <= axes:
+            raise ValueError(f"dimension must be 1 to {axes}, not {dimension}")
+        self.digest: Final = digest
+        self._vocabulary = Vocabulary(tensors)
+        self._centre = np.asarray(tensors["centre"], np.float32)
+        self._projection = np.asarray(tensors["projection"][:, :dimension], np.float32, order="C")
+        self.dimension: Final = dimension
+
+    def embed(self, pixels: Bytes) -> Floats:
+        """Embed one picture.
+
+        Parameters
+        ----------
+        pixels : (H, W, 3) uint8 RGB in its own aspect, longest side at most `SIDE`; enlarged to
+            `SIDE` where it is smaller
+
+        Returns
+        -------
+        (D,) of unit L2 norm, the same for the mirrored picture up to where its pixels fall; all
+        zeros, whose cosine with anything is 0, where there are fewer than `FEWEST` features
+        """
+        descriptors = describe(grey(pixels))
+        if len(descriptors) < FEWEST:
+            return np.zeros(self.dimension, np.float32)
+        values = (self._vocabulary.count(descriptors) - self._centre) @ self._projection
+        return np.asarray(values / max(float(np.linalg.norm(values)), _TINY), np.float32)
+
+
+@cache
+def load_details() -> Details:
+    """Load the shipped vocabulary, once in a process."""
+    return Details()
+
+
+def grey(pixels: Bytes) -> Bytes:
+    """Bring a picture to what is described: grey, longest side `SIDE`.
+
+    Raises
+    ------
+    ValueError : not (H, W, 3) uint8, or a side is 0 or longer than `SIDE`.
+    """
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:  # noqa: PLR2004 -- RGB
+        raise ValueError("pixels must be (H, W, 3) uint8")
+    height, width = pixels.shape[:2]
+    longest = max(height, width)
+    if min(height, width) < 1 or longest > SIDE:
+        raise ValueError(f"sides must be 1 to {SIDE}, not {height} x {width}")
+    values = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    if longest < SIDE:
+        size = (max(1, round(width * SIDE / longest)), max(1, round(height * SIDE / longest)))
+        values = cv2.resize(values, size, interpolation=cv2.INTER_CUBIC)
+    return np.asarray(values, np.uint8)
+
+
+def _read(path: Path, digest: str) -> dict[str, npt.NDArray[np.floating]]:
+    from safetensors.numpy import load
+
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        message = f"{path} cannot be read ({error.strerror or error}); install dedup again."
+        raise WeightsError(message) from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != digest:
+        raise WeightsError(
+            f"{path} is damaged or belongs to another version: its SHA-256 is {found}, "
+            f"not {digest}; install dedup again."
+        )
+    # Past this check the content is known, and with it that it loads and fits.
+    tensors: dict[str, npt.NDArray[np.floating]] = load(data)
+    return tensors
+
+
+__all__ = [
+    "DIGEST",
+    "DIMENSION",
+    "FEWEST",
+    "SIDE",
+    "WEIGHTS",
+    "Details",
+    "Vocabulary",
+    "grey",
+    "load_details",
+]

@@ -1,0 +1,1 @@
+"""Edits that people make to photographs, drawn by code: for calibration, training and tests."""

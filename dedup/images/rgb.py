@@ -1,0 +1,202 @@
+"""From what a decoder hands over to upright 8-bit RGB, the same for every format.
+
+Transparent pixels are laid on one fixed grey, 16 bits keep their upper 8, CMYK and palettes become
+RGB by Pillow's rules, colour profiles are ignored. JPEG is decoded by OpenCV, in half of Pillow's
+time, everything else by Pillow. Work goes in bands, so that a large picture is held once as decoded
+and once as RGB, and never a third time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from PIL import Image, JpegImagePlugin
+
+from dedup.errors import ImageError
+from dedup.images.containers import is_cut_short
+from dedup.images.header import DECODER_FAILURES, failure
+from dedup.images.silence import silence_opencv
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+    from PIL import ImageFile
+
+    from dedup.images.header import Header
+
+    Pixels = npt.NDArray[np.uint8]
+
+silence_opencv()
+
+BACKGROUND = 128
+"""The grey that transparent pixels show: a white and a black drawing both stand out from it."""
+
+_BAND_PIXELS = 1 << 20
+_UNREADABLE_MODES = {
+    "F": "floating-point samples, whose white is unknown",
+    "I": "32-bit samples, whose white is unknown",
+    "LAB": "colours stored as LAB are not read",
+}
+_JPEG_FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+# The names say grey, but it is the colour flag that decides about colour.
+_JPEG_REDUCTIONS = {
+    1: 0,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+}
+_ADOBE_TRANSFORMS = frozenset((0, 1, 2))
+_TURNS = {
+    3: cv2.ROTATE_180,
+    6: cv2.ROTATE_90_CLOCKWISE,
+    8: cv2.ROTATE_90_COUNTERCLOCKWISE,
+}
+
+
+def decode_rgb(
+    image: ImageFile.ImageFile, header: Header, data: bytes, path: str, scale: int = 1
+) -> Pixels:
+    """Decode to upright 8-bit RGB.
+
+    Parameters
+    ----------
+    scale : 1, 2, 4 or 8: a JPEG is decoded at that fraction of its size, rounded up
+
+    Returns
+    -------
+    (H, W, 3) uint8, contiguous
+
+    Raises
+    ------
+    ImageError : as `load`
+    """
+    if isinstance(image, JpegImagePlugin.JpegImageFile):
+        if suits_opencv(image):
+            return upright(_decode_jpeg(data, path, scale), header.orientation)
+        width, height = image.size
+        image.draft(None, (width // scale, height // scale))
+    load(image, header, data, path)
+    return upright(to_rgb(image), 1 if header.format == "TIFF" else header.orientation)
+
+
+def load(image: ImageFile.ImageFile, header: Header, data: bytes, path: str) -> None:
+    """Decode, in the scale that was set before.
+
+    Raises
+    ------
+    ImageError : damaged or truncated, or samples that cannot become 8-bit RGB
+    """
+    deep_netpbm = header.format == "PPM" and header.mode == "I"
+    if header.mode in _UNREADABLE_MODES and not deep_netpbm:
+        raise ImageError(path, _UNREADABLE_MODES[header.mode])
+    try:
+        image.load()
+    except DECODER_FAILURES as error:
+        raise ImageError(path, failure(data, header.format, error)) from error
+
+
+def to_rgb(image: Image.Image) -> Pixels:
+    """Turn a decoded picture into 8-bit RGB, as it is stored.
+
+    Returns
+    -------
+    (H, W, 3) uint8, contiguous
+    """
+    width, height = image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    for top, band in bands(image):
+        pixels[top : top + band.height] = _band_to_rgb(band)
+    return pixels
+
+
+def bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """Cut a picture into full-width strips of about a megapixel, each with its first row."""
+    width, height = image.size
+    rows = max(1, _BAND_PIXELS // width)
+    if rows >= height:
+        yield 0, image
+        return
+    for top in range(0, height, rows):
+        yield top, image.crop((0, top, width, min(top + rows, height)))
+
+
+def upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Apply an EXIF orientation (CIPA DC-008, 4.6.4).
+
+    Parameters
+    ----------
+    pixels : (H, W, C), any C
+    orientation : 1 to 8; 5 to 8 swap height and width
+    """
+    if orientation in _TURNS:
+        return np.asarray(cv2.rotate(pixels, _TURNS[orientation]))
+    if orientation == 2:  # noqa: PLR2004 - EXIF's numbers
+        return np.asarray(cv2.flip(pixels, 1))
+    if orientation == 4:  # noqa: PLR2004
+        return np.asarray(cv2.flip(pixels, 0))
+    if orientation == 5:  # noqa: PLR2004
+        return np.asarray(cv2.transpose(pixels))
+    if orientation == 7:  # noqa: PLR2004
+        return np.asarray(cv2.rotate(cv2.transpose(pixels), cv2.ROTATE_180))
+    return pixels
+
+
+def suits_opencv(image: JpegImagePlugin.JpegImageFile) -> bool:
+    """Leave CMYK to Pillow, and what libjpeg remarks on to stderr, where OpenCV lets it."""
+    return (
+        image.mode in {"L", "RGB"}
+        and image.info.get("jfif_version", (1, 1))[0] == 1
+        and image.info.get("adobe_transform", 0) in _ADOBE_TRANSFORMS
+    )
+
+
+def _decode_jpeg(data: bytes, path: str, scale: int) -> Pixels:
+    try:
+        flags = _JPEG_FLAGS | _JPEG_REDUCTIONS[scale]
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        raise ImageError(path, failure(data, "JPEG", error)) from error
+    if pixels is None:
+        raise ImageError(path, "truncated" if is_cut_short(data, "JPEG") else "damaged")
+    return np.asarray(pixels, np.uint8)
+
+
+def _band_to_rgb(band: Image.Image) -> Pixels:
+    if band.mode == "RGB" and "transparency" not in band.info:
+        return np.asarray(band)
+    if band.mode == "L" and "transparency" not in band.info:
+        return np.asarray(cv2.cvtColor(np.asarray(band), cv2.COLOR_GRAY2RGB))
+    if band.mode.startswith("I"):
+        return _deep_grey_to_rgb(band)
+    if band.has_transparency_data:
+        return _composited(band)
+    return np.asarray(band.convert("RGB"))
+
+
+def _composited(band: Image.Image) -> Pixels:
+    transparent = with_alpha(band)
+    opaque = Image.new("RGB", band.size, (BACKGROUND, BACKGROUND, BACKGROUND))
+    opaque.paste(transparent, mask=transparent)
+    return np.asarray(opaque)
+
+
+def with_alpha(band: Image.Image) -> Image.Image:
+    """Return a picture as RGBA, a transparent colour or palette entry included."""
+    key = band.info.get("transparency")
+    if band.mode == "RGB" and isinstance(key, tuple) and max(key) > 0xFF:  # noqa: PLR2004
+        # the colour of a 16-bit PNG, of whose samples Pillow keeps the upper 8 bits
+        band = band.copy()
+        band.info["transparency"] = tuple(value >> 8 for value in key)
+    return band.convert("RGBA")
+
+
+def _deep_grey_to_rgb(band: Image.Image) -> Pixels:
+    samples = np.asarray(band)
+    grey = (samples >> 8).astype(np.uint8)
+    key = band.info.get("transparency")
+    if key is not None:
+        grey[samples == key] = BACKGROUND
+    return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB))

@@ -1,0 +1,327 @@
+"""What there is to do: the folders as they are now, against the catalog.
+
+A file whose path, size and time are known is not read. A file that is missing under a folder that
+is there is gone; a folder that is missing, or empty where pictures were, is an unplugged drive,
+and everything under it is kept. A folder belongs to the innermost root that holds it.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from dedup.errors import CollectionError, DedupError
+from dedup.images.header import read_epoch
+from dedup.images.scan import scan, walk
+from dedup.indexing.worklist import Work, WorkList
+from dedup.results import Skip
+from dedup.store.records import FileFacts, Settled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from dedup.images.scan import FoundFile, Listing
+    from dedup.store.catalog import Catalog
+    from dedup.store.records import KnownFile, Root
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a scan found.
+
+    Parameters
+    ----------
+    work : files to read, by root, then path
+    gone : ids of files that are no longer there
+    unreadable : folders that could not be listed
+    seconds : what looking took
+    looks : what to settle once the work is done, of roots that were seen as a whole and that
+        nothing outside them bears upon; without the work
+    """
+
+    work: WorkList = field(default_factory=WorkList)
+    gone: list[int] = field(default_factory=list)
+    unreadable: list[Skip] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    looks: dict[Root, Settled] = field(default_factory=dict)
+    unchanged: int = 0
+    still_skipped: int = 0
+    hard_links: int = 0
+    seconds: float = 0.0
+
+
+class _Scope(NamedTuple):
+    """A part of the file system to look at: `within` is relative to the root, b"" for all of it."""
+
+    root: bytes
+    within: bytes
+
+
+def find_changes(catalog: Catalog, paths: Iterable[str | os.PathLike[str]]) -> Changes:
+    """Scan folders and compare them with the catalog, recording new roots.
+
+    Parameters
+    ----------
+    paths : folders; none means every root of the collection
+
+    Raises
+    ------
+    CollectionError : a folder is missing and was never indexed, is a file, or cannot be listed.
+    """
+    started = time.perf_counter()
+    changes = Changes()
+    scopes = _scopes(catalog, [os.fspath(path) for path in paths], changes)
+    roots = {root.path: root for root in catalog.roots()}
+    new = [scope.root for scope in scopes if scope.root not in roots]
+    with catalog.transaction():
+        roots |= {path: catalog.add_root(path) for path in new}
+    linked: set[tuple[int, int]] = set()
+    with _uncollected():
+        for scope in scopes:
+            _compare(catalog, roots, scope, linked, changes)
+    changes.seconds = time.perf_counter() - started
+    return changes
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Put Python's search for cycles off: here are none, among hundreds of thousands of tuples."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _scopes(catalog: Catalog, paths: list[str], changes: Changes) -> list[_Scope]:
+    known = [root.path for root in catalog.roots()]
+    if not paths:
+        missing = [path for path in known if not os.path.isdir(path)]
+        changes.notes += [_kept(path) for path in missing]
+        return [_Scope(path, b"") for path in known if path not in missing]
+    scopes: set[_Scope] = set()
+    asked = sorted({_folder(path, known) for path in paths})
+    for path in asked:
+        if any(_inside(path, other) for other in asked) and path not in known:
+            continue  # covered by the other one
+        holders = [root for root in known if root == path or _inside(path, root)]
+        if holders:
+            root = max(holders, key=len)
+            scopes.add(_Scope(root, os.path.relpath(path, root) if path != root else b""))
+        else:
+            scopes.add(_Scope(path, b""))
+        scopes |= {_Scope(root, b"") for root in known if _inside(root, path)}
+    present = []
+    for scope in sorted(scopes):
+        if os.path.isdir(scope.root):
+            present.append(scope)
+        else:
+            changes.notes.append(_kept(scope.root))
+    return present
+
+
+def _folder(path: str, known: list[bytes]) -> bytes:
+    real = os.path.realpath(os.fsencode(path))
+    if os.path.isdir(real) or real in known:
+        return real
+    if os.path.exists(real):
+        parent = os.path.dirname(path) or "."
+        raise CollectionError(path, f"is a file. index takes folders: dedup index {parent}")
+    if any(_inside(real, root) and not os.path.isdir(root) for root in known):
+        raise CollectionError(path, "is on a folder that is not there now; nothing was changed")
+    raise CollectionError(path, "there is no such folder")
+
+
+def _inside(path: bytes, folder: bytes) -> bool:
+    return path != folder and path.startswith(folder.rstrip(b"/") + b"/")
+
+
+def _kept(root: bytes) -> str:
+    return (
+        f"{os.fsdecode(root)} is not there (an unplugged drive?): its pictures are kept in the "
+        "collection"
+    )
+
+
+def _compare(
+    catalog: Catalog,
+    roots: dict[bytes, Root],
+    scope: _Scope,
+    linked: set[tuple[int, int]],
+    changes: Changes,
+) -> None:
+    root = roots[scope.root]
+    nested = {path for path in roots if _inside(path, scope.root)}
+    listing = walk(
+        scope.root,
+        within=scope.within,
+        exclude={*nested, os.path.realpath(os.fsencode(catalog.store))},
+    )
+    digest = f"{read_epoch()} {listing.digest()}"
+    entire = bool(listing.paths) and not scope.within and not listing.unreadable
+    settled = catalog.settled(root) if entire else None
+    if settled is not None and settled.digest == digest:
+        # The usual case, which is not to take longer than looking.
+        changes.unchanged += settled.unchanged
+        changes.still_skipped += settled.still_skipped
+        changes.hard_links += settled.hard_links
+        return
+    for folder, reason in sorted(listing.unreadable):
+        whole = os.fsdecode(os.path.join(scope.root, folder))
+        if folder in (b"", scope.within):
+            raise CollectionError(whole, f"cannot be listed: {reason}")
+        changes.unreadable.append(Skip(whole, reason))
+    if not listing.paths and not scope.within and _was_emptied(catalog, root):
+        changes.notes.append(_kept(scope.root))
+        return
+    counts = _compare_files(catalog, root, scope, listing, linked, changes)
+    changes.unchanged += counts.unchanged
+    changes.still_skipped += counts.still_skipped
+    further = len(listing.paths) - counts.found
+    changes.hard_links += further + counts.named_elsewhere
+    if entire and not counts.named_elsewhere:  # which would depend on more than this root
+        changes.looks[root] = Settled(digest, counts.unchanged, counts.still_skipped, further)
+
+
+@dataclass(slots=True)
+class _Counts:
+    """Files of a root: those found, and what became of some of them."""
+
+    found: int = 0
+    unchanged: int = 0
+    still_skipped: int = 0
+    named_elsewhere: int = 0
+
+
+def _compare_files(
+    catalog: Catalog,
+    root: Root,
+    scope: _Scope,
+    listing: Listing,
+    linked: set[tuple[int, int]],
+    changes: Changes,
+) -> _Counts:
+    """Compare what was found with the catalog, side by side, so that neither lies in memory."""
+    epoch = read_epoch()
+    unseen = tuple(folder + b"/" for folder, _ in listing.unreadable)
+    prefix = scope.within + b"/" if scope.within else b""
+    counts = _Counts()
+    for file, before in _side_by_side(listing.files(), catalog.known_files(root)):
+        if file is not None:
+            counts.found += 1
+            if before is not None and (file.size, file.mtime_ns) == (before.size, before.mtime_ns):
+                if before.state == "indexed":
+                    counts.unchanged += 1
+                    continue
+                if (before.state, before.tried_with) == ("skipped", epoch):
+                    counts.still_skipped += 1
+                    continue
+            if file.links == 1 or not _is_further_name(catalog, root, file, linked):
+                facts = FileFacts(file.path, file.size, file.mtime_ns, file.device, file.inode)
+                changes.work.append(Work(root, facts))
+                continue
+            counts.named_elsewhere += 1
+        if (
+            before is not None
+            and before.state != "gone"
+            and before.path.startswith(prefix)
+            and not before.path.startswith(unseen)
+        ):
+            changes.gone.append(before.id)
+    return counts
+
+
+def _side_by_side(
+    found: Iterator[FoundFile], known: Iterator[KnownFile]
+) -> Iterator[tuple[FoundFile | None, KnownFile | None]]:
+    """Go through two lists that are sorted by path, both sides at once where a path is in both."""
+    file, before = next(found, None), next(known, None)
+    while file is not None or before is not None:
+        if before is None or (file is not None and file.path < before.path):
+            yield file, None
+            file = next(found, None)
+        elif file is None or before.path < file.path:
+            yield None, before
+            before = next(known, None)
+        else:
+            yield file, before
+            file, before = next(found, None), next(known, None)
+
+
+def _was_emptied(catalog: Catalog, root: Root) -> bool:
+    """Tell an empty mount point from a folder whose pictures were deleted: it holds nothing."""
+    if not any(file.state == "indexed" for file in catalog.known_files(root)):
+        return False
+    try:
+        return not os.listdir(root.path)
+    except OSError as error:
+        raise CollectionError(
+            os.fsdecode(root.path), f"cannot be listed: {error.strerror}"
+        ) from error
+
+
+def _is_further_name(
+    catalog: Catalog, root: Root, file: FoundFile, linked: set[tuple[int, int]]
+) -> bool:
+    """Find out whether a file with several links is known under another root's name."""
+    key = file.device, file.inode
+    if key in linked:
+        return True
+    linked.add(key)
+    for other, path in catalog.files_with_inode(file.inode):
+        if other.id == root.id:
+            continue  # the scan of this root has settled which of its names counts
+        try:
+            there = os.stat(os.path.join(other.path, path), follow_symlinks=False)
+        except OSError:
+            continue
+        if (there.st_dev, there.st_ino) == key:
+            return True
+    return False
+
+
+def require_pictures(
+    catalog: Catalog, changes: Changes, paths: Iterable[str | os.PathLike[str]]
+) -> None:
+    """Refuse a first run that found nothing at all.
+
+    Raises
+    ------
+    DedupError : no file with the look of a picture, and none known from before.
+    """
+    if not changes.work and not catalog.has_files():
+        raise _no_pictures(paths)
+
+
+def count_pictures(paths: Iterable[str | os.PathLike[str]]) -> int:
+    """Count what looks like a picture in folders that are in no collection yet.
+
+    For a look before a model is loaded and a collection made.
+
+    Raises
+    ------
+    CollectionError : a folder is missing, is a file, or cannot be listed.
+    DedupError : there are no pictures.
+    """
+    paths = list(paths)
+    count = 0
+    for folder in {_folder(os.fspath(path), []) for path in paths}:
+        found = scan(folder)
+        count += len(found.files)
+        for unreadable, reason in found.unreadable:
+            if unreadable == b"":
+                raise CollectionError(os.fsdecode(folder), f"cannot be listed: {reason}")
+    if not count:
+        raise _no_pictures(paths)
+    return count
+
+
+def _no_pictures(paths: Iterable[str | os.PathLike[str]]) -> DedupError:
+    places = ", ".join(os.fspath(path) for path in paths) or "the folders of this collection"
+    return DedupError(f"no pictures in {places}: looked for files such as .jpg, .png and .webp")

@@ -1,0 +1,246 @@
+"""The two pictures brought onto one raster, placed to a fraction of a pixel.
+
+The raster is the coarser picture's own grid, cut to the overlap. The placing found from local
+features is refined on the pixels themselves, cell by cell (Lucas and Kanade 1981), tied together
+by one homography: an edit leaves nothing over, while parallax and other motion do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from dedup.proof.geometry import homography, project
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from dedup.proof.description import Features
+
+    Floats = npt.NDArray[np.float32]
+    Doubles = npt.NDArray[np.float64]
+    Bytes = npt.NDArray[np.uint8]
+    Mask = npt.NDArray[np.bool_]
+
+CELL = 8
+LONGEST = 256
+"""Longest side of the raster: a walker who fills 0.5 % of a street is 11 x 23 pixels on it."""
+
+_ROUNDS = 4
+_REACH = (4.0, 3.0, 2.0, 1.5)  # steps longer than this are no measurement of a cell
+_STILL = 0.06  # pixels; a smaller step is not worth another round
+_STIFF = 2e-4  # keeps textureless cells from moving
+
+
+@dataclass(frozen=True, slots=True)
+class Raster:
+    """Both pictures on one grid, slightly smoothed.
+
+    Parameters
+    ----------
+    one, two : (H, W) float32 grey of the grid's owner and of the other
+    inside : (H, W), where the other has pixels
+    matrix : (3, 3), the other's described pixels to the owner's
+    to_grid : (3, 3), the owner's described pixels to the grid's
+    flow : (H / 8, W / 8) float32, how far each cell still is from its place, in raster pixels,
+        averaged over 5 x 5 cells; motion that neighbours share survives this, noise does not
+    firm : (H / 8, W / 8), cells with texture enough to measure that
+    """
+
+    one: Floats
+    two: Floats
+    inside: Mask
+    matrix: Doubles
+    to_grid: Doubles
+    flow: Floats
+    firm: Mask
+
+
+def corners(frame: tuple[int, int, int, int]) -> Doubles:
+    """(4, 2) outline of left, top, right, bottom, ends excluded; pixels lie on whole numbers."""
+    left, top, right, bottom = (edge - 0.5 for edge in frame)
+    return np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
+
+
+def overlap(
+    owner: tuple[int, int, int, int], other: tuple[int, int, int, int], matrix: Doubles
+) -> Doubles | None:
+    """(N, 2) outline of the other's frame within the owner's; None where they do not meet."""
+    placed = project(matrix, corners(other)).astype(np.float32)
+    area, outline = cv2.intersectConvexConvex(corners(owner).astype(np.float32), placed)
+    return None if outline is None or area <= 0 else np.asarray(outline[:, 0], np.float64)
+
+
+def jacobian(matrix: Doubles, x: float, y: float) -> Doubles:
+    """(2, 2) derivative of the homography at a point."""
+    u, v, w = matrix @ (x, y, 1)
+    return np.asarray((matrix[:2, :2] - np.outer((u / w, v / w), matrix[2, :2])) / w)
+
+
+def register(owner: Features, other: Features, matrix: Doubles) -> Raster | None:
+    """Refine a placing and lay both pictures on the owner's grid.
+
+    Parameters
+    ----------
+    owner, other : compared within their plain margins
+    matrix : (3, 3), the other's pixels to the owner's; the owner should be the coarser one
+
+    Returns
+    -------
+    None where the overlap is smaller than three cells on a side.
+    """
+    outline = overlap(owner.frame, other.frame, matrix)
+    if outline is None:
+        return None
+    low = np.maximum(np.ceil(outline.min(axis=0) - 0.5), owner.frame[:2]).astype(int)
+    high = np.minimum(np.floor(outline.max(axis=0) + 0.5) + 1, owner.frame[2:]).astype(int)
+    part = owner.grey[low[1] : high[1], low[0] : high[0]]
+    fine = min(1.0, LONGEST / max(part.shape))
+    width, height = (int(side * fine) // CELL * CELL for side in part.shape[::-1])
+    if min(width, height) < 3 * CELL:
+        return None
+    to_grid = _scaling(part.shape, (height, width)) @ _shift(-low)
+    one = _smooth(part, (height, width))
+    small, from_small = _shrunk(other.grey, to_grid @ matrix, outline_centre(matrix, outline))
+    placed = to_grid @ matrix @ from_small
+    within = np.zeros(other.grey.shape, np.uint8)
+    within[other.frame[1] : other.frame[3], other.frame[0] : other.frame[2]] = 255
+    within = np.asarray(cv2.resize(within, small.shape[::-1], interpolation=cv2.INTER_AREA))
+    placed, two, inside, flow, firm = _converge(one, small, within, placed)
+    final = np.linalg.inv(to_grid) @ placed @ np.linalg.inv(from_small)
+    return Raster(one, two, inside, final / final[2, 2], to_grid, flow, firm)
+
+
+def outline_centre(matrix: Doubles, outline: Doubles) -> Doubles:
+    """Middle of the overlap in the other's pixels."""
+    back = np.asarray(np.linalg.inv(matrix), np.float64)
+    return np.asarray(project(back, outline.mean(axis=0, keepdims=True))[0])
+
+
+def warp(picture: Floats, matrix: Doubles, shape: tuple[int, ...]) -> Floats:
+    """Lay a grey picture on a grid of this (H, W); beyond its edge the edge is repeated."""
+    size = (shape[1], shape[0])
+    warped = cv2.warpPerspective(picture, matrix, size, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(warped, np.float32)
+
+
+def warp_colour(picture: Bytes, matrix: Doubles, shape: tuple[int, ...]) -> Bytes:
+    """Lay a colour picture on a grid of this (H, W); beyond its edge the edge is repeated."""
+    size = (shape[1], shape[0])
+    warped = cv2.warpPerspective(picture, matrix, size, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(warped, np.uint8)
+
+
+def cells(values: Floats) -> Floats:
+    """Mean over each cell: (H, W) to (H / 8, W / 8)."""
+    height, width = values.shape
+    size = (width // CELL, height // CELL)
+    return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _halved_cells(values: Floats) -> Floats:
+    """Mean over each cell of a raster of which every other row and column is given."""
+    height, width = values.shape
+    size = (2 * width // CELL, 2 * height // CELL)
+    return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _shift(by: npt.NDArray[np.int_]) -> Doubles:
+    return np.array([[1.0, 0, by[0]], [0, 1, by[1]], [0, 0, 1]])
+
+
+def _scaling(old: tuple[int, ...], new: tuple[int, ...]) -> Doubles:
+    y, x = new[0] / old[0], new[1] / old[1]
+    return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
+
+
+def _smooth(picture: Bytes, shape: tuple[int, int]) -> Floats:
+    size = (shape[1], shape[0])
+    sized = cv2.resize(picture.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.GaussianBlur(sized, (5, 5), 0.9), np.float32)
+
+
+def _shrunk(picture: Bytes, placed: Doubles, centre: Doubles) -> tuple[Floats, Doubles]:
+    """Bring a finer picture down to about the grid's resolution, so that warping skips no pixel."""
+    slopes = np.linalg.norm(jacobian(placed, *centre), axis=0)
+    x, y = (min(1.0, float(slope)) for slope in slopes)
+    height, width = picture.shape
+    shape = (max(CELL, round(height * y)), max(CELL, round(width * x)))
+    return _smooth(picture, shape), _scaling(shape, picture.shape)
+
+
+def _normal(picture: Floats) -> Floats:
+    """Even out light and contrast over 25 pixels."""
+    mean = cv2.boxFilter(picture, -1, (25, 25))
+    spread = cv2.boxFilter(picture * picture, -1, (25, 25)) - mean * mean
+    return np.asarray((picture - mean) / np.sqrt(np.maximum(spread, 0) + 25), np.float32)
+
+
+def _slopes(picture: Floats) -> tuple[Floats, Floats]:
+    x = cv2.Sobel(picture, -1, 1, 0, scale=1 / 8)
+    return np.asarray(x), np.asarray(cv2.Sobel(picture, -1, 0, 1, scale=1 / 8))
+
+
+def _converge(
+    one: Floats, small: Floats, within: Bytes, placed: Doubles
+) -> tuple[Doubles, Floats, Mask, Floats, Mask]:
+    even = _normal(one)
+    slopes = _slopes(even)
+    rows, columns = one.shape[0] // CELL, one.shape[1] // CELL
+    y, x = np.mgrid[0:rows, 0:columns]
+    middles = np.stack([x.ravel(), y.ravel()], 1) * float(CELL) + CELL / 2 - 1
+    last = False
+    for turn in range(_ROUNDS + 1):
+        two = warp(small, placed, one.shape)
+        cover = cv2.warpPerspective(within, placed, (one.shape[1], one.shape[0]))
+        inside = np.asarray(cover > 250)  # noqa: PLR2004 -- whole
+        dx, dy, grip = _steps(even, slopes, two, inside)
+        if last or turn == _ROUNDS:
+            break
+        long = np.hypot(dx, dy).ravel()
+        weight = grip.ravel() * (long < _REACH[turn]) / (0.3 + long * long)
+        used = weight > 0
+        if used.sum() < 2 * CELL:
+            break
+        steps = np.stack([dx.ravel(), dy.ravel()], 1)
+        step = homography(middles[used] + steps[used], middles[used], weight[used] / weight.max())
+        if step is None:
+            break
+        edge = corners((0, 0, one.shape[1], one.shape[0]))
+        moved = float(np.abs(project(step, edge) - edge).max())
+        if moved > max(one.shape) / 8:
+            break
+        placed = step @ placed
+        last = moved < _STILL
+    shared = [cv2.boxFilter(step * grip, -1, (5, 5)) for step in (dx, dy)]
+    total = cv2.boxFilter(grip, -1, (5, 5)) + 1e-9
+    flow = np.hypot(shared[0] / total, shared[1] / total).astype(np.float32)
+    held = grip[grip > 0]
+    firm = grip > (np.median(held) / 2 if held.size else np.inf)
+    return placed / placed[2, 2], two, inside, flow, np.asarray(firm)
+
+
+def _steps(
+    even: Floats, slopes: tuple[Floats, Floats], two: Floats, inside: Mask
+) -> tuple[Floats, Floats, Floats]:
+    """Per cell (over 3 x 3 of them) the step x, y that `two` should make, and how firm that is."""
+    other = _normal(two)
+    across, down = (
+        np.asarray((mine + theirs) / 2, np.float32)
+        for mine, theirs in zip(_slopes(other), slopes, strict=True)
+    )
+    change = (other - even) * inside
+    # Every other pixel of a smoothed picture says as much, at a quarter of the cost.
+    across, down, change = (values[::2, ::2] for values in (across, down, change))
+    sums = [
+        cv2.boxFilter(_halved_cells(product), -1, (3, 3))
+        for product in (across * across, across * down, down * down, across * change, down * change)
+    ]
+    a, b, c, p, q = sums
+    root = (a + _STIFF) * (c + _STIFF) - b * b
+    dx, dy = ((c + _STIFF) * p - b * q) / root, ((a + _STIFF) * q - b * p) / root
+    grip = (a * c - b * b) / (a + c + 1e-9) * (cells(inside.astype(np.float32)) > 0.99)  # noqa: PLR2004 -- whole
+    return np.asarray(dx), np.asarray(dy), np.asarray(grip, np.float32)

@@ -1,0 +1,342 @@
+"""The proof on a pair: whether two pictures are one photograph, edited.
+
+`verify` places one picture in the other by local features, refines that on the pixels, and asks
+five questions: does one picture hold the whole of the other, is it the same shape everywhere, do
+the textures agree, has nothing moved, and is whatever lies over it drawn? Only five times yes is
+`near`. It works on `Features` alone, is symmetric in its verdict, and has no chance in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from dedup.proof.alignment import Raster, jacobian, overlap, register, warp_colour
+from dedup.proof.containment import held
+from dedup.proof.date_stamps import marked
+from dedup.proof.geometry import FEWEST, Fit, placings, upright
+from dedup.proof.overlay import drawn_over
+from dedup.proof.photometry import Change, changes
+from dedup.proof.wording import words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+    from dedup.proof.description import Features
+
+    Doubles = npt.NDArray[np.float64]
+
+VERIFIER = "proof-1"
+"""Changes with every change that can change a verdict; cached verdicts are keyed by it."""
+
+# Limits, read off `benchmarks/proof.py`: what edited copies reach on the one side and other shots
+# on the other.
+INLIERS = FEWEST
+HELD = 0.965  # rotated copies .98 and more; panoramas .25 to .7, hand-held bursts up to .95
+TEXTURED = 300  # pixels; below this no share of them means anything
+ALIKE = 0.7  # noise of 45 levels .81, blur of 1 % .83; other views .1 to .5
+AGREE = 0.75  # posterised to 3 levels .86, JPEG 8 .81; other views .2 to .55
+OTHER = (
+    0.25  # stickers on 15 % .22; two pictures in one app .27 to .62, behind one badge .31 to .87
+)
+MANY = 50  # different stop signs 7 to 14 with other textures of .14 and more, stickers 40 and more
+FLOW = 0.3  # of a raster of 256; driving video .29 to .9, copies .01 to .15, worst losses .4
+MOVED = 0.0025  # vignettes .0025; walkers in a street .008 and more
+COVERED = 0.2  # stickers on 15 % .15
+DRAWN = 0.75  # cross-checked in `benchmarks/overlays.py`: finds 90 % of overlays, 1 % of the rest
+_PLAIN = 8  # grey levels; compression makes that many of one colour
+_HELD_NAME = "share of one picture in the other"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One figure of the proof against its limit.
+
+    Parameters
+    ----------
+    name : in plain words
+    value, limit : in the same unit
+    passed : whether the value is on the right side of the limit, itself included
+    """
+
+    name: str
+    value: float
+    limit: float
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verdict:
+    """What the proof found.
+
+    Parameters
+    ----------
+    near : the same photograph, edited
+    evidence : in plain words
+    checks : in the order they were made; the first that failed ends the list
+    overlap : share in [0, 1] of the first and of the second picture that both show
+    transform : (3, 3), the second's described pixels to the first's; None where none was found
+    mirrored : one is the other's mirror image
+    rotation : degrees, counter-clockwise as seen, that the second was turned against the first
+    scale : described pixels of the first per described pixel of the second
+    inliers : local features that agree on the placing; 0 where it was found without them
+    residual : median difference in grey levels once light and colour are mapped
+    """
+
+    near: bool
+    evidence: str
+    checks: tuple[Check, ...]
+    overlap: tuple[float, float] = (0.0, 0.0)
+    transform: Doubles | None = None
+    mirrored: bool = False
+    rotation: float = 0.0
+    scale: float = 1.0
+    inliers: int = 0
+    residual: float = 0.0
+
+
+def verify(first: Features, second: Features) -> Verdict:
+    """Prove, or fail to prove, that two pictures are one photograph.
+
+    Returns
+    -------
+    `near` is the same for (first, second) and (second, first); overlap, transform, rotation and
+    scale are seen from the first.
+    """
+    turned = _key(first) < _key(second)
+    one, two = (second, first) if turned else (first, second)
+    trivial = [_trivial(one), _trivial(two)]
+    if any(trivial):
+        reason = next(filter(None, trivial))
+        return Verdict(near=False, evidence=reason, checks=())
+    best: Verdict | None = None
+    for fit in _placings(one, two):
+        verdict = _Inquiry(one, two, fit).verdict()
+        if verdict.near:
+            best = verdict
+            break
+        if best is None or len(verdict.checks) > len(best.checks):
+            best = verdict
+    if best is None:
+        check = Check("local features that agree", 0, INLIERS, passed=False)
+        return Verdict(near=False, evidence="no common detail found", checks=(check,))
+    return _reversed(best) if turned else best
+
+
+def _key(features: Features) -> tuple[int, bytes]:
+    return features.grey.size, features.digest
+
+
+def _trivial(features: Features) -> str:
+    """Why a picture can prove nothing; empty when it can."""
+    if min(features.grey.shape) < 16:  # noqa: PLR2004 -- two cells
+        return "too small to prove anything"
+    return "one colour, nothing to compare" if features.contrast < _PLAIN else ""
+
+
+def _placings(one: Features, two: Features) -> Iterator[Fit]:
+    found = False
+    for fit in placings(one, two):
+        found = True
+        yield fit
+    if not found:
+        yield from upright(one, two)
+
+
+@dataclass(frozen=True, slots=True)
+class Aligned:
+    """Two pictures on one raster, with what differs; the owner has the larger pixels."""
+
+    owner: Features
+    other: Features
+    raster: Raster
+    coarse: bool  # the owner is the second picture
+
+
+def align(one: Features, two: Features, fit: Fit) -> Aligned | None:
+    """Lay both on the raster of the coarser one; None where they hardly overlap."""
+    slope = jacobian(fit.matrix, (two.grey.shape[1] - 1) / 2, (two.grey.shape[0] - 1) / 2)
+    coarse = abs(float(np.linalg.det(slope))) > 1
+    owner, other = (two, one) if coarse else (one, two)
+    matrix = np.linalg.inv(fit.matrix) if coarse else fit.matrix
+    raster = register(owner, other, matrix / matrix[2, 2])
+    return None if raster is None else Aligned(owner, other, raster, coarse)
+
+
+class _Inquiry:
+    """The questions put to one placing, with what was answered so far."""
+
+    def __init__(self, one: Features, two: Features, fit: Fit) -> None:
+        self.pictures = one, two
+        self.fit = fit
+        self.checks = [Check("local features that agree", fit.inliers, fit.fewest, passed=True)]
+        self.change: Change | None = None
+        self.drawn = 0.0
+
+    def verdict(self) -> Verdict:
+        """Ask until one answer is no."""
+        one, two = self.pictures
+        aligned = align(one, two, self.fit)
+        if aligned is None:
+            self.checks.append(Check(_HELD_NAME, 0.0, HELD, passed=False))
+            return Verdict(
+                False, "next to no overlap", tuple(self.checks), inliers=self.fit.inliers
+            )
+        placed = np.linalg.inv(aligned.raster.matrix) if aligned.coarse else aligned.raster.matrix
+        placed = np.asarray(placed / placed[2, 2], np.float64)
+        refusal = self._whole(placed) or self._alike(aligned) or self._still(aligned)
+        rotation, scale = _pose(placed, two)
+        verdict = Verdict(
+            near=not refusal,
+            evidence=refusal,
+            checks=tuple(self.checks),
+            overlap=_shares(one, two, placed),
+            transform=placed,
+            mirrored=self.fit.mirrored,
+            rotation=rotation,
+            scale=scale,
+            inliers=self.fit.inliers,
+            residual=self.change.usual if self.change else 0.0,
+        )
+        return (
+            verdict if refusal else replace(verdict, evidence=words(one, two, verdict, self.drawn))
+        )
+
+    def _least(self, name: str, value: float, limit: float) -> bool:
+        self.checks.append(Check(name, value, limit, value >= limit))
+        return value >= limit
+
+    def _most(self, name: str, value: float, limit: float) -> bool:
+        self.checks.append(Check(name, value, limit, value <= limit))
+        return value <= limit
+
+    def _whole(self, placed: Doubles) -> str:
+        """Refuse where either shows what the other does not."""
+        if self._least(_HELD_NAME, held(*self.pictures, placed), HELD):
+            return ""
+        shares = _shares(*self.pictures, placed)
+        return f"only overlaps ({min(shares):.0%} and {max(shares):.0%} shared)"
+
+    def _alike(self, aligned: Aligned) -> str:
+        """Refuse where textures differ, or are too few to tell."""
+        self.change = change = differing(aligned)
+        sound = change.textured & ~_near(change.mask)
+        if not self._least("pixels with texture to compare", int(sound.sum()), TEXTURED):
+            return "too little texture to compare"
+        some = change.alike[::2, ::2][sound[::2, ::2]]  # a quarter is plenty for shares
+        middle = float(np.median(some)) if some.size else 0.0
+        agree = float((some > 0.5).mean()) if some.size else 0.0  # noqa: PLR2004 -- loosely alike
+        same = self._least("median local correlation", middle, ALIKE) and self._least(
+            "share of textures that agree", agree, AGREE
+        )
+        if not same:
+            return "the textures differ"
+        # A frame that two pictures share is alike in itself, and what it frames is not.
+        # So is a sign or a label; then few features agree, and less may be strange to them.
+        limit = OTHER * (0.25 + 0.75 * min(1.0, self.fit.inliers / MANY))
+        whole = self._most("share of other textures", change.other, limit)
+        return "" if whole else "only part of it is the same"
+
+    def _still(self, aligned: Aligned) -> str:
+        """Refuse where something moved, or came, that is not drawn on."""
+        change = self.change
+        if change is None or not self._most(
+            "shift left over, in pixels", _shift(aligned.raster, change), _steady(change)
+        ):
+            return "seen from elsewhere, or something in it moved"
+        limit = _moved(change)
+        if change.share <= limit:
+            self._most("share of changed content", change.share, limit)
+            return ""
+        if not self._most("share of changed content", change.share, COVERED):
+            return "too much of it differs"
+        self.drawn = change.share
+        if marked(aligned.raster, change):
+            return ""
+        odds = drawn_over(aligned.raster, change, aligned.owner.grey, aligned.other.grey)
+        if not self._least("log odds that the change is drawn on", odds, DRAWN):
+            return f"{change.share:.1%} of the content differs and is not drawn on"
+        return ""
+
+
+def differing(aligned: Aligned) -> Change:
+    """Find what differs, by the plain tone curve, or by the richer model if that explains more."""
+    raster, owner, other = aligned.raster, aligned.owner, aligned.other
+    change = changes(raster.one, raster.two, raster.inside)
+    if change.share <= _moved(change):
+        return change
+    # Half-size colour: its pixel (x, y) is centred on (2 x + .5, 2 y + .5) of the grey.
+    double = np.array([[2, 0, 0.5], [0, 2, 0.5], [0, 0, 1]])
+    shape = raster.one.shape
+    colours = (
+        warp_colour(owner.colour, raster.to_grid @ double, shape),
+        warp_colour(other.colour, raster.to_grid @ raster.matrix @ double, shape),
+    )
+    richer = changes(raster.one, raster.two, raster.inside, colours)
+    return richer if richer.share < change.share else change
+
+
+def _moved(change: Change) -> float:
+    """Share of changed content that is no more than the edit's own loss: none in a clean pair."""
+    return MOVED * min(1.0, max(0.1, change.usual**2))
+
+
+def _steady(change: Change) -> float:
+    """Shift that the pair's own loss of detail explains: two thirds of it in a clean pair."""
+    return FLOW * min(1.0, max(0.67, 0.67 + 0.5 * (change.usual - 0.7)))
+
+
+def _near(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones((11, 11), np.uint8)) > 0)
+
+
+def _shift(raster: Raster, change: Change) -> float:
+    """Median over firm cells without changes, in raster pixels."""
+    rows, columns = raster.flow.shape
+    touched = cv2.resize(
+        _near(change.mask).astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA
+    )
+    used = raster.firm & (touched < 0.1)  # noqa: PLR2004 -- hardly touched
+    return float(np.median(raster.flow[used])) if used.any() else 0.0
+
+
+def _shares(one: Features, two: Features, placed: Doubles) -> tuple[float, float]:
+    def share(owner: Features, other: Features, matrix: Doubles) -> float:
+        outline = overlap(owner.whole, other.whole, matrix)
+        if outline is None:
+            return 0.0
+        return min(1.0, float(cv2.contourArea(outline.astype(np.float32))) / owner.grey.size)
+
+    back = np.asarray(np.linalg.inv(placed), np.float64)
+    return share(one, two, placed), share(two, one, back)
+
+
+def _pose(placed: Doubles, two: Features) -> tuple[float, float]:
+    """Rotation in degrees and scale of a placing."""
+    slope = jacobian(placed, (two.grey.shape[1] - 1) / 2, (two.grey.shape[0] - 1) / 2)
+    determinant = float(np.linalg.det(slope))
+    if determinant < 0:
+        slope = slope @ np.diag((-1.0, 1.0))
+    angle = np.degrees(np.arctan2(slope[1, 0] - slope[0, 1], slope[0, 0] + slope[1, 1]))
+    return float(angle), float(np.sqrt(abs(determinant)))
+
+
+def _reversed(verdict: Verdict) -> Verdict:
+    """Seen from the other picture."""
+    if verdict.transform is None:
+        return verdict
+    back = np.linalg.inv(verdict.transform)
+    # A mirror image turned by an angle is undone by the same turn, any other by the opposite one.
+    rotation = verdict.rotation if verdict.mirrored else -verdict.rotation
+    return replace(
+        verdict,
+        overlap=verdict.overlap[::-1],
+        transform=back / back[2, 2],
+        rotation=rotation,
+        scale=1 / verdict.scale,
+    )

@@ -1,0 +1,136 @@
+"""Say in plain words what was done to a picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from dedup.proof.alignment import corners, jacobian
+from dedup.proof.geometry import project
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from dedup.proof.description import Features
+    from dedup.proof.verify import Verdict
+
+    Floats = npt.NDArray[np.float32]
+
+_PART = 0.97  # of a picture; more is the whole of it
+_GREY, _COLOURED = 2, 5  # mean spread of the channels
+_SIDES = ("left", "top", "right", "bottom")
+
+
+def words(one: Features, two: Features, verdict: Verdict, drawn: float) -> str:
+    """Say what sets two pictures apart that are one photograph.
+
+    Parameters
+    ----------
+    verdict : with its placing, seen from `one`
+    drawn : share of the overlap that something drawn covers
+    """
+    parts = _shape(one, two, verdict)
+    parts += _tone(one, two, verdict)
+    if drawn:
+        parts.append(f"something drawn over {max(drawn, 0.01):.0%}")
+    return ", ".join(parts) or "the same picture"
+
+
+def _shape(one: Features, two: Features, verdict: Verdict) -> list[str]:
+    parts = []
+    placed = verdict.transform
+    if placed is None:
+        return []
+    low = min(verdict.overlap)
+    if low < _PART:
+        smaller = int(verdict.overlap[1] < verdict.overlap[0])
+        frame = _frame(one, two, verdict, smaller)
+        parts.append(frame or f"cropped to {low:.0%}")
+    angle = abs(verdict.rotation)
+    if verdict.mirrored:
+        over = angle > 179  # noqa: PLR2004 -- upside down and mirrored is turned over
+        parts.append("mirrored top to bottom" if over else "mirrored")
+        angle = 0 if over else angle
+    if angle > 1:
+        parts.append(f"rotated {angle:.0f}°")
+    slope = jacobian(placed, (two.grey.shape[1] - 1) / 2, (two.grey.shape[0] - 1) / 2)
+    long, short = np.linalg.svd(slope, compute_uv=False)
+    if long / short > 1.04:  # noqa: PLR2004 -- below, it is rounding of sides
+        parts.append(f"stretched by {long / short - 1:.0%}")
+    bend = np.abs(placed[2, :2]) @ np.array(two.grey.shape[::-1], float)
+    if bend > 0.03:  # noqa: PLR2004 -- a corner moved by some 1 %
+        parts.append("in perspective")
+    return parts
+
+
+def _frame(one: Features, two: Features, verdict: Verdict, smaller: int) -> str:
+    """Words for an added border or caption; empty where the outside is photographic."""
+    placed = verdict.transform
+    if placed is None:
+        return ""
+    owner, other = (two, one) if smaller else (one, two)
+    matrix = np.asarray(np.linalg.inv(placed), np.float64) if smaller else placed
+    outline = project(matrix, corners(other.whole))
+    height, width = owner.grey.shape
+    inner = np.zeros(owner.grey.shape, np.uint8)
+    cv2.fillConvexPoly(inner, np.round(outline).astype(np.int32), 1)
+    outside = cv2.dilate(inner, np.ones((5, 5), np.uint8)) == 0
+    if not outside.any():
+        return ""
+    counts = np.bincount(owner.grey[outside], minlength=256)
+    off = np.abs(owner.grey[outside].astype(int) - int(counts.argmax()))
+    if float((off <= 8).mean()) < 0.5:  # noqa: PLR2004 -- mostly one fill, as in containment
+        return ""
+    gaps = (
+        outline[:, 0].min() / width,
+        outline[:, 1].min() / height,
+        1 - outline[:, 0].max() / width,
+        1 - outline[:, 1].max() / height,
+    )
+    sides = [name for name, gap in zip(_SIDES, gaps, strict=True) if gap > 0.015]  # noqa: PLR2004 -- seen
+    plain = float((off <= 8).mean()) > 0.97  # noqa: PLR2004 -- no words on it
+    what = "border" if plain else "caption or frame"
+    where = "around it" if len(sides) > 2 else "at the " + " and ".join(sides)  # noqa: PLR2004 -- most sides
+    return f"{what} added {where}" if sides else "corners filled"
+
+
+def _tone(one: Features, two: Features, verdict: Verdict) -> list[str]:
+    """Say what was done to light and colour, where both show the same."""
+    first, second = _shared(one, two, verdict)
+    if not len(first):
+        return []
+    parts = []
+    chroma = [float((c.max(axis=1) - c.min(axis=1)).mean()) for c in (first, second)]
+    means = [c.mean(axis=0) for c in (first, second)]
+    cast = np.abs((means[0] - means[0].mean()) - (means[1] - means[1].mean())).max()
+    if min(chroma) < _GREY and max(chroma) > _COLOURED:
+        parts.append("colour taken away")
+    elif abs(np.log((chroma[0] + 3) / (chroma[1] + 3))) > 0.25 or cast > 8:  # noqa: PLR2004 -- seen side by side
+        parts.append("recoloured")
+    spread = [float(c.mean(axis=1).std()) + 1 for c in (first, second)]
+    if abs(float(means[0].mean() - means[1].mean())) > 12:  # noqa: PLR2004 -- seen side by side
+        parts.append("light changed")
+    elif abs(np.log(spread[0] / spread[1])) > 0.15:  # noqa: PLR2004 -- seen side by side
+        parts.append("contrast changed")
+    if verdict.residual > 1:
+        parts.append("loss of detail (blur, noise or strong compression)")
+    return parts
+
+
+def _shared(one: Features, two: Features, verdict: Verdict) -> tuple[Floats, Floats]:
+    """(N, 3) colours of both at the places that both show."""
+    placed = verdict.transform
+    if placed is None:
+        return np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32)
+    # An eighth of the described size is plenty for means.
+    eighth = np.diag((0.125, 0.125, 1.0))
+    size = (max(1, one.grey.shape[1] // 8), max(1, one.grey.shape[0] // 8))
+    first = cv2.resize(one.colour, size, interpolation=cv2.INTER_AREA)
+    to_size = eighth @ placed @ np.diag((2.0, 2.0, 1.0))
+    blurred = cv2.blur(two.colour, (4, 4))
+    second = cv2.warpPerspective(blurred, to_size, size)
+    full = np.full(two.colour.shape[:2], 255, np.uint8)
+    inside = cv2.erode(cv2.warpPerspective(full, to_size, size), np.ones((3, 3), np.uint8)) > 200  # noqa: PLR2004 -- whole
+    return first[inside].astype(np.float32), second[inside].astype(np.float32)

@@ -1,0 +1,216 @@
+"""Embeddings of query images: those that are indexed are looked up, the rest go through the model.
+
+A query file whose very content is in the collection needs no model, so that the answer comes
+without loading one.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dedup.errors import CollectionError
+from dedup.images.scan import scan
+from dedup.indexing.pipeline import BATCH
+from dedup.indexing.reader import Fresh, Known, Unreadable, read_path
+from dedup.parallel.workers import one_blas_thread
+from dedup.preparation import embed, fused_fresh, preparation, read_rows, read_rows_of
+from dedup.results import Neighbour, QueryAnswer, Skip
+from dedup.store.contents import KnownDigests
+from dedup.store.gallery import read_ids, read_paths
+from dedup.store.schema import INDEX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    import numpy.typing as npt
+
+    from dedup.preparation import Embedder, Rows
+    from dedup.search.index import VectorIndex
+    from dedup.store.catalog import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class QueryVectors:
+    """Query images that could be read, and those that could not.
+
+    Parameters
+    ----------
+    paths : (Q,) as they were given
+    contents : (Q,) SHA-256 of each file
+    trivial : (Q,) blank or tiny
+    vectors : (Q, D) float32, `fused` rows
+    """
+
+    paths: list[str]
+    contents: list[bytes]
+    trivial: list[bool]
+    vectors: npt.NDArray[np.float32]
+    skipped: list[Skip]
+
+
+def expand(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
+    """Replace folders by the pictures in them, in path order; files stay as they are."""
+    result = []
+    for path in (os.fspath(path) for path in paths):
+        if os.path.isdir(path):
+            result += [os.path.join(path, os.fsdecode(file.path)) for file in scan(path).files]
+        else:
+            result.append(path)
+    return result
+
+
+def embed_queries(
+    catalog: Catalog, paths: list[str], embedder: Callable[[], Embedder]
+) -> QueryVectors:
+    """Embed query images in the views of the collection.
+
+    Parameters
+    ----------
+    embedder : called once, when the first image needs it
+    """
+    wanted = preparation(catalog)
+    known = KnownDigests(catalog.store)
+    vectors: dict[int, npt.NDArray[np.float32]] = {}
+    seen: dict[int, tuple[bytes, bool]] = {}
+    skipped: list[Skip] = []
+    model: Embedder | None = None
+
+    def loaded() -> Embedder:
+        nonlocal model
+        model = model or embedder()
+        return model
+
+    try:
+        for start in range(0, len(paths), BATCH):
+            part = paths[start : start + BATCH]
+            with one_blas_thread():  # around all of them
+                readings = [read_path(os.fsencode(path), known.holds, wanted) for path in part]
+            fresh: dict[int, Fresh] = {}
+            for number, (path, reading) in enumerate(zip(part, readings, strict=True), start):
+                match reading:
+                    case Known(digest):
+                        image = catalog.image_with(digest)
+                        if image is not None:
+                            seen[number] = digest, catalog.is_trivial(image)
+                            vectors[number] = read_rows_of(catalog, np.array([image]))[0]
+                    case Fresh():
+                        seen[number] = reading.facts.digest, reading.facts.trivial
+                        fresh[number] = reading
+                    case Unreadable(reason):
+                        skipped.append(Skip(path, reason))
+            if fresh:
+                pictures = [reading.inputs for reading in fresh.values()]
+                parts = embed(catalog.fingerprint, loaded, pictures)
+                vectors.update(zip(fresh, fused_fresh(catalog.fingerprint, parts), strict=True))
+    finally:
+        known.close()
+    order = sorted(vectors)
+    return QueryVectors(
+        [paths[number] for number in order],
+        [seen[number][0] for number in order],
+        [seen[number][1] for number in order],
+        np.stack([vectors[number] for number in order]) if order else np.empty((0, 0), np.float32),
+        skipped,
+    )
+
+
+@contextmanager
+def fresh_index(
+    catalog: Catalog,
+    project: Callable[[Rows], Rows],
+    held: tuple[int, VectorIndex] | None,
+    kind: str = "auto",
+) -> Iterator[Callable[[], tuple[int, VectorIndex]]]:
+    """Give what gives the version of the gallery and its index; its rows are named by image ids.
+
+    It is the one in hand, else the saved one, else a new one, which is saved. The saved one is
+    loaded in a thread of its own, beside the model. Enter this inside `snapshot`.
+
+    Parameters
+    ----------
+    project : turns unit rows into the unit rows that are compared
+    held : the index in hand, and the version that it is of
+    kind : of structure, as `VectorIndex` takes it; "auto" goes on with the one that is saved
+    """
+    path = catalog.store / INDEX
+    version = catalog.version
+    if held is not None and held[0] == version and kind in {"auto", held[1].kind}:
+        yield lambda: held
+        return
+
+    def read(images: npt.NDArray[np.int64]) -> Rows:
+        return project(read_rows_of(catalog, images))
+
+    def load() -> VectorIndex | None:
+        from dedup.search.index import VectorIndex
+
+        return VectorIndex.load(path, version, read)
+
+    def build() -> VectorIndex:
+        from dedup.search.index import VectorIndex
+
+        ids = read_ids(catalog)
+        index = VectorIndex(project(read_rows(catalog, len(ids))), kind, ids)
+        with suppress(CollectionError):  # without its cache a query is slower, not wrong
+            index.save(path, version)
+            # The saved one does not hold the vectors in memory.
+            return VectorIndex.load(path, version, read) or index
+        return index
+
+    def wait() -> tuple[int, VectorIndex]:
+        index = loading.result()
+        if index is None or kind not in {"auto", index.kind}:
+            index = build()
+        return version, index
+
+    with ThreadPoolExecutor(1, thread_name_prefix="index") as beside:
+        loading = beside.submit(load)
+        yield wait
+
+
+def answer(
+    catalog: Catalog,
+    index: VectorIndex,
+    queries: QueryVectors,
+    project: Callable[[Rows], Rows],
+    k: int | None,
+    threshold: float | None,
+) -> QueryAnswer:
+    """Search an index and name the files of what it finds.
+
+    Parameters
+    ----------
+    index : its rows named by image ids
+    project : turns unit rows into the unit rows that are compared
+    k, threshold : one of the two; see `VectorIndex`
+
+    Returns
+    -------
+    Per query by falling similarity; files of one image by path.
+    """
+    if not queries.paths:
+        return QueryAnswer((), tuple(queries.skipped))
+    vectors = project(queries.vectors)
+    if threshold is not None:
+        hits = index.within(vectors, threshold)
+    else:
+        hits = index.neighbours(vectors, k or len(index))
+    found = [
+        list(zip(index.ids[hit.rows].tolist(), hit.similarity.tolist(), strict=True))
+        for hit in hits
+    ]
+    names = read_paths(catalog, (image for images in found for image, _ in images))
+    neighbours: list[Neighbour] = []
+    for query, images in zip(queries.paths, found, strict=True):
+        files = [(name, similarity) for image, similarity in images for name in names[image]]
+        neighbours += [
+            Neighbour(query, rank, os.fsdecode(name), similarity)
+            for rank, (name, similarity) in enumerate(files[:k], 1)
+        ]
+    return QueryAnswer(tuple(neighbours), tuple(queries.skipped))

@@ -1,0 +1,383 @@
+"""The same embeddings by converted graphs as by torch, and a cache that never lies."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from dedup.collection import Collection
+from dedup.errors import LayerError, ModelError
+from dedup.fingerprint import Fingerprint
+from dedup.models.loading import LoadedModel, load_model
+from dedup.runtimes.cache import (
+    Graph,
+    NoGraph,
+    graph_path,
+    read_compiled,
+    read_graph,
+    write_compiled,
+    write_graph,
+)
+from dedup.runtimes.graph import GraphRuntime
+from dedup.runtimes.openvino_runtime import import_openvino
+from dedup.runtimes.select import ENGINES, make_runtime, ready_runtime
+from dedup.runtimes.torch_runtime import TorchRuntime
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+MODELS = {
+    "test_efficientnet": ("global_pool", "blocks.1", "prediction"),
+    "test_resnet": ("layer2", "global_pool"),
+    "test_vit": ("global_pool", "blocks.1.mlp"),
+    "test_convnext": ("global_pool",),
+}
+
+
+def fingerprint(loaded: LoadedModel, layers: tuple[str, ...], digest: str = "") -> Fingerprint:
+    return Fingerprint(
+        loaded.name,
+        loaded.weights,
+        digest or loaded.weights_digest,
+        layers,
+        *loaded.input_size[1:],
+        "decoder",
+    )
+
+
+def pictures(count: int, height: int, width: int) -> npt.NDArray[np.uint8]:
+    return np.random.default_rng(5).integers(0, 256, (count, height, width, 3), np.uint8)
+
+
+def lowest_cosine(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+    lowest = 1.0
+    for layer in one:
+        first, second = one[layer].astype(np.float64), other[layer].astype(np.float64)
+        norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+        lowest = min(lowest, float(((first * second).sum(1) / norms).min()))
+    return lowest
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", MODELS)
+def test_engines_and_torch_agree_on_every_layer(name: str, engine: str) -> None:
+    loaded, layers = load_model(name, untrained=True), MODELS[name]
+    made = make_runtime(loaded, fingerprint(loaded, layers), "cpu", engine)
+    assert isinstance(made, GraphRuntime)
+    assert made.engine == engine
+    assert made.notes == ()
+    batch = pictures(11, *made.input_hw)
+    found = made.embed(batch)
+    torch_runtime = TorchRuntime(loaded, layers, "cpu")
+    wanted = torch_runtime.embed(batch)
+    assert tuple(found) == layers
+    assert made.dimensions == torch_runtime.dimensions
+    # The design promises .999; in fp32 nothing but rounding is left.
+    limit = 0.99999 if made.description.endswith("fp32") else 0.999
+    assert lowest_cosine(found, wanted) >= limit
+    assert isinstance(found.prediction, np.ndarray)
+    assert found.prediction.shape == (11, 1000)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_order_and_batch_size_change_nothing_but_rounding(engine: str) -> None:
+    loaded = load_model("test_efficientnet", untrained=True)
+    runtime = make_runtime(loaded, fingerprint(loaded, ("global_pool",)), "cpu", engine)
+    batch = pictures(33, *runtime.input_hw)
+    whole = runtime.embed(batch)["global_pool"]
+    assert whole.shape == (33, 256)
+    for size in (1, 2, 7, 8, 9, 32, 33):
+        parts = [runtime.embed(batch[at : at + size])["global_pool"] for at in range(0, 33, size)]
+        np.testing.assert_allclose(np.concatenate(parts), whole, rtol=1e-4, atol=1e-6)
+    backwards = runtime.embed(batch[::-1])["global_pool"]
+    np.testing.assert_allclose(backwards[::-1], whole, rtol=1e-4, atol=1e-6)
+    nothing = runtime.embed(batch[:0])
+    assert nothing["global_pool"].shape == (0, 256)
+    assert nothing.prediction.shape == (0, 1000)  # type: ignore[union-attr]  # an array here
+
+
+def test_wrong_pictures_and_a_closed_runtime_are_mistakes() -> None:
+    loaded = load_model("test_efficientnet", untrained=True)
+    runtime = make_runtime(loaded, fingerprint(loaded, ("global_pool",)), "cpu", "openvino")
+    good = pictures(2, *runtime.input_hw)
+    with pytest.raises(ValueError, match=r"must be \(B, H, W, 3\) uint8"):
+        runtime.embed(good.astype(np.float32))
+    with pytest.raises(ValueError, match="pictures must be"):
+        runtime.embed(good[:, :8])
+    runtime.close()
+    with pytest.raises(ValueError, match="closed"):
+        runtime.embed(good)
+
+
+# The cache
+
+
+def test_a_damaged_cache_is_made_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    loaded = load_model("test_efficientnet", untrained=True)
+    pinned = fingerprint(loaded, ("global_pool",))
+    assert ready_runtime(pinned, "cpu", "auto") is None
+    wanted = make_runtime(loaded, pinned, "cpu", "auto").embed(pictures(2, 160, 160))
+    path = graph_path(pinned)
+    whole = path.read_bytes()
+    assert ready_runtime(pinned, "cpu", "auto") is not None
+    damages = [whole[: len(whole) // 2], whole[:10], b"", b"\0" * len(whole), whole + b"x"]
+    for place in (0, 9, 40, len(whole) // 2, len(whole) - 1):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1
+        damages.append(bytes(flipped))
+    for damaged in damages:
+        path.write_bytes(damaged)
+        assert read_graph(path) is None
+        assert ready_runtime(pinned, "cpu", "auto") is None
+    again = make_runtime(loaded, pinned, "cpu", "auto")
+    assert again.notes == ()
+    assert lowest_cosine(again.embed(pictures(2, 160, 160)), wanted) > 0.99999
+    assert isinstance(read_graph(path), Graph)
+    assert list(path.parent.glob("*.graph")) == [path]
+
+
+def test_what_was_compiled_gives_the_same_and_is_made_again_when_damaged(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    loaded = load_model("test_efficientnet", untrained=True)
+    pinned = fingerprint(loaded, ("global_pool", "blocks.1"))
+    batch = pictures(19, 160, 160)
+    wanted = make_runtime(loaded, pinned, "cpu", "openvino").embed(batch)
+    (compiled,) = tmp_path.rglob("*.compiled")
+    whole = compiled.read_bytes()
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 1
+    for content in (whole, bytes(flipped), whole[: len(whole) // 2], b"", b"\0" * len(whole)):
+        compiled.write_bytes(content)
+        again = ready_runtime(pinned, "cpu", "openvino")
+        assert again is not None
+        for layer, rows in again.embed(batch).items():
+            np.testing.assert_array_equal(rows, wanted[layer])
+        again.close()
+        assert read_compiled(compiled) is not None
+        assert list(tmp_path.rglob("*.compiled")) == [compiled]
+
+
+def test_a_sealed_file_that_openvino_refuses_is_compiled_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    loaded = load_model("test_efficientnet", untrained=True)
+    pinned = fingerprint(loaded, ("global_pool",))
+    make_runtime(loaded, pinned, "cpu", "openvino").close()
+    (compiled,) = tmp_path.rglob("*.compiled")
+    write_compiled(compiled, b"of another build")
+    again = ready_runtime(pinned, "cpu", "openvino")
+    assert again is not None
+    assert again.embed(pictures(1, 160, 160))["global_pool"].shape == (1, 256)
+    assert len(compiled.read_bytes()) > 10_000
+
+
+def test_a_graph_is_kept_for_what_went_into_it_alone() -> None:
+    loaded = load_model("test_efficientnet", untrained=True)
+    pinned = fingerprint(loaded, ("global_pool",))
+    others = [fingerprint(loaded, ("blocks.1",)), fingerprint(loaded, ("global_pool",), "0" * 64)]
+    assert len({graph_path(one) for one in (pinned, *others)}) == 3
+    assert len({graph_path(pinned, kind) for kind in ("auto", *ENGINES)}) == 3
+
+
+def test_a_cache_that_cannot_be_written_only_costs_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    loaded = load_model("test_efficientnet", untrained=True)
+    made = make_runtime(loaded, fingerprint(loaded, ("global_pool",)), "cpu", "auto")
+    assert made.description.startswith(ENGINES)
+    assert made.embed(pictures(1, *made.input_hw))["global_pool"].shape == (1, 256)
+
+
+def test_old_graphs_make_room(tmp_path: Path) -> None:
+    for number in range(20):
+        write_graph(tmp_path / f"{number:02}.graph", NoGraph("why"))
+    assert len(list(tmp_path.iterdir())) == 12
+    assert read_graph(tmp_path / "19.graph") == NoGraph("why")
+
+
+# Models that do not convert
+
+
+def mine(module: nn.Module) -> LoadedModel:
+    one = (0.5, 0.5, 0.5)
+    return LoadedModel("mine", module.eval(), "untrained", "d" * 64, (3, 32, 32), one, one)
+
+
+class Sorted(nn.Module):
+    """Goes another way than traced, depending on the batch: a constant in the graph."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.sizes: list[int] = []
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        weights = torch.ones(1)
+        if len(batch) != 2:
+            weights = -torch.arange(1.0, 4.0).view(1, 3, 1, 1)
+        return self.pool(batch * weights)  # type: ignore[no-any-return]
+
+
+class Strange(nn.Module):
+    """Puts out what no graph can."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+
+    def forward(self, batch: torch.Tensor) -> Any:
+        return self.pool(batch), object()
+
+
+class Broken(nn.Module):
+    """Cannot be traced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        if torch._C._get_tracing_state():  # noqa: SLF001
+            raise RuntimeError("not while\ntraced")
+        return self.pool(batch)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        (Sorted, "its embeddings would differ"),
+        (Strange, "its output holds a object"),
+        (Broken, "not while"),
+    ],
+)
+def test_what_does_not_convert_runs_in_torch_and_says_so(
+    module: type[nn.Module], reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    loaded = mine(module())
+    pinned = fingerprint(loaded, ("pool",))
+    for _ in range(2):  # the second time by the cache
+        runtime = make_runtime(loaded, pinned, "cpu", "auto")
+        assert isinstance(runtime, TorchRuntime)
+        (note,) = runtime.notes
+        assert note.startswith("mine runs in torch, more slowly: it cannot be converted")
+        assert reason in note
+        assert "\n" not in note
+        assert ready_runtime(pinned, "cpu", "auto") is None
+        assert isinstance(read_graph(graph_path(pinned)), NoGraph)
+        wanted = (pictures(5, 32, 32) / 127.5 - 1).mean((1, 2))
+        found = np.abs(runtime.embed(pictures(5, 32, 32))["pool"])
+        factors = np.arange(1, 4) if module is Sorted else 1
+        np.testing.assert_allclose(found, np.abs(wanted) * factors, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_nested_predictions_come_back_as_they_were(engine: str) -> None:
+    class Nested(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.pool = nn.AdaptiveAvgPool2d(1)
+
+        def forward(self, batch: torch.Tensor) -> Any:
+            pooled = self.pool(batch)
+            return pooled.flatten(1), {"twice": [2 * pooled, "text", None]}
+
+    loaded = mine(Nested())
+    runtime = make_runtime(loaded, fingerprint(loaded, ("pool", "prediction")), "cpu", engine)
+    prediction: Any = runtime.embed(pictures(3, 32, 32)).prediction
+    first, second = prediction
+    assert isinstance(runtime, GraphRuntime)
+    np.testing.assert_allclose(second["twice"][0][:, :, 0, 0], 2 * first, rtol=1e-5)
+    assert second["twice"][1:] == ("text", None)
+
+
+def test_mistakes_are_the_same_as_in_torch() -> None:
+    loaded = load_model("test_efficientnet", untrained=True)
+    with pytest.raises(LayerError, match="no layer 'nowhere'"):
+        make_runtime(loaded, fingerprint(loaded, ("nowhere",)), "cpu", "auto")
+    with torch.no_grad():
+        for parameter in loaded.module.parameters():
+            parameter.fill_(float("nan"))
+    with pytest.raises(ModelError, match="gave values that are not finite"):
+        make_runtime(loaded, fingerprint(loaded, ("global_pool",), "n" * 64), "cpu", "auto")
+
+
+def test_the_runtime_can_be_chosen() -> None:
+    loaded = load_model("test_efficientnet", untrained=True)
+    pinned = fingerprint(loaded, ("global_pool",))
+    assert isinstance(make_runtime(loaded, pinned, "cpu", "torch"), TorchRuntime)
+    assert ready_runtime(pinned, "cpu", "torch") is None
+    with pytest.raises(ModelError, match="no runtime 'onnx'"):
+        ready_runtime(pinned, "cpu", "onnx")
+    for engine in ENGINES:
+        with pytest.raises(ModelError, match=f"{engine} runs on CPUs"):
+            ready_runtime(pinned, "cuda", engine)
+
+
+def test_auto_takes_one_engine_and_keeps_to_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    loaded = load_model("test_efficientnet", untrained=True)
+    pinned = fingerprint(loaded, ("global_pool",))
+    made = make_runtime(loaded, pinned, "cpu", "auto")
+    assert isinstance(made, GraphRuntime)
+    graph = read_graph(graph_path(pinned))
+    assert isinstance(graph, Graph)
+    assert graph.engine == made.engine
+    again = ready_runtime(pinned, "cpu", "auto")
+    assert again is not None
+    assert again.description == made.description
+
+
+def test_openvino_comes_without_its_telemetry() -> None:
+    code = (
+        "from dedup.runtimes.openvino_runtime import import_openvino\n"
+        "import sys; import_openvino(); import dedup.runtimes.export as c\n"
+        "from dedup.models.loading import load_model\n"
+        "graph = c.convert(load_model('test_vit', untrained=True), ['global_pool'])\n"
+        "print(len(graph.weights) > 0, *(m for m in sys.modules if 'openvino_telemetry' in m))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True"]
+    assert import_openvino().__name__ == "openvino"
+
+
+def test_a_second_start_imports_no_torch(drawn: Path, store: Path, tmp_path: Path) -> None:
+    """Neither to index new files nor to query a new picture."""
+    code = (
+        "import sys; from dedup import Collection\n"
+        "with Collection.open(sys.argv[1]) as collection:\n"
+        "    summary = collection.index([sys.argv[2]])\n"
+        "    hits = collection.query(sys.argv[3], k=3)\n"
+        "    print(summary.indexed, len(hits), *({'torch', 'timm'} & set(sys.modules)))"
+    )
+    cv2 = pytest.importorskip("cv2")
+    rng = np.random.default_rng(77)
+    folder = tmp_path / "new"
+    folder.mkdir()
+    for place in (folder / "a.png", folder / "b.png", tmp_path / "query.png"):
+        cv2.imwrite(str(place), rng.integers(0, 256, (60, 80, 3), np.uint8))
+    assert drawn.is_dir()
+    with Collection.open(store) as collection:  # a first start, should its graph have made room
+        collection.query(tmp_path / "query.png")
+    arguments = [str(store), str(folder), str(tmp_path / "query.png")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["2", "3"]
