@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from dedup.preparation import Embedder
+    from dedup.runtimes.embedder import Embedder
 
 SIDE = 1024
 

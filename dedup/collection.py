@@ -50,8 +50,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from dedup.calibration import Calibration
-    from dedup.preparation import Embedder
     from dedup.report.export import FeatureTable
+    from dedup.runtimes.embedder import Embedder
     from dedup.runtimes.select import Runtime
     from dedup.search.index import VectorIndex
 

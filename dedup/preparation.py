@@ -10,7 +10,7 @@ joins and thresholds work on it as on any other.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import xxhash
@@ -19,7 +19,6 @@ from dedup.descriptors.vlad import DIGEST, SIDE, load_details
 from dedup.errors import FingerprintError
 from dedup.fingerprint import CONTENT, DETAILS
 from dedup.images.decode import bounded_size, decode_bytes, decode_square
-from dedup.images.device import suits_device
 from dedup.search.similarity import unit_rows
 from dedup.store.gallery import read_vectors, read_vectors_of
 from dedup.store.vectors import as_stored
@@ -32,76 +31,12 @@ if TYPE_CHECKING:
     from dedup.fingerprint import Fingerprint
     from dedup.images.decode import Decoded
     from dedup.images.header import Header, Opened
-    from dedup.runtimes.device_jpegs import Sides
+    from dedup.runtimes.embedder import Embedder
     from dedup.store.catalog import Catalog
 
     Rows = npt.NDArray[np.float32]
 
 _ROWS_AT_ONCE = 8192
-
-
-class JpegDecoder(Protocol):
-    """What decodes JPEGs on a device; from one thread at a time."""
-
-    @property
-    def name(self) -> str:
-        """What does it, with its version."""
-        ...
-
-    def decode(
-        self, files: Sequence[tuple[bytes, tuple[int, int]]], out: npt.NDArray[np.uint8]
-    ) -> npt.NDArray[np.bool_]:
-        """Fill (B, height, width, 3) with RGB; each file comes with its own height and width.
-
-        Returns
-        -------
-        (B,) False where it makes nothing of a file. What it raises means that it cannot go on.
-        """
-        ...
-
-
-class Embedder(Protocol):
-    """What turns pictures into embeddings of their content."""
-
-    def batch_sizes(self, pictures: int) -> tuple[int, ...]:
-        """Give the pictures per call that are worth trying, rising, for so many in all.
-
-        None: whatever is usual.
-        """
-        ...
-
-    @property
-    def at_once(self) -> int:
-        """Calls from as many threads that do not wait for each other."""
-        ...
-
-    def room(self, pictures: int) -> npt.NDArray[np.uint8]:
-        """Give (pictures, H, W, 3) uint8, the best place for a batch that `embed` gets next.
-
-        It belongs to the calling thread until it asks again.
-        """
-        ...
-
-    def get_ready(self, pictures: int) -> bool:
-        """Get ready for batches of so many, beside; True once none has to wait for that."""
-        ...
-
-    def jpegs(self, sides: Sides) -> JpegDecoder | None:
-        """Give what decodes JPEGs on the device where passes run; None where that is the host.
-
-        Parameters
-        ----------
-        sides : by which it brings them to one size, as `images.device.sides`
-        """
-        ...
-
-    def hasten(self) -> None:
-        """Prepare faster passes beside, where there are any; worth it for a minute of passes."""
-        ...
-
-    def embed(self, batch: npt.NDArray[np.uint8]) -> Mapping[str, npt.NDArray[np.float32]]:
-        """Map each layer to (B, D) float32 for (B, H, W, 3) uint8 RGB."""
-        ...
 
 
 class Inputs(NamedTuple):
@@ -189,15 +124,6 @@ class Preparation:
             return Prepared(decoded, None)
         return Prepared(decoded, load_details().embed(decoded.bounded))
 
-    def leaves(self, opened: Opened, data: bytes) -> bool:
-        """Tell whether a file may be left to a device: it suits, and takes no more than its pixels.
-
-        Never where details are a view, which the host describes.
-        """
-        if self.details or len(data) > 3 * self.height * self.width:
-            return False
-        return suits_device(opened, data, self.height, self.width)
-
     def decode_bytes(self, header: Header) -> int:
         """Estimate from above what decoding takes at its peak."""
         height, width = bounded_size(header, SIDE if self.details else 0)
@@ -244,13 +170,12 @@ def embed(
     """
     found: dict[str, Rows] = {}
     if CONTENT in fingerprint.views:
-        model = embedder()
-        room = model.room(len(pictures))
+        batch = np.empty((len(pictures), fingerprint.height, fingerprint.width, 3), np.uint8)
         if fill is None:
-            np.stack([picture.pixels for picture in pictures], out=room)
+            np.stack([picture.pixels for picture in pictures], out=batch)
         else:
-            fill(room)
-        found |= model.embed(room)
+            fill(batch)
+        found |= embedder().embed(batch)
     described = [picture.details for picture in pictures if picture.details is not None]
     if described:
         found[DETAILS] = np.stack(described)

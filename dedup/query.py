@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from dedup.preparation import Embedder, Rows
+    from dedup.preparation import Rows
+    from dedup.runtimes.embedder import Embedder
     from dedup.search.index import VectorIndex
     from dedup.store.catalog import Catalog
 

@@ -155,8 +155,6 @@ def tell_stages(stages: Stages) -> None:
         f"{stages.storing:.1f} s for the catalog; loading the model took {stages.loading:.1f} s. "
         f"Held up most by {stages.slowest}."
     )
-    if stages.choice:
-        note(f"{stages.device_jpegs:,} JPEGs were decoded by the GPU: {stages.choice}.")
 
 
 def tell_index(summary: IndexSummary) -> None:

@@ -13,8 +13,7 @@ from collections import OrderedDict, deque
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
-from dedup.indexing.device_decoding import DeviceDecoding
-from dedup.indexing.forward import BATCH, Passes
+from dedup.indexing.forward import AT_ONCE, BATCH, Passes
 from dedup.indexing.readahead import MOST_AHEAD, ReadAhead
 from dedup.indexing.reader import Fresh, Known, Unreadable
 from dedup.indexing.writer import Batch, Storing
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from dedup.indexing.forward import Embedded
     from dedup.indexing.readahead import Read
     from dedup.parallel.shared_buffer import Shelf
-    from dedup.preparation import Embedder
+    from dedup.runtimes.embedder import Embedder
     from dedup.store.catalog import Catalog
 
 __all__ = ["BATCH", "run"]
@@ -65,10 +64,8 @@ def run(
     with (
         ReadAhead(catalog.store, wanted, changes.work) as reader,
         Storing(catalog.store) as storing,
-        Passes(catalog.fingerprint, embedder, reader.shelf, total) as passes,
-        DeviceDecoding(reader, wanted, passes, total) as device,
-        closing(reader.files()) as read,
-        closing(device.files(read)) as files,
+        Passes(catalog.fingerprint, embedder, reader.shelf) as passes,
+        closing(reader.files()) as files,
     ):
         batches = _Batches(passes, storing, reader.shelf)
         done = 0
@@ -106,8 +103,6 @@ def run(
             storing=batches.storing,
             disk=reader.waited / reader.took if reader.took else 0.0,
             fetches=reader.fetches,
-            device_jpegs=device.decoded,
-            choice=device.choice,
         )
         if total
         else None,
@@ -185,7 +180,7 @@ class _Batches:
         if batch:
             self._embedded.append((batch, future))
         # One is worked on, and as many wait for it as are sent meanwhile.
-        while len(self._embedded) > self._passes.at_once:
+        while len(self._embedded) > AT_ONCE:
             self._store()
 
     def _store(self) -> None:
@@ -193,11 +188,9 @@ class _Batches:
         batch, future = self._embedded.popleft()
         started = time.perf_counter()
         embedded = None if future is None else future.result()
-        waited = time.perf_counter() - started
-        self.embedding += waited
+        self.embedding += time.perf_counter() - started
         for place in batch.at:
             self._shelf.give_back(place)
-        self._passes.handled(embedded, len(batch), waited)
         self._stored.append(self._storing.submit(batch, embedded))
         while len(self._stored) > _STORED_AT_ONCE:
             self._wait()

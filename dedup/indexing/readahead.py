@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from dedup.descriptors.vlad import load_details
 from dedup.indexing.reader import Placed, Timed, file_reader, lost
-from dedup.parallel.hardware import sees_gpu
 from dedup.parallel.shared_buffer import Shelf
 from dedup.parallel.workers import WORTH_PROCESSES, Workers, cores
 
@@ -24,7 +23,7 @@ _AHEAD: Final = 512  # pictures that may wait: those are read while the model is
 MOST_AHEAD: Final = 2048
 """Pictures that may wait where many cores read."""
 
-_WAITING: Final = 1536  # pictures that wait for a device or their pass, or are under way
+_WAITING: Final = 1536  # pictures that wait for their pass, or are under way
 _WORTH_FOR_CONTENT: Final = 1000  # pictures from which on processes pay for decoding alone
 _THREADS_SUFFICE: Final = 3  # cores that threads keep busy with decoding alone
 _TOGETHER: Final = 8  # files that a worker reads at a time
@@ -37,7 +36,7 @@ class Read(NamedTuple):
 
     Parameters
     ----------
-    place : in the shelf, where its pixels, or all of it, lie if not here; to be given back
+    place : in the shelf, where its pixels lie if not here; to be given back
     """
 
     work: Work
@@ -49,12 +48,11 @@ def pays_processes(wanted: Preparation, pictures: int) -> bool:
     """Tell whether processes pay for their start.
 
     Describing details is small steps under Python's lock. Decoding is not, but what it takes of
-    the lock for each picture adds up to one core at some 2,000 pictures a second. Two cores come to
-    more where a GPU decodes: 3,500 in processes, 1,900 in threads.
+    the lock for each picture adds up to one core at some 2,000 pictures a second.
     """
     if wanted.details:
         return pictures >= WORTH_PROCESSES
-    return pictures >= _WORTH_FOR_CONTENT and (cores() > _THREADS_SUFFICE or sees_gpu())
+    return pictures >= _WORTH_FOR_CONTENT and cores() > _THREADS_SUFFICE
 
 
 def files_together(wanted: Preparation, pictures: int) -> int:
@@ -77,9 +75,7 @@ class ReadAhead:
     Attributes
     ----------
     shelf : where pixels lie that come with a place
-    leave : whether files handed out from now on are left as they are, where a device decodes them
     workers : who reads, such as "2 processes"; "" without work
-    read : files that were given
     waited, took : seconds that workers waited for the bytes of files, and all that they took
     fetches : whether the disk was found to be slow, so that workers read several files at once
     """
@@ -93,17 +89,10 @@ class ReadAhead:
         self._ahead = min(MOST_AHEAD, max(_AHEAD, _PARTS * cores() * self._part))
         places = self._ahead + _WAITING if self._processes else 0
         self.shelf = Shelf(places, (wanted.height, wanted.width, 3))
-        self.leave = False
         self.workers = ""
         self.waited = 0.0
         self.took = 0.0
         self.fetches = False
-        self.read = 0
-
-    @property
-    def rate(self) -> float:
-        """Files a second that all cores bring as long as they need not wait for the disk."""
-        return cores() * self.read / max(self.took - self.waited, 1e-9)
 
     def __enter__(self) -> Self:
         return self
@@ -124,7 +113,7 @@ class ReadAhead:
 
         def placed() -> Iterator[Placed]:
             for work in self._work:
-                under_way.append(Placed(work, self.shelf.take(), self.leave))
+                under_way.append(Placed(work, self.shelf.take()))
                 yield under_way[-1]
 
         with workers:
@@ -133,8 +122,7 @@ class ReadAhead:
                 self.waited += waited
                 self.took += took
                 self.fetches |= fetches
-                self.read += 1
-                work, place, _ = under_way.popleft()
+                work, place = under_way.popleft()
                 if not shelved:
                     self.shelf.give_back(place)
                     place = None

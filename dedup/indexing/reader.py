@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from dedup.images.header import Header
     from dedup.indexing.worklist import Work
     from dedup.parallel.shared_buffer import Address, Places
     from dedup.preparation import Inputs, Preparation, Prepared
@@ -57,22 +56,6 @@ class Fresh(NamedTuple):
     note: str | None
 
 
-class Whole(NamedTuple):
-    """A JPEG that was left as it is, for a device to decode.
-
-    Parameters
-    ----------
-    digest : SHA-256 of the file
-    data : the file; nothing where it lies in the shelf
-    size : of the file, bytes
-    """
-
-    digest: bytes
-    header: Header
-    data: bytes
-    size: int
-
-
 class Unreadable(NamedTuple):
     """A file that gave no picture.
 
@@ -95,8 +78,7 @@ class Timed(NamedTuple):
     ----------
     waited : seconds until the file's bytes were there
     took : seconds in all
-    shelved : whether pixels, or a whole file, lie in the shelf, at the place for them, and not in
-        the reading
+    shelved : whether pixels lie in the shelf, at the place for them, and not in the reading
     fetches : whether several files are read at once, because the disk is slow
     """
 
@@ -107,7 +89,7 @@ class Timed(NamedTuple):
     fetches: bool = False
 
 
-Reading = Fresh | Known | Unreadable | Whole
+Reading = Fresh | Known | Unreadable
 
 
 class Placed(NamedTuple):
@@ -116,12 +98,10 @@ class Placed(NamedTuple):
     Parameters
     ----------
     place : in a shelf, that its pixels may take
-    leave : whether it is to be left as it is when a device can decode it
     """
 
     work: Work
     place: int | None
-    leave: bool = False
 
 
 class FileReader:
@@ -155,7 +135,7 @@ class FileReader:
             waited = time.perf_counter() - asked
             return data
 
-        reading = self._read_scanned(item.work, read, leave=item.leave)
+        reading = self._read_scanned(item.work, read)
         shelved = False
         if self._places is not None and item.place is not None:
             reading, shelved = _shelved(reading, self._places, item.place)
@@ -163,10 +143,10 @@ class FileReader:
         self._fetching.passed(waited, took)
         return Timed(reading, waited, took, shelved, self._fetching.slow)
 
-    def _read_scanned(self, work: Work, read: Callable[[bytes], bytes], *, leave: bool) -> Reading:
+    def _read_scanned(self, work: Work, read: Callable[[bytes], bytes]) -> Reading:
         """Read a file that a scan found; `Unreadable` when it has changed since."""
         path, file = work.path, work.file
-        reading = read_path(path, self._known, self._preparation, file.size, read, leave=leave)
+        reading = read_path(path, self._known, self._preparation, file.size, read)
         if isinstance(reading, Unreadable):
             return reading
         try:
@@ -208,8 +188,6 @@ def read_path(
     preparation: Preparation,
     size: int = 0,
     read: Callable[[bytes], bytes] = read_file,
-    *,
-    leave: bool = False,
 ) -> Reading:
     """Read, digest, decode and describe one file.
 
@@ -219,14 +197,12 @@ def read_path(
     preparation : what is made of its pixels
     size : what the file is known to take, bytes; a big one waits for its turn before it is read
     read : gives its bytes, or raises as `read_file`
-    leave : whether a JPEG that a device can decode is left as it is, where it takes no more than
-        its pixels would
     """
     try:
         if size > BIG:
             with alone():
                 return _read(path, is_known, preparation, read, in_turn=True)
-        return _read(path, is_known, preparation, read, in_turn=False, leave=leave)
+        return _read(path, is_known, preparation, read, in_turn=False)
     except ImageError as error:
         return Unreadable(error.reason, error.transient, not os.path.lexists(path))
 
@@ -238,7 +214,6 @@ def _read(
     read: Callable[[bytes], bytes],
     *,
     in_turn: bool,
-    leave: bool = False,
 ) -> Reading:
     data = read(path)
     digest = hashlib.sha256(data).digest()
@@ -246,8 +221,6 @@ def _read(
         return Known(digest)
     name = os.fsdecode(path)
     opened = open_image(data, name)
-    if leave and preparation.leaves(opened, data):
-        return Whole(digest, opened[1], data, len(data))
     if not in_turn and preparation.decode_bytes(opened[1]) > BIG:
         with alone():
             picture = preparation.prepare(data, name, opened)
@@ -271,16 +244,8 @@ def fresh(digest: bytes, picture: Prepared) -> Fresh:
     return Fresh(facts, picture.inputs, decoded.note)
 
 
-def shelved(reading: Fresh) -> Fresh:
-    """Leave out the pixels, which lie in a shelf."""
-    return reading._replace(inputs=reading.inputs._replace(pixels=_ELSEWHERE))
-
-
 def _shelved(reading: Reading, places: Places, place: int) -> tuple[Reading, bool]:
-    """Put what is large to its place, if it fits; the second value tells."""
-    match reading:
-        case Fresh() if places.put(place, reading.inputs.pixels.data):
-            return shelved(reading), True
-        case Whole() if places.put(place, reading.data):
-            return reading._replace(data=b""), True
+    """Put pixels to their place, if they fit; the second value tells."""
+    if isinstance(reading, Fresh) and places.put(place, reading.inputs.pixels.data):
+        return reading._replace(inputs=reading.inputs._replace(pixels=_ELSEWHERE)), True
     return reading, False

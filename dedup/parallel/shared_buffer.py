@@ -124,14 +124,6 @@ class Shelf:
         """
         np.take(self._arrays, places, axis=0, out=out, mode="clip")
 
-    def content(self, place: int, size: int) -> bytes:
-        """Copy the first bytes of a place."""
-        return bytes(self._arrays[place].reshape(-1)[:size])
-
-    def fill(self, places: Sequence[int], arrays: npt.NDArray[np.uint8]) -> None:
-        """Put (len(places), *shape) arrays to places, in one go."""
-        self._arrays[places] = arrays
-
     def close(self) -> None:
         """Let go of the memory, as soon as nobody maps it any more."""
         if self._descriptor is not None:

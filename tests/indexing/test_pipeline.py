@@ -306,14 +306,13 @@ def test_processes_read_what_threads_read(
 
 
 @pytest.mark.parametrize(
-    ("details", "pictures", "cores", "gpu", "processes"),
+    ("details", "pictures", "cores", "processes"),
     [
-        (True, 199, 16, True, False),
-        (True, 200, 2, False, True),
-        (False, 999, 16, True, False),
-        (False, 1000, 3, False, False),
-        (False, 1000, 2, True, True),
-        (False, 1000, 4, False, True),
+        (True, 199, 16, False),
+        (True, 200, 2, True),
+        (False, 999, 16, False),
+        (False, 1000, 3, False),
+        (False, 1000, 4, True),
     ],
 )
 def test_processes_are_started_where_threads_would_wait_for_each_other(
@@ -322,11 +321,9 @@ def test_processes_are_started_where_threads_would_wait_for_each_other(
     details: bool,
     pictures: int,
     cores: int,
-    gpu: bool,
     processes: bool,
 ) -> None:
     monkeypatch.setattr("dedup.indexing.readahead.cores", lambda: cores)
-    monkeypatch.setattr("dedup.indexing.readahead.sees_gpu", lambda: gpu)
     assert pays_processes(Preparation(8, 8, details), pictures) is processes
 
 
@@ -346,20 +343,16 @@ def test_files_come_together_so_that_every_core_has_its_share(
     monkeypatch: pytest.MonkeyPatch, *, details: bool, pictures: int, cores: int, together: int
 ) -> None:
     monkeypatch.setattr("dedup.indexing.readahead.cores", lambda: cores)
-    monkeypatch.setattr("dedup.indexing.readahead.sees_gpu", lambda: False)
     assert files_together(Preparation(8, 8, details), pictures) == together
 
 
 def test_several_batches_under_way_change_nothing(tmp_path: Path) -> None:
-    class TwoAtOnce(BlockMeans):
-        at_once = 2
-
     folder = fill(tmp_path / "in", 5 * BATCH + 3)
     for number in range(20):  # contents that come again while they are under way
         shutil.copy(folder / f"{number * 7:03}.png", folder / f"{number * 7 + 1:03}-again.png")
     fingerprint = Fingerprint("blocks", "none", "0" * 64, ("blocks",), SIDE, SIDE, DECODER)
     seen = []
-    for name, embedder in (("one", BlockMeans()), ("two", TwoAtOnce())):
+    for name, embedder in (("one", BlockMeans()), ("two", BlockMeans(batch_size=7))):
         catalog = Catalog.create(tmp_path / name, fingerprint)
         summary = index(catalog, embedder, folder)
         assert (summary.indexed, summary.reused) == (5 * BATCH + 3, 20)
