@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from dedup.indexing.readahead import ReadPolicy
     from dedup.results import IndexSummary
     from dedup.store.catalog import Catalog
 
@@ -38,8 +39,10 @@ class BlockMeans:
         pass
 
 
-def index(catalog: Catalog, embedder: BlockMeans, *folders: Path) -> IndexSummary:
-    return run(catalog, find_changes(catalog, folders), lambda: embedder)
+def index(
+    catalog: Catalog, embedder: BlockMeans, *folders: Path, policy: ReadPolicy | None = None
+) -> IndexSummary:
+    return run(catalog, find_changes(catalog, folders), lambda: embedder, policy=policy)
 
 
 def fill(folder: Path, count: int, first: int = 0) -> Path:

@@ -18,6 +18,7 @@ FLOORS = {
     "dedup.errors": 1,
     "dedup.results": 1,
     "dedup.fingerprint": 1,
+    "dedup.records": 1,
     "dedup.parallel": 1,
     "dedup.models": 2,
     "dedup.images": 2,

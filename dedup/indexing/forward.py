@@ -1,6 +1,7 @@
-"""Forward passes beside the thread that the catalog belongs to.
+"""Forward passes in threads of their own, beside the one that collects batches.
 
-The model is loaded when the first picture needs it.
+The model is loaded when the first image needs it. `embed_images` is all that another source or sink
+needs: a function of arrays.
 """
 
 from __future__ import annotations
@@ -23,75 +24,96 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from dedup.fingerprint import Fingerprint
-    from dedup.parallel.shared_buffer import Shelf
+    from dedup.parallel.shared_buffer import SharedBuffer
     from dedup.preparation import Inputs
     from dedup.runtimes.embedder import Embedder
     from dedup.store.vectors import Packed
 
 BATCH: Final = 32
-"""Pictures per forward pass, until the model is loaded and says what runs best."""
+"""Images per forward pass, until the model is loaded and says what runs best."""
 
-AT_ONCE: Final = 2
-"""Batches that may be under way: one is embedded while the next is gathered."""
+MAX_PASSES: Final = 2
+"""Batches in hand at a time: one is embedded while the next is gathered."""
 
 
 class Embedded(NamedTuple):
-    """What came of a batch of B pictures.
+    """What came of a batch of B images.
 
     Parameters
     ----------
-    finite : (B,) whether a picture has embeddings; these follow for those alone
+    finite : (B,) whether an image has embeddings; these follow for those alone
     """
 
     finite: npt.NDArray[np.bool_]
     packed: dict[str, Packed]
 
 
-class Passes:
+def embed_images(
+    fingerprint: Fingerprint,
+    embedder: Callable[[], Embedder],
+    inputs: Sequence[Inputs],
+    fill: Callable[[npt.NDArray[np.uint8]], None] | None = None,
+) -> Embedded:
+    """Embed a batch in all views and pack what comes of it as it is stored.
+
+    Parameters
+    ----------
+    embedder : called only where content is a view
+    inputs : B, at least one
+    fill : as `embed` takes it
+    """
+    found = embed(fingerprint, embedder, inputs, fill)
+    finite = np.ones(len(inputs), np.bool_)
+    for values in found.values():
+        finite &= np.isfinite(values).all(axis=1)
+    return Embedded(finite, {name: pack(name, values[finite]) for name, values in found.items()})
+
+
+class Forward:
     """Embeds batches in threads; a context manager.
 
     Parameters
     ----------
     embedder : called once, in the thread that gives the first batch
-    shelf : where pixels lie that come with a place
+    buffer : where pixels lie that are in a slot
 
     Attributes
     ----------
-    loading : seconds that the model took to load
+    loading_seconds : that the model took to load
     """
 
     def __init__(
-        self, fingerprint: Fingerprint, embedder: Callable[[], Embedder], shelf: Shelf
+        self, fingerprint: Fingerprint, embedder: Callable[[], Embedder], buffer: SharedBuffer
     ) -> None:
         self._fingerprint = fingerprint
         self._make_embedder = embedder
         self._embedder: Embedder | None = None
-        self._shelf = shelf
-        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="embed")
-        self.loading = 0.0
+        self._buffer = buffer
+        self._threads = ThreadPoolExecutor(MAX_PASSES, thread_name_prefix="embed")
+        self.loading_seconds = 0.0
 
     @property
-    def size(self) -> int:
-        """Pictures for the next pass."""
+    def batch_size(self) -> int:
+        """Images for the next pass."""
         return BATCH if self._embedder is None else self._embedder.batch_size
 
-    def submit(self, pictures: list[Inputs], at: Sequence[int | None]) -> Future[Embedded]:
+    def submit(self, inputs: list[Inputs], slots: Sequence[int | None]) -> Future[Embedded]:
         """Begin to embed a batch.
 
         Parameters
         ----------
-        pictures : at least one
-        at : the place in the shelf where the pixels of each lie; None: they are with it
+        inputs : at least one
+        slots : where the pixels of each lie; None: they are with it
         """
         if CONTENT in self._fingerprint.views:
             self._model()  # loaded in this thread, which the catalog belongs to
-        places = [place for place in at if place is not None]
+        used = [slot for slot in slots if slot is not None]
         fill: Callable[[npt.NDArray[np.uint8]], None] | None = None
-        if len(places) == len(at):
-            fill = partial(self._shelf.gather, places)
-        elif places:  # once the shelf was full, or a worker could not reach it
-            fill = partial(_fill, self._shelf, pictures, at)
-        return self._threads.submit(self._embed, pictures, fill)
+        if len(used) == len(slots):
+            fill = partial(self._buffer.gather, used)
+        elif used:  # once the buffer was full, or a worker could not reach it
+            fill = partial(_fill, self._buffer, inputs, slots)
+        return self._threads.submit(embed_images, self._fingerprint, self._model, inputs, fill)
 
     def __enter__(self) -> Self:
         return self
@@ -103,29 +125,18 @@ class Passes:
         if self._embedder is None:
             started = time.perf_counter()
             self._embedder = self._make_embedder()
-            self.loading = time.perf_counter() - started
+            self.loading_seconds = time.perf_counter() - started
         return self._embedder
-
-    def _embed(
-        self, pictures: list[Inputs], fill: Callable[[npt.NDArray[np.uint8]], None] | None
-    ) -> Embedded:
-        found = embed(self._fingerprint, self._model, pictures, fill)
-        finite = np.ones(len(pictures), np.bool_)
-        for values in found.values():
-            finite &= np.isfinite(values).all(axis=1)
-        # Here, where it is done beside what the catalog's thread has to do.
-        packed = {name: pack(name, values[finite]) for name, values in found.items()}
-        return Embedded(finite, packed)
 
 
 def _fill(
-    shelf: Shelf,
-    pictures: Sequence[Inputs],
-    at: Sequence[int | None],
-    room: npt.NDArray[np.uint8],
+    buffer: SharedBuffer,
+    inputs: Sequence[Inputs],
+    slots: Sequence[int | None],
+    out: npt.NDArray[np.uint8],
 ) -> None:
-    for row, (picture, place) in enumerate(zip(pictures, at, strict=True)):
-        if place is None:
-            room[row] = picture.pixels
+    for row, (each, slot) in enumerate(zip(inputs, slots, strict=True)):
+        if slot is None:
+            out[row] = each.pixels
         else:
-            shelf.gather([place], room[row : row + 1])
+            buffer.gather([slot], out[row : row + 1])

@@ -52,7 +52,7 @@ _ENVIRONMENT: Final = {
 
 _NOTHING: Final = None  # no item: asks a process whether it has begun
 
-_turn: AbstractContextManager[Any] = threading.Lock()
+_turn: AbstractContextManager[Any] = threading.RLock()
 _begun: AbstractContextManager[Callable[[Any], Any]] | None = None
 _work: Callable[[Any], Any] | None = None
 
@@ -81,8 +81,8 @@ def _libraries(_: int) -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def alone() -> AbstractContextManager[Any]:
-    """Wait until no other thread or process of these workers is in here."""
+def exclusive() -> AbstractContextManager[Any]:
+    """Wait until no other thread or process of these workers is in here; re-entrant."""
     return _turn
 
 
@@ -219,7 +219,7 @@ class Workers(Generic[Item, Result]):
             count,
             context=context,
             initializer=_begin_process,
-            initargs=(os.getpid(), self._begin, context.Lock()),
+            initargs=(os.getpid(), self._begin, context.RLock()),
             env=_ENVIRONMENT,
         )
 
