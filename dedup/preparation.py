@@ -1,7 +1,7 @@
-"""The two views of a picture: what is computed of each image, and how that becomes one vector.
+"""The two views of an image: what is computed of each image, and how that becomes one vector.
 
 *Content* is what a network's hooked layer saw, *details* are local features aggregated to one
-vector. They fail on different edits, so that a collection keeps both unless told otherwise. A
+vector. They fail on different edits, so that a collection keeps both by default. A
 `Preparation` turns a file into what both need; `embed` runs them on a batch; `fused` puts the parts
 into one unit vector, whose cosine is the weighted mean of the views' cosines, so that searches,
 joins and thresholds work on it as on any other.
@@ -40,7 +40,7 @@ _ROWS_AT_ONCE = 8192
 
 
 class Inputs(NamedTuple):
-    """What the views of a picture are made of. Light: it travels between processes.
+    """What the views of an image are made of. Light: it travels between processes.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class Inputs(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A decoded picture with what could be told of it without the model.
+    """A decoded image with what is known of it without the model.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class Prepared:
     def input_digest(self) -> bytes:
         """XXH3 (128 bits) of all that the views were made of.
 
-        It says which pictures are the same to the model, not which are the same: a tenth of the
+        It says which images are the same to the model, not which are the same: a tenth of the
         time that SHA-256 takes for as many pixels is enough.
         """
         state = xxhash.xxh3_128(self.decoded.pixels.data)
@@ -95,7 +95,7 @@ class Preparation:
     Parameters
     ----------
     height, width : input to the model, pixels
-    details : whether they are a view; their vocabulary is loaded with the first picture
+    details : whether they are a view; their vocabulary is loaded with the first image
     """
 
     height: int
@@ -108,7 +108,7 @@ class Preparation:
         path: str = "",
         opened: Opened | None = None,
     ) -> Prepared:
-        """Decode a picture once and describe its details.
+        """Decode an image once and describe its details.
 
         Parameters
         ----------
@@ -131,7 +131,7 @@ class Preparation:
 
 
 def preparation(catalog: Catalog) -> Preparation:
-    """Make what prepares pictures for a collection.
+    """Make what prepares images for a collection.
 
     Raises
     ------
@@ -153,7 +153,7 @@ def preparation(catalog: Catalog) -> Preparation:
 def embed(
     fingerprint: Fingerprint,
     embedder: Callable[[], Embedder],
-    pictures: Sequence[Inputs],
+    images: Sequence[Inputs],
     fill: Callable[[npt.NDArray[np.uint8]], None] | None = None,
 ) -> dict[str, Rows]:
     """Embed a batch in all views of a collection.
@@ -161,8 +161,8 @@ def embed(
     Parameters
     ----------
     embedder : called only where content is a view
-    pictures : B, at least one
-    fill : puts the pixels of all of them into (B, H, W, 3), where they are not in `pictures`
+    images : B, at least one
+    fill : puts the pixels of all of them into (B, H, W, 3), where they are not in `images`
 
     Returns
     -------
@@ -170,13 +170,13 @@ def embed(
     """
     found: dict[str, Rows] = {}
     if CONTENT in fingerprint.views:
-        batch = np.empty((len(pictures), fingerprint.height, fingerprint.width, 3), np.uint8)
+        batch = np.empty((len(images), fingerprint.height, fingerprint.width, 3), np.uint8)
         if fill is None:
-            np.stack([picture.pixels for picture in pictures], out=batch)
+            np.stack([image.pixels for image in images], out=batch)
         else:
             fill(batch)
         found |= embedder().embed(batch)
-    described = [picture.details for picture in pictures if picture.details is not None]
+    described = [image.details for image in images if image.details is not None]
     if described:
         found[DETAILS] = np.stack(described)
     return found
@@ -193,7 +193,7 @@ def fused(fingerprint: Fingerprint, parts: Mapping[str, npt.NDArray[np.floating]
     -------
     (N, sum of D) float32, unit rows. Each part is brought to unit length and weighted by the square
     root of its share, so that the cosine of two rows is the weighted mean of the parts' cosines.
-    Where one part is zeros (a picture without texture), the other decides alone.
+    Where one part is zeros (an image without texture), the other decides alone.
     """
     shares = fingerprint.compared
     count = len(parts[next(iter(shares))])

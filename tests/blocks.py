@@ -1,4 +1,4 @@
-"""A model of a few lines for tests of indexing: what it makes of a picture, one can say."""
+"""A model of a few lines for tests of indexing: what it makes of an image, one can say."""
 
 from __future__ import annotations
 

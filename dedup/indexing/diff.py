@@ -1,7 +1,7 @@
 """What there is to do: the folders as they are now, against the catalog.
 
 A file whose path, size and time are known is not read. A file that is missing under a folder that
-is there is gone; a folder that is missing, or empty where pictures were, is an unplugged drive,
+is there is gone; a folder that is missing, or empty where images were, is an unplugged drive,
 and everything under it is kept. A folder belongs to the innermost root that holds it.
 """
 
@@ -145,7 +145,7 @@ def _inside(path: bytes, folder: bytes) -> bool:
 
 def _kept(root: bytes) -> str:
     return (
-        f"{os.fsdecode(root)} is not there (an unplugged drive?): its pictures are kept in the "
+        f"{os.fsdecode(root)} is not there (an unplugged drive?): its images are kept in the "
         "collection"
     )
 
@@ -220,7 +220,7 @@ def _compare_files(
 
 
 def _was_emptied(catalog: Catalog, root: Root) -> bool:
-    """Tell an empty mount point from a folder whose pictures were deleted: it holds nothing."""
+    """Tell an empty mount point from a folder whose images were deleted: it holds nothing."""
     if not any(file.state == "indexed" for file in catalog.known_files(root)):
         return False
     try:
@@ -251,28 +251,28 @@ def _is_further_name(
     return False
 
 
-def require_pictures(
+def require_images(
     catalog: Catalog, changes: Changes, paths: Iterable[str | os.PathLike[str]]
 ) -> None:
     """Refuse a first run that found nothing at all.
 
     Raises
     ------
-    DedupError : no file with the look of a picture, and none known from before.
+    DedupError : no file with the look of an image, and none known from before.
     """
     if not changes.work and not catalog.has_files():
-        raise _no_pictures(paths)
+        raise _no_images(paths)
 
 
-def count_pictures(paths: Iterable[str | os.PathLike[str]]) -> int:
-    """Count what looks like a picture in folders that are in no collection yet.
+def count_images(paths: Iterable[str | os.PathLike[str]]) -> int:
+    """Count what looks like an image in folders that are in no collection yet.
 
     For a look before a model is loaded and a collection made.
 
     Raises
     ------
     CollectionError : a folder is missing, is a file, or cannot be listed.
-    DedupError : there are no pictures.
+    DedupError : there are no images.
     """
     paths = list(paths)
     count = 0
@@ -283,10 +283,10 @@ def count_pictures(paths: Iterable[str | os.PathLike[str]]) -> int:
             if unreadable == b"":
                 raise CollectionError(os.fsdecode(folder), f"cannot be listed: {reason}")
     if not count:
-        raise _no_pictures(paths)
+        raise _no_images(paths)
     return count
 
 
-def _no_pictures(paths: Iterable[str | os.PathLike[str]]) -> DedupError:
+def _no_images(paths: Iterable[str | os.PathLike[str]]) -> DedupError:
     places = ", ".join(os.fspath(path) for path in paths) or "the folders of this collection"
-    return DedupError(f"no pictures in {places}: looked for files such as .jpg, .png and .webp")
+    return DedupError(f"no images in {places}: looked for files such as .jpg, .png and .webp")

@@ -1,4 +1,4 @@
-"""Forward passes in threads of their own, beside the one that collects batches.
+"""Forward passes in threads of their own, while another thread collects batches.
 
 The model is loaded when the first image needs it. `embed_images` is all that another source or sink
 needs: a function of arrays.

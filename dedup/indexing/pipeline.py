@@ -164,7 +164,7 @@ class _Batches:
 
         Raises
         ------
-        whatever embedding or committing raised
+        what embedding or committing raised
         """
         self._embed()
         while self._embedding:
