@@ -22,7 +22,7 @@ from dedup.results import IndexSummary, Stages
 from dedup.store.changes import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
     from dedup.indexing.diff import Changes
@@ -74,20 +74,19 @@ def run(
         closing(reader.outcomes()) as outcomes,
     ):
         batches = _Batches(forward, writer, reader.buffer)
-        done = 0
-        reading_seconds = 0.0
-        while True:
-            asked = time.perf_counter()
-            found = next(outcomes, None)
-            reading_seconds += time.perf_counter() - asked
-            if found is None:
-                break
-            done += 1
-            if batches.take(*found):
-                report(done, total)
-        batches.drain()
+        batches.take_all(outcomes, lambda done: report(done, total))
     report(total, total)
     _finish(catalog, changes, writer)
+    stages = Stages(
+        reader.workers,
+        forward.batch_size,
+        reading=batches.reading_seconds,
+        loading=forward.loading_seconds,
+        embedding=batches.embedding_seconds,
+        storing=batches.storing_seconds,
+        disk=reader.waited_seconds / reader.seconds if reader.seconds else 0.0,
+        fetches=reader.prefetches,
+    )
     skips = sorted([*writer.skips, *changes.unreadable], key=lambda skip: os.fsencode(skip.path))
     return IndexSummary(
         indexed=writer.indexed,
@@ -100,18 +99,7 @@ def run(
         new_skips=tuple(skips),
         notes=(*changes.notes, *_notes(writer)),
         seconds=changes.seconds + time.perf_counter() - started,
-        stages=Stages(
-            reader.workers,
-            forward.batch_size,
-            reading=reading_seconds,
-            loading=forward.loading_seconds,
-            embedding=batches.embedding_seconds,
-            storing=batches.storing_seconds,
-            disk=reader.waited_seconds / reader.seconds if reader.seconds else 0.0,
-            fetches=reader.prefetches,
-        )
-        if total
-        else None,
+        stages=stages if total else None,
     )
 
 
@@ -124,7 +112,8 @@ class _Batches:
 
     Attributes
     ----------
-    embedding_seconds, storing_seconds : that it waited for passes, and for the catalog
+    reading_seconds, embedding_seconds, storing_seconds : that it waited for outcomes, for passes
+        and for the catalog
     """
 
     def __init__(self, forward: Forward, writer: Writer, buffer: SharedBuffer) -> None:
@@ -140,8 +129,25 @@ class _Batches:
         # Contents that went to the model. Workers asked the catalog when they read a file, so that
         # only what came in since matters: no more than may wait between reading and the catalog.
         self._recent: OrderedDict[bytes, None] = OrderedDict()
+        self.reading_seconds = 0.0
         self.embedding_seconds = 0.0
         self.storing_seconds = 0.0
+
+    def take_all(
+        self, outcomes: Iterator[tuple[Job, Outcome]], report: Callable[[int], None]
+    ) -> None:
+        """Take every outcome and see it committed; reports how many there were, by the batch."""
+        done = 0
+        while True:
+            asked = time.perf_counter()
+            found = next(outcomes, None)
+            self.reading_seconds += time.perf_counter() - asked
+            if found is None:
+                break
+            done += 1
+            if self.take(*found):
+                report(done)
+        self.drain()
 
     def take(self, job: Job, outcome: Outcome) -> bool:
         """Add a file; True when that completed a batch."""
