@@ -22,7 +22,6 @@ from dedup.indexing.reader import Embeddable, Known, Skipped
 from dedup.parallel.workers import one_blas_thread
 from dedup.preparation import embed, fused_fresh, preparation, read_rows, read_rows_of
 from dedup.results import Neighbour, QueryAnswer, Skip
-from dedup.store.contents import KnownDigests
 from dedup.store.gallery import read_ids, read_paths
 from dedup.store.schema import INDEX
 
@@ -77,7 +76,6 @@ def embed_queries(
     embedder : called once, when the first image needs it
     """
     wanted = preparation(catalog)
-    known = KnownDigests(catalog.store)
     vectors: dict[int, npt.NDArray[np.float32]] = {}
     seen: dict[int, tuple[bytes, bool]] = {}
     skipped: list[Skip] = []
@@ -88,30 +86,27 @@ def embed_queries(
         model = model or embedder()
         return model
 
-    try:
-        for start in range(0, len(paths), BATCH):
-            part = paths[start : start + BATCH]
-            with one_blas_thread():  # around all of them
-                readings = [read_path(os.fsencode(path), wanted, known.holds) for path in part]
-            fresh: dict[int, Embeddable] = {}
-            for number, (path, reading) in enumerate(zip(part, readings, strict=True), start):
-                match reading:
-                    case Known(digest):
-                        image = catalog.image_with(digest)
-                        if image is not None:
-                            seen[number] = digest, catalog.is_trivial(image)
-                            vectors[number] = read_rows_of(catalog, np.array([image]))[0]
-                    case Embeddable():
-                        seen[number] = reading.facts.digest, reading.facts.trivial
-                        fresh[number] = reading
-                    case Skipped(reason):
-                        skipped.append(Skip(path, reason))
-            if fresh:
-                pictures = [reading.inputs for reading in fresh.values()]
-                parts = embed(catalog.fingerprint, loaded, pictures)
-                vectors.update(zip(fresh, fused_fresh(catalog.fingerprint, parts), strict=True))
-    finally:
-        known.close()
+    for start in range(0, len(paths), BATCH):
+        part = paths[start : start + BATCH]
+        with one_blas_thread():  # around all of them
+            readings = [read_path(os.fsencode(path), wanted, catalog.knows) for path in part]
+        fresh: dict[int, Embeddable] = {}
+        for number, (path, reading) in enumerate(zip(part, readings, strict=True), start):
+            match reading:
+                case Known(digest):
+                    image = catalog.image_with(digest)
+                    if image is not None:
+                        seen[number] = digest, catalog.is_trivial(image)
+                        vectors[number] = read_rows_of(catalog, np.array([image]))[0]
+                case Embeddable():
+                    seen[number] = reading.facts.digest, reading.facts.trivial
+                    fresh[number] = reading
+                case Skipped(reason):
+                    skipped.append(Skip(path, reason))
+        if fresh:
+            pictures = [reading.inputs for reading in fresh.values()]
+            parts = embed(catalog.fingerprint, loaded, pictures)
+            vectors.update(zip(fresh, fused_fresh(catalog.fingerprint, parts), strict=True))
     order = sorted(vectors)
     return QueryVectors(
         [paths[number] for number in order],

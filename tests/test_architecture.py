@@ -19,6 +19,7 @@ FLOORS = {
     "dedup.results": 1,
     "dedup.fingerprint": 1,
     "dedup.records": 1,
+    "dedup.files": 1,
     "dedup.parallel": 1,
     "dedup.models": 2,
     "dedup.images": 2,
