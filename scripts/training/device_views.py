@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 import torch
 from torch.nn import functional
-from views import write_on
+
+from training.views import write_on
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

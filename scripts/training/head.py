@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from views import clean, view
+
+from training.inputs import prepared
+from training.views import clean, view
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,8 +73,6 @@ def fit(rows: Doubles, dimension: int) -> tuple[Floats, Floats]:
 
 def read_out(model: nn.Module, views: Sequence[Pixels], *, pooled: bool = False) -> Floats:
     """Embed views; `pooled` gives what enters the classifier instead."""
-    from network import prepared
-
     model.eval()
     device = next(model.parameters()).device
     parts = []

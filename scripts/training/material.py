@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from views import dead_leaves
 
 from dedup.errors import ImageError
 from dedup.images.decode import decode_bounded, decode_square, read_file
@@ -18,6 +17,7 @@ from dedup.images.scan import scan
 from dedup.models.loading import load_model
 from dedup.runtimes.torch_runtime import TorchRuntime
 from dedup.search.similarity import unit_rows
+from training.views import dead_leaves
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

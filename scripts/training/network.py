@@ -31,15 +31,16 @@ import cv2
 import numpy as np
 import timm
 import torch
-from device_views import DeviceViews
-from head import fit_head, read_out
-from material import draw_pictures, list_pictures, read_pictures, teach
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
-from views import clean, view
 
 from dedup.report.plots import Axis, Line, line_chart
+from training.device_views import DeviceViews
+from training.head import fit_head, read_out
+from training.inputs import MEAN, STD, normalised, prepared
+from training.material import draw_pictures, list_pictures, read_pictures, teach
+from training.views import clean, view
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
     Batch = tuple[npt.NDArray[np.int64], torch.Tensor]
 
 DIMENSION = 256
-MEAN = STD = (0.5, 0.5, 0.5)
 _REGRESSION, _ENTROPY = 4.0, 0.2
 _TAU, _TAU_ADDED, _TAU_STEPS = 0.07, 0.18, 1000.0
 """Temperature: it falls from their sum to the first. A sharp one from the start made both losses
@@ -343,20 +343,6 @@ class Run:
             lines,
         )
         (self.options.output / "log.svg").write_text(chart, "utf-8")
-
-
-def prepared(views: Pixels, device: torch.device) -> torch.Tensor:
-    """Normalise (B, H, W, 3) uint8 to (B, 3, H, W) in channels_last order."""
-    return normalised(torch.from_numpy(views).to(device).permute(0, 3, 1, 2).float(), 255)
-
-
-def normalised(images: torch.Tensor, white: int) -> torch.Tensor:
-    """Bring (B, 3, H, W) in [0, white] to what the network takes."""
-    mean, std = (
-        torch.tensor(values, device=images.device).view(1, 3, 1, 1) * white
-        for values in (MEAN, STD)
-    )
-    return (images - mean) / std
 
 
 def unit(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
