@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from machine import describe
+from machine import add_json_option, describe, record
 
 from dedup.collection import Collection
 from dedup.errors import ImageError
@@ -75,6 +75,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=1024, help="for the bare limits")
+    add_json_option(parser)
     options = parser.parse_args()
     paths = [options.folder / os.fsdecode(file.path) for file in scan(options.folder).files]
     sample = paths[:: max(1, len(paths) // options.images)]
@@ -102,6 +103,15 @@ def main() -> None:
     decode, forward, index, whole, share = medians
     both = 1 / (1 / decode + 1 / forward)
     print(f"| {decode:.0f}/s | {forward:.0f}/s | {both:.0f}/s | {index:.0f}/s | {share:.0%} |")
+    if options.json:
+        record(
+            "speed",
+            "torch",
+            "Indexing in torch, images/s",
+            ["decode alone", "forward alone", "both on the same cores, at best", "index"],
+            [[round(decode), round(forward), round(both), round(index)]],
+            statistic=f"medians of {options.rounds} rounds in turn",
+        )
     print(f"\nWith loading the model: {whole:.0f}/s. Peak memory of this process: {peak:.2f} GiB.")
 
 

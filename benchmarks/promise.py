@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from machine import describe
+from machine import add_json_option, describe, record
 
 from dedup import binding
 from dedup.calibration import Calibration, calibrate, load_transform
@@ -313,6 +313,7 @@ def main() -> None:
     parser.add_argument("--singles", action="store_true", help="no groups of other shots")
     parser.add_argument("--transform", action="store_true", help="only what the transform is worth")
     parser.add_argument("--work", type=Path, help="keep copies, embeddings and proofs here")
+    add_json_option(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         work = options.work or Path(temporary)
@@ -363,15 +364,24 @@ def main() -> None:
                     float("nan")
                 ]
                 summary.append(
-                    f"| {size} | {len(rows)} of {options.seeds} | "
-                    f"{total['right'] / max(1, total['found']):.4f} | {np.mean(each):.4f} | "
-                    f"{min(each):.4f} | {total['right'] / max(1, total['known']):.3f} |"
+                    [
+                        f"{size}",
+                        f"{len(rows)} of {options.seeds}",
+                        f"{total['right'] / max(1, total['found']):.4f}",
+                        f"{np.mean(each):.4f}",
+                        f"{min(each):.4f}",
+                        f"{total['right'] / max(1, total['known']):.3f}",
+                    ]
                 )
             else:
-                summary.append(f"| {size} | 0 of {options.seeds} | | | | |")
-        print("\n| size | promised | precision, all pairs | mean of seeds | lowest | recall |")
-        print("|---|---|---|---|---|---|")
-        print("\n".join(summary))
+                summary.append([f"{size}", f"0 of {options.seeds}", "", "", "", ""])
+        columns = ["size", "promised", "precision, all pairs", "mean of seeds", "lowest", "recall"]
+        print("\n| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
+        for cells in summary:
+            print("| " + " | ".join(cells) + " |")
+        if options.json:
+            title = f"Promised precision {options.precision}, on images not calibrated on"
+            record("accuracy", "calibration", title, columns, summary)
         world.catalog.close()
 
 

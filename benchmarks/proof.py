@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from machine import add_json_option, record
 from shots import SHOTS
 
 from dedup.edits.catalogue import EDITS, edit, visible
@@ -194,6 +195,26 @@ def report(outcomes: Sequence[Outcome]) -> None:
     _misses(outcomes)
 
 
+def keep(outcomes: Sequence[Outcome]) -> None:
+    """Record the overall rates for docs/benchmarks.md."""
+    edits = [outcome for outcome in outcomes if outcome.table == "edits"]
+    chosen = [
+        ("edited copies", edits),
+        ("of those that leave half of the image", [each for each in edits if each.half]),
+        *(
+            (title, [each for each in outcomes if each.table == table])
+            for table, title in (
+                ("near", "known copies"),
+                ("similar", "pairs of other shots"),
+                ("shots", "drawn other shots"),
+                ("strangers", "unrelated images"),
+            )
+        ),
+    ]
+    rows = [[title, _rate(some)] for title, some in chosen if some]
+    record("accuracy", "proof", "The proof on the pair", ["what", "called near"], rows)
+
+
 def _rate(outcomes: Sequence[Outcome]) -> str:
     hits = sum(outcome.near for outcome in outcomes)
     return f"{hits / max(1, len(outcomes)):.3f} ({hits}/{len(outcomes)})"
@@ -260,6 +281,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--kinds", nargs="*", default=(), help="only these edits and shots")
     parser.add_argument("--failures", type=Path, help="folder for pictures of the wrong pairs")
+    add_json_option(parser)
     options = parser.parse_args()
     groups = json.loads(options.groups.read_text()) if options.groups else []
     grouped = {member for group in groups for member in group["members"]}
@@ -289,6 +311,8 @@ def main() -> None:
         for found in pool.map(from_group, [(group, root, options.failures) for group in groups]):
             outcomes += found
     report(outcomes)
+    if options.json:
+        keep(outcomes)
     times(order[:40])
 
 

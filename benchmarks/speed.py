@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 from growth import THRESHOLD, planted
-from machine import describe
+from machine import add_json_option, describe, record
 
 from dedup.binding import ModelChoice, prepare, runtime
 from dedup.collection import Collection
@@ -218,6 +218,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=100_000, help="of the unchanged tree")
     parser.add_argument("--peers", default=sys.executable, help="Python that has other tools")
     parser.add_argument("--scale", type=float, default=1.0, help="of the numbers of pictures")
+    add_json_option(parser)
     options = parser.parse_args()
     model: dict[str, Any] = {"model": options.model, "weights": options.weights}
     arguments = ["--weights", os.fspath(options.weights)] if options.weights else []
@@ -233,27 +234,56 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         print("| pictures | decode alone | forward alone | at best | index | of the best |")
         print("|---|---|---|---|---|---|")
+        indexing = []
         for number, (name, (width, height, count)) in enumerate(SIZES.items()):
             folder = Path(place, str(number))
             draw(folder, width, height, max(4, round(count * options.scale)), source)
             for views in ((CONTENT,), (CONTENT, DETAILS)):
                 cells = pictures_against_limits(folder, model, views, options.rounds)
-                print(f"| {name}, {' and '.join(views)} | " + " | ".join(cells) + " |", flush=True)
+                indexing.append([f"{name}, {' and '.join(views)}", *cells])
+                print("| " + " | ".join(indexing[-1]) + " |", flush=True)
         print("\n| rows | matrix product | pairs above .9 | of the product's rate |")
         print("|---|---|---|---|")
+        joins = []
         for dimension in (256, 1280):
-            cells = join_against_gemm(options.rows, dimension, options.join_rounds)
-            print("| " + " | ".join(cells) + " |", flush=True)
+            joins.append(join_against_gemm(options.rows, dimension, options.join_rounds))
+            print("| " + " | ".join(joins[-1]) + " |", flush=True)
         print(
             "\n| unchanged files | bare walk and stat | start (index of one file) | dedup index |"
             " (index - start) / walk |\n|---|---|---|---|---|"
         )
-        print("| " + " | ".join(repeat_against_stat(options.files, options.rounds)) + " |")
+        unchanged = repeat_against_stat(options.files, options.rounds)
+        print("| " + " | ".join(unchanged) + " |")
         cold = cold_query(Path(place, "0"), arguments, options.rounds)
         print(f"\nA cold query of a picture that is not indexed: {cold:.2f} s")
         print("\n| peer, on the pictures of 500 × 375 | rate |\n|---|---|")
-        for name, rate in peers(Path(place, "0"), options.peers, options.rounds):
+        others = peers(Path(place, "0"), options.peers, options.rounds)
+        for name, rate in others:
             print(f"| {name} | {rate} |")
+    if options.json:
+        record_all(options.rounds, indexing, joins, unchanged, others)
+
+
+def record_all(
+    rounds: int,
+    indexing: list[list[str]],
+    joins: list[list[str]],
+    unchanged: list[str],
+    others: list[list[str]],
+) -> None:
+    """Keep the tables for docs/benchmarks.md."""
+    of = f"medians of {rounds} rounds in turn"
+    columns = ["images, views", "decode alone", "forward alone", "both on the same cores, at best"]
+    columns += ["index", "of the best"]
+    record("speed", "indexing", "Indexing", columns, indexing, statistic=of)
+    columns = ["rows", "matrix product", "pairs above .9", "of the product's rate"]
+    record("scale", "product", "Pairing against one matrix product", columns, joins)
+    columns = ["unchanged files", "bare walk and stat", "start (index of one file)", "dedup index"]
+    columns += ["(index - start) / walk"]
+    title = "Indexing an unchanged tree"
+    record("speed", "unchanged", title, columns, [unchanged], statistic=of)
+    title = "Other tools on the same JPEGs of 500×375"
+    record("peers", "rates", title, ["tool", "images/s"], others, statistic=of)
 
 
 if __name__ == "__main__":

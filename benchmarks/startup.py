@@ -20,7 +20,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from machine import describe
+from machine import add_json_option, describe, record
 
 from dedup.binding import ModelChoice, prepare
 from dedup.collection import Collection
@@ -117,6 +117,7 @@ def main() -> None:
     parser.add_argument("--embeddings", type=int, default=10_000)
     parser.add_argument("--dimension", type=int, default=1280)
     parser.add_argument("--queried", type=int, default=100_000)
+    add_json_option(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         tree, store, stored = (os.path.join(place, name) for name in ("tree", "store", "stored"))
@@ -148,6 +149,15 @@ def main() -> None:
     print("| command | seconds |\n|---|---|")
     for what, seconds in rows:
         print(f"| {what} | {seconds:.3f} |")
+    if options.json:
+        record(
+            "speed",
+            "startup",
+            "Whole commands, seconds",
+            ["command", "seconds"],
+            [[what, round(seconds, 3)] for what, seconds in rows],
+            statistic=f"medians of {options.rounds} ({3 * options.rounds} in one process)",
+        )
 
 
 if __name__ == "__main__":
