@@ -142,8 +142,8 @@ def main() -> None:
     hits = [hit for results in found.values() for hit in results]
     print(describe())
     print(
-        f"\n{total:,} pictures, {len(copies):,} edited copies of {len(set(source.values()))} "
-        f"originals among them, seed {options.seed}, {CANDIDATES} candidates a picture, saved as "
+        f"\n{total:,} images, {len(copies):,} edited copies of {len(set(source.values()))} "
+        f"originals among them, seed {options.seed}, {CANDIDATES} candidates an image, saved as "
         "JPEG 75 to 91:\n"
     )
     rows = [

@@ -1,6 +1,6 @@
 """Indexing and pairing on a GPU against its limits: gpu [FOLDER] [OPTION]...
 
-Pictures are drawn, or photographs from FOLDER resized, to 500 × 375, and multiplied to the number
+Images are drawn, or photographs from FOLDER resized, to 500 × 375, and multiplied to the number
 asked for by a few bytes behind their end: contents of their own, each decoded in full. Medians.
 With few cores: taskset -c 0-3 python benchmarks/gpu.py ... --index-only.
 """
@@ -35,11 +35,11 @@ DRAWN = 200
 BATCH = 256
 THREADS = 2  # that embed while indexing
 PASSES = 40  # batches of each thread that a rate is measured by
-STARTED = 0.1  # of the pictures, from which on a run counts as going
+STARTED = 0.1  # of the images, from which on a run counts as going
 
 
 def multiply(folder: Path, count: int) -> None:
-    """Make copies of a folder's pictures, each with a digest of its own."""
+    """Make copies of a folder's images, each with a digest of its own."""
     contents = [path.read_bytes() for path in sorted(folder.iterdir())]
     for number in range(len(contents), count):
         data = contents[number % len(contents)] + number.to_bytes(8, "little")
@@ -47,7 +47,7 @@ def multiply(folder: Path, count: int) -> None:
 
 
 def forward_rate(runtime: TorchRuntime, batch: int) -> float:
-    """Pictures a second, from the host's memory to embeddings there, by the threads of indexing."""
+    """Images a second, from the host's memory to embeddings there, by the threads of indexing."""
     images = np.random.default_rng(0).integers(0, 256, (batch, *runtime.input_hw, 3), np.uint8)
 
     def work(passes: int) -> None:
@@ -66,7 +66,7 @@ def forward_rate(runtime: TorchRuntime, batch: int) -> float:
 
 
 def decode_rate(paths: list[str], hw: tuple[int, int], *, processes: bool) -> float:
-    """Pictures a second, read and decoded by every core and then dropped."""
+    """Images a second, read and decoded by every core and then dropped."""
     begin = partial(preparing, Preparation(*hw))
     workers: Workers[str, int] = Workers(begin, processes=processes)
     with workers:

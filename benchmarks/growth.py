@@ -1,10 +1,11 @@
 """How pairing and indexing grow: growth [--pairs N...] [--images N...] [-o FILE.svg].
 
-Pairs: rows of 256 seeded normal values, every twentieth a copy with a cosine of .91 to 1, strangers
-at .22 and less: no two cells are alike there, so that cells have it as hard as they can. Each join
-runs in a process of its own, so that its peak memory is its own. The exact one is measured as long
-as it takes less than --patience seconds, and foretold from there on. Recall is that of the planted
-pairs. Images: thumbnails drawn by code, content alone, so that what grows is the program's share.
+Pairs: rows of 256 seeded normal values, every twentieth a copy with a cosine of .91 to 1,
+unrelated images at .22 and less: no two cells are alike there, so that cells have it as hard as
+they can. Each join runs in a process of its own, so that its peak memory is its own. The exact
+one is measured as long as it takes less than --patience seconds, and predicted from there on.
+Recall is that of the planted pairs. Images: thumbnails drawn by code, content alone, so that what
+grows is the program's share.
 """
 
 from __future__ import annotations

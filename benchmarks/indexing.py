@@ -1,7 +1,7 @@
 """Indexing against its bare limits, and its memory: indexing FOLDER --weights FILE [--rounds N].
 
 Decode alone and the forward pass alone are measured in the same process with the same settings, in
-turn with the pipeline, so that all share the machine's mood. Medians count.
+turn with the pipeline, so that all see the same load. Medians count.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from dedup.runtimes.torch_runtime import TorchRuntime
 
 
 def decode_rate(paths: list[Path], side: int) -> tuple[float, np.ndarray]:
-    """Read and decode in as many threads as there are cores; gives images/s and some pictures."""
+    """Read and decode in as many threads as there are cores; gives images/s and some images."""
 
     def decode(path: Path) -> np.ndarray | None:
         try:
@@ -95,7 +95,7 @@ def main() -> None:
     medians = [statistics.median(column) for column in zip(*rows, strict=True)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"\n{describe()}; {description}\n")
-    print(f"{len(paths):,} pictures of {options.folder.name}, medians of {options.rounds}:\n")
+    print(f"{len(paths):,} images of {options.folder.name}, medians of {options.rounds}:\n")
     print(
         "| decode alone | forward alone | both on the same cores, at best | index | of the slower |"
     )

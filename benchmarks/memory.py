@@ -1,6 +1,6 @@
 """Peak memory of indexing, as the number of images grows: memory FOLDER... --weights FILE.
 
-Copies growing shares of the folders' pictures into one tree and indexes each in its own process.
+Copies growing shares of the folders' images into one tree and indexes each in its own process.
 """
 
 from __future__ import annotations
