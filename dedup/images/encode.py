@@ -1,4 +1,4 @@
-"""Pictures to files: the one place where the package writes an image."""
+"""Images to files: the one place where the package writes an image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the machine can do, told without importing torch."""
+"""What the machine can do, found out without importing torch."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ def sees_gpu() -> bool:
 
 
 def has_amx() -> bool:
-    """Tell whether the CPU multiplies matrices of bf16 in hardware of its own (Linux only)."""
+    """Say whether the CPU multiplies matrices of bf16 in hardware of its own (Linux only)."""
     return "amx_bf16" in _cpu_info()
 
 
 def may_have_bf16() -> bool:
-    """Tell whether it is worth asking an engine for bf16, which takes importing it."""
-    told = _cpu_info()
+    """Say whether it is worth asking an engine for bf16, which takes importing it."""
+    info = _cpu_info()
     # The last: ARM, whose flags go by other names.
-    return not told or "avx512_bf16" in told or "amx_bf16" in told or "Features" in told
+    return not info or "avx512_bf16" in info or "amx_bf16" in info or "Features" in info
 
 
 def _cpu_info() -> str:
-    """Read what Linux tells of the CPU; "" elsewhere."""
+    """Read what Linux reports of the CPU; "" elsewhere."""
     try:
         return Path("/proc/cpuinfo").read_text("utf-8")
     except OSError:
