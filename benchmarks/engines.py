@@ -24,7 +24,7 @@ from dedup.models.registry import BUNDLED
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from dedup.preparation import Embedder
+    from dedup.runtimes.embedder import Embedder
     from dedup.runtimes.select import Runtime
 
 ENGINES = ("openvino", "onnxruntime", "torch")
