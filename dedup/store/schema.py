@@ -164,7 +164,7 @@ def connect(store: Path) -> sqlite3.Connection:
         raise FormatError(
             store,
             f"was written by a newer dedup (format {version}, this one knows {FORMAT}). "
-            "Upgrade: pip install -U dedup",
+            "Upgrade: pip install -U dedup-vision",
         )
     return connection
 
