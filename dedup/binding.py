@@ -29,7 +29,7 @@ _SIDE_WITHOUT_MODEL = 224
 _SHARE, _SHARE_UNTRAINED = 0.2, 0.05
 """Weights of content against details: of the shares from which 99.5 % of copies have their original
 among the 20 nearest, the one of highest recall at precision .99. It was .2 for `copies-2` and for
-`mobilenetv2_100` alike (`scripts/bench quality`, benchmarks/RESULTS.md)."""
+`mobilenetv2_100` alike (`scripts/bench quality`, docs/benchmarks.md)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 CANDIDATES = 20
 """Nearest others of an image that are proven or refuted, as far as they reach the floor: of 1,800
 edited copies 99.5 % have their original among them, by content and details together; by details
-alone 98.4 %, by `mobilenetv2_100` alone 99.4 % (`scripts/bench quality`, benchmarks/RESULTS.md)."""
+alone 98.4 %, by `mobilenetv2_100` alone 99.4 % (`scripts/bench quality`, docs/benchmarks.md)."""
 
 CENTRE_FROM = 200
 """Images from which their mean tells what all pictures have in common, rather than what these few

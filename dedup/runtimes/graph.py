@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 CHUNK: Final = 8
 """Pictures of one request, so that a batch keeps every core busy: of 1, 4, 8, 16 and 32, the
-rates at 8 and 16 are highest in both engines (benchmarks/RESULTS.md)."""
+rates at 8 and 16 are highest in both engines (docs/benchmarks.md)."""
 
 _RGB: Final = 3
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 TILE: Final = 1024
 """Rows and columns of an fp32 tile: 4 MB of products stay in the cache of the core that looks
-through them; rates at 512, 1024 and 2048 are in benchmarks/RESULTS.md."""
+through them; rates at 512, 1024 and 2048 are in docs/benchmarks.md."""
 
 BF16_TILE: Final = 4096
 """Rows and columns of a bf16 tile: large, because units for bf16 wait for memory first."""

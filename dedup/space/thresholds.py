@@ -17,7 +17,7 @@ _CONTENT = {"mobilenetv2_100": 0.80}
 _CONTENT_PRETRAINED, _CONTENT_UNTRAINED = 0.90, 0.996
 """By content alone: precision .99 of pairs among 991 photographs; for models that nobody measured
 a cautious value, since ImageNet features of strangers seldom pass .8; random features are crowded
-near 1 (benchmarks/RESULTS.md)."""
+near 1 (docs/benchmarks.md)."""
 
 _BOTH = {"mobilenetv2_100": 0.38, "copies-2": 0.35}
 _BOTH_PRETRAINED, _BOTH_UNTRAINED = 0.40, 0.30
@@ -40,7 +40,7 @@ def default_threshold(fingerprint: Fingerprint) -> float:
 _NEAR_FLOORS = 0.4, 0.3
 _NEAR_FLOORS_UNTRAINED = 0.97, 0.95
 _NEAR_FLOORS_DETAILS = 0.25, 0.15
-"""From photographs and their edits (benchmarks/RESULTS.md): loose, since a proof follows. Details
+"""From photographs and their edits (docs/benchmarks.md): loose, since a proof follows. Details
 leave strangers at about 0, whatever the network beside them."""
 
 
