@@ -1,4 +1,4 @@
-"""What the machine can do, told without importing torch."""
+"""What the machine has, found out without importing torch."""
 
 from __future__ import annotations
 
@@ -22,19 +22,21 @@ def sees_gpu() -> bool:
 
 
 def has_amx() -> bool:
-    """Tell whether the CPU multiplies matrices of bf16 in hardware of its own (Linux only)."""
+    """Say whether the CPU multiplies matrices of bf16 in units of its own (Linux only)."""
     return "amx_bf16" in _cpu_info()
 
 
-def may_have_bf16() -> bool:
-    """Tell whether it is worth asking an engine for bf16, which takes importing it."""
-    told = _cpu_info()
-    # The last: ARM, whose flags go by other names.
-    return not told or "avx512_bf16" in told or "amx_bf16" in told or "Features" in told
+def has_bf16() -> bool:
+    """Say whether the CPU may compute in bf16, so that it is worth asking an engine for it.
+
+    True where that cannot be known: outside Linux, and on ARM, whose flags have other names.
+    """
+    flags = _cpu_info()
+    return not flags or "avx512_bf16" in flags or "amx_bf16" in flags or "Features" in flags
 
 
 def _cpu_info() -> str:
-    """Read what Linux tells of the CPU; "" elsewhere."""
+    """Read what Linux says of the CPU; "" elsewhere."""
     try:
         return Path("/proc/cpuinfo").read_text("utf-8")
     except OSError:
