@@ -109,7 +109,9 @@ def test_ways_of_searching_flat_rows_agree(queries: int) -> None:
     gallery = rows(1000)
     gallery[500:520] = gallery[7]  # ties across threads and blocks
     asked = gallery[:queries]
-    how = FlatSearch(block_queries=16, block_rows=300, thread_values=1, threads=3)
+    how = FlatSearch(
+        nearest_queries=16, within_queries=16, block_rows=300, thread_values=1, threads=3
+    )
     index = VectorIndex(gallery, how=how)
     for query, hits in zip(asked, index.neighbours(asked, 15), strict=True):
         wanted = oracles.neighbours(gallery, query, 15)
