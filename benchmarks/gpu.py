@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from dedup.images.device import sides
 from growth import THRESHOLD, planted
 from machine import describe
 from speed import draw, preparing, seconds
@@ -25,7 +26,6 @@ from speed import draw, preparing, seconds
 from dedup.collection import Collection
 from dedup.errors import first_line
 from dedup.fingerprint import CONTENT
-from dedup.images.device import sides
 from dedup.images.scan import scan
 from dedup.indexing import device_decoding
 from dedup.models.loading import load_model

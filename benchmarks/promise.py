@@ -39,10 +39,12 @@ from dedup.images.decode import decode_bounded, read_file
 from dedup.images.encode import as_jpeg
 from dedup.proof import VERIFIER
 from dedup.proof.prover import Prover
+from dedup.records import FileEntry, ImageFacts
 from dedup.search.join import self_join
 from dedup.space.space import Space
 from dedup.space.whitening import Transform, fit_transform
 from dedup.store.catalog import Catalog
+from dedup.store.changes import Batch
 from dedup.store.gallery import GalleryImages, read_images, read_paths, read_vectors
 from dedup.store.pairs import (
     ContentPair,
@@ -51,7 +53,6 @@ from dedup.store.pairs import (
     read_verdicts,
     write_verdicts,
 )
-from dedup.store.records import FileFacts, ImageFacts
 from dedup.store.vectors import pack
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from dedup.preparation import Embedder
+    from dedup.runtimes.embedder import Embedder
 
 SIDE = 1024
 
@@ -154,23 +155,23 @@ def part(world: World, store: Path, rows: Sequence[int]) -> Catalog:
     """Make a collection of chosen images."""
     whole, images = world.catalog, world.images
     catalog = Catalog.create(store, whole.fingerprint)
-    with catalog.transaction():
-        root = catalog.add_root(b"")
-        for row in rows:
-            facts = ImageFacts(
-                digest=images.digest[row],
-                format=images.format[row],
-                width=int(images.width[row]),
-                height=int(images.height[row]),
-                frames=int(images.frames[row]),
-                trivial=bool(images.trivial[row]),
-                input_digest=images.input_digest[row],
-            )
-            stored = {name: pack(name, part[row : row + 1]) for name, part in world.parts.items()}
-            (image,) = catalog.add_images([facts], stored)
-            file = FileFacts(world.paths[row].lstrip(b"/"), 1, 1, 1, row)
-            catalog.record_indexed([(root, file, image)])
-        catalog.gallery_changed()
+    (root,) = catalog.add_roots([b""])
+    images_facts, files = [], []
+    for row in rows:
+        facts = ImageFacts(
+            digest=images.digest[row],
+            format=images.format[row],
+            width=int(images.width[row]),
+            height=int(images.height[row]),
+            frames=int(images.frames[row]),
+            trivial=bool(images.trivial[row]),
+            input_digest=images.input_digest[row],
+        )
+        images_facts.append(facts)
+        file = FileEntry(world.paths[row].lstrip(b"/"), 1, 1, 1, row)
+        files.append((root, file, facts.digest))
+    packed = {name: pack(name, part[list(rows)]) for name, part in world.parts.items()}
+    catalog.commit(Batch(images_facts, packed, files))
     write_verdicts(catalog, VERIFIER, world.verdicts)
     return catalog
 

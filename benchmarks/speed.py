@@ -30,7 +30,7 @@ from dedup.fingerprint import CONTENT, DETAILS
 from dedup.images.decode import read_file
 from dedup.images.scan import scan
 from dedup.indexing.pipeline import BATCH
-from dedup.indexing.readahead import pays_processes
+from dedup.indexing.readahead import ReadPolicy
 from dedup.models.registry import BUNDLED
 from dedup.parallel.workers import Workers
 from dedup.preparation import Preparation
@@ -89,9 +89,8 @@ def pictures_against_limits(
         raise ValueError("content has to be among the views")
     ready = runtime(chosen.loaded, chosen.fingerprint)
     preparation = Preparation(*ready.input_hw, details=DETAILS in views)
-    workers: Workers[str, int] = Workers(
-        partial(preparing, preparation), processes=pays_processes(preparation, len(paths))
-    )
+    processes = ReadPolicy().uses_processes(preparation, len(paths))
+    workers: Workers[str, int] = Workers(partial(preparing, preparation), processes=processes)
 
     def decode_all() -> None:
         list(workers.run(paths, ahead=64))

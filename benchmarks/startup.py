@@ -26,8 +26,9 @@ from dedup.binding import ModelChoice, prepare
 from dedup.collection import Collection
 from dedup.descriptors.vlad import DIMENSION
 from dedup.fingerprint import CONTENT, DETAILS
+from dedup.records import FileEntry, ImageFacts
 from dedup.store.catalog import Catalog
-from dedup.store.records import FileFacts, ImageFacts
+from dedup.store.changes import Batch
 from dedup.store.vectors import pack
 
 DEDUP = [sys.executable, "-m", "dedup"]
@@ -64,24 +65,20 @@ def fill_catalog(store: Path, choice: ModelChoice, count: int, dimension: int) -
     if DETAILS in fingerprint.views:
         sizes[DETAILS] = DIMENSION
     before = {name: np.zeros(size, np.float32) for name, size in sizes.items()}
-    with catalog.transaction():
-        root = catalog.add_root(b"/nowhere")
-        for number in range(count):
-            row = {
-                name: before[name] + rng.standard_normal(size, np.float32) * np.float32(0.01)
-                if number in copies
-                else rng.standard_normal(size, np.float32)
-                for name, size in sizes.items()
-            }
-            before = row
-            digest = hashlib.sha256(b"%d" % number).digest()
-            facts = ImageFacts(digest, "JPEG", 640, 480 + number, 1, False, digest)
-            (image,) = catalog.add_images(
-                [facts], {name: pack(name, row[name][None]) for name in row}
-            )
-            file = FileFacts(b"%06d.jpg" % number, 1, 1, 1, number)
-            catalog.record_indexed([(root, file, image)])
-        catalog.gallery_changed()
+    (root,) = catalog.add_roots([b"/nowhere"])
+    for number in range(count):
+        row = {
+            name: before[name] + rng.standard_normal(size, np.float32) * np.float32(0.01)
+            if number in copies
+            else rng.standard_normal(size, np.float32)
+            for name, size in sizes.items()
+        }
+        before = row
+        digest = hashlib.sha256(b"%d" % number).digest()
+        facts = ImageFacts(digest, "JPEG", 640, 480 + number, 1, False, digest)
+        packed = {name: pack(name, row[name][None]) for name in row}
+        file = FileEntry(b"%06d.jpg" % number, 1, 1, 1, number)
+        catalog.commit(Batch([facts], packed, [(root, file, digest)]))
     catalog.close()
 
 

@@ -18,7 +18,7 @@ from dedup.errors import (
     NoCollectionError,
     SearchError,
 )
-from dedup.indexing.diff import count_pictures, find_changes, require_pictures
+from dedup.indexing.diff import count_images, find_changes, require_images
 from dedup.indexing.pipeline import run
 from dedup.query import answer, embed_queries, expand, fresh_index
 from dedup.report.decisions import Decisions
@@ -47,15 +47,15 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from dedup.calibration import Calibration
-    from dedup.preparation import Embedder
     from dedup.report.export import FeatureTable
+    from dedup.runtimes.embedder import Embedder
     from dedup.runtimes.select import Runtime
     from dedup.search.index import VectorIndex
 
 STORE_NAME = ".dedup"
 DEFAULT_TIERS = (Tier.EXACT, Tier.PIXELS, Tier.NEAR)
 
-__all__ = ["STORE_NAME", "Collection", "count_pictures", "find_store", "why"]
+__all__ = ["STORE_NAME", "Collection", "count_images", "find_store", "why"]
 
 
 def find_store(start: str | os.PathLike[str] = ".") -> Path:
@@ -247,7 +247,7 @@ class Collection:
         self.require()
         with writer_lock(self.path):
             changes = find_changes(self._catalog, paths)
-            require_pictures(self._catalog, changes, paths)
+            require_images(self._catalog, changes, paths)
             return run(self._catalog, changes, self._embedder(weights, device), progress)
 
     def _embedder(

@@ -1,6 +1,6 @@
 """What made the embeddings of a collection, so that two kinds are never mixed.
 
-Two embeddings can be compared only when the same weights saw pictures prepared in the same way. A
+Two embeddings can be compared only when the same weights saw images prepared in the same way. A
 collection pins one fingerprint when it is made. The runtime (torch or another, CPU or GPU, fp32 or
 bf16) is not part of it: runtimes of the same weights must agree.
 """
@@ -12,8 +12,8 @@ import json
 from dataclasses import dataclass
 
 CONTENT, DETAILS = "content", "details"
-"""The two views of a picture: what a network's hooked layer saw, and local features aggregated. The
-second is also the name under which its embeddings are stored, beside those of the layers."""
+"""The two views of an image: what a network's hooked layer saw, and local features aggregated. The
+second is also the name under which its embeddings are stored, alongside those of the layers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Fingerprint:
     height, width : input to the model, pixels
     decoder : the rules and libraries that turned files into that input
     views : `CONTENT`, `DETAILS`, or both in that order
-    details_digest : of the vocabulary that details are told in, SHA-256; empty without that view
+    details_digest : SHA-256 of the vocabulary that details use; empty without that view
     content_share : weight in [0, 1] of the content in a similarity; details have the rest
     """
 

@@ -9,7 +9,7 @@ turns a file into what both need; `embed` runs them on a batch. How the parts ar
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import xxhash
@@ -18,88 +18,23 @@ from dedup.descriptors.vlad import DIGEST, SIDE, load_details
 from dedup.errors import FingerprintError
 from dedup.fingerprint import CONTENT, DETAILS
 from dedup.images.decode import bounded_size, decode_bytes, decode_square
-from dedup.images.device import suits_device
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
 
     from dedup.fingerprint import Fingerprint
     from dedup.images.decode import Decoded
     from dedup.images.header import Header, Opened
-    from dedup.runtimes.device_jpegs import Sides
+    from dedup.runtimes.embedder import Embedder
     from dedup.store.catalog import Catalog
 
     Rows = npt.NDArray[np.float32]
 
 
-class JpegDecoder(Protocol):
-    """What decodes JPEGs on a device; from one thread at a time."""
-
-    @property
-    def name(self) -> str:
-        """What does it, with its version."""
-        ...
-
-    def decode(
-        self, files: Sequence[tuple[bytes, tuple[int, int]]], out: npt.NDArray[np.uint8]
-    ) -> npt.NDArray[np.bool_]:
-        """Fill (B, height, width, 3) with RGB; each file comes with its own height and width.
-
-        Returns
-        -------
-        (B,) False where it makes nothing of a file. What it raises means that it cannot go on.
-        """
-        ...
-
-
-class Embedder(Protocol):
-    """What turns pictures into embeddings of their content."""
-
-    def batch_sizes(self, pictures: int) -> tuple[int, ...]:
-        """Give the pictures per call that are worth trying, rising, for so many in all.
-
-        None: whatever is usual.
-        """
-        ...
-
-    @property
-    def at_once(self) -> int:
-        """Calls from as many threads that do not wait for each other."""
-        ...
-
-    def room(self, pictures: int) -> npt.NDArray[np.uint8]:
-        """Give (pictures, H, W, 3) uint8, the best place for a batch that `embed` gets next.
-
-        It belongs to the calling thread until it asks again.
-        """
-        ...
-
-    def get_ready(self, pictures: int) -> bool:
-        """Get ready for batches of so many, beside; True once none has to wait for that."""
-        ...
-
-    def jpegs(self, sides: Sides) -> JpegDecoder | None:
-        """Give what decodes JPEGs on the device where passes run; None where that is the host.
-
-        Parameters
-        ----------
-        sides : by which it brings them to one size, as `images.device.sides`
-        """
-        ...
-
-    def hasten(self) -> None:
-        """Prepare faster passes beside, where there are any; worth it for a minute of passes."""
-        ...
-
-    def embed(self, batch: npt.NDArray[np.uint8]) -> Mapping[str, npt.NDArray[np.float32]]:
-        """Map each layer to (B, D) float32 for (B, H, W, 3) uint8 RGB."""
-        ...
-
-
 class Inputs(NamedTuple):
-    """What the views of a picture are made of. Light: it travels between processes.
+    """What the views of an image are made of. Light: it travels between processes.
 
     Parameters
     ----------
@@ -113,7 +48,7 @@ class Inputs(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A decoded picture with what could be told of it without the model.
+    """A decoded image with what is known of it without the model.
 
     Parameters
     ----------
@@ -132,7 +67,7 @@ class Prepared:
     def input_digest(self) -> bytes:
         """XXH3 (128 bits) of all that the views were made of.
 
-        It says which pictures are the same to the model, not which are the same: a tenth of the
+        It says which images are the same to the model, not which are the same: a tenth of the
         time that SHA-256 takes for as many pixels is enough.
         """
         state = xxhash.xxh3_128(self.decoded.pixels.data)
@@ -154,7 +89,7 @@ class Preparation:
     Parameters
     ----------
     height, width : input to the model, pixels
-    details : whether they are a view; their vocabulary is loaded with the first picture
+    details : whether they are a view; their vocabulary is loaded with the first image
     """
 
     height: int
@@ -167,7 +102,7 @@ class Preparation:
         path: str = "",
         opened: Opened | None = None,
     ) -> Prepared:
-        """Decode a picture once and describe its details.
+        """Decode an image once and describe its details.
 
         Parameters
         ----------
@@ -183,15 +118,6 @@ class Preparation:
             return Prepared(decoded, None)
         return Prepared(decoded, load_details().embed(decoded.bounded))
 
-    def leaves(self, opened: Opened, data: bytes) -> bool:
-        """Tell whether a file may be left to a device: it suits, and takes no more than its pixels.
-
-        Never where details are a view, which the host describes.
-        """
-        if self.details or len(data) > 3 * self.height * self.width:
-            return False
-        return suits_device(opened, data, self.height, self.width)
-
     def decode_bytes(self, header: Header) -> int:
         """Estimate from above what decoding takes at its peak."""
         height, width = bounded_size(header, SIDE if self.details else 0)
@@ -199,7 +125,7 @@ class Preparation:
 
 
 def preparation(catalog: Catalog) -> Preparation:
-    """Make what prepares pictures for a collection.
+    """Make what prepares images for a collection.
 
     Raises
     ------
@@ -221,7 +147,7 @@ def preparation(catalog: Catalog) -> Preparation:
 def embed(
     fingerprint: Fingerprint,
     embedder: Callable[[], Embedder],
-    pictures: Sequence[Inputs],
+    images: Sequence[Inputs],
     fill: Callable[[npt.NDArray[np.uint8]], None] | None = None,
 ) -> dict[str, Rows]:
     """Embed a batch in all views of a collection.
@@ -229,8 +155,8 @@ def embed(
     Parameters
     ----------
     embedder : called only where content is a view
-    pictures : B, at least one
-    fill : puts the pixels of all of them into (B, H, W, 3), where they are not in `pictures`
+    images : B, at least one
+    fill : puts the pixels of all of them into (B, H, W, 3), where they are not in `images`
 
     Returns
     -------
@@ -238,14 +164,13 @@ def embed(
     """
     found: dict[str, Rows] = {}
     if CONTENT in fingerprint.views:
-        model = embedder()
-        room = model.room(len(pictures))
+        batch = np.empty((len(images), fingerprint.height, fingerprint.width, 3), np.uint8)
         if fill is None:
-            np.stack([picture.pixels for picture in pictures], out=room)
+            np.stack([image.pixels for image in images], out=batch)
         else:
-            fill(room)
-        found |= model.embed(room)
-    described = [picture.details for picture in pictures if picture.details is not None]
+            fill(batch)
+        found |= embedder().embed(batch)
+    described = [image.details for image in images if image.details is not None]
     if described:
         found[DETAILS] = np.stack(described)
     return found

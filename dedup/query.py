@@ -16,8 +16,9 @@ import numpy as np
 
 from dedup.errors import CollectionError
 from dedup.images.scan import scan
+from dedup.indexing.files import read_path
 from dedup.indexing.pipeline import BATCH
-from dedup.indexing.reader import Fresh, Known, Unreadable, read_path
+from dedup.indexing.reader import Embeddable, Known, Skipped
 from dedup.parallel.workers import one_blas_thread
 from dedup.preparation import embed, preparation
 from dedup.results import Neighbour, QueryAnswer, Skip
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from dedup.preparation import Embedder
+    from dedup.runtimes.embedder import Embedder
     from dedup.search.index import VectorIndex
     from dedup.space.fusion import Rows
     from dedup.space.space import Space
@@ -92,8 +93,8 @@ def embed_queries(
         for start in range(0, len(paths), BATCH):
             part = paths[start : start + BATCH]
             with one_blas_thread():  # around all of them
-                readings = [read_path(os.fsencode(path), known.holds, wanted) for path in part]
-            fresh: dict[int, Fresh] = {}
+                readings = [read_path(os.fsencode(path), wanted, known.holds) for path in part]
+            fresh: dict[int, Embeddable] = {}
             for number, (path, reading) in enumerate(zip(part, readings, strict=True), start):
                 match reading:
                     case Known(digest):
@@ -101,10 +102,10 @@ def embed_queries(
                         if image is not None:
                             seen[number] = digest, catalog.is_trivial(image)
                             vectors[number] = space.rows_of(catalog, np.array([image]))[0]
-                    case Fresh():
+                    case Embeddable():
                         seen[number] = reading.facts.digest, reading.facts.trivial
                         fresh[number] = reading
-                    case Unreadable(reason):
+                    case Skipped(reason):
                         skipped.append(Skip(path, reason))
             if fresh:
                 pictures = [reading.inputs for reading in fresh.values()]

@@ -131,8 +131,6 @@ class Stages:
     embedding, storing : seconds that all else waited for embeddings, and for the catalog
     disk : share of the workers' time, 0 to 1, in which they waited for the bytes of files
     fetches : whether the disk was slow enough for workers to read several files at once
-    device_jpegs : JPEGs that the GPU decoded
-    choice : why so many, or none; a clause, "" where that was no question
     """
 
     workers: str
@@ -143,8 +141,6 @@ class Stages:
     storing: float = 0.0
     disk: float = 0.0
     fetches: bool = False
-    device_jpegs: int = 0
-    choice: str = ""
 
     @property
     def slowest(self) -> str:

@@ -85,14 +85,14 @@ def test_a_collection_stores_both_views_and_compares_them_as_one(
     catalog.close()
 
 
-def test_a_fresh_picture_equals_itself_as_stored(indexed: Path, drawn: Path) -> None:
+def test_a_fresh_image_equals_itself_as_stored(indexed: Path, drawn: Path) -> None:
     catalog = Catalog.open(indexed)
     runtime = binding.load(catalog)
     names = ("a/0.jpg", "a/7.jpg", "b/2 small.jpg")
     wanted = preparation(catalog)
-    pictures = [wanted.prepare((drawn / name).read_bytes()).inputs for name in names]
+    images = [wanted.prepare((drawn / name).read_bytes()).inputs for name in names]
     space = Space.of(catalog)
-    fresh = space.fuse_fresh(embed(catalog.fingerprint, lambda: runtime, pictures))
+    fresh = space.fuse_fresh(embed(catalog.fingerprint, lambda: runtime, images))
     for name, row in zip(names, fresh, strict=True):
         image = catalog.image_with(hashlib.sha256((drawn / name).read_bytes()).digest())
         assert image is not None

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from dedup.preparation import Embedder
+    from dedup.runtimes.embedder import Embedder
     from dedup.store.catalog import Catalog
 
 MIN_IMAGES = 50

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from dedup.preparation import Embedder, Inputs, Preparation
+    from dedup.preparation import Inputs, Preparation
+    from dedup.runtimes.embedder import Embedder
     from dedup.space.space import Space
     from dedup.store.catalog import Catalog
 

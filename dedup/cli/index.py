@@ -110,7 +110,7 @@ def open_or_create(
 
     Nothing is made before the folders were found to hold pictures.
     """
-    from dedup.collection import STORE_NAME, Collection, count_pictures, find_store
+    from dedup.collection import STORE_NAME, Collection, count_images, find_store
     from dedup.errors import NoCollectionError
 
     try:
@@ -123,7 +123,7 @@ def open_or_create(
             model=model, weights=weights, untrained=untrained, layers=layers, views=views
         )
         return collection, False
-    count_pictures(paths)
+    count_images(paths)
     if untrained:
         note(
             "Untrained: random features tell copies and light edits apart from the rest, and no "
@@ -155,8 +155,6 @@ def tell_stages(stages: Stages) -> None:
         f"{stages.storing:.1f} s for the catalog; loading the model took {stages.loading:.1f} s. "
         f"Held up most by {stages.slowest}."
     )
-    if stages.choice:
-        note(f"{stages.device_jpegs:,} JPEGs were decoded by the GPU: {stages.choice}.")
 
 
 def tell_index(summary: IndexSummary) -> None:

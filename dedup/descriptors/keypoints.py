@@ -1,8 +1,8 @@
-"""Local features that survive copying: where a picture has blobs, and what lies around each.
+"""Local features that survive copying: where an image has blobs, and what lies around each.
 
-The same idea as SIFT (Lowe 2004) at a quarter of OpenCV's cost: no doubled picture, and all blobs
+The same idea as SIFT (Lowe 2004) at a quarter of OpenCV's cost: no doubled image, and all blobs
 are placed and described together by a few calls. Three things are ours: few features over wide
-scales, descriptors that a mirrored picture shares (`fold_mirror`), and nothing per feature in
+scales, descriptors that a mirrored image shares (`fold_mirror`), and nothing per feature in
 Python. What is made of the descriptors is left to `dedup.descriptors.vlad`.
 """
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     Numbers = npt.NDArray[np.intp]
 
 FEATURES: Final = 300
-"""Most features a picture gets: those with the strongest contrast."""
+"""Most features an image gets: those with the strongest contrast."""
 
 _SIGMA: Final = 1.6  # blur of the finest level, in pixels (Lowe 2004, section 3.3)
-_CAMERA: Final = 0.5  # blur that any picture is taken to have already (ibid.)
-_PER_OCTAVE: Final = 3  # scales at which blobs are looked for before the picture is halved
+_CAMERA: Final = 0.5  # blur that any image is taken to have already (ibid.)
+_PER_OCTAVE: Final = 3  # scales at which blobs are looked for before the image is halved
 _OCTAVES: Final = 4
 _SMALLEST: Final = 10  # pixels; an octave with a shorter side is left out
 _CONTRAST: Final = 0.8  # grey levels between two blurs below which a blob is noise
@@ -36,7 +36,7 @@ _ELONGATED: Final = (
 )
 _RIM: Final = 2  # pixels along the border, where derivatives are not to be trusted
 _PATCH: Final = 16  # samples along the side of a patch
-_TURNING: Final = 9.0  # side of the patch that tells the direction, in blurs of its level
+_TURNING: Final = 9.0  # side of the patch that gives the direction, in blurs of its level
 _DESCRIBED: Final = 12.0  # side of the patch that is described; 18 was worse: see the card
 _DIRECTIONS: Final = 36
 _CELLS: Final = 4
@@ -107,7 +107,7 @@ class _Blobs:
 
 
 def describe(grey: Bytes) -> Floats:
-    """Describe the strongest blobs of a picture.
+    """Describe the strongest blobs of an image.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def describe(grey: Bytes) -> Floats:
 
 
 def fold_mirror(descriptors: Floats, axis: Floats) -> Floats:
-    """Make descriptors equal to those of the mirrored picture.
+    """Make descriptors equal to those of the mirrored image.
 
     Parameters
     ----------
@@ -158,14 +158,14 @@ def asymmetry(descriptors: Floats) -> Floats:
     return np.asarray(axes[:, -1] * np.sign(axes[:, -1].sum()), np.float32)
 
 
-def _pyramid(picture: Floats) -> _Pyramid:
+def _pyramid(image: Floats) -> _Pyramid:
     """Blur step by step, halve, and find where every step peaks.
 
-    Each level is a few calls to OpenCV on the whole picture: these run beside other threads, which
-    a thousand small steps in Python would not.
+    Each level is a few calls to OpenCV on the whole image: other threads run during those, which
+    they could not during a thousand small steps in Python.
     """
     factor = 2 ** (1 / _PER_OCTAVE)
-    base = _blurred(picture, np.sqrt(_SIGMA**2 - _CAMERA**2))
+    base = _blurred(image, np.sqrt(_SIGMA**2 - _CAMERA**2))
     shapes = [base.shape]
     while len(shapes) < _OCTAVES:
         shapes.append(((shapes[-1][0] + 1) // 2, (shapes[-1][1] + 1) // 2))
@@ -203,13 +203,13 @@ def _pyramid(picture: Floats) -> _Pyramid:
     )
 
 
-def _blurred(picture: Floats, sigma: float) -> Floats:
+def _blurred(image: Floats, sigma: float) -> Floats:
     side = 2 * int(np.ceil(3 * sigma)) + 1
-    return np.asarray(cv2.GaussianBlur(picture, (side, side), sigma), np.float32)
+    return np.asarray(cv2.GaussianBlur(image, (side, side), sigma), np.float32)
 
 
 def _inside(peaks: Bytes) -> Numbers:
-    """Give the places in the flattened picture that are not 0, the rim left out, ascending."""
+    """Give the places in the flattened image that are not 0, the rim left out, ascending."""
     found: npt.NDArray[np.int32] | None = cv2.findNonZero(peaks[_RIM:-_RIM, _RIM:-_RIM])  # type: ignore[assignment]
     if found is None:
         return np.zeros(0, np.intp)

@@ -1,10 +1,10 @@
-"""The details of a picture as one short vector: local features, counted by a vocabulary.
+"""The details of an image as one short vector: local features, counted by a vocabulary.
 
-Where a network says what a picture shows, this says what makes it this picture. Every blob's
+A network captures what an image shows; this captures what makes it this very image. Every blob's
 descriptor is shared among the nearest words of a shipped vocabulary, what is left over is summed
-by word (VLAD), and a learned projection keeps the directions in which copies agree and strangers
-do not. Needs neither torch nor a network. Features are `dedup.descriptors.keypoints`'s; how the
-shipped file is trained is `scripts/train details`'s and its card's, `vocabulary.md`.
+by word (VLAD), and a learned projection keeps the directions in which copies agree and
+unrelated images do not. Needs neither torch nor a network. Features come from
+`dedup.descriptors.keypoints`; `scripts/train details` trains the bundled file, see `vocabulary.md`.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
     Bytes = npt.NDArray[np.uint8]
 
 SIDE: Final = 256
-"""Longest side, in pixels, at which pictures are described."""
+"""Longest side, in pixels, at which images are described."""
 
 FEWEST: Final = 8
-"""Features below which a picture has too little texture to be told from others."""
+"""Features below which an image has too little texture to be distinctive."""
 
 DIMENSION: Final = 1024
-"""D unless told otherwise: 512 bytes a picture as stored. Fewer find less, see the card."""
+"""Default D: 512 bytes an image as stored. Fewer find less, see `vocabulary.md`."""
 
 WEIGHTS: Final = Path(__file__).with_name("vocabulary.safetensors")
 DIGEST: Final = "637db89c8630aaea70ca08f59d1dce0995daf61f686dc0a0fb1da33bc8f9bac5"
 """SHA-256 of the shipped file."""
 
-_NEAREST: Final = 6  # words that share a descriptor
-_SOFTNESS: Final = 0.03  # squared distance, of at most 4, by which a share falls by the root of e
+_NEAREST: Final = 6  # words among which a descriptor is divided
+_SOFTNESS: Final = 0.03  # squared distance (0 to 4) over which a weight falls by the root of e
 _TINY: Final = 1e-9
 _NAMES: Final = ("mirror_axis", "mean", "axes", "words", "centre", "projection")
 
@@ -81,28 +81,28 @@ class Vocabulary:
         (letters, bricks) is no louder than the rest (Arandjelović and Zisserman 2013)
         """
         reduced = self.reduce(descriptors)
-        shares = self._shares(reduced)
-        sums = shares.T @ reduced - shares.sum(axis=0)[:, None] * self._words
+        weights = self._weights(reduced)
+        sums = weights.T @ reduced - weights.sum(axis=0)[:, None] * self._words
         sums /= np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), _TINY)
         return np.asarray(sums.ravel() / max(np.linalg.norm(sums), _TINY), np.float32)
 
-    def _shares(self, reduced: Floats) -> Floats:
-        """Share every descriptor among its nearest words: (F, K), rows that add up to 1."""
+    def _weights(self, reduced: Floats) -> Floats:
+        """Divide every descriptor among its nearest words: (F, K), rows that add up to 1."""
         # Half the squared distance to each word, less what is the same for all words.
         nearness = reduced @ self._words.T - self._halves
         nearness -= nearness.max(axis=1, keepdims=True)
         last = min(_NEAREST, len(self._words))
         least = -np.partition(-nearness, last - 1, axis=1)[:, last - 1 : last]
-        shares = np.where(nearness >= least, np.exp(nearness / _SOFTNESS), np.float32(0))
-        return np.asarray(shares / shares.sum(axis=1, keepdims=True), np.float32)
+        weights = np.where(nearness >= least, np.exp(nearness / _SOFTNESS), np.float32(0))
+        return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
 
 
 class Details:
-    """Embeds pictures by their details; one object serves any number of threads.
+    """Embeds images by their details; one object serves any number of threads.
 
     Parameters
     ----------
-    weights : the shipped file unless told otherwise
+    weights : default: the bundled file
     digest : SHA-256 that the file must have, in hexadecimal digits
     dimension : D of the embeddings; axes come by falling use, so that fewer are the first of more
 
@@ -131,7 +131,7 @@ class Details:
         self.dimension: Final = dimension
 
     def embed(self, pixels: Bytes) -> Floats:
-        """Embed one picture.
+        """Embed one image.
 
         Parameters
         ----------
@@ -140,7 +140,7 @@ class Details:
 
         Returns
         -------
-        (D,) of unit L2 norm, the same for the mirrored picture up to where its pixels fall; all
+        (D,) of unit L2 norm, the same for the mirrored image up to where its pixels fall; all
         zeros, whose cosine with anything is 0, where there are fewer than `FEWEST` features
         """
         descriptors = describe(grey(pixels))
@@ -157,7 +157,7 @@ def load_details() -> Details:
 
 
 def grey(pixels: Bytes) -> Bytes:
-    """Bring a picture to what is described: grey, longest side `SIDE`.
+    """Bring an image to what is described: grey, longest side `SIDE`.
 
     Raises
     ------

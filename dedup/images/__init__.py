@@ -1,12 +1,12 @@
-"""Pictures on the disk: finding them, judging their headers, decoding them.
+"""Images on the disk: finding them, judging their headers, decoding them.
 
-    scan        the picture files under a folder
+    scan        the image files under a folder
     decode      the one way from a file to pixels of a wanted size
-    digest      whether two files hold the same picture bit for bit
+    digest      whether two files hold the same image bit for bit
     header      what a file says it is, judged before anything is decoded
     pixels      from what a decoder hands over to upright 8-bit RGB
-    resize      one rule for making pictures smaller or larger
-    formats     which files are pictures, by name and by first bytes
+    resize      one rule for making images smaller or larger
+    formats     which files are images, by name and by first bytes
     containers  the facts that are read from a file's bytes without a decoder
     quiet       decoders keep their remarks to themselves
 

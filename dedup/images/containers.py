@@ -1,6 +1,6 @@
-"""The few facts read straight from a file's bytes, because no decoder tells them safely.
+"""The few facts read straight from a file's bytes, because no decoder gives them safely.
 
-Each function looks at one structure of one container and answers for any bytes whatever: nothing
+Each function looks at one structure of one container and answers for any bytes at all: nothing
 here raises on damage, allocates by what a file claims, or inflates anything.
 """
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 _JPEG_SCAN = b"\xff\xda"
 _JPEG_END = b"\xff\xd9"
-_JPEG_BASELINE = 0xC0
 _JPEG_ARITHMETIC = frozenset((0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF))
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_BARE = frozenset((0x01, *range(0xD0, 0xD8)))  # markers without a length
@@ -85,7 +84,7 @@ def bare_png(data: bytes) -> bytes:
 
 
 def claims_too_much(data: bytes, name: str, pixels: int) -> bool:
-    """Tell whether a file is shorter than its claimed pixels allow by its format's own rules.
+    """Say whether a file is shorter than its claimed pixels allow by its format's own rules.
 
     Such a file is damaged in any case, and decoding it would cost what it claims.
     """
@@ -104,13 +103,8 @@ def jpeg_scans(data: bytes) -> int:
     return data.count(_JPEG_SCAN)
 
 
-def is_baseline_jpeg(data: bytes) -> bool:
-    """Tell whether a JPEG's frame is the plainest: sequential, 8 bits, Huffman codes."""
-    return _jpeg_frame(data) == _JPEG_BASELINE
-
-
 def is_cut_short(data: bytes, name: str) -> bool:
-    """Tell whether a file lacks its end, which tells truncation from other damage."""
+    """Say whether a file lacks its end, which separates truncation from other damage."""
     if name == "JPEG":
         end = data.rfind(_JPEG_END)
         return end < 0 or _JPEG_SCAN not in data or data.find(_JPEG_SCAN, end) >= 0
@@ -124,7 +118,7 @@ def is_cut_short(data: bytes, name: str) -> bool:
 
 
 def has_deep_samples(data: bytes, name: str) -> bool:
-    """Tell whether samples have more than 8 bits, where Pillow's mode does not."""
+    """Say whether samples have more than 8 bits, where Pillow's mode does not."""
     if name == "PNG":
         return data[24:25] == b"\x10"  # IHDR's bit depth
     if name == "JPEG2000":

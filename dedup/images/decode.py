@@ -61,16 +61,16 @@ not part people from their collections. Optional decoders are left out: they add
 none."""
 
 MAX_FILE_BYTES = 1 << 30
-"""Above any photograph; an uncompressed 200-megapixel TIFF has 600 MB."""
+"""Larger than any photograph; an uncompressed 200-megapixel TIFF has 600 MB."""
 
 MAX_DECODE_BYTES = 2 << 30
 """What one decode may need at its peak, by `decode_bytes`' estimate."""
 
 TRIVIAL_SIDE = 8
-"""Pictures with a side below this say nothing: icons, spacers, tracking pixels."""
+"""Images with a side below this say nothing: icons, spacers, tracking pixels."""
 
 TRIVIAL_DEVIATION = 2.0
-"""Standard deviation of grey levels, of 255, that no channel of a blank picture reaches. JPEG noise
+"""Standard deviation of grey levels, of 255, that no channel of a blank image reaches. JPEG noise
 on one colour stays below; a single line of text on a page is at about 10."""
 
 LEAST_SCALE = 1.15
@@ -90,23 +90,23 @@ _TRANSIENT_REASONS = {
 }
 
 # Peak bytes per pixel: Pillow keeps 4, the RGB array has 3, and one band is worked on; 8.6 at most
-# were measured at 12 megapixels. Decoders that work on a whole picture add to that.
+# were measured at 12 megapixels. Decoders that work on a whole image add to that.
 _BYTES_PER_PIXEL = 9
 _DECODER_BYTES_PER_PIXEL = {
     "WEBP": 12,  # two canvases and the frame handed over
     "AVIF": 14,  # planes of 16 bits, RGBA, and the frame handed over
     "HEIF": 14,
     "JPEG2000": 17,  # four components of 32 bits, and rows
-    "TIFF": 4,  # a single strip of 16-bit samples, beside what it is decoded into
+    "TIFF": 4,  # a single strip of 16-bit samples, in addition to what it is decoded into
 }
 _RGB_BYTES = 3
 _COEFFICIENT_BYTES_PER_PIXEL = 6  # progressive JPEG, three components of 16 bits
-_DECODER_BYTES = 1 << 22  # tables, bands and buffers that do not depend on the picture
+_DECODER_BYTES = 1 << 22  # tables, bands and buffers that do not depend on the image
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A picture, ready for an extractor."""
+    """An image, ready for an extractor."""
 
     pixels: Pixels
     """(H, W, 3) uint8 RGB of exactly the asked-for size"""
@@ -116,7 +116,7 @@ class Decoded:
     note: str | None
     """what was left out, such as further frames"""
     bounded: Pixels | None = None
-    """(h, w, 3) uint8 RGB, the same picture in its aspect, where that was asked for"""
+    """(h, w, 3) uint8 RGB, the same image in its aspect, where that was asked for"""
 
 
 def read_file(path: str | bytes) -> bytes:
@@ -162,13 +162,13 @@ def decode_square(
     bound: int = 0,
     opened: Opened | None = None,
 ) -> Decoded:
-    """Decode the whole picture into exactly the given size, its aspect ignored, nothing cut off.
+    """Decode the whole image into exactly the given size, its aspect ignored, nothing cut off.
 
     Parameters
     ----------
     data : a whole file
     height, width : of the upright result
-    bound : when above 0, the picture is handed over in its aspect as well, as `decode_bounded`
+    bound : when above 0, the image is handed over in its aspect as well, as `decode_bounded`
         would with this longest side, from the same decoding
     opened : what `open_image` gave for the same data, where that was asked for already
 
@@ -189,29 +189,29 @@ def decode_square(
 
 
 def judged(pixels: Pixels, header: Header, bounded: Pixels | None = None) -> Decoded:
-    """Say what is to be said of a picture once it has its size.
+    """Judge an image once it has its size: trivial or not, and what was left out.
 
     Parameters
     ----------
-    pixels : (H, W, 3) uint8 RGB, the whole picture in the asked-for size
+    pixels : (H, W, 3) uint8 RGB, the whole image in the asked-for size
     bounded : the same in its aspect, where that was asked for
     """
     return Decoded(pixels, header, _is_trivial(pixels, header), _note(header), bounded)
 
 
 def bounded_size(header: Header, bound: int) -> tuple[int, int]:
-    """Give height and width, each at least 1, of a picture no side of which exceeds `bound`.
+    """Give height and width, each at least 1, of an image no side of which exceeds `bound`.
 
-    Smaller pictures keep their size.
+    Smaller images keep their size.
     """
     factor = min(1.0, bound / max(header.width, header.height))
     return max(1, round(header.height * factor)), max(1, round(header.width * factor))
 
 
 def decode_bounded(data: bytes, max_side: int, path: str = "") -> Pixels:
-    """Decode the whole picture upright, in its aspect, no side longer than `max_side`.
+    """Decode the whole image upright, in its aspect, no side longer than `max_side`.
 
-    Smaller pictures are not enlarged.
+    Smaller images are not enlarged.
 
     Returns
     -------
@@ -235,7 +235,7 @@ def decode_bytes(header: Header, height: int, width: int) -> int:
         whole += _COEFFICIENT_BYTES_PER_PIXEL
     decoded = ceil(header.width / scale) * ceil(header.height / scale)
     asked = height * width
-    # resizing may have an intermediate of twice the asked-for sides, smaller only than the picture
+    # resizing may have an intermediate of twice the asked-for sides, smaller only than the image
     between = 4 * asked if decoded > asked else min(decoded, asked)
     resizing = _RGB_BYTES * (decoded + between + asked)
     return _DECODER_BYTES + pixels * whole + max(decoded * _BYTES_PER_PIXEL, resizing)
@@ -278,7 +278,7 @@ def _is_trivial(pixels: Pixels, header: Header) -> bool:
     if min(header.width, header.height) < TRIVIAL_SIDE:
         return True
     # Few rows settle it for almost every photograph: the variance of all is at least that of a part
-    # times the share that the part has of them.
+    # times the part's share of the rows.
     if _deviation(pixels[::_FEW_ROWS]) >= TRIVIAL_DEVIATION * _FEW_ROWS**0.5:
         return False
     return all(_deviation(some) < TRIVIAL_DEVIATION for some in (pixels[::4], pixels))
@@ -294,5 +294,5 @@ def _note(header: Header) -> str | None:
     if header.format == "TIFF":
         return "multi-page: first page only"
     if header.format == "HEIF":
-        return "several pictures: main picture only"
+        return "several images: main image only"
     return "animated: first frame only"

@@ -1,4 +1,4 @@
-"""Whether two files hold the same picture bit for bit, in whatever container.
+"""Whether two files hold the same image bit for bit, whatever the container.
 
 The digest covers the fully decoded, upright samples: size, depth, transparency and every value. It
 knows nothing of names, compression, metadata or colour profiles.
@@ -37,9 +37,9 @@ _HASHED_ROWS = 256
 
 
 def pixel_digest(data: bytes, path: str = "") -> bytes | None:
-    """Digest the fully decoded upright picture.
+    """Digest the fully decoded upright image.
 
-    Equal digests mean the same picture bit for bit. Grey equals RGB of equal channels, a palette
+    Equal digests mean the same image bit for bit. Grey equals RGB of equal channels, a palette
     equals the colours it names, an opaque alpha channel equals none. Anything transparent makes
     alpha part of the digest, the colours under it included. Samples of more than 8 bits are
     compared at 16 and never equal those of 8; CMYK is compared as CMYK.

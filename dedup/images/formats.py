@@ -1,4 +1,4 @@
-"""Which files are pictures: by name when looking for files, by first bytes when reading them.
+"""Which files are images: by name when looking for files, by first bytes when reading them.
 
 Names only decide which files are looked at; what a file is, its content decides. Formats are
 those that Pillow's wheels read on every platform: JPEG, PNG and APNG, GIF, WebP, BMP, TIFF, AVIF,
@@ -58,7 +58,7 @@ def sniff(head: bytes) -> str | None:
 
     Returns
     -------
-    A key of `EXTENSIONS`, or None for what is no picture or of a format that is not read.
+    A key of `EXTENSIONS`, or None: not an image, or a format that is not read.
     """
     for signature, name in _SIGNATURES:
         if head.startswith(signature):
@@ -73,7 +73,7 @@ def sniff(head: bytes) -> str | None:
 
 
 def readable_formats() -> dict[str, bool]:
-    """Tell, per known format, whether this installation can read it."""
+    """Say, per known format, whether this installation can read it."""
     return {name: name != "HEIF" or heif_version() is not None for name in EXTENSIONS}
 
 

@@ -1,4 +1,4 @@
-"""What a picture file says it is, judged before anything is decoded.
+"""What an image file says it is, judged before anything is decoded.
 
 `open_image` is the one place where a decoder is chosen and asked, and where its complaints become
 `ImageError` with a reason that a person understands. Pixels, sides and the bytes that a decode
@@ -105,7 +105,7 @@ silence_pillow()
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a picture file says about itself."""
+    """What an image file says about itself."""
 
     format: str
     """Pillow's name: JPEG, PNG, GIF, WEBP, BMP, TIFF, AVIF, JPEG2000, PPM, HEIF"""
@@ -113,7 +113,7 @@ class Header:
     """upright, that is after the EXIF orientation"""
     height: int
     orientation: int
-    """EXIF's 1 to 8 as stored; 1 for HEIF, whose decoder has turned the picture already"""
+    """EXIF's 1 to 8 as stored; 1 for HEIF, whose decoder has turned the image already"""
     frames: int
     """1 for stills, at least 2 for animations and multi-page files"""
     bits: int
@@ -121,7 +121,7 @@ class Header:
     alpha: bool
     """whether pixels can be transparent; they may still all be opaque"""
     mode: str
-    """Pillow's mode of the stored picture"""
+    """Pillow's mode of the stored image"""
     progressive: bool = False
     """a JPEG whose decoder keeps every coefficient"""
 
@@ -189,12 +189,12 @@ def failure(data: bytes, name: str, error: BaseException) -> str:
 
 
 def too_large(header: Header) -> str:
-    """Say how large a picture is that is not decoded for it."""
+    """Give the reason for which an image of this size is not decoded."""
     return f"too large: {header.width}×{header.height} pixels"
 
 
 def is_sideways(orientation: int) -> bool:
-    """Tell whether an EXIF orientation swaps width and height."""
+    """Say whether an EXIF orientation swaps width and height."""
     return orientation >= _FIRST_SIDEWAYS
 
 

@@ -1,7 +1,7 @@
-"""One rule for making a picture smaller or larger, whatever it was decoded from.
+"""One rule for making an image smaller or larger, however it was decoded.
 
-Shrinking averages areas, so that every pixel of the picture counts and none counts by chance;
-enlarging interpolates linearly. Cutting and padding are nobody's business here.
+Shrinking averages areas, so that every pixel of the image counts and none counts by chance;
+enlarging interpolates linearly. Nothing is cropped or padded.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _TWO_STEPS_FROM, _TWO_STEPS_TO = 1.5, 3.5
 JPEGs of common aspects have after decoding at a reduced scale."""
 
 _LARGEST_STEP = 2
-"""Pixels of the picture between two interpolated samples, so that each pixel has its weight."""
+"""Pixels of the image between two interpolated samples, so that each pixel has its weight."""
 
 
 def resize(pixels: Pixels, height: int, width: int) -> Pixels:
-    """Bring a picture to exactly the given size, its aspect ignored.
+    """Bring an image to exactly the given size, its aspect ignored.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def resize(pixels: Pixels, height: int, width: int) -> Pixels:
 
 
 def in_two_steps(shrink: tuple[float, float]) -> bool:
-    """Tell whether `resize` interpolates first, by how much either side shrinks."""
+    """Say whether `resize` interpolates first, by how much either side shrinks."""
     return min(shrink) >= _TWO_STEPS_FROM and max(shrink) <= _TWO_STEPS_TO
 
 

@@ -2,7 +2,7 @@
 
 Transparent pixels are laid on one fixed grey, 16 bits keep their upper 8, CMYK and palettes become
 RGB by Pillow's rules, colour profiles are ignored. JPEG is decoded by OpenCV, in half of Pillow's
-time, everything else by Pillow. Work goes in bands, so that a large picture is held once as decoded
+time, everything else by Pillow. Work goes in bands, so that a large image is held once as decoded
 and once as RGB, and never a third time.
 """
 
@@ -99,7 +99,7 @@ def load(image: ImageFile.ImageFile, header: Header, data: bytes, path: str) -> 
 
 
 def to_rgb(image: Image.Image) -> Pixels:
-    """Turn a decoded picture into 8-bit RGB, as it is stored.
+    """Turn a decoded image into 8-bit RGB, as it is stored.
 
     Returns
     -------
@@ -113,7 +113,7 @@ def to_rgb(image: Image.Image) -> Pixels:
 
 
 def bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
-    """Cut a picture into full-width strips of about a megapixel, each with its first row."""
+    """Cut an image into full-width strips of about a megapixel, each with its first row."""
     width, height = image.size
     rows = max(1, _BAND_PIXELS // width)
     if rows >= height:
@@ -184,7 +184,7 @@ def _composited(band: Image.Image) -> Pixels:
 
 
 def with_alpha(band: Image.Image) -> Image.Image:
-    """Return a picture as RGBA, a transparent colour or palette entry included."""
+    """Return an image as RGBA, a transparent colour or palette entry included."""
     key = band.info.get("transparency")
     if band.mode == "RGB" and isinstance(key, tuple) and max(key) > 0xFF:  # noqa: PLR2004
         # the colour of a 16-bit PNG, of whose samples Pillow keeps the upper 8 bits

@@ -1,4 +1,4 @@
-"""Find the picture files under a folder, with what their directory entries say.
+"""Find the image files under a folder, with what their directory entries say.
 
 Names decide here (known extensions in any case), and for files without an extension their first
 bytes; nothing else is opened. Symbolic links are not followed, special files are left alone,
@@ -15,6 +15,7 @@ from array import array
 from typing import TYPE_CHECKING, NamedTuple
 
 from dedup.images.formats import KNOWN_EXTENSIONS, SIGNATURE_BYTES, sniff
+from dedup.records import FileEntry
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -35,23 +36,10 @@ _REASONS = {
 _PEEK_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-class FoundFile(NamedTuple):
-    """A picture file by name."""
-
-    path: bytes
-    """relative to the scanned root, parts joined by `os.sep`, the raw bytes of the file system"""
-    size: int
-    mtime_ns: int
-    device: int
-    inode: int
-    links: int
-    """how many names the file has; the others may lie outside the root"""
-
-
 class Scan(NamedTuple):
     """What a folder holds."""
 
-    files: list[FoundFile]
+    files: list[FileEntry]
     """sorted by path bytes"""
     unreadable: list[tuple[bytes, str]]
     """folders relative to the root that could not be listed, each with a human reason, sorted"""
@@ -64,7 +52,7 @@ class Listing:
 
     Attributes
     ----------
-    paths : as `FoundFile.path`, in the order of the file system
+    paths : as `FileEntry.path`, in the order of the file system
     unreadable : as `Scan.unreadable`, unsorted
     """
 
@@ -89,7 +77,7 @@ class Listing:
             state.update(self._names)
         return state.hexdigest()
 
-    def files(self) -> Iterator[FoundFile]:
+    def files(self) -> Iterator[FileEntry]:
         """Give the files by path, one after the other, those with several names once."""
         paths, facts, names = self.paths, self._facts, self._names
         named: set[tuple[int, int]] = set()
@@ -100,10 +88,10 @@ class Listing:
                     continue
                 named.add((device, inode))
             size, mtime_ns = facts[2 * row : 2 * row + 2]
-            yield FoundFile(paths[row], size, mtime_ns, device, inode, links)
+            yield FileEntry(paths[row], size, mtime_ns, device, inode, links)
 
     def add(self, top: bytes, folder: bytes, excluded: frozenset[bytes]) -> list[bytes]:
-        """Add one folder's pictures and return the folders in it."""
+        """Add one folder's images and return the folders in it."""
         prefix = folder + _SEPARATOR if folder else b""
         folders = []
         add_path, add_facts, add_names = self.paths.append, self._facts.extend, self._names.extend
@@ -114,7 +102,7 @@ class Listing:
                     continue
                 try:
                     if entry.is_file(follow_symlinks=False):
-                        if name[name.rfind(b".") :] in _SUFFIXES or _is_picture(entry):
+                        if name[name.rfind(b".") :] in _SUFFIXES or _is_image(entry):
                             found = entry.stat(follow_symlinks=False)
                             add_facts((found.st_size, found.st_mtime_ns))
                             add_names((found.st_ino, found.st_dev, found.st_nlink))
@@ -129,7 +117,7 @@ class Listing:
 def walk(
     root: bytes | str | os.PathLike[str], *, within: bytes = b"", exclude: Collection[bytes] = ()
 ) -> Listing:
-    """Walk through a folder and list its picture files; parameters and errors as `scan`."""
+    """Walk through a folder and list its image files; parameters and errors as `scan`."""
     top = os.path.realpath(os.fsencode(root))
     start = within.strip(_SEPARATOR)
     if os.pardir.encode() in start.split(_SEPARATOR):
@@ -151,7 +139,7 @@ def walk(
 def scan(
     root: bytes | str | os.PathLike[str], *, within: bytes = b"", exclude: Collection[bytes] = ()
 ) -> Scan:
-    """List the picture files under a folder.
+    """List the image files under a folder.
 
     Parameters
     ----------
@@ -169,7 +157,7 @@ def scan(
     return Scan(files, sorted(listing.unreadable), len(listing.paths) - len(files))
 
 
-def _is_picture(entry: os.DirEntry[bytes]) -> bool:
+def _is_image(entry: os.DirEntry[bytes]) -> bool:
     """Judge a name that has none of the known extensions in its two usual spellings."""
     stem, _, extension = entry.name.rpartition(b".")
     if stem and extension:

@@ -1,8 +1,8 @@
 """Keep the decoders' own remarks off stderr, where they would tear the progress display.
 
-A picture's outcome says what there is to say. This changes settings of the process, each as
+The outcome of an image carries the reason. This changes settings of the process, each as
 narrow as it goes: Python warnings from Pillow's modules, OpenCV's log, and the error lines of the
-libtiff that Pillow's wheels bring along.
+libtiff in Pillow's wheels.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import PIL
 
 
 def silence_pillow() -> None:
-    """Silence warnings about damaged metadata, and libtiff's lines about damaged pictures.
+    """Silence warnings about damaged metadata, and libtiff's lines about damaged images.
 
     Pillow takes libtiff's warnings from stderr but leaves its errors there. A Pillow that was
     built against the system's libtiff keeps them.

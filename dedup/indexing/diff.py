@@ -1,7 +1,7 @@
 """What there is to do: the folders as they are now, against the catalog.
 
 A file whose path, size and time are known is not read. A file that is missing under a folder that
-is there is gone; a folder that is missing, or empty where pictures were, is an unplugged drive,
+is there is gone; a folder that is missing, or empty where images were, is an unplugged drive,
 and everything under it is kept. A folder belongs to the innermost root that holds it.
 """
 
@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING, NamedTuple
 from dedup.errors import CollectionError, DedupError
 from dedup.images.header import read_epoch
 from dedup.images.scan import scan, walk
-from dedup.indexing.worklist import Work, WorkList
+from dedup.indexing.worklist import WorkList
+from dedup.records import Settled
 from dedup.results import Skip
-from dedup.store.records import FileFacts, Settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from dedup.images.scan import FoundFile, Listing
+    from dedup.images.scan import Listing
+    from dedup.records import FileEntry, Root
     from dedup.store.catalog import Catalog
-    from dedup.store.records import KnownFile, Root
+    from dedup.store.changes import Differences
 
 
 @dataclass(slots=True)
@@ -77,8 +78,8 @@ def find_changes(catalog: Catalog, paths: Iterable[str | os.PathLike[str]]) -> C
     scopes = _scopes(catalog, [os.fspath(path) for path in paths], changes)
     roots = {root.path: root for root in catalog.roots()}
     new = [scope.root for scope in scopes if scope.root not in roots]
-    with catalog.transaction():
-        roots |= {path: catalog.add_root(path) for path in new}
+    if new:
+        roots = {root.path: root for root in catalog.add_roots(new)}
     linked: set[tuple[int, int]] = set()
     with _uncollected():
         for scope in scopes:
@@ -144,7 +145,7 @@ def _inside(path: bytes, folder: bytes) -> bool:
 
 def _kept(root: bytes) -> str:
     return (
-        f"{os.fsdecode(root)} is not there (an unplugged drive?): its pictures are kept in the "
+        f"{os.fsdecode(root)} is not there (an unplugged drive?): its images are kept in the "
         "collection"
     )
 
@@ -180,23 +181,13 @@ def _compare(
     if not listing.paths and not scope.within and _was_emptied(catalog, root):
         changes.notes.append(_kept(scope.root))
         return
-    counts = _compare_files(catalog, root, scope, listing, linked, changes)
+    counts, named_elsewhere = _compare_files(catalog, root, scope, listing, linked, changes)
     changes.unchanged += counts.unchanged
     changes.still_skipped += counts.still_skipped
     further = len(listing.paths) - counts.found
-    changes.hard_links += further + counts.named_elsewhere
-    if entire and not counts.named_elsewhere:  # which would depend on more than this root
+    changes.hard_links += further + named_elsewhere
+    if entire and not named_elsewhere:  # which would depend on more than this root
         changes.looks[root] = Settled(digest, counts.unchanged, counts.still_skipped, further)
-
-
-@dataclass(slots=True)
-class _Counts:
-    """Files of a root: those found, and what became of some of them."""
-
-    found: int = 0
-    unchanged: int = 0
-    still_skipped: int = 0
-    named_elsewhere: int = 0
 
 
 def _compare_files(
@@ -206,56 +197,30 @@ def _compare_files(
     listing: Listing,
     linked: set[tuple[int, int]],
     changes: Changes,
-) -> _Counts:
-    """Compare what was found with the catalog, side by side, so that neither lies in memory."""
-    epoch = read_epoch()
+) -> tuple[Differences, int]:
+    """Add what differs to the changes; gives the counts, and files named under another root."""
     unseen = tuple(folder + b"/" for folder, _ in listing.unreadable)
     prefix = scope.within + b"/" if scope.within else b""
-    counts = _Counts()
-    for file, before in _side_by_side(listing.files(), catalog.known_files(root)):
-        if file is not None:
-            counts.found += 1
-            if before is not None and (file.size, file.mtime_ns) == (before.size, before.mtime_ns):
-                if before.state == "indexed":
-                    counts.unchanged += 1
-                    continue
-                if (before.state, before.tried_with) == ("skipped", epoch):
-                    counts.still_skipped += 1
-                    continue
-            if file.links == 1 or not _is_further_name(catalog, root, file, linked):
-                facts = FileFacts(file.path, file.size, file.mtime_ns, file.device, file.inode)
-                changes.work.append(Work(root, facts))
+    named_elsewhere = 0
+    differences = catalog.diff(root, listing.files(), read_epoch())
+    for entry, known in differences:
+        if entry is not None:
+            if entry.links == 1 or not _is_further_name(catalog, root, entry, linked):
+                changes.work.append(root, entry)
                 continue
-            counts.named_elsewhere += 1
+            named_elsewhere += 1
         if (
-            before is not None
-            and before.state != "gone"
-            and before.path.startswith(prefix)
-            and not before.path.startswith(unseen)
+            known is not None
+            and known.state != "gone"
+            and known.path.startswith(prefix)
+            and not known.path.startswith(unseen)
         ):
-            changes.gone.append(before.id)
-    return counts
-
-
-def _side_by_side(
-    found: Iterator[FoundFile], known: Iterator[KnownFile]
-) -> Iterator[tuple[FoundFile | None, KnownFile | None]]:
-    """Go through two lists that are sorted by path, both sides at once where a path is in both."""
-    file, before = next(found, None), next(known, None)
-    while file is not None or before is not None:
-        if before is None or (file is not None and file.path < before.path):
-            yield file, None
-            file = next(found, None)
-        elif file is None or before.path < file.path:
-            yield None, before
-            before = next(known, None)
-        else:
-            yield file, before
-            file, before = next(found, None), next(known, None)
+            changes.gone.append(known.id)
+    return differences, named_elsewhere
 
 
 def _was_emptied(catalog: Catalog, root: Root) -> bool:
-    """Tell an empty mount point from a folder whose pictures were deleted: it holds nothing."""
+    """Tell an empty mount point from a folder whose images were deleted: it holds nothing."""
     if not any(file.state == "indexed" for file in catalog.known_files(root)):
         return False
     try:
@@ -267,7 +232,7 @@ def _was_emptied(catalog: Catalog, root: Root) -> bool:
 
 
 def _is_further_name(
-    catalog: Catalog, root: Root, file: FoundFile, linked: set[tuple[int, int]]
+    catalog: Catalog, root: Root, file: FileEntry, linked: set[tuple[int, int]]
 ) -> bool:
     """Find out whether a file with several links is known under another root's name."""
     key = file.device, file.inode
@@ -286,28 +251,28 @@ def _is_further_name(
     return False
 
 
-def require_pictures(
+def require_images(
     catalog: Catalog, changes: Changes, paths: Iterable[str | os.PathLike[str]]
 ) -> None:
     """Refuse a first run that found nothing at all.
 
     Raises
     ------
-    DedupError : no file with the look of a picture, and none known from before.
+    DedupError : no file with the look of an image, and none known from before.
     """
     if not changes.work and not catalog.has_files():
-        raise _no_pictures(paths)
+        raise _no_images(paths)
 
 
-def count_pictures(paths: Iterable[str | os.PathLike[str]]) -> int:
-    """Count what looks like a picture in folders that are in no collection yet.
+def count_images(paths: Iterable[str | os.PathLike[str]]) -> int:
+    """Count what looks like an image in folders that are in no collection yet.
 
     For a look before a model is loaded and a collection made.
 
     Raises
     ------
     CollectionError : a folder is missing, is a file, or cannot be listed.
-    DedupError : there are no pictures.
+    DedupError : there are no images.
     """
     paths = list(paths)
     count = 0
@@ -318,10 +283,10 @@ def count_pictures(paths: Iterable[str | os.PathLike[str]]) -> int:
             if unreadable == b"":
                 raise CollectionError(os.fsdecode(folder), f"cannot be listed: {reason}")
     if not count:
-        raise _no_pictures(paths)
+        raise _no_images(paths)
     return count
 
 
-def _no_pictures(paths: Iterable[str | os.PathLike[str]]) -> DedupError:
+def _no_images(paths: Iterable[str | os.PathLike[str]]) -> DedupError:
     places = ", ".join(os.fspath(path) for path in paths) or "the folders of this collection"
-    return DedupError(f"no pictures in {places}: looked for files such as .jpg, .png and .webp")
+    return DedupError(f"no images in {places}: looked for files such as .jpg, .png and .webp")

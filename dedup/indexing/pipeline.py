@@ -1,8 +1,8 @@
 """Read ahead on every core, embed in batches, commit each while the next ones are embedded.
 
-Results are handled in the order of the work list, so that two runs number images alike. What waits
+Outcomes are handled in the order of the work list, so that two runs number images alike. What waits
 between the stages is bounded by what may be read ahead and by a few batches. The model is loaded
-when the first picture needs it, and not at all when none does.
+when the first image needs it, and not at all when none does.
 """
 
 from __future__ import annotations
@@ -13,30 +13,34 @@ from collections import OrderedDict, deque
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
-from dedup.indexing.device_decoding import DeviceDecoding
-from dedup.indexing.forward import BATCH, Passes
-from dedup.indexing.readahead import MOST_AHEAD, ReadAhead
-from dedup.indexing.reader import Fresh, Known, Unreadable
-from dedup.indexing.writer import Batch, Storing
+from dedup.indexing.forward import BATCH, MAX_PASSES, Forward
+from dedup.indexing.readahead import MAX_PENDING, ReadAhead
+from dedup.indexing.reader import Embeddable
+from dedup.indexing.writer import Row, Writer
 from dedup.preparation import preparation
 from dedup.results import IndexSummary, Stages
+from dedup.store.changes import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
     from dedup.indexing.diff import Changes
     from dedup.indexing.forward import Embedded
-    from dedup.indexing.readahead import Read
-    from dedup.parallel.shared_buffer import Shelf
-    from dedup.preparation import Embedder
+    from dedup.indexing.readahead import ReadPolicy
+    from dedup.indexing.reader import Outcome
+    from dedup.indexing.worklist import Job
+    from dedup.parallel.shared_buffer import SharedBuffer
+    from dedup.runtimes.embedder import Embedder
     from dedup.store.catalog import Catalog
 
 __all__ = ["BATCH", "run"]
 
-_LATELY: Final = 4 * MOST_AHEAD  # more than can wait, whatever the batch size
-_COMMIT_EVERY: Final = 1024  # files without a new picture (renames, skips) per transaction
-_STORED_AT_ONCE: Final = 2  # batches that may wait for the catalog
+_MAX_UNCOMMITTED: Final = (
+    4 * MAX_PENDING
+)  # images between reading and the catalog, at any batch size
+_COMMIT_FILES: Final = 1024  # files without a new image (renames, skips) per transaction
+_MAX_COMMITS: Final = 2  # batches that may wait for the catalog
 
 
 def run(
@@ -44,13 +48,15 @@ def run(
     changes: Changes,
     embedder: Callable[[], Embedder],
     progress: Callable[[int, int], None] | None = None,
+    policy: ReadPolicy | None = None,
 ) -> IndexSummary:
     """Bring the catalog up to date with what a scan found.
 
     Parameters
     ----------
-    embedder : called once, when the first picture needs it
-    progress : told (files handled, files to handle) after every batch
+    embedder : called once, when the first image needs it
+    progress : called with (files handled, files to handle) after every batch
+    policy : how files are spread over workers
 
     Notes
     -----
@@ -58,104 +64,103 @@ def run(
     goes on from there.
     """
     started = time.perf_counter()
-    tell = progress or (lambda *_: None)
+    report = progress or (lambda *_: None)
     total = len(changes.work)
-    tell(0, total)
-    wanted = preparation(catalog)
+    report(0, total)
     with (
-        ReadAhead(catalog.store, wanted, changes.work) as reader,
-        Storing(catalog.store) as storing,
-        Passes(catalog.fingerprint, embedder, reader.shelf, total) as passes,
-        DeviceDecoding(reader, wanted, passes, total) as device,
-        closing(reader.files()) as read,
-        closing(device.files(read)) as files,
+        ReadAhead(catalog.store, preparation(catalog), changes.work, policy) as reader,
+        Writer(catalog.store) as writer,
+        Forward(catalog.fingerprint, embedder, reader.buffer) as forward,
+        closing(reader.outcomes()) as outcomes,
     ):
-        batches = _Batches(passes, storing, reader.shelf)
-        done = 0
-        reading = 0.0
-        while True:
-            asked = time.perf_counter()
-            file = next(files, None)
-            reading += time.perf_counter() - asked
-            if file is None:
-                break
-            done += 1
-            if batches.take(file):
-                tell(done, total)
-        batches.drain()
-    tell(total, total)
-    _finish(catalog, changes, storing)
-    skips = sorted([*storing.skips, *changes.unreadable], key=lambda skip: os.fsencode(skip.path))
+        batches = _Batches(forward, writer, reader.buffer)
+        batches.take_all(outcomes, lambda done: report(done, total))
+    report(total, total)
+    _finish(catalog, changes, writer)
+    stages = Stages(
+        reader.workers,
+        forward.batch_size,
+        reading=batches.reading_seconds,
+        loading=forward.loading_seconds,
+        embedding=batches.embedding_seconds,
+        storing=batches.storing_seconds,
+        disk=reader.waited_seconds / reader.seconds if reader.seconds else 0.0,
+        fetches=reader.prefetches,
+    )
+    skips = sorted([*writer.skips, *changes.unreadable], key=lambda skip: os.fsencode(skip.path))
     return IndexSummary(
-        indexed=storing.indexed,
-        reused=storing.reused,
-        skipped=len(storing.skips),
+        indexed=writer.indexed,
+        reused=writer.reused,
+        skipped=len(writer.skips),
         unchanged=changes.unchanged,
         still_skipped=changes.still_skipped,
-        gone=len(changes.gone) + storing.vanished,
+        gone=len(changes.gone) + writer.vanished,
         hard_links=changes.hard_links,
         new_skips=tuple(skips),
-        notes=(*changes.notes, *_notes(storing)),
+        notes=(*changes.notes, *_notes(writer)),
         seconds=changes.seconds + time.perf_counter() - started,
-        stages=Stages(
-            reader.workers,
-            passes.size,
-            reading=reading,
-            loading=passes.loading,
-            embedding=batches.embedding,
-            storing=batches.storing,
-            disk=reader.waited / reader.took if reader.took else 0.0,
-            fetches=reader.fetches,
-            device_jpegs=device.decoded,
-            choice=device.choice,
-        )
-        if total
-        else None,
+        stages=stages if total else None,
     )
 
 
 class _Batches:
-    """Collects readings into batches, has them embedded, and hands them on to be stored.
+    """Collects outcomes into batches, has them embedded, and hands them on to be committed.
 
     Parameters
     ----------
-    shelf : where pixels lie that come with a place
+    buffer : where pixels lie that are in a slot
 
     Attributes
     ----------
-    embedding, storing : seconds that it waited for passes, and for the catalog
+    reading_seconds, embedding_seconds, storing_seconds : that it waited for outcomes, for passes
+        and for the catalog
     """
 
-    def __init__(self, passes: Passes, storing: Storing, shelf: Shelf) -> None:
-        self._passes = passes
-        self._storing = storing
-        self._shelf = shelf
-        self._batch = Batch()
-        self._embedded: deque[tuple[Batch, Future[Embedded] | None]] = deque()
-        self._stored: deque[Future[None]] = deque()
+    def __init__(self, forward: Forward, writer: Writer, buffer: SharedBuffer) -> None:
+        self._forward = forward
+        self._writer = writer
+        self._buffer = buffer
+        self._rows: list[Row] = []
+        self._fresh: dict[bytes, tuple[Job, Embeddable]] = {}
+        self._embedding: deque[tuple[list[Row], list[int | None], Future[Embedded] | None]] = (
+            deque()
+        )
+        self._committing: deque[Future[None]] = deque()
         # Contents that went to the model. Workers asked the catalog when they read a file, so that
         # only what came in since matters: no more than may wait between reading and the catalog.
-        self._lately: OrderedDict[bytes, None] = OrderedDict()
-        self.embedding = 0.0
-        self.storing = 0.0
+        self._recent: OrderedDict[bytes, None] = OrderedDict()
+        self.reading_seconds = 0.0
+        self.embedding_seconds = 0.0
+        self.storing_seconds = 0.0
 
-    def take(self, file: Read) -> bool:
-        """Add a reading; True when that completed a batch."""
-        work, reading, place = file
-        match reading:
-            case Unreadable():
-                self._batch.unreadable.append((work, reading))
-            case Known():
-                self._batch.files.append((work, reading))
-            case Fresh():
-                self._batch.files.append((work, reading))
-                digest = reading.facts.digest
-                if digest not in self._lately and digest not in self._batch.fresh:
-                    self._batch.fresh[digest] = reading
-                    self._batch.at.append(place)
-                else:
-                    self._shelf.give_back(place)
-        if len(self._batch.fresh) >= self._passes.size or len(self._batch) >= _COMMIT_EVERY:
+    def take_all(
+        self, outcomes: Iterator[tuple[Job, Outcome]], report: Callable[[int], None]
+    ) -> None:
+        """Take every outcome and see it committed; reports how many there were, by the batch."""
+        done = 0
+        while True:
+            asked = time.perf_counter()
+            found = next(outcomes, None)
+            self.reading_seconds += time.perf_counter() - asked
+            if found is None:
+                break
+            done += 1
+            if self.take(*found):
+                report(done)
+        self.drain()
+
+    def take(self, job: Job, outcome: Outcome) -> bool:
+        """Add a file; True when that completed a batch."""
+        embedding = None
+        if isinstance(outcome, Embeddable):
+            digest = outcome.digest
+            if digest in self._recent or digest in self._fresh:
+                self._buffer.release(job.slot)
+            else:
+                embedding = len(self._fresh)
+                self._fresh[digest] = job, outcome
+        self._rows.append(Row(job, outcome, embedding))
+        if len(self._fresh) >= self._forward.batch_size or len(self._rows) >= _COMMIT_FILES:
             self._embed()
             return True
         return False
@@ -165,69 +170,63 @@ class _Batches:
 
         Raises
         ------
-        whatever embedding or storing raised
+        what embedding or committing raised
         """
         self._embed()
-        while self._embedded:
-            self._store()
-        while self._stored:
+        while self._embedding:
+            self._commit()
+        while self._committing:
             self._wait()
 
     def _embed(self) -> None:
-        batch, self._batch = self._batch, Batch()
+        rows, self._rows = self._rows, []
+        fresh, self._fresh = self._fresh, {}
+        slots = [job.slot for job, _ in fresh.values()]
         future = None
-        if batch.fresh:
-            self._lately.update(dict.fromkeys(batch.fresh))
-            while len(self._lately) > _LATELY:
-                self._lately.popitem(last=False)
-            pictures = [reading.inputs for reading in batch.fresh.values()]
-            future = self._passes.submit(pictures, batch.at)
-        if batch:
-            self._embedded.append((batch, future))
-        # One is worked on, and as many wait for it as are sent meanwhile.
-        while len(self._embedded) > self._passes.at_once:
-            self._store()
+        if fresh:
+            self._recent.update(dict.fromkeys(fresh))
+            while len(self._recent) > _MAX_UNCOMMITTED:
+                self._recent.popitem(last=False)
+            future = self._forward.submit([each.inputs for _, each in fresh.values()], slots)
+        if rows:
+            self._embedding.append((rows, slots, future))
+        while len(self._embedding) > MAX_PASSES:
+            self._commit()
 
-    def _store(self) -> None:
+    def _commit(self) -> None:
         """Hand on the oldest of the batches that were given to the model."""
-        batch, future = self._embedded.popleft()
+        rows, slots, future = self._embedding.popleft()
         started = time.perf_counter()
         embedded = None if future is None else future.result()
-        waited = time.perf_counter() - started
-        self.embedding += waited
-        for place in batch.at:
-            self._shelf.give_back(place)
-        self._passes.handled(embedded, len(batch), waited)
-        self._stored.append(self._storing.submit(batch, embedded))
-        while len(self._stored) > _STORED_AT_ONCE:
+        self.embedding_seconds += time.perf_counter() - started
+        for slot in slots:
+            self._buffer.release(slot)
+        self._committing.append(self._writer.commit(rows, embedded))
+        while len(self._committing) > _MAX_COMMITS:
             self._wait()
 
     def _wait(self) -> None:
         started = time.perf_counter()
-        self._stored.popleft().result()
-        self.storing += time.perf_counter() - started
+        self._committing.popleft().result()
+        self.storing_seconds += time.perf_counter() - started
 
 
-def _finish(catalog: Catalog, changes: Changes, storing: Storing) -> None:
+def _finish(catalog: Catalog, changes: Changes, writer: Writer) -> None:
     """Record what is gone, how the roots look now, and that the run ended."""
-    with catalog.transaction():
-        if changes.gone:
-            catalog.mark_gone(changes.gone)
-            catalog.gallery_changed()
-        for root, look in changes.looks.items():
-            if root not in storing.unsettled:
-                indexed, skipped = storing.done[root, "indexed"], storing.done[root, "skipped"]
-                settled = look._replace(
-                    unchanged=look.unchanged + indexed,
-                    still_skipped=look.still_skipped + skipped,
-                )
-                catalog.settle(root, settled)
-        catalog.run_ended()
+    settled = {
+        root: look._replace(
+            unchanged=look.unchanged + writer.files[root, "indexed"],
+            still_skipped=look.still_skipped + writer.files[root, "skipped"],
+        )
+        for root, look in changes.looks.items()
+        if root not in writer.unsettled
+    }
+    catalog.commit(Batch(gone=changes.gone, settled=settled, ends_run=True))
 
 
-def _notes(storing: Storing) -> list[str]:
-    """Say what a person should know about pictures that were indexed."""
+def _notes(writer: Writer) -> list[str]:
+    """Say what a person should know about images that were indexed."""
     return [
-        f"{count} picture{'s' if count > 1 else ''}: {remark}"
-        for remark, count in sorted(storing.remarks.items())
+        f"{count} image{'s' if count > 1 else ''}: {remark}"
+        for remark, count in sorted(writer.remarks.items())
     ]

@@ -1,141 +1,154 @@
-"""Read a work list's files on every core, no more than so many ahead of whoever takes them."""
+"""Read a work list's files on every core, a bounded number ahead of whoever takes them."""
 
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from dedup.descriptors.vlad import load_details
-from dedup.indexing.reader import Placed, Timed, file_reader, lost
-from dedup.parallel.hardware import sees_gpu
-from dedup.parallel.shared_buffer import Shelf
+from dedup.images.decode import read_file
+from dedup.indexing.files import Reading, crashed, file_reader
+from dedup.parallel.shared_buffer import SharedBuffer
 from dedup.parallel.workers import WORTH_PROCESSES, Workers, cores
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
     from pathlib import Path
 
-    from dedup.indexing.reader import Reading
-    from dedup.indexing.worklist import Work
+    from dedup.indexing.reader import Outcome
+    from dedup.indexing.worklist import Job
     from dedup.preparation import Preparation
 
-_AHEAD: Final = 512  # pictures that may wait: those are read while the model is loaded, too
-MOST_AHEAD: Final = 2048
-"""Pictures that may wait where many cores read."""
+MAX_PENDING: Final = 2048
+"""Images that may wait to be taken where many cores read."""
 
-_WAITING: Final = 1536  # pictures that wait for a device or their pass, or are under way
-_WORTH_FOR_CONTENT: Final = 1000  # pictures from which on processes pay for decoding alone
-_THREADS_SUFFICE: Final = 3  # cores that threads keep busy with decoding alone
-_TOGETHER: Final = 8  # files that a worker reads at a time
-_DECODED_TOGETHER: Final = 32  # the same where processes do nothing but decode them
-_PARTS: Final = 3  # that a worker has before it: one under way, and what comes next
+_PENDING: Final = 512  # the same elsewhere: those are read while the model is loaded, too
+_EMBEDDING: Final = 1536  # images that wait for their forward pass, or are in it
+_THREAD_CORES: Final = 3  # that threads keep busy with decoding alone
+_CHUNK: Final = 8  # files that a worker is handed at a time
+_DECODED_CHUNK: Final = 32  # the same where processes do nothing but decode them
+_CHUNKS: Final = 3  # that a worker has before it: one in hand, and what comes next
 
 
-class Read(NamedTuple):
-    """A file that was read.
+@dataclass(frozen=True, slots=True)
+class ReadPolicy:
+    """How files are spread over workers.
 
     Parameters
     ----------
-    place : in the shelf, where its pixels, or all of it, lie if not here; to be given back
+    cores : workers; None: the cores that this process may use
+    worth_describing, worth_decoding : images from which on processes pay for their start, with
+        details and without
+    slots : of the shared buffer; None: as many as can be in use
+    read : gives the bytes of a file, or raises as `read_file`
     """
 
-    work: Work
-    reading: Reading
-    place: int | None
+    cores: int | None = None
+    worth_describing: int = WORTH_PROCESSES
+    worth_decoding: int = 1000
+    slots: int | None = None
+    read: Callable[[bytes], bytes] = read_file
 
+    def uses_processes(self, preparation: Preparation, images: int) -> bool:
+        """Whether processes pay for their start.
 
-def pays_processes(wanted: Preparation, pictures: int) -> bool:
-    """Tell whether processes pay for their start.
+        Describing details is small steps under Python's lock. Decoding is not, but what it takes of
+        the lock for each image adds up to one core at some 2,000 images a second.
+        """
+        if preparation.details:
+            return images >= self.worth_describing
+        return images >= self.worth_decoding and self._cores > _THREAD_CORES
 
-    Describing details is small steps under Python's lock. Decoding is not, but what it takes of
-    the lock for each picture adds up to one core at some 2,000 pictures a second. Two cores come to
-    more where a GPU decodes: 3,500 in processes, 1,900 in threads.
-    """
-    if wanted.details:
-        return pictures >= WORTH_PROCESSES
-    return pictures >= _WORTH_FOR_CONTENT and (cores() > _THREADS_SUFFICE or sees_gpu())
+    def chunk(self, preparation: Preparation, images: int) -> int:
+        """Files that a worker is handed at a time.
 
+        Handing over takes some 0.2 ms of Python's lock, however many they are: eight at a time, a
+        fifth of it at 8,000 images a second. Few enough for every core to have its part to the
+        end, and for no more than `MAX_PENDING` to wait.
+        """
+        decoded = self.uses_processes(preparation, images) and not preparation.details
+        most = min(_DECODED_CHUNK if decoded else _CHUNK, MAX_PENDING // (_CHUNKS * self._cores))
+        return max(1, min(most, images // (16 * self._cores)))
 
-def files_together(wanted: Preparation, pictures: int) -> int:
-    """Choose how many files a worker is handed at a time.
+    def pending(self, chunk: int) -> int:
+        """Images that may wait to be taken."""
+        return min(MAX_PENDING, max(_PENDING, _CHUNKS * self._cores * chunk))
 
-    To hand over takes some .2 ms of Python's lock, however many they are: eight at a time, a fifth
-    of it at 8,000 pictures a second. Few enough for every core to have its share to the end, and
-    for no more than `MOST_AHEAD` to wait.
-    """
-    many = pays_processes(wanted, pictures) and not wanted.details
-    most = min(_DECODED_TOGETHER if many else _TOGETHER, MOST_AHEAD // (_PARTS * cores()))
-    return max(1, min(most, pictures // (16 * cores())))
+    @property
+    def _cores(self) -> int:
+        return cores() if self.cores is None else self.cores
 
 
 class ReadAhead:
-    """Gives what reading gives, in the order of the list; a context manager.
+    """Gives (job, outcome) for every file, in the order of the list; a context manager.
 
-    Processes do it where they pay for their start; what they decode then lies in a shelf.
+    Where processes read, the pixels of an outcome lie in the slot of its job, to be released; a job
+    comes back without a slot where they travel with the outcome.
 
     Attributes
     ----------
-    shelf : where pixels lie that come with a place
-    leave : whether files handed out from now on are left as they are, where a device decodes them
+    buffer : where pixels lie that are in a slot
     workers : who reads, such as "2 processes"; "" without work
-    read : files that were given
-    waited, took : seconds that workers waited for the bytes of files, and all that they took
-    fetches : whether the disk was found to be slow, so that workers read several files at once
+    waited_seconds, seconds : that workers waited for the bytes of files, and all that they took
+    prefetches : whether the disk was found to be slow, so that workers read several files at once
     """
 
-    def __init__(self, store: Path, wanted: Preparation, work: Sequence[Work]) -> None:
+    def __init__(
+        self,
+        store: Path,
+        preparation: Preparation,
+        work: Sequence[Job],
+        policy: ReadPolicy | None = None,
+    ) -> None:
         self._store = store
-        self._wanted = wanted
+        self._preparation = preparation
         self._work = work
-        self._processes = pays_processes(wanted, len(work))
-        self._part = files_together(wanted, len(work))
-        self._ahead = min(MOST_AHEAD, max(_AHEAD, _PARTS * cores() * self._part))
-        places = self._ahead + _WAITING if self._processes else 0
-        self.shelf = Shelf(places, (wanted.height, wanted.width, 3))
-        self.leave = False
+        self._policy = policy = policy or ReadPolicy()
+        self._processes = policy.uses_processes(preparation, len(work))
+        self._chunk = policy.chunk(preparation, len(work))
+        self._pending = policy.pending(self._chunk)
+        slots = 0
+        if self._processes:
+            slots = self._pending + _EMBEDDING if policy.slots is None else policy.slots
+        self.buffer = SharedBuffer(slots, (preparation.height, preparation.width, 3))
         self.workers = ""
-        self.waited = 0.0
-        self.took = 0.0
-        self.fetches = False
-        self.read = 0
-
-    @property
-    def rate(self) -> float:
-        """Files a second that all cores bring as long as they need not wait for the disk."""
-        return cores() * self.read / max(self.took - self.waited, 1e-9)
+        self.waited_seconds = 0.0
+        self.seconds = 0.0
+        self.prefetches = False
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.shelf.close()
+        self.buffer.close()
 
-    def files(self) -> Generator[Read]:
+    def outcomes(self) -> Generator[tuple[Job, Outcome]]:
         """Give every file; closing it ends the workers."""
         if not self._work:
             return
-        if self._wanted.details:
-            load_details()  # here, so that a damaged vocabulary is told before anything is read
-        begin = partial(file_reader, self._store, self._wanted, self.shelf.address)
-        workers: Workers[Placed, Timed] = Workers(begin, processes=self._processes, lost=lost)
+        if self._preparation.details:
+            load_details()  # here, so that a damaged vocabulary is found before anything is read
+        begin = partial(
+            file_reader, self._store, self._preparation, self.buffer.address, self._policy.read
+        )
+        workers: Workers[Job, Reading] = Workers(begin, processes=self._processes, lost=crashed)
         self.workers = workers.description
-        under_way: deque[Placed] = deque()
+        in_hand: deque[Job] = deque()
 
-        def placed() -> Iterator[Placed]:
-            for work in self._work:
-                under_way.append(Placed(work, self.shelf.take(), self.leave))
-                yield under_way[-1]
+        def jobs() -> Iterator[Job]:
+            for job in self._work:
+                in_hand.append(job._replace(slot=self.buffer.take()))
+                yield in_hand[-1]
 
         with workers:
-            results = workers.run(placed(), self._ahead, self._part)
-            for reading, waited, took, shelved, fetches in results:
-                self.waited += waited
-                self.took += took
-                self.fetches |= fetches
-                self.read += 1
-                work, place, _ = under_way.popleft()
-                if not shelved:
-                    self.shelf.give_back(place)
-                    place = None
-                yield Read(work, reading, place)
+            for reading in workers.run(jobs(), self._pending, self._chunk):
+                self.waited_seconds += reading.waited_seconds
+                self.seconds += reading.seconds
+                self.prefetches |= reading.prefetches
+                job = in_hand.popleft()
+                if not reading.in_slot:
+                    self.buffer.release(job.slot)
+                    job = job._replace(slot=None)
+                yield job, reading.outcome

@@ -1,80 +1,61 @@
-"""From a file to what the model needs: read once, digest, decode. Runs in workers.
+"""From the bytes of one named image to what the extractors need. Knows no paths and no catalog.
 
-A picture that cannot be read becomes a value with a reason, never an exception that ends a run. The
-digest comes from the very buffer that is decoded. Memory is bounded: at most one picture that needs
-more than `BIG` is decoded at a time.
+`read_bytes` is all that a source of images has to call: a file on a disk (`indexing.files`), a
+member of an archive, an object in a store. What cannot be read becomes a value with a reason, never
+an exception that ends a run. Memory is bounded: one image at a time that needs more than
+`EXCLUSIVE_BYTES` is decoded.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import time
-from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import numpy as np
-
 from dedup.errors import ImageError
-from dedup.images.decode import read_file
 from dedup.images.header import open_image
-from dedup.indexing.fetching import Fetching
-from dedup.parallel.workers import alone
-from dedup.store.contents import KnownDigests
-from dedup.store.records import ImageFacts
+from dedup.parallel.workers import exclusive
+from dedup.records import ImageFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Callable
 
-    from dedup.images.header import Header
-    from dedup.indexing.worklist import Work
-    from dedup.parallel.shared_buffer import Address, Places
     from dedup.preparation import Inputs, Preparation, Prepared
 
-BIG = 64 << 20
-"""Bytes that a file and its decoding may take before it has to wait for other big ones."""
-
-_ELSEWHERE: Final = np.empty((0, 0, 3), np.uint8)
+EXCLUSIVE_BYTES: Final = 64 << 20
+"""What a file or its decoding may take before it has to wait for other large ones."""
 
 
 class Known(NamedTuple):
-    """A file whose content has been seen before."""
-
-    digest: bytes
-
-
-class Fresh(NamedTuple):
-    """A picture that needs an embedding.
-
-    Parameters
-    ----------
-    note : what was left out of it, such as further frames
-    """
-
-    facts: ImageFacts
-    inputs: Inputs
-    note: str | None
-
-
-class Whole(NamedTuple):
-    """A JPEG that was left as it is, for a device to decode.
+    """An image whose content has been seen before.
 
     Parameters
     ----------
     digest : SHA-256 of the file
-    data : the file; nothing where it lies in the shelf
-    size : of the file, bytes
     """
 
     digest: bytes
-    header: Header
-    data: bytes
-    size: int
 
 
-class Unreadable(NamedTuple):
-    """A file that gave no picture.
+class Embeddable(NamedTuple):
+    """An image that needs an embedding.
+
+    Parameters
+    ----------
+    remark : what was left out of it, such as further frames
+    """
+
+    facts: ImageFacts
+    inputs: Inputs
+    remark: str | None
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the file."""
+        return self.facts.digest
+
+
+class Skipped(NamedTuple):
+    """A file that gave no image.
 
     Parameters
     ----------
@@ -88,199 +69,44 @@ class Unreadable(NamedTuple):
     vanished: bool = False
 
 
-class Timed(NamedTuple):
-    """A reading, and what it took.
+Outcome = Embeddable | Known | Skipped
+
+
+def read_bytes(
+    data: bytes, name: str, preparation: Preparation, is_known: Callable[[bytes], bool]
+) -> Outcome:
+    """Digest, decode and describe one image.
 
     Parameters
     ----------
-    waited : seconds until the file's bytes were there
-    took : seconds in all
-    shelved : whether pixels, or a whole file, lie in the shelf, at the place for them, and not in
-        the reading
-    fetches : whether several files are read at once, because the disk is slow
-    """
-
-    reading: Reading
-    waited: float
-    took: float
-    shelved: bool = False
-    fetches: bool = False
-
-
-Reading = Fresh | Known | Unreadable | Whole
-
-
-class Placed(NamedTuple):
-    """A file to read.
-
-    Parameters
-    ----------
-    place : in a shelf, that its pixels may take
-    leave : whether it is to be left as it is when a device can decode it
-    """
-
-    work: Work
-    place: int | None
-    leave: bool = False
-
-
-class FileReader:
-    """Reads a work list's files for a collection, for `Workers`; from any thread."""
-
-    def __init__(
-        self,
-        known: Callable[[bytes], bool],
-        preparation: Preparation,
-        places: Places | None,
-        fetching: Fetching,
-    ) -> None:
-        self._known = known
-        self._preparation = preparation
-        self._places = places
-        self._fetching = fetching
-
-    def expect(self, items: Sequence[Placed]) -> None:
-        """Hear what comes next."""
-        self._fetching.expect([item.work for item in items])
-
-    def __call__(self, item: Placed) -> Timed:
-        """Read a file; its pixels go to its place, if it has one."""
-        started = time.perf_counter()
-        waited = 0.0
-
-        def read(path: bytes) -> bytes:
-            nonlocal waited
-            asked = time.perf_counter()
-            data = self._fetching.read(path)
-            waited = time.perf_counter() - asked
-            return data
-
-        reading = self._read_scanned(item.work, read, leave=item.leave)
-        shelved = False
-        if self._places is not None and item.place is not None:
-            reading, shelved = _shelved(reading, self._places, item.place)
-        took = time.perf_counter() - started
-        self._fetching.passed(waited, took)
-        return Timed(reading, waited, took, shelved, self._fetching.slow)
-
-    def _read_scanned(self, work: Work, read: Callable[[bytes], bytes], *, leave: bool) -> Reading:
-        """Read a file that a scan found; `Unreadable` when it has changed since."""
-        path, file = work.path, work.file
-        reading = read_path(path, self._known, self._preparation, file.size, read, leave=leave)
-        if isinstance(reading, Unreadable):
-            return reading
-        try:
-            now = os.stat(path, follow_symlinks=False)
-        except OSError:
-            return Unreadable("vanished while it was being read", transient=True, vanished=True)
-        if (now.st_size, now.st_mtime_ns) != (file.size, file.mtime_ns):
-            return Unreadable("changed while it was being read; index again", transient=True)
-        return reading
-
-
-@contextmanager
-def file_reader(
-    store: Path, preparation: Preparation, shelf: Address | None = None
-) -> Iterator[FileReader]:
-    """Give what reads a work list's files; for `Workers`."""
-    places = None if shelf is None else shelf.open()
-    with closing(KnownDigests(store)) as known, closing(Fetching()) as fetching:
-        try:
-            yield FileReader(known.holds, preparation, places, fetching)
-        finally:
-            if places is not None:
-                places.close()
-
-
-def lost(_: Placed) -> Timed:
-    """Stand for a file whose reading brought a process down."""
-    reading = Unreadable(
-        "reading it ended the process that did so: its decoder failed, or memory ran out; "
-        "index again to try once more",
-        transient=True,
-    )
-    return Timed(reading, 0.0, 0.0)
-
-
-def read_path(
-    path: bytes,
-    is_known: Callable[[bytes], bool],
-    preparation: Preparation,
-    size: int = 0,
-    read: Callable[[bytes], bytes] = read_file,
-    *,
-    leave: bool = False,
-) -> Reading:
-    """Read, digest, decode and describe one file.
-
-    Parameters
-    ----------
-    is_known : tells whether a digest has an embedding already
+    name : of the image, for errors of decoders
     preparation : what is made of its pixels
-    size : what the file is known to take, bytes; a big one waits for its turn before it is read
-    read : gives its bytes, or raises as `read_file`
-    leave : whether a JPEG that a device can decode is left as it is, where it takes no more than
-        its pixels would
+    is_known : says whether a SHA-256 has an embedding already; such an image is not decoded
     """
-    try:
-        if size > BIG:
-            with alone():
-                return _read(path, is_known, preparation, read, in_turn=True)
-        return _read(path, is_known, preparation, read, in_turn=False, leave=leave)
-    except ImageError as error:
-        return Unreadable(error.reason, error.transient, not os.path.lexists(path))
-
-
-def _read(
-    path: bytes,
-    is_known: Callable[[bytes], bool],
-    preparation: Preparation,
-    read: Callable[[bytes], bytes],
-    *,
-    in_turn: bool,
-    leave: bool = False,
-) -> Reading:
-    data = read(path)
     digest = hashlib.sha256(data).digest()
     if is_known(digest):
         return Known(digest)
-    name = os.fsdecode(path)
-    opened = open_image(data, name)
-    if leave and preparation.leaves(opened, data):
-        return Whole(digest, opened[1], data, len(data))
-    if not in_turn and preparation.decode_bytes(opened[1]) > BIG:
-        with alone():
-            picture = preparation.prepare(data, name, opened)
-    else:
-        picture = preparation.prepare(data, name, opened)
-    return fresh(digest, picture)
+    try:
+        opened = open_image(data, name)
+        if preparation.decode_bytes(opened[1]) > EXCLUSIVE_BYTES:
+            with exclusive():
+                image = preparation.prepare(data, name, opened)
+        else:
+            image = preparation.prepare(data, name, opened)
+    except ImageError as error:
+        return Skipped(error.reason, error.transient)
+    return _embeddable(digest, image)
 
 
-def fresh(digest: bytes, picture: Prepared) -> Fresh:
-    """Put together what is kept of a picture that was decoded."""
-    decoded = picture.decoded
+def _embeddable(digest: bytes, image: Prepared) -> Embeddable:
+    header = image.decoded.header
     facts = ImageFacts(
         digest=digest,
-        format=decoded.header.format,
-        width=decoded.header.width,
-        height=decoded.header.height,
-        frames=decoded.header.frames,
-        trivial=decoded.trivial,
-        input_digest=picture.input_digest,
+        format=header.format,
+        width=header.width,
+        height=header.height,
+        frames=header.frames,
+        trivial=image.decoded.trivial,
+        input_digest=image.input_digest,
     )
-    return Fresh(facts, picture.inputs, decoded.note)
-
-
-def shelved(reading: Fresh) -> Fresh:
-    """Leave out the pixels, which lie in a shelf."""
-    return reading._replace(inputs=reading.inputs._replace(pixels=_ELSEWHERE))
-
-
-def _shelved(reading: Reading, places: Places, place: int) -> tuple[Reading, bool]:
-    """Put what is large to its place, if it fits; the second value tells."""
-    match reading:
-        case Fresh() if places.put(place, reading.inputs.pixels.data):
-            return shelved(reading), True
-        case Whole() if places.put(place, reading.data):
-            return reading._replace(data=b""), True
-    return reading, False
+    return Embeddable(facts, image.inputs, image.decoded.note)

@@ -11,26 +11,35 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, overload
 
-from dedup.store.records import FileFacts
+from dedup.records import FileEntry
 
 if TYPE_CHECKING:
-    from dedup.store.records import Root
+    from dedup.records import Root
 
 
-class Work(NamedTuple):
-    """A file to read."""
+class Job(NamedTuple):
+    """A file to read.
+
+    Parameters
+    ----------
+    slot : of a shared buffer, where its pixels go or lie; None: they travel with the outcome
+    """
 
     root: Root
-    file: FileFacts
+    entry: FileEntry
+    slot: int | None = None
 
     @property
     def path(self) -> bytes:
         """Absolute."""
-        return os.path.join(self.root.path, self.file.path)
+        return os.path.join(self.root.path, self.entry.path)
 
 
-class WorkList(Sequence[Work]):
-    """Files to read, in the order in which they were added; equal to a list of the same."""
+class WorkList(Sequence[Job]):
+    """Files to read, in the order in which they were added; equal to a list of the same.
+
+    The number of links is not kept.
+    """
 
     __hash__ = None  # type: ignore[assignment]  # like other lists
 
@@ -42,27 +51,26 @@ class WorkList(Sequence[Work]):
         self._facts = array("q")  # size and time of each
         self._names = array("Q")  # device and inode of each
 
-    def append(self, work: Work) -> None:
+    def append(self, root: Root, entry: FileEntry) -> None:
         """Add a file."""
-        if not self._roots or self._roots[-1] != work.root:
-            self._roots.append(work.root)
+        if not self._roots or self._roots[-1] != root:
+            self._roots.append(root)
             self._starts.append(len(self))
-        path, size, mtime_ns, device, inode = work.file
-        self._paths += path
+        self._paths += entry.path
         self._ends.append(len(self._paths))
-        self._facts.extend((size, mtime_ns))
-        self._names.extend((device, inode))
+        self._facts.extend((entry.size, entry.mtime_ns))
+        self._names.extend((entry.device, entry.inode))
 
     def __len__(self) -> int:
         return len(self._ends)
 
     @overload
-    def __getitem__(self, row: int) -> Work: ...
+    def __getitem__(self, row: int) -> Job: ...
 
     @overload
-    def __getitem__(self, row: slice) -> list[Work]: ...
+    def __getitem__(self, row: slice) -> list[Job]: ...
 
-    def __getitem__(self, row: int | slice) -> Work | list[Work]:
+    def __getitem__(self, row: int | slice) -> Job | list[Job]:
         if isinstance(row, slice):
             return [self[each] for each in range(*row.indices(len(self)))]
         row = range(len(self))[row]
@@ -70,12 +78,12 @@ class WorkList(Sequence[Work]):
         path = bytes(self._paths[self._ends[row - 1] if row else 0 : self._ends[row]])
         size, mtime_ns = self._facts[2 * row : 2 * row + 2]
         device, inode = self._names[2 * row : 2 * row + 2]
-        return Work(root, FileFacts(path, size, mtime_ns, device, inode))
+        return Job(root, FileEntry(path, size, mtime_ns, device, inode))
 
-    def __iter__(self) -> Iterator[Work]:
+    def __iter__(self) -> Iterator[Job]:
         return map(self.__getitem__, range(len(self)))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Sequence):
             return NotImplemented
-        return len(self) == len(other) and all(map(Work.__eq__, self, other))
+        return len(self) == len(other) and all(map(Job.__eq__, self, other))

@@ -1,7 +1,7 @@
-"""Places in memory that processes share: workers write to them, this process reads them.
+"""Memory in slots that processes share: workers write to them, this process reads them.
 
-A picture of input size takes 150 kB, and to send it from a process to another through a pipe is to
-copy it four times, half of that under Python's lock.
+An image of input size takes 150 kB; sending it to another process through a pipe copies it four
+times, half of that under Python's lock.
 """
 
 from __future__ import annotations
@@ -21,28 +21,28 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
-    """Where a shelf is found; can be sent to another process of the same user.
+class BufferAddress:
+    """Where a shared buffer is found; can be sent to another process of the same user.
 
     Parameters
     ----------
-    path : a file that stands for the memory, as long as the shelf is open
-    shape : as that of the `Shelf`
+    path : a file that stands for the memory, as long as the buffer is open
+    shape : as that of the `SharedBuffer`
     """
 
     path: str
     shape: tuple[int, ...]
 
-    def open(self) -> Places | None:
-        """Give the places to fill; None where this process cannot reach them."""
+    def open(self) -> Slots | None:
+        """Give the slots to fill; None where this process cannot reach them."""
         try:
-            return Places(os.open(self.path, os.O_WRONLY | os.O_CLOEXEC), self.shape)
+            return Slots(os.open(self.path, os.O_WRONLY | os.O_CLOEXEC), self.shape)
         except OSError:
             return None
 
 
-class Places:
-    """The places of a shelf, to a worker, which writes and does not map them.
+class Slots:
+    """The slots of a shared buffer as a worker sees them, which writes and does not map them.
 
     What a process maps counts as its own memory, in each of many workers again.
     """
@@ -51,8 +51,8 @@ class Places:
         self._descriptor = descriptor
         self._size = math.prod(shape)
 
-    def put(self, place: int, content: bytes | memoryview) -> bool:
-        """Fill a place, or the first bytes of it.
+    def write(self, slot: int, content: bytes | memoryview) -> bool:
+        """Fill a slot, or the first bytes of it.
 
         Returns
         -------
@@ -62,78 +62,70 @@ class Places:
         try:
             return (
                 size <= self._size
-                and os.pwrite(self._descriptor, content, place * self._size) == size
+                and os.pwrite(self._descriptor, content, slot * self._size) == size
             )
         except OSError:
             return False
 
     def close(self) -> None:
-        """Let go of the shelf."""
+        """Close the buffer for this process."""
         os.close(self._descriptor)
 
 
-class Shelf:
-    """A number of places for arrays of one shape.
+class SharedBuffer:
+    """A number of slots for arrays of one shape.
 
     Parameters
     ----------
-    places : how many; memory is taken for those that were ever filled
+    slots : how many; memory is taken for those that were ever filled
     shape : of the arrays, which are of uint8
 
     Attributes
     ----------
-    address : what workers fill places by; None where there are none or this system gives no such
-        memory: no place is ever free
+    address : by which workers reach the slots; None where there are none or this system gives no
+        such memory: no slot is ever free
     """
 
-    def __init__(self, places: int, shape: tuple[int, ...]) -> None:
-        self.address: Address | None = None
+    def __init__(self, slots: int, shape: tuple[int, ...]) -> None:
+        self.address: BufferAddress | None = None
         self._free: list[int] = []
         self._descriptor: int | None = None
-        if not places or not hasattr(os, "memfd_create"):
+        if not slots or not hasattr(os, "memfd_create"):
             return
         try:
             # Memory without a name: nothing is left of it, however the program ends.
             self._descriptor = os.memfd_create("dedup", os.MFD_CLOEXEC)
-            size = places * math.prod(shape)
+            size = slots * math.prod(shape)
             os.ftruncate(self._descriptor, size)
             # Goes when the last array in it does.
             memory = mmap.mmap(self._descriptor, size)
-            self._arrays = np.ndarray((places, *shape), np.uint8, memory)
+            self._arrays = np.ndarray((slots, *shape), np.uint8, memory)
         except OSError:  # address space is limited, say
             self.close()
             return
-        self._free = list(range(places))
-        self.address = Address(f"/proc/{os.getpid()}/fd/{self._descriptor}", shape)
+        self._free = list(range(slots))
+        self.address = BufferAddress(f"/proc/{os.getpid()}/fd/{self._descriptor}", shape)
 
     def take(self) -> int | None:
-        """Take a place, the one that was given back last if there is one; None: none is free."""
+        """Take a slot, the one released last if there is one; None: none is free."""
         return self._free.pop() if self._free else None
 
-    def give_back(self, place: int | None) -> None:
-        """Let a place be taken again."""
-        if place is not None:
-            self._free.append(place)
+    def release(self, slot: int | None) -> None:
+        """Let a slot be taken again."""
+        if slot is not None:
+            self._free.append(slot)
 
-    def gather(self, places: Sequence[int], out: npt.NDArray[np.uint8]) -> None:
-        """Copy what lies at places, in one go: Python's lock is let go once.
+    def gather(self, slots: Sequence[int], out: npt.NDArray[np.uint8]) -> None:
+        """Copy the contents of slots in one call, which releases Python's lock once.
 
         Parameters
         ----------
-        out : (len(places), *shape)
+        out : (len(slots), *shape)
         """
-        np.take(self._arrays, places, axis=0, out=out, mode="clip")
-
-    def content(self, place: int, size: int) -> bytes:
-        """Copy the first bytes of a place."""
-        return bytes(self._arrays[place].reshape(-1)[:size])
-
-    def fill(self, places: Sequence[int], arrays: npt.NDArray[np.uint8]) -> None:
-        """Put (len(places), *shape) arrays to places, in one go."""
-        self._arrays[places] = arrays
+        np.take(self._arrays, slots, axis=0, out=out, mode="clip")
 
     def close(self) -> None:
-        """Let go of the memory, as soon as nobody maps it any more."""
+        """Free the memory, as soon as nobody maps it any more."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

@@ -1,9 +1,9 @@
 """Many items worked on at once, results in order: in threads, or in processes where that is faster.
 
 Threads cost nothing to start, and do for work that leaves Python's lock alone, such as decoding.
-Work made of many small steps holds that lock: two threads then describe no more pictures than one,
-and sixteen cores no more than two. Processes start in about half a second, and a picture that
-brings one down (a decoder's fault, or no memory left) costs that picture and not the run.
+Work made of many small steps holds that lock: two threads then describe no more images than one,
+and sixteen cores no more than two. Processes start in about half a second, and an image that
+crashes one (a decoder's fault, or no memory left) costs that image and not the run.
 """
 
 from __future__ import annotations
@@ -41,18 +41,18 @@ _ENVIRONMENT: Final = {
         ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"),
         "1",
     ),
-    # Arrays of a picture's size come and go: glibc is to keep their pages. Giving them back and
+    # Arrays of an image's size come and go: glibc is to keep their pages. Giving them back and
     # taking them again was a quarter of the processor time.
     "MALLOC_MMAP_THRESHOLD_": str(64 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
-    # loky starts a process anew, and warns, once it has grown by 300 MB, as it does by a picture of
+    # loky starts a process anew, and warns, once it has grown by 300 MB, as it does by an image of
     # a hundred megapixels. What ours hold is bounded.
     "LOKY_MAX_MEMORY_LEAK_SIZE": str(1 << 50),
 }
 
 _NOTHING: Final = None  # no item: asks a process whether it has begun
 
-_turn: AbstractContextManager[Any] = threading.Lock()
+_turn: AbstractContextManager[Any] = threading.RLock()
 _begun: AbstractContextManager[Callable[[Any], Any]] | None = None
 _work: Callable[[Any], Any] | None = None
 
@@ -81,8 +81,8 @@ def _libraries(_: int) -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def alone() -> AbstractContextManager[Any]:
-    """Wait until no other thread or process of these workers is in here."""
+def exclusive() -> AbstractContextManager[Any]:
+    """Wait until no other thread or process of these workers is in here; re-entrant."""
     return _turn
 
 
@@ -96,11 +96,11 @@ class Workers(Generic[Item, Result]):
         be pickled. If the work has a method `expect`, that hears of items which are handed over
         together, before the first of them is worked on
     processes : whether to use processes; where these cannot be started, threads serve
-    lost : what stands for an item that brought its process down; None: that is an error
+    lost : what stands for an item that crashed its process; None: that is an error
 
     Notes
     -----
-    Each worker has one thread of BLAS: on products as small as a picture's features its own pool
+    Each worker has one thread of BLAS: on products as small as an image's features its own pool
     only spins (60 images/s with it, 80 without, on two cores).
     """
 
@@ -151,12 +151,12 @@ class Workers(Generic[Item, Result]):
         Parameters
         ----------
         ahead : how many results may wait for whoever takes them
-        together : how many items are handed to a worker at once: waking threads for each picture of
+        together : how many items are handed to a worker at once: waking threads for each image of
             a millisecond takes a fifth of their time
 
         Raises
         ------
-        whatever the work raised for an item, when its result is due; with several items together,
+        what the work raised for an item, when its result is due; with several items together,
         those of its company that come before it are lost with it.
         """
         waiting: deque[tuple[list[Item], Future[list[Result]]]] = deque()
@@ -219,7 +219,7 @@ class Workers(Generic[Item, Result]):
             count,
             context=context,
             initializer=_begin_process,
-            initargs=(os.getpid(), self._begin, context.Lock()),
+            initargs=(os.getpid(), self._begin, context.RLock()),
             env=_ENVIRONMENT,
         )
 
@@ -267,7 +267,7 @@ def _call(item: Any) -> Any:
 
 def _begun_work() -> Callable[[Any], Any]:
     if _work is None:
-        raise RuntimeError("a process was given work before it was told what to do")
+        raise RuntimeError("a process was given work before it was initialised")
     return _work
 
 

@@ -46,7 +46,7 @@ class GraphRuntime(ABC):
     """
 
     notes: tuple[str, ...] = ()
-    at_once = 1  # threads would share the cores that one has to itself
+    batch_size = 64
     engine: ClassVar[str]
 
     def __init__(self, graph: Graph, description: str) -> None:

@@ -97,6 +97,7 @@ class TorchRuntime:
     """
 
     notes: tuple[str, ...] = ()
+    batch_size = 32
 
     def __init__(self, loaded: LoadedModel, layers: Sequence[str], device: str = "auto") -> None:
         # Torch warns once per process, so that what it has to say is said here, to nobody.

@@ -14,18 +14,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dedup.errors import CollectionError, DamagedError
 from dedup.fingerprint import Fingerprint
-from dedup.store.records import FileFacts, ImageFacts, KnownFile, Root, Settled
+from dedup.records import KnownFile, Root, Settled
+from dedup.store.changes import Differences
 from dedup.store.schema import connect, create, translated
 from dedup.store.vectors import dimension
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from dedup.records import FileEntry, ImageFacts
+    from dedup.store.changes import Batch
     from dedup.store.vectors import Packed
 
 _PARAMETERS: Final = 2000  # of one statement, at most
+_ENTRY_COLUMNS: Final = 5  # of a file that are kept: not its number of links
 
 
 class Catalog:
@@ -128,43 +132,67 @@ class Catalog:
             finally:
                 self._connection.execute("ROLLBACK")
 
-    # -- recording; call these inside `transaction` ------------------------------------------------
+    # -- recording ---------------------------------------------------------------------------------
 
-    def add_root(self, path: bytes) -> Root:
-        """Record a folder, or find it recorded."""
-        self._connection.execute("INSERT OR IGNORE INTO roots (path) VALUES (?)", (path,))
-        row = self._connection.execute("SELECT id, path FROM roots WHERE path = ?", (path,))
-        return Root(*row.fetchone())
+    def add_roots(self, paths: Iterable[bytes]) -> list[Root]:
+        """Record folders, or find them recorded; a transaction of its own."""
+        with self.transaction():
+            self._connection.executemany(
+                "INSERT OR IGNORE INTO roots (path) VALUES (?)", [(path,) for path in paths]
+            )
+        return self.roots()
 
-    def add_images(
-        self, pictures: Sequence[ImageFacts], embeddings: Mapping[str, Packed]
-    ) -> list[int]:
-        """Record pictures and their embeddings; gives the ids that they have or had.
+    def commit(self, batch: Batch) -> None:
+        """Record a batch in one transaction, the only commit point of indexing."""
+        with self.transaction():
+            ids = self._add_images(batch.images, batch.embeddings)
+            ids |= self._images_with({digest for *_, digest in batch.files} - ids.keys())
+            self._record(
+                [
+                    (root.id, *entry[:_ENTRY_COLUMNS], "indexed", ids[digest], None, None)
+                    for root, entry, digest in batch.files
+                ]
+                + [
+                    (root.id, *entry[:_ENTRY_COLUMNS], "skipped", None, reason, tried_with)
+                    for root, entry, reason, tried_with in batch.skipped
+                ]
+            )
+            self._connection.executemany(
+                "UPDATE files SET state = 'gone' WHERE id = ?", [(file,) for file in batch.gone]
+            )
+            self._connection.executemany(
+                "UPDATE files SET state = 'gone' WHERE root = ? AND path = ?",
+                [(root.id, entry.path) for root, entry in batch.vanished],
+            )
+            if batch.changes_gallery:
+                self.gallery_changed()
+            for root, settled in batch.settled.items():
+                self._set_meta(f"settled {root.id}", json.dumps([self.version, *settled]))
+            if batch.ends_run:
+                self._set_meta("updated", _now())
 
-        Parameters
-        ----------
-        pictures : N of them
-        embeddings : per layer, of as many pictures, packed by `pack`
-        """
-        digests = [facts.digest for facts in pictures]
-        ids = self._images_with(digests)
+    def _add_images(
+        self, images: Sequence[ImageFacts], embeddings: Mapping[str, Packed]
+    ) -> dict[bytes, int]:
+        """Record images and their embeddings; gives the ids that they have or had, by digest."""
+        ids = self._images_with([facts.digest for facts in images])
         (last,) = self._connection.execute("SELECT coalesce(max(id), 0) FROM images").fetchone()
-        images: list[tuple[Any, ...]] = []
+        new: list[tuple[Any, ...]] = []
         rows: list[tuple[Any, ...]] = []
-        for row, facts in enumerate(pictures):
+        for row, facts in enumerate(images):
             if facts.digest not in ids:
                 last += 1
                 ids[facts.digest] = last
-                images.append((last, *facts))
+                new.append((last, *facts))
                 rows += [
                     (last, layer, norms[row], vectors[row], checksums[row])
                     for layer, (norms, vectors, checksums) in embeddings.items()
                 ]
         self._insert(
-            "images (id, digest, format, width, height, frames, trivial, input_digest)", images
+            "images (id, digest, format, width, height, frames, trivial, input_digest)", new
         )
         self._insert("embeddings (image, layer, norm, vector, checksum)", rows)
-        return [ids[digest] for digest in digests]
+        return ids
 
     def _insert(self, columns: str, rows: list[tuple[Any, ...]], otherwise: str = "") -> None:
         """Insert rows by few statements: between two of them Python's lock changes hands."""
@@ -177,34 +205,17 @@ class Catalog:
                 [value for row in part for value in row],
             )
 
-    def _images_with(self, digests: Sequence[bytes]) -> dict[bytes, int]:
+    def _images_with(self, digests: Collection[bytes]) -> dict[bytes, int]:
         ids: dict[bytes, int] = {}
-        for start in range(0, len(digests), _PARAMETERS):
-            part = digests[start : start + _PARAMETERS]
+        wanted = list(digests)
+        for start in range(0, len(wanted), _PARAMETERS):
+            part = wanted[start : start + _PARAMETERS]
             marks = ",".join("?" * len(part))
             ids |= self._connection.execute(
                 f"SELECT digest, id FROM images WHERE digest IN ({marks})",  # noqa: S608 - marks only
                 part,
             )
         return ids
-
-    def record_indexed(self, files: Iterable[tuple[Root, FileFacts, int]]) -> None:
-        """Record which picture each of some files holds."""
-        self._record(
-            [(root.id, *file, "indexed", image, None, None) for root, file, image in files]
-        )
-
-    def record_skipped(
-        self, root: Root, file: FileFacts, reason: str, tried_with: str | None
-    ) -> None:
-        """Record that a file could not be read.
-
-        Parameters
-        ----------
-        tried_with : it is tried again when it changes, or when this differs from what can be read
-            then; None: it is tried at every run
-        """
-        self._record([(root.id, *file, "skipped", None, reason, tried_with)])
 
     def _record(self, rows: list[tuple[Any, ...]]) -> None:
         self._insert(
@@ -216,25 +227,11 @@ class Catalog:
             " tried_with = excluded.tried_with",
         )
 
-    def mark_gone(self, files: Iterable[int]) -> None:
-        """Record that files are no longer there; what was seen in them is kept."""
-        self._connection.executemany(
-            "UPDATE files SET state = 'gone' WHERE id = ?", [(file,) for file in files]
-        )
-
     def gallery_changed(self) -> None:
         """Make indexes built before this transaction stale."""
         self._connection.execute(
             "UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'version'"
         )
-
-    def run_ended(self) -> None:
-        """Record the time."""
-        self._set_meta("updated", _now())
-
-    def settle(self, root: Root, settled: Settled) -> None:
-        """Remember how a root looked when there was nothing left to do; until any change."""
-        self._set_meta(f"settled {root.id}", json.dumps([self.version, *settled]))
 
     def remember_pixel_digests(self, digests: Mapping[int, bytes]) -> None:
         """Keep the digests of pictures decoded in full, by image id; b"" for "has none".
@@ -282,12 +279,19 @@ class Catalog:
             )
             return [(Root(number, root), path) for number, root, path in rows]
 
-    def file_id(self, root: Root, path: bytes) -> int | None:
-        """Find a file by its path relative to the root."""
-        row = self._connection.execute(
-            "SELECT id FROM files WHERE root = ? AND path = ?", (root.id, path)
-        ).fetchone()
-        return None if row is None else int(row[0])
+    def diff(self, root: Root, entries: Iterable[FileEntry], decoders: str) -> Differences:
+        """Compare the files found under a root, sorted by path, with what is known of them.
+
+        Parameters
+        ----------
+        decoders : what can be decoded now; see `Differences`
+        """
+        return Differences(self.known_files(root), entries, decoders)
+
+    def known_contents(self, digests: Collection[bytes]) -> set[bytes]:
+        """Say which of some contents, by their SHA-256, have embeddings."""
+        with translated(self.store):
+            return set(self._images_with(digests))
 
     def image_with(self, digest: bytes) -> int | None:
         """Find the image with this content."""

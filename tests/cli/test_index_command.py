@@ -45,7 +45,7 @@ def test_a_second_run_reads_nothing(dedup: Dedup, pictures: Path) -> None:
     ("arguments", "says"),
     [
         (["index", "nowhere"], "nowhere: there is no such folder"),
-        (["index", "empty"], "no pictures in empty"),
+        (["index", "empty"], "no images in empty"),
         (["index", "file.jpg"], "is a file. index takes folders"),
         (["index"], "there is no collection here or above. Make one with: dedup index FOLDER"),
         (["list"], "there is no collection here"),

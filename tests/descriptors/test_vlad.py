@@ -1,4 +1,4 @@
-"""The embedding of a picture's details: what it shares with copies, and what it refuses."""
+"""The embedding of an image's details: what it shares with copies, and what it refuses."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 STRANGERS = 24
 
 
-def picture(seed: int, height: int = 192, width: int = SIDE) -> Pixels:
+def image(seed: int, height: int = 192, width: int = SIDE) -> Pixels:
     return drawn(height, width, np.random.default_rng(seed))
 
 
@@ -49,7 +49,7 @@ def details() -> Details:
 def test_an_embedding_is_a_unit_vector_of_1024_float32(details: Details) -> None:
     assert details.dimension == 1024
     for seed in range(5):
-        embedding = details.embed(picture(seed))
+        embedding = details.embed(image(seed))
         assert embedding.shape == (1024,)
         assert embedding.dtype == np.float32
         assert np.linalg.norm(embedding) == pytest.approx(1, abs=1e-5)
@@ -61,8 +61,8 @@ def test_an_embedding_is_a_unit_vector_of_1024_float32(details: Details) -> None
         np.full((192, 256, 3), 128, np.uint8),
         np.zeros((1, 1, 3), np.uint8),
         np.zeros((1, 256, 3), np.uint8),
-        picture(0)[:3],
-        picture(0)[:, :2],
+        image(0)[:3],
+        image(0)[:, :2],
         np.broadcast_to(np.arange(256, dtype=np.uint8)[:, None], (192, 256, 3)).copy(),
     ],
     ids=["flat", "one pixel", "one row", "three rows", "two columns", "stripes"],
@@ -71,7 +71,7 @@ def test_without_texture_there_are_zeros(details: Details, pixels: Pixels) -> No
     assert not details.embed(pixels).any()
 
 
-# Measured on 40 drawn pictures: the least similar copy of each kind, less a margin.
+# Measured on 40 drawn images: the least similar copy of each kind, less a margin.
 @pytest.mark.parametrize(
     ("kind", "strength", "least"),
     [
@@ -88,9 +88,9 @@ def test_without_texture_there_are_zeros(details: Details, pixels: Pixels) -> No
 def test_a_copy_is_nearer_than_every_stranger(
     details: Details, kind: str, strength: float, least: float
 ) -> None:
-    strangers = np.stack([details.embed(picture(100 + seed)) for seed in range(STRANGERS)])
+    strangers = np.stack([details.embed(image(100 + seed)) for seed in range(STRANGERS)])
     for seed in range(5):
-        original = picture(seed)
+        original = image(seed)
         copy = edit(kind, strength, original, np.random.default_rng(seed))
         saved = decode_bounded(as_jpeg(copy, 85), SIDE)
         embedding = details.embed(saved)
@@ -100,23 +100,23 @@ def test_a_copy_is_nearer_than_every_stranger(
 
 
 def test_every_thread_gets_the_same(details: Details) -> None:
-    pictures = [picture(seed, 150 + seed) for seed in range(8)]
-    alone = [details.embed(pixels) for pixels in pictures]
+    images = [image(seed, 150 + seed) for seed in range(8)]
+    alone = [details.embed(pixels) for pixels in images]
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(details.embed, pictures * 4))
+        together = list(pool.map(details.embed, images * 4))
     for number, embedding in enumerate(together):
         np.testing.assert_allclose(embedding, alone[number % 8], atol=1e-6)
 
 
-def test_the_picture_is_left_as_it_was(details: Details) -> None:
-    pixels = picture(3)
+def test_the_image_is_left_as_it_was(details: Details) -> None:
+    pixels = image(3)
     pixels.setflags(write=False)
     details.embed(pixels)
-    np.testing.assert_array_equal(pixels, picture(3))
+    np.testing.assert_array_equal(pixels, image(3))
 
 
-def test_a_small_picture_is_described_at_full_size(details: Details) -> None:
-    original = picture(4)
+def test_a_small_image_is_described_at_full_size(details: Details) -> None:
+    original = image(4)
     small = bounded(edit("resize", 1 / 3, original, np.random.default_rng(0)))
     large = cv2.resize(small, (SIDE, 192), interpolation=cv2.INTER_CUBIC)
     similarity = details.embed(small) @ details.embed(np.asarray(large, np.uint8))
@@ -140,7 +140,7 @@ def test_other_arrays_are_refused(details: Details, pixels: Pixels) -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(64, 90), (33, 40), (12, 25)])
 def test_tops_are_what_looking_at_every_pixel_finds(height: int, width: int) -> None:
-    grey = cv2.cvtColor(picture(3, height, width), cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(image(3, height, width), cv2.COLOR_RGB2GRAY)
     pyramid = keypoints._pyramid(np.asarray(grey, np.float32))  # noqa: SLF001
     expected = []
     for middle in range(1, len(pyramid.blurs), 3):  # both neighbours of the middle one are kept
@@ -163,7 +163,7 @@ def test_tops_are_what_looking_at_every_pixel_finds(height: int, width: int) -> 
 
 
 def test_folding_makes_a_descriptor_equal_to_its_mirror_image() -> None:
-    grey = cv2.cvtColor(picture(5), cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(image(5), cv2.COLOR_RGB2GRAY)
     descriptors = describe(np.asarray(grey, np.uint8))
     assert len(descriptors) > 50
     np.testing.assert_allclose(np.linalg.norm(descriptors, axis=1), 1, atol=1e-5)
@@ -216,7 +216,7 @@ def test_torch_is_not_imported() -> None:
 
 def test_fewer_dimensions_are_the_first_of_more() -> None:
     few, many = Details(dimension=64), Details(dimension=512)
-    pixels = picture(6)
+    pixels = image(6)
     first = many.embed(pixels)[:64]
     np.testing.assert_allclose(few.embed(pixels), first / np.linalg.norm(first), atol=1e-5)
 

@@ -1,4 +1,4 @@
-"""Pictures that the tests draw themselves, and the files made from them."""
+"""Images that the tests draw themselves, and the files made from them."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ def textured(height: int, width: int, seed: int = 0) -> Pixels:
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (max(2, height // 12), max(2, width // 12), 3), dtype=np.uint8)
     cubic = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-    picture = np.asarray(cubic, np.uint8)
+    image = np.asarray(cubic, np.uint8)
     for _ in range(8):
         x, y = int(rng.integers(width)), int(rng.integers(height))
         colour = [int(value) for value in rng.integers(0, 256, 3)]
         if rng.random() < 0.5:
-            cv2.circle(picture, (x, y), max(2, min(height, width) // 6), colour, -1)
+            cv2.circle(image, (x, y), max(2, min(height, width) // 6), colour, -1)
         else:
-            cv2.rectangle(picture, (x, y), (x + width // 5, y + height // 7), colour, -1)
-    return picture
+            cv2.rectangle(image, (x, y), (x + width // 5, y + height // 7), colour, -1)
+    return image
 
 
 def encode(pixels: npt.NDArray[Any], kind: str, mode: str | None = None, **options: Any) -> bytes:
-    """Write a picture as Pillow does, in another mode if asked."""
+    """Write an image as Pillow does, in another mode if asked."""
     image = Image.fromarray(pixels)
     buffer = io.BytesIO()
     (image.convert(mode) if mode else image).save(buffer, kind, **options)
@@ -64,7 +64,7 @@ def exif(orientation: int) -> bytes:
 
 
 def stored_for(upright: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
-    """Turn an upright picture into what a file of that orientation stores (CIPA DC-008, 4.6.4)."""
+    """Turn an upright image into what a file of that orientation stores (CIPA DC-008, 4.6.4)."""
     inverse = {
         1: lambda p: p,
         2: lambda p: p[:, ::-1],

@@ -45,7 +45,7 @@ for path in json.load(sys.stdin):
 """
 
 pytestmark = [
-    pytest.mark.skipif(not BROKEN.is_dir(), reason="the shared broken pictures are not here"),
+    pytest.mark.skipif(not BROKEN.is_dir(), reason="the shared broken images are not here"),
     pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc"),
 ]
 

@@ -59,7 +59,7 @@ def test_lossless_formats_of_equal_pixels_decode_equally(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LOSSY)
-def test_lossy_formats_decode_to_nearly_the_picture(name: str) -> None:
+def test_lossy_formats_decode_to_nearly_the_image(name: str) -> None:
     data = encode(PICTURE, name, quality=95)
     assert np.abs(whole(data).astype(int) - PICTURE).mean() < 4
 
@@ -182,11 +182,11 @@ def test_cmyk_has_the_colours_of_rgb() -> None:
 
 
 def test_large_jpeg_is_decoded_at_a_reduced_scale_and_looks_the_same() -> None:
-    picture = resize(textured(300, 450), 2400, 3600)
+    image = resize(textured(300, 450), 2400, 3600)
     for options in ({}, {"progressive": True}, {"subsampling": 0}):
-        data = encode(picture, "JPEG", quality=92, **options)
+        data = encode(image, "JPEG", quality=92, **options)
         for size in ((224, 224), (224, 100), (64, 300)):
-            expected = resize(picture, *size).astype(int)
+            expected = resize(image, *size).astype(int)
             assert np.abs(square(data, *size) - expected).mean() < 2.5
 
 
@@ -270,7 +270,7 @@ def trivial(pixels: Any, name: str = "PNG") -> bool:
     return decode_square(encode(np.asarray(pixels, np.uint8), name), 224, 224).trivial
 
 
-def test_small_or_uniform_pictures_are_trivial() -> None:
+def test_small_or_uniform_images_are_trivial() -> None:
     assert trivial(textured(7, 500))
     assert trivial(textured(500, 7))
     assert not trivial(textured(8, 500))

@@ -49,7 +49,7 @@ def test_jpeg_metadata_does_not_matter_and_its_pixels_equal_a_png_of_them() -> N
     assert pixel_digest(encode(PICTURE, "JPEG", quality=81)) != pixel_digest(jpeg)
 
 
-def test_upright_pictures_are_compared() -> None:
+def test_upright_images_are_compared() -> None:
     for orientation in range(1, 9):
         stored = stored_for(PICTURE, orientation)
         for name in ("PNG", "TIFF"):
@@ -108,11 +108,11 @@ def test_deep_grey_equals_its_deep_rgb() -> None:
         assert pixel_digest(data) == digest
 
 
-def test_deep_pictures_never_equal_shallow_ones() -> None:
+def test_deep_images_never_equal_shallow_ones() -> None:
     assert pixel_digest(png(PICTURE.astype(np.uint16) * 257, 2)) != DIGEST
 
 
-def test_deep_pictures_are_turned_upright() -> None:
+def test_deep_images_are_turned_upright() -> None:
     from drawn import png_chunk
 
     turn = png_chunk(b"eXIf", exif(6)[6:])

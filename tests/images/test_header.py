@@ -105,7 +105,7 @@ def test_preview_in_a_phone_jpeg_is_no_second_page() -> None:
         bytes(100),
     ],
 )
-def test_what_is_no_picture_is_no_image(data: bytes) -> None:
+def test_what_is_no_image_is_no_image(data: bytes) -> None:
     assert reason(data) == "not an image, or of a format that is not read"
 
 

@@ -58,7 +58,7 @@ print(status("VmHWM") - before, decode_bytes(header, 224, 224))
 def test_a_decode_needs_no_more_than_estimated(
     name: str, mode: str, options: dict[str, Any], tmp_path: Path
 ) -> None:
-    path = tmp_path / "picture"
+    path = tmp_path / "image"
     path.write_bytes(encode(textured(3000, 4000), name, mode, **options))
     ended = subprocess.run(
         [sys.executable, "-c", PEAK, path], capture_output=True, text=True, check=True

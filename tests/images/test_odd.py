@@ -1,4 +1,4 @@
-"""Every file of the shared odd pictures ends as it should."""
+"""Every file of the shared odd images ends as it should."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ SKIPPED = {
 # One drawing of a red, a green and a blue ramp, stored in many ways without loss.
 SAME_DRAWING = ("11_palette.png", "22_ztxt_200MB.png", "32_png_named.jpg", "33_lzw.tif")
 
-pytestmark = pytest.mark.skipif(not ODD.is_dir(), reason="the shared odd pictures are not here")
+pytestmark = pytest.mark.skipif(not ODD.is_dir(), reason="the shared odd images are not here")
 
 
 def test_every_odd_file_has_an_expected_outcome() -> None:

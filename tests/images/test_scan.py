@@ -54,7 +54,7 @@ def test_known_extensions_count_in_any_case(tmp_path: Path) -> None:
 def test_files_without_extension_count_by_content(tmp_path: Path) -> None:
     put(tmp_path, "photo", "jpg", "trailing.", data=JPEG)
     put(tmp_path, "Makefile", "short", data=b"")
-    put(tmp_path, "README", "png", data=b"plain words, no picture at all")
+    put(tmp_path, "README", "png", data=b"plain words, no image at all")
     assert names(tmp_path) == [b"jpg", b"photo", b"trailing."]
 
 

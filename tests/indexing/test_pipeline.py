@@ -4,7 +4,6 @@ import os
 import shutil
 import tempfile
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +18,7 @@ from dedup.fingerprint import CONTENT, DETAILS, Fingerprint
 from dedup.images.decode import DECODER
 from dedup.indexing.diff import find_changes
 from dedup.indexing.pipeline import BATCH, run
-from dedup.indexing.readahead import files_together, pays_processes
-from dedup.parallel.shared_buffer import Shelf
+from dedup.indexing.readahead import ReadPolicy
 from dedup.preparation import Preparation
 from dedup.store import schema
 from dedup.store.catalog import Catalog
@@ -260,13 +258,7 @@ def test_an_interrupted_run_keeps_its_batches_and_goes_on(catalog: Catalog, tmp_
     assert (summary.unchanged, summary.indexed) == (2 * BATCH, BATCH)
 
 
-def shelf_of(places: int, _: int, shape: tuple[int, ...]) -> Shelf:
-    return Shelf(places, shape)
-
-
-def test_processes_read_what_threads_read(
-    tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_processes_read_what_threads_read(tmp_path: Path, pictures: Path) -> None:
     folder = fill(tmp_path / "in", BATCH + 5)
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff")
     shutil.copy(folder / "003.png", folder / "copy.png")
@@ -282,13 +274,13 @@ def test_processes_read_what_threads_read(
         details_digest=DIGEST,
     )
     seen = []
-    # Threads; processes with a shelf, with one that is soon full, and without one.
-    for worth, places in ((10**6, 0), (1, 2048), (1, 7), (1, 0)):
-        monkeypatch.setattr("dedup.indexing.readahead.WORTH_PROCESSES", worth)
-        monkeypatch.setattr("dedup.indexing.readahead.Shelf", partial(shelf_of, places))
-        catalog = Catalog.create(tmp_path / f"store{worth}-{places}", fingerprint)
-        first = index(catalog, BlockMeans(), folder)
-        later = index(catalog, BlockMeans(), folder, pictures)  # most contents are known by then
+    # Threads; processes with a buffer, with one that is soon full, and without one.
+    for worth, slots in ((10**6, 0), (1, 2048), (1, 7), (1, 0)):
+        policy = ReadPolicy(worth_describing=worth, slots=slots)
+        catalog = Catalog.create(tmp_path / f"store{worth}-{slots}", fingerprint)
+        first = index(catalog, BlockMeans(), folder, policy=policy)
+        # Most contents are known by then.
+        later = index(catalog, BlockMeans(), folder, pictures, policy=policy)
         count = len(read_ids(catalog))
         seen.append(
             (
@@ -306,60 +298,47 @@ def test_processes_read_what_threads_read(
 
 
 @pytest.mark.parametrize(
-    ("details", "pictures", "cores", "gpu", "processes"),
+    ("details", "pictures", "cores", "processes"),
     [
-        (True, 199, 16, True, False),
-        (True, 200, 2, False, True),
-        (False, 999, 16, True, False),
-        (False, 1000, 3, False, False),
-        (False, 1000, 2, True, True),
-        (False, 1000, 4, False, True),
+        (True, 199, 16, False),
+        (True, 200, 2, True),
+        (False, 999, 16, False),
+        (False, 1000, 3, False),
+        (False, 1000, 4, True),
     ],
 )
 def test_processes_are_started_where_threads_would_wait_for_each_other(
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    details: bool,
-    pictures: int,
-    cores: int,
-    gpu: bool,
-    processes: bool,
+    *, details: bool, pictures: int, cores: int, processes: bool
 ) -> None:
-    monkeypatch.setattr("dedup.indexing.readahead.cores", lambda: cores)
-    monkeypatch.setattr("dedup.indexing.readahead.sees_gpu", lambda: gpu)
-    assert pays_processes(Preparation(8, 8, details), pictures) is processes
+    policy = ReadPolicy(cores=cores)
+    assert policy.uses_processes(Preparation(8, 8, details), pictures) is processes
 
 
 @pytest.mark.parametrize(
-    ("details", "pictures", "cores", "together"),
+    ("details", "pictures", "cores", "chunk"),
     [
         (False, 10**6, 2, 8),  # threads
         (False, 10**6, 16, 32),
         (True, 10**6, 16, 8),
-        (False, 10**6, 128, 5),  # or more than MOST_AHEAD would wait
+        (False, 10**6, 128, 5),  # or more than MAX_PENDING would wait
         (False, 1000, 16, 3),  # or some cores would end long before others
         (False, 1, 16, 1),
         (False, 10**6, 4096, 1),
     ],
 )
 def test_files_come_together_so_that_every_core_has_its_share(
-    monkeypatch: pytest.MonkeyPatch, *, details: bool, pictures: int, cores: int, together: int
+    *, details: bool, pictures: int, cores: int, chunk: int
 ) -> None:
-    monkeypatch.setattr("dedup.indexing.readahead.cores", lambda: cores)
-    monkeypatch.setattr("dedup.indexing.readahead.sees_gpu", lambda: False)
-    assert files_together(Preparation(8, 8, details), pictures) == together
+    assert ReadPolicy(cores=cores).chunk(Preparation(8, 8, details), pictures) == chunk
 
 
 def test_several_batches_under_way_change_nothing(tmp_path: Path) -> None:
-    class TwoAtOnce(BlockMeans):
-        at_once = 2
-
     folder = fill(tmp_path / "in", 5 * BATCH + 3)
     for number in range(20):  # contents that come again while they are under way
         shutil.copy(folder / f"{number * 7:03}.png", folder / f"{number * 7 + 1:03}-again.png")
     fingerprint = Fingerprint("blocks", "none", "0" * 64, ("blocks",), SIDE, SIDE, DECODER)
     seen = []
-    for name, embedder in (("one", BlockMeans()), ("two", TwoAtOnce())):
+    for name, embedder in (("one", BlockMeans()), ("two", BlockMeans(batch_size=7))):
         catalog = Catalog.create(tmp_path / name, fingerprint)
         summary = index(catalog, embedder, folder)
         assert (summary.indexed, summary.reused) == (5 * BATCH + 3, 20)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dedup.parallel.workers import Workers, alone
+from dedup.parallel.workers import Workers, exclusive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,7 +48,7 @@ def squares(log: Path | None = None) -> Iterator[Callable[[int], tuple[int, int]
 @contextmanager
 def intervals() -> Iterator[Callable[[int], tuple[float, float]]]:
     def hold(_: int) -> tuple[float, float]:
-        with alone():
+        with exclusive():
             begin = time.monotonic()
             time.sleep(0.01)
             return begin, time.monotonic()

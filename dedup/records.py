@@ -1,4 +1,4 @@
-"""What goes into the catalog and comes out of it: roots, files, pictures."""
+"""What is known of folders, files and images: what scanning finds and the catalog keeps."""
 
 from __future__ import annotations
 
@@ -12,6 +12,23 @@ class Root(NamedTuple):
     path: bytes
 
 
+class FileEntry(NamedTuple):
+    """An image file by name, as its directory entry describes it.
+
+    Parameters
+    ----------
+    path : relative to the root, parts joined by `os.sep`, the raw bytes of the file system
+    links : names that the file has; the others may lie outside the root
+    """
+
+    path: bytes
+    size: int
+    mtime_ns: int
+    device: int
+    inode: int
+    links: int = 1
+
+
 class KnownFile(NamedTuple):
     """What the catalog knows of a file; `tried_with` is None unless it was skipped for good."""
 
@@ -23,18 +40,8 @@ class KnownFile(NamedTuple):
     tried_with: str | None
 
 
-class FileFacts(NamedTuple):
-    """A file as the scan saw it; `path` is relative to its root."""
-
-    path: bytes
-    size: int
-    mtime_ns: int
-    device: int
-    inode: int
-
-
 class ImageFacts(NamedTuple):
-    """What is kept of a picture, one per different content.
+    """What is kept of an image, one per different content.
 
     Parameters
     ----------
@@ -42,7 +49,7 @@ class ImageFacts(NamedTuple):
     width, height : upright, pixels
     frames : 1 for stills
     trivial : blank or tiny, never a duplicate by similarity
-    input_digest : SHA-256 of the decoded input to the extractor
+    input_digest : XXH3 (128 bits) of the decoded input to the extractors
     """
 
     digest: bytes
@@ -55,11 +62,11 @@ class ImageFacts(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """What a look at a root gives, as long as the root looks the same.
+    """What comparing a root with the catalog gave, valid as long as the root looks the same.
 
     Parameters
     ----------
-    digest : of all that was looked at
+    digest : of everything that was looked at
     unchanged : files that are indexed
     still_skipped : files that stay skipped
     hard_links : further names of these files
