@@ -9,6 +9,7 @@ import pytest
 
 from dedup.errors import DamagedError, SearchError
 from dedup.fingerprint import DETAILS, Fingerprint
+from dedup.records import FileEntry, ImageFacts
 from dedup.search.similarity import unit_rows
 from dedup.space.curve import Calibration, Recall
 from dedup.space.fusion import content_weight, fuse
@@ -16,8 +17,8 @@ from dedup.space.space import Space
 from dedup.space.thresholds import default_threshold
 from dedup.space.whitening import Transform, fit_transform
 from dedup.store.catalog import Catalog
+from dedup.store.changes import Batch
 from dedup.store.pairs import write_calibration
-from dedup.store.records import FileFacts, ImageFacts
 from dedup.store.vectors import as_stored, pack
 
 if TYPE_CHECKING:
@@ -73,23 +74,15 @@ def filled(
 ) -> Catalog:
     """A collection of images that never were, with these embeddings."""
     catalog = Catalog.create(store, fingerprint)
-    count = len(next(iter(parts.values())))
-    with catalog.transaction():
-        root = catalog.add_root(b"/nowhere")
-        facts = [
-            ImageFacts(
-                number.to_bytes(32, "big"), "JPEG", 9, 9, 1, False, number.to_bytes(16, "big")
-            )
-            for number in range(count)
-        ]
-        images = catalog.add_images(facts, {name: pack(name, rows) for name, rows in parts.items()})
-        catalog.record_indexed(
-            [
-                (root, FileFacts(b"%d" % number, 1, 1, 1, number), image)
-                for number, image in enumerate(images)
-            ]
-        )
-        catalog.gallery_changed()
+    (root,) = catalog.add_roots([b"/nowhere"])
+    digests = [number.to_bytes(32, "big") for number in range(len(next(iter(parts.values()))))]
+    facts = [ImageFacts(digest, "JPEG", 9, 9, 1, False, digest[16:]) for digest in digests]
+    packed = {name: pack(name, rows) for name, rows in parts.items()}
+    files = [
+        (root, FileEntry(b"%d" % number, 1, 1, 1, number), digest)
+        for number, digest in enumerate(digests)
+    ]
+    catalog.commit(Batch(facts, packed, files))
     return catalog
 
 
