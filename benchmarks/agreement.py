@@ -17,7 +17,7 @@ from pathlib import Path
 from machine import add_json_option, describe, record
 
 from dedup.collection import Collection
-from dedup.preparation import read_rows
+from dedup.space.space import Space
 from dedup.store.catalog import Catalog
 from dedup.store.gallery import read_files, read_ids
 
@@ -37,7 +37,7 @@ def main() -> None:
     catalog = Catalog.open(options.store)
     ids = read_ids(catalog)
     files = read_files(catalog, ids)
-    vectors = read_rows(catalog, len(ids))
+    vectors = Space.of(catalog).rows(catalog, len(ids))
     root = os.path.realpath(options.photos)
     rows = {
         os.path.relpath(os.fsdecode(path), root): int(row)

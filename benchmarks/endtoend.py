@@ -25,13 +25,13 @@ from dedup.collection import Collection
 from dedup.duplicates.candidates import CANDIDATES
 from dedup.duplicates.find import read_gallery, tiered_pairs
 from dedup.edits.catalogue import EDITS, edit, visible
-from dedup.edits.file import as_jpeg
 from dedup.errors import ImageError
 from dedup.images.decode import decode_bounded, read_file
+from dedup.images.encode import as_jpeg
 from dedup.images.scan import scan
 from dedup.models.registry import DEFAULT_BUNDLED
 from dedup.results import Tier
-from dedup.space.comparability import settle_threshold
+from dedup.space.space import Space
 from dedup.store.catalog import Catalog
 
 SURE = frozenset({Tier.EXACT, Tier.PIXELS, Tier.NEAR})
@@ -109,12 +109,12 @@ def main() -> None:
             seconds, cpu = time.perf_counter() - started, time.process_time() - used
         catalog = Catalog.open(store)
         (proofs,) = catalog.connection.execute("SELECT count(*) FROM verdicts").fetchone()
-        gallery = read_gallery(catalog, lambda rows: rows)
+        gallery = read_gallery(catalog, Space(catalog.fingerprint))
         base = os.path.realpath(folder)
         pairs = {
             tuple(sorted((os.path.relpath(first, base), os.path.relpath(second, base))))
             for first, second, _, _ in tiered_pairs(
-                gallery, SURE, settle_threshold(catalog, None), lambda *_: None
+                gallery, SURE, gallery.space.threshold(), lambda *_: None
             )
         }
         total = len(gallery.files)

@@ -30,18 +30,18 @@ import numpy as np
 from machine import add_json_option, describe, record
 
 from dedup import binding
-from dedup.calibration import Calibration, calibrate, load_transform
+from dedup.calibration import Calibration, calibrate
 from dedup.collection import Collection
 from dedup.duplicates.candidates import fold
 from dedup.edits.catalogue import EDITS, edit
-from dedup.edits.file import as_jpeg
 from dedup.errors import DedupError, ImageError
 from dedup.images.decode import decode_bounded, read_file
-from dedup.preparation import fused, read_rows
+from dedup.images.encode import as_jpeg
 from dedup.proof import VERIFIER
 from dedup.proof.prover import Prover
 from dedup.records import FileEntry, ImageFacts
 from dedup.search.join import self_join
+from dedup.space.space import Space
 from dedup.space.whitening import Transform, fit_transform
 from dedup.store.catalog import Catalog
 from dedup.store.changes import Batch
@@ -146,7 +146,7 @@ def read_world(store: Path, photos: Path, groups: Path, *, singles: bool = False
         name: read_vectors(catalog, name, len(images), scaled=True)
         for name in catalog.fingerprint.stored
     }
-    vectors = fused(catalog.fingerprint, parts)
+    vectors = Space(catalog.fingerprint).fuse(parts)
     verdicts = read_verdicts(catalog, VERIFIER)
     return World(catalog, images, parts, vectors, paths, originals, copy_of, label, unit, verdicts)
 
@@ -203,7 +203,7 @@ def precision_on(
     place = {digest: row for row, digest in enumerate(world.images.digest)}
     kept = [members[0] for members in fold(images)]
     own = [place[images.digest[row]] for row in kept]
-    vectors = read_rows(catalog, len(images))[kept]
+    vectors = Space.of(catalog).rows(catalog, len(images))[kept]
     pairs = self_join(transform.apply(vectors) if transform else vectors, threshold)
     named = [(own[i], own[j]) for i, j in zip(pairs.first, pairs.second, strict=True)]
     asked = {
@@ -238,7 +238,7 @@ def promise(
         calibration: Calibration = calibrate(
             catalog, lambda: embedder, quiet, seed=seed, samples=options.samples
         )
-        transform = load_transform(catalog)
+        transform = Space.of(catalog).transform
         world.verdicts |= read_verdicts(catalog, VERIFIER)
         catalog.close()
         try:

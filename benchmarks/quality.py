@@ -27,10 +27,10 @@ from endtoend import same_photograph
 from machine import add_json_option, describe, record
 
 from dedup.edits.catalogue import EDITS, edit
-from dedup.edits.file import as_jpeg
 from dedup.errors import ImageError
 from dedup.fingerprint import DETAILS
 from dedup.images.decode import decode_bounded, read_file
+from dedup.images.encode import as_jpeg
 from dedup.images.scan import scan
 from dedup.models.loading import load_model
 from dedup.models.registry import BUNDLED

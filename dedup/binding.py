@@ -16,6 +16,7 @@ from dedup.fingerprint import CONTENT, DETAILS, Fingerprint
 from dedup.images.decode import DECODER
 from dedup.models.registry import BUNDLED, DEFAULT_BUNDLED, DEFAULT_MODEL
 from dedup.models.weights import model_name_for, weights_file_digest
+from dedup.space.fusion import content_weight
 
 if TYPE_CHECKING:
     from dedup.models.loading import LoadedModel
@@ -25,11 +26,6 @@ if TYPE_CHECKING:
 BOTH_VIEWS = (CONTENT, DETAILS)
 _SIDE_WITHOUT_MODEL = 224
 """Of the square by which blank pictures are told, where no model says."""
-
-_SHARE, _SHARE_UNTRAINED = 0.2, 0.05
-"""Weights of content against details: of the shares from which 99.5 % of copies have their original
-among the 20 nearest, the one of highest recall at precision .99. It was .2 for `copies-2` and for
-`mobilenetv2_100` alike (`scripts/bench quality`, docs/benchmarks.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +108,9 @@ def prepare(choice: ModelChoice) -> Chosen:
         decoder=DECODER,
         views=views,
         details_digest=digest,
-        content_share=_content_share(loaded) if DETAILS in views else 1.0,
+        content_share=content_weight(untrained=loaded.weights == "untrained")
+        if DETAILS in views
+        else 1.0,
     )
     return Chosen(fingerprint, loaded, note)
 
@@ -131,10 +129,6 @@ def _load_chosen(choice: ModelChoice) -> tuple[LoadedModel, str]:
             load_model(DEFAULT_BUNDLED),
             f"Content model: {DEFAULT_BUNDLED}, which dedup brings along ({reason})",
         )
-
-
-def _content_share(loaded: LoadedModel) -> float:
-    return _SHARE_UNTRAINED if loaded.weights == "untrained" else _SHARE
 
 
 def check(catalog: Catalog, choice: ModelChoice) -> None:

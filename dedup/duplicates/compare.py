@@ -19,7 +19,6 @@ from dedup.proof.prover import Prover
 from dedup.results import Match, Tier
 from dedup.search.index import VectorIndex
 from dedup.search.similarity import inclusive, pair_similarities, unit_rows
-from dedup.space.thresholds import near_floors, pixels_floor
 from dedup.store.pairs import content_pair, read_decisions
 
 if TYPE_CHECKING:
@@ -127,7 +126,7 @@ def _candidates(
 ) -> set[tuple[int, int]]:
     """Pair new pictures with the rows that are worth a look."""
     gallery, queries = reference.gallery.raw[reference.rows], new.raw[numbers]
-    floor, centred_floor = near_floors(reference.gallery.catalog.fingerprint)
+    floor, centred_floor = reference.gallery.space.near_floors
     if len(gallery) >= CENTRE_FROM:
         mean = gallery.mean(axis=0)
         gallery, queries, floor = (
@@ -186,7 +185,7 @@ def _judged(
     }
     pixels: dict[bytes, bytes | None] = {digest[row]: gallery.digests[row] for _, row in pairs}
     if Tier.PIXELS in tiers:
-        floor = pixels_floor(gallery.catalog.fingerprint)
+        floor = gallery.space.pixels_floor
         close = [
             content
             for (number, row), similarity in zip(pairs, as_embedded, strict=True)

@@ -28,13 +28,11 @@ from dedup.duplicates.groups import FileGroup, group_files
 from dedup.duplicates.ranking import keep_order
 from dedup.duplicates.relations import Relations, RowPair, row_pair
 from dedup.duplicates.tiers import describe_pair
-from dedup.preparation import read_rows
 from dedup.proof.pixel_digests import digest_pictures
 from dedup.proof.prover import Prover
 from dedup.results import Duplicate, Group, Grouping, Tier
 from dedup.search.join import Pairs
 from dedup.search.similarity import pair_similarities
-from dedup.space.thresholds import near_floors, pixels_floor
 from dedup.store.gallery import read_files, read_images
 from dedup.store.pairs import content_pair, read_decisions
 
@@ -43,6 +41,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from dedup.space.space import Space
     from dedup.store.catalog import Catalog
     from dedup.store.gallery import GalleryFiles, GalleryImages
 
@@ -83,6 +82,7 @@ class Gallery:
     """
 
     catalog: Catalog
+    space: Space
     images: GalleryImages
     files: GalleryFiles
     raw: npt.NDArray[np.float32]
@@ -108,30 +108,26 @@ class Gallery:
         return result
 
 
-def read_gallery(
-    catalog: Catalog,
-    project: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
-    join: str = "auto",
-) -> Gallery:
+def read_gallery(catalog: Catalog, space: Space, join: str = "auto") -> Gallery:
     """Read a collection as it is now.
 
     Parameters
     ----------
-    project : turns stored unit rows into the unit rows that are compared
     join : how pairs are looked for, see `dedup.search.join.JOINS`
     """
     with catalog.snapshot():
         images = read_images(catalog)
         files = read_files(catalog, images.ids)
-        vectors = read_rows(catalog, len(images))
+        raw = space.rows(catalog, len(images))
         decisions = read_decisions(catalog)
     rows = {digest: row for row, digest in enumerate(images.digest)}
     return Gallery(
         catalog,
+        space,
         images,
         files,
-        vectors,
-        project(vectors),
+        raw,
+        space.vectors(raw),
         keep_order(images, files).tolist(),
         list(images.pixel_digest),
         ignored={
@@ -197,12 +193,12 @@ def relate(gallery: Gallery, tiers: frozenset[Tier], threshold: float, report: R
     if Tier.SIMILAR in tiers:
         above = propose_above(members, gallery.vectors, threshold, *how)
     if Tier.NEAR in tiers:
-        floors = near_floors(gallery.catalog.fingerprint)
+        floors = gallery.space.near_floors
         nearest = propose_nearest(members, gallery.raw, floors, *how)
     if Tier.PIXELS in tiers:
         close = nearest
         if Tier.NEAR not in tiers:
-            floor = pixels_floor(gallery.catalog.fingerprint)
+            floor = gallery.space.pixels_floor
             close = propose_above(members, gallery.raw, floor, *how)
         _compare_pixels(gallery, row_pairs(close), report)
     if Tier.NEAR in tiers:

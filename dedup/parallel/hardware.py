@@ -1,4 +1,4 @@
-"""What the machine can do, found out without importing torch."""
+"""What the machine has, found out without importing torch."""
 
 from __future__ import annotations
 
@@ -22,19 +22,21 @@ def sees_gpu() -> bool:
 
 
 def has_amx() -> bool:
-    """Say whether the CPU multiplies matrices of bf16 in hardware of its own (Linux only)."""
+    """Say whether the CPU multiplies matrices of bf16 in units of its own (Linux only)."""
     return "amx_bf16" in _cpu_info()
 
 
-def may_have_bf16() -> bool:
-    """Say whether it is worth asking an engine for bf16, which takes importing it."""
-    info = _cpu_info()
-    # The last: ARM, whose flags go by other names.
-    return not info or "avx512_bf16" in info or "amx_bf16" in info or "Features" in info
+def has_bf16() -> bool:
+    """Say whether the CPU may compute in bf16, so that it is worth asking an engine for it.
+
+    True where that cannot be known: outside Linux, and on ARM, whose flags have other names.
+    """
+    flags = _cpu_info()
+    return not flags or "avx512_bf16" in flags or "amx_bf16" in flags or "Features" in flags
 
 
 def _cpu_info() -> str:
-    """Read what Linux reports of the CPU; "" elsewhere."""
+    """Read what Linux says of the CPU; "" elsewhere."""
     try:
         return Path("/proc/cpuinfo").read_text("utf-8")
     except OSError:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dedup.parallel.hardware import may_have_bf16
+from dedup.parallel.hardware import has_bf16
 from dedup.parallel.workers import cores
 from dedup.runtimes.cache import compiled_path, read_compiled, write_compiled
 from dedup.runtimes.graph import GraphRuntime
@@ -57,7 +57,7 @@ def hidden(*modules: str) -> Iterator[None]:
 
 def computes_in_bf16() -> bool:
     """Tell whether OpenVINO computes in bf16 on this CPU, and not just emulates it."""
-    if not may_have_bf16():
+    if not has_bf16():
         return False
     capabilities = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     return "BF16" in capabilities

@@ -28,9 +28,9 @@ from safetensors.numpy import save
 from dedup.descriptors.keypoints import asymmetry, describe, fold_mirror
 from dedup.descriptors.vlad import FEWEST, SIDE, Vocabulary, grey
 from dedup.edits.catalogue import EDITS, edit
-from dedup.edits.file import as_jpeg
 from dedup.errors import ImageError
 from dedup.images.decode import decode_bounded, read_file
+from dedup.images.encode import as_jpeg
 from dedup.images.scan import scan
 
 if TYPE_CHECKING:

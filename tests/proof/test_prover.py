@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 from dedup.edits.catalogue import drawn, edit
-from dedup.edits.file import as_jpeg
 from dedup.fingerprint import Fingerprint
 from dedup.images.decode import DECODER
-from dedup.images.encode import write_png
+from dedup.images.encode import as_jpeg, write_png
 from dedup.proof import verify
 from dedup.proof.prover import Prover, described
 from dedup.store.catalog import Catalog
