@@ -7,14 +7,14 @@ compared as often as needed without the files. Nothing here knows what makes two
 from __future__ import annotations
 
 import hashlib
-import itertools
-import struct
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -26,6 +26,7 @@ WORKING_SIDE = 400
 """Longest side, in pixels, at which pictures are described. At 400, 600 features cost 40 ms."""
 
 _COUNT = 600
+_PARTS = ("points", "descriptors", "grey", "colour")
 _PLAIN = 10  # grey levels that JPEG spreads within a margin
 _SMALL = 200
 # Below this longest side SIFT's coarse octaves vanish and few features are left, so the picture
@@ -100,13 +101,8 @@ class Features:
         return np.ascontiguousarray(self.unit[:, _MIRRORED])
 
     def to_bytes(self) -> bytes:
-        """Pack for a cache; `from_bytes` gives an equal object."""
-        parts = [struct.pack("<IHHHH", len(self.points), *self.grey.shape, *self.colour.shape[:2])]
-        parts += [
-            np.ascontiguousarray(part).tobytes()
-            for part in (self.points, self.descriptors, self.grey, self.colour)
-        ]
-        return b"".join(parts)
+        """Pack as safetensors; `from_bytes` gives an equal object."""
+        return save({name: np.ascontiguousarray(getattr(self, name)) for name in _PARTS})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Features:
@@ -114,21 +110,13 @@ class Features:
 
         Raises
         ------
-        ValueError : the data have another length than their head says.
+        ValueError : the data are not whole.
         """
-        head = struct.Struct("<IHHHH")
-        count, height, width, low, narrow = head.unpack_from(data)
-        sizes = (count * 16, count * 128, height * width, low * narrow * 3)
-        if len(data) != head.size + sum(sizes):
-            raise ValueError("packed features are damaged")
-        cuts = np.cumsum((head.size, *sizes))
-        raw = [np.frombuffer(data[a:b], np.uint8) for a, b in itertools.pairwise(cuts)]
-        return cls(
-            raw[0].view(np.float32).reshape(count, 4),
-            raw[1].reshape(count, 128),
-            raw[2].reshape(height, width),
-            raw[3].reshape(low, narrow, 3),
-        )
+        try:
+            parts = load(data)
+            return cls(*(parts[name] for name in _PARTS))
+        except (SafetensorError, KeyError) as error:
+            raise ValueError("packed features are damaged") from error
 
 
 def describe(pixels: Bytes) -> Features:

@@ -20,6 +20,7 @@ from dedup.proof.date_stamps import marked
 from dedup.proof.geometry import FEWEST, Fit, placings, upright
 from dedup.proof.overlay import drawn_over
 from dedup.proof.photometry import Change, changes
+from dedup.proof.verdict import Check, Verdict
 from dedup.proof.wording import words
 
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from dedup.proof.description import Features
 
     Doubles = npt.NDArray[np.float64]
-
-VERIFIER = "proof-1"
-"""Changes with every change that can change a verdict; cached verdicts are keyed by it."""
 
 # Limits, read off `benchmarks/proof.py`: what edited copies reach on the one side and other shots
 # on the other.
@@ -51,53 +49,6 @@ COVERED = 0.2  # stickers on 15 % .15
 DRAWN = 0.75  # cross-checked in `benchmarks/overlays.py`: finds 90 % of overlays, 1 % of the rest
 _PLAIN = 8  # grey levels; compression makes that many of one colour
 _HELD_NAME = "share of one picture in the other"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One figure of the proof against its limit.
-
-    Parameters
-    ----------
-    name : in plain words
-    value, limit : in the same unit
-    passed : whether the value is on the right side of the limit, itself included
-    """
-
-    name: str
-    value: float
-    limit: float
-    passed: bool
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Verdict:
-    """What the proof found.
-
-    Parameters
-    ----------
-    near : the same photograph, edited
-    evidence : in plain words
-    checks : in the order they were made; the first that failed ends the list
-    overlap : share in [0, 1] of the first and of the second picture that both show
-    transform : (3, 3), the second's described pixels to the first's; None where none was found
-    mirrored : one is the other's mirror image
-    rotation : degrees, counter-clockwise as seen, that the second was turned against the first
-    scale : described pixels of the first per described pixel of the second
-    inliers : local features that agree on the placing; 0 where it was found without them
-    residual : median difference in grey levels once light and colour are mapped
-    """
-
-    near: bool
-    evidence: str
-    checks: tuple[Check, ...]
-    overlap: tuple[float, float] = (0.0, 0.0)
-    transform: Doubles | None = None
-    mirrored: bool = False
-    rotation: float = 0.0
-    scale: float = 1.0
-    inliers: int = 0
-    residual: float = 0.0
 
 
 def verify(first: Features, second: Features) -> Verdict:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from dedup.proof.description import Features
-    from dedup.proof.verify import Verdict
+    from dedup.proof.verdict import Verdict
 
     Floats = npt.NDArray[np.float32]
 
