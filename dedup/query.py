@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from dedup.runtimes.embedder import Embedder
     from dedup.search.index import VectorIndex
     from dedup.store.catalog import Catalog
+    from dedup.store.records import ImageFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +44,12 @@ class QueryVectors:
     Parameters
     ----------
     paths : (Q,) as they were given
-    contents : (Q,) SHA-256 of each file
-    trivial : (Q,) blank or tiny
+    facts : (Q,)
     vectors : (Q, D) float32, `fused` rows
     """
 
     paths: list[str]
-    contents: list[bytes]
-    trivial: list[bool]
+    facts: list[ImageFacts]
     vectors: npt.NDArray[np.float32]
     skipped: list[Skip]
 
@@ -77,7 +76,7 @@ def embed_queries(
     """
     wanted = preparation(catalog)
     vectors: dict[int, npt.NDArray[np.float32]] = {}
-    seen: dict[int, tuple[bytes, bool]] = {}
+    facts: dict[int, ImageFacts] = {}
     skipped: list[Skip] = []
     model: Embedder | None = None
 
@@ -96,10 +95,10 @@ def embed_queries(
                 case Known(digest):
                     image = catalog.image_with(digest)
                     if image is not None:
-                        seen[number] = digest, catalog.is_trivial(image)
+                        facts[number] = catalog.image_facts(image)
                         vectors[number] = read_rows_of(catalog, np.array([image]))[0]
                 case Embeddable():
-                    seen[number] = reading.facts.digest, reading.facts.trivial
+                    facts[number] = reading.facts
                     fresh[number] = reading
                 case Skipped(reason):
                     skipped.append(Skip(path, reason))
@@ -110,8 +109,7 @@ def embed_queries(
     order = sorted(vectors)
     return QueryVectors(
         [paths[number] for number in order],
-        [seen[number][0] for number in order],
-        [seen[number][1] for number in order],
+        [facts[number] for number in order],
         np.stack([vectors[number] for number in order]) if order else np.empty((0, 0), np.float32),
         skipped,
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from dedup.calibration.edited_copies import MIX, Copies, Source, measure_copies
 from dedup.calibration.pair_sampling import Census, Judged
-from dedup.duplicates.candidates import fold
+from dedup.duplicates.candidates import group_identical_inputs
 from dedup.errors import DamagedError, DedupError
 from dedup.preparation import read_rows
 from dedup.proof import VERIFIER
@@ -61,7 +61,7 @@ def calibrate(
         files = read_files(catalog, images.ids)
         vectors = read_rows(catalog, len(images))
         decisions = read_decisions(catalog)
-    kept = np.array([members[0] for members in fold(images)], np.int64)
+    kept = np.array([members[0] for members in group_identical_inputs(images)], np.int64)
     _require(catalog, len(kept))
     transform = fit_transform(vectors[kept])
     rows = transform.apply(vectors[kept])

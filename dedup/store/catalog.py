@@ -303,10 +303,14 @@ class Catalog:
         with translated(self.store):
             return self.image_with(digest) is not None
 
-    def is_trivial(self, image: int) -> bool:
-        """Tell whether an image is blank or tiny."""
-        row = self.connection.execute("SELECT trivial FROM images WHERE id = ?", (image,))
-        return bool(row.fetchone()[0])
+    def image_facts(self, image: int) -> ImageFacts:
+        """Read what is kept of an image."""
+        digest, kind, width, height, frames, trivial, inputs = self.connection.execute(
+            "SELECT digest, format, width, height, frames, trivial, input_digest FROM images"
+            " WHERE id = ?",
+            (image,),
+        ).fetchone()
+        return ImageFacts(digest, kind, width, height, frames, bool(trivial), inputs)
 
     def skips(self) -> list[tuple[bytes, str]]:
         """List skipped files as (absolute path, reason), by path."""
