@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import numpy as np
-
 from dedup.results import Tier
 from dedup.search.similarity import inclusive
 
@@ -83,7 +81,7 @@ def decide(facts: PairFacts, tiers: frozenset[Tier] = ALL_TIERS) -> Tier | None:
 
 def reaches(similarity: float, threshold: float) -> bool:
     """Tell whether a similarity is at least the threshold, both rounded as similarities are."""
-    return bool(np.float32(similarity) >= inclusive(threshold))
+    return bool(inclusive(similarity) >= inclusive(threshold))
 
 
 def evidence(tier: Tier | None, facts: PairFacts, kept: ImageFile, other: ImageFile) -> str:
