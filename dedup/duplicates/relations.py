@@ -12,7 +12,7 @@ from copy import copy
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
-from dedup.duplicates.tiers import ALL_TIERS, decide
+from dedup.duplicates.tiers import ALL_TIERS, PairFacts, decide
 from dedup.results import Tier
 from dedup.search.similarity import inclusive
 
@@ -50,6 +50,10 @@ class Relations:
     ) -> None:
         self.table = table
         self._near = _near_of(table)
+        self._ignored: dict[int, set[int]] = defaultdict(set)
+        for first, second in table.ignored:
+            self._ignored[first].add(second)
+            self._ignored[second].add(first)
         self._members = similar.members
         self._class_of: list[int | None] = [None] * len(table.images)
         for number, rows in enumerate(similar.members):
@@ -79,30 +83,31 @@ class Relations:
 
     def of(self, row: int, tiers: frozenset[Tier]) -> Iterator[Relation]:
         """List the other images related to one, each once in its tier, surest tier first."""
-        seen = {row}
-        for other in self._others(row, tiers):
+        digest = self.table.pixel_digest[row]
+        proven = self._near.get(row, {})
+        seen = {row} | self._ignored.get(row, set())
+        others = chain(
+            self._equal[digest] if digest else (),
+            sorted(proven, key=lambda other: (-proven[other], other)),
+        )
+        for other in others:
             if other not in seen:
                 seen.add(other)
                 relation = self.between(row, other, tiers)
                 if relation is not None:
                     yield relation
+        yield from self._alike(row, seen, tiers)
 
-    def _others(self, row: int, tiers: frozenset[Tier]) -> Iterator[int]:
-        digest = self.table.pixel_digest[row]
-        proven = self._near.get(row, {})
-        return chain(
-            self._equal[digest] if digest else (),
-            sorted(proven, key=lambda other: (-proven[other], other)),
-            self._alike(row) if Tier.SIMILAR in tiers else (),
-        )
-
-    def _alike(self, row: int) -> Iterator[int]:
-        own = self._class_of[row]
-        if own is None:
+    def _alike(self, row: int, seen: set[int], tiers: frozenset[Tier]) -> Iterator[Relation]:
+        """List those of which nothing but their similarity is known; decided once for all."""
+        own, tier = self._class_of[row], decide(PairFacts(alike=True), tiers)
+        if own is None or tier is None:
             return
         adjacent = {own: 1.0, **self._adjacent.get(own, {})}
         for number in sorted(adjacent, key=lambda number: (-adjacent[number], number)):
-            yield from self._members[number]
+            for other in self._members[number]:
+                if other not in seen:
+                    yield Relation(other, tier, adjacent[number])
 
     def between(
         self, first: int, second: int, tiers: frozenset[Tier] = ALL_TIERS

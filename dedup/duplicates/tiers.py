@@ -75,8 +75,10 @@ def decide(facts: PairFacts, tiers: frozenset[Tier] = ALL_TIERS) -> Tier | None:
     """
     if facts.ignored:
         return None
-    tier = next((tier for tier, holds in _HOLDS.items() if holds(facts)), None)
-    return tier if tier in tiers else None
+    for tier, holds in _HOLDS.items():
+        if holds(facts):
+            return tier if tier in tiers else None
+    return None
 
 
 def reaches(similarity: float, threshold: float) -> bool:
