@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from dedup.preparation import Rows
+    from dedup.records import ImageFacts
     from dedup.runtimes.embedder import Embedder
     from dedup.search.index import VectorIndex
     from dedup.store.catalog import Catalog
-    from dedup.store.records import ImageFacts
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dedup.duplicates.candidates import Candidates
     from dedup.duplicates.find import Gallery
     from dedup.duplicates.pairs import Report, RowPair
-    from dedup.store.records import ImageFacts
+    from dedup.records import ImageFacts
 
 
 @dataclass(frozen=True, slots=True)

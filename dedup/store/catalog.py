@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dedup.errors import CollectionError, DamagedError
 from dedup.fingerprint import Fingerprint
-from dedup.records import KnownFile, Root, Settled
+from dedup.records import ImageFacts, KnownFile, Root, Settled
 from dedup.store.changes import Differences
 from dedup.store.connections import Connections
 from dedup.store.schema import connect, create, translated
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from dedup.records import FileEntry, ImageFacts
+    from dedup.records import FileEntry
     from dedup.store.changes import Batch
     from dedup.store.vectors import Packed
 
