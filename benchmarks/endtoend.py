@@ -109,12 +109,13 @@ def main() -> None:
             seconds, cpu = time.perf_counter() - started, time.process_time() - used
         catalog = Catalog.open(store)
         (proofs,) = catalog.connection.execute("SELECT count(*) FROM verdicts").fetchone()
-        gallery = read_gallery(catalog, Space(catalog.fingerprint))
+        space = Space(catalog.fingerprint)
+        gallery = read_gallery(catalog, space)
         base = os.path.realpath(folder)
         pairs = {
             tuple(sorted((os.path.relpath(first, base), os.path.relpath(second, base))))
             for first, second, _, _ in tiered_pairs(
-                gallery, SURE, gallery.space.threshold(), lambda *_: None
+                gallery, SURE, space.threshold(), lambda *_: None
             )
         }
         total = len(gallery.files)

@@ -32,7 +32,7 @@ from machine import add_json_option, describe, record
 from dedup import binding
 from dedup.calibration import Calibration, calibrate
 from dedup.collection import Collection
-from dedup.duplicates.candidates import fold
+from dedup.duplicates.candidates import group_identical_inputs
 from dedup.edits.catalogue import EDITS, edit
 from dedup.errors import DedupError, ImageError
 from dedup.images.decode import decode_bounded, read_file
@@ -201,7 +201,7 @@ def precision_on(
     catalog = part(world, store, rows)
     images = read_images(catalog)
     place = {digest: row for row, digest in enumerate(world.images.digest)}
-    kept = [members[0] for members in fold(images)]
+    kept = [members[0] for members in group_identical_inputs(images)]
     own = [place[images.digest[row]] for row in kept]
     vectors = Space.of(catalog).rows(catalog, len(images))[kept]
     pairs = self_join(transform.apply(vectors) if transform else vectors, threshold)

@@ -416,8 +416,7 @@ class Collection:
             None if within is None else os.path.realpath(os.fsencode(within)),
             NewImages(
                 queries.paths,
-                queries.contents,
-                queries.trivial,
+                queries.facts,
                 queries.raw,
                 space.vectors(queries.raw),
             ),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from dedup.records import ImageFacts
     from dedup.runtimes.embedder import Embedder
     from dedup.search.index import VectorIndex
     from dedup.space.fusion import Rows
@@ -44,14 +45,12 @@ class QueryVectors:
     Parameters
     ----------
     paths : (Q,) as they were given
-    contents : (Q,) SHA-256 of each file
-    trivial : (Q,) blank or tiny
+    facts : (Q,)
     raw : (Q, D) float32, raw rows of the space
     """
 
     paths: list[str]
-    contents: list[bytes]
-    trivial: list[bool]
+    facts: list[ImageFacts]
     raw: npt.NDArray[np.float32]
     skipped: list[Skip]
 
@@ -78,7 +77,7 @@ def embed_queries(
     """
     wanted = preparation(catalog)
     vectors: dict[int, npt.NDArray[np.float32]] = {}
-    seen: dict[int, tuple[bytes, bool]] = {}
+    facts: dict[int, ImageFacts] = {}
     skipped: list[Skip] = []
     model: Embedder | None = None
 
@@ -97,10 +96,10 @@ def embed_queries(
                 case Known(digest):
                     image = catalog.image_with(digest)
                     if image is not None:
-                        seen[number] = digest, catalog.is_trivial(image)
+                        facts[number] = catalog.image_facts(image)
                         vectors[number] = space.rows_of(catalog, np.array([image]))[0]
                 case Embeddable():
-                    seen[number] = reading.facts.digest, reading.facts.trivial
+                    facts[number] = reading.facts
                     fresh[number] = reading
                 case Skipped(reason):
                     skipped.append(Skip(path, reason))
@@ -111,8 +110,7 @@ def embed_queries(
     order = sorted(vectors)
     return QueryVectors(
         [paths[number] for number in order],
-        [seen[number][0] for number in order],
-        [seen[number][1] for number in order],
+        [facts[number] for number in order],
         np.stack([vectors[number] for number in order]) if order else np.empty((0, 0), np.float32),
         skipped,
     )

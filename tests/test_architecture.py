@@ -44,7 +44,7 @@ FLOORS = {
 FENCES = {
     "torch": ("dedup.models", "dedup.runtimes", "dedup.search.tiles"),
     "timm": ("dedup.models",),
-    "safetensors": ("dedup.models", "dedup.descriptors", "dedup.space"),
+    "safetensors": ("dedup.models", "dedup.descriptors", "dedup.space", "dedup.proof"),
     "onnxruntime": ("dedup.runtimes.onnx_runtime",),
     "openvino": ("dedup.runtimes.openvino_runtime",),
     "loky": ("dedup.parallel",),

@@ -9,7 +9,7 @@ import numpy as np
 
 from dedup.calibration.edited_copies import EDIT_MIX, Copies, Source, measure_copies
 from dedup.calibration.pair_sampling import PairSampler, SampledPairs
-from dedup.duplicates.candidates import fold
+from dedup.duplicates.candidates import group_identical_inputs
 from dedup.errors import DedupError
 from dedup.proof import VERIFIER
 from dedup.proof.prover import Prover
@@ -62,7 +62,7 @@ def calibrate(
         files = read_files(catalog, images.ids)
         raw = Space(catalog.fingerprint).rows(catalog, len(images))
         decisions = read_decisions(catalog)
-    kept = np.array([members[0] for members in fold(images)], np.int64)
+    kept = np.array([members[0] for members in group_identical_inputs(images)], np.int64)
     _require(catalog, len(kept))
     transform = fit_transform(raw[kept])
     space = Space(catalog.fingerprint, transform)

@@ -6,8 +6,6 @@ copy in a file would get.
 
 from __future__ import annotations
 
-import hashlib
-import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,9 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dedup.errors import ImageError
-from dedup.images.decode import decode_bounded, read_file
+from dedup.images.decode import decode_bounded
 from dedup.parallel.workers import WORTH_PROCESSES, Workers
 from dedup.preparation import embed, preparation
+from dedup.proof.sources import read_unchanged
 from dedup.search.similarity import pair_similarities
 
 if TYPE_CHECKING:
@@ -198,14 +197,13 @@ def _drawing(
 
 
 def _read(source: Source) -> Pixels | None:
-    for path in source.paths:
-        try:
-            data = read_file(path)
-            if hashlib.sha256(data).digest() == source.content:
-                return decode_bounded(data, _MAX_SIDE_PIXELS, os.fsdecode(path))
-        except ImageError:
-            continue
-    return None
+    data = read_unchanged(source.paths, source.content)
+    if data is None:
+        return None
+    try:
+        return decode_bounded(data, _MAX_SIDE_PIXELS)
+    except ImageError:
+        return None
 
 
 def copied(pixels: Pixels, way: int, seed: tuple[int, ...], wanted: Preparation) -> Inputs:

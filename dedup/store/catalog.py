@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dedup.errors import CollectionError, DamagedError
 from dedup.fingerprint import Fingerprint
-from dedup.records import KnownFile, Root, Settled
+from dedup.records import ImageFacts, KnownFile, Root, Settled
 from dedup.store.changes import Differences
 from dedup.store.connections import Connections
 from dedup.store.schema import connect, create, translated
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from dedup.records import FileEntry, ImageFacts
+    from dedup.records import FileEntry
     from dedup.store.changes import Batch
     from dedup.store.vectors import Packed
 
@@ -303,10 +303,14 @@ class Catalog:
         with translated(self.store):
             return self.image_with(digest) is not None
 
-    def is_trivial(self, image: int) -> bool:
-        """Tell whether an image is blank or tiny."""
-        row = self.connection.execute("SELECT trivial FROM images WHERE id = ?", (image,))
-        return bool(row.fetchone()[0])
+    def image_facts(self, image: int) -> ImageFacts:
+        """Read what is kept of an image."""
+        digest, kind, width, height, frames, trivial, inputs = self.connection.execute(
+            "SELECT digest, format, width, height, frames, trivial, input_digest FROM images"
+            " WHERE id = ?",
+            (image,),
+        ).fetchone()
+        return ImageFacts(digest, kind, width, height, frames, bool(trivial), inputs)
 
     def skips(self) -> list[tuple[bytes, str]]:
         """List skipped files as (absolute path, reason), by path."""

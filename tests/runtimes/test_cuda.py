@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 from blocks import TrialFirst
+from dedup.images.device import sides
 from pictures import draw_folder, scene
 from PIL import ImageFilter
 
 from dedup.collection import Collection
 from dedup.images.decode import decode_square
-from dedup.images.device import sides
 from dedup.indexing import batch_size, device_decoding, device_trial, readahead
 from dedup.models.loading import load_model
 from dedup.runtimes.device_jpegs import device_jpegs

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from dedup.images.device import Side, sides
 from pictures import scene
 
 from dedup.images.decode import decode_square
-from dedup.images.device import Side, sides
 from dedup.runtimes import device_jpegs
 from dedup.runtimes.device_jpegs import DeviceJpegs
 
