@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 import warnings
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -266,7 +265,7 @@ def test_weights_and_untrained_exclude_each_other(small_weights: Path) -> None:
 
 def test_names_and_digests_need_no_torch(small_weights: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from dedup.models import loading, names\n"
+        "import sys; from pathlib import Path; from dedup.models import loading, registry\n"
         "path = Path(sys.argv[1])\n"
         "print(loading.model_name_for(path), loading.weights_file_digest(path))\n"
         "assert not {'torch', 'timm', 'safetensors', 'numpy'} & sys.modules.keys()"
@@ -310,7 +309,9 @@ def test_an_unreachable_hub_says_how_to_go_on_quickly_and_quietly(
         load_model("efficientnet_b0")
     assert time.monotonic() - started < 5
     message = str(caught.value)
-    assert message.startswith("no pretrained weights for efficientnet_b0.ra_in1k: 127.0.0.1 cannot")
+    assert message.startswith(
+        "no pretrained weights for efficientnet_b0.ra_in1k: http://127.0.0.1:9 did not give them ("
+    )
     for way in ("--weights FILE", "--untrained", "HF_HOME"):
         assert way in message
     assert "\n" not in message
@@ -321,18 +322,13 @@ def test_an_unreachable_hub_says_how_to_go_on_quickly_and_quietly(
 def test_a_hub_that_never_answers_is_given_up(
     hub_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "_PATIENCE", 0.3)
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as clients:
-        # Nobody accepts: once the queue is full, further connections wait.
-        for _ in range(2):
-            client = clients.enter_context(socket.socket())
-            client.setblocking(False)
-            client.connect_ex(server.getsockname())
+    with socket.create_server(("127.0.0.1", 0)) as server:  # connects, and says nothing
         monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{server.getsockname()[1]}")
         started = time.monotonic()
-        with pytest.raises(WeightsError, match=r"127\.0\.0\.1 (did not answer|cannot be reached)"):
+        with pytest.raises(WeightsError, match=r"127\.0\.0\.1:\d+ did not give them"):
             load_model(SMALL)
-        assert 0.2 < time.monotonic() - started < 3
+        taken = time.monotonic() - started
+    assert hub.MAX_ANSWER_SECONDS * 0.9 < taken < hub.MAX_ANSWER_SECONDS * 2
     assert not hub_cache.exists()
 
 
