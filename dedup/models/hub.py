@@ -83,9 +83,7 @@ def _download(name: str, repository: str, revision: str, files: tuple[str, ...])
     for file in files:
         try:
             # Asked for once: the download itself would try six times, for 23 seconds.
-            url = hf_hub_url(
-                repository, file, revision=revision or None, endpoint=constants.ENDPOINT
-            )
+            url = hf_hub_url(repository, file, revision=revision or None)
             get_hf_file_metadata(url, timeout=MAX_ANSWER_SECONDS)
             return Path(hf_hub_download(repository, file, revision=revision or None))
         except EntryNotFoundError:
