@@ -33,7 +33,17 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["LoadedModel", "load_model", "model_name_for", "weights_file_digest"]
+    from dedup.models.layers import LayerInfo
+
+__all__ = [
+    "LoadedModel",
+    "ShippedModel",
+    "list_model_layers",
+    "load_model",
+    "model_name_for",
+    "shipped_model",
+    "weights_file_digest",
+]
 
 DEFAULT_LAYER: Final = "global_pool"
 _SEED: Final = 0
@@ -134,6 +144,30 @@ def load_model(
             digest = _state_digest(module)
         stated = Reading() if weights is None else read_metadata(weights)
         return _with_configuration(name, module.eval(), origin, digest, stated)
+
+
+def list_model_layers(
+    name: str | None = None, *, weights: Path | None = None
+) -> tuple[LayerInfo, ...]:
+    """List every layer of a model that can be hooked, without downloading its weights.
+
+    Parameters
+    ----------
+    name, weights : as `load_model` takes them
+
+    Returns
+    -------
+    As `dedup.models.layers.list_layers`, for one image of the model's input size.
+
+    Raises
+    ------
+    UnknownModelError, WeightsError, ModelError : as `load_model`.
+    """
+    from dedup.models.layers import list_layers
+
+    untrained = weights is None and (name or DEFAULT_MODEL) not in BUNDLED
+    loaded = load_model(name, weights=weights, untrained=untrained)
+    return tuple(list_layers(loaded.module, loaded.input_size))
 
 
 def _bundled(name: str) -> LoadedModel:

@@ -23,7 +23,13 @@ from safetensors.torch import load_file, save_file
 
 from dedup.errors import ModelError, UnknownModelError, WeightsError
 from dedup.models import hub
-from dedup.models.loading import LoadedModel, load_model, model_name_for, weights_file_digest
+from dedup.models.loading import (
+    LoadedModel,
+    list_model_layers,
+    load_model,
+    model_name_for,
+    weights_file_digest,
+)
 from dedup.models.registry import timm_architectures
 
 if TYPE_CHECKING:
@@ -85,6 +91,17 @@ def test_configuration_is_timms() -> None:
     fixed = load_model("test_vit", untrained=True)
     assert fixed.input_size == (3, 160, 160)
     assert fixed.mean == fixed.std == (0.5, 0.5, 0.5)
+
+
+def test_layers_are_listed_without_weights(hub_cache: Path) -> None:
+    layers = list_model_layers("efficientnet_b0")
+    shapes = {layer.name: layer.shape for layer in layers}
+    assert shapes["global_pool"] == (1280,)
+    assert shapes["blocks.6"] == (320, 7, 7)
+    assert shapes["prediction"] == (1000,)
+    assert not hub_cache.exists()
+    (prediction,) = (layer for layer in list_model_layers() if layer.name == "prediction")
+    assert prediction.shape == (256,)  # of the bundled model
 
 
 # From a file
