@@ -29,7 +29,7 @@ from dedup.errors import ImageError
 from dedup.images.decode import decode_bounded, read_file
 from dedup.images.encode import as_jpeg
 from dedup.images.scan import scan
-from dedup.models.registry import DEFAULT_BUNDLED
+from dedup.models.registry import DEFAULT_MODEL
 from dedup.results import Tier
 from dedup.space.space import Space
 from dedup.store.catalog import Catalog
@@ -101,7 +101,7 @@ def main() -> None:
                 (folder / copy).write_bytes(data)
                 copies[copy] = name, kind, strength
         store = Path(place) / "store"
-        model = None if options.weights else DEFAULT_BUNDLED
+        model = None if options.weights else DEFAULT_MODEL
         with Collection.create(store, model=model, weights=options.weights) as collection:
             collection.index([folder])
             started, used = time.perf_counter(), time.process_time()

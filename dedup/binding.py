@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from dedup.errors import FingerprintError, ModelError, WeightsError
 from dedup.fingerprint import CONTENT, DETAILS, Fingerprint
 from dedup.images.decode import DECODER
-from dedup.models.registry import BUNDLED, DEFAULT_BUNDLED, DEFAULT_MODEL
+from dedup.models.loading import LoadedModel, ShippedModel, load_model, shipped_model
+from dedup.models.registry import BUNDLED, DEFAULT_MODEL
 from dedup.models.weights import model_name_for, weights_file_digest
 from dedup.space.fusion import content_weight
 
 if TYPE_CHECKING:
-    from dedup.models.loading import LoadedModel
     from dedup.runtimes.select import Runtime
     from dedup.store.catalog import Catalog
 
@@ -68,8 +68,9 @@ class Chosen:
 
     Parameters
     ----------
-    loaded : None where details are the only view
-    note : how it came to be chosen, one sentence; "" where the user named it
+    loaded : None where details are the only view, or where the package ships the model's graph:
+        `load` starts that without torch
+    note : the model that was taken by default, one sentence; "" where the user named it
     """
 
     fingerprint: Fingerprint
@@ -78,10 +79,7 @@ class Chosen:
 
 
 def prepare(choice: ModelChoice) -> Chosen:
-    """Load what was chosen, and name it.
-
-    Without a choice that is the hub's `DEFAULT_MODEL` where it can be had, else the network that
-    the package ships.
+    """Load what was chosen, and name it; without a choice that is `DEFAULT_MODEL`.
 
     Raises
     ------
@@ -96,39 +94,34 @@ def prepare(choice: ModelChoice) -> Chosen:
     if CONTENT not in views:
         side = _SIDE_WITHOUT_MODEL
         return Chosen(Fingerprint("", "", "", (), side, side, DECODER, views, digest, 0.0), None)
-    loaded, note = _load_chosen(choice)
-    _, height, width = loaded.input_size
+    named = choice.model or choice.weights or choice.untrained
+    note = "" if named else f"Using the bundled model {DEFAULT_MODEL}; --model names another"
+    model = _shipped(choice) or load_model(
+        choice.model, weights=choice.weights, untrained=choice.untrained
+    )
+    _, height, width = model.input_size
     fingerprint = Fingerprint(
-        model=loaded.name,
-        weights=loaded.weights,
-        weights_digest=loaded.weights_digest,
-        layers=choice.layers or (loaded.layer,),
+        model=model.name,
+        weights=model.weights,
+        weights_digest=model.weights_digest,
+        layers=choice.layers or (model.layer,),
         height=height,
         width=width,
         decoder=DECODER,
         views=views,
         details_digest=digest,
-        content_share=content_weight(untrained=loaded.weights == "untrained")
-        if DETAILS in views
-        else 1.0,
+        content_share=content_weight(untrained=choice.untrained) if DETAILS in views else 1.0,
     )
-    return Chosen(fingerprint, loaded, note)
+    return Chosen(fingerprint, model if isinstance(model, LoadedModel) else None, note)
 
 
-def _load_chosen(choice: ModelChoice) -> tuple[LoadedModel, str]:
-    from dedup.models.loading import load_model
-
-    if choice.model or choice.weights or choice.untrained:
-        name = choice.model or (None if choice.weights else DEFAULT_MODEL)
-        return load_model(name, weights=choice.weights, untrained=choice.untrained), ""
-    try:
-        return load_model(DEFAULT_MODEL), f"Content model: {DEFAULT_MODEL}, from the hub"
-    except WeightsError as error:
-        reason = str(error).partition(". ")[0]
-        return (
-            load_model(DEFAULT_BUNDLED),
-            f"Content model: {DEFAULT_BUNDLED}, which dedup brings along ({reason})",
-        )
+def _shipped(choice: ModelChoice) -> ShippedModel | None:
+    """Describe a model whose graph the package ships; None where torch is needed all the same."""
+    name = choice.model or DEFAULT_MODEL
+    if name not in BUNDLED or choice.weights is not None or choice.untrained:
+        return None
+    shipped = shipped_model(name)
+    return shipped if choice.layers in {(), (shipped.layer,)} else None
 
 
 def check(catalog: Catalog, choice: ModelChoice) -> None:
@@ -220,8 +213,6 @@ def load(
     ready = ready_runtime(pinned, device, kind)
     if ready is not None:
         return ready
-    from dedup.models.loading import load_model
-
     loaded = load_model(pinned.model, weights=path, untrained=pinned.weights == "untrained")
     if loaded.weights_digest != pinned.weights_digest:
         raise WeightsError(

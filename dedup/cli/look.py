@@ -119,13 +119,9 @@ def layers_command(model: str | None, weights: Path | None, kind: str | None) ->
     """
     if model is None and weights is None:
         raise click.UsageError("name a MODEL, or give its --weights FILE")
-    from dedup.models.layers import list_layers
-    from dedup.models.loading import load_model
-    from dedup.models.registry import BUNDLED
+    from dedup.models.loading import list_model_layers
 
-    untrained = weights is None and model not in BUNDLED  # layers are told without a download
-    loaded = load_model(model, weights=weights, untrained=untrained)
-    layers = list_layers(loaded.module, loaded.input_size)
+    layers = list_model_layers(model, weights=weights)
     if chosen_format(kind) == "table":
         write_table(
             [("layer", "left"), ("type", "left"), ("output", "left")],

@@ -70,8 +70,8 @@ def model_options(command: Command) -> Command:
     name = click.option(
         "--model",
         metavar="NAME",
-        help="A timm model, or copies-2, which dedup brings along. Default: the collection's own; "
-        "for a new one efficientnet_b0 where the hub can be reached, else copies-2.",
+        help="A timm model, or copies-2, which is bundled. Default: the collection's own; "
+        "for a new one copies-2, the bundled one.",
     )
     untrained = click.option(
         "--untrained",

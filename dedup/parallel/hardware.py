@@ -27,12 +27,8 @@ def has_amx() -> bool:
 
 
 def has_bf16() -> bool:
-    """Say whether the CPU may compute in bf16, so that it is worth asking an engine for it.
-
-    True where that cannot be known: outside Linux, and on ARM, whose flags have other names.
-    """
-    flags = _cpu_info()
-    return not flags or "avx512_bf16" in flags or "amx_bf16" in flags or "Features" in flags
+    """Say whether the CPU computes in bf16 without emulating it (x86 on Linux only)."""
+    return has_amx() or "avx512_bf16" in _cpu_info()
 
 
 def _cpu_info() -> str:
