@@ -32,6 +32,7 @@ from dedup.images.scan import scan
 from dedup.models.registry import DEFAULT_BUNDLED
 from dedup.results import Tier
 from dedup.space.comparability import settle_threshold
+from dedup.spec import ModelSpec
 from dedup.store.catalog import Catalog
 
 SURE = frozenset({Tier.EXACT, Tier.PIXELS, Tier.NEAR})
@@ -102,10 +103,10 @@ def main() -> None:
                 copies[copy] = name, kind, strength
         store = Path(place) / "store"
         model = None if options.weights else DEFAULT_BUNDLED
-        with Collection.create(store, model=model, weights=options.weights) as collection:
+        with Collection.create(store, ModelSpec(model, options.weights)) as collection:
             collection.index([folder])
             started, used = time.perf_counter(), time.process_time()
-            answer = collection.find_duplicates()
+            answer = collection.duplicates()
             seconds, cpu = time.perf_counter() - started, time.process_time() - used
         catalog = Catalog.open(store)
         (proofs,) = catalog.connection.execute("SELECT count(*) FROM verdicts").fetchone()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dedup.errors import CollectionError
+from dedup.errors import CollectionError, ImageError
 from dedup.images.scan import scan
 from dedup.indexing.files import read_path
 from dedup.indexing.pipeline import BATCH
@@ -22,6 +22,7 @@ from dedup.indexing.reader import Embeddable, Known, Skipped
 from dedup.parallel.workers import one_blas_thread
 from dedup.preparation import embed, fused_fresh, preparation, read_rows, read_rows_of
 from dedup.results import Neighbour, QueryAnswer, Skip
+from dedup.search.similarity import DECIMALS, pair_similarities
 from dedup.store.gallery import read_ids, read_paths
 from dedup.store.schema import INDEX
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from dedup.answer import Progress
     from dedup.preparation import Rows
     from dedup.runtimes.embedder import Embedder
     from dedup.search.index import VectorIndex
@@ -56,7 +58,7 @@ class QueryVectors:
 
 
 def expand(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
-    """Replace folders by the pictures in them, in path order; files stay as they are."""
+    """Replace folders by the images in them, in path order; files stay as they are."""
     result = []
     for path in (os.fspath(path) for path in paths):
         if os.path.isdir(path):
@@ -67,7 +69,10 @@ def expand(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
 
 
 def embed_queries(
-    catalog: Catalog, paths: list[str], embedder: Callable[[], Embedder]
+    catalog: Catalog,
+    paths: list[str],
+    embedder: Callable[[], Embedder],
+    progress: Progress | None = None,
 ) -> QueryVectors:
     """Embed query images in the views of the collection.
 
@@ -88,6 +93,8 @@ def embed_queries(
 
     for start in range(0, len(paths), BATCH):
         part = paths[start : start + BATCH]
+        if progress is not None:
+            progress("Reading images", start, len(paths))
         with one_blas_thread():  # around all of them
             readings = [read_path(os.fsencode(path), wanted, catalog.knows) for path in part]
         fresh: dict[int, Embeddable] = {}
@@ -104,8 +111,8 @@ def embed_queries(
                 case Skipped(reason):
                     skipped.append(Skip(path, reason))
         if fresh:
-            pictures = [reading.inputs for reading in fresh.values()]
-            parts = embed(catalog.fingerprint, loaded, pictures)
+            inputs = [reading.inputs for reading in fresh.values()]
+            parts = embed(catalog.fingerprint, loaded, inputs)
             vectors.update(zip(fresh, fused_fresh(catalog.fingerprint, parts), strict=True))
     order = sorted(vectors)
     return QueryVectors(
@@ -117,6 +124,30 @@ def embed_queries(
     )
 
 
+def require_read(queries: QueryVectors) -> None:
+    """Refuse what could not be read.
+
+    Raises
+    ------
+    ImageError
+    """
+    for skip in queries.skipped:
+        raise ImageError(skip.path, skip.reason)
+
+
+def similarity_of(queries: QueryVectors, project: Callable[[Rows], Rows]) -> float:
+    """Give the similarity of two images.
+
+    Raises
+    ------
+    ImageError : one of them could not be read.
+    """
+    require_read(queries)
+    rows = project(queries.vectors)
+    (similarity,) = pair_similarities(rows, rows, np.array([0]), np.array([1])).tolist()
+    return round(float(similarity), DECIMALS)
+
+
 @contextmanager
 def fresh_index(
     catalog: Catalog,
@@ -124,10 +155,10 @@ def fresh_index(
     held: tuple[int, VectorIndex] | None,
     kind: str = "auto",
 ) -> Iterator[Callable[[], tuple[int, VectorIndex]]]:
-    """Give what gives the version of the gallery and its index; its rows are named by image ids.
+    """Give a function that gives the version of the gallery and its index; rows are image ids.
 
     It is the one in hand, else the saved one, else a new one, which is saved. The saved one is
-    loaded in a thread of its own, beside the model. Enter this inside `snapshot`.
+    loaded in a thread of its own while the model works. Enter this inside `snapshot`.
 
     Parameters
     ----------
@@ -166,8 +197,8 @@ def fresh_index(
             index = build()
         return version, index
 
-    with ThreadPoolExecutor(1, thread_name_prefix="index") as beside:
-        loading = beside.submit(load)
+    with ThreadPoolExecutor(1, thread_name_prefix="index") as thread:
+        loading = thread.submit(load)
         yield wait
 
 

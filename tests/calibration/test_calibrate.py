@@ -28,6 +28,7 @@ from dedup.errors import DamagedError, DedupError
 from dedup.preparation import Preparation, read_rows
 from dedup.search.similarity import unit_rows
 from dedup.space.bounds import Events, Tail, share_bounds
+from dedup.spec import ModelSpec
 from dedup.store.catalog import Catalog
 from dedup.store.gallery import read_images
 from dedup.store.pairs import (
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
     from dedup.store.pairs import ContentPair
 
+SMALL = ModelSpec("mobilenetv3_small_050", untrained=True)
 PICTURES = 56
 
 
@@ -278,7 +280,7 @@ def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if seed % 4 == 0:
             copy = edit("jpeg", EDITS["jpeg"].strengths[1], np.asarray(picture), rng)
             Image.fromarray(copy).save(folder / "pictures" / f"{seed} copy.png")
-    with Collection.create(folder / "store", model="mobilenetv3_small_050", untrained=True) as made:
+    with Collection.create(folder / "store", SMALL) as made:
         made.index([folder / "pictures"])
     run(folder / "store")
     return folder / "store"
@@ -345,9 +347,7 @@ def test_files_that_cannot_be_read_any_more_are_passed_over(
 ) -> None:
 
     shutil.copytree(calibrated.parent / "pictures", tmp_path / "pictures")
-    with Collection.create(
-        tmp_path / "store", model="mobilenetv3_small_050", untrained=True
-    ) as made:
+    with Collection.create(tmp_path / "store", SMALL) as made:
         made.index([tmp_path / "pictures"])
     for seed in range(3):
         (tmp_path / "pictures" / f"{seed + 1}.jpg").unlink()
@@ -364,9 +364,7 @@ def test_three_pictures_are_told_how_many_it_takes(tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     for seed in range(3):
         scene(seed, (64, 48)).save(tmp_path / "pictures" / f"{seed}.jpg")
-    with Collection.create(
-        tmp_path / "store", model="mobilenetv3_small_050", untrained=True
-    ) as made:
+    with Collection.create(tmp_path / "store", SMALL) as made:
         made.index([tmp_path / "pictures"])
     with pytest.raises(DedupError, match=r"needs at least 50 different pictures.*has 3"):
         run(tmp_path / "store")

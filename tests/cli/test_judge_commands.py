@@ -46,7 +46,7 @@ def test_why_tells_the_tier_with_and_without_a_collection(
     (turned,) = dedup("why", drawn / second, drawn / first, "-s", store).rows
     assert turned["tier"] == tier
     table = dedup("why", drawn / first, drawn / second, "--format", "table")
-    assert (tier or "not the same picture") in table.text
+    assert (tier or "not the same image") in table.text
 
 
 def test_why_says_what_would_have_had_to_differ(dedup: Dedup, drawn: Path) -> None:
@@ -207,7 +207,7 @@ def test_compare_finds_what_is_there_already_surest_first(
         ("pixels.png", "pixels", "a/5.jpg"),
         ("edited.jpg", "near", "a/5.jpg"),
     ]
-    assert "3 of 4 pictures are there already: 1 exact, 1 pixels, 1 near" in done.err
+    assert "3 of 4 images are there already: 1 exact, 1 pixels, 1 near" in done.err
     assert "broken.jpg" in done.err
     for form in ("table", "csv", "paths"):
         assert b"edited.jpg" in dedup("compare", card, "--against", store, "--format", form).out

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from pictures import scene
 
-from dedup import binding
 from dedup.collection import Collection
 from dedup.descriptors.vlad import DIGEST
 from dedup.descriptors.vlad import WEIGHTS as VOCABULARY
@@ -19,6 +18,7 @@ from dedup.models.weights import weights_file_digest
 from dedup.preparation import Preparation
 from dedup.runtimes.torch_runtime import TorchRuntime
 from dedup.search.similarity import unit_rows
+from dedup.spec import BOTH_VIEWS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,7 +106,7 @@ def test_without_the_hub_a_new_collection_takes_the_bundled_network(
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     with Collection.create(tmp_path / "store") as collection:
-        assert f"Content model: {DEFAULT_BUNDLED}, which dedup brings along" in collection.chosen
+        assert collection.notes[0].startswith(f"Using the bundled model {DEFAULT_BUNDLED} (")
         status = collection.status()
     assert status.model == f"{DEFAULT_BUNDLED} (bundled)"
-    assert status.views == binding.BOTH_VIEWS
+    assert status.views == BOTH_VIEWS

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dedup.errors import DedupError
+from dedup.report.charts import Axis, Line, line_chart
 from dedup.report.evaluation import FoundPair, Truth, evaluate
-from dedup.report.plots import Axis, Line, line_chart
 from dedup.report.truth import match, read_truth
 from dedup.results import Tier
 

@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 import torch
 from blocks import TrialFirst
+from dedup.images.device import sides
 from pictures import draw_folder, scene
 from PIL import ImageFilter
 
 from dedup.collection import Collection
 from dedup.images.decode import decode_square
-from dedup.images.device import sides
 from dedup.indexing import batch_size, device_decoding, device_trial, readahead
 from dedup.models.loading import load_model
 from dedup.runtimes.device_jpegs import device_jpegs
 from dedup.runtimes.torch_runtime import TorchRuntime
+from dedup.spec import ModelSpec, Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,12 +167,10 @@ def test_indexing_on_a_gpu_sees_what_the_cpu_sees(tmp_path: Path) -> None:
     for device in ("cuda", "cpu"):
         with Collection.create(
             tmp_path / device,
-            model="mobilenetv2_100",
-            untrained=True,
-            device=device,
-            runtime="torch",
+            ModelSpec("mobilenetv2_100", untrained=True),
+            runtime=Runtime(device, "torch"),
         ) as collection:
-            collection.index([folder], device=device)
+            collection.index(folder)
             tables.append(collection.features())
     there, here = tables
     assert there.paths == here.paths
@@ -218,13 +217,10 @@ def test_a_run_whose_jpegs_the_gpu_decodes_sees_what_the_host_sees(
     for device in ("cuda", "cpu"):
         with Collection.create(
             tmp_path / device,
-            model="mobilenetv2_100",
-            untrained=True,
-            views=("content",),
-            device=device,
-            runtime="torch",
+            ModelSpec("mobilenetv2_100", untrained=True, views="content"),
+            runtime=Runtime(device, "torch"),
         ) as collection:
-            stages = collection.index([folder], device=device).stages
+            stages = collection.index(folder).stages
             assert stages is not None
             told.append(stages)
             tables.append(collection.features())
