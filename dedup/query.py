@@ -145,7 +145,7 @@ def similarity_of(queries: QueryVectors, project: Callable[[Rows], Rows]) -> flo
     require_read(queries)
     rows = project(queries.vectors)
     (similarity,) = pair_similarities(rows, rows, np.array([0]), np.array([1])).tolist()
-    return round(float(similarity), DECIMALS)
+    return round(float(similarity), DECIMALS)  # a threshold is a double, and inclusive
 
 
 @contextmanager
