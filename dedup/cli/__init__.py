@@ -23,7 +23,7 @@ from dedup.cli.list import list_command
 from dedup.cli.query import query_command
 from dedup.cli.status import status_command
 from dedup.cli.why import why_command
-from dedup.errors import DedupError
+from dedup.errors import DISTRIBUTION, DedupError
 
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
@@ -31,9 +31,9 @@ EXIT_INTERRUPTED = 130
 
 def _version(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:  # noqa: ARG001, FBT001 - click's signature
     if wanted:
-        from dedup import __version__
+        from importlib.metadata import version
 
-        click.echo(f"dedup {__version__}")
+        click.echo(f"dedup {version(DISTRIBUTION)}")
         context.exit()
 
 
