@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside a file, which it replaces when nothing was raised.
+    """Give the name of a temporary file, which replaces `path` when nothing was raised.
 
     Raises
     ------
