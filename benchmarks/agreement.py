@@ -32,7 +32,7 @@ def main() -> None:
     add_json_option(parser)
     options = parser.parse_args()
     with Collection.open(options.store) as collection:
-        answer = collection.find_duplicates(threshold=options.threshold)
+        answer = collection.duplicates(threshold=options.threshold)
     threshold = answer.threshold
     catalog = Catalog.open(options.store)
     ids = read_ids(catalog)

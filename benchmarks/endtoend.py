@@ -29,9 +29,9 @@ from dedup.errors import ImageError
 from dedup.images.decode import decode_bounded, read_file
 from dedup.images.encode import as_jpeg
 from dedup.images.scan import scan
-from dedup.models.registry import DEFAULT_MODEL
 from dedup.results import Tier
 from dedup.space.space import Space
+from dedup.spec import ModelSpec
 from dedup.store.catalog import Catalog
 
 SURE = frozenset({Tier.EXACT, Tier.PIXELS, Tier.NEAR})
@@ -101,11 +101,10 @@ def main() -> None:
                 (folder / copy).write_bytes(data)
                 copies[copy] = name, kind, strength
         store = Path(place) / "store"
-        model = None if options.weights else DEFAULT_MODEL
-        with Collection.create(store, model=model, weights=options.weights) as collection:
+        with Collection.create(store, ModelSpec(weights=options.weights)) as collection:
             collection.index([folder])
             started, used = time.perf_counter(), time.process_time()
-            answer = collection.find_duplicates()
+            answer = collection.duplicates()
             seconds, cpu = time.perf_counter() - started, time.process_time() - used
         catalog = Catalog.open(store)
         (proofs,) = catalog.connection.execute("SELECT count(*) FROM verdicts").fetchone()

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from machine import add_json_option, describe, record
 
-from dedup.binding import ModelChoice, prepare, runtime
+from dedup.binding import prepare, runtime
 from dedup.fingerprint import CONTENT
 from dedup.indexing.pipeline import BATCH
 from dedup.models.registry import BUNDLED
+from dedup.spec import ModelSpec
+from dedup.spec import Runtime as Where
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -68,10 +70,10 @@ def rates(model: str, rounds: int) -> list[str]:
 
 def _start(model: str, kind: str) -> Runtime:
     # Loaded anew for each: a runtime folds the layers of the network that it is given.
-    chosen = prepare(ModelChoice(model=model, untrained=model not in BUNDLED, views=(CONTENT,)))
+    chosen = prepare(ModelSpec(model=model, untrained=model not in BUNDLED, views=(CONTENT,)))
     if chosen.loaded is None:
         raise ValueError("content has to be among the views")
-    return runtime(chosen.loaded, chosen.fingerprint, "cpu", kind)
+    return runtime(chosen.loaded, chosen.fingerprint, Where("cpu", kind))
 
 
 def _rate(embedder: Embedder, batch: npt.NDArray[np.uint8]) -> float:

@@ -30,6 +30,7 @@ from dedup.parallel.workers import Workers
 from dedup.preparation import Preparation
 from dedup.runtimes.torch_runtime import TorchRuntime
 from dedup.search.join import predicted_seconds, self_join
+from dedup.spec import ModelSpec, Runtime
 
 DRAWN = 200
 BATCH = 256
@@ -74,7 +75,7 @@ def decode_rate(paths: list[str], hw: tuple[int, int], *, processes: bool) -> fl
         return len(paths) / seconds(lambda: list(workers.run(paths, 512, 8)), 3)
 
 
-def note(told: list[tuple[float, int]], done: int, _: int) -> None:
+def note(told: list[tuple[float, int]], _stage: str, done: int, _total: int) -> None:
     """Keep when a run had handled so many files."""
     told.append((time.perf_counter(), done))
 
@@ -146,12 +147,10 @@ def main() -> None:
             told: list[tuple[float, int]] = []
             with Collection.create(
                 Path(place, f"store{number}"),
-                model=options.model,
-                untrained=True,
-                views=(CONTENT,),
-                device="cuda",
+                ModelSpec(options.model, untrained=True, views=CONTENT),
+                runtime=Runtime("cuda"),
             ) as collection:
-                summary = collection.index([folder], device="cuda", progress=partial(note, told))
+                summary = collection.index(folder, partial(note, told))
             rows.append(summary.indexed / summary.seconds)
             once.append(going(told, STARTED * options.pictures))
             tenth, _ = reached(told, STARTED * options.pictures)

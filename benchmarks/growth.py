@@ -23,7 +23,7 @@ import numpy as np
 from machine import add_json_option, describe, record
 from startup import make_tree
 
-from dedup.report.plots import Axis, Line, line_chart
+from dedup.report.charts import Axis, Line, line_chart
 from dedup.search.join import predicted_seconds, self_join
 
 DIMENSION = 256

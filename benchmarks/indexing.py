@@ -25,6 +25,7 @@ from dedup.images.scan import scan
 from dedup.indexing.pipeline import BATCH
 from dedup.models.loading import load_model
 from dedup.runtimes.torch_runtime import TorchRuntime
+from dedup.spec import ModelSpec
 
 
 def decode_rate(paths: list[Path], side: int) -> tuple[float, np.ndarray]:
@@ -59,9 +60,8 @@ def index_rate(folder: Path, weights: Path) -> tuple[float, float]:
     """Index a folder into a new collection; images/s without and with loading the model."""
     with tempfile.TemporaryDirectory() as store:
         began = time.perf_counter()
-        with Collection.create(
-            Path(store) / "store", weights=weights, views=["content"]
-        ) as collection:
+        spec = ModelSpec(weights=weights, views="content")
+        with Collection.create(Path(store) / "store", spec) as collection:
             started = time.perf_counter()
             summary = collection.index([folder])
             ended = time.perf_counter()

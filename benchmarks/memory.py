@@ -21,8 +21,8 @@ from dedup.images.scan import scan
 CHILD = """
 import resource, sys
 from pathlib import Path
-from dedup.collection import Collection
-with Collection.create(Path(sys.argv[1]), weights=sys.argv[3]) as collection:
+from dedup import Collection, ModelSpec
+with Collection.create(Path(sys.argv[1]), ModelSpec(weights=sys.argv[3])) as collection:
     summary = collection.index([sys.argv[2]])
 print(summary.indexed, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """

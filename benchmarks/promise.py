@@ -43,6 +43,7 @@ from dedup.records import FileEntry, ImageFacts
 from dedup.search.join import self_join
 from dedup.space.space import Space
 from dedup.space.whitening import Transform, fit_transform
+from dedup.spec import ModelSpec
 from dedup.store.catalog import Catalog
 from dedup.store.changes import Batch
 from dedup.store.gallery import GalleryImages, read_images, read_paths, read_vectors
@@ -324,7 +325,7 @@ def main() -> None:
         opened = (
             Collection.open(store)
             if store.exists()
-            else Collection.create(store, weights=options.weights)
+            else Collection.create(store, ModelSpec(weights=options.weights))
         )
         with opened as collection:
             collection.index([options.photos, work / "copies"])

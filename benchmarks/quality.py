@@ -35,7 +35,7 @@ from dedup.images.scan import scan
 from dedup.models.loading import load_model
 from dedup.models.registry import BUNDLED
 from dedup.preparation import Preparation
-from dedup.report.plots import Axis, Line, line_chart
+from dedup.report.charts import Axis, Line, line_chart
 from dedup.runtimes.torch_runtime import TorchRuntime
 from dedup.search.similarity import unit_rows
 from dedup.store.vectors import as_stored

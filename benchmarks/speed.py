@@ -24,7 +24,7 @@ import numpy as np
 from growth import THRESHOLD, planted
 from machine import add_json_option, describe, record
 
-from dedup.binding import ModelChoice, prepare, runtime
+from dedup.binding import prepare, runtime
 from dedup.collection import Collection
 from dedup.fingerprint import CONTENT, DETAILS
 from dedup.images.decode import read_file
@@ -35,6 +35,7 @@ from dedup.models.registry import BUNDLED
 from dedup.parallel.workers import Workers
 from dedup.preparation import Preparation
 from dedup.search.join import self_join
+from dedup.spec import ModelSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,7 +85,7 @@ def pictures_against_limits(
 ) -> list[str]:
     """Decode alone (and details, where they are a view), forward alone, indexing: a row's cells."""
     paths = [os.fspath(folder / os.fsdecode(file.path)) for file in scan(folder).files]
-    chosen = prepare(ModelChoice(**model, views=views))
+    chosen = prepare(ModelSpec(**model, views=views))
     if chosen.loaded is None:
         raise ValueError("content has to be among the views")
     ready = runtime(chosen.loaded, chosen.fingerprint)
@@ -104,7 +105,9 @@ def pictures_against_limits(
 
     def index_rate() -> float:
         with tempfile.TemporaryDirectory() as place:
-            with Collection.create(Path(place) / "store", **model, views=views) as collection:
+            with Collection.create(
+                Path(place) / "store", ModelSpec(**model, views=views)
+            ) as collection:
                 summary = collection.index([folder])
             return float(summary.indexed / summary.seconds)
 

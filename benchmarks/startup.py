@@ -22,11 +22,12 @@ import cv2
 import numpy as np
 from machine import add_json_option, describe, record
 
-from dedup.binding import ModelChoice, prepare
+from dedup.binding import prepare
 from dedup.collection import Collection
 from dedup.descriptors.vlad import DIMENSION
 from dedup.fingerprint import CONTENT, DETAILS
 from dedup.records import FileEntry, ImageFacts
+from dedup.spec import ModelSpec
 from dedup.store.catalog import Catalog
 from dedup.store.changes import Batch
 from dedup.store.vectors import pack
@@ -55,7 +56,7 @@ def make_tree(folder: Path, count: int) -> None:
         cv2.imwrite(os.fspath(place / f"{number:06}.jpg"), cv2.resize(coarse, (48, 36)))
 
 
-def fill_catalog(store: Path, choice: ModelChoice, count: int, dimension: int) -> None:
+def fill_catalog(store: Path, choice: ModelSpec, count: int, dimension: int) -> None:
     """Store embeddings that no image gave: a background of random rows and near copies."""
     rng = np.random.default_rng(0)
     fingerprint = prepare(choice).fingerprint
@@ -87,7 +88,7 @@ def queries(
 ) -> list[tuple[str, float]]:
     """Time queries of an image that is not indexed: in new processes, and in one."""
     store = place / "-".join(views)
-    fill_catalog(store, ModelChoice(model="copies-2", views=views), count, 256)
+    fill_catalog(store, ModelSpec(model="copies-2", views=views), count, 256)
     image = os.fspath(place / "new.jpg")
     coarse = np.random.default_rng(9).integers(0, 256, (30, 40, 3), dtype=np.uint8)
     cv2.imwrite(image, cv2.resize(coarse, (500, 375), interpolation=cv2.INTER_CUBIC))
@@ -121,7 +122,7 @@ def main() -> None:
         make_tree(Path(tree), options.files)
         make = [*DEDUP, "index", tree, "-s", store, "--untrained", "--model"]
         subprocess.run([*make, "mobilenetv3_small_050"], check=True, capture_output=True)
-        untrained = ModelChoice(model="mobilenetv2_100", untrained=True, views=(CONTENT,))
+        untrained = ModelSpec(model="mobilenetv2_100", untrained=True, views=(CONTENT,))
         fill_catalog(Path(stored), untrained, options.embeddings, options.dimension)
         bare = timed([sys.executable, "-c", "pass"], options.rounds)
         rows = [

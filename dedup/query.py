@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dedup.errors import CollectionError
+from dedup.errors import CollectionError, ImageError
 from dedup.images.scan import scan
 from dedup.indexing.files import read_path
 from dedup.indexing.pipeline import BATCH
@@ -22,6 +22,7 @@ from dedup.indexing.reader import Embeddable, Known, Skipped
 from dedup.parallel.workers import one_blas_thread
 from dedup.preparation import embed, preparation
 from dedup.results import Neighbour, QueryAnswer, Skip
+from dedup.search.similarity import DECIMALS, pair_similarities
 from dedup.store.gallery import read_ids, read_paths
 from dedup.store.schema import INDEX
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from dedup.answer import Progress
     from dedup.records import ImageFacts
     from dedup.runtimes.embedder import Embedder
     from dedup.search.index import VectorIndex
@@ -56,7 +58,7 @@ class QueryVectors:
 
 
 def expand(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
-    """Replace folders by the pictures in them, in path order; files stay as they are."""
+    """Replace folders by the images in them, in path order; files stay as they are."""
     result = []
     for path in (os.fspath(path) for path in paths):
         if os.path.isdir(path):
@@ -67,7 +69,11 @@ def expand(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
 
 
 def embed_queries(
-    catalog: Catalog, space: Space, paths: list[str], embedder: Callable[[], Embedder]
+    catalog: Catalog,
+    space: Space,
+    paths: list[str],
+    embedder: Callable[[], Embedder],
+    progress: Progress | None = None,
 ) -> QueryVectors:
     """Embed query images in the views of the collection.
 
@@ -88,6 +94,8 @@ def embed_queries(
 
     for start in range(0, len(paths), BATCH):
         part = paths[start : start + BATCH]
+        if progress is not None:
+            progress("Reading images", start, len(paths))
         with one_blas_thread():  # around all of them
             readings = [read_path(os.fsencode(path), wanted, catalog.knows) for path in part]
         fresh: dict[int, Embeddable] = {}
@@ -114,6 +122,30 @@ def embed_queries(
         np.stack([vectors[number] for number in order]) if order else np.empty((0, 0), np.float32),
         skipped,
     )
+
+
+def require_read(queries: QueryVectors) -> None:
+    """Refuse what could not be read.
+
+    Raises
+    ------
+    ImageError
+    """
+    for skip in queries.skipped:
+        raise ImageError(skip.path, skip.reason)
+
+
+def similarity_of(queries: QueryVectors, space: Space) -> float:
+    """Give the similarity of two images.
+
+    Raises
+    ------
+    ImageError : one of them could not be read.
+    """
+    require_read(queries)
+    rows = space.vectors(queries.raw)
+    (similarity,) = pair_similarities(rows, rows, np.array([0]), np.array([1])).tolist()
+    return round(float(similarity), DECIMALS)  # a threshold is a double, and inclusive
 
 
 @contextmanager

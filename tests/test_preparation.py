@@ -19,6 +19,7 @@ from dedup.fingerprint import DETAILS
 from dedup.images.decode import decode_bounded, decode_square
 from dedup.preparation import Preparation, embed, preparation
 from dedup.space.space import Space
+from dedup.spec import ModelSpec
 from dedup.store.catalog import Catalog
 from dedup.store.gallery import read_vectors
 
@@ -59,7 +60,7 @@ def test_equal_squares_of_different_aspects_are_different_inputs() -> None:
 def test_a_collection_stores_both_views_and_compares_them_as_one(
     drawn: Path, tmp_path: Path
 ) -> None:
-    made = Collection.create(tmp_path / "s", model=SMALL_MODEL, untrained=True)
+    made = Collection.create(tmp_path / "s", ModelSpec(SMALL_MODEL, untrained=True))
     with made as collection:
         collection.index([drawn])
         table = collection.features()
@@ -104,7 +105,7 @@ def test_a_fresh_image_equals_itself_as_stored(indexed: Path, drawn: Path) -> No
 
 
 def test_details_alone_need_no_model(drawn: Path, tmp_path: Path) -> None:
-    with Collection.create(tmp_path / "s", views=["details"]) as collection:
+    with Collection.create(tmp_path / "s", ModelSpec(views="details")) as collection:
         summary = collection.index([drawn])
         assert collection.query(drawn / "a/3.jpg", k=1)[0].similarity == 1.0
         status = collection.status()
@@ -112,9 +113,9 @@ def test_details_alone_need_no_model(drawn: Path, tmp_path: Path) -> None:
     assert (status.model, status.views, status.layers) == ("none", (DETAILS,), (DETAILS,))
 
 
-def test_details_refuse_a_model(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="takes no model"):
-        Collection.create(tmp_path / "s", views=["details"], model=SMALL_MODEL)
+def test_details_refuse_a_model() -> None:
+    with pytest.raises(ModelError, match="uses no model"):
+        ModelSpec(SMALL_MODEL, views="details")
 
 
 def test_another_vocabulary_is_refused(indexed: Path) -> None:
@@ -128,8 +129,5 @@ def test_another_vocabulary_is_refused(indexed: Path) -> None:
 
 
 def test_other_views_than_the_collections_are_refused(indexed: Path) -> None:
-    with (
-        Collection.open(indexed) as collection,
-        pytest.raises(FingerprintError, match="views: content, details, not details"),
-    ):
-        collection.require(views=["details"])
+    with pytest.raises(FingerprintError, match="views: content, details, not details"):
+        Collection.open(indexed, ModelSpec(views="details"))

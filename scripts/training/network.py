@@ -35,7 +35,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 
-from dedup.report.plots import Axis, Line, line_chart
+from dedup.report.charts import Axis, Line, line_chart
 from training.device_views import DeviceViews
 from training.head import fit_head, read_out
 from training.inputs import MEAN, STD, normalised, prepared

@@ -23,6 +23,7 @@ from dedup.preparation import Preparation
 from dedup.search.similarity import unit_rows
 from dedup.space.bounds import Events, Tail, proportion_bounds
 from dedup.space.space import Space
+from dedup.spec import ModelSpec
 from dedup.store.catalog import Catalog
 from dedup.store.gallery import read_images
 from dedup.store.pairs import (
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from dedup.store.pairs import ContentPair
 
+SMALL = ModelSpec("mobilenetv3_small_050", untrained=True)
 PICTURES = 56
 
 
@@ -273,7 +275,7 @@ def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if seed % 4 == 0:
             copy = edit("jpeg", EDITS["jpeg"].strengths[1], np.asarray(picture), rng)
             Image.fromarray(copy).save(folder / "pictures" / f"{seed} copy.png")
-    with Collection.create(folder / "store", model="mobilenetv3_small_050", untrained=True) as made:
+    with Collection.create(folder / "store", SMALL) as made:
         made.index([folder / "pictures"])
     run(folder / "store")
     return folder / "store"
@@ -341,9 +343,7 @@ def test_files_that_cannot_be_read_any_more_are_passed_over(
 ) -> None:
 
     shutil.copytree(calibrated.parent / "pictures", tmp_path / "pictures")
-    with Collection.create(
-        tmp_path / "store", model="mobilenetv3_small_050", untrained=True
-    ) as made:
+    with Collection.create(tmp_path / "store", SMALL) as made:
         made.index([tmp_path / "pictures"])
     for seed in range(3):
         (tmp_path / "pictures" / f"{seed + 1}.jpg").unlink()
@@ -360,9 +360,7 @@ def test_too_few_images_are_refused_with_the_number_it_takes(tmp_path: Path) -> 
     (tmp_path / "pictures").mkdir()
     for seed in range(3):
         scene(seed, (64, 48)).save(tmp_path / "pictures" / f"{seed}.jpg")
-    with Collection.create(
-        tmp_path / "store", model="mobilenetv3_small_050", untrained=True
-    ) as made:
+    with Collection.create(tmp_path / "store", SMALL) as made:
         made.index([tmp_path / "pictures"])
     with pytest.raises(DedupError, match=r"needs at least 50 different images.*has 3"):
         run(tmp_path / "store")

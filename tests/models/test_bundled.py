@@ -27,6 +27,7 @@ from dedup.runtimes.cache import stored_graph
 from dedup.runtimes.engines import ENGINES, start
 from dedup.runtimes.torch_runtime import TorchRuntime
 from dedup.search.similarity import unit_rows
+from dedup.spec import BOTH_VIEWS, ModelSpec, Runtime
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,7 +122,7 @@ def test_a_shipped_graph_gives_what_its_weights_give(
     normalised = (batch / 255 - np.array(loaded.mean)) / np.array(loaded.std)
     pixels = torch.from_numpy(normalised.transpose(0, 3, 1, 2)).float()
     wanted = Extractor(loaded.module, [loaded.layer])(pixels)
-    pinned = binding.prepare(binding.ModelChoice(name)).fingerprint
+    pinned = binding.prepare(ModelSpec(name)).fingerprint
     graph = stored_graph(pinned, engine)
     assert graph is not None
     in_fp32 = replace(graph, facts=replace(graph.facts, bf16=False))
@@ -133,7 +134,7 @@ def test_a_shipped_graph_gives_what_its_weights_give(
 
 
 def test_a_damaged_graph_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pinned = binding.prepare(binding.ModelChoice()).fingerprint
+    pinned = binding.prepare(ModelSpec()).fingerprint
     assert stored_graph(pinned, "onnxruntime") is not None
     file = BUNDLED[DEFAULT_MODEL].graph
     data = bytearray((WEIGHTS / file).read_bytes())
@@ -149,7 +150,7 @@ def test_a_new_collection_takes_the_bundled_network_without_torch(
     code = (
         "import sys; from dedup import Collection\n"
         "with Collection.create(sys.argv[1]) as collection:\n"
-        "    print(collection.index([sys.argv[2]]).indexed > 0, collection.chosen)\n"
+        "    print(collection.index([sys.argv[2]]).indexed > 0, *collection.notes)\n"
         "print(*({'torch', 'timm', 'huggingface_hub'} & set(sys.modules)))"
     )
     store = tmp_path / "store"
@@ -165,12 +166,12 @@ def test_a_new_collection_takes_the_bundled_network_without_torch(
     with Collection.open(store) as collection:
         status = collection.status()
     assert status.model == f"{DEFAULT_MODEL} (bundled)"
-    assert status.views == binding.BOTH_VIEWS
+    assert status.views == BOTH_VIEWS
 
 
 def test_other_layers_of_the_bundled_network_can_be_hooked() -> None:
-    choice = binding.ModelChoice(DEFAULT_MODEL, layers=("global_pool", "s1"))
+    choice = ModelSpec(DEFAULT_MODEL, layers=("global_pool", "s1"))
     chosen = binding.prepare(choice)
     assert chosen.loaded is not None
-    with binding.runtime(chosen.loaded, chosen.fingerprint, "cpu") as runtime:
+    with binding.runtime(chosen.loaded, chosen.fingerprint, Runtime("cpu")) as runtime:
         assert runtime.dimensions == {"global_pool": 368, "s1": 24}

@@ -14,6 +14,7 @@ from pictures import draw_folder
 from dedup.collection import Collection
 from dedup.models.loading import load_model
 from dedup.runtimes.torch_runtime import TorchRuntime
+from dedup.spec import ModelSpec, Runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,12 +123,10 @@ def test_indexing_on_a_gpu_sees_what_the_cpu_sees(tmp_path: Path) -> None:
     for device in ("cuda", "cpu"):
         with Collection.create(
             tmp_path / device,
-            model="mobilenetv2_100",
-            untrained=True,
-            device=device,
-            runtime="torch",
+            ModelSpec("mobilenetv2_100", untrained=True),
+            runtime=Runtime(device, "torch"),
         ) as collection:
-            collection.index([folder], device=device)
+            collection.index(folder)
             tables.append(collection.features())
     there, here = tables
     assert there.paths == here.paths

@@ -13,26 +13,13 @@ if TYPE_CHECKING:
 
     Dedup = Callable[..., Outcome]
 
+
 KNOWN = [
     {"tier": "exact", "members": ["a/0.jpg", "b/0 copy.jpg", "b/0 again.jpg"]},
     {"tier": "pixels", "members": ["a/1.jpg", "b/1.png", "b/1.bmp"]},
     {"tier": "near", "members": ["a/2.jpg", "b/2 small.jpg"]},
     {"tier": "similar", "members": ["a/3.jpg", "a/4.jpg"]},
 ]
-
-
-def test_calibrating_a_few_pictures_says_what_it_needs(dedup: Dedup, store: Path) -> None:
-    done = dedup("calibrate", "-s", store)
-    assert done.code == 1
-    assert "at least 50 different images" in done.err
-
-
-def test_a_precision_takes_a_calibration(dedup: Dedup, store: Path) -> None:
-    done = dedup("list", "-s", store, "--tier", "similar", "--precision", "0.99")
-    assert done.code == 1
-    assert "dedup calibrate" in done.err
-    for arguments in (["--precision", "0"], ["--precision", "1.1"], ["--precision", "0.9"]):
-        assert dedup("list", "-s", store, *arguments).code == 2  # the last lacks --tier similar
 
 
 def test_eval_counts_tier_against_tier(

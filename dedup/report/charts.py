@@ -1,16 +1,19 @@
-"""Small line charts as SVG, written by hand.
-
-No package is needed to draw one, and any browser shows it.
-"""
+"""Line charts as SVG, written by hand: any browser shows them, and no package is needed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dedup.arguments import path_of
+from dedup.errors import DedupError
+from dedup.report.files import write_text
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import os
+    from collections.abc import Callable, Sequence
 
 _COLOURS = (
     "#000000",
@@ -24,7 +27,7 @@ _COLOURS = (
     "#882255",
     "#ddcc77",
 )
-"""Told apart by every kind of sight (Okabe and Ito 2008; the last two by Tol)."""
+"""Distinguishable with any colour vision (Okabe and Ito 2008; the last two by Tol)."""
 
 _WIDTH, _HEIGHT = 720, 440
 _LEFT, _TOP, _RIGHT, _BOTTOM = 64, 40, 190, 52
@@ -48,13 +51,13 @@ class Axis:
     low: float
     high: float
 
-    def share(self, value: float) -> float:
-        """Share in [0, 1] of the way from low to high."""
+    def position(self, value: float) -> float:
+        """Give the position of a value between low and high, in [0, 1]."""
         return min(1.0, max(0.0, (value - self.low) / (self.high - self.low)))
 
-    def at(self, share: float) -> float:
-        """Give the value at a share of the way."""
-        return self.low + share * (self.high - self.low)
+    def at(self, position: float) -> float:
+        """Give the value at a position in [0, 1]."""
+        return self.low + position * (self.high - self.low)
 
 
 def line_chart(title: str, across: Axis, up: Axis, lines: Sequence[Line]) -> str:
@@ -70,8 +73,8 @@ def line_chart(title: str, across: Axis, up: Axis, lines: Sequence[Line]) -> str
     ]
     for number, line in enumerate(lines):
         colour = _COLOURS[number % len(_COLOURS)]
-        places = [_place(across.share(x), up.share(y)) for x, y in line.points]
-        path = "M" + " ".join(f"{x:.1f} {y:.1f}" for x, y in places) if places else ""
+        points = [_pixels(across.position(x), up.position(y)) for x, y in line.points]
+        path = "M" + " ".join(f"{x:.1f} {y:.1f}" for x, y in points) if points else ""
         level, key = _TOP + 8 + 18 * number, _WIDTH - _RIGHT + 14
         parts += [
             _path(path, colour, 2, dashed=line.dashed),
@@ -81,8 +84,8 @@ def line_chart(title: str, across: Axis, up: Axis, lines: Sequence[Line]) -> str
     return "\n".join([*parts, "</svg>\n"])
 
 
-def _place(across: float, up: float) -> tuple[float, float]:
-    """Pixels of a place given as shares of the plot's width and height."""
+def _pixels(across: float, up: float) -> tuple[float, float]:
+    """Turn a position in the plot, both sides in [0, 1], into pixels of the image."""
     wide, tall = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
     return _LEFT + across * wide, _TOP + (1 - up) * tall
 
@@ -90,14 +93,14 @@ def _place(across: float, up: float) -> tuple[float, float]:
 def _frame(across: Axis, up: Axis) -> list[str]:
     """Draw the grid and name the axes."""
     parts = []
-    (left, bottom), (right, top) = _place(0, 0), _place(1, 1)
+    (left, bottom), (right, top) = _pixels(0, 0), _pixels(1, 1)
     for step in range(_TICKS + 1):
-        share = step / _TICKS
-        x, y = _place(share, share)
+        position = step / _TICKS
+        x, y = _pixels(position, position)
         parts += [
             _path(f"M{x:.1f} {top:.1f}V{bottom:.1f}M{left:.1f} {y:.1f}H{right:.1f}", "#dddddd", 1),
-            _text(x, bottom + 18, f"{across.at(share):.3g}", "middle"),
-            _text(left - 8, y + 4, f"{up.at(share):.3g}", "end"),
+            _text(x, bottom + 18, f"{across.at(position):.3g}", "middle"),
+            _text(left - 8, y + 4, f"{up.at(position):.3g}", "end"),
         ]
     middle = _text(0, 0, up.name, "middle")
     turned = f'<g transform="translate(16 {(top + bottom) / 2:.1f}) rotate(-90)">{middle}</g>'
@@ -111,3 +114,24 @@ def _text(x: float, y: float, content: str, anchor: str) -> str:
 def _path(path: str, colour: str, width: int, *, dashed: bool = False) -> str:
     dash = ' stroke-dasharray="5 4"' if dashed else ""
     return f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width}"{dash}/>'
+
+
+def chart_file(path: str | os.PathLike[str] | None) -> Callable[[Callable[[], str]], None]:
+    """Check where a chart is to be written, before any work is done; gives what writes it.
+
+    Parameters
+    ----------
+    path : None: there is to be no chart, and none is drawn
+
+    Raises
+    ------
+    DedupError : the name does not end in .svg, or its folder is not there.
+    """
+    if path is None:
+        return lambda _: None
+    file = Path(path_of(path, "chart"))
+    if file.suffix.lower() != ".svg":
+        raise DedupError(f"{file}: a chart is written as SVG; let the name end in .svg")
+    if not file.parent.is_dir():
+        raise DedupError(f"{file}: there is no folder {file.parent}")
+    return lambda draw: write_text(draw(), file)
