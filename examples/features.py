@@ -52,7 +52,7 @@ batch = (batch - mean) / std
 layers = ["s1", "s2", "s3", "s4", "prediction"]
 with Extractor(loaded.module, layers) as extractor:
     features = extractor(batch)
-print("prediction:", np.shape(features.prediction))
+print("prediction:", np.asarray(features.prediction).shape)
 for layer in layers:
     print(f"{layer}: {features[layer].shape}")
 
