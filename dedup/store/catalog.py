@@ -19,7 +19,7 @@ from dedup.fingerprint import Fingerprint
 from dedup.records import ImageFacts, KnownFile, Root, Settled
 from dedup.store.changes import Differences
 from dedup.store.connections import Connections
-from dedup.store.schema import connect, create, translated
+from dedup.store.schema import connect, create, translated, upgrade
 from dedup.store.vectors import dimension
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Catalog:
 
     def __init__(self, store: Path) -> None:
         self.store = store
+        self.upgraded = upgrade(store)
         self._connections = Connections(store, partial(connect, store))
         fingerprint = self._meta("fingerprint")
         if fingerprint is None:
