@@ -156,11 +156,12 @@ def connect(store: Path) -> sqlite3.Connection:
 
 
 def upgrade(store: Path) -> str | None:
-    """Upgrade the catalog of a collection where its format is older and it can be written.
+    """Upgrade the catalog of a collection where its format is older.
 
     Returns
     -------
-    One sentence that says what was done; None where there was nothing to do.
+    One sentence that says what was done, or that `connect` gives copies in memory; None where there
+    was nothing to do.
 
     Raises
     ------
@@ -169,7 +170,15 @@ def upgrade(store: Path) -> str | None:
     """
     with closing(_connect_any_format(store)) as connection, translated(store):
         path = store / CATALOG
-        return migrate(path, connection) if _is_writable(path) else None
+        if _is_writable(path):
+            return migrate(path, connection)
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == FORMAT:
+        return None
+    return (
+        f"The collection has format {version} and cannot be written: a copy in memory, upgraded to "
+        f"format {FORMAT}, is used"
+    )
 
 
 def _connect_any_format(store: Path) -> sqlite3.Connection:

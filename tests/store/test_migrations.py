@@ -117,13 +117,13 @@ def test_a_collection_of_every_earlier_state_opens_with_all_that_it_held(
 ) -> None:
     store, expected = old_store(tmp_path, commit), expected_of(commit)
     catalog = Catalog.open(store)
-    assert catalog.upgraded == NOTE
+    assert catalog.notes == (NOTE,)
     check_contents(catalog, expected, halved=commit == DETAILS_OF_BYTES)
     catalog.close()
     assert format_of(store / "catalog.sqlite") == FORMAT == 2
     assert sorted(path.name for path in store.iterdir()) == [COPY, "catalog.sqlite"]
     again = Catalog.open(store)
-    assert again.upgraded is None
+    assert again.notes == ()
     again.close()
 
 
@@ -268,7 +268,7 @@ def test_a_disk_too_full_for_the_new_catalog_leaves_the_old_one_whole(tmp_path: 
         assert contents(catalog) == contents(store / COPY) == before
         assert format_of(catalog) == 1
     opened = Catalog.open(store)
-    assert opened.upgraded == NOTE
+    assert opened.notes == (NOTE,)
     opened.close()
 
 
@@ -302,7 +302,7 @@ def test_a_kill_midway_leaves_the_old_catalog_whole(step: str, tmp_path: Path) -
     assert format_of(store / "catalog.sqlite") == 1
     assert contents(store / COPY) == before
     catalog = Catalog.open(store)
-    assert catalog.upgraded == NOTE
+    assert catalog.notes == (NOTE,)
     check_contents(catalog, expected_of(DETAILS_OF_BYTES), halved=True)
     catalog.close()
 
@@ -343,7 +343,7 @@ def test_a_reader_of_the_old_catalog_goes_on(tmp_path: Path) -> None:
         reader.execute("BEGIN")
         assert reader.execute("SELECT count(*) FROM images").fetchone() == (6,)
         catalog = Catalog.open(store)
-        assert catalog.upgraded == NOTE
+        assert catalog.notes == (NOTE,)
         assert reader.execute("PRAGMA user_version").fetchone() == (1,)
         catalog.close()
 
@@ -352,7 +352,7 @@ def test_a_folder_whose_name_is_no_text(tmp_path: Path) -> None:
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/50% ?#[\xff"))
     folder.mkdir()
     catalog = Catalog.open(old_store(folder, WITHOUT_TABLES))
-    assert catalog.upgraded == NOTE
+    assert catalog.notes == (NOTE,)
     catalog.close()
 
 
@@ -413,6 +413,10 @@ def test_a_folder_that_may_not_be_written_opens_upgraded(tmp_path: Path) -> None
     store.chmod(0o500)
     try:
         catalog = Catalog.open(store)
+        (note,) = catalog.notes
+        assert note.startswith(
+            "The collection has format 1 and cannot be written: a copy in memory"
+        )
         check_contents(catalog, expected_of(DETAILS_OF_BYTES), halved=True)
         catalog.close()
     finally:
