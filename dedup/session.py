@@ -65,7 +65,7 @@ class Session:
 
     def __init__(self, catalog: Catalog, runtime: Runtime, weights: Path | None) -> None:
         self.path = catalog.store
-        self.notes: tuple[str, ...] = tuple(getattr(catalog, "notes", ()))
+        self.notes: tuple[str, ...] = catalog.notes
         self._catalog = catalog
         self._closed = False
         self._where = runtime

@@ -49,7 +49,13 @@ FLOORS = {
 FENCES = {
     "torch": ("dedup.models", "dedup.runtimes", "dedup.search.tiles"),
     "timm": ("dedup.models",),
-    "safetensors": ("dedup.models", "dedup.descriptors", "dedup.space", "dedup.proof"),
+    "safetensors": (
+        "dedup.models",
+        "dedup.descriptors",
+        "dedup.space",
+        "dedup.proof",
+        "dedup.store.format_2",
+    ),
     "onnxruntime": ("dedup.runtimes.onnx_runtime",),
     "openvino": ("dedup.runtimes.openvino_runtime",),
     "loky": ("dedup.parallel",),

@@ -19,7 +19,7 @@ from dedup.fingerprint import Fingerprint
 from dedup.records import ImageFacts, KnownFile, Root, Settled
 from dedup.store.changes import Differences
 from dedup.store.connections import Connections
-from dedup.store.schema import connect, create, translated
+from dedup.store.schema import connect, create, translated, upgrade
 from dedup.store.vectors import dimension
 
 if TYPE_CHECKING:
@@ -36,10 +36,17 @@ _ENTRY_COLUMNS: Final = 5  # of a file that are kept: not its number of links
 
 
 class Catalog:
-    """An open catalog. Use `Catalog.open` or `Catalog.create`, and `close` it."""
+    """An open catalog. Use `Catalog.open` or `Catalog.create`, and `close` it.
+
+    Attributes
+    ----------
+    notes : what opening has to say: that an older format was upgraded
+    """
 
     def __init__(self, store: Path) -> None:
         self.store = store
+        note = upgrade(store)
+        self.notes: tuple[str, ...] = () if note is None else (note,)
         self._connections = Connections(store, partial(connect, store))
         fingerprint = self._meta("fingerprint")
         if fingerprint is None:

@@ -13,7 +13,8 @@ import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from dedup.errors import CollectionError, DamagedError, FormatError, NoCollectionError
+from dedup.errors import CollectionError, DamagedError, NoCollectionError
+from dedup.store.migrations import FORMAT, check_format, migrate, upgraded_in_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 CATALOG = "catalog.sqlite"
 INDEX = "index.faiss"
-FORMAT = 1
 _APPLICATION_ID = 0x64656475  # "dedu"
 _BUSY_SECONDS = 30.0
 
@@ -145,6 +145,43 @@ def connect(store: Path) -> sqlite3.Connection:
     ------
     NoCollectionError, FormatError, DamagedError
     """
+    connection = _connect_any_format(store)
+    with translated(store):
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version == FORMAT:
+            return connection
+        # `upgrade` came first, so that this is a catalog that cannot be written.
+        with closing(connection):
+            return upgraded_in_memory(store / CATALOG, connection)
+
+
+def upgrade(store: Path) -> str | None:
+    """Upgrade the catalog of a collection where its format is older.
+
+    Returns
+    -------
+    One sentence that says what was done, or that `connect` gives copies in memory; None where there
+    was nothing to do.
+
+    Raises
+    ------
+    NoCollectionError, FormatError, DamagedError
+    CollectionError : the disk is full, or another process keeps the catalog busy; it is unchanged.
+    """
+    with closing(_connect_any_format(store)) as connection, translated(store):
+        path = store / CATALOG
+        if _is_writable(path):
+            return migrate(path, connection)
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == FORMAT:
+        return None
+    return (
+        f"The collection has format {version} and cannot be written: a copy in memory, upgraded to "
+        f"format {FORMAT}, is used"
+    )
+
+
+def _connect_any_format(store: Path) -> sqlite3.Connection:
     path = store / CATALOG
     if not path.is_file():
         raise NoCollectionError(store, "there is no collection here; make one: dedup index FOLDER")
@@ -152,27 +189,28 @@ def connect(store: Path) -> sqlite3.Connection:
         connection = _connect(path)
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if application != _APPLICATION_ID:
+    try:
+        if application != _APPLICATION_ID:
+            raise DamagedError(
+                store,
+                f"{CATALOG} is not a catalog of dedup, or not a whole one. Move the folder away "
+                "and index again; the pictures themselves are not touched.",
+            )
+        check_format(store, version)
+    except CollectionError:
         connection.close()
-        raise DamagedError(
-            store,
-            f"{CATALOG} is not a catalog of dedup, or not a whole one. Move the folder away and "
-            "index again; the pictures themselves are not touched.",
-        )
-    if version > FORMAT:
-        connection.close()
-        raise FormatError(
-            store,
-            f"was written by a newer dedup (format {version}, this one knows {FORMAT}). "
-            "Upgrade: pip install -U dedup-vision",
-        )
+        raise
     return connection
+
+
+def _is_writable(path: Path) -> bool:
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
     # A file name is bytes; a URI carries every one of them. mode=rw never makes a file.
     mode = "mode=rw" if path.exists() else "mode=rwc"
-    if path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+    if path.exists() and not _is_writable(path):
         # Without the right to make SQLite's side files, only a catalog that nobody writes to can be
         # read; a disk that is mounted read-only is the usual case.
         mode = "mode=ro&immutable=1"
