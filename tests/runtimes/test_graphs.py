@@ -325,9 +325,9 @@ IMPORTS = {
 @pytest.mark.parametrize("kind", IMPORTS)
 def test_only_the_engine_that_runs_is_imported(kind: str) -> None:
     code = (
-        "import sys, numpy as np; from dedup.binding import ModelChoice, prepare\n"
+        "import sys, numpy as np; from dedup.binding import prepare; from dedup.spec import ModelSpec\n"
         "from dedup.runtimes.select import ready_runtime\n"
-        "pinned = prepare(ModelChoice()).fingerprint\n"
+        "pinned = prepare(ModelSpec()).fingerprint\n"
         "runtime = ready_runtime(pinned, 'cpu', sys.argv[1])\n"
         "print(*runtime.embed(np.zeros((1, 96, 96, 3), np.uint8))['prediction'].shape)\n"
         "heavy = {'torch', 'timm', 'onnx', 'openvino', 'onnxruntime', 'openvino_telemetry'}\n"
