@@ -1,7 +1,7 @@
 """Commands as whole processes: --help, index of an unchanged tree, list, query.
 
 Makes a tree of 20,000 drawn thumbnails and a collection with 10,000 seeded embeddings, 5 % of them
-near copies, then times each command, median of the rounds. For queries of a new picture there are
+near copies, then times each command, median of the rounds. For queries of a new image there are
 collections of 100,000 seeded embeddings of `copies-2`, with details and without; these are also
 queried again and again in one process.
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from machine import describe
+from machine import add_json_option, describe, record
 
 from dedup.binding import ModelChoice, prepare
 from dedup.collection import Collection
@@ -56,7 +56,7 @@ def make_tree(folder: Path, count: int) -> None:
 
 
 def fill_catalog(store: Path, choice: ModelChoice, count: int, dimension: int) -> None:
-    """Store embeddings that no picture gave: a background of random rows and near copies."""
+    """Store embeddings that no image gave: a background of random rows and near copies."""
     rng = np.random.default_rng(0)
     fingerprint = prepare(choice).fingerprint
     catalog = Catalog.create(store, fingerprint)
@@ -85,7 +85,7 @@ def fill_catalog(store: Path, choice: ModelChoice, count: int, dimension: int) -
 def queries(
     place: Path, count: int, views: tuple[str, ...], rounds: int
 ) -> list[tuple[str, float]]:
-    """Time queries of a picture that is not indexed: in new processes, and in one."""
+    """Time queries of an image that is not indexed: in new processes, and in one."""
     store = place / "-".join(views)
     fill_catalog(store, ModelChoice(model="copies-2", views=views), count, 256)
     image = os.fspath(place / "new.jpg")
@@ -101,7 +101,7 @@ def queries(
             warm.append(time.perf_counter() - started)
     what = f"{count:,} indexed, {' and '.join(views)}"
     return [
-        (f"dedup query of a new picture, {what}", cold),
+        (f"dedup query of a new image, {what}", cold),
         (f"the same in one process, {what}", statistics.median(warm)),
     ]
 
@@ -114,6 +114,7 @@ def main() -> None:
     parser.add_argument("--embeddings", type=int, default=10_000)
     parser.add_argument("--dimension", type=int, default=1280)
     parser.add_argument("--queried", type=int, default=100_000)
+    add_json_option(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         tree, store, stored = (os.path.join(place, name) for name in ("tree", "store", "stored"))
@@ -145,6 +146,15 @@ def main() -> None:
     print("| command | seconds |\n|---|---|")
     for what, seconds in rows:
         print(f"| {what} | {seconds:.3f} |")
+    if options.json:
+        record(
+            "speed",
+            "startup",
+            "Whole commands, seconds",
+            ["command", "seconds"],
+            [[what, round(seconds, 3)] for what, seconds in rows],
+            statistic=f"medians of {options.rounds} ({3 * options.rounds} in one process)",
+        )
 
 
 if __name__ == "__main__":

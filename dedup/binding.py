@@ -17,6 +17,7 @@ from dedup.images.decode import DECODER
 from dedup.models.loading import LoadedModel, ShippedModel, load_model, shipped_model
 from dedup.models.registry import BUNDLED, DEFAULT_MODEL
 from dedup.models.weights import model_name_for, weights_file_digest
+from dedup.space.fusion import content_weight
 
 if TYPE_CHECKING:
     from dedup.runtimes.select import Runtime
@@ -25,11 +26,6 @@ if TYPE_CHECKING:
 BOTH_VIEWS = (CONTENT, DETAILS)
 _SIDE_WITHOUT_MODEL = 224
 """Of the square by which blank pictures are told, where no model says."""
-
-_SHARE, _SHARE_UNTRAINED = 0.2, 0.05
-"""Weights of content against details: of the shares from which 99.5 % of copies have their original
-among the 20 nearest, the one of highest recall at precision .99. It was .2 for `copies-2` and for
-`mobilenetv2_100` alike (`scripts/bench quality`, benchmarks/RESULTS.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +96,6 @@ def prepare(choice: ModelChoice) -> Chosen:
         return Chosen(Fingerprint("", "", "", (), side, side, DECODER, views, digest, 0.0), None)
     named = choice.model or choice.weights or choice.untrained
     note = "" if named else f"Using the bundled model {DEFAULT_MODEL}; --model names another"
-    share = _SHARE_UNTRAINED if choice.untrained else _SHARE
     model = _shipped(choice) or load_model(
         choice.model, weights=choice.weights, untrained=choice.untrained
     )
@@ -115,7 +110,7 @@ def prepare(choice: ModelChoice) -> Chosen:
         decoder=DECODER,
         views=views,
         details_digest=digest,
-        content_share=share if DETAILS in views else 1.0,
+        content_share=content_weight(untrained=choice.untrained) if DETAILS in views else 1.0,
     )
     return Chosen(fingerprint, model if isinstance(model, LoadedModel) else None, note)
 

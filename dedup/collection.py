@@ -37,7 +37,7 @@ from dedup.results import (
     Status,
     Tier,
 )
-from dedup.space.comparability import project, settle_threshold
+from dedup.space.space import Space
 from dedup.store.catalog import Catalog
 from dedup.store.lock import writer_lock
 from dedup.store.schema import CATALOG
@@ -45,9 +45,6 @@ from dedup.store.schema import CATALOG
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
-
-    import numpy as np
-    import numpy.typing as npt
 
     from dedup.calibration import Calibration
     from dedup.report.export import FeatureTable
@@ -302,37 +299,32 @@ class Collection:
         *,
         weights: str | os.PathLike[str] | None = None,
         device: str = "auto",
-        index: str = "auto",
     ) -> QueryAnswer:
         """Find the indexed pictures nearest to each of several; folders stand for their pictures.
 
         Parameters and order are those of `query`; queries come in the order given. What cannot be
-        read is in `skipped`. `index` is the structure to search in: "flat" (exact), "ivf", "hnsw"
-        or "auto" (the one there is, else by size).
+        read is in `skipped`.
         """
         if threshold is not None and not -1 <= threshold <= 1:
             raise ValueError(f"a threshold is a cosine in [-1, 1], got {threshold}")
         self.require()
-        with (
-            self._catalog.snapshot(),
-            fresh_index(self._catalog, self._project, self._index, index) as ready,
-        ):
+        space = Space.of(self._catalog)
+        with self._catalog.snapshot(), fresh_index(self._catalog, space, self._index) as ready:
             if not self._catalog.has_images():
                 raise SearchError(f"{self.path}: the collection is empty; index a folder first")
-            queries = embed_queries(self._catalog, expand(images), self._embedder(weights, device))
+            queries = embed_queries(
+                self._catalog, space, expand(images), self._embedder(weights, device)
+            )
             self._index = ready()
             _, structure = self._index
             return answer(
                 self._catalog,
+                space,
                 structure,
                 queries,
-                self._project,
                 k if threshold is None else None,
                 threshold,
             )
-
-    def _project(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return project(self._catalog, rows)
 
     # -- duplicates ------------------------------------------------------------------------------
 
@@ -379,9 +371,10 @@ class Collection:
         """
         from dedup.duplicates.find import find_groups, read_gallery
 
-        threshold = settle_threshold(self._catalog, threshold, precision)
+        space = Space.of(self._catalog)
+        threshold = space.threshold(threshold, precision)
         found = find_groups(
-            read_gallery(self._catalog, self._project, join),
+            read_gallery(self._catalog, space, join),
             _tiers(tier),
             threshold,
             Grouping(group),
@@ -416,19 +409,19 @@ class Collection:
         from dedup.duplicates.find import read_gallery
 
         self.require()
-        queries = embed_queries(self._catalog, expand(new), self._embedder(weights, device))
+        space = Space.of(self._catalog)
+        queries = embed_queries(self._catalog, space, expand(new), self._embedder(weights, device))
         matches, notes = compare(
-            read_gallery(self._catalog, self._project),
+            read_gallery(self._catalog, space),
             None if within is None else os.path.realpath(os.fsencode(within)),
             NewImages(
                 queries.paths,
-                queries.contents,
-                queries.trivial,
-                queries.vectors,
-                self._project(queries.vectors),
+                queries.facts,
+                queries.raw,
+                space.vectors(queries.raw),
             ),
             _tiers(tier),
-            settle_threshold(self._catalog, threshold),
+            space.threshold(threshold),
             report or (lambda *_: None),
         )
         return Comparison(tuple(matches), len(queries.paths), tuple(queries.skipped), tuple(notes))
@@ -457,14 +450,15 @@ class Collection:
 
         self.require()
         names = os.fspath(first), os.fspath(second)
-        queries = embed_queries(self._catalog, [*names], self._embedder(weights, device))
+        space = Space.of(self._catalog)
+        queries = embed_queries(self._catalog, space, [*names], self._embedder(weights, device))
         for skip in queries.skipped:
             raise ImageError(skip.path, skip.reason)
-        one, two = self._project(queries.vectors).astype(float)
+        one, two = space.vectors(queries.raw).astype(float)
         return explain(
             *names,
             round(float(one @ two), 6),
-            settle_threshold(self._catalog, None),
+            space.threshold(),
             ignored=self.decisions.refused(*names),
             picture=None if picture is None else Path(picture),
         )
@@ -529,7 +523,8 @@ class Collection:
         from dedup.report.truth import match, read_truth
 
         known = read_truth(Path(truth))
-        gallery = read_gallery(self._catalog, self._project)
+        space = Space.of(self._catalog)
+        gallery = read_gallery(self._catalog, space)
         roots = [os.fsdecode(one.path) for one in self._catalog.roots()]
         matched = match(
             known,
@@ -539,7 +534,7 @@ class Collection:
         pairs = tiered_pairs(
             gallery,
             frozenset(Tier),
-            settle_threshold(self._catalog, threshold),
+            space.threshold(threshold),
             report or (lambda *_: None),
         )
         return EvaluationAnswer(evaluate(matched.truth, pairs), matched.missing, matched.ambiguous)

@@ -125,7 +125,7 @@ class ExtraMissingError(DedupError):
     """
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs an optional package: pip install 'dedup[{extra}]'")
+        super().__init__(f"{what} needs an optional package: pip install 'dedup-vision[{extra}]'")
         self.extra = extra
 
 

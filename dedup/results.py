@@ -208,7 +208,7 @@ class Status:
     skips : how many files were skipped, by reason, most frequent first
     updated : when the last run ended, ISO 8601 in UTC
     index : the FAISS index: "fresh", "stale" or "none" (it is rebuilt when needed)
-    index_kind, index_recall : "flat", "ivf" or "hnsw", and the share of the ten nearest that it
+    index_kind, index_recall : "flat" or "ivf", and the share of the ten nearest that it
         finds, measured on a sample; None without an index
     """
 

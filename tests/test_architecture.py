@@ -19,6 +19,7 @@ FLOORS = {
     "dedup.results": 1,
     "dedup.fingerprint": 1,
     "dedup.records": 1,
+    "dedup.files": 1,
     "dedup.parallel": 1,
     "dedup.models": 2,
     "dedup.images": 2,
@@ -43,7 +44,7 @@ FLOORS = {
 FENCES = {
     "torch": ("dedup.models", "dedup.runtimes", "dedup.search.tiles"),
     "timm": ("dedup.models",),
-    "safetensors": ("dedup.models", "dedup.descriptors", "dedup.space"),
+    "safetensors": ("dedup.models", "dedup.descriptors", "dedup.space", "dedup.proof"),
     "onnxruntime": ("dedup.runtimes.onnx_runtime",),
     "openvino": ("dedup.runtimes.openvino_runtime",),
     "loky": ("dedup.parallel",),

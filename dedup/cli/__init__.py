@@ -27,7 +27,7 @@ def _version(context: click.Context, parameter: click.Parameter, wanted: bool) -
     if wanted:
         from importlib.metadata import version
 
-        click.echo(f"dedup {version('dedup')}")
+        click.echo(f"dedup {version('dedup-vision')}")
         context.exit()
 
 

@@ -54,15 +54,6 @@ EXIT_FOUND = 3
     metavar="S",
     help="Instead of -k: everything at least this similar, from -1 to 1.",
 )
-@click.option(
-    "--index",
-    "structure",
-    type=click.Choice(["auto", "flat", "ivf", "hnsw"]),
-    default="auto",
-    show_default=True,
-    help="What to search in: flat is exact; ivf and hnsw are quicker in large collections and miss "
-    "some (see: dedup status); auto: what there is, else flat up to 200,000 pictures, then ivf.",
-)
 @weights_option
 @device_option
 @strict_option
@@ -72,7 +63,6 @@ def query_command(
     store: Path | None,
     k: int | None,
     threshold: float | None,
-    structure: str,
     weights: Path | None,
     device: str,
     strict: bool,  # noqa: FBT001 - click passes flags by name
@@ -95,9 +85,7 @@ def query_command(
     form = chosen_format(kind, nul=nul)
     names = [name for image in images for name in (_from_stdin() if image == "-" else [image])]
     with open_collection(store) as collection:
-        answer = collection.query_many(
-            names, k or 10, threshold, weights=weights, device=device, index=structure
-        )
+        answer = collection.query_many(names, k or 10, threshold, weights=weights, device=device)
         remarks = collection.notes
     if answer.skipped and not answer.neighbours and len(answer.skipped) == len(names) == 1:
         raise ImageError(answer.skipped[0].path, answer.skipped[0].reason)

@@ -159,7 +159,7 @@ def _write_calibration(
         f"among {calibration.images:,} images."
     )
     note(
-        f"Measured on {calibration.pictures:,} edited pictures and {calibration.checked:,} pairs; "
+        f"Measured on {calibration.edited:,} edited images and {calibration.checked:,} pairs; "
         "ranges hold in 95 of 100 cases."
     )
 

@@ -43,9 +43,9 @@ runtime_option = click.option(
     default="auto",
     show_default=True,
     envvar=RUNTIME_VARIABLE,
-    help="What runs the model: auto is the faster one of OpenVINO and ONNX Runtime on CPUs, as far "
-    "as they can run the model, and torch otherwise. DEDUP_RUNTIME in the environment does the "
-    "same for every command.",
+    help="What runs the model: auto is torch on an NVIDIA GPU, OpenVINO on CPUs that compute in "
+    "bf16 and ONNX Runtime on others. DEDUP_RUNTIME in the environment does the same for every "
+    "command.",
 )
 weights_option = click.option(
     "--weights",

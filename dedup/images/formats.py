@@ -2,8 +2,8 @@
 
 Names only decide which files are looked at; what a file is, its content decides. Formats are
 those that Pillow's wheels read on every platform: JPEG, PNG and APNG, GIF, WebP, BMP, TIFF, AVIF,
-JPEG 2000 and binary netpbm, and HEIC with the extra ``dedup[heic]``. Camera raw, PSD, SVG, PDF,
-ICO and JPEG XL are not read. No decoder is imported here.
+JPEG 2000 and binary netpbm, and HEIC with the extra ``heic``. Camera raw, PSD, SVG, PDF, ICO and
+JPEG XL are not read. No decoder is imported here.
 """
 
 from __future__ import annotations

@@ -218,7 +218,7 @@ def _opener(name: str, path: str) -> Callable[[io.BytesIO], ImageFile.ImageFile]
     try:
         from pillow_heif.as_plugin import HeifImageFile
     except ImportError:
-        reason = "HEIC needs an optional package: pip install 'dedup[heic]'"
+        reason = "HEIC needs an optional package: pip install 'dedup-vision[heic]'"
         raise ImageError(path, reason) from None
     opener: Callable[[io.BytesIO], ImageFile.ImageFile] = HeifImageFile
     return opener

@@ -14,7 +14,7 @@ from dedup.images.decode import read_file
 from dedup.indexing.prefetch import Prefetch
 from dedup.indexing.reader import EXCLUSIVE_BYTES, Embeddable, Outcome, Skipped, read_bytes
 from dedup.parallel.workers import exclusive
-from dedup.store.contents import KnownDigests
+from dedup.store.catalog import Catalog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -114,9 +114,9 @@ def file_reader(
     read : gives the bytes of a file, or raises as `read_file`
     """
     slots = None if address is None else address.open()
-    with closing(KnownDigests(store)) as known, closing(Prefetch(read)) as prefetch:
+    with closing(Catalog.open(store)) as catalog, closing(Prefetch(read)) as prefetch:
         try:
-            yield FileReader(known.holds, preparation, slots, prefetch)
+            yield FileReader(catalog.knows, preparation, slots, prefetch)
         finally:
             if slots is not None:
                 slots.close()

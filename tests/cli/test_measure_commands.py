@@ -24,7 +24,7 @@ KNOWN = [
 def test_calibrating_a_few_pictures_says_what_it_needs(dedup: Dedup, store: Path) -> None:
     done = dedup("calibrate", "-s", store)
     assert done.code == 1
-    assert "at least 50 different pictures" in done.err
+    assert "at least 50 different images" in done.err
 
 
 def test_a_precision_takes_a_calibration(dedup: Dedup, store: Path) -> None:

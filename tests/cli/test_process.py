@@ -115,7 +115,7 @@ def test_the_wheel_installs_into_an_empty_environment(tmp_path: Path) -> None:
     run(sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path, ROOT)
     run(sys.executable, "-m", "venv", tmp_path / "venv")
     run(python, "-m", "pip", "install", "-q", "click")
-    (wheel,) = tmp_path.glob("dedup-*.whl")
+    (wheel,) = tmp_path.glob("dedup_vision-*.whl")
     run(python, "-m", "pip", "install", "-q", "--no-deps", wheel)
     done = subprocess.run(
         [tmp_path / "venv/bin/dedup", "--help"],

@@ -76,7 +76,7 @@ def test_a_bundled_network_tells_copies_from_unrelated_images(name: str) -> None
 
 
 def _input(pixels: np.ndarray, preparation: Preparation) -> np.ndarray:
-    from dedup.edits.file import as_jpeg
+    from dedup.images.encode import as_jpeg
 
     return preparation.prepare(as_jpeg(pixels, 92)).pixels
 
