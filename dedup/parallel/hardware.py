@@ -1,4 +1,4 @@
-"""What the machine has, found out without importing torch."""
+"""What the machine can do, found out without importing torch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def sees_gpu() -> bool:
 
 
 def has_amx() -> bool:
-    """Say whether the CPU multiplies matrices of bf16 in units of its own (Linux only)."""
+    """Say whether the CPU multiplies matrices of bf16 in hardware of its own (Linux only)."""
     return "amx_bf16" in _cpu_info()
 
 
@@ -32,7 +32,7 @@ def has_bf16() -> bool:
 
 
 def _cpu_info() -> str:
-    """Read what Linux says of the CPU; "" elsewhere."""
+    """Read what Linux reports of the CPU; "" elsewhere."""
     try:
         return Path("/proc/cpuinfo").read_text("utf-8")
     except OSError:

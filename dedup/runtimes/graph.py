@@ -27,7 +27,7 @@ INPUT: Final = "pixels"
 
 _REQUEST_IMAGES: Final = 8
 """Images of one request, so that a batch keeps every core busy: of 1, 4, 8, 16 and 32, the
-rates at 8 and 16 are highest in both engines."""
+rates at 8 and 16 are highest in both engines (docs/benchmarks.md)."""
 
 _MIN_BATCH_IMAGES, _MAX_BATCH_IMAGES = 32, 256
 _RGB: Final = 3
