@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
+from dedup.errors import DedupError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
     from pathlib import Path
 
 
-def atomic_write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write a file in one step: whatever happens, `path` holds the old content or the new one.
+@contextmanager
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file to write to, which replaces `path` in one step when nothing was raised.
 
-    Parameters
-    ----------
-    write : called with a file to write to; what it raises leaves the old content in place
+    Whatever happens, `path` holds the old content or the new one, also after a power cut.
 
     Raises
     ------
@@ -25,7 +26,7 @@ def atomic_write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            write(file)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -37,3 +38,18 @@ def atomic_write(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+@contextmanager
+def output_file(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that a user named for output; as `atomic_write`.
+
+    Raises
+    ------
+    DedupError : it cannot be written.
+    """
+    try:
+        with atomic_write(path) as file:
+            yield file
+    except OSError as error:
+        raise DedupError(f"{path}: cannot be written: {error.strerror or error}") from error

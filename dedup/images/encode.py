@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 from PIL import Image
 
-from dedup.errors import DedupError
+from dedup.files import output_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,10 +23,8 @@ def write_png(pixels: npt.NDArray[np.uint8], path: Path) -> None:
     ------
     DedupError : the file cannot be written.
     """
-    try:
-        Image.fromarray(pixels).save(path, "PNG")
-    except OSError as error:
-        raise DedupError(f"{path}: cannot be written: {error.strerror or error}") from error
+    with output_file(path) as file:
+        Image.fromarray(pixels).save(file, "PNG")
 
 
 def as_jpeg(pixels: npt.NDArray[np.uint8], quality: int) -> bytes:

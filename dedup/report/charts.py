@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dedup.arguments import path_of
 from dedup.errors import DedupError
-from dedup.report.files import write_text
+from dedup.files import output_file
 
 if TYPE_CHECKING:
     import os
@@ -134,4 +134,9 @@ def chart_file(path: str | os.PathLike[str] | None) -> Callable[[Callable[[], st
         raise DedupError(f"{file}: a chart is written as SVG; let the name end in .svg")
     if not file.parent.is_dir():
         raise DedupError(f"{file}: there is no folder {file.parent}")
-    return lambda draw: write_text(draw(), file)
+
+    def write(draw: Callable[[], str]) -> None:
+        with output_file(file) as output:
+            output.write(draw().encode())
+
+    return write

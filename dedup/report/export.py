@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from dedup.answer import Answer
 from dedup.errors import DedupError, ExtraMissingError, LayerError
-from dedup.report.files import replacing
+from dedup.files import output_file
 from dedup.store.gallery import read_files, read_images, read_vectors
 
 if TYPE_CHECKING:
@@ -122,16 +122,16 @@ def check_output(path: Path) -> None:
 
 def write(table: FeatureTable, path: Path) -> Written:
     """Write a table; the file appears whole or not at all."""
-    with replacing(path) as temporary:
+    with output_file(path) as file:
         if path.suffix == ".parquet":
-            _write_parquet(table, temporary)
+            _write_parquet(table, file)
         else:
-            _write_npz(table, temporary)
+            _write_npz(table, file)
     columns = (*_FACTS, *table.embeddings)
     return Written(os.fspath(path), len(table), columns)
 
 
-def _write_npz(table: FeatureTable, path: Path) -> None:
+def _write_npz(table: FeatureTable, file: IO[bytes]) -> None:
     columns: dict[str, Any] = {
         "path": np.array(table.paths, dtype=np.str_),
         "digest": np.array(table.digests, dtype=np.str_),
@@ -139,11 +139,10 @@ def _write_npz(table: FeatureTable, path: Path) -> None:
         "height": table.height,
         **table.embeddings,
     }
-    with path.open("wb") as file:
-        np.savez(file, **columns)
+    np.savez(file, **columns)
 
 
-def _write_parquet(table: FeatureTable, path: Path) -> None:
+def _write_parquet(table: FeatureTable, file: IO[bytes]) -> None:
     arrow = _pyarrow()
     columns = {
         "path": arrow.array(
@@ -158,7 +157,7 @@ def _write_parquet(table: FeatureTable, path: Path) -> None:
         columns[layer] = arrow.FixedSizeListArray.from_arrays(rows.ravel(), rows.shape[1])
     import pyarrow.parquet
 
-    pyarrow.parquet.write_table(arrow.table(columns), path)
+    pyarrow.parquet.write_table(arrow.table(columns), file)
 
 
 def _pyarrow() -> Any:

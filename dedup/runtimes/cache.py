@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
 import xxhash
 
+from dedup.files import atomic_write
 from dedup.models.registry import BUNDLED, WEIGHTS
 
 if TYPE_CHECKING:
@@ -119,17 +119,10 @@ def write_graph(folder: Path, key: str, graph: Graph) -> None:
     """Write a graph with its facts in one step; where that cannot be done, nothing happens."""
     content = graph_file(graph)
     path = folder / f"{key}-{_digest(content)}.onnx"
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with atomic_write(path) as file:
+            file.write(content)
         for other in folder.glob(f"{key}-*.onnx"):
             if other != path:
                 other.unlink(missing_ok=True)

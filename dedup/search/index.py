@@ -16,6 +16,7 @@ import faiss
 import numpy as np
 
 from dedup.errors import CollectionError
+from dedup.files import atomic_write
 from dedup.search.index_file import IndexFacts, seal, whole
 from dedup.search.similarity import MARGIN, inclusive, pair_similarities
 from dedup.search.structures import MAX_FLAT_ROWS, Built, FlatSearch, build, nearest, within
@@ -203,15 +204,10 @@ class VectorIndex:
         """
         payload = faiss.serialize_index(self._faiss)
         facts = IndexFacts(version, self.kind, self.recall, self._spread, len(self))
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         try:
-            with temporary.open("wb") as file:
+            with atomic_write(path) as file:
                 file.writelines(seal(payload, self.ids, facts))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise CollectionError(path, f"the index cannot be written: {error.strerror}") from error
 
     @classmethod

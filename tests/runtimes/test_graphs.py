@@ -325,7 +325,8 @@ IMPORTS = {
 @pytest.mark.parametrize("kind", IMPORTS)
 def test_only_the_engine_that_runs_is_imported(kind: str) -> None:
     code = (
-        "import sys, numpy as np; from dedup.binding import prepare; from dedup.spec import ModelSpec\n"
+        "import sys, numpy as np; from dedup.binding import prepare\n"
+        "from dedup.spec import ModelSpec\n"
         "from dedup.runtimes.select import ready_runtime\n"
         "pinned = prepare(ModelSpec()).fingerprint\n"
         "runtime = ready_runtime(pinned, 'cpu', sys.argv[1])\n"
