@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from copy import copy
+from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -84,23 +85,26 @@ class Relations:
     def of(self, row: int, tiers: frozenset[Tier]) -> Iterator[Relation]:
         """List the other images related to one, each once in its tier, surest tier first."""
         digest = self.table.pixel_digest[row]
-        proven = self._near.get(row, {})
-        seen = {row} | self._ignored.get(row, set())
-        others = chain(
-            self._equal[digest] if digest else (),
-            sorted(proven, key=lambda other: (-proven[other], other)),
-        )
-        for other in others:
-            if other not in seen:
-                seen.add(other)
-                relation = self.between(row, other, tiers)
-                if relation is not None:
-                    yield relation
+        proven = self._near.get(row)
+        seen = {row}
+        if row in self._ignored:
+            seen |= self._ignored[row]
+        if digest or proven:
+            others = chain(
+                self._equal[digest] if digest else (),
+                sorted(proven, key=lambda other: (-proven[other], other)) if proven else (),
+            )
+            for other in others:
+                if other not in seen:
+                    seen.add(other)
+                    relation = self.between(row, other, tiers)
+                    if relation is not None:
+                        yield relation
         yield from self._alike(row, seen, tiers)
 
     def _alike(self, row: int, seen: set[int], tiers: frozenset[Tier]) -> Iterator[Relation]:
         """List those of which nothing but their similarity is known; decided once for all."""
-        own, tier = self._class_of[row], decide(PairFacts(alike=True), tiers)
+        own, tier = self._class_of[row], _decide_alike(tiers)
         if own is None or tier is None:
             return
         adjacent = {own: 1.0, **self._adjacent.get(own, {})}
@@ -141,3 +145,8 @@ def _both_ways(pairs: Iterable[tuple[int, int, float]]) -> dict[int, dict[int, f
         found[first][second] = similarity
         found[second][first] = similarity
     return found
+
+
+@cache
+def _decide_alike(tiers: frozenset[Tier]) -> Tier | None:
+    return decide(PairFacts(alike=True), tiers)
