@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from dedup.errors import CollectionError, DamagedError, NoCollectionError
+from dedup.store.connections import check_inherited
 from dedup.store.migrations import FORMAT, check_format, migrate, upgraded_in_memory
 
 if TYPE_CHECKING:
@@ -183,6 +184,7 @@ def upgrade(store: Path) -> str | None:
 
 def _connect_any_format(store: Path) -> sqlite3.Connection:
     path = store / CATALOG
+    check_inherited(store)
     if not path.is_file():
         raise NoCollectionError(store, "there is no collection here; make one: dedup index FOLDER")
     with translated(store):
