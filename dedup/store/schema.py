@@ -206,7 +206,9 @@ def _connect_any_format(store: Path) -> sqlite3.Connection:
 
 
 def _is_writable(path: Path) -> bool:
-    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    # As the user whom the system asks when SQLite writes, where this can be told.
+    effective = os.access in os.supports_effective_ids
+    return all(os.access(each, os.W_OK, effective_ids=effective) for each in (path, path.parent))
 
 
 def _connect(path: Path) -> sqlite3.Connection:
