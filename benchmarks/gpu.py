@@ -118,7 +118,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, help="photographs to resize")
     parser.add_argument("--model", default="efficientnet_b0")
-    parser.add_argument("--pictures", type=int, default=100_000)
+    parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the self-join")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--index-only", action="store_true", help="leave the limits out")
@@ -135,9 +135,9 @@ def main() -> None:
         slower, hw = forward_rates(options.model)
         shown.append(["forward pass, host memory to host memory", f"{slower:.0f}/s"])
     with tempfile.TemporaryDirectory() as place:
-        folder = Path(place, "pictures")
+        folder = Path(place, "images")
         draw(folder, 500, 375, DRAWN, source)
-        multiply(folder, options.pictures)
+        multiply(folder, options.images)
         if not options.index_only:
             decoded = decode_rates(folder, hw)
             shown.append(["decode alone of 500×375 JPEGs in processes", f"{decoded:.0f}/s"])
@@ -152,8 +152,8 @@ def main() -> None:
             ) as collection:
                 summary = collection.index(folder, partial(note, told))
             rows.append(summary.indexed / summary.seconds)
-            once.append(going(told, STARTED * options.pictures))
-            tenth, _ = reached(told, STARTED * options.pictures)
+            once.append(going(told, STARTED * options.images))
+            tenth, _ = reached(told, STARTED * options.images)
             print(
                 f"index: {rows[-1]:.0f}/s, {once[-1]:.0f}/s once going, a tenth after "
                 f"{tenth - told[0][0]:.1f} s {summary.stages}",

@@ -46,13 +46,13 @@ def decode_rate(paths: list[Path], side: int) -> tuple[float, np.ndarray]:
     return len(paths) / (time.perf_counter() - started), np.stack(kept)
 
 
-def forward_rate(runtime: TorchRuntime, pictures: np.ndarray, batches: int) -> float:
+def forward_rate(runtime: TorchRuntime, images: np.ndarray, batches: int) -> float:
     """Embed full batches that are in memory; images/s."""
-    count = len(pictures) // BATCH
+    count = len(images) // BATCH
     started = time.perf_counter()
     for number in range(batches):
         start = number % count * BATCH
-        runtime.embed(pictures[start : start + BATCH])
+        runtime.embed(images[start : start + BATCH])
     return batches * BATCH / (time.perf_counter() - started)
 
 
@@ -83,11 +83,11 @@ def main() -> None:
     rows = []
     with TorchRuntime(loaded, (loaded.layer,)) as runtime:
         side = runtime.input_hw[0]
-        _, pictures = decode_rate(sample, side)
-        forward_rate(runtime, pictures, 4)  # warm-up
+        _, images = decode_rate(sample, side)
+        forward_rate(runtime, images, 4)  # warm-up
         for _ in range(options.rounds):
             decode, _ = decode_rate(sample, side)
-            forward = forward_rate(runtime, pictures, len(sample) // BATCH)
+            forward = forward_rate(runtime, images, len(sample) // BATCH)
             index, whole = index_rate(options.folder, options.weights)
             rows.append((decode, forward, index, whole, index / min(decode, forward)))
             print(*(f"{value:10.2f}" for value in rows[-1]), flush=True)

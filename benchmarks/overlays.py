@@ -1,6 +1,6 @@
 """Fit the weights that tell drawn overlays from moved content.
 
-    python benchmarks/overlays.py PHOTOS [--groups groups.json] [--pictures 200] > table.py
+    python benchmarks/overlays.py PHOTOS [--groups groups.json] [--images 200] > table.py
 
 Half of the photographs fit, the other half checks; the table that is printed is fitted on all.
 The figures of the check go to stderr.
@@ -57,7 +57,7 @@ def seen(first: Features, second: Features, tag: str, place: int, *, drawn: bool
     return [(tag, False, place, row) for row in table]
 
 
-def from_picture(job: tuple[int, Path, Path]) -> list[Row]:
+def from_image(job: tuple[int, Path, Path]) -> list[Row]:
     """Overlays on an image, and other shots of it."""
     place, path, beside = job
     cv2.setNumThreads(1)
@@ -110,15 +110,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("photos", type=Path)
     parser.add_argument("--groups", type=Path)
-    parser.add_argument("--pictures", type=int, default=200)
+    parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
     paths = [p for p in sorted(options.photos.rglob("*")) if p.suffix.lower() in SUFFIXES]
-    order = np.random.default_rng(12345).permutation(len(paths))[: options.pictures]
+    order = np.random.default_rng(12345).permutation(len(paths))[: options.images]
     chosen = [paths[place] for place in order]
     jobs = [(place, path, chosen[place - 1]) for place, path in enumerate(chosen)]
     with ProcessPoolExecutor(options.jobs) as pool:
-        rows = list(itertools.chain.from_iterable(pool.map(from_picture, jobs)))
+        rows = list(itertools.chain.from_iterable(pool.map(from_image, jobs)))
     groups = json.loads(options.groups.read_text()) if options.groups else []
     for group in groups:
         if group["set"] == "video":

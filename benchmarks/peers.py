@@ -27,8 +27,8 @@ def imagehash(folder: Path) -> None:
     hashes = importlib.import_module("imagehash")
     pillow = importlib.import_module("PIL.Image")
     for path in sorted(folder.iterdir()):
-        with pillow.open(path) as picture:
-            hashes.phash(picture)
+        with pillow.open(path) as image:
+            hashes.phash(image)
 
 
 def imagededup(folder: Path) -> None:

@@ -1,6 +1,6 @@
 """Measure the proof on the pair: what it confirms, what it refuses, what it costs.
 
-    python benchmarks/proof.py PHOTOS [--groups groups.json] [--pictures 60] [--seed 0] [--jobs 1]
+    python benchmarks/proof.py PHOTOS [--groups groups.json] [--images 60] [--seed 0] [--jobs 1]
 
 PHOTOS is a folder of photographs in any depth; the groups file names images in it.
 Prints Markdown. Equal arguments give equal tables but for the times.
@@ -52,10 +52,10 @@ class Outcome:
 
 def load(path: Path) -> Pixels:
     """Read an image upright as RGB."""
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
         raise OSError(f"cannot read {path}")
-    return np.asarray(picture[..., ::-1], np.uint8)
+    return np.asarray(image[..., ::-1], np.uint8)
 
 
 def bounded(pixels: Pixels, side: int = WORKING_SIDE) -> Pixels:
@@ -84,13 +84,13 @@ def judged(
     seconds = time.perf_counter() - start
     wrong = verdict.near != (table in {"edits", "near"})
     if wrong and save is not None:
-        _picture(save, row, verdict)
+        _image(save, row, verdict)
     last = verdict.checks[-1] if verdict.checks else None
     checks = f"{last.name} {last.value:.3g} / {last.limit:g}" if last else "none"
     return Outcome(table, row, verdict.near, verdict.evidence, checks, seconds, half, pair)
 
 
-def _picture(save: tuple[Path, Pixels, Pixels], row: str, verdict: Verdict) -> None:
+def _image(save: tuple[Path, Pixels, Pixels], row: str, verdict: Verdict) -> None:
     folder, first, second = save
     folder.mkdir(parents=True, exist_ok=True)
     sides = [bounded(first), bounded(second)]
@@ -107,7 +107,7 @@ def _picture(save: tuple[Path, Pixels, Pixels], row: str, verdict: Verdict) -> N
     cv2.imwrite(str(folder / name), sheet)
 
 
-def from_picture(job: tuple[Path, Path, int, Path | None, tuple[str, ...]]) -> list[Outcome]:
+def from_image(job: tuple[Path, Path, int, Path | None, tuple[str, ...]]) -> list[Outcome]:
     """All edits of an image, all made-up other shots of it, and a stranger."""
     path, stranger, seed, failures, kinds = job
     cv2.setNumThreads(1)
@@ -152,13 +152,13 @@ def from_group(job: tuple[dict[str, object], Path, Path | None]) -> list[Outcome
     group, root, failures = job
     cv2.setNumThreads(1)
     members = [str(member) for member in group["members"]]  # type: ignore[attr-defined]  # JSON
-    pictures = [load(root / member) for member in members]
-    features = [describe(bounded(picture)) for picture in pictures]
+    images = [load(root / member) for member in members]
+    features = [describe(bounded(image)) for image in images]
     return [
         judged(
             str(group["tier"]), str(group["set"]), features[i], features[j],
             pair=(members[i], members[j]),
-            save=(failures, pictures[i], pictures[j]) if failures else None,
+            save=(failures, images[i], images[j]) if failures else None,
         )
         for i, j in itertools.combinations(range(len(members)), 2)
     ]  # fmt: skip
@@ -242,20 +242,20 @@ def _misses(outcomes: Iterable[Outcome]) -> None:
 def times(paths: Sequence[Path]) -> None:
     """Print what describing and verifying cost on one thread."""
     cv2.setNumThreads(1)
-    pictures = [bounded(load(path)) for path in paths]
+    images = [bounded(load(path)) for path in paths]
     describing: list[float] = []
     proving: list[float] = []
     refusing: list[float] = []
     features = []
-    for picture in pictures:
+    for image in images:
         start = time.perf_counter()
-        features.append(describe(picture))
+        features.append(describe(image))
         describing.append(time.perf_counter() - start)
     rng = np.random.default_rng(0)
     kinds = list(EDITS)
-    for index, picture in enumerate(pictures):
+    for index, image in enumerate(images):
         kind = kinds[index % len(kinds)]
-        copy = describe(bounded(edit(kind, EDITS[kind].strengths[-1], picture, rng)))
+        copy = describe(bounded(edit(kind, EDITS[kind].strengths[-1], image, rng)))
         for sink, other in ((proving, copy), (refusing, features[index - 1])):
             start = time.perf_counter()
             verify(features[index], other)
@@ -276,7 +276,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("photos", type=Path)
     parser.add_argument("--groups", type=Path)
-    parser.add_argument("--pictures", type=int, default=60, help="photographs to edit")
+    parser.add_argument("--images", type=int, default=60, help="photographs to edit")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--kinds", nargs="*", default=(), help="only these edits and shots")
@@ -293,7 +293,7 @@ def main() -> None:
         and (not groups or path.relative_to(root).as_posix() not in grouped)
     ]
     rng = np.random.default_rng(options.seed)
-    order = [paths[place] for place in rng.permutation(len(paths))[: options.pictures]]
+    order = [paths[place] for place in rng.permutation(len(paths))[: options.images]]
     jobs = [
         (
             path,
@@ -306,7 +306,7 @@ def main() -> None:
     ]
     outcomes: list[Outcome] = []
     with ProcessPoolExecutor(options.jobs) as pool:
-        for found in pool.map(from_picture, jobs):
+        for found in pool.map(from_image, jobs):
             outcomes += found
         for found in pool.map(from_group, [(group, root, options.failures) for group in groups]):
             outcomes += found

@@ -91,7 +91,7 @@ def gather(options: argparse.Namespace) -> Material:
     names = [os.fsdecode(file.path) for file in scan(options.photos).files]
     chosen = [names[place] for place in rng.permutation(len(names)) if names[place] not in apart]
     kept: list[str] = []
-    pictures: list[npt.NDArray[np.uint8]] = []
+    images: list[npt.NDArray[np.uint8]] = []
     files: list[bytes] = []
     for name in chosen:
         data = read_file(os.fspath(options.photos / name))
@@ -103,25 +103,25 @@ def gather(options: argparse.Namespace) -> Material:
             continue
         kept.append(name)
         files.append(data)
-        if len(pictures) < options.originals:
-            pictures.append(pixels)
+        if len(images) < options.originals:
+            images.append(pixels)
         if len(kept) == options.originals + options.others:
             break
-    material = Material(kept, files, len(pictures))
+    material = Material(kept, files, len(images))
     ways = [(kind, strength) for kind in EDITS for strength in EDITS[kind].strengths]
     order = rng.permutation(len(ways))
 
     def draw(number: int) -> tuple[int, str, float, bytes]:
         own = np.random.default_rng((options.seed, number))
         kind, strength = ways[order[number % len(ways)]]
-        owner = number % len(pictures)
-        copy = edit(kind, strength, pictures[owner], own)
+        owner = number % len(images)
+        copy = edit(kind, strength, images[owner], own)
         strengths = EDITS[kind].strengths
         place = strengths.index(strength) / len(strengths)
         return owner, kind, place, as_jpeg(copy, int(own.integers(75, 92)))
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        count = len(pictures) * options.copies
+        count = len(images) * options.copies
         for owner, kind, place, data in pool.map(draw, range(count)):
             material.owner.append(owner)
             material.kind.append(kind)

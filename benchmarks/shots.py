@@ -146,8 +146,8 @@ def logo(pixels: Pixels, more: Pixels, rng: np.random.Generator) -> tuple[Pixels
     side = max(24, min(*pixels.shape[:2], *more.shape[:2]) // 3)
     badge = drawn(side, side, rng)
     shots = []
-    for picture in (pixels, more):
-        marked = picture.copy()
+    for image in (pixels, more):
+        marked = image.copy()
         marked[8 : 8 + side, 8 : 8 + side] = badge[: marked.shape[0] - 8, : marked.shape[1] - 8]
         shots.append(marked)
     return shots[0], shots[1]

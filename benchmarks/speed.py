@@ -61,16 +61,16 @@ def draw(folder: Path, width: int, height: int, count: int, source: list[Path]) 
     folder.mkdir()
     rng = np.random.default_rng(0)
     for number in range(count):
-        picture = cv2.imread(os.fspath(source[number % len(source)])) if source else None
-        if picture is None:
+        image = cv2.imread(os.fspath(source[number % len(source)])) if source else None
+        if image is None:
             coarse = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
-            picture = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+            image = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
         else:
-            picture = cv2.resize(picture, (width, height))
+            image = cv2.resize(image, (width, height))
         # Grain, so that a JPEG has the bytes of a photograph, and no two are the same.
         grain = rng.integers(-6, 7, (height // 2, width // 2, 1), dtype=np.int16)
         wide = cv2.resize(grain, (width, height))[:, :, None]
-        noisy = np.clip(picture + wide, 0, 255).astype(np.uint8)
+        noisy = np.clip(image + wide, 0, 255).astype(np.uint8)
         cv2.imwrite(os.fspath(folder / f"{number:04}.jpg"), noisy, [cv2.IMWRITE_JPEG_QUALITY, 88])
 
 
@@ -80,7 +80,7 @@ def preparing(preparation: Preparation) -> Iterator[Callable[[str], int]]:
     yield lambda path: preparation.prepare(read_file(os.fsencode(path))).pixels.size
 
 
-def pictures_against_limits(
+def images_against_limits(
     folder: Path, model: dict[str, Any], views: tuple[str, ...], rounds: int
 ) -> list[str]:
     """Decode alone (and details, where they are a view), forward alone, indexing: a row's cells."""
@@ -241,7 +241,7 @@ def main() -> None:
             folder = Path(place, str(number))
             draw(folder, width, height, max(4, round(count * options.scale)), source)
             for views in ((CONTENT,), (CONTENT, DETAILS)):
-                cells = pictures_against_limits(folder, model, views, options.rounds)
+                cells = images_against_limits(folder, model, views, options.rounds)
                 indexing.append([f"{name}, {' and '.join(views)}", *cells])
                 print("| " + " | ".join(indexing[-1]) + " |", flush=True)
         print("\n| rows | matrix product | pairs above .9 | of the product's rate |")

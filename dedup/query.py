@@ -112,8 +112,8 @@ def embed_queries(
                 case Skipped(reason):
                     skipped.append(Skip(path, reason))
         if fresh:
-            pictures = [reading.inputs for reading in fresh.values()]
-            parts = embed(catalog.fingerprint, loaded, pictures)
+            images = [reading.inputs for reading in fresh.values()]
+            parts = embed(catalog.fingerprint, loaded, images)
             vectors.update(zip(fresh, space.fuse_fresh(parts), strict=True))
     order = sorted(vectors)
     return QueryVectors(

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 sys.path.insert(0, os.fspath(Path(__file__).resolve().parents[1] / "scripts"))
 
-from draw_pictures import draw_collection, scene
+from draw_images import draw_collection, scene
 
 
 def photographs(more: int = 0) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pictures import scene
+from drawings import scene
 
 from dedup.indexing.diff import find_changes
 from dedup.indexing.pipeline import run

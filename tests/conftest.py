@@ -1,4 +1,4 @@
-"""What tests share: the real photographs, drawn pictures, and a small indexed collection."""
+"""What tests share: the real photographs, drawn images, and a small indexed collection."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from drawings import draw_folder
 from outcome import SMALL_MODEL, Outcome
-from pictures import draw_folder
 
 from dedup.cli import main
 from dedup.collection import Collection
@@ -42,16 +42,16 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of drawn pictures with copies among them; not to be changed."""
-    folder = tmp_path_factory.mktemp("drawn") / "pictures"
+    """A folder of drawn images with copies among them; not to be changed."""
+    folder = tmp_path_factory.mktemp("drawn") / "images"
     draw_folder(folder)
     return folder
 
 
 @pytest.fixture
-def pictures(drawn: Path, tmp_path: Path) -> Path:
+def images(drawn: Path, tmp_path: Path) -> Path:
     """A copy of `drawn` of the test's own."""
-    return Path(shutil.copytree(drawn, tmp_path / "pictures"))
+    return Path(shutil.copytree(drawn, tmp_path / "images"))
 
 
 @pytest.fixture(scope="session")

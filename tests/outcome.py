@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 SMALL_MODEL = "mobilenetv3_small_050"
-"""A real network that embeds a picture in a few milliseconds; seeded weights suffice for copies."""
+"""A real network that embeds an image in a few milliseconds; seeded weights suffice for copies."""
 
 
 @dataclass(frozen=True)

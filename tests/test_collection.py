@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from drawings import scene
 from outcome import SMALL_MODEL
-from pictures import scene
 from PIL import Image
 
 from dedup import (
@@ -379,9 +379,9 @@ def test_a_plain_string_is_one_path(collection: Collection, drawn: Path, tmp_pat
     assert [one.query for one in collection.query(image, k=2)] == [image, image]
     assert collection.compare(image).compared == 1
     assert collection.compare(os.fspath(drawn / "b")).compared == 5
-    (tmp_path / "pictures").mkdir()
-    scene(50).save(tmp_path / "pictures" / "50.jpg")
-    assert collection.index(os.fspath(tmp_path / "pictures")).indexed == 1
+    (tmp_path / "images").mkdir()
+    scene(50).save(tmp_path / "images" / "50.jpg")
+    assert collection.index(os.fspath(tmp_path / "images")).indexed == 1
 
 
 IMAGE = "image.jpg"

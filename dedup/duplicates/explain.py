@@ -42,7 +42,7 @@ def explain(
     threshold: float | None,
     *,
     ignored: bool = False,
-    picture: Path | None = None,
+    image: Path | None = None,
 ) -> Explanation:
     """Compare two files in every way there is.
 
@@ -51,19 +51,19 @@ def explain(
     similarity : of their embeddings, where it is known
     threshold : lowest similarity of the tier `similar`, inclusive
     ignored : a person said that they are no duplicates
-    picture : a .png to draw the proof into
+    image : a .png to draw the proof into
 
     Raises
     ------
     ImageError : one of them cannot be read as an image.
     DedupError : the drawing of the proof cannot be written.
     """
-    if picture is not None and picture.suffix.lower() != ".png":
-        raise DedupError(f"{picture}: the drawing of a proof is a .png")
+    if image is not None and image.suffix.lower() != ".png":
+        raise DedupError(f"{image}: the drawing of a proof is a .png")
     one, two = _read(first), _read(second)
     verdict = verify(describe(one.pixels), describe(two.pixels))
-    if picture is not None:
-        write_png(draw_proof(one.pixels, two.pixels, verdict.transform), picture)
+    if image is not None:
+        write_png(draw_proof(one.pixels, two.pixels, verdict.transform), image)
     facts = PairFacts(
         same_bytes=hashlib.sha256(one.data).digest() == hashlib.sha256(two.data).digest(),
         same_pixels=_same_pixels(one, two),

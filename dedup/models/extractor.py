@@ -2,7 +2,7 @@
 
 `Extractor` hooks named layers of any `torch.nn.Module` and returns host arrays: the model's
 prediction and one embedding per image and layer. The class states every rule by which an
-output becomes an embedding. Finding layers by name is left to `dedup.models.layers`; pictures,
+output becomes an embedding. Finding layers by name is left to `dedup.models.layers`; images,
 devices and number formats to `dedup.runtimes.torch_runtime`.
 """
 

@@ -42,7 +42,7 @@ class Decisions:
         self._catalog = catalog
 
     def refuse(self, first: str | os.PathLike[str], second: str | os.PathLike[str]) -> None:
-        """Say that two pictures are no duplicates; the pair is never shown again.
+        """Say that two images are no duplicates; the pair is never shown again.
 
         Raises
         ------
@@ -53,11 +53,11 @@ class Decisions:
         write_decisions(self._catalog, [decision])
 
     def forget(self, first: str | os.PathLike[str], second: str | os.PathLike[str]) -> bool:
-        """Take back what was said of two pictures; False when nothing had been said."""
+        """Take back what was said of two images; False when nothing had been said."""
         return forget_decision(self._catalog, _contents(first, second))
 
     def refused(self, first: str | os.PathLike[str], second: str | os.PathLike[str]) -> bool:
-        """Tell whether two pictures were said to be no duplicates."""
+        """Tell whether two images were said to be no duplicates."""
         decision = read_decisions(self._catalog).get(_pair(first, second))
         return decision is not None and not decision.duplicate
 

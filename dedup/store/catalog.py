@@ -239,7 +239,7 @@ class Catalog:
         )
 
     def remember_pixel_digests(self, digests: Mapping[int, bytes]) -> None:
-        """Keep the digests of pictures decoded in full, by image id; b"" for "has none".
+        """Keep the digests of images decoded in full, by image id; b"" for "has none".
 
         A transaction of its own. It only saves work, so that a collection which cannot be written
         to now is left as it is.
@@ -331,7 +331,7 @@ class Catalog:
             return [(bytes(path), str(reason)) for path, reason in rows]
 
     def has_images(self) -> bool:
-        """Tell whether any picture is indexed."""
+        """Tell whether any image is indexed."""
         with translated(self.store):
             found = self.connection.execute(
                 "SELECT EXISTS (SELECT 1 FROM files WHERE state = 'indexed')"

@@ -235,5 +235,5 @@ def _damaged(catalog: Catalog) -> DamagedError:
     return DamagedError(
         catalog.store,
         "stored embeddings fail their checksum or are missing. Move the folder away and index "
-        "again; the pictures themselves are not touched.",
+        "again; the images themselves are not touched.",
     )

@@ -1,7 +1,7 @@
 """What is known about pairs beyond their embeddings: proofs, a person's decisions, a calibration.
 
 Pairs are keyed by the contents of their files (SHA-256, the lower first), so that what is known
-survives renames and holds on every machine that has the same pictures.
+survives renames and holds on every machine that has the same images.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ContentPair = tuple[bytes, bytes]
 
 
 class StoredVerdict(NamedTuple):
-    """What a check on the two pictures said."""
+    """What a check on the two images said."""
 
     near: bool
     evidence: str

@@ -41,7 +41,7 @@ CREATE TABLE images (
     frames INTEGER NOT NULL,                   -- 1 for stills
     trivial INTEGER NOT NULL,                  -- 1: blank or tiny, never a duplicate by similarity
     input_digest BLOB NOT NULL,                -- XXH3 (128 bits) of the extractor's input
-    pixel_digest BLOB                          -- of the picture decoded in full; NULL: not looked
+    pixel_digest BLOB                          -- of the image decoded in full; NULL: not looked
 ) STRICT;
 CREATE TABLE files (
     id INTEGER PRIMARY KEY,
@@ -68,7 +68,7 @@ CREATE TABLE embeddings (
     checksum INTEGER NOT NULL,                 -- XXH32 of vector
     UNIQUE (image, layer)
 ) STRICT;
-CREATE TABLE verdicts (                        -- proofs on pairs of pictures; first < second
+CREATE TABLE verdicts (                        -- proofs on pairs of images; first < second
     first BLOB NOT NULL,                       -- SHA-256 of the file
     second BLOB NOT NULL,
     verifier TEXT NOT NULL,                    -- the version of the check that said so
@@ -196,7 +196,7 @@ def _connect_any_format(store: Path) -> sqlite3.Connection:
             raise DamagedError(
                 store,
                 f"{CATALOG} is not a catalog of dedup, or not a whole one. Move the folder away "
-                "and index again; the pictures themselves are not touched.",
+                "and index again; the images themselves are not touched.",
             )
         check_format(store, version)
     except CollectionError:
@@ -251,7 +251,7 @@ def translated(store: Path) -> Iterator[None]:
         raise DamagedError(
             store,
             f"the catalog is damaged ({error}). Move the folder away and index again; the "
-            "pictures themselves are not touched.",
+            "images themselves are not touched.",
         ) from error
 
 

@@ -27,7 +27,7 @@ _REACH = 3.0
 
 
 class Packed(NamedTuple):
-    """Embeddings of N pictures as they are stored.
+    """Embeddings of N images as they are stored.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def unpack(name: str, packed: Sequence[bytes]) -> npt.NDArray[np.float32]:
 
 
 def as_stored(name: str, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Round fresh embeddings as storing does, so that a picture agrees with itself to the last bit.
+    """Round fresh embeddings as storing does, so that an image agrees with itself to the last bit.
 
     Parameters
     ----------

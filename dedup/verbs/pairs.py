@@ -106,7 +106,7 @@ def explain_pair(session: Session, first: Any, second: Any, image: Any) -> Expla
         similarity,
         space.threshold(),
         ignored=Decisions(catalog).refused(*names),
-        picture=output,
+        image=output,
     )
     return session.noted(replace(explanation, notes=(*explanation.notes, *notes)))
 
@@ -133,4 +133,4 @@ def why(
 
     output = None if image is None else Path(path_of(image, "image"))
     names = path_of(first, "first"), path_of(second, "second")
-    return explain(*names, None, None, picture=output)
+    return explain(*names, None, None, image=output)

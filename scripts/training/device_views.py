@@ -48,15 +48,15 @@ class DeviceViews:
 
     Parameters
     ----------
-    pictures : (H, W, 3) uint8 RGB, any sizes
+    images : (H, W, 3) uint8 RGB, any sizes
     seed : of the run
     """
 
-    def __init__(self, pictures: Sequence[Pixels], device: torch.device, seed: int) -> None:
-        squashed = np.empty((len(pictures), STORED, STORED, 3), np.uint8)
-        for place, picture in enumerate(pictures):
-            squashed[place] = cv2.resize(picture, (STORED, STORED), interpolation=cv2.INTER_AREA)
-        self._pictures = torch.from_numpy(squashed).to(device).permute(0, 3, 1, 2)
+    def __init__(self, images: Sequence[Pixels], device: torch.device, seed: int) -> None:
+        squashed = np.empty((len(images), STORED, STORED, 3), np.uint8)
+        for place, image in enumerate(images):
+            squashed[place] = cv2.resize(image, (STORED, STORED), interpolation=cv2.INTER_AREA)
+        self._images = torch.from_numpy(squashed).to(device).permute(0, 3, 1, 2)
         self._sheets = torch.from_numpy(_sheets(seed)).to(device).permute(0, 3, 1, 2)
         self._device = device
         self._seed = seed
@@ -78,16 +78,16 @@ class DeviceViews:
             raise ValueError(f"size must be a multiple of 8, not {size}")
         chance = _Chance(self._device, self._seed, step, 2 * len(chosen))
         index = torch.from_numpy(np.concatenate([chosen, chosen])).to(self._device)
-        pictures = self._pictures[index].float() / 255
-        others = self._pictures[chance.integers(len(self._pictures))].float() / 255
-        clean = functional.interpolate(pictures, (size, size), mode="area")
+        images = self._images[index].float() / 255
+        others = self._images[chance.integers(len(self._images))].float() / 255
+        clean = functional.interpolate(images, (size, size), mode="area")
         alone = torch.where(chance.happens(0.5), chance.integers(5), -1)
 
         def drawn(kind: int, share: float) -> torch.Tensor:
             return (alone == kind) | ((alone < 0) & chance.happens(share))
 
         placed = (alone < 0) | (alone == 0)
-        views = _placed(pictures, others, size, placed, drawn(1, 0.35), chance)
+        views = _placed(images, others, size, placed, drawn(1, 0.35), chance)
         views = _where(drawn(2, 0.3), self._laid_over(views, chance), views)
         views = _where(drawn(3, 0.75), _coloured(views, chance), views)
         views = _where(drawn(4, 0.4), _degraded(views, chance), views)
@@ -134,7 +134,7 @@ def _where(some: torch.Tensor, one: torch.Tensor, other: torch.Tensor) -> torch.
 
 
 def _placed(
-    pictures: torch.Tensor,
+    images: torch.Tensor,
     others: torch.Tensor,
     size: int,
     placed: torch.Tensor,
@@ -157,7 +157,7 @@ def _placed(
     window = torch.stack([first, (1 - share)[:, None] - first], 2).flatten(1)
     margin = torch.where((kind > 0.82)[:, None], window, margin) * (kind > 0.62)[:, None]
     top, bottom, left, right = margin.unbind(1)
-    line = (torch.arange(_FINER * size, device=pictures.device) + 0.5) / (_FINER * size)
+    line = (torch.arange(_FINER * size, device=images.device) + 0.5) / (_FINER * size)
     across = 2 * (line - left[:, None]) / (1 - left - right)[:, None] - 1
     down = 2 * (line - top[:, None]) / (1 - top - bottom)[:, None] - 1
     x = across[:, None, :].expand(-1, len(line), -1)
@@ -194,7 +194,7 @@ def _placed(
     x = x * wide[:, None, None] + (shift[:, 0] * (1 - wide))[:, None, None]
     y = y * tall[:, None, None] + (shift[:, 1] * (1 - tall))[:, None, None]
     sampled = functional.grid_sample(
-        pictures, torch.stack([x, y], 3), padding_mode="border", align_corners=False
+        images, torch.stack([x, y], 3), padding_mode="border", align_corners=False
     )
     fill = torch.where(chance.happens(0.35)[:, None], 0.0, chance.between(0, 1, 3))
     plain = fill[:, :, None, None].expand_as(sampled)

@@ -34,7 +34,7 @@ _POWER = 0.5
 
 def fit_head(
     model: nn.Module,
-    pictures: Sequence[Pixels],
+    images: Sequence[Pixels],
     size: int,
     dimension: int,
     rng: np.random.Generator,
@@ -46,11 +46,11 @@ def fit_head(
     weight (dimension, D) and bias (dimension,), both float32
     """
     views = []
-    for number, picture in enumerate(pictures):
-        views.append(clean(picture, size))
-        views += [view(picture, pictures[number - 1], size, rng) for _ in range(_VIEWS)]
+    for number, image in enumerate(images):
+        views.append(clean(image, size))
+        views += [view(image, images[number - 1], size, rng) for _ in range(_VIEWS)]
     rows = read_out(model, views, pooled=True).astype(np.float64)
-    return fit(rows.reshape(len(pictures), _VIEWS + 1, -1), dimension)
+    return fit(rows.reshape(len(images), _VIEWS + 1, -1), dimension)
 
 
 def fit(rows: Doubles, dimension: int) -> tuple[Floats, Floats]:

@@ -33,13 +33,13 @@ LONGEST = 176
 _BATCH = 64
 
 
-def list_pictures(folder: Path, every: int) -> list[Path]:
+def list_images(folder: Path, every: int) -> list[Path]:
     """List every n-th image of a folder, in path order."""
     files = [folder / os.fsdecode(file.path) for file in scan(folder).files]
     return files[::every]
 
 
-def read_pictures(paths: Sequence[Path]) -> list[Pixels]:
+def read_images(paths: Sequence[Path]) -> list[Pixels]:
     """Decode images at `LONGEST`, in order; what cannot be decoded ends the program."""
 
     def read(path: Path) -> Pixels:
@@ -52,7 +52,7 @@ def read_pictures(paths: Sequence[Path]) -> list[Pixels]:
         return list(pool.map(read, paths))
 
 
-def draw_pictures(count: int, seed: int) -> list[Pixels]:
+def draw_images(count: int, seed: int) -> list[Pixels]:
     """Draw images of dead leaves."""
     return [dead_leaves(128, np.random.default_rng((seed, number))) for number in range(count)]
 

@@ -13,7 +13,7 @@ size, gets its linear head from `head.fit`, and is written as a weights file; th
 stays, for more steps later. FOLDER has a log (log.jsonl) and a plot of it (log.svg).
 
 On a GPU the images lie in its memory, views are drawn there (`device_views`), and the network
-runs in bf16. Give it larger steps then, such as --pictures 512, and a larger --backbone.
+runs in bf16. Give it larger steps then, such as --images 512, and a larger --backbone.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from dedup.report.charts import Axis, Line, line_chart
 from training.device_views import DeviceViews
 from training.head import fit_head, read_out
 from training.inputs import MEAN, STD, normalised, prepared
-from training.material import draw_pictures, list_pictures, read_pictures, teach
+from training.material import draw_images, list_images, read_images, teach
 from training.views import clean, view
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=64, help="of views, until the cooldown")
     parser.add_argument("--final-size", type=int, default=96, help="of views in the cooldown")
     parser.add_argument("--input-size", type=int, default=112, help="of the finished network")
-    parser.add_argument("--pictures", type=int, default=128, help="per step, two views of each")
+    parser.add_argument("--images", type=int, default=128, help="per step, two views of each")
     parser.add_argument("--steps", type=int, default=100_000, help="at the held rate, in all")
     parser.add_argument("--cooldown", type=int, default=0, help="steps; 0: only train")
     parser.add_argument("--rate", type=float, default=1.5e-3)
@@ -108,23 +108,23 @@ class Run:
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
         self.began = time.monotonic()
-        paths = list_pictures(options.photos, options.every)
-        drawn = draw_pictures(options.drawn, options.seed)
+        paths = list_images(options.photos, options.every)
+        drawn = draw_images(options.drawn, options.seed)
         self.targets = torch.from_numpy(
             teach(options.teacher, paths, drawn, DIMENSION, options.output)
         )
-        pictures = [*read_pictures(paths), *drawn]
+        images = [*read_images(paths), *drawn]
         # Held out by name, so that another list of images keeps the same ones.
         names = [path.name for path in paths]
         rank = sorted(range(len(names)), key=lambda i: hashlib.sha256(names[i].encode()).digest())
-        self.held_out = [pictures[i] for i in rank[:_HELD_OUT]]
-        self.train_on = np.array(sorted({*range(len(pictures))} - {*rank[:_HELD_OUT]}))
-        self.pictures = pictures
+        self.held_out = [images[i] for i in rank[:_HELD_OUT]]
+        self.train_on = np.array(sorted({*range(len(images))} - {*rank[:_HELD_OUT]}))
+        self.images = images
         self.device = torch.device(options.device)
         self.targets = self.targets.to(self.device)
         self.device_views = None
         if (options.views or ("device" if self.device.type == "cuda" else "host")) == "device":
-            self.device_views = DeviceViews(pictures, self.device, options.seed)
+            self.device_views = DeviceViews(images, self.device, options.seed)
         self.model: nn.Module = timm.create_model(options.backbone, num_classes=DIMENSION)
         width = int(self.model.num_features)  # type: ignore[arg-type]  # a number, in every timm model
         if width < DIMENSION:
@@ -192,7 +192,7 @@ class Run:
         chosen = rng.permutation(self.train_on)
         weight, bias = fit_head(
             self.model,
-            [self.pictures[i] for i in chosen],
+            [self.images[i] for i in chosen],
             size,
             DIMENSION,
             rng,
@@ -208,7 +208,7 @@ class Run:
             "input_size": f"{size}",
             "mean": json.dumps(MEAN),
             "std": json.dumps(STD),
-            "views": f"{self.step * 2 * self.options.pictures}",
+            "views": f"{self.step * 2 * self.options.images}",
             "seed": f"{self.options.seed}",
         }
         tensors = {
@@ -241,19 +241,19 @@ class Run:
     def _choose(self, number: int) -> tuple[npt.NDArray[np.int64], np.random.Generator]:
         """Choose a step's images; whatever else chance decides comes after them."""
         rng = np.random.default_rng((self.options.seed, 2, number))
-        return rng.choice(self.train_on, self.options.pictures, replace=False), rng
+        return rng.choice(self.train_on, self.options.images, replace=False), rng
 
     def _draw(self, number: int, size: int) -> tuple[npt.NDArray[np.int64], Pixels]:
         chosen, rng = self._choose(number)
         views = np.empty((2 * len(chosen), size, size, 3), np.uint8)
         for place, index in enumerate(chosen):
-            picture = self.pictures[index]
+            image = self.images[index]
             for half in (0, 1):
-                other = self.pictures[int(rng.choice(self.train_on))]
+                other = self.images[int(rng.choice(self.train_on))]
                 # A copy is looked for among originals, so that half of the pairs have one.
                 plain = half == 0 and rng.random() < 0.5
                 views[place + half * len(chosen)] = (
-                    clean(picture, size) if plain else view(picture, other, size, rng)
+                    clean(image, size) if plain else view(image, other, size, rng)
                 )
         return chosen, views
 
@@ -337,7 +337,7 @@ class Run:
             if points:
                 lines.append(Line(f"held out: {name}", points))
         chart = line_chart(
-            f"{self.options.backbone}, {2 * self.options.pictures} views a step",
+            f"{self.options.backbone}, {2 * self.options.images} views a step",
             Axis("step", 0, rows[-1]["step"]),
             Axis("share", 0, 1),
             lines,

@@ -24,17 +24,17 @@ _GREY = np.full((3, 3), 1 / 3, np.float32)
 _RAMP = np.linspace(0, 1, 256, dtype=np.float32)
 
 
-def clean(picture: Pixels, size: int) -> Pixels:
+def clean(image: Pixels, size: int) -> Pixels:
     """Squash the whole image to a square, as indexing does."""
-    return np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def view(picture: Pixels, other: Pixels, size: int, rng: Generator) -> Pixels:
+def view(image: Pixels, other: Pixels, size: int, rng: Generator) -> Pixels:
     """Draw one edited view: half of them by one kind of edit alone, the others by several.
 
     Parameters
     ----------
-    picture : (H, W, 3) uint8 RGB
+    image : (H, W, 3) uint8 RGB
     other : what it may be pasted into
     size : both sides of the view, pixels
 
@@ -44,7 +44,7 @@ def view(picture: Pixels, other: Pixels, size: int, rng: Generator) -> Pixels:
     """
     alone = int(rng.integers(5)) if rng.random() < 0.5 else None
     placed = alone in (None, 0)
-    drawn = _framed(picture, other, size, rng) if placed else clean(picture, size)
+    drawn = _framed(image, other, size, rng) if placed else clean(image, size)
     if alone == 1 or (alone is None and rng.random() < 0.35):
         drawn = _turned(drawn, rng)
     if alone == 2 or (alone is None and rng.random() < 0.3):
@@ -56,9 +56,9 @@ def view(picture: Pixels, other: Pixels, size: int, rng: Generator) -> Pixels:
     return np.ascontiguousarray(drawn)
 
 
-def _cut(picture: Pixels, rng: Generator) -> Pixels:
+def _cut(image: Pixels, rng: Generator) -> Pixels:
     """Cut a part of a quarter and more, mirror it, turn it by a right angle."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     if rng.random() < 0.6:
         area = rng.uniform(0.2, 1.0)
         stretch = np.exp(rng.uniform(-0.25, 0.25))
@@ -67,17 +67,17 @@ def _cut(picture: Pixels, rng: Generator) -> Pixels:
         wide, tall = max(8, round(width * across)), max(8, round(height * down))
         left = int(rng.integers(0, max(1, width - wide + 1)))
         top = int(rng.integers(0, max(1, height - tall + 1)))
-        picture = picture[top : top + tall, left : left + wide]
+        image = image[top : top + tall, left : left + wide]
     if rng.random() < 0.3:
-        picture = np.flip(picture, int(rng.random() < 0.75))
+        image = np.flip(image, int(rng.random() < 0.75))
     if rng.random() < 0.2:
-        picture = np.rot90(picture, int(rng.integers(1, 4)))
-    return picture
+        image = np.rot90(image, int(rng.integers(1, 4)))
+    return image
 
 
-def _framed(picture: Pixels, other: Pixels, size: int, rng: Generator) -> Pixels:
+def _framed(image: Pixels, other: Pixels, size: int, rng: Generator) -> Pixels:
     """Put the cut into the view: all of it, or within a border, bars, a window, another image."""
-    part = np.ascontiguousarray(_cut(picture, rng))
+    part = np.ascontiguousarray(_cut(image, rng))
     chance = rng.random()
     if chance < 0.62:
         return clean(part, size)
@@ -105,10 +105,10 @@ def _framed(picture: Pixels, other: Pixels, size: int, rng: Generator) -> Pixels
     return canvas
 
 
-def _turned(picture: Pixels, rng: Generator) -> Pixels:
+def _turned(image: Pixels, rng: Generator) -> Pixels:
     """Rotate by any angle, mostly a small one, or pull the corners; corners filled or cut off."""
     chance = rng.uniform(0, 0.35)
-    size = len(picture)
+    size = len(image)
     middle = (size - 1) / 2
     corners = np.array([[0, 0], [size, 0], [size, size], [0, size]], np.float32)
     if chance < 0.1:
@@ -123,9 +123,7 @@ def _turned(picture: Pixels, rng: Generator) -> Pixels:
         matrix = np.vstack([cv2.getRotationMatrix2D((middle, middle), angle, zoom), [0, 0, 1]])
     fill = ((0, 0, 0), (255, 255, 255), _colour(rng))[int(rng.integers(3))]
     return np.asarray(
-        cv2.warpPerspective(
-            picture, matrix, (size, size), flags=cv2.INTER_LINEAR, borderValue=fill
-        ),
+        cv2.warpPerspective(image, matrix, (size, size), flags=cv2.INTER_LINEAR, borderValue=fill),
         np.uint8,
     )
 
@@ -135,24 +133,24 @@ def _colour(rng: Generator) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _write(picture: Pixels, rng: Generator, *, small: bool) -> None:
-    size = len(picture)
+def _write(image: Pixels, rng: Generator, *, small: bool) -> None:
+    size = len(image)
     for _ in range(int(rng.integers(1, 4))):
         scale = size * (rng.uniform(0.002, 0.005) if small else rng.uniform(0.004, 0.011))
         place = int(rng.integers(0, size // 2)), int(rng.integers(size // 8, size))
         ink = ((255, 255, 255), (0, 0, 0), _colour(rng))[int(rng.integers(3))]
         words = _WORDS[int(rng.integers(len(_WORDS)))]
         thick = max(1, round(3 * scale))
-        cv2.putText(picture, words, place, cv2.FONT_HERSHEY_DUPLEX, scale, ink, thick, cv2.LINE_AA)
+        cv2.putText(image, words, place, cv2.FONT_HERSHEY_DUPLEX, scale, ink, thick, cv2.LINE_AA)
 
 
-def _drawn_on(picture: Pixels, rng: Generator) -> Pixels:
+def _drawn_on(image: Pixels, rng: Generator) -> Pixels:
     """Write on it, stick things on it, or lay a half-transparent mark over it."""
-    sheet = picture.copy()
+    sheet = image.copy()
     write_on(sheet, rng)
     if rng.random() < 0.3:
         opacity = rng.uniform(0.2, 0.7)
-        return np.asarray(cv2.addWeighted(sheet, opacity, picture, 1 - opacity, 0), np.uint8)
+        return np.asarray(cv2.addWeighted(sheet, opacity, image, 1 - opacity, 0), np.uint8)
     return sheet
 
 
@@ -173,7 +171,7 @@ def write_on(sheet: Pixels, rng: Generator) -> None:
                 cv2.rectangle(sheet, centre, corner, _colour(rng), -1)
 
 
-def _coloured(picture: Pixels, rng: Generator) -> Pixels:
+def _coloured(image: Pixels, rng: Generator) -> Pixels:
     """Bend each channel's curve, mix the channels, darken the corners."""
     curve: npt.NDArray[np.floating] = np.repeat(_RAMP[:, None], 3, axis=1)
     if rng.random() < 0.5:
@@ -188,7 +186,7 @@ def _coloured(picture: Pixels, rng: Generator) -> Pixels:
         steps = float(rng.integers(2, 8))
         curve = np.rint(np.clip(curve, 0, 1) * steps) / steps
     table = np.clip(curve * 255, 0, 255).astype(np.uint8)[None]
-    mixed = cv2.LUT(picture, np.ascontiguousarray(table))
+    mixed = cv2.LUT(image, np.ascontiguousarray(table))
     chance = rng.random()
     if chance < 0.5:
         keep = 0.0 if chance < 0.15 else float(np.exp(rng.uniform(-1, 1)))
@@ -205,29 +203,29 @@ def _coloured(picture: Pixels, rng: Generator) -> Pixels:
     return np.asarray(mixed, np.uint8)
 
 
-def _degraded(picture: Pixels, rng: Generator) -> Pixels:
+def _degraded(image: Pixels, rng: Generator) -> Pixels:
     """Shrink and enlarge, blur, sharpen, add noise, encode as JPEG: one or two of these."""
-    size = len(picture)
+    size = len(image)
     for way in rng.permutation(5)[: int(rng.integers(1, 3))]:
         if way == 0:
             small = max(12, round(size * rng.uniform(0.3, 0.9)))
-            less = cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA)
-            picture = np.asarray(cv2.resize(less, (size, size)), np.uint8)
+            less = cv2.resize(image, (small, small), interpolation=cv2.INTER_AREA)
+            image = np.asarray(cv2.resize(less, (size, size)), np.uint8)
         elif way == 1:
             sigma = size * rng.uniform(0.004, 0.022)
-            picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.uint8)
+            image = np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
         elif way == 2:
-            soft = cv2.GaussianBlur(picture, (0, 0), 0.8)
+            soft = cv2.GaussianBlur(image, (0, 0), 0.8)
             amount = rng.uniform(0.5, 3)
-            picture = np.asarray(cv2.addWeighted(picture, 1 + amount, soft, -amount, 0), np.uint8)
+            image = np.asarray(cv2.addWeighted(image, 1 + amount, soft, -amount, 0), np.uint8)
         elif way == 3:
-            noise = rng.standard_normal(picture.shape, np.float32) * rng.uniform(3, 25)
-            picture = np.clip(picture + noise, 0, 255).astype(np.uint8)
+            noise = rng.standard_normal(image.shape, np.float32) * rng.uniform(3, 25)
+            image = np.clip(image + noise, 0, 255).astype(np.uint8)
         else:
             quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 90))]
-            _, data = cv2.imencode(".jpg", picture, quality)
-            picture = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
-    return picture
+            _, data = cv2.imencode(".jpg", image, quality)
+            image = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    return image
 
 
 def dead_leaves(size: int, rng: Generator) -> Pixels:

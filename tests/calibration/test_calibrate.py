@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from pictures import scene
+from drawings import scene
 from PIL import Image
 
 from dedup import binding
@@ -267,16 +267,16 @@ def test_a_promise_is_kept_on_images_that_were_not_calibrated_on(count: int) -> 
 def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A collection of small scenes and copies of a quarter of them, calibrated."""
     folder = tmp_path_factory.mktemp("calibrated")
-    (folder / "pictures").mkdir()
+    (folder / "images").mkdir()
     rng = np.random.default_rng(0)
     for seed in range(PICTURES):
-        picture = scene(seed, (160, 120))
-        picture.save(folder / "pictures" / f"{seed}.jpg", quality=90)
+        image = scene(seed, (160, 120))
+        image.save(folder / "images" / f"{seed}.jpg", quality=90)
         if seed % 4 == 0:
-            copy = edit("jpeg", EDITS["jpeg"].strengths[1], np.asarray(picture), rng)
-            Image.fromarray(copy).save(folder / "pictures" / f"{seed} copy.png")
+            copy = edit("jpeg", EDITS["jpeg"].strengths[1], np.asarray(image), rng)
+            Image.fromarray(copy).save(folder / "images" / f"{seed} copy.png")
     with Collection.create(folder / "store", SMALL) as made:
-        made.index([folder / "pictures"])
+        made.index([folder / "images"])
     run(folder / "store")
     return folder / "store"
 
@@ -342,26 +342,26 @@ def test_files_that_cannot_be_read_any_more_are_passed_over(
     calibrated: Path, tmp_path: Path
 ) -> None:
 
-    shutil.copytree(calibrated.parent / "pictures", tmp_path / "pictures")
+    shutil.copytree(calibrated.parent / "images", tmp_path / "images")
     with Collection.create(tmp_path / "store", SMALL) as made:
-        made.index([tmp_path / "pictures"])
+        made.index([tmp_path / "images"])
     for seed in range(3):
-        (tmp_path / "pictures" / f"{seed + 1}.jpg").unlink()
-    (tmp_path / "pictures" / "7.jpg").write_bytes(b"other")
+        (tmp_path / "images" / f"{seed + 1}.jpg").unlink()
+    (tmp_path / "images" / "7.jpg").write_bytes(b"other")
     calibration = run(tmp_path / "store")
     assert calibration.edited == 50
     for seed in range(40):
-        (tmp_path / "pictures" / f"{seed}.jpg").unlink(missing_ok=True)
+        (tmp_path / "images" / f"{seed}.jpg").unlink(missing_ok=True)
     with pytest.raises(DedupError, match=r"at least 50 different images.*that can be read"):
         run(tmp_path / "store")
 
 
 def test_too_few_images_are_refused_with_the_number_it_takes(tmp_path: Path) -> None:
-    (tmp_path / "pictures").mkdir()
+    (tmp_path / "images").mkdir()
     for seed in range(3):
-        scene(seed, (64, 48)).save(tmp_path / "pictures" / f"{seed}.jpg")
+        scene(seed, (64, 48)).save(tmp_path / "images" / f"{seed}.jpg")
     with Collection.create(tmp_path / "store", SMALL) as made:
-        made.index([tmp_path / "pictures"])
+        made.index([tmp_path / "images"])
     with pytest.raises(DedupError, match=r"needs at least 50 different images.*has 3"):
         run(tmp_path / "store")
     catalog = Catalog.open(tmp_path / "store")

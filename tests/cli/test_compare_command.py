@@ -5,8 +5,8 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+from drawings import scene
 from outcome import SMALL_MODEL, Outcome
-from pictures import scene
 from PIL import Image
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def card(tmp_path: Path, drawn: Path) -> Path:
-    """New pictures: a copy, the same pixels, an edited one, a stranger, and a broken file."""
+    """New images: a copy, the same pixels, an edited one, a stranger, and a broken file."""
     folder = tmp_path / "card"
     folder.mkdir()
     shutil.copy(drawn / "a/4.jpg", folder / "copy.jpg")
@@ -51,16 +51,16 @@ def test_compare_finds_what_is_there_already_surest_first(
         assert b"edited.jpg" in dedup("compare", card, "--against", store, "--format", form).out
 
 
-def test_compare_indexes_a_folder_that_is_not_yet(dedup: Dedup, card: Path, pictures: Path) -> None:
-    done = dedup("compare", card, "--against", pictures, "--model", SMALL_MODEL, "--untrained")
+def test_compare_indexes_a_folder_that_is_not_yet(dedup: Dedup, card: Path, images: Path) -> None:
+    done = dedup("compare", card, "--against", images, "--model", SMALL_MODEL, "--untrained")
     assert [row["tier"] for row in done.rows] == ["exact", "pixels", "near"]
-    again = dedup("compare", card, "--against", pictures)
+    again = dedup("compare", card, "--against", images)
     assert again.out == done.out
 
 
-def test_two_splits_of_one_collection_leak_one_way(dedup: Dedup, pictures: Path) -> None:
-    dedup("index", pictures, "--model", SMALL_MODEL, "--untrained")
-    leaks = dedup("compare", pictures / "b", "--against", pictures / "a")
+def test_two_splits_of_one_collection_leak_one_way(dedup: Dedup, images: Path) -> None:
+    dedup("index", images, "--model", SMALL_MODEL, "--untrained")
+    leaks = dedup("compare", images / "b", "--against", images / "a")
     assert [(os.path.basename(row["path"]), row["tier"]) for row in leaks.rows] == [
         ("0 again.jpg", "exact"),
         ("0 copy.jpg", "exact"),

@@ -21,23 +21,23 @@ def listed(dedup: Dedup, store: Path) -> set[str]:
 
 
 def test_ignored_pairs_never_return_also_after_a_rename(
-    dedup: Dedup, pictures: Path, tmp_path: Path
+    dedup: Dedup, images: Path, tmp_path: Path
 ) -> None:
     store = tmp_path / "own"
-    dedup("index", pictures, "-s", store, "--model", SMALL_MODEL, "--untrained")
+    dedup("index", images, "-s", store, "--model", SMALL_MODEL, "--untrained")
     assert "2 small.jpg" in listed(dedup, store)
-    done = dedup("ignore", pictures / "a/2.jpg", pictures / "b/2 small.jpg", "-s", store)
+    done = dedup("ignore", images / "a/2.jpg", images / "b/2 small.jpg", "-s", store)
     assert done.code == 0
     assert "2 small.jpg" not in listed(dedup, store)
-    (pictures / "b/2 small.jpg").rename(pictures / "renamed.jpg")
-    dedup("index", pictures, "-s", store)
+    (images / "b/2 small.jpg").rename(images / "renamed.jpg")
+    dedup("index", images, "-s", store)
     assert "renamed.jpg" not in listed(dedup, store)
-    (row,) = dedup("why", pictures / "a/2.jpg", pictures / "renamed.jpg", "-s", store).rows
+    (row,) = dedup("why", images / "a/2.jpg", images / "renamed.jpg", "-s", store).rows
     assert row["ignored"] is True
-    undone = dedup("ignore", "--undo", pictures / "a/2.jpg", pictures / "renamed.jpg", "-s", store)
+    undone = dedup("ignore", "--undo", images / "a/2.jpg", images / "renamed.jpg", "-s", store)
     assert undone.code == 0
     assert "renamed.jpg" in listed(dedup, store)
-    again = dedup("ignore", "--undo", pictures / "a/2.jpg", pictures / "renamed.jpg", "-s", store)
+    again = dedup("ignore", "--undo", images / "a/2.jpg", images / "renamed.jpg", "-s", store)
     assert again.code == 1
 
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     Dedup = Callable[..., Outcome]
 
 
-def test_a_first_run_tells_what_was_indexed_and_skipped(dedup: Dedup, pictures: Path) -> None:
-    done = dedup("index", pictures, "--model", SMALL_MODEL, "--untrained")
+def test_a_first_run_tells_what_was_indexed_and_skipped(dedup: Dedup, images: Path) -> None:
+    done = dedup("index", images, "--model", SMALL_MODEL, "--untrained")
     assert done.code == 0
     assert done.out == b""
     assert "18 images: 14 indexed, 2 reused (renamed or copied), 2 skipped" in done.err
@@ -26,16 +26,16 @@ def test_a_first_run_tells_what_was_indexed_and_skipped(dedup: Dedup, pictures: 
     assert "Created the collection .dedup" in done.err
 
 
-def test_verbose_tells_where_the_time_went(dedup: Dedup, pictures: Path) -> None:
-    done = dedup("index", pictures, "--model", SMALL_MODEL, "--untrained", "-v")
+def test_verbose_tells_where_the_time_went(dedup: Dedup, images: Path) -> None:
+    done = dedup("index", images, "--model", SMALL_MODEL, "--untrained", "-v")
     assert re.search(r"embedded in batches of \d+\. Waited ", done.err)
     assert "Slowest stage: " in done.err
-    assert "Slowest" not in dedup("index", pictures, "-v").err  # nothing was read
+    assert "Slowest" not in dedup("index", images, "-v").err  # nothing was read
 
 
-def test_a_second_run_reads_nothing(dedup: Dedup, pictures: Path) -> None:
-    dedup("index", pictures, "--model", SMALL_MODEL, "--untrained")
-    done = dedup("index", pictures)
+def test_a_second_run_reads_nothing(dedup: Dedup, images: Path) -> None:
+    dedup("index", images, "--model", SMALL_MODEL, "--untrained")
+    done = dedup("index", images)
     assert "18 images: 16 unchanged, 2 skipped before and unchanged" in done.err
     assert "cut.jpg" not in done.err
     again = dedup("index")

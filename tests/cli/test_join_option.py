@@ -27,15 +27,15 @@ def test_every_join_lists_the_same_groups(dedup: Callable[..., Outcome], store: 
 def test_the_runtime_is_chosen_by_option_and_by_environment(
     dedup: Callable[..., Outcome],
     store: Path,
-    pictures: Path,
+    images: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (pictures / "new.bmp").write_bytes(next(pictures.rglob("*.bmp")).read_bytes() + b"x")
-    done = dedup("index", pictures, "-s", store, "--runtime", "torch")
+    (images / "new.bmp").write_bytes(next(images.rglob("*.bmp")).read_bytes() + b"x")
+    done = dedup("index", images, "-s", store, "--runtime", "torch")
     assert done.code == 0
     assert "1 indexed" in done.err
     monkeypatch.setenv("DEDUP_RUNTIME", "onnx")
-    (pictures / "newer.bmp").write_bytes(next(pictures.rglob("*.bmp")).read_bytes() + b"xy")
-    refused = dedup("query", pictures / "newer.bmp", "-s", store)
+    (images / "newer.bmp").write_bytes(next(images.rglob("*.bmp")).read_bytes() + b"xy")
+    refused = dedup("query", images / "newer.bmp", "-s", store)
     assert refused.code == 1
     assert "DEDUP_RUNTIME is 'onnx'; it is one of auto, torch, openvino, onnxruntime" in refused.err

@@ -159,20 +159,20 @@ def test_a_second_list_proves_nothing_again(
     first = dedup("list", "-s", store)
 
     def never(*_: object) -> None:
-        raise AssertionError("a picture was described again")
+        raise AssertionError("an image was described again")
 
     monkeypatch.setattr("dedup.proof.prover.describe", never)
     assert dedup("list", "-s", store).out == first.out
 
 
 def test_images_that_are_gone_cannot_be_proven_and_that_is_said(
-    dedup: Dedup, pictures: Path, tmp_path: Path
+    dedup: Dedup, images: Path, tmp_path: Path
 ) -> None:
-    dedup("index", pictures, "--model", SMALL_MODEL, "--untrained")
-    pictures.rename(tmp_path / "unplugged")
+    dedup("index", images, "--model", SMALL_MODEL, "--untrained")
+    images.rename(tmp_path / "unplugged")
     done = dedup("list")
     assert done.code == 0
     assert [row["tier"] for row in rows(done)] == ["exact"]
     assert "could not be read again to be proven" in done.err
-    (tmp_path / "unplugged").rename(pictures)
+    (tmp_path / "unplugged").rename(images)
     assert len(rows(dedup("list"))) == 4

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
+from drawings import scene
 from outcome import SMALL_MODEL
-from pictures import scene
 
 ROOT = Path(__file__).parent.parent.parent
 DEDUP = [sys.executable, "-m", "dedup"]

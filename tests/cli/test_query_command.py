@@ -4,7 +4,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from pictures import scene
+from drawings import scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from pictures import scene
+from drawings import scene
 from PIL import Image
 
 if TYPE_CHECKING:

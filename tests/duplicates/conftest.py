@@ -40,7 +40,7 @@ def gallery_of(catalog: Catalog) -> Callable[[Path], Gallery]:
 
 
 @pytest.fixture
-def gallery(gallery_of: Callable[[Path], Gallery], pictures: Path) -> Gallery:
-    """The gallery of `pictures`, whose files are the test's own."""
-    os.utime(pictures / "a/2.jpg", (1.8e9, 1.8e9))
-    return gallery_of(pictures)
+def gallery(gallery_of: Callable[[Path], Gallery], images: Path) -> Gallery:
+    """The gallery of `images`, whose files are the test's own."""
+    os.utime(images / "a/2.jpg", (1.8e9, 1.8e9))
+    return gallery_of(images)

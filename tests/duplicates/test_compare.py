@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from blocks import BlockMeans
-from pictures import scene
+from drawings import scene
 from PIL import Image
 
 from dedup.duplicates.compare import NewImages, compare
@@ -53,12 +53,12 @@ def matches(
 
 
 @pytest.fixture
-def card(tmp_path: Path, pictures: Path) -> Path:
+def card(tmp_path: Path, images: Path) -> Path:
     """Images from elsewhere: a copy, the same pixels, an edited one, a blank, and a new one."""
     folder = tmp_path / "card"
     folder.mkdir()
-    shutil.copy(pictures / "a/4.jpg", folder / "copy.jpg")
-    with Image.open(pictures / "a/5.jpg") as decoded:
+    shutil.copy(images / "a/4.jpg", folder / "copy.jpg")
+    with Image.open(images / "a/5.jpg") as decoded:
         decoded.save(folder / "pixels.png")
         decoded.resize((200, 150)).save(folder / "edited.jpg", quality=70)
         decoded.save(folder / "weaker.jpg", quality=40)
@@ -68,14 +68,14 @@ def card(tmp_path: Path, pictures: Path) -> Path:
 
 
 def test_each_image_has_its_surest_match_in_the_words_of_list(
-    gallery: Gallery, card: Path, pictures: Path
+    gallery: Gallery, card: Path, images: Path
 ) -> None:
     found, notes = compare(
         gallery, None, read(gallery, *sorted(card.iterdir())), SURE, 0.999, quiet
     )
     assert notes == []
-    base = os.fspath(pictures)
-    share = os.path.getsize(card / "weaker.jpg") / os.path.getsize(pictures / "a/5.jpg")
+    base = os.fspath(images)
+    share = os.path.getsize(card / "weaker.jpg") / os.path.getsize(images / "a/5.jpg")
     rows = [
         (os.path.basename(one.path), one.tier, os.path.relpath(one.match, base)) for one in found
     ]
@@ -98,9 +98,9 @@ def test_each_image_has_its_surest_match_in_the_words_of_list(
     assert order == sorted(order)
 
 
-def test_an_indexed_image_never_matches_itself(gallery: Gallery, pictures: Path) -> None:
-    found = matches(gallery, *(pictures / name for name in ("a/0.jpg", "a/2.jpg", "a/3.jpg")))
-    base = os.fspath(pictures)
+def test_an_indexed_image_never_matches_itself(gallery: Gallery, images: Path) -> None:
+    found = matches(gallery, *(images / name for name in ("a/0.jpg", "a/2.jpg", "a/3.jpg")))
+    base = os.fspath(images)
     assert {name: os.path.relpath(one.match, base) for name, one in found.items()} == {
         "0.jpg": "b/0 again.jpg",
         "2.jpg": "b/2 small.jpg",
@@ -145,12 +145,12 @@ def test_similar_is_inclusive_and_never_blank(gallery: Gallery, card: Path) -> N
     assert matches(gallery, *files, tiers=only, threshold=similarity + 2e-6) == {}
 
 
-def test_matches_are_in_the_folder_asked_for(gallery: Gallery, card: Path, pictures: Path) -> None:
-    found = matches(gallery, card / "copy.jpg", card / "edited.jpg", within=pictures / "a")
+def test_matches_are_in_the_folder_asked_for(gallery: Gallery, card: Path, images: Path) -> None:
+    found = matches(gallery, card / "copy.jpg", card / "edited.jpg", within=images / "a")
     assert set(found) == {"copy.jpg", "edited.jpg"}
-    assert matches(gallery, card / "copy.jpg", card / "edited.jpg", within=pictures / "b") == {}
-    (again,) = matches(gallery, pictures / "a/0.jpg", within=pictures / "b").values()
-    assert again.match == os.fspath(pictures / "b/0 again.jpg")
+    assert matches(gallery, card / "copy.jpg", card / "edited.jpg", within=images / "b") == {}
+    (again,) = matches(gallery, images / "a/0.jpg", within=images / "b").values()
+    assert again.match == os.fspath(images / "b/0 again.jpg")
 
 
 def test_an_ignored_pair_does_not_match(gallery: Gallery, card: Path, catalog: Catalog) -> None:

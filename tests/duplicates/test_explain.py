@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from pictures import scene
+from drawings import scene
 from PIL import Image
 
 from dedup.duplicates.explain import explain
@@ -109,6 +109,6 @@ def test_what_cannot_be_read_or_drawn_is_named(drawn: Path, tmp_path: Path) -> N
         why(drawn, "a/0.jpg", "text.jpg")
     names = os.fspath(drawn / "a/0.jpg"), os.fspath(drawn / "a/3.jpg")
     with pytest.raises(DedupError, match=r"is a \.png"):
-        explain(*names, None, None, picture=tmp_path / "proof.jpg")
-    explain(*names, None, None, picture=tmp_path / "proof.png")
+        explain(*names, None, None, image=tmp_path / "proof.jpg")
+    explain(*names, None, None, image=tmp_path / "proof.png")
     assert (tmp_path / "proof.png").stat().st_size > 0

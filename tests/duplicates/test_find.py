@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from pictures import scene
+from drawings import scene
 
 from dedup.duplicates.find import Found, Gallery, find_groups, read_gallery, tiered_pairs
 from dedup.results import Grouping, Tier
@@ -37,7 +37,7 @@ def find(
 
 
 def short(path: str) -> str:
-    return os.path.join(*path.split(os.sep)[-2:]).removeprefix("pictures" + os.sep)
+    return os.path.join(*path.split(os.sep)[-2:]).removeprefix("images" + os.sep)
 
 
 def as_table(found: Found) -> dict[str, dict[str, tuple[Tier, str]]]:
@@ -105,9 +105,9 @@ def test_similar_says_what_the_proof_said_where_there_was_one(gallery: Gallery) 
     assert all(word.startswith("looks alike, but ") for word in words)
 
 
-def test_what_is_found_is_kept(gallery: Gallery, catalog: Catalog, pictures: Path) -> None:
+def test_what_is_found_is_kept(gallery: Gallery, catalog: Catalog, images: Path) -> None:
     first = find(gallery)
-    pictures.rename(pictures.parent / "unplugged")
+    images.rename(images.parent / "unplugged")
     again = find(read_gallery(catalog, Space.of(catalog)))
     assert again.groups == first.groups
     assert again.notes == []
@@ -121,9 +121,9 @@ def test_a_gallery_is_not_changed_by_what_is_found(gallery: Gallery) -> None:
         gallery.join = "ivf"  # type: ignore[misc]
 
 
-def test_what_cannot_be_read_again_is_counted(gallery: Gallery, pictures: Path) -> None:
+def test_what_cannot_be_read_again_is_counted(gallery: Gallery, images: Path) -> None:
     for name in ("a/1.jpg", "b/2 small.jpg"):
-        (pictures / name).unlink()
+        (images / name).unlink()
     found = find(gallery)
     assert "a/1.jpg" not in as_table(found)["b/1.bmp"]
     assert [note.split(" could")[0] for note in found.notes] == ["1 image", "2 images"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from pictures import scene
+from drawings import scene
 from tables import images, table
 
 from dedup.duplicates.pairs import PairTable, compare_pixels, prove, unreadable_note

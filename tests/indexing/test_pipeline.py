@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from blocks import SIDE, BlockMeans, fill, index
-from pictures import scene
+from drawings import scene
 
 from dedup.descriptors.vlad import DIGEST
 from dedup.errors import CollectionError
@@ -37,7 +37,7 @@ def names(catalog: Catalog, folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("count", [1, 2, BATCH - 1, BATCH, BATCH + 1])
-def test_every_picture_is_embedded_once_in_full_batches(
+def test_every_image_is_embedded_once_in_full_batches(
     catalog: Catalog, embedder: BlockMeans, tmp_path: Path, count: int
 ) -> None:
     folder = fill(tmp_path / "in", count)
@@ -47,60 +47,60 @@ def test_every_picture_is_embedded_once_in_full_batches(
     assert read_vectors(catalog, "blocks", count).shape == (count, 192)
 
 
-def test_a_second_run_reads_nothing(catalog: Catalog, embedder: BlockMeans, pictures: Path) -> None:
-    index(catalog, embedder, pictures)
+def test_a_second_run_reads_nothing(catalog: Catalog, embedder: BlockMeans, images: Path) -> None:
+    index(catalog, embedder, images)
     before = catalog.version
     embedder.batches.clear()
-    summary = index(catalog, embedder, pictures)
+    summary = index(catalog, embedder, images)
     assert (summary.unchanged, summary.still_skipped, summary.indexed) == (16, 2, 0)
     assert embedder.batches == []
     assert catalog.version == before
 
 
 def test_renamed_and_copied_files_reuse_their_embedding(
-    catalog: Catalog, embedder: BlockMeans, pictures: Path
+    catalog: Catalog, embedder: BlockMeans, images: Path
 ) -> None:
-    index(catalog, embedder, pictures)
+    index(catalog, embedder, images)
     embedder.batches.clear()
-    (pictures / "a").rename(pictures / "z")
-    shutil.copy(pictures / "z/4.jpg", pictures / "copy.jpg")
-    summary = index(catalog, embedder, pictures)
+    (images / "a").rename(images / "z")
+    shutil.copy(images / "z/4.jpg", images / "copy.jpg")
+    summary = index(catalog, embedder, images)
     assert (summary.reused, summary.gone, summary.indexed) == (10, 9, 0)
     assert embedder.batches == []
-    assert "z/4.jpg" in names(catalog, pictures)
-    assert "a/4.jpg" not in names(catalog, pictures)
+    assert "z/4.jpg" in names(catalog, images)
+    assert "a/4.jpg" not in names(catalog, images)
 
 
 def test_a_changed_file_gets_a_new_embedding(
-    catalog: Catalog, embedder: BlockMeans, pictures: Path
+    catalog: Catalog, embedder: BlockMeans, images: Path
 ) -> None:
-    index(catalog, embedder, pictures)
-    scene(77).save(pictures / "a/5.jpg")
-    summary = index(catalog, embedder, pictures)
+    index(catalog, embedder, images)
+    scene(77).save(images / "a/5.jpg")
+    summary = index(catalog, embedder, images)
     assert (summary.indexed, summary.unchanged) == (1, 15)
 
 
 def test_gone_files_leave_and_come_back_for_free(
-    catalog: Catalog, embedder: BlockMeans, pictures: Path, tmp_path: Path
+    catalog: Catalog, embedder: BlockMeans, images: Path, tmp_path: Path
 ) -> None:
-    index(catalog, embedder, pictures)
-    (pictures / "a/5.jpg").rename(tmp_path / "aside.jpg")
-    assert index(catalog, embedder, pictures).gone == 1
-    assert "a/5.jpg" not in names(catalog, pictures)
-    (tmp_path / "aside.jpg").rename(pictures / "a/5.jpg")
-    summary = index(catalog, embedder, pictures)
+    index(catalog, embedder, images)
+    (images / "a/5.jpg").rename(tmp_path / "aside.jpg")
+    assert index(catalog, embedder, images).gone == 1
+    assert "a/5.jpg" not in names(catalog, images)
+    (tmp_path / "aside.jpg").rename(images / "a/5.jpg")
+    summary = index(catalog, embedder, images)
     assert (summary.reused, summary.indexed) == (1, 0)
 
 
 def test_a_skipped_file_is_tried_again_when_it_changes(
-    catalog: Catalog, embedder: BlockMeans, pictures: Path
+    catalog: Catalog, embedder: BlockMeans, images: Path
 ) -> None:
-    index(catalog, embedder, pictures)
-    assert index(catalog, embedder, pictures).still_skipped == 2
-    shutil.copy(pictures / "a/3.jpg", pictures / "cut.jpg")
-    summary = index(catalog, embedder, pictures)
+    index(catalog, embedder, images)
+    assert index(catalog, embedder, images).still_skipped == 2
+    shutil.copy(images / "a/3.jpg", images / "cut.jpg")
+    summary = index(catalog, embedder, images)
     assert (summary.reused, summary.still_skipped) == (1, 1)
-    assert [path for path, _ in catalog.skips()] == [os.fsencode(pictures / "text.jpg")]
+    assert [path for path, _ in catalog.skips()] == [os.fsencode(images / "text.jpg")]
 
 
 def test_a_batch_of_nothing_but_bad_files(
@@ -117,20 +117,20 @@ def test_a_batch_of_nothing_but_bad_files(
 
 
 def test_an_unplugged_root_is_kept(
-    catalog: Catalog, embedder: BlockMeans, pictures: Path, tmp_path: Path
+    catalog: Catalog, embedder: BlockMeans, images: Path, tmp_path: Path
 ) -> None:
-    index(catalog, embedder, pictures)
-    pictures.rename(tmp_path / "unplugged")
-    summary = index(catalog, embedder, pictures)
+    index(catalog, embedder, images)
+    images.rename(tmp_path / "unplugged")
+    summary = index(catalog, embedder, images)
     assert summary.gone == 0
     assert any("unplugged" in note for note in summary.notes)
-    assert len(names(catalog, pictures)) == 16
-    pictures.mkdir()  # the mount point is there, the drive is not
-    assert index(catalog, embedder, pictures).gone == 0
-    assert len(names(catalog, pictures)) == 16
-    pictures.rmdir()
-    (tmp_path / "unplugged").rename(pictures)
-    assert index(catalog, embedder, pictures).unchanged == 16
+    assert len(names(catalog, images)) == 16
+    images.mkdir()  # the mount point is there, the drive is not
+    assert index(catalog, embedder, images).gone == 0
+    assert len(names(catalog, images)) == 16
+    images.rmdir()
+    (tmp_path / "unplugged").rename(images)
+    assert index(catalog, embedder, images).unchanged == 16
 
 
 def test_a_folder_that_cannot_be_listed_loses_nothing(
@@ -162,43 +162,43 @@ def test_a_folder_that_cannot_be_listed_loses_nothing(
 
 @pytest.mark.parametrize("order", ["inner first", "outer first", "together"])
 def test_overlapping_roots_count_each_file_once(
-    catalog: Catalog, embedder: BlockMeans, pictures: Path, order: str
+    catalog: Catalog, embedder: BlockMeans, images: Path, order: str
 ) -> None:
-    inner = pictures / "a"
+    inner = images / "a"
     if order == "inner first":
         index(catalog, embedder, inner)
-        index(catalog, embedder, pictures)
+        index(catalog, embedder, images)
     elif order == "outer first":
-        index(catalog, embedder, pictures)
+        index(catalog, embedder, images)
         index(catalog, embedder, inner)
     else:
-        index(catalog, embedder, inner, pictures)
-    found = names(catalog, pictures)
+        index(catalog, embedder, inner, images)
+    found = names(catalog, images)
     assert len(found) == len(set(found)) == 16
-    assert index(catalog, embedder, pictures).unchanged == 16
+    assert index(catalog, embedder, images).unchanged == 16
 
 
 def test_a_part_of_a_root_can_be_updated_alone(
-    catalog: Catalog, embedder: BlockMeans, pictures: Path
+    catalog: Catalog, embedder: BlockMeans, images: Path
 ) -> None:
-    index(catalog, embedder, pictures)
-    (pictures / "a/0.jpg").unlink()
-    (pictures / "b/1.png").unlink()
-    summary = index(catalog, embedder, pictures / "a")
+    index(catalog, embedder, images)
+    (images / "a/0.jpg").unlink()
+    (images / "b/1.png").unlink()
+    summary = index(catalog, embedder, images / "a")
     assert (summary.gone, summary.unchanged) == (1, 8)
-    assert "b/1.png" in names(catalog, pictures)
+    assert "b/1.png" in names(catalog, images)
 
 
 def test_hard_links_are_one_file(
-    catalog: Catalog, embedder: BlockMeans, pictures: Path, tmp_path: Path
+    catalog: Catalog, embedder: BlockMeans, images: Path, tmp_path: Path
 ) -> None:
-    os.link(pictures / "a/0.jpg", pictures / "link.jpg")
+    os.link(images / "a/0.jpg", images / "link.jpg")
     other = fill(tmp_path / "other", 1, first=50)
-    os.link(pictures / "a/1.jpg", other / "link.jpg")
-    summary = index(catalog, embedder, pictures, other)
+    os.link(images / "a/1.jpg", other / "link.jpg")
+    summary = index(catalog, embedder, images, other)
     assert summary.hard_links == 2
-    assert len(names(catalog, pictures)) == 17
-    again = index(catalog, embedder, pictures, other)
+    assert len(names(catalog, images)) == 17
+    again = index(catalog, embedder, images, other)
     assert (again.unchanged, again.hard_links, again.gone) == (17, 2, 0)
 
 
@@ -242,7 +242,7 @@ def test_an_interrupted_run_keeps_its_batches_and_goes_on(catalog: Catalog, tmp_
     assert (summary.unchanged, summary.indexed) == (2 * BATCH, BATCH)
 
 
-def test_processes_read_what_threads_read(tmp_path: Path, pictures: Path) -> None:
+def test_processes_read_what_threads_read(tmp_path: Path, images: Path) -> None:
     folder = fill(tmp_path / "in", BATCH + 5)
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff")
     shutil.copy(folder / "003.png", folder / "copy.png")
@@ -264,7 +264,7 @@ def test_processes_read_what_threads_read(tmp_path: Path, pictures: Path) -> Non
         catalog = Catalog.create(tmp_path / f"store{worth}-{slots}", fingerprint)
         first = index(catalog, BlockMeans(), folder, policy=policy)
         # Most contents are known by then.
-        later = index(catalog, BlockMeans(), folder, pictures, policy=policy)
+        later = index(catalog, BlockMeans(), folder, images, policy=policy)
         count = len(read_ids(catalog))
         seen.append(
             (
@@ -282,7 +282,7 @@ def test_processes_read_what_threads_read(tmp_path: Path, pictures: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("details", "pictures", "cores", "processes"),
+    ("details", "images", "cores", "processes"),
     [
         (True, 199, 16, False),
         (True, 200, 2, True),
@@ -292,14 +292,14 @@ def test_processes_read_what_threads_read(tmp_path: Path, pictures: Path) -> Non
     ],
 )
 def test_processes_are_started_where_threads_would_wait_for_each_other(
-    *, details: bool, pictures: int, cores: int, processes: bool
+    *, details: bool, images: int, cores: int, processes: bool
 ) -> None:
     policy = ReadPolicy(cores=cores)
-    assert policy.uses_processes(Preparation(8, 8, details), pictures) is processes
+    assert policy.uses_processes(Preparation(8, 8, details), images) is processes
 
 
 @pytest.mark.parametrize(
-    ("details", "pictures", "cores", "chunk"),
+    ("details", "images", "cores", "chunk"),
     [
         (False, 10**6, 2, 8),  # threads
         (False, 10**6, 16, 32),
@@ -311,9 +311,9 @@ def test_processes_are_started_where_threads_would_wait_for_each_other(
     ],
 )
 def test_files_come_together_so_that_every_core_has_its_share(
-    *, details: bool, pictures: int, cores: int, chunk: int
+    *, details: bool, images: int, cores: int, chunk: int
 ) -> None:
-    assert ReadPolicy(cores=cores).chunk(Preparation(8, 8, details), pictures) == chunk
+    assert ReadPolicy(cores=cores).chunk(Preparation(8, 8, details), images) == chunk
 
 
 def test_several_batches_under_way_change_nothing(tmp_path: Path) -> None:
@@ -345,7 +345,7 @@ def test_numbers_do_not_depend_on_threads_or_repetition(tmp_path: Path) -> None:
     assert seen[0] == seen[1]
 
 
-def test_a_model_that_gives_no_finite_embedding_skips_the_picture(
+def test_a_model_that_gives_no_finite_embedding_skips_the_image(
     catalog: Catalog, tmp_path: Path
 ) -> None:
     class Broken(BlockMeans):
@@ -360,12 +360,12 @@ def test_a_model_that_gives_no_finite_embedding_skips_the_picture(
 
 
 def test_missing_folders_and_files_are_named(
-    catalog: Catalog, embedder: BlockMeans, pictures: Path
+    catalog: Catalog, embedder: BlockMeans, images: Path
 ) -> None:
     with pytest.raises(CollectionError, match="there is no such folder"):
-        index(catalog, embedder, pictures / "nowhere")
+        index(catalog, embedder, images / "nowhere")
     with pytest.raises(CollectionError, match=r"is a file\. index takes folders: dedup index"):
-        index(catalog, embedder, pictures / "a/0.jpg")
+        index(catalog, embedder, images / "a/0.jpg")
     assert catalog.roots() == []
 
 

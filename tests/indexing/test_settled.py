@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from blocks import BlockMeans, fill, index
-from pictures import scene
+from drawings import scene
 
 from dedup.images import header
 from dedup.indexing.diff import Changes, find_changes
@@ -46,16 +46,16 @@ def same(one: Changes, other: Changes) -> bool:
 
 
 def test_a_first_run_settles_what_the_next_one_looks_at(
-    catalog: Catalog, embedder: BlockMeans, pictures: Path
+    catalog: Catalog, embedder: BlockMeans, images: Path
 ) -> None:
-    index(catalog, embedder, pictures)
+    index(catalog, embedder, images)
     (root,) = catalog.roots()
     settled = catalog.settled(root)
     assert settled is not None
     assert (settled.unchanged, settled.still_skipped) == (16, 2)
-    found = find_changes(catalog, [pictures])
+    found = find_changes(catalog, [images])
     assert (found.unchanged, found.still_skipped, len(found.work), found.looks) == (16, 2, 0, {})
-    assert same(found, compared(catalog, pictures))
+    assert same(found, compared(catalog, images))
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -65,7 +65,7 @@ def test_whatever_happens_is_seen_as_without_remembering(
     rng = random.Random(seed)  # noqa: S311 - chooses what happens
     folder = fill(tmp_path / "in", 6)
     (folder / "sub").mkdir()
-    (folder / "sub/broken.jpg").write_bytes(b"no picture")
+    (folder / "sub/broken.jpg").write_bytes(b"no image")
     elsewhere = fill(tmp_path / "other", 2, first=40)
     number = 100
 
@@ -101,11 +101,11 @@ def test_whatever_happens_is_seen_as_without_remembering(
 
 
 def test_another_decoder_has_skipped_files_tried_again(
-    catalog: Catalog, embedder: BlockMeans, pictures: Path, monkeypatch: pytest.MonkeyPatch
+    catalog: Catalog, embedder: BlockMeans, images: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    index(catalog, embedder, pictures)
+    index(catalog, embedder, images)
     monkeypatch.setattr(header, "READ_RULES", "other")
-    assert len(find_changes(catalog, [pictures]).work) == 2
+    assert len(find_changes(catalog, [images]).work) == 2
 
 
 def test_a_file_that_could_not_be_read_for_now_keeps_its_root_open(

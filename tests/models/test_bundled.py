@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
-from pictures import scene
+from drawings import scene
 
 from dedup import binding
 from dedup.collection import Collection

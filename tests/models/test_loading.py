@@ -227,7 +227,7 @@ def bad_files(good: bytes, folder: Path) -> dict[str, tuple[Path, str]]:
         "short": (b"abc", "is not a safetensors file"),
         "cut in the header": (good[: 8 + header // 2], "is cut short"),
         "cut in the data": (good[:-100], "is damaged or cut short"),
-        "a picture": (b"\xff\xd8\xff\xe0" + bytes(400), "is not a safetensors file"),
+        "an image": (b"\xff\xd8\xff\xe0" + bytes(400), "is not a safetensors file"),
         "text": (b"not weights, but a letter to a friend", "is not a safetensors file"),
         "a list": (b"\x02" + bytes(7) + b"[]", "is not a safetensors file"),
         "offsets": (

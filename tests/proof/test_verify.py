@@ -46,10 +46,10 @@ def described(pixels: Pixels) -> Features:
 
 def pasted_thing(seed: int, place: tuple[int, int], side: int = 50) -> Pixels:
     """The scene with a patch of another scene in it."""
-    picture = scene(seed).copy()
+    image = scene(seed).copy()
     x, y = place
-    picture[y : y + side, x : x + side] = scene(seed + 1)[:side, :side]
-    return picture
+    image[y : y + side, x : x + side] = scene(seed + 1)[:side, :side]
+    return image
 
 
 @pytest.mark.parametrize("kind", EDITS)
@@ -123,14 +123,14 @@ def test_one_colour_proves_nothing() -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 400), (400, 1), (8, 8), (15, 400)])
-def test_tiny_pictures_prove_nothing(height: int, width: int) -> None:
+def test_tiny_images_prove_nothing(height: int, width: int) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     verdict = verify(describe(pixels), describe(pixels))
     assert not verdict.near
     assert "too small" in verdict.evidence
 
 
-def test_pictures_without_local_features_are_compared_as_a_whole() -> None:
+def test_images_without_local_features_are_compared_as_a_whole() -> None:
     y, x = np.mgrid[0:240, 0:320] / 40
     waves = 120 + 50 * np.sin(x + 0.4 * np.sin(y)) + 40 * np.cos(0.8 * y)
     smooth = np.repeat(waves[..., None], 3, axis=2).astype(np.uint8)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
-from pictures import draw_folder
+from drawings import draw_folder
 
 from dedup.collection import Collection
 from dedup.models.loading import load_model

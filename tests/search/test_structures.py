@@ -139,8 +139,8 @@ def test_an_index_of_a_kind_that_is_gone_counts_as_absent(tmp_path: Path) -> Non
 def test_the_structure_is_told_by_status(
     dedup: Callable[..., Outcome], store: Path, drawn: Path
 ) -> None:
-    picture = min(drawn.rglob("*.jpg"))
-    assert dedup("query", picture, "-s", store, "-k", "3").code == 0
+    image = min(drawn.rglob("*.jpg"))
+    assert dedup("query", image, "-s", store, "-k", "3").code == 0
     (row,) = dedup("status", "-s", store, "--format", "jsonl").rows
     assert (row["index"], row["index_kind"], row["index_recall"]) == ("fresh", "flat", 1)
     table = dedup("status", "-s", store, "--format", "table").text

@@ -38,7 +38,7 @@ def add(
 ) -> int:
     digest = (content or name).ljust(32, b".")
     facts = ImageFacts(digest, "PNG", 4, 3, 1, trivial=False, input_digest=digest)
-    (root,) = catalog.add_roots([b"/pictures"])
+    (root,) = catalog.add_roots([b"/images"])
     packed = {"pool": pack("pool", vector[None]), "conv": pack("conv", vector[None, :2])}
     catalog.commit(Batch([facts], packed, [(root, FileEntry(name, 10, 20, 1, 2), digest)]))
     image = catalog.image_with(digest)
@@ -62,41 +62,41 @@ def test_names_are_bytes(catalog: Catalog) -> None:
     for name in names:
         add(catalog, name, np.ones(3, np.float32))
     files = read_files(catalog, read_ids(catalog))
-    assert sorted(files.path) == sorted(b"/pictures/" + name for name in names)
+    assert sorted(files.path) == sorted(b"/images/" + name for name in names)
     assert all(os.fsencode(os.fsdecode(path)) == path for path in files.path)
 
 
-def test_many_pictures_at_once_are_those_one_by_one(catalog: Catalog) -> None:
+def test_many_images_at_once_are_those_one_by_one(catalog: Catalog) -> None:
     """More than one statement's worth, with one that is known and one that comes twice."""
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(900, 4)).astype(np.float32)
     numbers = [*range(900), 5]
-    pictures = [
+    images = [
         ImageFacts(b"%032d" % number, "PNG", number, 2, 1, number % 2 == 0, b"%032d" % -number)
         for number in numbers
     ]
     (root,) = catalog.add_roots([b"/many"])
-    catalog.commit(Batch(pictures[7:8], {"pool": pack("pool", vectors[7:8])}))
-    known = catalog.image_with(pictures[7].digest)
+    catalog.commit(Batch(images[7:8], {"pool": pack("pool", vectors[7:8])}))
+    known = catalog.image_with(images[7].digest)
     files = [
         (root, FileEntry(b"%d.png" % row, row, 1, 1, 1), image.digest)
-        for row, image in enumerate(pictures)
+        for row, image in enumerate(images)
     ]
-    catalog.commit(Batch(pictures, {"pool": pack("pool", vectors[numbers])}, files))
-    catalog.commit(Batch(files=[(root, files[3][1]._replace(size=77), pictures[3].digest)]))
-    found = [catalog.image_with(image.digest) for image in pictures]
+    catalog.commit(Batch(images, {"pool": pack("pool", vectors[numbers])}, files))
+    catalog.commit(Batch(files=[(root, files[3][1]._replace(size=77), images[3].digest)]))
+    found = [catalog.image_with(image.digest) for image in images]
     ids = [image for image in found if image is not None]
     assert ids[7] == known
     assert ids[-1] == ids[5]
     assert len(set(ids)) == 900
-    images = read_images(catalog)
-    assert images.ids.tolist() == sorted(set(ids))
+    stored = read_images(catalog)
+    assert stored.ids.tolist() == sorted(set(ids))
     order = sorted(range(900), key=ids.__getitem__)
-    assert images.width.tolist() == order
-    assert images.trivial.tolist() == [number % 2 == 0 for number in order]
+    assert stored.width.tolist() == order
+    assert stored.trivial.tolist() == [number % 2 == 0 for number in order]
     units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     np.testing.assert_allclose(read_vectors(catalog, "pool", 900), units[order], atol=1e-3)
-    sizes = read_files(catalog, images.ids).size
+    sizes = read_files(catalog, stored.ids).size
     assert sorted(sizes.tolist()) == sorted([77, *(n for n in range(901) if n != 3)])
 
 
@@ -104,7 +104,7 @@ def test_one_content_is_one_image_with_two_files(catalog: Catalog) -> None:
     first = add(catalog, b"b.png", np.ones(3, np.float32), content=b"same")
     second = add(catalog, b"a.png", np.ones(3, np.float32), content=b"same")
     assert first == second
-    assert read_paths(catalog, [first]) == {first: [b"/pictures/a.png", b"/pictures/b.png"]}
+    assert read_paths(catalog, [first]) == {first: [b"/images/a.png", b"/images/b.png"]}
     assert len(read_images(catalog)) == 1
 
 

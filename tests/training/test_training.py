@@ -1,4 +1,4 @@
-"""The training programs of scripts/training, on pictures drawn here."""
+"""The training programs of scripts/training, on images drawn here."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def test_views_are_repeatable_and_differ_by_seed() -> None:
     np.testing.assert_array_equal(one, before)
 
 
-def test_a_clean_view_is_the_whole_picture() -> None:
-    picture = np.zeros((40, 80, 3), np.uint8)
-    picture[:, 40:] = 200
-    squashed = clean(picture, 20)
+def test_a_clean_view_is_the_whole_image() -> None:
+    image = np.zeros((40, 80, 3), np.uint8)
+    image[:, 40:] = 200
+    squashed = clean(image, 20)
     assert (squashed[:, :10] == 0).all()
     assert (squashed[:, 10:] == 200).all()
 
@@ -52,13 +52,13 @@ def test_dead_leaves_have_edges_at_every_place() -> None:
     assert all(part.mean() > 0.02 for part in quarters)
 
 
-def test_the_head_tells_pictures_apart_where_views_of_one_vary_most() -> None:
+def test_the_head_tells_images_apart_where_views_of_one_vary_most() -> None:
     rng = np.random.default_rng(0)
-    # 8 weak directions tell pictures apart; 4 strong ones only how they were edited.
-    pictures = np.concatenate([rng.normal(0, 1, (400, 1, 8)), np.zeros((400, 1, 4))], axis=2)
+    # 8 weak directions tell images apart; 4 strong ones only how they were edited.
+    images = np.concatenate([rng.normal(0, 1, (400, 1, 8)), np.zeros((400, 1, 4))], axis=2)
     edits = np.concatenate([rng.normal(0, 0.1, (400, 4, 8)), rng.normal(0, 9, (400, 4, 4))], axis=2)
-    edits[:, 0] = 0  # the first view is the clean picture
-    rows = pictures + edits + 5
+    edits[:, 0] = 0  # the first view is the clean image
+    rows = images + edits + 5
     weight, bias = fit(rows, 8)
 
     def found(features: np.ndarray) -> float:
@@ -73,8 +73,8 @@ def test_the_head_tells_pictures_apart_where_views_of_one_vary_most() -> None:
 
 @pytest.fixture(scope="module")
 def on_device() -> DeviceViews:
-    pictures = [drawn(90, 120, np.random.default_rng(seed)) for seed in range(16)]
-    return DeviceViews(pictures, torch.device("cpu"), seed=0)
+    images = [drawn(90, 120, np.random.default_rng(seed)) for seed in range(16)]
+    return DeviceViews(images, torch.device("cpu"), seed=0)
 
 
 def test_device_views_depend_on_the_step_alone(on_device: DeviceViews) -> None:
@@ -90,7 +90,7 @@ def test_device_views_depend_on_the_step_alone(on_device: DeviceViews) -> None:
 
 
 def test_half_of_the_first_device_views_are_clean(on_device: DeviceViews) -> None:
-    stored = on_device._pictures.float() / 255  # noqa: SLF001
+    stored = on_device._images.float() / 255  # noqa: SLF001
     whole = torch.nn.functional.interpolate(stored, (48, 48), mode="area")
     views = torch.stack([on_device.draw(np.arange(16), 48, step) for step in range(12)])
     first, second = (
@@ -102,10 +102,10 @@ def test_half_of_the_first_device_views_are_clean(on_device: DeviceViews) -> Non
 
 
 def test_device_blur_is_a_gaussian() -> None:
-    picture = torch.rand((2, 3, 40, 40), generator=torch.Generator().manual_seed(0))
+    image = torch.rand((2, 3, 40, 40), generator=torch.Generator().manual_seed(0))
     sigma = torch.tensor([0.8, 1.3])
-    blurred = device_views._blurred(picture, sigma).numpy()  # noqa: SLF001
-    for number, one in enumerate(picture.permute(0, 2, 3, 1).numpy()):
+    blurred = device_views._blurred(image, sigma).numpy()  # noqa: SLF001
+    for number, one in enumerate(image.permute(0, 2, 3, 1).numpy()):
         expected = cv2.GaussianBlur(one, (9, 9), float(sigma[number]))
         np.testing.assert_allclose(
             blurred[number].transpose(1, 2, 0), expected, atol=1e-5, err_msg=f"{number}"
@@ -114,17 +114,17 @@ def test_device_blur_is_a_gaussian() -> None:
 
 @pytest.mark.parametrize(("quality", "most"), [(95, 6), (50, 10), (15, 14)])
 def test_device_jpeg_loses_what_jpeg_loses(quality: int, most: float) -> None:
-    picture = cv2.GaussianBlur(drawn(64, 64, np.random.default_rng(1)), (0, 0), 1.5)
+    image = cv2.GaussianBlur(drawn(64, 64, np.random.default_rng(1)), (0, 0), 1.5)
     flags = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111]
     expected = np.asarray(
-        cv2.imdecode(cv2.imencode(".jpg", picture, flags)[1], cv2.IMREAD_COLOR), float
+        cv2.imdecode(cv2.imencode(".jpg", image, flags)[1], cv2.IMREAD_COLOR), float
     )
-    tensor = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    tensor = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
     lost = device_views._encoded(tensor, torch.tensor([float(quality)]))  # noqa: SLF001
     found = 255 * lost[0].permute(1, 2, 0).numpy()
-    error = float(np.abs(found - picture).mean())
+    error = float(np.abs(found - image).mean())
     assert error < most
-    assert error == pytest.approx(float(np.abs(expected - picture).mean()), rel=0.5)
+    assert error == pytest.approx(float(np.abs(expected - image).mean()), rel=0.5)
 
 
 @pytest.mark.slow
@@ -133,8 +133,8 @@ def test_training_in_two_sittings_gives_the_same_weights(tmp_path: Path, views: 
     photos = tmp_path / "photos"
     photos.mkdir()
     for seed in range(400):
-        picture = drawn(48, 64, np.random.default_rng(seed))
-        Image.fromarray(picture).save(photos / f"{seed:03}.jpg", quality=90)
+        image = drawn(48, 64, np.random.default_rng(seed))
+        Image.fromarray(image).save(photos / f"{seed:03}.jpg", quality=90)
     loaded = load_model(SMALL_MODEL, untrained=True)
     teacher = tmp_path / f"{SMALL_MODEL}.safetensors"
     state = {name: value.numpy() for name, value in loaded.module.state_dict().items()}
@@ -153,7 +153,7 @@ def test_training_in_two_sittings_gives_the_same_weights(tmp_path: Path, views: 
             output,
         ]
         command += ["--backbone", "regnetx_002", "--size", "32", "--final-size", "32"]
-        command += ["--input-size", "32", "--pictures", "8", "--drawn", "8", "--threads", "1"]
+        command += ["--input-size", "32", "--images", "8", "--drawn", "8", "--threads", "1"]
         command += ["--steps", f"{steps}", "--cooldown", f"{cooldown}"]
         command += ["--device", "cpu", "--views", views]
         environment = os.environ | {

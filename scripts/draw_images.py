@@ -1,4 +1,4 @@
-"""Draw a small collection of images with duplicates in it: draw_pictures.py FOLDER.
+"""Draw a small collection of images with duplicates in it: draw_images.py FOLDER.
 
 Twelve seeded scenes; of some of them a copy, the same pixels in another format, a smaller version,
 a re-compressed one; and one broken file.
@@ -21,8 +21,8 @@ def scene(seed: int) -> Image.Image:
     """Draw a scene of soft clouds and sharp shapes that no other seed gives."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    picture = Image.fromarray(coarse).resize(SIZE, Image.Resampling.BICUBIC)
-    draw = ImageDraw.Draw(picture)
+    image = Image.fromarray(coarse).resize(SIZE, Image.Resampling.BICUBIC)
+    draw = ImageDraw.Draw(image)
     dice = random.Random(seed)  # noqa: S311 - images are no secret
     for _ in range(40):
         x, y = dice.randrange(SIZE[0]), dice.randrange(SIZE[1])
@@ -31,7 +31,7 @@ def scene(seed: int) -> Image.Image:
         shape = dice.choice([draw.ellipse, draw.rectangle])
         shape((x, y, x + w, y + h), fill=colour)
     noise = rng.normal(0, 6, (SIZE[1], SIZE[0], 3))
-    grainy = np.clip(np.asarray(picture.filter(ImageFilter.GaussianBlur(0.7))) + noise, 0, 255)
+    grainy = np.clip(np.asarray(image.filter(ImageFilter.GaussianBlur(0.7))) + noise, 0, 255)
     return Image.fromarray(grainy.astype(np.uint8))
 
 
