@@ -211,13 +211,18 @@ def _is_writable(path: Path) -> bool:
     return all(os.access(each, os.W_OK, effective_ids=effective) for each in (path, path.parent))
 
 
+def _has_log(path: Path) -> bool:
+    log = path.with_name(f"{path.name}-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
 def _connect(path: Path) -> sqlite3.Connection:
     # A file name is bytes; a URI carries every one of them. mode=rw never makes a file.
     mode = "mode=rw" if path.exists() else "mode=rwc"
     if path.exists() and not _is_writable(path):
-        # Without the right to make SQLite's side files, only a catalog that nobody writes to can be
-        # read; a disk that is mounted read-only is the usual case.
-        mode = "mode=ro&immutable=1"
+        # SQLite reads a log only with the side files of whoever writes it, and makes none here;
+        # without a log nobody writes, as on a disk that is mounted read-only.
+        mode = "mode=ro" if _has_log(path) else "mode=ro&immutable=1"
     name = _percent_encoded(os.fsencode(path.resolve()))
     connection = sqlite3.connect(
         f"file:{name}?{mode}",
