@@ -189,9 +189,10 @@ def _connect_any_format(store: Path) -> sqlite3.Connection:
         raise NoCollectionError(store, "there is no collection here; make one: dedup index FOLDER")
     with translated(store):
         connection = _connect(path)
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
     try:
+        with translated(store):
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
         if application != _APPLICATION_ID:
             raise DamagedError(
                 store,
