@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import os
+import threading
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from dedup.errors import DedupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """Open a file to write to, which replaces `path` in one step when nothing was raised.
 
-    Whatever happens, `path` holds the old content or the new one, also after a power cut.
+    At any moment, also after a power cut, `path` holds the old content or the new one.
 
     Raises
     ------
     OSError : the folder is missing, the disk is full, permission.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Not named after `path`, whose name may be as long as a name can be.
+    temporary = path.with_name(f".dedup-{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         with temporary.open("wb") as file:
             yield file
@@ -44,12 +46,15 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 def output_file(path: Path) -> Iterator[IO[bytes]]:
     """Open a file that a user named for output; as `atomic_write`.
 
+    A symbolic link stays one. What is no file, such as a pipe or a terminal, is written to.
+
     Raises
     ------
     DedupError : it cannot be written.
     """
     try:
-        with atomic_write(path) as file:
+        special = path.exists() and not path.is_file() and not path.is_dir()
+        with path.open("wb") if special else atomic_write(Path(os.path.realpath(path))) as file:
             yield file
     except OSError as error:
         raise DedupError(f"{path}: cannot be written: {error.strerror or error}") from error

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,3 +105,20 @@ def _text(argument: object) -> str:
     if isinstance(argument, bytes):
         return os.fsdecode(argument)
     return os.fspath(argument) if isinstance(argument, os.PathLike) else str(argument)
+
+
+@pytest.fixture
+def ordinary_user(tmp_path: Path) -> Iterator[Path]:
+    """Be somebody who may not list every folder, in a folder of one's own."""
+    if os.geteuid() != 0:
+        yield tmp_path
+        return
+    version("numpy")  # reads metadata by modules that only root may be able to import
+    folder = Path(tempfile.mkdtemp())
+    os.chown(folder, 65534, 65534)
+    os.seteuid(65534)
+    try:
+        yield folder
+    finally:
+        os.seteuid(0)
+        shutil.rmtree(folder)

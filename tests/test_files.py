@@ -6,6 +6,8 @@ import os
 import resource
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,6 +41,45 @@ def test_what_goes_wrong_leaves_the_old_content(tmp_path: Path) -> None:
     with pytest.raises(DedupError, match="cannot be written: No such file"):  # noqa: SIM117
         with output_file(tmp_path / "nowhere" / "file"):
             pass
+
+
+def test_links_stay_and_pipes_are_written_to(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("file")
+    with output_file(tmp_path / "link") as file:
+        file.write(b"new")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_bytes() == b"new"
+    os.mkfifo(tmp_path / "pipe")
+    reading = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    with output_file(tmp_path / "pipe") as file:
+        file.write(b"through")
+    assert os.read(reading, 100) == b"through"
+    os.close(reading)
+    assert (tmp_path / "pipe").is_fifo()
+    with pytest.raises(DedupError, match="cannot be written: Is a directory"):  # noqa: SIM117
+        with output_file(tmp_path):
+            pass
+
+
+def test_threads_that_write_one_file_do_not_mix(tmp_path: Path) -> None:
+    path = tmp_path / ("n" * 255)
+    barrier = threading.Barrier(8)
+
+    def write(number: int) -> None:
+        barrier.wait()
+        for _ in range(20):
+            with atomic_write(path) as file:
+                for _ in range(10):
+                    file.write(bytes([number]) * 1000)
+                    file.flush()
+            content = path.read_bytes()
+            assert len(content) == 10_000
+            assert len(set(content)) == 1
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(8)))
+    assert os.listdir(tmp_path) == [path.name]
 
 
 @pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="needs limits of file size")

@@ -129,7 +129,7 @@ class Catalog:
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """Read one state of the catalog, whatever a writer commits meanwhile."""
+        """Read one state of the catalog, also while a writer commits."""
         with translated(self.store):
             self.connection.execute("BEGIN")
             try:
@@ -339,7 +339,7 @@ class Catalog:
             return bool(found.fetchone()[0])
 
     def has_files(self) -> bool:
-        """Tell whether any file is known, in whatever state."""
+        """Tell whether any file is known, in any state."""
         (found,) = self.connection.execute("SELECT EXISTS (SELECT 1 FROM files)").fetchone()
         return bool(found)
 

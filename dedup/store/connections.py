@@ -1,7 +1,11 @@
 """Connections to one database: one for each thread and process, opened when first needed.
 
-SQLite must not be carried across a fork, and one connection serves one thread at a time. A child
-process opens its own and leaves those of its parent alone.
+Two properties of SQLite decide how they are closed. A connection that is closed while another
+thread is inside it ends the process, so that only its own thread closes it, or nobody who could use
+it is left. And SQLite remembers in memory which locks a process has on a file, which a fork copies
+and the system does not: a child would write without locks, to a log that its parent may delete.
+Idle connections of the thread that forks are therefore closed before, and opened again when needed;
+where others were open, the child is refused that collection.
 """
 
 from __future__ import annotations
@@ -18,26 +22,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-_INHERITED: Final[list[_Held]] = []
-"""What a child must neither use nor close: kept, so that nothing is closed when it is collected."""
-
 
 class _Held:
-    """A connection that is closed when its thread ends, or before."""
+    """The connection of one thread; closed with it at the latest."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection = connection
+    def __init__(self, store: Path, connection: sqlite3.Connection) -> None:
+        self.store = os.path.realpath(store)
+        self.connection: sqlite3.Connection | None = connection
+        self.thread = threading.get_ident()
         self.process = os.getpid()
 
     def close(self) -> None:
-        if self.process == os.getpid():
+        if self.connection is not None and self.process == os.getpid():
             self.connection.close()
+            self.connection = None
 
     def __del__(self) -> None:
-        if self.process == os.getpid():
-            self.connection.close()
-        else:
-            _INHERITED.append(self)
+        self.close()
+
+
+_open: Final[WeakSet[_Held]] = WeakSet()
+_carried: Final[list[_Held]] = []
+"""What a fork carries over. A child keeps it for good: it must neither use nor close what is in
+here, and a connection that nobody refers to is closed."""
+
+_lock: Final = threading.Lock()
+"""Of both; held during a fork, so that the child finds them whole."""
 
 
 class Connections:
@@ -46,15 +56,13 @@ class Connections:
     Parameters
     ----------
     store : the collection, for errors
-    connect : opens a connection that any thread may close
+    connect : opens a connection that any thread may close, after `check_inherited`
     """
 
     def __init__(self, store: Path, connect: Callable[[], sqlite3.Connection]) -> None:
         self._store = store
         self._connect = connect
         self._own = threading.local()
-        self._lock = threading.Lock()
-        self._all: WeakSet[_Held] = WeakSet()
         self._closed = False
 
     def get(self) -> sqlite3.Connection:
@@ -62,22 +70,73 @@ class Connections:
 
         Raises
         ------
-        CollectionError : the collection is closed.
+        CollectionError : the collection is closed, or was in use when this process was forked.
         """
-        if self._closed:
-            raise CollectionError(self._store, "the collection is closed")
         held: _Held | None = getattr(self._own, "held", None)
-        if held is None or held.process != os.getpid():
+        if self._closed:
             if held is not None:
-                _INHERITED.append(held)
-            held = self._own.held = _Held(self._connect())
-            with self._lock:
-                self._all.add(held)
+                held.close()
+            raise CollectionError(self._store, "the collection is closed")
+        if held is None or held.connection is None or held.process != os.getpid():
+            connection = self._connect()
+            held = self._own.held = _Held(self._store, connection)
+            with _lock:
+                _open.add(held)
+            return connection
         return held.connection
 
     def close(self) -> None:
-        """Close the connections of all threads of this process."""
+        """Refuse every further use, and close the connection of the calling thread.
+
+        That of another thread is closed at its next use, when it ends, or with this object.
+        """
         self._closed = True
-        with self._lock:
-            for held in list(self._all):
-                held.close()
+        held: _Held | None = getattr(self._own, "held", None)
+        if held is not None:
+            held.close()
+
+
+def check_inherited(store: Path) -> None:
+    """Refuse a collection whose connections this process inherited.
+
+    Raises
+    ------
+    CollectionError
+    """
+    name = os.path.realpath(store)
+    if any(held.store == name and held.process != os.getpid() for held in _carried):
+        raise CollectionError(
+            store,
+            "was in use when this process was forked, and cannot be used here. Fork while no "
+            "other thread uses it and nothing is read or written, or spawn processes instead",
+        )
+
+
+def _before_fork() -> None:
+    _lock.acquire()
+    for held in list(_open):
+        connection = held.connection
+        if connection is None:
+            continue
+        if held.thread == threading.get_ident() and not connection.in_transaction:
+            held.close()
+        else:
+            _carried.append(held)
+
+
+def _after_fork_in_parent() -> None:
+    _carried[:] = [held for held in _carried if held.process != os.getpid()]
+    _lock.release()
+
+
+def _after_fork_in_child() -> None:
+    _open.clear()
+    _lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )

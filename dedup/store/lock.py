@@ -1,7 +1,7 @@
 """One writer at a time, and the name of who it is.
 
 The lock itself is the operating system's (released when its holder dies, however it dies); a note
-beside it says which process holds it, for the error message of the next one. Readers need no lock:
+next to it says which process holds it, for the error message of the next one. Readers need no lock:
 SQLite's write-ahead log lets them read while a writer runs.
 """
 

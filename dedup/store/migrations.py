@@ -224,7 +224,7 @@ def _keep_copy(path: Path, copy: Path) -> None:
         with closing(_reader(path)) as source, closing(sqlite3.connect(partial)) as target:
             target.execute("PRAGMA synchronous = OFF")  # fsync follows, once
             source.backup(target, pages=_PAGES_PER_STEP, sleep=0)
-            target.execute("PRAGMA journal_mode = DELETE")  # one file, without a log beside it
+            target.execute("PRAGMA journal_mode = DELETE")  # one file, without a log
         _sync(partial)
         os.replace(partial, copy)
         _sync(path.parent)

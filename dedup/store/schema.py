@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from dedup.errors import CollectionError, DamagedError, NoCollectionError
+from dedup.store.connections import check_inherited
 from dedup.store.migrations import FORMAT, check_format, migrate, upgraded_in_memory
 
 if TYPE_CHECKING:
@@ -183,13 +184,15 @@ def upgrade(store: Path) -> str | None:
 
 def _connect_any_format(store: Path) -> sqlite3.Connection:
     path = store / CATALOG
+    check_inherited(store)
     if not path.is_file():
         raise NoCollectionError(store, "there is no collection here; make one: dedup index FOLDER")
     with translated(store):
         connection = _connect(path)
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
     try:
+        with translated(store):
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
         if application != _APPLICATION_ID:
             raise DamagedError(
                 store,
@@ -204,16 +207,23 @@ def _connect_any_format(store: Path) -> sqlite3.Connection:
 
 
 def _is_writable(path: Path) -> bool:
-    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    # As the user whom the system asks when SQLite writes, where this can be told.
+    effective = os.access in os.supports_effective_ids
+    return all(os.access(each, os.W_OK, effective_ids=effective) for each in (path, path.parent))
+
+
+def _has_log(path: Path) -> bool:
+    log = path.with_name(f"{path.name}-wal")
+    return log.exists() and log.stat().st_size > 0
 
 
 def _connect(path: Path) -> sqlite3.Connection:
     # A file name is bytes; a URI carries every one of them. mode=rw never makes a file.
     mode = "mode=rw" if path.exists() else "mode=rwc"
     if path.exists() and not _is_writable(path):
-        # Without the right to make SQLite's side files, only a catalog that nobody writes to can be
-        # read; a disk that is mounted read-only is the usual case.
-        mode = "mode=ro&immutable=1"
+        # SQLite reads a log only with the side files of whoever writes it, and makes none here;
+        # without a log nobody writes, as on a disk that is mounted read-only.
+        mode = "mode=ro" if _has_log(path) else "mode=ro&immutable=1"
     name = _percent_encoded(os.fsencode(path.resolve()))
     connection = sqlite3.connect(
         f"file:{name}?{mode}",

@@ -1,4 +1,4 @@
-"""How an embedding is stored: as a unit vector, with its length beside it.
+"""How an embedding is stored: as a unit vector, with its length next to it.
 
 Unit length keeps every network's range inside fp16. Details need less: their values are spread
 evenly, so that half a byte each is enough, and many values find more than few exact ones (µAP and
@@ -42,7 +42,7 @@ class Packed(NamedTuple):
 
 
 def pack(name: str, rows: npt.NDArray[np.float32]) -> Packed:
-    """Pack embeddings; what becomes of one does not depend on those beside it.
+    """Pack embeddings; each is packed as if it were alone.
 
     Parameters
     ----------

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dedup.arguments import path_of
-from dedup.report.decisions import Decisions
+from dedup.errors import DedupError
+from dedup.images.decode import read_file
 from dedup.report.export import Written
 from dedup.results import DecidedPair, DecisionsAnswer
-from dedup.store.pairs import read_decisions
+from dedup.store.decisions import read_lines, write_lines
+from dedup.store.pairs import (
+    Decision,
+    content_pair,
+    forget_decision,
+    now,
+    read_decisions,
+    write_decisions,
+)
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable
 
     from dedup.store.catalog import Catalog
-    from dedup.store.pairs import Decision
+    from dedup.store.pairs import ContentPair
 
     Images = tuple[str | os.PathLike[str], ...]
 
@@ -25,12 +36,30 @@ _COLUMNS = ("first", "second", "duplicate", "decided")
 
 def ignore(catalog: Catalog, images: Images) -> DecisionsAnswer:
     """Remember that no two of some images are duplicates."""
-    return _changed(catalog, lambda decisions: _each(decisions.refuse, _pairs(images)))
+    decisions = [Decision(pair, duplicate=False, decided=now()) for pair in _pairs(images)]
+    return _changed(catalog, lambda: write_decisions(catalog, decisions))
 
 
 def unignore(catalog: Catalog, images: Images) -> DecisionsAnswer:
     """Take back what was decided about any two of some images."""
-    return _changed(catalog, lambda decisions: _each(decisions.forget, _pairs(images)))
+    pairs = _pairs(images)
+
+    def forget() -> None:
+        for pair in pairs:
+            forget_decision(catalog, pair)
+
+    return _changed(catalog, forget)
+
+
+def is_ignored(catalog: Catalog, first: str, second: str) -> bool:
+    """Tell whether two images were said to be no duplicates.
+
+    Raises
+    ------
+    ImageError : one of them cannot be read.
+    """
+    decision = read_decisions(catalog).get(content_pair(_digest(first), _digest(second)))
+    return decision is not None and not decision.duplicate
 
 
 def list_decisions(catalog: Catalog) -> DecisionsAnswer:
@@ -41,30 +70,36 @@ def list_decisions(catalog: Catalog) -> DecisionsAnswer:
 def export_to(catalog: Catalog, output: Any) -> Written:
     """Write all decisions as JSON lines."""
     path = path_of(output, "output")
-    return Written(path, Decisions(catalog).export_to(path), _COLUMNS)
+    decisions = read_decisions(catalog)
+    write_lines(decisions.values(), Path(path))
+    return Written(path, len(decisions), _COLUMNS)
 
 
 def import_from(catalog: Catalog, path: Any) -> DecisionsAnswer:
     """Add decisions from JSON lines; gives those that changed something."""
-    name = path_of(path, "path")
-    return _changed(catalog, lambda decisions: decisions.import_from(name))
+    decisions = read_lines(Path(path_of(path, "path")))
+    return _changed(catalog, lambda: write_decisions(catalog, decisions))
 
 
-def _pairs(images: Images) -> list[tuple[str, str]]:
+def _pairs(images: Images) -> list[ContentPair]:
     names = [path_of(image, "each of images") for image in images]
     if len(names) < 2:  # noqa: PLR2004 - a pair
         raise ValueError(f"images are two or more, not {len(names)}")
-    return list(combinations(names, 2))
+    pairs = []
+    for (first, one), (second, two) in combinations([(name, _digest(name)) for name in names], 2):
+        if one == two:
+            raise DedupError(f"{first} and {second} have the same bytes: nothing to decide")
+        pairs.append(content_pair(one, two))
+    return pairs
 
 
-def _each(decide: Callable[[str, str], object], pairs: list[tuple[str, str]]) -> None:
-    for first, second in pairs:
-        decide(first, second)
+def _digest(path: str) -> bytes:
+    return hashlib.sha256(read_file(path)).digest()
 
 
-def _changed(catalog: Catalog, decide: Callable[[Decisions], object]) -> DecisionsAnswer:
+def _changed(catalog: Catalog, change: Callable[[], object]) -> DecisionsAnswer:
     before = read_decisions(catalog)
-    decide(Decisions(catalog))
+    change()
     after = read_decisions(catalog)
     pairs = sorted(
         pair for pair in before.keys() | after.keys() if before.get(pair) != after.get(pair)

@@ -18,8 +18,8 @@ from dedup.arguments import (
 )
 from dedup.errors import CollectionError, FingerprintError, ModelError
 from dedup.query import embed_queries, expand, similarity_of
-from dedup.report.decisions import Decisions
 from dedup.results import Comparison, DuplicatesAnswer, Explanation, Grouping
+from dedup.verbs.decisions import is_ignored
 
 if TYPE_CHECKING:
     from dedup.session import Session
@@ -105,7 +105,7 @@ def explain_pair(session: Session, first: Any, second: Any, image: Any) -> Expla
         *names,
         similarity,
         space.threshold(),
-        ignored=Decisions(catalog).refused(*names),
+        ignored=is_ignored(catalog, *names),
         image=output,
     )
     return session.noted(replace(explanation, notes=(*explanation.notes, *notes)))

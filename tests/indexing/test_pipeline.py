@@ -5,9 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +25,8 @@ from dedup.store.catalog import Catalog
 from dedup.store.gallery import read_files, read_ids, read_images, read_vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
+    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -132,22 +131,6 @@ def test_an_unplugged_root_is_kept(
     images.rmdir()
     (tmp_path / "unplugged").rename(images)
     assert index(catalog, embedder, images).unchanged == 16
-
-
-@pytest.fixture
-def ordinary_user(tmp_path: Path) -> Iterator[Path]:
-    """Be somebody who may not list every folder, in a folder of one's own."""
-    if os.geteuid() != 0:
-        yield tmp_path
-        return
-    folder = Path(tempfile.mkdtemp())
-    os.chown(folder, 65534, 65534)
-    os.seteuid(65534)
-    try:
-        yield folder
-    finally:
-        os.seteuid(0)
-        shutil.rmtree(folder)
 
 
 def test_a_folder_that_cannot_be_listed_loses_nothing(

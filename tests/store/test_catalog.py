@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +21,6 @@ from dedup.store.vectors import as_stored, dimension, pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import numpy.typing as npt
 
@@ -236,3 +237,26 @@ def test_details_take_half_a_byte_a_value_and_keep_their_cosines() -> None:
 
     assert np.abs(cosines(back) - cosines(rows)).max() < 0.02
     assert (dimension(DETAILS, 512), dimension("pool", 512)) == (1024, 256)
+
+
+def test_who_may_not_write_reads_what_another_user_writes(ordinary_user: Path) -> None:
+    store = ordinary_user / "store"
+    writer = Catalog.create(store, FINGERPRINT)
+    (root,) = writer.add_roots([b"/in the log only"])
+    store.chmod(0o500)
+    reader = Catalog.open(store)
+    assert reader.roots() == [root]
+    reader.close()
+    store.chmod(0o700)
+    copied = Path(shutil.copytree(store, ordinary_user / "copied"))
+    (copied / "catalog.sqlite-shm").unlink()
+    copied.chmod(0o500)
+    with pytest.raises(CollectionError, match=r"cannot be opened\. May this user"):
+        Catalog.open(copied)
+    copied.chmod(0o700)
+    writer.close()
+    store.chmod(0o500)
+    reader = Catalog.open(store)
+    assert reader.roots() == [root]
+    reader.close()
+    store.chmod(0o700)

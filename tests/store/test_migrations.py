@@ -407,18 +407,22 @@ def test_what_is_too_large_for_memory_is_refused(tmp_path: Path) -> None:
         upgraded_in_memory(store / "catalog.sqlite", source, max_bytes=size - 1)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not stop root")
-def test_a_folder_that_may_not_be_written_opens_upgraded(tmp_path: Path) -> None:
-    store = old_store(tmp_path, DETAILS_OF_BYTES)
+def test_a_folder_that_may_not_be_written_opens_upgraded(ordinary_user: Path) -> None:
+    store = old_store(ordinary_user, DETAILS_OF_BYTES)
+    before = (store / "catalog.sqlite").read_bytes()
     store.chmod(0o500)
     try:
         catalog = Catalog.open(store)
         (note,) = catalog.notes
-        assert note.startswith(
-            "The collection has format 1 and cannot be written: a copy in memory"
+        assert note == (
+            "The collection has format 1 and cannot be written: a copy in memory, upgraded to "
+            "format 2, is used"
         )
         check_contents(catalog, expected_of(DETAILS_OF_BYTES), halved=True)
+        with pytest.raises(CollectionError, match="is read-only"):
+            catalog.add_roots([b"/new"])
         catalog.close()
     finally:
         store.chmod(0o700)
-    assert format_of(store / "catalog.sqlite") == 1
+    assert (store / "catalog.sqlite").read_bytes() == before
+    assert [path.name for path in store.iterdir()] == ["catalog.sqlite"]

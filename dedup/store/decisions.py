@@ -1,4 +1,4 @@
-"""What a person said of pairs; as JSON lines to be carried to other machines and merged by git.
+"""Decisions as JSON lines, to be carried to other machines and merged by git.
 
 One object a line, keys fixed, sorted by content: {"first", "second", "duplicate", "decided"}, the
 first two being SHA-256 of the files in hexadecimal digits, the lower first. Of two lines on one
@@ -7,95 +7,30 @@ pair the later decision counts; two that contradict each other at one moment are
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dedup.errors import DedupError
 from dedup.files import output_file
-from dedup.images.decode import read_file
-from dedup.store.pairs import (
-    Decision,
-    content_pair,
-    forget_decision,
-    now,
-    read_decisions,
-    write_decisions,
-)
+from dedup.store.pairs import Decision, content_pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
-    from dedup.store.catalog import Catalog
     from dedup.store.pairs import ContentPair
 
 _KEYS = {"first", "second", "duplicate", "decided"}
 _DIGEST_DIGITS = 64
 
 
-class Decisions:
-    """The decisions of a collection, keyed by the contents of files."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-
-    def refuse(self, first: str | os.PathLike[str], second: str | os.PathLike[str]) -> None:
-        """Say that two images are no duplicates; the pair is never shown again.
-
-        Raises
-        ------
-        ImageError : one of them cannot be read.
-        DedupError : they have the same bytes.
-        """
-        decision = Decision(_contents(first, second), duplicate=False, decided=now())
-        write_decisions(self._catalog, [decision])
-
-    def forget(self, first: str | os.PathLike[str], second: str | os.PathLike[str]) -> bool:
-        """Take back what was said of two images; False when nothing had been said."""
-        return forget_decision(self._catalog, _contents(first, second))
-
-    def refused(self, first: str | os.PathLike[str], second: str | os.PathLike[str]) -> bool:
-        """Tell whether two images were said to be no duplicates."""
-        decision = read_decisions(self._catalog).get(_pair(first, second))
-        return decision is not None and not decision.duplicate
-
-    def export_to(self, path: str | os.PathLike[str]) -> int:
-        """Write all decisions as JSON lines; gives their number."""
-        decisions = read_decisions(self._catalog)
-        write_lines(decisions.values(), Path(path))
-        return len(decisions)
-
-    def import_from(self, path: str | os.PathLike[str]) -> int:
-        """Add decisions from JSON lines, the later word on a pair counting; gives their number.
-
-        Raises
-        ------
-        DedupError : the file is none of decisions, or contradicts itself.
-        """
-        decisions = read_lines(Path(path))
-        write_decisions(self._catalog, decisions)
-        return len(decisions)
-
-
-def _pair(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> ContentPair:
-    contents = [hashlib.sha256(read_file(os.fspath(path))).digest() for path in (first, second)]
-    return content_pair(*contents)
-
-
-def _contents(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> ContentPair:
-    pair = _pair(first, second)
-    if pair[0] == pair[1]:
-        raise DedupError(
-            f"{os.fspath(first)} and {os.fspath(second)} have the same bytes: that is no matter "
-            "of opinion"
-        )
-    return pair
-
-
 def write_lines(decisions: Iterable[Decision], path: Path) -> None:
-    """Write decisions, sorted by content."""
+    """Write decisions, sorted by content.
+
+    Raises
+    ------
+    DedupError : the file cannot be written.
+    """
     lines = [
         json.dumps(
             {
@@ -112,7 +47,7 @@ def write_lines(decisions: Iterable[Decision], path: Path) -> None:
 
 
 def read_lines(path: Path) -> list[Decision]:
-    """Read decisions, the last word on each pair.
+    """Read decisions, the latest on each pair.
 
     Raises
     ------
