@@ -51,6 +51,7 @@ FENCES = {
     "cv2": ("dedup.images", "dedup.descriptors", "dedup.proof", "dedup.edits"),
     "PIL": ("dedup.images", "dedup.edits"),
     "pillow_heif": ("dedup.images",),
+    "simplejpeg": ("dedup.images.jpeg",),
     "sqlite3": ("dedup.store",),
     "click": ("dedup.cli",),
     "rich": ("dedup.cli",),

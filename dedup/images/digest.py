@@ -54,12 +54,13 @@ def pixel_digest(data: bytes, path: str = "") -> bytes | None:
     ------
     ImageError : as `dedup.images.decode.decode_square`
     """
-    image, header = open_image(data, path)
+    opened = open_image(data, path)
+    image, header, _ = opened
     limit = MAX_DIGEST_PIXELS >> (header.bits > _BYTE_BITS)
     if header.frames > 1 or header.width * header.height > limit:
         return None
     if header.bits <= _BYTE_BITS and header.mode != "CMYK" and not header.alpha:
-        return _hash(decode_rgb(image, header, data, path), header.mode)
+        return _hash(decode_rgb(opened, path)[0], header.mode)
     load(image, header, data, path)
     samples = _samples(image, header, data)
     if samples is None:

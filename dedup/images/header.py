@@ -9,10 +9,11 @@ great many pixels. Decoding itself is left to `dedup.images.rgb` and `dedup.imag
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 import PIL
 from PIL import (
@@ -29,16 +30,18 @@ from PIL import (
 )
 
 from dedup.errors import ImageError
+from dedup.images.bounds import passes_refusal, structure_refusal
 from dedup.images.containers import (
     claims_too_much,
     exif_orientation,
     has_deep_samples,
     is_cut_short,
     jpeg2000_pixels,
-    jpeg_scans,
     without_png_text,
 )
 from dedup.images.formats import SIGNATURE_BYTES, heif_version, sniff
+from dedup.images.jpeg import layout
+from dedup.images.limits import LIMITS
 from dedup.images.silence import silence_pillow
 
 if TYPE_CHECKING:
@@ -46,18 +49,10 @@ if TYPE_CHECKING:
 
     from PIL import ImageFile
 
-READ_RULES = 1
+    from dedup.images.limits import Limits
+
+READ_RULES = 2
 """Raised when the rules of this package come to read what they refused before."""
-
-MAX_PIXELS = 1 << 28
-"""268 megapixels: above the 200 of today's largest phone sensors, below what hurts."""
-
-MAX_SIDE = 65_000
-"""Longer than any panorama, shorter than the 65,500 that JPEG can claim."""
-
-MAX_SCANS = 256
-"""Passes over one JPEG. Encoders write about ten; each costs time that its few bytes do not show
-(libjpeg-turbo, "Two Issues with the JPEG Standard", advises such a limit)."""
 
 DECODER_FAILURES = (
     OSError,
@@ -77,6 +72,13 @@ DECODER_FAILURES = (
     Image.DecompressionBombError,
 )
 """What Pillow raises on files that are not as they should be."""
+
+# What Pillow says of files that are sound and of a kind that it does not decode.
+_UNSUPPORTED = re.compile(
+    r"(?i)unsupported|not supported|unknown (pixel|raw|PNG) mode|unrecognized image mode|"
+    r"cannot handle|not available"
+)
+_UNSUPPORTED_WORD = re.compile(r"(?i)^unsupported ")
 
 _OPENERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     "AVIF": AvifImagePlugin.AvifImageFile,
@@ -99,7 +101,7 @@ _FIRST_SIDEWAYS = 5  # EXIF orientations 5 to 8 swap width and height
 # Pillow would warn above 89 megapixels and fail above 179, by a limit of the whole process. It is
 # raised to the bound that is checked here, never lowered and never taken away.
 if Image.MAX_IMAGE_PIXELS is not None:
-    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, MAX_PIXELS)
+    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, LIMITS.pixels)
 silence_pillow()
 
 
@@ -136,10 +138,10 @@ def read_header(data: bytes, path: str = "") -> Header:
 
     Raises
     ------
-    ImageError : empty, not an image, damaged, truncated as far as the header can tell, or larger
-        than `MAX_PIXELS` or `MAX_SIDE`
+    ImageError : empty, not an image, damaged, truncated as far as the header can tell, of a kind
+        that is not supported, or beyond `LIMITS`
     """
-    return open_image(data, path)[1]
+    return open_image(data, path).header
 
 
 def read_epoch() -> str:
@@ -151,11 +153,21 @@ def read_epoch() -> str:
     return f"pillow {PIL.__version__}, pillow-heif {heif_version() or 'none'}, rules {READ_RULES}"
 
 
-Opened: TypeAlias = "tuple[ImageFile.ImageFile, Header]"
-"""A file that is open for decoding, and what its header says."""
+class Opened(NamedTuple):
+    """A file that is open for decoding.
+
+    Parameters
+    ----------
+    image : as Pillow has it, its pixels not read yet
+    data : what a decoder reads
+    """
+
+    image: ImageFile.ImageFile
+    header: Header
+    data: bytes
 
 
-def open_image(data: bytes, path: str) -> Opened:
+def open_image(data: bytes, path: str, limits: Limits = LIMITS) -> Opened:
     """Open a file for decoding; its pixels are not read yet.
 
     Raises
@@ -163,18 +175,21 @@ def open_image(data: bytes, path: str) -> Opened:
     ImageError : as `read_header`
     """
     name = _format(data, path)
+    refused = structure_refusal(data, name, limits)
+    if refused:
+        raise ImageError(path, refused)
     source = without_png_text(data) if name == "PNG" else data
     try:
         image = _opener(name, path)(io.BytesIO(source))
         header = _header(image, name, data)
     except DECODER_FAILURES as error:
         raise ImageError(path, failure(data, name, error)) from error
-    reason = _refusal(header, data)
+    reason = _refusal(header, data, limits)
     if isinstance(image, PpmImagePlugin.PpmImageFile) and image.tile[0].codec_name != "raw":
         reason = "netpbm whose largest value is unusual"  # decoded by a slow loop in Python
     if reason:
         raise ImageError(path, reason)
-    return image, header
+    return Opened(image, header, data)
 
 
 def failure(data: bytes, name: str, error: BaseException) -> str:
@@ -183,9 +198,16 @@ def failure(data: bytes, name: str, error: BaseException) -> str:
         return "too large for the memory there is"
     if isinstance(error, Image.DecompressionBombError):
         return "too large"
+    if _UNSUPPORTED.search(str(error)):
+        return f"not supported: {_first_words(error)}"
     if "truncated" in str(error).lower() or is_cut_short(data, name):
         return "truncated"
     return "damaged"
+
+
+def _first_words(error: BaseException) -> str:
+    """Give another library's reason without its own "unsupported"."""
+    return _UNSUPPORTED_WORD.sub("", str(error)).strip().partition("\n")[0][:80]
 
 
 def too_large(header: Header) -> str:
@@ -238,7 +260,7 @@ def _header(image: ImageFile.ImageFile, name: str, data: bytes) -> Header:
         bits=_bits(image, name, data),
         alpha=image.mode in _ALPHA_MODES or "transparency" in image.info,
         mode=image.mode,
-        progressive="progressive" in image.info,
+        progressive=name == "JPEG" and layout(data).several_scans,
     )
 
 
@@ -265,15 +287,15 @@ def _rounded_bits(bits: int) -> int:
     return next((step for step in (1, 8, 16) if bits <= step), 32)
 
 
-def _refusal(header: Header, data: bytes) -> str | None:
+def _refusal(header: Header, data: bytes, limits: Limits) -> str | None:
     """Say why a file with this header is not decoded, or None."""
     pixels = header.width * header.height
-    if pixels > MAX_PIXELS or max(header.width, header.height) > MAX_SIDE:
+    if pixels > limits.pixels or max(header.width, header.height) > limits.side:
         return too_large(header)
     if claims_too_much(data, header.format, pixels):
         return "truncated"
-    if header.format == "JPEG" and header.progressive and jpeg_scans(data) > MAX_SCANS:
-        return f"damaged: more than {MAX_SCANS} passes"
+    if header.progressive:
+        return passes_refusal(data, pixels, limits)
     if header.format == "JPEG2000" and jpeg2000_pixels(data) != pixels:
         return "damaged"
     return None

@@ -41,12 +41,14 @@ class Embeddable(NamedTuple):
 
     Parameters
     ----------
-    remark : what was left out of it, such as further frames
+    remark : what a person should know of it: that parts are damaged, or what was left out
+    damaged : whether stretches of it are lost, so that a sound copy is better
     """
 
     facts: ImageFacts
     inputs: Inputs
     remark: str | None
+    damaged: bool = False
 
     @property
     def digest(self) -> bytes:
@@ -88,7 +90,7 @@ def read_bytes(
         return Known(digest)
     try:
         opened = open_image(data, name)
-        if preparation.decode_bytes(opened[1]) > EXCLUSIVE_BYTES:
+        if preparation.decode_bytes(opened.header) > EXCLUSIVE_BYTES:
             with exclusive():
                 image = preparation.prepare(data, name, opened)
         else:
@@ -109,4 +111,4 @@ def _embeddable(digest: bytes, image: Prepared) -> Embeddable:
         trivial=image.decoded.trivial,
         input_digest=image.input_digest,
     )
-    return Embeddable(facts, image.inputs, image.decoded.note)
+    return Embeddable(facts, image.inputs, image.decoded.note, image.decoded.damaged)
