@@ -146,7 +146,7 @@ def measure_copies(
     workers: Workers[tuple[int, Source], list[tuple[int, Inputs]] | None] = Workers(
         partial(_drawing, seed, wanted),
         processes=wanted.details and min(samples, len(sources)) * _PER_PICTURE >= WORTH_PROCESSES,
-        lost=lambda _: None,
+        lost=lambda _item, _cause: None,
     )
     with workers:
         drawn = workers.run(enumerate(sources), _AHEAD)
