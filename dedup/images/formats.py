@@ -2,16 +2,18 @@
 
 Names only decide which files are looked at; what a file is, its content decides. Formats are
 those that Pillow's wheels read on every platform: JPEG, PNG and APNG, GIF, WebP, BMP, TIFF, AVIF,
-JPEG 2000 and binary netpbm, and HEIC with the extra ``dedup[heic]``. Camera raw, PSD, SVG, PDF,
-ICO and JPEG XL are not read. No decoder is imported here.
+JPEG 2000 and netpbm; and with the extras ``dedup[heic]``, ``dedup[raw]`` and ``dedup[jxl]`` HEIC,
+raw images of cameras and JPEG XL. PSD, SVG, PDF and ICO are not read. No decoder is imported here.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
+from functools import lru_cache
+from typing import Final
 
 EXTENSIONS = {
-    "JPEG": ("jpg", "jpeg", "jpe", "jfif"),
+    "JPEG": ("jpg", "jpeg", "jpe", "jfif", "pjpeg", "pjp"),
     "PNG": ("png", "apng"),
     "GIF": ("gif",),
     "WEBP": ("webp",),
@@ -21,12 +23,26 @@ EXTENSIONS = {
     "JPEG2000": ("jp2", "j2k", "j2c", "jpc", "jpx", "jpf"),
     "PPM": ("pbm", "pgm", "ppm", "pnm"),
     "HEIF": ("heic", "heif", "hif"),
+    "RAW": tuple(
+        "3fr arw cr2 cr3 crw dcr dng erf fff iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl "
+        "sr2 srf srw x3f".split()
+    ),
+    "JXL": ("jxl",),
 }
 """Per format (Pillow's name for it) the extensions under which its files are looked for."""
 
+EXTRAS: Final = {"HEIF": "pillow-heif", "RAW": "rawpy", "JXL": "pillow-jxl-plugin"}
+"""The distributions that formats need, which are extras of this one."""
+
+_LISTED_IF_READABLE = ("RAW", "JXL")  # HEIC is common enough to be told file by file
+
 KNOWN_EXTENSIONS = frozenset(
-    extension.encode() for extensions in EXTENSIONS.values() for extension in extensions
+    extension.encode()
+    for name, extensions in EXTENSIONS.items()
+    if name not in _LISTED_IF_READABLE
+    for extension in extensions
 )
+"""Looked for whatever is installed."""
 
 SIGNATURE_BYTES = 64
 """How much of a file `sniff` wants to see: a file-type box with a dozen brands."""
@@ -74,13 +90,32 @@ def sniff(head: bytes) -> str | None:
 
 def readable_formats() -> dict[str, bool]:
     """Say, per known format, whether this installation can read it."""
-    return {name: name != "HEIF" or heif_version() is not None for name in EXTENSIONS}
+    return {
+        name: name not in EXTRAS or extra_version(name) is not None for name in EXTENSIONS
+    }
 
 
-def heif_version() -> str | None:
-    """Name the version of the optional HEIC decoder, None where it is not installed."""
+@lru_cache
+def listed_extensions() -> frozenset[bytes]:
+    """Give the extensions under which files are looked for in this installation, in lower case."""
+    readable = readable_formats()
+    return KNOWN_EXTENSIONS | {
+        extension.encode()
+        for name in _LISTED_IF_READABLE
+        if readable[name]
+        for extension in EXTENSIONS[name]
+    }
+
+
+def extra_version(name: str) -> str | None:
+    """Name the version of an optional decoder, None where it is not installed.
+
+    Parameters
+    ----------
+    name : a key of `EXTRAS`
+    """
     try:
-        return importlib.metadata.version("pillow-heif")
+        return importlib.metadata.version(EXTRAS[name])
     except importlib.metadata.PackageNotFoundError:
         return None
 

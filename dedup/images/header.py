@@ -39,7 +39,7 @@ from dedup.images.containers import (
     jpeg2000_pixels,
     without_png_text,
 )
-from dedup.images.formats import SIGNATURE_BYTES, heif_version, sniff
+from dedup.images.formats import EXTRAS, SIGNATURE_BYTES, extra_version, sniff
 from dedup.images.jpeg import layout
 from dedup.images.limits import LIMITS
 from dedup.images.silence import silence_pillow
@@ -150,7 +150,8 @@ def read_epoch() -> str:
     A file that was skipped deserves another try when this has changed: a decoder was installed or
     upgraded.
     """
-    return f"pillow {PIL.__version__}, pillow-heif {heif_version() or 'none'}, rules {READ_RULES}"
+    extras = (f"{EXTRAS[name]} {extra_version(name) or 'none'}" for name in EXTRAS)
+    return ", ".join((f"pillow {PIL.__version__}", *extras, f"rules {READ_RULES}"))
 
 
 class Opened(NamedTuple):

@@ -57,7 +57,7 @@ def test_heif_without_its_extra_names_it(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_epoch_changes_with_an_optional_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
     before = read_epoch()
-    monkeypatch.setattr("dedup.images.header.heif_version", lambda: None)
+    monkeypatch.setattr("dedup.images.header.extra_version", lambda _: None)
     assert read_epoch() != before
 
 

@@ -27,7 +27,7 @@ def names(root: Path, **options: object) -> list[bytes]:
 
 
 def test_empty_folder_holds_nothing(tmp_path: Path) -> None:
-    assert scan(tmp_path) == ([], [], 0)
+    assert scan(tmp_path) == ([], [], 0, {})
 
 
 def test_paths_are_relative_and_sorted_by_bytes(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_names_of_any_bytes_come_back_as_they_are(tmp_path: Path) -> None:
 
 
 def test_missing_root_is_told(tmp_path: Path) -> None:
-    assert scan(tmp_path / "gone") == ([], [(b"", "no such folder")], 0)
+    assert scan(tmp_path / "gone") == ([], [(b"", "no such folder")], 0, {})
     put(tmp_path, "a.jpg")
     assert scan(tmp_path / "a.jpg").unreadable == [(b"", "not a folder")]
     assert scan(tmp_path, within=b"no/such").unreadable == [(b"no/such", "no such folder")]
