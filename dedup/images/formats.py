@@ -59,12 +59,14 @@ _SIGNATURES = (
     (b"MM\x00+", "TIFF"),
     (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG2000"),
     (b"\xff\x4f\xff\x51", "JPEG2000"),
+    (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JXL"),
+    (b"\xff\x0a", "JXL"),
 )
 _AVIF_BRANDS = frozenset((b"avif", b"avis"))
 _HEIF_BRANDS = frozenset(
     (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
 )
-_NETPBM_KINDS = b"456"  # the plain ones, numbers as text, are decoded by a slow loop in Python
+_NETPBM_KINDS = b"123456"
 _NETPBM_GAPS = frozenset((b" ", b"\t", b"\n", b"\r"))
 _BMP_HEADER_SIZES = frozenset((12, 16, 40, 52, 56, 64, 108, 124))
 

@@ -41,8 +41,12 @@ from dedup.images.containers import (
 )
 from dedup.images.formats import EXTRAS, SIGNATURE_BYTES, extra_version, sniff
 from dedup.images.jpeg import layout
+from dedup.images.jxl import jxl_size
 from dedup.images.limits import LIMITS
+from dedup.images.netpbm import open_netpbm
+from dedup.images.raw import is_raw, open_raw
 from dedup.images.silence import silence_pillow
+from dedup.images.tiff import reopened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +82,7 @@ _UNSUPPORTED = re.compile(
     r"(?i)unsupported|not supported|unknown (pixel|raw|PNG) mode|unrecognized image mode|"
     r"cannot handle|not available"
 )
-_UNSUPPORTED_WORD = re.compile(r"(?i)^unsupported ")
+_UNSUPPORTED_WORD = re.compile(r"(?i)^(unsupported |not supported: )")
 
 _OPENERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     "AVIF": AvifImagePlugin.AvifImageFile,
@@ -91,6 +95,8 @@ _OPENERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     "TIFF": TiffImagePlugin.TiffImageFile,
     "WEBP": WebPImagePlugin.WebPImageFile,
 }
+_EXTRA = {"HEIF": "heic", "RAW": "raw", "JXL": "jxl"}
+_WORDS = {"HEIF": "HEIC", "RAW": "a raw image", "JXL": "JPEG XL"}
 _TURNED_BY_DECODER = frozenset(("TIFF", "HEIF"))
 _ALPHA_MODES = frozenset(("RGBA", "LA", "PA", "RGBa", "La"))
 _BITS = {"1": 1, "I;16": 16, "I;16B": 16, "I;16L": 16, "I": 16, "F": 32}
@@ -110,7 +116,7 @@ class Header:
     """What an image file says about itself."""
 
     format: str
-    """Pillow's name: JPEG, PNG, GIF, WEBP, BMP, TIFF, AVIF, JPEG2000, PPM, HEIF"""
+    """a key of `dedup.images.formats.EXTENSIONS`"""
     width: int
     """upright, that is after the EXIF orientation"""
     height: int
@@ -163,7 +169,7 @@ class Opened(NamedTuple):
     data : what a decoder reads
     """
 
-    image: ImageFile.ImageFile
+    image: Image.Image
     header: Header
     data: bytes
 
@@ -179,23 +185,54 @@ def open_image(data: bytes, path: str, limits: Limits = LIMITS) -> Opened:
     refused = structure_refusal(data, name, limits)
     if refused:
         raise ImageError(path, refused)
-    source = without_png_text(data) if name == "PNG" else data
     try:
-        image = _opener(name, path)(io.BytesIO(source))
-        header = _header(image, name, data)
+        opened = _open_raw(data) if name == "RAW" else _open(data, name, limits)
+    except ImportError:
+        need = f"{_WORDS[name]} needs an optional package: pip install 'dedup[{_EXTRA[name]}]'"
+        raise ImageError(path, need) from None
     except DECODER_FAILURES as error:
         raise ImageError(path, failure(data, name, error)) from error
-    reason = _refusal(header, data, limits)
-    if isinstance(image, PpmImagePlugin.PpmImageFile) and image.tile[0].codec_name != "raw":
-        reason = "netpbm whose largest value is unusual"  # decoded by a slow loop in Python
+    reason = _refusal(opened.header, data, limits)
     if reason:
         raise ImageError(path, reason)
+    return opened
+
+
+def _open(data: bytes, name: str, limits: Limits) -> Opened:
+    """Open a file by the plugin's own class.
+
+    `PIL.Image.open` would try others, warn by its own limits, and make a JPEG that carries a
+    preview (MPO, most phones) a file of several pages.
+    """
+    if name == "PPM" and (netpbm := open_netpbm(data)) is not None:
+        if data[1:2] in b"123" and netpbm.width * netpbm.height > limits.text_pixels:
+            raise Image.DecompressionBombError
+        return Opened(netpbm, _header(netpbm, name, data), data)
+    if name == "JXL":
+        width, height = jxl_size(data)
+        if width * height > limits.pixels:
+            raise Image.DecompressionBombError
+    source = without_png_text(data) if name == "PNG" else data
+    image: Image.Image = _opener(name)(io.BytesIO(source))
+    header = _header(image, name, data)
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        image = reopened(image, data) or image
     return Opened(image, header, data)
+
+
+def _open_raw(data: bytes) -> Opened:
+    image, source, (width, height), turn = open_raw(data)
+    stored = _header(image, "JPEG", source)
+    turn = turn if stored.orientation == 1 else stored.orientation
+    if is_sideways(turn) and (image.width > image.height) == (width > height):
+        turn = 1  # it is upright already
+    header = Header("RAW", width, height, turn, 1, stored.bits, alpha=False, mode=stored.mode)
+    return Opened(image, header, source)
 
 
 def failure(data: bytes, name: str, error: BaseException) -> str:
     """Say in a few words why a decoder gave up on a file of the named format."""
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or "Insufficient memory" in str(error):
         return "too large for the memory there is"
     if isinstance(error, Image.DecompressionBombError):
         return "too large"
@@ -208,7 +245,8 @@ def failure(data: bytes, name: str, error: BaseException) -> str:
 
 def _first_words(error: BaseException) -> str:
     """Give another library's reason without its own "unsupported"."""
-    return _UNSUPPORTED_WORD.sub("", str(error)).strip().partition("\n")[0][:80]
+    words = _UNSUPPORTED_WORD.sub("", str(error)).strip().partition("\n")[0][:80]
+    return "samples of this kind" if words.startswith("unknown") else words
 
 
 def too_large(header: Header) -> str:
@@ -224,30 +262,28 @@ def is_sideways(orientation: int) -> bool:
 def _format(data: bytes, path: str) -> str:
     if not data:
         raise ImageError(path, "empty file")
-    name = sniff(data[:SIGNATURE_BYTES])
+    head = data[:SIGNATURE_BYTES]
+    name = "RAW" if is_raw(head, path) else sniff(head)
     if name is None:
         raise ImageError(path, "not an image, or of a format that is not read")
     return name
 
 
-def _opener(name: str, path: str) -> Callable[[io.BytesIO], ImageFile.ImageFile]:
-    """Return the plugin's own class.
-
-    `PIL.Image.open` would try others, warn by its own limits, and make a JPEG that carries a
-    preview (MPO, most phones) a file of several pages.
-    """
-    if name != "HEIF":
-        return _OPENERS[name]
-    try:
+def _opener(name: str) -> Callable[[io.BytesIO], Image.Image]:
+    if name == "HEIF":
         from pillow_heif.as_plugin import HeifImageFile
-    except ImportError:
-        reason = "HEIC needs an optional package: pip install 'dedup[heic]'"
-        raise ImageError(path, reason) from None
-    opener: Callable[[io.BytesIO], ImageFile.ImageFile] = HeifImageFile
-    return opener
+
+        heif: Callable[[io.BytesIO], Image.Image] = HeifImageFile
+        return heif
+    if name == "JXL":
+        from pillow_jxl.JpegXLImagePlugin import JXLImageFile
+
+        jxl: Callable[[io.BytesIO], Image.Image] = JXLImageFile
+        return jxl
+    return _OPENERS[name]
 
 
-def _header(image: ImageFile.ImageFile, name: str, data: bytes) -> Header:
+def _header(image: Image.Image, name: str, data: bytes) -> Header:
     orientation = _orientation(image, name)
     width, height = image.size
     if is_sideways(orientation) and name not in _TURNED_BY_DECODER:
@@ -265,7 +301,7 @@ def _header(image: ImageFile.ImageFile, name: str, data: bytes) -> Header:
     )
 
 
-def _orientation(image: ImageFile.ImageFile, name: str) -> int:
+def _orientation(image: Image.Image, name: str) -> int:
     """Read EXIF alone: XMP's copy of the tag is not what viewers turn by."""
     if name == "HEIF":
         return 1
@@ -276,7 +312,7 @@ def _orientation(image: ImageFile.ImageFile, name: str) -> int:
     return exif_orientation(exif) if isinstance(exif, bytes) else 1
 
 
-def _bits(image: ImageFile.ImageFile, name: str, data: bytes) -> int:
+def _bits(image: Image.Image, name: str, data: bytes) -> int:
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         return _rounded_bits(max(image.tag_v2.get(_BITS_PER_SAMPLE_TAG, (1,))))
     if name == "HEIF":

@@ -30,7 +30,8 @@ class Limits:
     tags : of a TIFF's first page; Exif and TIFF together define some 500
     comment_bytes : of a GIF, which Pillow gathers in quadratic time
     comments : of a GIF
-    run_pixels : of a run-length coded BMP and of netpbm as text, which slow loops decode
+    run_pixels : of a run-length coded BMP, which a slow loop decodes
+    text_pixels : of netpbm as text
     """
 
     pixels: int = 1 << 28
@@ -48,6 +49,7 @@ class Limits:
     comment_bytes: int = 1 << 20
     comments: int = 4096
     run_pixels: int = 1 << 26
+    text_pixels: int = 1 << 22
 
 
 LIMITS = Limits()

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy.typing as npt
-    from PIL import ImageFile
-
     from dedup.images.header import Header, Opened
 
     Pixels = npt.NDArray[np.uint8]
@@ -37,11 +35,11 @@ BACKGROUND = 128
 
 BAND_PIXELS = 1 << 20
 _UNREADABLE_MODES = {
-    "F": "floating-point samples, whose white is unknown",
-    "I": "32-bit samples, whose white is unknown",
-    "LAB": "colours stored as LAB are not read",
+    "F": "not supported: floating-point samples, whose white is unknown",
+    "I": "not supported: 32-bit samples, whose white is unknown",
 }
 _ADOBE_TRANSFORMS = frozenset((0, 1, 2))
+_SIGNS = np.array((0, 0x80, 0x80), np.uint8)
 _TURNS = {
     3: cv2.ROTATE_180,
     6: cv2.ROTATE_90_CLOCKWISE,
@@ -75,7 +73,7 @@ def decode_rgb(opened: Opened, path: str, scale: int = 1) -> tuple[Pixels, bool]
     return upright(to_rgb(image), 1 if header.format == "TIFF" else header.orientation), False
 
 
-def load(image: ImageFile.ImageFile, header: Header, data: bytes, path: str) -> None:
+def load(image: Image.Image, header: Header, data: bytes, path: str) -> None:
     """Decode, in the scale that was set before.
 
     Raises
@@ -166,6 +164,9 @@ def _band_to_rgb(band: Image.Image) -> Pixels:
         return np.asarray(band)
     if band.mode == "L" and "transparency" not in band.info:
         return np.asarray(cv2.cvtColor(np.asarray(band), cv2.COLOR_GRAY2RGB))
+    if band.mode == "LAB":
+        # Pillow hands a and b over as TIFF stores them, signed
+        return np.asarray(cv2.cvtColor(np.asarray(band) ^ _SIGNS, cv2.COLOR_Lab2RGB))
     if band.mode.startswith("I"):
         return _deep_grey_to_rgb(band)
     if band.has_transparency_data:

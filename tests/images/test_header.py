@@ -102,7 +102,7 @@ def test_preview_in_a_phone_jpeg_is_no_second_page() -> None:
         b"%PDF-1.7\n",
         b"BM is how this sentence begins, and it is long enough",
         b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + bytes(40),
-        b"P3\n1 1\n255\n1 2 3\n",
+        b"P7\nWIDTH 1\n",
         bytes(100),
     ],
 )
