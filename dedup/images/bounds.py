@@ -8,6 +8,7 @@ walk ends at its limit.
 from __future__ import annotations
 
 import struct
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from dedup.images.containers import jpeg_scans, png_chunks
@@ -25,25 +26,8 @@ _BMP_RUNS = frozenset((1, 2))
 
 def structure_refusal(data: bytes, name: str, limits: Limits) -> str | None:
     """Say why a file of the named format is not opened, None where nothing speaks against it."""
-    if name == "JPEG":
-        found = layout(data, max(limits.segments, limits.stray_bytes))
-        if found.segments > limits.segments:
-            return f"damaged: more than {limits.segments} segments"
-        if found.stray > limits.stray_bytes:
-            return "damaged: much that is no part of it"
-    if name == "PNG":
-        for count, _ in enumerate(png_chunks(data)):
-            if count == limits.chunks:
-                return f"damaged: more than {limits.chunks} chunks"
-    if name == "GIF":
-        return _gif_refusal(data, limits)
-    if name == "TIFF":
-        return _tiff_refusal(data, limits)
-    if name == "BMP" and int.from_bytes(data[30:34], "little") in _BMP_RUNS:
-        width, height = struct.unpack_from("<ii", data.ljust(26, b"\0"), 18)
-        if abs(width * height) > limits.run_pixels:
-            return f"too large: {abs(width)}×{abs(height)} pixels"
-    return None
+    judge = _JUDGES.get(name)
+    return None if judge is None else judge(data, limits)
 
 
 def passes_refusal(data: bytes, pixels: int, limits: Limits) -> str | None:
@@ -54,6 +38,30 @@ def passes_refusal(data: bytes, pixels: int, limits: Limits) -> str | None:
     if scans * pixels > limits.scan_pixels:
         return f"too large: {scans} passes over {pixels / 1e6:.0f} megapixels"
     return None
+
+
+def _jpeg_refusal(data: bytes, limits: Limits) -> str | None:
+    found = layout(data, max(limits.segments, limits.stray_bytes))
+    if found.segments > limits.segments:
+        return f"damaged: more than {limits.segments} segments"
+    if found.stray > limits.stray_bytes:
+        return "damaged: much that is no part of it"
+    return None
+
+
+def _png_refusal(data: bytes, limits: Limits) -> str | None:
+    if next(islice(png_chunks(data), limits.chunks, None), None) is None:
+        return None
+    return f"damaged: more than {limits.chunks} chunks"
+
+
+def _bitmap_refusal(data: bytes, limits: Limits) -> str | None:
+    if int.from_bytes(data[30:34], "little") not in _BMP_RUNS:
+        return None
+    width, height = struct.unpack_from("<ii", data[:26].ljust(26, b"\0"), 18)
+    if abs(width * height) <= limits.run_pixels:
+        return None
+    return f"too large: {abs(width)}×{abs(height)} pixels"
 
 
 def _gif_refusal(data: bytes, limits: Limits) -> str | None:
@@ -115,3 +123,12 @@ def _tiff_refusal(data: bytes, limits: Limits) -> str | None:
     if total > 2 * len(data):
         return "damaged: tags that share their values"
     return None
+
+
+_JUDGES = {
+    "JPEG": _jpeg_refusal,
+    "PNG": _png_refusal,
+    "GIF": _gif_refusal,
+    "TIFF": _tiff_refusal,
+    "BMP": _bitmap_refusal,
+}

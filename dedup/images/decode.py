@@ -30,6 +30,7 @@ from dedup.images.rgb import BAND_PIXELS, decode_rgb
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
     from dedup.images.header import Header, Opened
 
     Pixels = npt.NDArray[np.uint8]

@@ -48,8 +48,8 @@ def pixel_digest(data: bytes, path: str = "") -> bytes | None:
     Returns
     -------
     32 bytes, or None where equality cannot be claimed: several frames or pages, more than
-    `MAX_DIGEST_PIXELS`, damaged or raw images, and colour of more than 8 bits where the decoder hands over 8 (all but PNG
-    and plain TIFF)
+    `MAX_DIGEST_PIXELS`, damaged or raw images, and colour of more than 8 bits where the decoder
+    hands over 8 (all but PNG and plain TIFF)
 
     Raises
     ------

@@ -12,6 +12,13 @@ import importlib.metadata
 from functools import lru_cache
 from typing import Final
 
+# fmt: off
+_RAW_EXTENSIONS = (
+    "3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "fff", "iiq", "kdc", "mef", "mos",
+    "mrw", "nef", "nrw", "orf", "pef", "raf", "raw", "rw2", "rwl", "sr2", "srf", "srw", "x3f",
+)
+# fmt: on
+
 EXTENSIONS = {
     "JPEG": ("jpg", "jpeg", "jpe", "jfif", "pjpeg", "pjp"),
     "PNG": ("png", "apng"),
@@ -23,10 +30,7 @@ EXTENSIONS = {
     "JPEG2000": ("jp2", "j2k", "j2c", "jpc", "jpx", "jpf"),
     "PPM": ("pbm", "pgm", "ppm", "pnm"),
     "HEIF": ("heic", "heif", "hif"),
-    "RAW": tuple(
-        "3fr arw cr2 cr3 crw dcr dng erf fff iiq kdc mef mos mrw nef nrw orf pef raf raw rw2 rwl "
-        "sr2 srf srw x3f".split()
-    ),
+    "RAW": _RAW_EXTENSIONS,
     "JXL": ("jxl",),
 }
 """Per format (Pillow's name for it) the extensions under which its files are looked for."""
@@ -92,9 +96,7 @@ def sniff(head: bytes) -> str | None:
 
 def readable_formats() -> dict[str, bool]:
     """Say, per known format, whether this installation can read it."""
-    return {
-        name: name not in EXTRAS or extra_version(name) is not None for name in EXTENSIONS
-    }
+    return {name: name not in EXTRAS or extra_version(name) is not None for name in EXTENSIONS}
 
 
 @lru_cache

@@ -2,8 +2,8 @@
 
 Transparent pixels are laid on one fixed grey, 16 bits keep their upper 8, CMYK and palettes become
 RGB by Pillow's rules, colour profiles are ignored. JPEG is decoded by simplejpeg, in half of
-Pillow's time, everything else by Pillow. Work goes in bands, so that a large image is held once as decoded
-and once as RGB, and never a third time.
+Pillow's time, nearly everything else by Pillow. Work goes in bands, so that a large image is held
+once as decoded and once as RGB, and never a third time.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy.typing as npt
+
     from dedup.images.header import Header, Opened
 
     Pixels = npt.NDArray[np.uint8]

@@ -121,19 +121,30 @@ class Listing:
                             add_facts((found.st_size, found.st_mtime_ns))
                             add_names((found.st_ino, found.st_dev, found.st_nlink))
                             add_path(prefix + name)
-                    elif entry.is_dir(follow_symlinks=False):
-                        if entry.path in excluded:
-                            continue
-                        kind = _excluded(name, prefix, spec)
-                        if kind is None:
-                            folders.append(prefix + name)
-                        else:
-                            self.passed_over[kind] += 1
-                    elif entry.is_symlink() and _concerns(entry):
-                        self.passed_over[LINKS] += 1
+                    elif self._is_inner(entry, prefix, excluded, spec):
+                        folders.append(prefix + name)
                 except OSError:
                     continue  # vanished between being listed and being looked at
         return folders
+
+    def _is_inner(
+        self,
+        entry: os.DirEntry[bytes],
+        prefix: bytes,
+        excluded: frozenset[bytes],
+        spec: GitIgnoreSpec | None,
+    ) -> bool:
+        """Say whether something that is no file is a folder to look into."""
+        if not entry.is_dir(follow_symlinks=False):
+            if entry.is_symlink() and _concerns(entry):
+                self.passed_over[LINKS] += 1
+            return False
+        if entry.path in excluded:
+            return False
+        kind = _excluded(entry.name, prefix, spec)
+        if kind is not None:
+            self.passed_over[kind] += 1
+        return kind is None
 
     def _is_image(self, entry: os.DirEntry[bytes]) -> bool:
         """Judge a name that has none of the known extensions in its two usual spellings."""

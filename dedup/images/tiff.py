@@ -55,9 +55,7 @@ def _webp_parts(tags: Any, size: tuple[int, int], data: bytes) -> Pixels:
     """Put together strips or tiles, each a WebP file of its own."""
     width, height = size
     tiled = _TILES in tags
-    step = (
-        (tags[_TILE_HEIGHT], tags[_TILE_WIDTH]) if tiled else (tags.get(_ROWS, height), width)
-    )
+    step = (tags[_TILE_HEIGHT], tags[_TILE_WIDTH]) if tiled else (tags.get(_ROWS, height), width)
     if min(step) < 1:
         raise ValueError("damaged")
     offsets, sizes = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
@@ -52,7 +52,7 @@ class ReadPolicy:
     worth_decoding: int = 1000
     slots: int | None = None
     read: Callable[[bytes], bytes] = read_file
-    limits: ItemLimits = ItemLimits()
+    limits: ItemLimits = field(default_factory=ItemLimits)
 
     def uses_processes(self, preparation: Preparation, images: int) -> bool:
         """Whether processes pay for their start.

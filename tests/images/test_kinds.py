@@ -88,7 +88,9 @@ def tiff_of(parts: list[bytes], tags: list[tuple[int, int, int, bytes]]) -> byte
     return tiff([*tags, *places]) + b"".join(parts)
 
 
-def tags_of(bits: int, compression: int, planar: int, rows: int) -> list[tuple[int, int, int, bytes]]:
+def tags_of(
+    bits: int, compression: int, planar: int, rows: int
+) -> list[tuple[int, int, int, bytes]]:
     long, short = struct.Struct("<I").pack, struct.Struct("<H").pack
     return [
         (256, 4, 1, long(64)),
@@ -104,9 +106,7 @@ def tags_of(bits: int, compression: int, planar: int, rows: int) -> list[tuple[i
 
 @pytest.mark.parametrize("rows", [48, 20])
 def test_webp_in_tiff_is_read(rows: int) -> None:
-    parts = [
-        encode(PICTURE[top : top + rows], "WEBP", lossless=True) for top in range(0, 48, rows)
-    ]
+    parts = [encode(PICTURE[top : top + rows], "WEBP", lossless=True) for top in range(0, 48, rows)]
     assert np.array_equal(whole(tiff_of(parts, tags_of(8, 50001, 1, rows))), PICTURE)
     with pytest.raises(ImageError, match="damaged"):
         whole(tiff_of([b"RIFF", *parts[1:]], tags_of(8, 50001, 1, rows)))
