@@ -140,8 +140,8 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "blank png": (lambda: blank_png(16_000, 12_992), "too large: 16000×12992 pixels"),
     "run-length bitmap": (lambda: run_length_bitmap(16_000), "too large: 16000×16000 pixels"),
     "blank webp": (
-        lambda: encode(np.zeros((6000, 16_000, 3), np.uint8), "WEBP", lossless=True, method=0),
-        "too large: 16000×6000 pixels",
+        lambda: encode(np.zeros((5000, 12_000, 3), np.uint8), "WEBP", lossless=True, method=0),
+        "too large: 12000×5000 pixels",
     ),
 }
 
