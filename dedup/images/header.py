@@ -80,7 +80,7 @@ DECODER_FAILURES = (
 # What Pillow says of files that are sound and of a kind that it does not decode.
 _UNSUPPORTED = re.compile(
     r"(?i)unsupported|not supported|unknown (pixel|raw|PNG) mode|unrecognized image mode|"
-    r"cannot handle|not available"
+    r"cannot handle 12-bit|not available"
 )
 _UNSUPPORTED_WORD = re.compile(r"(?i)^(unsupported |not supported: )")
 
