@@ -14,10 +14,10 @@ from collections import Counter, defaultdict
 from itertools import combinations
 from pathlib import Path
 
-from machine import describe
+from machine import add_json_option, describe, record
 
 from dedup.collection import Collection
-from dedup.preparation import read_rows
+from dedup.space.space import Space
 from dedup.store.catalog import Catalog
 from dedup.store.gallery import read_files, read_ids
 
@@ -29,14 +29,15 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("groups", type=Path)
     parser.add_argument("--threshold", type=float)
+    add_json_option(parser)
     options = parser.parse_args()
     with Collection.open(options.store) as collection:
-        answer = collection.find_duplicates(threshold=options.threshold)
+        answer = collection.duplicates(threshold=options.threshold)
     threshold = answer.threshold
     catalog = Catalog.open(options.store)
     ids = read_ids(catalog)
     files = read_files(catalog, ids)
-    vectors = read_rows(catalog, len(ids))
+    vectors = Space.of(catalog).rows(catalog, len(ids))
     root = os.path.realpath(options.photos)
     rows = {
         os.path.relpath(os.fsdecode(path), root): int(row)
@@ -70,13 +71,19 @@ def main() -> None:
     print(
         "| set | tier in truth | pairs | at or above the threshold | share |\n|---|---|---|---|---|"
     )
+    shown = []
     for name in sorted(counts, key=lambda name: (name == "pairs across groups", name)):
         if name == "all":
             continue
         tiers = sorted(key[5:] for key in counts[name] if key.startswith("tier "))
         total = sum(count for key, count in counts[name].items() if key.startswith("tier "))
         hits = counts[name]["found"]
-        print(f"| {name} | {', '.join(tiers)} | {total:,} | {hits:,} | {hits / total:.3f} |")
+        cells = [name, ", ".join(tiers), f"{total:,}", f"{hits:,}", f"{hits / total:.3f}"]
+        shown.append(cells)
+        print("| " + " | ".join(cells) + " |")
+    if options.json:
+        columns = ["set", "tier in truth", "pairs", "at or above the threshold", "share"]
+        record("accuracy", "agreement", "Known groups by similarity alone", columns, shown)
     overall = counts["all"]
     print(
         f"\nPairs among marked files: precision {overall['hit'] / max(1, overall['found']):.3f}, "

@@ -19,19 +19,19 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from machine import describe
+from machine import add_json_option, describe, record
 
 from dedup.collection import Collection
 from dedup.duplicates.candidates import CANDIDATES
 from dedup.duplicates.find import read_gallery, tiered_pairs
 from dedup.edits.catalogue import EDITS, edit, visible
-from dedup.edits.file import as_jpeg
 from dedup.errors import ImageError
 from dedup.images.decode import decode_bounded, read_file
+from dedup.images.encode import as_jpeg
 from dedup.images.scan import scan
-from dedup.models.registry import DEFAULT_BUNDLED
 from dedup.results import Tier
-from dedup.space.comparability import settle_threshold
+from dedup.space.space import Space
+from dedup.spec import ModelSpec
 from dedup.store.catalog import Catalog
 
 SURE = frozenset({Tier.EXACT, Tier.PIXELS, Tier.NEAR})
@@ -71,6 +71,7 @@ def main() -> None:
     parser.add_argument("--copies", type=int, default=8, help="of each original")
     parser.add_argument("--others", type=int, default=900)
     parser.add_argument("--seed", type=int, default=0)
+    add_json_option(parser)
     options = parser.parse_args()
     rng = np.random.default_rng(options.seed)
     names = [os.fsdecode(file.path) for file in scan(options.photos).files]
@@ -100,20 +101,20 @@ def main() -> None:
                 (folder / copy).write_bytes(data)
                 copies[copy] = name, kind, strength
         store = Path(place) / "store"
-        model = None if options.weights else DEFAULT_BUNDLED
-        with Collection.create(store, model=model, weights=options.weights) as collection:
+        with Collection.create(store, ModelSpec(weights=options.weights)) as collection:
             collection.index([folder])
             started, used = time.perf_counter(), time.process_time()
-            answer = collection.find_duplicates()
+            answer = collection.duplicates()
             seconds, cpu = time.perf_counter() - started, time.process_time() - used
         catalog = Catalog.open(store)
         (proofs,) = catalog.connection.execute("SELECT count(*) FROM verdicts").fetchone()
-        gallery = read_gallery(catalog, lambda rows: rows)
+        space = Space(catalog.fingerprint)
+        gallery = read_gallery(catalog, space)
         base = os.path.realpath(folder)
         pairs = {
             tuple(sorted((os.path.relpath(first, base), os.path.relpath(second, base))))
             for first, second, _, _ in tiered_pairs(
-                gallery, SURE, settle_threshold(catalog, None), lambda *_: None
+                gallery, SURE, space.threshold(), lambda *_: None
             )
         }
         total = len(gallery.files)
@@ -141,18 +142,27 @@ def main() -> None:
     hits = [hit for results in found.values() for hit in results]
     print(describe())
     print(
-        f"\n{total:,} pictures, {len(copies):,} edited copies of {len(set(source.values()))} "
-        f"originals among them, seed {options.seed}, {CANDIDATES} candidates a picture, saved as "
+        f"\n{total:,} images, {len(copies):,} edited copies of {len(set(source.values()))} "
+        f"originals among them, seed {options.seed}, {CANDIDATES} candidates an image, saved as "
         "JPEG 75 to 91:\n"
     )
+    rows = [
+        ["copies found with their original, near or surer", f"{np.mean(hits):.4f}"],
+        ["of those that show at least half of the image", f"{np.mean(enough):.4f}"],
+        ["pairs found", f"{len(pairs):,}"],
+        ["of them false", f"{len(false)} (precision {1 - len(false) / len(pairs):.4f})"],
+        ["duplicates listed by cover, unproven against their keeper", f"{unproven} of {listed}"],
+        ["candidate pairs proven or refuted", f"{proofs:,}"],
+        ["first `list`, wall and processor seconds", f"{seconds:.0f}, {cpu:.0f}"],
+    ]
     print("| what | figure |\n|---|---|")
-    print(f"| copies found with their original, near or surer | {np.mean(hits):.4f} |")
-    print(f"| of those that show at least half of the picture | {np.mean(enough):.4f} |")
-    print(f"| pairs found | {len(pairs):,} |")
-    print(f"| of them false | {len(false)} (precision {1 - len(false) / len(pairs):.4f}) |")
-    print(f"| duplicates listed by cover, unproven against their keeper | {unproven} of {listed} |")
-    print(f"| candidate pairs proven or refuted | {proofs:,} |")
-    print(f"| first `list`, wall and processor seconds | {seconds:.0f}, {cpu:.0f} |\n")
+    for row in rows:
+        print("| " + " | ".join(row) + " |")
+    print()
+    if options.json:
+        title = "Copies hidden in a collection, found by `dedup list`"
+        note = f"{total:,} images, seed {options.seed}."
+        record("accuracy", "endtoend", title, ["what", "figure"], rows, note=note)
     print("| edit | found |\n|---|---|")
     for kind, results in found.items():
         print(f"| {kind} | {np.mean(results):.2f} ({sum(results)}/{len(results)}) |")

@@ -1,8 +1,8 @@
 """Indexing and pairing on a GPU against its limits: gpu [FOLDER] [OPTION]...
 
-Pictures are drawn, or photographs from FOLDER resized, to 500 × 375, and multiplied to the number
+Images are drawn, or photographs from FOLDER resized, to 500 × 375, and multiplied to the number
 asked for by a few bytes behind their end: contents of their own, each decoded in full. Medians.
-With few cores: taskset -c 0-3 python benchmarks/gpu.py ... --index-only, and again with --host.
+With few cores: taskset -c 0-3 python benchmarks/gpu.py ... --index-only.
 """
 
 from __future__ import annotations
@@ -18,30 +18,29 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from dedup.images.device import sides
 from growth import THRESHOLD, planted
-from machine import describe
+from machine import add_json_option, describe, record
 from speed import draw, preparing, seconds
 
 from dedup.collection import Collection
-from dedup.errors import first_line
 from dedup.fingerprint import CONTENT
 from dedup.images.scan import scan
-from dedup.indexing import device_decoding
 from dedup.models.loading import load_model
 from dedup.parallel.workers import Workers
 from dedup.preparation import Preparation
-from dedup.runtimes.device_jpegs import device_jpegs
 from dedup.runtimes.torch_runtime import TorchRuntime
 from dedup.search.join import predicted_seconds, self_join
+from dedup.spec import ModelSpec, Runtime
 
 DRAWN = 200
+BATCH = 256
+THREADS = 2  # that embed while indexing
 PASSES = 40  # batches of each thread that a rate is measured by
-STARTED = 0.1  # of the pictures, from which on a run counts as going
+STARTED = 0.1  # of the images, from which on a run counts as going
 
 
 def multiply(folder: Path, count: int) -> None:
-    """Make copies of a folder's pictures, each with a digest of its own."""
+    """Make copies of a folder's images, each with a digest of its own."""
     contents = [path.read_bytes() for path in sorted(folder.iterdir())]
     for number in range(len(contents), count):
         data = contents[number % len(contents)] + number.to_bytes(8, "little")
@@ -49,28 +48,26 @@ def multiply(folder: Path, count: int) -> None:
 
 
 def forward_rate(runtime: TorchRuntime, batch: int) -> float:
-    """Pictures a second, from the host's memory to embeddings there, by the threads of indexing."""
-    pictures = np.random.default_rng(0).integers(0, 256, (batch, *runtime.input_hw, 3), np.uint8)
+    """Images a second, from the host's memory to embeddings there, by the threads of indexing."""
+    images = np.random.default_rng(0).integers(0, 256, (batch, *runtime.input_hw, 3), np.uint8)
 
     def work(passes: int) -> None:
-        room = runtime.room(batch)  # each thread has its own
-        np.copyto(room, pictures)
         for _ in range(passes):
-            runtime.embed(room)
+            runtime.embed(images)
 
     def all_threads(passes: int) -> None:
-        threads = [threading.Thread(target=work, args=(passes,)) for _ in range(runtime.at_once)]
+        threads = [threading.Thread(target=work, args=(passes,)) for _ in range(THREADS)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
 
     all_threads(3)
-    return runtime.at_once * PASSES * batch / seconds(lambda: all_threads(PASSES), 3)
+    return THREADS * PASSES * batch / seconds(lambda: all_threads(PASSES), 3)
 
 
 def decode_rate(paths: list[str], hw: tuple[int, int], *, processes: bool) -> float:
-    """Pictures a second, read and decoded by every core and then dropped."""
+    """Images a second, read and decoded by every core and then dropped."""
     begin = partial(preparing, Preparation(*hw))
     workers: Workers[str, int] = Workers(begin, processes=processes)
     with workers:
@@ -78,7 +75,7 @@ def decode_rate(paths: list[str], hw: tuple[int, int], *, processes: bool) -> fl
         return len(paths) / seconds(lambda: list(workers.run(paths, 512, 8)), 3)
 
 
-def note(told: list[tuple[float, int]], done: int, _: int) -> None:
+def note(told: list[tuple[float, int]], _stage: str, done: int, _total: int) -> None:
     """Keep when a run had handled so many files."""
     told.append((time.perf_counter(), done))
 
@@ -95,40 +92,17 @@ def going(told: list[tuple[float, int]], since: float) -> float:
     return (ended[1] - begun[1]) / (ended[0] - begun[0])
 
 
-def device_jpeg_rate(folder: Path, hw: tuple[int, int]) -> str:
-    """Pictures a second by the GPU's own decoder, to the input of the model, 128 at a time."""
-    jpegs = device_jpegs(torch.device("cuda"), partial(sides, height=hw[0], width=hw[1]))
-    if jpegs is None:
-        return "not to be had"
-    files = [path.read_bytes() for path in sorted(folder.iterdir())[:DRAWN]]
-    some = [(data, (375, 500)) for data in (files * 2)[:128]]
-    out = torch.empty((len(some), *hw, 3), dtype=torch.uint8, pin_memory=True).numpy()
-    try:
-        jpegs.decode(some, out)
-        rate = len(some) / seconds(lambda: jpegs.decode(some, out), 9)
-    except RuntimeError as error:
-        return f"{jpegs.name} failed ({first_line(error)})"
-    return f"{jpegs.name} {rate:.0f}/s"
-
-
 def forward_rates(model: str) -> tuple[float, tuple[int, int]]:
-    """Print pictures a second of a model, as it is and compiled; gives the former and its input."""
+    """Print images a second of a model; gives them and its input."""
     with TorchRuntime(load_model(model, untrained=True), ["global_pool"], "cuda") as runtime:
-        batch = runtime.batch_sizes(10**6)[-1]
-        eager = forward_rate(runtime, batch)
-        print(f"eager: {eager:.0f}/s in batches of {batch}", flush=True)
-        started = time.perf_counter()
-        if runtime.fuse(batch):
-            compiled = time.perf_counter() - started
-            fused = forward_rate(runtime, batch)
-            print(f"fused: {fused:.0f}/s, compiled in {compiled:.0f} s", flush=True)
+        rate = forward_rate(runtime, BATCH)
+        print(f"forward alone: {rate:.0f}/s in batches of {BATCH}", flush=True)
         print(*runtime.notes, flush=True)
-    return eager, runtime.input_hw
+        return rate, runtime.input_hw
 
 
 def decode_rates(folder: Path, hw: tuple[int, int]) -> float:
-    """Print pictures a second by the GPU's decoder and by the host's cores; gives the last."""
-    print("the GPU's JPEG decoder:", device_jpeg_rate(folder, hw), flush=True)
+    """Print images a second by the host's cores; gives the rate of processes."""
     paths = [os.fspath(folder / os.fsdecode(file.path)) for file in scan(folder).files[:20_000]]
     rate = 0.0
     for processes in (False, True):
@@ -148,35 +122,35 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the self-join")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--index-only", action="store_true", help="leave the limits out")
-    parser.add_argument("--host", action="store_true", help="leave JPEGs to the host")
+    add_json_option(parser)
     options = parser.parse_args()
     print(f"{describe()}, {torch.cuda.get_device_name()}\n", flush=True)
     source = []
     if options.folder is not None:
         source = [options.folder / os.fsdecode(file.path) for file in scan(options.folder).files]
 
-    if options.host:
-        device_decoding._WORTH = float("inf")  # type: ignore[misc]  # noqa: SLF001  # forced
+    shown: list[list[str]] = []
     slower, hw = float("inf"), (0, 0)
     if not options.index_only:
         slower, hw = forward_rates(options.model)
+        shown.append(["forward pass, host memory to host memory", f"{slower:.0f}/s"])
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place, "pictures")
         draw(folder, 500, 375, DRAWN, source)
         multiply(folder, options.pictures)
         if not options.index_only:
-            slower = min(slower, decode_rates(folder, hw))
+            decoded = decode_rates(folder, hw)
+            shown.append(["decode alone of 500×375 JPEGs in processes", f"{decoded:.0f}/s"])
+            slower = min(slower, decoded)
         rows, once = [], []
         for number in range(options.rounds):
             told: list[tuple[float, int]] = []
             with Collection.create(
                 Path(place, f"store{number}"),
-                model=options.model,
-                untrained=True,
-                views=(CONTENT,),
-                device="cuda",
+                ModelSpec(options.model, untrained=True, views=CONTENT),
+                runtime=Runtime("cuda"),
             ) as collection:
-                summary = collection.index([folder], device="cuda", progress=partial(note, told))
+                summary = collection.index(folder, partial(note, told))
             rows.append(summary.indexed / summary.seconds)
             once.append(going(told, STARTED * options.pictures))
             tenth, _ = reached(told, STARTED * options.pictures)
@@ -188,13 +162,25 @@ def main() -> None:
         for name, rates in (("with its start", rows), ("once going", once)):
             middle = statistics.median(rates)
             of = "" if options.index_only else f", {middle / slower:.0%} of the slower"
-            print(f"index {name}: {middle:.0f}/s{of}", flush=True)
+            shown.append([f"index {name}", f"{middle:.0f}/s{of}"])
+            print(": ".join(shown[-1]), flush=True)
     if not options.index_only:
-        join(options.rows, options.rounds)
+        taken = join(options.rows, options.rounds)
+        shown.append([f"exact pairs of {options.rows:,} × 256 above .9", f"{taken:.2f} s"])
+    if options.json:
+        record(
+            "gpu",
+            "limits",
+            f"One GPU against its limits, {options.model}",
+            ["what", "rate or time"],
+            shown,
+            statistic=f"medians of {options.rounds} rounds",
+            device=torch.cuda.get_device_name(),
+        )
 
 
-def join(rows: int, rounds: int) -> None:
-    """Print how long a self-join takes."""
+def join(rows: int, rounds: int) -> float:
+    """Print how long a self-join takes; gives the median seconds."""
     vectors, _ = planted(rows, 256)
     print(f"pairs of {rows:,} × 256, predicted {predicted_seconds(*vectors.shape):.1f} s:")
     taken = []
@@ -203,6 +189,7 @@ def join(rows: int, rounds: int) -> None:
         found = self_join(vectors, THRESHOLD)
         taken.append(time.perf_counter() - started)
     print(f"{len(found):,} pairs in {statistics.median(taken):.2f} s", flush=True)
+    return statistics.median(taken)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """How pairing and indexing grow: growth [--pairs N...] [--images N...] [-o FILE.svg].
 
-Pairs: rows of 256 seeded normal values, every twentieth a copy with a cosine of .91 to 1, strangers
-at .22 and less: no two cells are alike there, so that cells have it as hard as they can. Each join
-runs in a process of its own, so that its peak memory is its own. The exact one is measured as long
-as it takes less than --patience seconds, and foretold from there on. Recall is that of the planted
-pairs. Images: thumbnails drawn by code, content alone, so that what grows is the program's share.
+Pairs: rows of 256 seeded normal values, every twentieth a copy with a cosine of .91 to 1,
+unrelated images at .22 and less: no two cells are alike there, so that cells have it as hard as
+they can. Each join runs in a process of its own, so that its peak memory is its own. The exact
+one is measured as long as it takes less than --patience seconds, and predicted from there on.
+Recall is that of the planted pairs. Images: thumbnails drawn by code, content alone, so that what
+grows is the program's share.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ import time
 from pathlib import Path
 
 import numpy as np
-from machine import describe
+from machine import add_json_option, describe, record
 from startup import make_tree
 
-from dedup.report.plots import Axis, Line, line_chart
+from dedup.report.charts import Axis, Line, line_chart
 from dedup.search.join import predicted_seconds, self_join
 
 DIMENSION = 256
@@ -74,10 +75,11 @@ def in_own_process(rows: int, how: str) -> tuple[float, float, float, float]:
     return seconds, peak, recall, predicted
 
 
-def pairs(sizes: list[int], patience: float, output: Path | None) -> None:
-    """Print the table of joins, and draw it."""
+def pairs(sizes: list[int], patience: float, output: Path | None) -> list[list[str]]:
+    """Print the table of joins, and draw it; gives its rows."""
     print("| rows × 256 | exact | cells | recall of cells | peak memory, exact and cells |")
     print("|---|---|---|---|---|")
+    rows_shown: list[list[str]] = []
     exact: list[tuple[float, float]] = []
     cells: list[tuple[float, float]] = []
     for rows in sizes:
@@ -91,20 +93,21 @@ def pairs(sizes: list[int], patience: float, output: Path | None) -> None:
         exact.append((math.log10(rows), math.log10(seconds)))
         seconds, peak, recall, _ = in_own_process(rows, "ivf")
         cells.append((math.log10(rows), math.log10(seconds)))
-        print(
-            f"| {rows:,} | {how} | {seconds:.1f} s | {recall:.5f} | {memory}, {peak:.2f} GiB |",
-            flush=True,
-        )
+        cells_shown = [f"{seconds:.1f} s", f"{recall:.5f}", f"{memory}, {peak:.2f} GiB"]
+        rows_shown.append([f"{rows:,}", how, *cells_shown])
+        print("| " + " | ".join(rows_shown[-1]) + " |", flush=True)
     if output is not None:
         across = Axis("log10 of rows", exact[0][0], exact[-1][0])
         heights = [height for _, height in exact + cells]
         up = Axis("log10 of seconds", min(heights), max(heights))
         lines = [Line("exact", exact), Line("cells", cells)]
         output.write_text(line_chart("Pairs above .9 of rows of 256 values", across, up, lines))
+    return rows_shown
 
 
-def images(counts: list[int], model: str) -> None:
-    """Print the table of indexing."""
+def images(counts: list[int], model: str) -> list[list[str]]:
+    """Print the table of indexing; gives its rows."""
+    rows = []
     print("\n| thumbnails | indexed in | rate |\n|---|---|---|")
     with tempfile.TemporaryDirectory() as place:
         for count in counts:
@@ -116,7 +119,9 @@ def images(counts: list[int], model: str) -> None:
             started = time.perf_counter()
             subprocess.run(command, check=True, capture_output=True)
             seconds = time.perf_counter() - started
-            print(f"| {count:,} | {seconds:.1f} s | {count / seconds:.0f}/s |", flush=True)
+            rows.append([f"{count:,}", f"{seconds:.1f} s", f"{count / seconds:.0f}/s"])
+            print("| " + " | ".join(rows[-1]) + " |", flush=True)
+    return rows
 
 
 def main() -> None:
@@ -129,15 +134,24 @@ def main() -> None:
     parser.add_argument("--model", default="copies-2")
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    add_json_option(parser)
     options = parser.parse_args()
     if options.child:
         join_once(int(options.child[0]), options.child[1])
         return
     print(describe() + "\n")
     if options.pairs:
-        pairs(options.pairs, options.patience, options.output)
+        rows = pairs(options.pairs, options.patience, options.output)
+        if options.json:
+            columns = ["rows × 256", "exact", "cells", "recall of cells"]
+            columns.append("peak memory, exact and cells")
+            record("scale", "pairs", "Pairing", columns, rows, statistic="one run")
     if options.images:
-        images(options.images, options.model)
+        rows = images(options.images, options.model)
+        if options.json:
+            title = "Indexing 48 × 36 thumbnails, content, new collection"
+            columns = ["images", "indexed in", "images/s"]
+            record("scale", "indexing", title, columns, rows, statistic="one run")
 
 
 if __name__ == "__main__":

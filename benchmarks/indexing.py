@@ -1,7 +1,7 @@
 """Indexing against its bare limits, and its memory: indexing FOLDER --weights FILE [--rounds N].
 
 Decode alone and the forward pass alone are measured in the same process with the same settings, in
-turn with the pipeline, so that all share the machine's mood. Medians count.
+turn with the pipeline, so that all see the same load. Medians count.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from machine import describe
+from machine import add_json_option, describe, record
 
 from dedup.collection import Collection
 from dedup.errors import ImageError
@@ -25,10 +25,11 @@ from dedup.images.scan import scan
 from dedup.indexing.pipeline import BATCH
 from dedup.models.loading import load_model
 from dedup.runtimes.torch_runtime import TorchRuntime
+from dedup.spec import ModelSpec
 
 
 def decode_rate(paths: list[Path], side: int) -> tuple[float, np.ndarray]:
-    """Read and decode in as many threads as there are cores; gives images/s and some pictures."""
+    """Read and decode in as many threads as there are cores; gives images/s and some images."""
 
     def decode(path: Path) -> np.ndarray | None:
         try:
@@ -59,9 +60,8 @@ def index_rate(folder: Path, weights: Path) -> tuple[float, float]:
     """Index a folder into a new collection; images/s without and with loading the model."""
     with tempfile.TemporaryDirectory() as store:
         began = time.perf_counter()
-        with Collection.create(
-            Path(store) / "store", weights=weights, views=["content"]
-        ) as collection:
+        spec = ModelSpec(weights=weights, views="content")
+        with Collection.create(Path(store) / "store", spec) as collection:
             started = time.perf_counter()
             summary = collection.index([folder])
             ended = time.perf_counter()
@@ -75,6 +75,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=1024, help="for the bare limits")
+    add_json_option(parser)
     options = parser.parse_args()
     paths = [options.folder / os.fsdecode(file.path) for file in scan(options.folder).files]
     sample = paths[:: max(1, len(paths) // options.images)]
@@ -94,7 +95,7 @@ def main() -> None:
     medians = [statistics.median(column) for column in zip(*rows, strict=True)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"\n{describe()}; {description}\n")
-    print(f"{len(paths):,} pictures of {options.folder.name}, medians of {options.rounds}:\n")
+    print(f"{len(paths):,} images of {options.folder.name}, medians of {options.rounds}:\n")
     print(
         "| decode alone | forward alone | both on the same cores, at best | index | of the slower |"
     )
@@ -102,6 +103,15 @@ def main() -> None:
     decode, forward, index, whole, share = medians
     both = 1 / (1 / decode + 1 / forward)
     print(f"| {decode:.0f}/s | {forward:.0f}/s | {both:.0f}/s | {index:.0f}/s | {share:.0%} |")
+    if options.json:
+        record(
+            "speed",
+            "torch",
+            "Indexing in torch, images/s",
+            ["decode alone", "forward alone", "both on the same cores, at best", "index"],
+            [[round(decode), round(forward), round(both), round(index)]],
+            statistic=f"medians of {options.rounds} rounds in turn",
+        )
     print(f"\nWith loading the model: {whole:.0f}/s. Peak memory of this process: {peak:.2f} GiB.")
 
 

@@ -1,6 +1,6 @@
 """Peak memory of indexing, as the number of images grows: memory FOLDER... --weights FILE.
 
-Copies growing shares of the folders' pictures into one tree and indexes each in its own process.
+Copies growing shares of the folders' images into one tree and indexes each in its own process.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from machine import describe
+from machine import add_json_option, describe, record
 
 from dedup.images.scan import scan
 
 CHILD = """
 import resource, sys
 from pathlib import Path
-from dedup.collection import Collection
-with Collection.create(Path(sys.argv[1]), weights=sys.argv[3]) as collection:
+from dedup import Collection, ModelSpec
+with Collection.create(Path(sys.argv[1]), ModelSpec(weights=sys.argv[3])) as collection:
     summary = collection.index([sys.argv[2]])
 print(summary.indexed, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
@@ -35,11 +35,13 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--counts", type=int, nargs="+", default=[2000, 20000])
     parser.add_argument("--keep", type=Path, help="leave the last tree and its collection here")
+    add_json_option(parser)
     options = parser.parse_args()
     paths = [
         folder / os.fsdecode(file.path) for folder in options.folders for file in scan(folder).files
     ]
     print(describe() + "\n\n| files | indexed | seconds | peak memory |\n|---|---|---|---|")
+    rows = []
     for count in options.counts:
         with tempfile.TemporaryDirectory() as place:
             tree = Path(place) / "tree"
@@ -57,11 +59,14 @@ def main() -> None:
             seconds = time.perf_counter() - started
             indexed, peak = map(int, done.stdout.split())
             found = sum(1 for _ in tree.rglob("*.*"))
-            print(
-                f"| {found:,} | {indexed:,} | {seconds:.0f} | {peak / 2**20:.2f} GiB |", flush=True
-            )
+            cells = [f"{indexed:,}", f"{seconds:.0f}", f"{peak / 2**20:.2f} GiB"]
+            rows.append([f"{found:,}", *cells])
+            print("| " + " | ".join(rows[-1]) + " |", flush=True)
             if options.keep and count == options.counts[-1]:
                 shutil.copytree(place, options.keep, dirs_exist_ok=True)
+    if options.json:
+        columns = ["files", "indexed", "seconds", "peak memory"]
+        record("scale", "memory", "Memory while indexing", columns, rows)
 
 
 if __name__ == "__main__":

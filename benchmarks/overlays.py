@@ -58,7 +58,7 @@ def seen(first: Features, second: Features, tag: str, place: int, *, drawn: bool
 
 
 def from_picture(job: tuple[int, Path, Path]) -> list[Row]:
-    """Overlays on a picture, and other shots of it."""
+    """Overlays on an image, and other shots of it."""
     place, path, beside = job
     cv2.setNumThreads(1)
     pixels, more = (bounded(load(side), DRAWING_SIDE) for side in (path, beside))

@@ -1,4 +1,4 @@
-"""Rates of other tools on the same pictures: peers FOLDER [--rounds N].
+"""Rates of other tools on the same images: peers FOLDER [--rounds N].
 
 Needs nothing of dedup, so that it also runs in an environment of its own: other tools ask for
 versions that dedup does not work with. What is not installed is left out, with a line.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def imagehash(folder: Path) -> None:
-    """64-bit pHash of each picture, one thread."""
+    """64-bit pHash of each image, one thread."""
     hashes = importlib.import_module("imagehash")
     pillow = importlib.import_module("PIL.Image")
     for path in sorted(folder.iterdir()):
@@ -32,14 +32,14 @@ def imagehash(folder: Path) -> None:
 
 
 def imagededup(folder: Path) -> None:
-    """64-bit pHash of each picture, in as many processes as it chooses."""
+    """64-bit pHash of each image, in as many processes as it chooses."""
     importlib.import_module("imagededup.methods").PHash(verbose=False).encode_images(
         os.fspath(folder)
     )
 
 
 def fastdup(folder: Path) -> None:
-    """Features of each picture with its bundled model; no neighbours."""
+    """Features of each image with its bundled model; no neighbours."""
     with tempfile.TemporaryDirectory() as work:
         importlib.import_module("fastdup").run(os.fspath(folder), work_dir=work, run_mode=1)
 
@@ -52,7 +52,7 @@ PEERS: dict[str, Callable[[Path], None]] = {
 
 
 def main() -> None:
-    """Measure and print one line a tool: name, tab, pictures a second."""
+    """Measure and print one line a tool: name, tab, images a second."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rounds", type=int, default=3)

@@ -1,4 +1,4 @@
-"""Measure whether a promised precision holds on pictures that were not calibrated on.
+"""Measure whether a promised precision holds on images that were not calibrated on.
 
     python benchmarks/promise.py PHOTOS GROUPS WEIGHTS [--seeds 10] [--sizes 300 1000 2500]
                                  [--precision 0.99] [--samples 100] [--singles] [--work FOLDER]
@@ -7,7 +7,7 @@ Every photograph gets one copy, edited by one of all kinds (`edits.EDITS`) at an
 everything is embedded once. For each seed the photographs are cut in two, groups kept whole: A and
 B, each with copies up to the size of the collection (three photographs to one copy, more copies
 where the photographs run out). A is calibrated; its transform and threshold are then used on B,
-no picture of which it has seen. A pair is true when its pictures are one photograph with its
+no image of which it has seen. A pair is true when its images are one photograph with its
 copies, a group of tier near, or near by proof; everything else is false. --singles leaves out the
 groups of other shots of one scene (frames of a film above all), which no similarity tells from
 copies. --transform instead shows what the transform is worth: of the copies of A and of B, the
@@ -27,22 +27,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from machine import describe
+from machine import add_json_option, describe, record
 
 from dedup import binding
-from dedup.calibration import Calibration, calibrate, load_transform
+from dedup.calibration import Calibration, calibrate
 from dedup.collection import Collection
-from dedup.duplicates.candidates import fold
+from dedup.duplicates.candidates import group_identical_inputs
 from dedup.edits.catalogue import EDITS, edit
-from dedup.edits.file import as_jpeg
 from dedup.errors import DedupError, ImageError
 from dedup.images.decode import decode_bounded, read_file
-from dedup.preparation import fused, read_rows
+from dedup.images.encode import as_jpeg
 from dedup.proof import VERIFIER
 from dedup.proof.prover import Prover
 from dedup.records import FileEntry, ImageFacts
 from dedup.search.join import self_join
+from dedup.space.space import Space
 from dedup.space.whitening import Transform, fit_transform
+from dedup.spec import ModelSpec
 from dedup.store.catalog import Catalog
 from dedup.store.changes import Batch
 from dedup.store.gallery import GalleryImages, read_images, read_paths, read_vectors
@@ -90,7 +91,7 @@ def draw_copies(photos: Path, folder: Path) -> None:
 
 @dataclass
 class World:
-    """All pictures, embedded, and what is known of them."""
+    """All images, embedded, and what is known of them."""
 
     catalog: Catalog
     images: GalleryImages
@@ -146,7 +147,7 @@ def read_world(store: Path, photos: Path, groups: Path, *, singles: bool = False
         name: read_vectors(catalog, name, len(images), scaled=True)
         for name in catalog.fingerprint.stored
     }
-    vectors = fused(catalog.fingerprint, parts)
+    vectors = Space(catalog.fingerprint).fuse(parts)
     verdicts = read_verdicts(catalog, VERIFIER)
     return World(catalog, images, parts, vectors, paths, originals, copy_of, label, unit, verdicts)
 
@@ -201,9 +202,9 @@ def precision_on(
     catalog = part(world, store, rows)
     images = read_images(catalog)
     place = {digest: row for row, digest in enumerate(world.images.digest)}
-    kept = [members[0] for members in fold(images)]
+    kept = [members[0] for members in group_identical_inputs(images)]
     own = [place[images.digest[row]] for row in kept]
-    vectors = read_rows(catalog, len(images))[kept]
+    vectors = Space.of(catalog).rows(catalog, len(images))[kept]
     pairs = self_join(transform.apply(vectors) if transform else vectors, threshold)
     named = [(own[i], own[j]) for i, j in zip(pairs.first, pairs.second, strict=True)]
     asked = {
@@ -238,7 +239,7 @@ def promise(
         calibration: Calibration = calibrate(
             catalog, lambda: embedder, quiet, seed=seed, samples=options.samples
         )
-        transform = load_transform(catalog)
+        transform = Space.of(catalog).transform
         world.verdicts |= read_verdicts(catalog, VERIFIER)
         catalog.close()
         try:
@@ -279,7 +280,7 @@ def found_beyond_ten(world: World, rows: Sequence[int], transform: Transform | N
 
 
 def transform_table(world: World, sizes: Sequence[int], seeds: int) -> None:
-    """Print what the transform is worth on the pictures it was fitted to, and on others."""
+    """Print what the transform is worth on the images it was fitted to, and on others."""
     print("| photographs | directions | A as it is | A transformed | B as it is | B transformed |")
     print("|---|---|---|---|---|---|")
     for size in sizes:
@@ -310,10 +311,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--sizes", type=int, nargs="+", default=[300, 1000, 2500])
     parser.add_argument("--precision", type=float, default=0.99)
-    parser.add_argument("--samples", type=int, default=100, help="pictures edited per calibration")
+    parser.add_argument("--samples", type=int, default=100, help="images edited per calibration")
     parser.add_argument("--singles", action="store_true", help="no groups of other shots")
     parser.add_argument("--transform", action="store_true", help="only what the transform is worth")
     parser.add_argument("--work", type=Path, help="keep copies, embeddings and proofs here")
+    add_json_option(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         work = options.work or Path(temporary)
@@ -323,7 +325,7 @@ def main() -> None:
         opened = (
             Collection.open(store)
             if store.exists()
-            else Collection.create(store, weights=options.weights)
+            else Collection.create(store, ModelSpec(weights=options.weights))
         )
         with opened as collection:
             collection.index([options.photos, work / "copies"])
@@ -364,15 +366,24 @@ def main() -> None:
                     float("nan")
                 ]
                 summary.append(
-                    f"| {size} | {len(rows)} of {options.seeds} | "
-                    f"{total['right'] / max(1, total['found']):.4f} | {np.mean(each):.4f} | "
-                    f"{min(each):.4f} | {total['right'] / max(1, total['known']):.3f} |"
+                    [
+                        f"{size}",
+                        f"{len(rows)} of {options.seeds}",
+                        f"{total['right'] / max(1, total['found']):.4f}",
+                        f"{np.mean(each):.4f}",
+                        f"{min(each):.4f}",
+                        f"{total['right'] / max(1, total['known']):.3f}",
+                    ]
                 )
             else:
-                summary.append(f"| {size} | 0 of {options.seeds} | | | | |")
-        print("\n| size | promised | precision, all pairs | mean of seeds | lowest | recall |")
-        print("|---|---|---|---|---|---|")
-        print("\n".join(summary))
+                summary.append([f"{size}", f"0 of {options.seeds}", "", "", "", ""])
+        columns = ["size", "promised", "precision, all pairs", "mean of seeds", "lowest", "recall"]
+        print("\n| " + " | ".join(columns) + " |\n|" + "---|" * len(columns))
+        for cells in summary:
+            print("| " + " | ".join(cells) + " |")
+        if options.json:
+            title = f"Promised precision {options.precision}, on images not calibrated on"
+            record("accuracy", "calibration", title, columns, summary)
         world.catalog.close()
 
 

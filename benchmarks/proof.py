@@ -2,7 +2,7 @@
 
     python benchmarks/proof.py PHOTOS [--groups groups.json] [--pictures 60] [--seed 0] [--jobs 1]
 
-PHOTOS is a folder of photographs in any depth; the groups file names pictures in it.
+PHOTOS is a folder of photographs in any depth; the groups file names images in it.
 Prints Markdown. Equal arguments give equal tables but for the times.
 """
 
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from machine import add_json_option, record
 from shots import SHOTS
 
 from dedup.edits.catalogue import EDITS, edit, visible
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
 
 SUFFIXES = {".jpg", ".jpeg", ".png"}
-DRAWING_SIDE = 800  # pictures are edited at this size at most, which keeps the run short
+DRAWING_SIDE = 800  # images are edited at this size at most, which keeps the run short
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Outcome:
 
 
 def load(path: Path) -> Pixels:
-    """Read a picture upright as RGB."""
+    """Read an image upright as RGB."""
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if picture is None:
         raise OSError(f"cannot read {path}")
@@ -77,7 +78,7 @@ def judged(
     pair: tuple[str, str] = ("", ""),
     save: tuple[Path, Pixels, Pixels] | None = None,
 ) -> Outcome:
-    """Verify a pair and time it; keep a picture of it where asked."""
+    """Verify a pair and time it; keep an image of it where asked."""
     start = time.perf_counter()
     verdict = verify(first, second)
     seconds = time.perf_counter() - start
@@ -107,7 +108,7 @@ def _picture(save: tuple[Path, Pixels, Pixels], row: str, verdict: Verdict) -> N
 
 
 def from_picture(job: tuple[Path, Path, int, Path | None, tuple[str, ...]]) -> list[Outcome]:
-    """All edits of a picture, all made-up other shots of it, and a stranger."""
+    """All edits of an image, all made-up other shots of it, and a stranger."""
     path, stranger, seed, failures, kinds = job
     cv2.setNumThreads(1)
     pixels, more = (bounded(load(side), DRAWING_SIDE) for side in (path, stranger))
@@ -140,7 +141,7 @@ def from_picture(job: tuple[Path, Path, int, Path | None, tuple[str, ...]]) -> l
 
 
 def _neighbour(path: Path) -> Features:
-    """Describe the next picture of the same folder; the previous one for the last."""
+    """Describe the next image of the same folder; the previous one for the last."""
     beside = sorted(other for other in path.parent.iterdir() if other.suffix.lower() in SUFFIXES)
     place = beside.index(path)
     return describe(bounded(load(beside[place + 1 if place + 1 < len(beside) else place - 1])))
@@ -192,6 +193,26 @@ def report(outcomes: Sequence[Outcome]) -> None:
             for row in dict.fromkeys(outcome.row for outcome in chosen):
                 print(f"| {row} | {_rate([o for o in chosen if o.row == row])} |")
     _misses(outcomes)
+
+
+def keep(outcomes: Sequence[Outcome]) -> None:
+    """Record the overall rates for docs/benchmarks.md."""
+    edits = [outcome for outcome in outcomes if outcome.table == "edits"]
+    chosen = [
+        ("edited copies", edits),
+        ("of those that leave half of the image", [each for each in edits if each.half]),
+        *(
+            (title, [each for each in outcomes if each.table == table])
+            for table, title in (
+                ("near", "known copies"),
+                ("similar", "pairs of other shots"),
+                ("shots", "drawn other shots"),
+                ("strangers", "unrelated images"),
+            )
+        ),
+    ]
+    rows = [[title, _rate(some)] for title, some in chosen if some]
+    record("accuracy", "proof", "The proof on the pair", ["what", "called near"], rows)
 
 
 def _rate(outcomes: Sequence[Outcome]) -> str:
@@ -259,7 +280,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--kinds", nargs="*", default=(), help="only these edits and shots")
-    parser.add_argument("--failures", type=Path, help="folder for pictures of the wrong pairs")
+    parser.add_argument("--failures", type=Path, help="folder for images of the wrong pairs")
+    add_json_option(parser)
     options = parser.parse_args()
     groups = json.loads(options.groups.read_text()) if options.groups else []
     grouped = {member for group in groups for member in group["members"]}
@@ -289,6 +311,8 @@ def main() -> None:
         for found in pool.map(from_group, [(group, root, options.failures) for group in groups]):
             outcomes += found
     report(outcomes)
+    if options.json:
+        keep(outcomes)
     times(order[:40])
 
 

@@ -24,18 +24,18 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 from endtoend import same_photograph
-from machine import describe
+from machine import add_json_option, describe, record
 
 from dedup.edits.catalogue import EDITS, edit
-from dedup.edits.file import as_jpeg
 from dedup.errors import ImageError
 from dedup.fingerprint import DETAILS
 from dedup.images.decode import decode_bounded, read_file
+from dedup.images.encode import as_jpeg
 from dedup.images.scan import scan
 from dedup.models.loading import load_model
 from dedup.models.registry import BUNDLED
 from dedup.preparation import Preparation
-from dedup.report.plots import Axis, Line, line_chart
+from dedup.report.charts import Axis, Line, line_chart
 from dedup.runtimes.torch_runtime import TorchRuntime
 from dedup.search.similarity import unit_rows
 from dedup.store.vectors import as_stored
@@ -276,6 +276,7 @@ def main() -> None:
     )
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--no-networks", action="store_true", help="only details and pHash")
+    add_json_option(parser)
     options = parser.parse_args()
     material = gather(options)
     same = _same(material.names, same_photograph(options.groups))
@@ -326,10 +327,37 @@ def main() -> None:
                 centred=True,
             )
     _print(options, material, results, len(alike_pairs))
+    if options.json:
+        _record(options, material, results, len(alike_pairs))
     if options.plot:
         lines = [Line(one.name, one.curve) for one in results if "+" not in one.name][:10]
         axes = Axis("recall", 0.5, 1), Axis("precision", 0.5, 1)
         options.plot.write_text(line_chart("Edited copies found", *axes, lines), "utf-8")
+
+
+def _record(
+    options: argparse.Namespace, material: Material, results: list[Figures], alike: int
+) -> None:
+    columns = ["embedding", "µAP", "recall@1"]
+    columns += [f"recall at precision {wanted:g}" for wanted in PRECISIONS]
+    columns += ["original among 20 (of all copies)", f"look-alikes passing (of {alike})"]
+    rows: list[list[str | float]] = [
+        [
+            one.name,
+            round(one.average_precision, 4),
+            round(one.first, 4),
+            *(round(one.recall[wanted], 3) for wanted in PRECISIONS),
+            round(one.at_20, 4),
+            one.alike,
+        ]
+        for one in results
+    ]
+    note = (
+        f"{len(material.copies):,} edited copies of {material.originals} originals among "
+        f"{len(material.gallery):,} photographs, seed {options.seed}."
+    )
+    title = "Embeddings as finders of edited copies"
+    record("accuracy", "embeddings", title, columns, rows, note=note)
 
 
 def _same(names: list[str], pairs: set[tuple[str, str]]) -> npt.NDArray[np.bool_]:

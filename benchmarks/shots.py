@@ -1,6 +1,6 @@
 """Pairs that look alike and are not one photograph, made from photographs and by drawing.
 
-Each maker takes a picture (and another one), and a seeded generator, and returns two pictures as
+Each maker takes an image (and another one), and a seeded generator, and returns two images as
 a camera or a scanner might have taken them one after the other.
 """
 
@@ -40,7 +40,7 @@ def _spot(shape: tuple[int, ...], share: float) -> tuple[int, int]:
 
 
 def moved(share: float) -> Maker:
-    """Make a thing of this share of the picture stand elsewhere in the second shot."""
+    """Make a thing of this share of the image stand elsewhere in the second shot."""
 
     def make(pixels: Pixels, _: Pixels, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
         height, width = pixels.shape[:2]
@@ -132,7 +132,7 @@ def document(lines: int) -> Maker:
 
 
 def app(pixels: Pixels, more: Pixels, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
-    """Show two pictures in the same window of the same app."""
+    """Show two images in the same window of the same app."""
     seed = int(rng.integers(1 << 30))
     more = np.asarray(cv2.resize(more, pixels.shape[1::-1], interpolation=cv2.INTER_AREA), np.uint8)
     windows = [
@@ -142,7 +142,7 @@ def app(pixels: Pixels, more: Pixels, rng: np.random.Generator) -> tuple[Pixels,
 
 
 def logo(pixels: Pixels, more: Pixels, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
-    """Put the same drawn badge, a quarter of the side, on two pictures."""
+    """Put the same drawn badge, a quarter of the side, on two images."""
     side = max(24, min(*pixels.shape[:2], *more.shape[:2]) // 3)
     badge = drawn(side, side, rng)
     shots = []
@@ -154,7 +154,7 @@ def logo(pixels: Pixels, more: Pixels, rng: np.random.Generator) -> tuple[Pixels
 
 
 def watermark(pixels: Pixels, more: Pixels, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
-    """Lay the same watermark over two pictures of one size."""
+    """Lay the same watermark over two images of one size."""
     seed = int(rng.integers(1 << 30))
     more = np.asarray(cv2.resize(more, pixels.shape[1::-1], interpolation=cv2.INTER_AREA), np.uint8)
     marked = [

@@ -1,8 +1,8 @@
 """The bare limits of this machine, the program against them, and peers: speed [FOLDER] [OPTION]...
 
-Without a FOLDER, seeded pictures are drawn, saved as JPEG at 500 × 375, 1080p and 12 megapixels.
+Without a FOLDER, seeded images are drawn, saved as JPEG at 500 × 375, 1080p and 12 megapixels.
 Each figure is a median of the rounds; a limit and what is held against it are measured in turn, so
-that both share the machine's mood.
+that both see the same load.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 from growth import THRESHOLD, planted
-from machine import describe
+from machine import add_json_option, describe, record
 
-from dedup.binding import ModelChoice, prepare, runtime
+from dedup.binding import prepare, runtime
 from dedup.collection import Collection
 from dedup.fingerprint import CONTENT, DETAILS
 from dedup.images.decode import read_file
@@ -35,6 +35,7 @@ from dedup.models.registry import BUNDLED
 from dedup.parallel.workers import Workers
 from dedup.preparation import Preparation
 from dedup.search.join import self_join
+from dedup.spec import ModelSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -56,7 +57,7 @@ def seconds(action: Callable[[], object], rounds: int = 1) -> float:
 
 
 def draw(folder: Path, width: int, height: int, count: int, source: list[Path]) -> None:
-    """Write pictures of one size: photographs resized, or a seeded drawing with fine texture."""
+    """Write images of one size: photographs resized, or a seeded drawing with fine texture."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     for number in range(count):
@@ -75,7 +76,7 @@ def draw(folder: Path, width: int, height: int, count: int, source: list[Path]) 
 
 @contextmanager
 def preparing(preparation: Preparation) -> Iterator[Callable[[str], int]]:
-    """Give what reads, decodes and describes a picture and keeps nothing; for `Workers`."""
+    """Give what reads, decodes and describes an image and keeps nothing; for `Workers`."""
     yield lambda path: preparation.prepare(read_file(os.fsencode(path))).pixels.size
 
 
@@ -84,7 +85,7 @@ def pictures_against_limits(
 ) -> list[str]:
     """Decode alone (and details, where they are a view), forward alone, indexing: a row's cells."""
     paths = [os.fspath(folder / os.fsdecode(file.path)) for file in scan(folder).files]
-    chosen = prepare(ModelChoice(**model, views=views))
+    chosen = prepare(ModelSpec(**model, views=views))
     if chosen.loaded is None:
         raise ValueError("content has to be among the views")
     ready = runtime(chosen.loaded, chosen.fingerprint)
@@ -104,7 +105,9 @@ def pictures_against_limits(
 
     def index_rate() -> float:
         with tempfile.TemporaryDirectory() as place:
-            with Collection.create(Path(place) / "store", **model, views=views) as collection:
+            with Collection.create(
+                Path(place) / "store", ModelSpec(**model, views=views)
+            ) as collection:
                 summary = collection.index([folder])
             return float(summary.indexed / summary.seconds)
 
@@ -159,7 +162,7 @@ def repeat_against_stat(files: int, rounds: int) -> list[str]:
 
     with tempfile.TemporaryDirectory() as place:
         tree = Path(place, "tree")
-        # One content under many names: the model sees one picture, the scan sees them all.
+        # One content under many names: the model sees one image, the scan sees them all.
         content = cv2.imencode(".jpg", np.full((36, 48, 3), 90, np.uint8))[1].tobytes()
         for number in range(files):
             folder = tree / f"{number // 1000:03}"
@@ -184,7 +187,7 @@ def repeat_against_stat(files: int, rounds: int) -> list[str]:
 
 
 def cold_query(folder: Path, model: list[str], rounds: int) -> float:
-    """Query a picture that is not indexed, each time from a new process; median seconds."""
+    """Query an image that is not indexed, each time from a new process; median seconds."""
     with tempfile.TemporaryDirectory() as place:
         store = os.path.join(place, "store")
         command = [*DEDUP, "index", os.fspath(folder), "-s", store, *model]
@@ -198,7 +201,7 @@ def cold_query(folder: Path, model: list[str], rounds: int) -> float:
 
 
 def peers(folder: Path, python: str, rounds: int) -> list[list[str]]:
-    """Time other tools on the same pictures; their names and rates."""
+    """Time other tools on the same images; their names and rates."""
     script = Path(__file__).with_name("peers.py")
     command = [python, os.fspath(script), os.fspath(folder), "--rounds", f"{rounds}"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -216,7 +219,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000, help="of the self-join")
     parser.add_argument("--files", type=int, default=100_000, help="of the unchanged tree")
     parser.add_argument("--peers", default=sys.executable, help="Python that has other tools")
-    parser.add_argument("--scale", type=float, default=1.0, help="of the numbers of pictures")
+    parser.add_argument("--scale", type=float, default=1.0, help="of the numbers of images")
+    add_json_option(parser)
     options = parser.parse_args()
     model: dict[str, Any] = {"model": options.model, "weights": options.weights}
     arguments = ["--weights", os.fspath(options.weights)] if options.weights else []
@@ -230,29 +234,58 @@ def main() -> None:
         source = [file for file in files if file.suffix.lower() in {".jpg", ".png"}]
     print(describe() + f"\nload when started: {os.getloadavg()[0]:.1f} of {THREADS} cores\n")
     with tempfile.TemporaryDirectory() as place:
-        print("| pictures | decode alone | forward alone | at best | index | of the best |")
+        print("| images | decode alone | forward alone | at best | index | of the best |")
         print("|---|---|---|---|---|---|")
+        indexing = []
         for number, (name, (width, height, count)) in enumerate(SIZES.items()):
             folder = Path(place, str(number))
             draw(folder, width, height, max(4, round(count * options.scale)), source)
             for views in ((CONTENT,), (CONTENT, DETAILS)):
                 cells = pictures_against_limits(folder, model, views, options.rounds)
-                print(f"| {name}, {' and '.join(views)} | " + " | ".join(cells) + " |", flush=True)
+                indexing.append([f"{name}, {' and '.join(views)}", *cells])
+                print("| " + " | ".join(indexing[-1]) + " |", flush=True)
         print("\n| rows | matrix product | pairs above .9 | of the product's rate |")
         print("|---|---|---|---|")
+        joins = []
         for dimension in (256, 1280):
-            cells = join_against_gemm(options.rows, dimension, options.join_rounds)
-            print("| " + " | ".join(cells) + " |", flush=True)
+            joins.append(join_against_gemm(options.rows, dimension, options.join_rounds))
+            print("| " + " | ".join(joins[-1]) + " |", flush=True)
         print(
             "\n| unchanged files | bare walk and stat | start (index of one file) | dedup index |"
             " (index - start) / walk |\n|---|---|---|---|---|"
         )
-        print("| " + " | ".join(repeat_against_stat(options.files, options.rounds)) + " |")
+        unchanged = repeat_against_stat(options.files, options.rounds)
+        print("| " + " | ".join(unchanged) + " |")
         cold = cold_query(Path(place, "0"), arguments, options.rounds)
-        print(f"\nA cold query of a picture that is not indexed: {cold:.2f} s")
-        print("\n| peer, on the pictures of 500 × 375 | rate |\n|---|---|")
-        for name, rate in peers(Path(place, "0"), options.peers, options.rounds):
+        print(f"\nA cold query of an image that is not indexed: {cold:.2f} s")
+        print("\n| peer, on the images of 500 × 375 | rate |\n|---|---|")
+        others = peers(Path(place, "0"), options.peers, options.rounds)
+        for name, rate in others:
             print(f"| {name} | {rate} |")
+    if options.json:
+        record_all(options.rounds, indexing, joins, unchanged, others)
+
+
+def record_all(
+    rounds: int,
+    indexing: list[list[str]],
+    joins: list[list[str]],
+    unchanged: list[str],
+    others: list[list[str]],
+) -> None:
+    """Keep the tables for docs/benchmarks.md."""
+    of = f"medians of {rounds} rounds in turn"
+    columns = ["images, views", "decode alone", "forward alone", "both on the same cores, at best"]
+    columns += ["index", "of the best"]
+    record("speed", "indexing", "Indexing", columns, indexing, statistic=of)
+    columns = ["rows", "matrix product", "pairs above .9", "of the product's rate"]
+    record("scale", "product", "Pairing against one matrix product", columns, joins)
+    columns = ["unchanged files", "bare walk and stat", "start (index of one file)", "dedup index"]
+    columns += ["(index - start) / walk"]
+    title = "Indexing an unchanged tree"
+    record("speed", "unchanged", title, columns, [unchanged], statistic=of)
+    title = "Other tools on the same JPEGs of 500×375"
+    record("peers", "rates", title, ["tool", "images/s"], others, statistic=of)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Commands as whole processes: --help, index of an unchanged tree, list, query.
 
 Makes a tree of 20,000 drawn thumbnails and a collection with 10,000 seeded embeddings, 5 % of them
-near copies, then times each command, median of the rounds. For queries of a new picture there are
+near copies, then times each command, median of the rounds. For queries of a new image there are
 collections of 100,000 seeded embeddings of `copies-2`, with details and without; these are also
 queried again and again in one process.
 """
@@ -20,13 +20,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from machine import describe
+from machine import add_json_option, describe, record
 
-from dedup.binding import ModelChoice, prepare
+from dedup.binding import prepare
 from dedup.collection import Collection
 from dedup.descriptors.vlad import DIMENSION
 from dedup.fingerprint import CONTENT, DETAILS
 from dedup.records import FileEntry, ImageFacts
+from dedup.spec import ModelSpec
 from dedup.store.catalog import Catalog
 from dedup.store.changes import Batch
 from dedup.store.vectors import pack
@@ -55,8 +56,8 @@ def make_tree(folder: Path, count: int) -> None:
         cv2.imwrite(os.fspath(place / f"{number:06}.jpg"), cv2.resize(coarse, (48, 36)))
 
 
-def fill_catalog(store: Path, choice: ModelChoice, count: int, dimension: int) -> None:
-    """Store embeddings that no picture gave: a background of random rows and near copies."""
+def fill_catalog(store: Path, choice: ModelSpec, count: int, dimension: int) -> None:
+    """Store embeddings that no image gave: a background of random rows and near copies."""
     rng = np.random.default_rng(0)
     fingerprint = prepare(choice).fingerprint
     catalog = Catalog.create(store, fingerprint)
@@ -85,9 +86,9 @@ def fill_catalog(store: Path, choice: ModelChoice, count: int, dimension: int) -
 def queries(
     place: Path, count: int, views: tuple[str, ...], rounds: int
 ) -> list[tuple[str, float]]:
-    """Time queries of a picture that is not indexed: in new processes, and in one."""
+    """Time queries of an image that is not indexed: in new processes, and in one."""
     store = place / "-".join(views)
-    fill_catalog(store, ModelChoice(model="copies-2", views=views), count, 256)
+    fill_catalog(store, ModelSpec(model="copies-2", views=views), count, 256)
     image = os.fspath(place / "new.jpg")
     coarse = np.random.default_rng(9).integers(0, 256, (30, 40, 3), dtype=np.uint8)
     cv2.imwrite(image, cv2.resize(coarse, (500, 375), interpolation=cv2.INTER_CUBIC))
@@ -101,7 +102,7 @@ def queries(
             warm.append(time.perf_counter() - started)
     what = f"{count:,} indexed, {' and '.join(views)}"
     return [
-        (f"dedup query of a new picture, {what}", cold),
+        (f"dedup query of a new image, {what}", cold),
         (f"the same in one process, {what}", statistics.median(warm)),
     ]
 
@@ -114,13 +115,14 @@ def main() -> None:
     parser.add_argument("--embeddings", type=int, default=10_000)
     parser.add_argument("--dimension", type=int, default=1280)
     parser.add_argument("--queried", type=int, default=100_000)
+    add_json_option(parser)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         tree, store, stored = (os.path.join(place, name) for name in ("tree", "store", "stored"))
         make_tree(Path(tree), options.files)
         make = [*DEDUP, "index", tree, "-s", store, "--untrained", "--model"]
         subprocess.run([*make, "mobilenetv3_small_050"], check=True, capture_output=True)
-        untrained = ModelChoice(model="mobilenetv2_100", untrained=True, views=(CONTENT,))
+        untrained = ModelSpec(model="mobilenetv2_100", untrained=True, views=(CONTENT,))
         fill_catalog(Path(stored), untrained, options.embeddings, options.dimension)
         bare = timed([sys.executable, "-c", "pass"], options.rounds)
         rows = [
@@ -145,6 +147,15 @@ def main() -> None:
     print("| command | seconds |\n|---|---|")
     for what, seconds in rows:
         print(f"| {what} | {seconds:.3f} |")
+    if options.json:
+        record(
+            "speed",
+            "startup",
+            "Whole commands, seconds",
+            ["command", "seconds"],
+            [[what, round(seconds, 3)] for what, seconds in rows],
+            statistic=f"medians of {options.rounds} ({3 * options.rounds} in one process)",
+        )
 
 
 if __name__ == "__main__":

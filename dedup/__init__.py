@@ -1,31 +1,151 @@
 """Image-embedding similarity search and duplicate detection.
 
 `Collection` indexes folders and answers questions about them; `Extractor` runs any
-``torch.nn.Module`` once and hands over the outputs of named layers. Both are loaded on first use,
-so that importing this package costs nothing.
+``torch.nn.Module`` once and gives the outputs of named layers. Importing this package imports
+neither torch nor NumPy: what needs them is loaded when it is first used.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dedup.answer import Answer, Progress
+from dedup.errors import (
+    DISTRIBUTION,
+    CollectionError,
+    DamagedError,
+    DedupError,
+    ExtraMissingError,
+    FingerprintError,
+    FormatError,
+    ImageError,
+    LayerError,
+    LockedError,
+    ModelError,
+    NoCollectionError,
+    SearchError,
+    UnknownModelError,
+    WeightsError,
+)
+from dedup.results import (
+    CheckResult,
+    Comparison,
+    DecidedPair,
+    DecisionsAnswer,
+    Duplicate,
+    DuplicatesAnswer,
+    Explanation,
+    Group,
+    Grouping,
+    IndexSummary,
+    Layer,
+    LayersAnswer,
+    Match,
+    Neighbour,
+    QueryAnswer,
+    RootStatus,
+    Skip,
+    SkippedAnswer,
+    Stages,
+    Status,
+    Tier,
+)
+from dedup.spec import ModelSpec, Runtime
+
 if TYPE_CHECKING:
+    from dedup.binding import layers
     from dedup.collection import Collection
     from dedup.models.extractor import Extractor
     from dedup.models.features import Features
+    from dedup.report.calibration import CalibrationAnswer, FoundShare, Promise
+    from dedup.report.evaluation import Evaluation, EvaluationAnswer, Level
+    from dedup.report.export import FeatureTable, Written
+    from dedup.verbs.pairs import why
 
-__all__ = ["Collection", "Extractor", "Features"]
+__all__ = [
+    "Answer",
+    "CalibrationAnswer",
+    "CheckResult",
+    "Collection",
+    "CollectionError",
+    "Comparison",
+    "DamagedError",
+    "DecidedPair",
+    "DecisionsAnswer",
+    "DedupError",
+    "Duplicate",
+    "DuplicatesAnswer",
+    "Evaluation",
+    "EvaluationAnswer",
+    "Explanation",
+    "ExtraMissingError",
+    "Extractor",
+    "FeatureTable",
+    "Features",
+    "FingerprintError",
+    "FormatError",
+    "FoundShare",
+    "Group",
+    "Grouping",
+    "ImageError",
+    "IndexSummary",
+    "Layer",
+    "LayerError",
+    "LayersAnswer",
+    "Level",
+    "LockedError",
+    "Match",
+    "ModelError",
+    "ModelSpec",
+    "Neighbour",
+    "NoCollectionError",
+    "Progress",
+    "Promise",
+    "QueryAnswer",
+    "RootStatus",
+    "Runtime",
+    "SearchError",
+    "Skip",
+    "SkippedAnswer",
+    "Stages",
+    "Status",
+    "Tier",
+    "UnknownModelError",
+    "WeightsError",
+    "Written",
+    "__version__",
+    "layers",
+    "why",
+]
 
-_HOME = {
+_LOADED_LATER = {
+    "CalibrationAnswer": "dedup.report.calibration",
     "Collection": "dedup.collection",
+    "Evaluation": "dedup.report.evaluation",
+    "EvaluationAnswer": "dedup.report.evaluation",
     "Extractor": "dedup.models.extractor",
+    "FeatureTable": "dedup.report.export",
     "Features": "dedup.models.features",
+    "FoundShare": "dedup.report.calibration",
+    "Level": "dedup.report.evaluation",
+    "Promise": "dedup.report.calibration",
+    "Written": "dedup.report.export",
+    "layers": "dedup.binding",
+    "why": "dedup.verbs.pairs",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'dedup' has no attribute {name!r}")
-    import importlib
+    if name == "__version__":
+        from importlib.metadata import version
 
-    return getattr(importlib.import_module(_HOME[name]), name)
+        return version(DISTRIBUTION)
+    if name not in _LOADED_LATER:
+        raise AttributeError(f"module 'dedup' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_LOADED_LATER[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

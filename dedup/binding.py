@@ -1,8 +1,8 @@
-"""The bond between a collection and the extractors that embed for it.
+"""The bond between a collection and the model that embeds for it.
 
-A `ModelChoice` is what a user asks for; `prepare` turns it into a loaded model and the fingerprint
-that a new collection pins; `check` compares a choice with a pinned fingerprint without importing
-torch; `load` brings back the very weights that a fingerprint names, or says why it cannot.
+`prepare` turns a `ModelSpec` into a loaded model and the fingerprint that a new collection pins;
+`check` compares a spec with a pinned fingerprint without importing torch; `load` loads the very
+weights that a fingerprint names, or says why it cannot.
 """
 
 from __future__ import annotations
@@ -11,59 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dedup.errors import FingerprintError, ModelError, WeightsError
+from dedup.errors import FingerprintError, WeightsError
 from dedup.fingerprint import CONTENT, DETAILS, Fingerprint
 from dedup.images.decode import DECODER
-from dedup.models.registry import BUNDLED, DEFAULT_BUNDLED, DEFAULT_MODEL
-from dedup.models.weights import model_name_for, weights_file_digest
+from dedup.models.loading import LoadedModel, ShippedModel, load_model, shipped_model
+from dedup.models.registry import BUNDLED, DEFAULT_MODEL
+from dedup.models.weights import weights_file_digest
+from dedup.results import Layer, LayersAnswer
+from dedup.space.fusion import content_weight
+from dedup.spec import BOTH_VIEWS, ModelSpec, Runtime
 
 if TYPE_CHECKING:
-    from dedup.models.loading import LoadedModel
-    from dedup.runtimes.select import Runtime
+    from dedup.runtimes.select import Runtime as ReadyRuntime
     from dedup.store.catalog import Catalog
 
-BOTH_VIEWS = (CONTENT, DETAILS)
 _SIDE_WITHOUT_MODEL = 224
-"""Of the square by which blank pictures are told, where no model says."""
-
-_SHARE, _SHARE_UNTRAINED = 0.2, 0.05
-"""Weights of content against details: of the shares from which 99.5 % of copies have their original
-among the 20 nearest, the one of highest recall at precision .99. It was .2 for `copies-2` and for
-`mobilenetv2_100` alike (`scripts/bench quality`, benchmarks/RESULTS.md)."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelChoice:
-    """What a user asks for; None and () mean: whatever the collection has, or the default.
-
-    Parameters
-    ----------
-    model : timm name, or one that the package ships
-    weights : safetensors file; its name or metadata may tell the model
-    untrained : seeded random weights instead of pretrained ones
-    layers : names for the extractor; the first is the one that similarity is measured on
-    views : `CONTENT`, `DETAILS` or both
-    """
-
-    model: str | None = None
-    weights: Path | None = None
-    untrained: bool = False
-    layers: tuple[str, ...] = ()
-    views: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.untrained and self.weights is not None:
-            raise ValueError("weights and untrained exclude each other")
-        if len(set(self.layers)) != len(self.layers):
-            raise ModelError(f"a layer is named twice: {', '.join(self.layers)}")
-        if set(self.views) - set(BOTH_VIEWS):
-            raise ValueError(f"views are {' and '.join(BOTH_VIEWS)}, not {', '.join(self.views)}")
-        if DETAILS in self.layers:
-            raise ModelError(f"{DETAILS!r} is no layer but a view of its own")
-        if self.views == (DETAILS,) and (
-            self.model or self.weights or self.untrained or self.layers
-        ):
-            raise ModelError("the view details takes no model: leave --model and its like out")
+"""Side in pixels of the square by which blank images are recognised, where there is no model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +35,9 @@ class Chosen:
 
     Parameters
     ----------
-    loaded : None where details are the only view
-    note : how it came to be chosen, one sentence; "" where the user named it
+    loaded : None where details are the only view, or where the package ships the model's graph:
+        `load` starts that without torch
+    note : the model that was taken by default, one sentence; "" where the user named it
     """
 
     fingerprint: Fingerprint
@@ -81,17 +45,14 @@ class Chosen:
     note: str = ""
 
 
-def prepare(choice: ModelChoice) -> Chosen:
-    """Load what was chosen, and name it.
-
-    Without a choice that is the hub's `DEFAULT_MODEL` where it can be had, else the network that
-    the package ships.
+def prepare(spec: ModelSpec) -> Chosen:
+    """Load the model of a new collection, and name it; the default is the bundled one.
 
     Raises
     ------
-    ModelError : unknown model, weights that cannot be had or do not fit.
+    ModelError : unknown model; weights that are missing or do not fit.
     """
-    views = tuple(view for view in BOTH_VIEWS if view in (choice.views or BOTH_VIEWS))
+    views = tuple(view for view in BOTH_VIEWS if view in (spec.views or BOTH_VIEWS))
     digest = ""
     if DETAILS in views:
         from dedup.descriptors.vlad import load_details
@@ -100,59 +61,42 @@ def prepare(choice: ModelChoice) -> Chosen:
     if CONTENT not in views:
         side = _SIDE_WITHOUT_MODEL
         return Chosen(Fingerprint("", "", "", (), side, side, DECODER, views, digest, 0.0), None)
-    loaded, note = _load_chosen(choice)
-    _, height, width = loaded.input_size
+    named = spec.model or spec.weights or spec.untrained
+    note = "" if named else f"Using the bundled model {DEFAULT_MODEL}; --model names another"
+    model = _shipped(spec) or load_model(spec.model, weights=spec.weights, untrained=spec.untrained)
+    _, height, width = model.input_size
     fingerprint = Fingerprint(
-        model=loaded.name,
-        weights=loaded.weights,
-        weights_digest=loaded.weights_digest,
-        layers=choice.layers or (loaded.layer,),
+        model=model.name,
+        weights=model.weights,
+        weights_digest=model.weights_digest,
+        layers=spec.layers or (model.layer,),
         height=height,
         width=width,
         decoder=DECODER,
         views=views,
         details_digest=digest,
-        content_share=_content_share(loaded) if DETAILS in views else 1.0,
+        content_share=content_weight(untrained=spec.untrained) if DETAILS in views else 1.0,
     )
-    return Chosen(fingerprint, loaded, note)
+    return Chosen(fingerprint, model if isinstance(model, LoadedModel) else None, note)
 
 
-def _load_chosen(choice: ModelChoice) -> tuple[LoadedModel, str]:
-    from dedup.models.loading import load_model
-
-    if choice.model or choice.weights or choice.untrained:
-        name = choice.model or (None if choice.weights else DEFAULT_MODEL)
-        return load_model(name, weights=choice.weights, untrained=choice.untrained), ""
-    try:
-        return load_model(DEFAULT_MODEL), f"Content model: {DEFAULT_MODEL}, from the hub"
-    except WeightsError as error:
-        reason = str(error).partition(". ")[0]
-        return (
-            load_model(DEFAULT_BUNDLED),
-            f"Content model: {DEFAULT_BUNDLED}, which dedup brings along ({reason})",
-        )
+def _shipped(spec: ModelSpec) -> ShippedModel | None:
+    """Describe a model whose graph the package ships; None where torch is needed all the same."""
+    name = spec.model or DEFAULT_MODEL
+    if name not in BUNDLED or spec.weights is not None or spec.untrained:
+        return None
+    shipped = shipped_model(name)
+    return shipped if spec.layers in {(), (shipped.layer,)} else None
 
 
-def _content_share(loaded: LoadedModel) -> float:
-    return _SHARE_UNTRAINED if loaded.weights == "untrained" else _SHARE
-
-
-def check(catalog: Catalog, choice: ModelChoice) -> None:
-    """Refuse a choice, or a decoder, that differs from what the collection was made with.
+def check(catalog: Catalog, spec: ModelSpec) -> None:
+    """Refuse a spec that differs from what the collection was made with.
 
     Raises
     ------
     FingerprintError : it differs; the text says where, and the way out.
     """
-    pinned = catalog.fingerprint
-    differences = _differences(pinned, choice)
-    if pinned.decoder != DECODER:
-        raise FingerprintError(
-            catalog.store,
-            f"this collection was made with other decoders: {pinned.decoder}; here are {DECODER}. "
-            "Install those versions again (pip), or start another collection with --store "
-            "NEW_FOLDER.",
-        )
+    differences = _differences(catalog.fingerprint, spec)
     if differences:
         raise FingerprintError(
             catalog.store,
@@ -162,31 +106,48 @@ def check(catalog: Catalog, choice: ModelChoice) -> None:
         )
 
 
-def _differences(pinned: Fingerprint, choice: ModelChoice) -> list[str]:
-    """Say in words where a choice differs: "model: a, not b"."""
+def check_decoder(catalog: Catalog) -> None:
+    """Refuse to decode images by other rules than those of the collection.
+
+    Raises
+    ------
+    FingerprintError : the decoders are other ones; the text says the way out.
+    """
+    pinned = catalog.fingerprint
+    if pinned.decoder != DECODER:
+        raise FingerprintError(
+            catalog.store,
+            f"this collection was made with other decoders: {pinned.decoder}; here are {DECODER}. "
+            "Install those versions again (pip), or start another collection with --store "
+            "NEW_FOLDER.",
+        )
+
+
+def _differences(pinned: Fingerprint, spec: ModelSpec) -> list[str]:
+    """Say in words where a spec differs: "model: a, not b"."""
     differences = []
-    if choice.views and set(choice.views) != set(pinned.views):
-        differences.append(f"views: {', '.join(pinned.views)}, not {', '.join(choice.views)}")
-    if choice.weights is not None:
-        digest = weights_file_digest(choice.weights)
-        if digest != pinned.weights_digest:
-            differences.append(f"weights: {pinned.weights}, not {choice.weights}")
-        elif choice.model is None and model_name_for(choice.weights) != pinned.model:
-            differences.append(f"model: {pinned.model}, not {model_name_for(choice.weights)}")
-    elif choice.untrained and pinned.weights != "untrained":
-        differences.append(f"weights: {pinned.weights}, not untrained")
-    elif choice.model and not choice.untrained and pinned.weights == "untrained":
+    if spec.views and set(spec.views) != set(pinned.views):
+        differences.append(f"views: {', '.join(pinned.views)}, not {', '.join(spec.views)}")
+    if spec.weights is not None:
+        # Equal contents are the same weights, however the file is called now.
+        if weights_file_digest(spec.weights) != pinned.weights_digest:
+            differences.append(f"weights: {pinned.weights or 'none'}, not {spec.weights}")
+    elif spec.untrained and pinned.weights != "untrained":
+        differences.append(f"weights: {pinned.weights or 'none'}, not untrained")
+    elif spec.model and not spec.untrained and pinned.weights == "untrained":
         differences.append("weights: untrained, not pretrained")
-    if choice.model is not None and choice.model != pinned.model:
-        differences.append(f"model: {pinned.model or 'none'}, not {choice.model}")
-    if choice.layers and choice.layers != pinned.layers:
-        differences.append(f"layers: {', '.join(pinned.layers)}, not {', '.join(choice.layers)}")
+    if spec.model is not None and spec.model != pinned.model:
+        differences.append(f"model: {pinned.model or 'none'}, not {spec.model}")
+    if spec.layers and spec.layers != pinned.layers:
+        differences.append(
+            f"layers: {', '.join(pinned.layers) or 'none'}, not {', '.join(spec.layers)}"
+        )
     return differences
 
 
 def load(
-    catalog: Catalog, weights: Path | None = None, device: str = "auto", kind: str = "auto"
-) -> Runtime:
+    catalog: Catalog, weights: Path | None = None, where: Runtime | None = None
+) -> ReadyRuntime:
     """Load the very model that the collection was made with.
 
     Without importing torch, where it was converted before.
@@ -194,53 +155,83 @@ def load(
     Parameters
     ----------
     weights : where the weights file is now; None: where it was when the collection was made
-    device : "auto", "cpu" or "cuda"
-    kind : runtime, "auto", "torch", "openvino" or "onnxruntime"
+    where : what runs it; None: chosen automatically
 
     Raises
     ------
-    WeightsError : the weights are not to be had, or are other ones.
+    WeightsError : the weights are missing, or are other ones.
     """
     from dedup.runtimes.select import ready_runtime
 
+    where = where or Runtime()
     pinned = catalog.fingerprint
     path = None
     if pinned.weights == "file":
         path = weights or Path(catalog.weights_path or "")
         if not path.is_file():
             raise WeightsError(
-                f"{path}: the weights of this collection are not there any more. Say where they "
-                "are now: --weights FILE"
+                f"{path}: the weights of this collection are no longer there. Say where they are "
+                "now: --weights FILE"
             )
         if weights_file_digest(path) != pinned.weights_digest:
             raise WeightsError(
                 f"{path}: not the weights that this collection was made with "
-                f"(SHA-256 {pinned.weights_digest[:12]}…). Say where those are: --weights FILE"
+                f"(SHA-256 {pinned.weights_digest[:12]}…). Say where those are now: --weights FILE"
             )
     elif pinned.weights == "bundled" and pinned.model not in BUNDLED:
         raise WeightsError(
-            f"this collection was made with {pinned.model}, which this version of dedup does not "
-            "bring along any more. Install the version that did, or start another collection with "
-            "--store NEW_FOLDER."
+            f"this collection was made with {pinned.model}, which is not bundled with this version "
+            "of dedup. Install a version that has it, or start another collection with --store "
+            "NEW_FOLDER."
         )
-    ready = ready_runtime(pinned, device, kind)
+    ready = ready_runtime(pinned, where.device, where.engine)
     if ready is not None:
         return ready
-    from dedup.models.loading import load_model
-
     loaded = load_model(pinned.model, weights=path, untrained=pinned.weights == "untrained")
     if loaded.weights_digest != pinned.weights_digest:
         raise WeightsError(
             f"{pinned.model} ({pinned.weights}) has other weights now than when this "
             "collection was made: start another collection with --store NEW_FOLDER"
         )
-    return runtime(loaded, pinned, device, kind)
+    return runtime(loaded, pinned, where)
 
 
 def runtime(
-    loaded: LoadedModel, fingerprint: Fingerprint, device: str = "auto", kind: str = "auto"
-) -> Runtime:
+    loaded: LoadedModel, fingerprint: Fingerprint, where: Runtime | None = None
+) -> ReadyRuntime:
     """Make a loaded model ready to embed."""
     from dedup.runtimes.select import make_runtime
 
-    return make_runtime(loaded, fingerprint, device, kind)
+    where = where or Runtime()
+    return make_runtime(loaded, fingerprint, where.device, where.engine)
+
+
+def layers(spec: ModelSpec | None = None) -> LayersAnswer:
+    """List the layers of a model that can be hooked; shapes are those of one image.
+
+    Parameters
+    ----------
+    spec : which model; None: the one that a new collection gets. No weights are downloaded for
+        this, and `layers` and `views` do not matter
+
+    Raises
+    ------
+    ModelError : unknown model, or weights that do not say which model they are for.
+    """
+    from dedup.models.layers import list_layers
+    from dedup.models.loading import load_model
+
+    spec = spec or ModelSpec()
+    untrained = spec.weights is None and spec.model not in BUNDLED
+    loaded = load_model(spec.model, weights=spec.weights, untrained=untrained)
+    found = list_layers(loaded.module, loaded.input_size)
+    return LayersAnswer(loaded.name, tuple(Layer(one.name, one.type, one.shape) for one in found))
+
+
+def layers_of(catalog: Catalog) -> LayersAnswer:
+    """List the layers of the model that a collection was made with."""
+    pinned = catalog.fingerprint
+    if not pinned.model:
+        return LayersAnswer("", (), ("This collection uses no model: details are its only view.",))
+    file = Path(catalog.weights_path or "")
+    return layers(ModelSpec(pinned.model, file if file.is_file() else None))

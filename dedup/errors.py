@@ -1,11 +1,11 @@
 """Everything a user can cause to go wrong, as one tree.
 
     DedupError                     its text says what, where, and what to do next
-    ├─ ImageError(path, reason)    a file that cannot be read as a picture
+    ├─ ImageError(path, reason)    a file that cannot be read as an image
     ├─ ModelError
     │  ├─ UnknownModelError        no such model; names the closest
     │  ├─ LayerError               no such layer, or one that never ran; names those there are
-    │  └─ WeightsError             weights missing, unreachable, or not matching the model
+    │  └─ WeightsError             weights missing, out of reach, or not matching the model
     ├─ CollectionError(path)
     │  ├─ NoCollectionError        none here
     │  ├─ LockedError              another process is writing; says which
@@ -15,7 +15,7 @@
     ├─ SearchError                 a search that cannot be answered as asked
     └─ ExtraMissingError           an optional package is needed
 
-Programmer's mistakes stay ``ValueError`` and ``TypeError``. A bad picture in a folder is data
+Programmer's mistakes stay ``ValueError`` and ``TypeError``. A bad image in a folder is data
 (skipped, with its reason), not an exception that ends a run. Foreign errors are translated once,
 where the foreign call is made; `dedup.cli` turns what arrives there into ``Error: …`` and exit 1.
 """
@@ -23,25 +23,34 @@ where the foreign call is made; `dedup.cli` turns what arrives there into ``Erro
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+DISTRIBUTION: Final = "dedup-vision"
+"""The name to install the package by; as in pyproject.toml."""
 
 _LONGEST: Final = 200  # characters of a reason that another library gives
 
 
 class DedupError(Exception):
-    """Something a user can cause and mend."""
+    """Something a user can cause and mend.
+
+    All of these travel between processes: pickled and copied they keep text and attributes.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args, self.__dict__)
 
 
 class ImageError(DedupError):
-    """A file that cannot be read as a picture.
+    """A file that cannot be read as an image.
 
     Parameters
     ----------
     path : the file, as the user knows it
-    reason : a few words that a person understands, without the path
+    reason : a few plain words, without the path
     transient : the reason lies outside the file (permission, a vanished disk), so that an
         unchanged file deserves another try
     """
@@ -79,7 +88,7 @@ class LayerError(ModelError):
 
 
 class WeightsError(ModelError):
-    """Weights that cannot be had, or that do not fit the model."""
+    """Weights that are missing, or that do not fit the model."""
 
 
 class CollectionError(DedupError):
@@ -121,12 +130,19 @@ class ExtraMissingError(DedupError):
     Parameters
     ----------
     what : what was asked for
-    extra : the extra of the `dedup` distribution that brings it
+    extra : the extra of the distribution that installs it
     """
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs an optional package: pip install 'dedup[{extra}]'")
+        super().__init__(f"{what} needs an optional package: pip install '{DISTRIBUTION}[{extra}]'")
         self.extra = extra
+
+
+def _restored(kind: type[DedupError], args: tuple[Any, ...], state: dict[str, Any]) -> DedupError:
+    """Make an error again from its text and attributes, without calling its constructor."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error
 
 
 def _suggestion(names: Iterable[str]) -> str:
@@ -135,5 +151,5 @@ def _suggestion(names: Iterable[str]) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """Say in at most 200 characters what another library's error is about."""
+    """Give the first line of another library's error, 200 characters at most."""
     return str(error).strip().partition("\n")[0][:_LONGEST] or type(error).__name__

@@ -1,10 +1,9 @@
-"""The two views of an image: what is computed of each image, and how that becomes one vector.
+"""The two views of an image, and what is computed for each.
 
 *Content* is what a network's hooked layer saw, *details* are local features aggregated to one
-vector. They fail on different edits, so that a collection keeps both by default. A
-`Preparation` turns a file into what both need; `embed` runs them on a batch; `fused` puts the parts
-into one unit vector, whose cosine is the weighted mean of the views' cosines, so that searches,
-joins and thresholds work on it as on any other.
+vector. They fail on different edits, so that a collection keeps both by default. A `Preparation`
+turns a file into what both need; `embed` runs them on a batch. How the parts are compared is for
+`dedup.space` to say.
 """
 
 from __future__ import annotations
@@ -19,12 +18,9 @@ from dedup.descriptors.vlad import DIGEST, SIDE, load_details
 from dedup.errors import FingerprintError
 from dedup.fingerprint import CONTENT, DETAILS
 from dedup.images.decode import bounded_size, decode_bytes, decode_square
-from dedup.search.similarity import unit_rows
-from dedup.store.gallery import read_vectors, read_vectors_of
-from dedup.store.vectors import as_stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
 
@@ -35,8 +31,6 @@ if TYPE_CHECKING:
     from dedup.store.catalog import Catalog
 
     Rows = npt.NDArray[np.float32]
-
-_ROWS_AT_ONCE = 8192
 
 
 class Inputs(NamedTuple):
@@ -180,68 +174,3 @@ def embed(
     if described:
         found[DETAILS] = np.stack(described)
     return found
-
-
-def fused(fingerprint: Fingerprint, parts: Mapping[str, npt.NDArray[np.floating]]) -> Rows:
-    """Put the views of images into one vector each.
-
-    Parameters
-    ----------
-    parts : per compared name (N, D), of any length; what else is in it does not count
-
-    Returns
-    -------
-    (N, sum of D) float32, unit rows. Each part is brought to unit length and weighted by the square
-    root of its share, so that the cosine of two rows is the weighted mean of the parts' cosines.
-    Where one part is zeros (an image without texture), the other decides alone.
-    """
-    shares = fingerprint.compared
-    count = len(parts[next(iter(shares))])
-    result = np.empty((count, sum(parts[name].shape[1] for name in shares)), np.float32)
-    for start in range(0, count, _ROWS_AT_ONCE):  # in blocks: norms are computed in fp64
-        block = slice(start, start + _ROWS_AT_ONCE)
-        scaled = [
-            np.float32(share**0.5) * unit_rows(parts[name][block]) for name, share in shares.items()
-        ]
-        result[block] = unit_rows(np.concatenate(scaled, axis=1))
-    return result
-
-
-def fused_fresh(fingerprint: Fingerprint, parts: Mapping[str, Rows]) -> Rows:
-    """Put what `embed` gave into `fused` rows that are rounded as stored ones are."""
-    return fused(fingerprint, {name: as_stored(name, parts[name]) for name in fingerprint.compared})
-
-
-def read_rows(catalog: Catalog, count: int) -> Rows:
-    """Read all live images as `fused` rows, in the order of `read_images`.
-
-    Parameters
-    ----------
-    count : N, the number of live images
-
-    Raises
-    ------
-    DamagedError : as `read_vectors`.
-    """
-    if not count:
-        return np.empty((0, 0), np.float32)
-    return _compared(catalog, lambda name: read_vectors(catalog, name, count))
-
-
-def read_rows_of(catalog: Catalog, images: npt.NDArray[np.int64]) -> Rows:
-    """Read chosen images as `fused` rows.
-
-    Parameters
-    ----------
-    images : (P,) ids, rising, none twice; P at least 1
-
-    Raises
-    ------
-    DamagedError : as `read_vectors`.
-    """
-    return _compared(catalog, lambda name: read_vectors_of(catalog, name, images))
-
-
-def _compared(catalog: Catalog, read: Callable[[str], Rows]) -> Rows:
-    parts = {name: read(name) for name in catalog.fingerprint.compared}
-    return next(iter(parts.values())) if len(parts) == 1 else fused(catalog.fingerprint, parts)

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dedup.errors import CollectionError
+from dedup.errors import CollectionError, ImageError
 from dedup.images.scan import scan
 from dedup.indexing.files import read_path
 from dedup.indexing.pipeline import BATCH
 from dedup.indexing.reader import Embeddable, Known, Skipped
 from dedup.parallel.workers import one_blas_thread
-from dedup.preparation import embed, fused_fresh, preparation, read_rows, read_rows_of
+from dedup.preparation import embed, preparation
 from dedup.results import Neighbour, QueryAnswer, Skip
-from dedup.store.contents import KnownDigests
+from dedup.search.similarity import DECIMALS, pair_similarities
 from dedup.store.gallery import read_ids, read_paths
 from dedup.store.schema import INDEX
 
@@ -31,9 +31,12 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from dedup.preparation import Rows
+    from dedup.answer import Progress
+    from dedup.records import ImageFacts
     from dedup.runtimes.embedder import Embedder
     from dedup.search.index import VectorIndex
+    from dedup.space.fusion import Rows
+    from dedup.space.space import Space
     from dedup.store.catalog import Catalog
 
 
@@ -44,20 +47,18 @@ class QueryVectors:
     Parameters
     ----------
     paths : (Q,) as they were given
-    contents : (Q,) SHA-256 of each file
-    trivial : (Q,) blank or tiny
-    vectors : (Q, D) float32, `fused` rows
+    facts : (Q,)
+    raw : (Q, D) float32, raw rows of the space
     """
 
     paths: list[str]
-    contents: list[bytes]
-    trivial: list[bool]
-    vectors: npt.NDArray[np.float32]
+    facts: list[ImageFacts]
+    raw: npt.NDArray[np.float32]
     skipped: list[Skip]
 
 
 def expand(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
-    """Replace folders by the pictures in them, in path order; files stay as they are."""
+    """Replace folders by the images in them, in path order; files stay as they are."""
     result = []
     for path in (os.fspath(path) for path in paths):
         if os.path.isdir(path):
@@ -68,7 +69,11 @@ def expand(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
 
 
 def embed_queries(
-    catalog: Catalog, paths: list[str], embedder: Callable[[], Embedder]
+    catalog: Catalog,
+    space: Space,
+    paths: list[str],
+    embedder: Callable[[], Embedder],
+    progress: Progress | None = None,
 ) -> QueryVectors:
     """Embed query images in the views of the collection.
 
@@ -77,9 +82,8 @@ def embed_queries(
     embedder : called once, when the first image needs it
     """
     wanted = preparation(catalog)
-    known = KnownDigests(catalog.store)
     vectors: dict[int, npt.NDArray[np.float32]] = {}
-    seen: dict[int, tuple[bytes, bool]] = {}
+    facts: dict[int, ImageFacts] = {}
     skipped: list[Skip] = []
     model: Embedder | None = None
 
@@ -88,66 +92,84 @@ def embed_queries(
         model = model or embedder()
         return model
 
-    try:
-        for start in range(0, len(paths), BATCH):
-            part = paths[start : start + BATCH]
-            with one_blas_thread():  # around all of them
-                readings = [read_path(os.fsencode(path), wanted, known.holds) for path in part]
-            fresh: dict[int, Embeddable] = {}
-            for number, (path, reading) in enumerate(zip(part, readings, strict=True), start):
-                match reading:
-                    case Known(digest):
-                        image = catalog.image_with(digest)
-                        if image is not None:
-                            seen[number] = digest, catalog.is_trivial(image)
-                            vectors[number] = read_rows_of(catalog, np.array([image]))[0]
-                    case Embeddable():
-                        seen[number] = reading.facts.digest, reading.facts.trivial
-                        fresh[number] = reading
-                    case Skipped(reason):
-                        skipped.append(Skip(path, reason))
-            if fresh:
-                pictures = [reading.inputs for reading in fresh.values()]
-                parts = embed(catalog.fingerprint, loaded, pictures)
-                vectors.update(zip(fresh, fused_fresh(catalog.fingerprint, parts), strict=True))
-    finally:
-        known.close()
+    for start in range(0, len(paths), BATCH):
+        part = paths[start : start + BATCH]
+        if progress is not None:
+            progress("Reading images", start, len(paths))
+        with one_blas_thread():  # around all of them
+            readings = [read_path(os.fsencode(path), wanted, catalog.knows) for path in part]
+        fresh: dict[int, Embeddable] = {}
+        for number, (path, reading) in enumerate(zip(part, readings, strict=True), start):
+            match reading:
+                case Known(digest):
+                    image = catalog.image_with(digest)
+                    if image is not None:
+                        facts[number] = catalog.image_facts(image)
+                        vectors[number] = space.rows_of(catalog, np.array([image]))[0]
+                case Embeddable():
+                    facts[number] = reading.facts
+                    fresh[number] = reading
+                case Skipped(reason):
+                    skipped.append(Skip(path, reason))
+        if fresh:
+            pictures = [reading.inputs for reading in fresh.values()]
+            parts = embed(catalog.fingerprint, loaded, pictures)
+            vectors.update(zip(fresh, space.fuse_fresh(parts), strict=True))
     order = sorted(vectors)
     return QueryVectors(
         [paths[number] for number in order],
-        [seen[number][0] for number in order],
-        [seen[number][1] for number in order],
+        [facts[number] for number in order],
         np.stack([vectors[number] for number in order]) if order else np.empty((0, 0), np.float32),
         skipped,
     )
 
 
+def require_read(queries: QueryVectors) -> None:
+    """Refuse what could not be read.
+
+    Raises
+    ------
+    ImageError
+    """
+    for skip in queries.skipped:
+        raise ImageError(skip.path, skip.reason)
+
+
+def similarity_of(queries: QueryVectors, space: Space) -> float:
+    """Give the similarity of two images.
+
+    Raises
+    ------
+    ImageError : one of them could not be read.
+    """
+    require_read(queries)
+    rows = space.vectors(queries.raw)
+    (similarity,) = pair_similarities(rows, rows, np.array([0]), np.array([1])).tolist()
+    return round(float(similarity), DECIMALS)  # a threshold is a double, and inclusive
+
+
 @contextmanager
 def fresh_index(
-    catalog: Catalog,
-    project: Callable[[Rows], Rows],
-    held: tuple[int, VectorIndex] | None,
-    kind: str = "auto",
+    catalog: Catalog, space: Space, held: tuple[int, VectorIndex] | None
 ) -> Iterator[Callable[[], tuple[int, VectorIndex]]]:
-    """Give what gives the version of the gallery and its index; its rows are named by image ids.
+    """Provide the version of the gallery and its index, whose rows are named by image ids.
 
-    It is the one in hand, else the saved one, else a new one, which is saved. The saved one is
-    loaded in a thread of its own, beside the model. Enter this inside `snapshot`.
+    That is `held`, else the saved index, else a new one, which is saved. The saved one is loaded in
+    a thread of its own, while the model embeds; the function that is yielded waits for it. Enter
+    this inside `snapshot`.
 
     Parameters
     ----------
-    project : turns unit rows into the unit rows that are compared
-    held : the index in hand, and the version that it is of
-    kind : of structure, as `VectorIndex` takes it; "auto" goes on with the one that is saved
+    held : an index in memory, and the version of the gallery that it was built from
     """
     path = catalog.store / INDEX
     version = catalog.version
-    if held is not None and held[0] == version and kind in {"auto", held[1].kind}:
+    if held is not None and held[0] == version:
         yield lambda: held
         return
 
     def read(images: npt.NDArray[np.int64]) -> Rows:
-        return project(read_rows_of(catalog, images))
+        return space.vectors(space.rows_of(catalog, images))
 
     def load() -> VectorIndex | None:
         from dedup.search.index import VectorIndex
@@ -158,7 +180,7 @@ def fresh_index(
         from dedup.search.index import VectorIndex
 
         ids = read_ids(catalog)
-        index = VectorIndex(project(read_rows(catalog, len(ids))), kind, ids)
+        index = VectorIndex(space.vectors(space.rows(catalog, len(ids))), ids)
         with suppress(CollectionError):  # without its cache a query is slower, not wrong
             index.save(path, version)
             # The saved one does not hold the vectors in memory.
@@ -167,20 +189,18 @@ def fresh_index(
 
     def wait() -> tuple[int, VectorIndex]:
         index = loading.result()
-        if index is None or kind not in {"auto", index.kind}:
-            index = build()
-        return version, index
+        return version, build() if index is None else index
 
-    with ThreadPoolExecutor(1, thread_name_prefix="index") as beside:
-        loading = beside.submit(load)
+    with ThreadPoolExecutor(1, thread_name_prefix="index") as pool:
+        loading = pool.submit(load)
         yield wait
 
 
 def answer(
     catalog: Catalog,
+    space: Space,
     index: VectorIndex,
     queries: QueryVectors,
-    project: Callable[[Rows], Rows],
     k: int | None,
     threshold: float | None,
 ) -> QueryAnswer:
@@ -189,7 +209,6 @@ def answer(
     Parameters
     ----------
     index : its rows named by image ids
-    project : turns unit rows into the unit rows that are compared
     k, threshold : one of the two; see `VectorIndex`
 
     Returns
@@ -198,7 +217,7 @@ def answer(
     """
     if not queries.paths:
         return QueryAnswer((), tuple(queries.skipped))
-    vectors = project(queries.vectors)
+    vectors = space.vectors(queries.raw)
     if threshold is not None:
         hits = index.within(vectors, threshold)
     else:

@@ -1,18 +1,28 @@
-"""The values that cross between floors and reach the user: what was found, and how sure it is.
+"""The values that reach the user: rows, and the answers that hold them.
 
-Everything here is frozen and knows nothing of databases, models or terminals. Paths are ``str`` in
-Python's file-system encoding: names that are not UTF-8 hold surrogate escapes, so that
-``os.fsencode`` gives back the very bytes.
+An answer iterates over its rows, has a length, and carries `notes`: what a person should know about
+it, one sentence each. Everything here is frozen and knows nothing of databases, models or
+terminals. Paths are ``str`` in Python's file-system encoding: names that are not UTF-8 hold
+surrogate escapes, so that ``os.fsencode`` gives back the very bytes.
+
+Fields are the keys of the JSON lines that the commands print, in the same order; `column` says
+where the two differ.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import ClassVar, Final
+
+from dedup.answer import Answer, column
+
+_HIDDEN: Final = column(None)
+_SIMILARITY: Final = column(decimals=4)
 
 
 class Tier(StrEnum):
-    """How sure it is that two images are the same picture, surest first."""
+    """How sure it is that two files hold the same image, surest first."""
 
     EXACT = "exact"
     PIXELS = "pixels"
@@ -51,7 +61,7 @@ class Neighbour:
     query: str
     rank: int
     path: str
-    similarity: float
+    similarity: float = field(metadata=_SIMILARITY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +77,14 @@ class Duplicate:
 
     path: str
     tier: Tier
-    similarity: float
+    similarity: float = field(metadata=_SIMILARITY)
     bytes: int
     evidence: str
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Images that are the same picture, or look alike.
+    """Files that hold the same image, or images that look alike.
 
     Parameters
     ----------
@@ -85,48 +95,56 @@ class Group:
     duplicates : in keep order
     """
 
-    number: int
+    number: int = field(metadata=column("group"))
     tier: Tier
     keeper: str
-    min_similarity: float
+    min_similarity: float = field(metadata=_SIMILARITY)
     reclaimable_bytes: int
     duplicates: tuple[Duplicate, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """A file that could not be read as a picture, and why."""
+    """A file that could not be read as an image, and why."""
 
     path: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class QueryAnswer:
+class QueryAnswer(Answer[Neighbour]):
     """Neighbours of every query image that could be read, and the images that could not."""
 
+    rows_in: ClassVar[str] = "neighbours"
     neighbours: tuple[Neighbour, ...]
     skipped: tuple[Skip, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class DuplicatesAnswer:
-    """Duplicate groups, and what a person should know about them, one sentence each."""
+class DuplicatesAnswer(Answer[Group]):
+    """Duplicate groups.
 
+    Parameters
+    ----------
+    threshold : lowest similarity of the tier `similar` that counted, inclusive
+    """
+
+    rows_in: ClassVar[str] = "groups"
     groups: tuple[Group, ...]
     threshold: float
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """Where a run of indexing spent its time; what overlaps counts where it was waited for.
+    """Where a run of indexing spent its time; work in parallel counts where it was waited for.
 
     Parameters
     ----------
     workers : what read and described, such as "2 processes"
-    batch : pictures per forward pass
-    reading : seconds that all else waited for pictures
+    batch : images per forward pass
+    reading : seconds that all else waited for images
     loading : seconds of loading the model
     embedding, storing : seconds that all else waited for embeddings, and for the catalog
     disk : share of the workers' time, 0 to 1, in which they waited for the bytes of files
@@ -150,8 +168,10 @@ class Stages:
 
 
 @dataclass(frozen=True, slots=True)
-class IndexSummary:
+class IndexSummary(Answer[Skip]):
     """What one run of indexing did; the first five add up to the files that were found.
+
+    Iterates over `new_skips`.
 
     Parameters
     ----------
@@ -163,11 +183,11 @@ class IndexSummary:
     gone : files that are no longer there
     hard_links : further names of files already counted
     new_skips : the `skipped`, with their reasons, in path order
-    notes : whatever else a person should know, one sentence each
     seconds : wall time of the run
     stages : None where nothing had to be read
     """
 
+    rows_in: ClassVar[str] = "new_skips"
     indexed: int = 0
     reused: int = 0
     unchanged: int = 0
@@ -182,7 +202,7 @@ class IndexSummary:
 
     @property
     def found(self) -> int:
-        """Files with the look of a picture."""
+        """Files that look like images by their names."""
         return self.indexed + self.reused + self.unchanged + self.skipped + self.still_skipped
 
 
@@ -196,22 +216,25 @@ class RootStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """The story of a collection at a glance.
+class Status(Answer[RootStatus]):
+    """What a collection holds, at a glance. Iterates over `roots`.
 
     Parameters
     ----------
-    files : indexed files that were there at the last look
+    files : indexed files that were there when last indexed
     images : of these, different contents
+    trivial : of the images, blank or tiny ones
+    gone : files that were indexed once and are no longer there
     views : "content", "details" or both
     layers : what is stored of each image; details are among them where they are a view
     skips : how many files were skipped, by reason, most frequent first
     updated : when the last run ended, ISO 8601 in UTC
     index : the FAISS index: "fresh", "stale" or "none" (it is rebuilt when needed)
-    index_kind, index_recall : "flat", "ivf" or "hnsw", and the share of the ten nearest that it
+    index_kind, index_recall : "flat" or "ivf", and the share of the ten nearest that it
         finds, measured on a sample; None without an index
     """
 
+    rows_in: ClassVar[str] = "roots"
     path: str
     model: str
     views: tuple[str, ...]
@@ -230,6 +253,7 @@ class Status:
     index: str = "none"
     index_kind: str | None = None
     index_recall: float | None = None
+    notes: tuple[str, ...] = field(default=(), metadata=_HIDDEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,58 +267,127 @@ class CheckResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
-    """Why two files are, or are not, the same picture.
+class Explanation(Answer[CheckResult]):
+    """Why two files do, or do not, hold the same image. Iterates over `checks`.
 
     Parameters
     ----------
-    tier : None when they are not even similar, or nobody could tell without a model
+    tier : None when they are not even similar, or when that takes a model that is not there
     similarity : cosine in [-1, 1]; None without a collection
     threshold : lowest similarity of tier `similar`; None without a collection
+    missing : what would have to differ for a surer tier; "" when there is none
+    ignored : the pair was marked as not a duplicate
     checks : in the order they were made; the proof ends at the first that failed
-    missing : what would have had to differ for a surer tier; "" when there is none
-    ignored : a person said that they are no duplicates
     """
 
+    rows_in: ClassVar[str] = "checks"
     first: str
     second: str
     tier: Tier | None
-    similarity: float | None
+    similarity: float | None = field(metadata=_SIMILARITY)
     threshold: float | None
     evidence: str
-    checks: tuple[CheckResult, ...]
-    missing: str
     ignored: bool
+    missing: str
+    checks: tuple[CheckResult, ...]
+    notes: tuple[str, ...] = field(default=(), metadata=_HIDDEN)
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """One of the new images, and what it matches among the old ones.
+    """One of the new images, and the indexed one that it matches.
 
     Parameters
     ----------
     path : of the new image
-    match : of the old one, the surest and then most similar
+    match : of the indexed one: the surest tier, then the most similar
     """
 
     path: str
     tier: Tier
     match: str
-    similarity: float
-    evidence: str
+    similarity: float = field(metadata=_SIMILARITY)
+    evidence: str = field(metadata=_HIDDEN)
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Answer[Match]):
     """New images that are there already, surest tier and highest similarity first.
 
     Parameters
     ----------
     compared : new images that could be read
-    notes : what a person should know, one sentence each
     """
 
+    rows_in: ClassVar[str] = "matches"
     matches: tuple[Match, ...]
     compared: int
     skipped: tuple[Skip, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedAnswer(Answer[Skip]):
+    """All files that could not be read, by path."""
+
+    rows_in: ClassVar[str] = "skips"
+    skips: tuple[Skip, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedPair:
+    """What was decided about two images.
+
+    Parameters
+    ----------
+    first, second : SHA-256 of the two files, hexadecimal, the lower first
+    duplicate : False for "not a duplicate"
+    decided : when, ISO 8601 in UTC
+    """
+
+    first: str
+    second: str
+    duplicate: bool
+    decided: str
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionsAnswer(Answer[DecidedPair]):
+    """Decisions about pairs, by content."""
+
+    rows_in: ClassVar[str] = "pairs"
+    pairs: tuple[DecidedPair, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of a model that can be hooked.
+
+    Parameters
+    ----------
+    name : dotted name, or ``prediction`` for the model's own output
+    type : class of the module
+    shape : of its output for one image at the model's input size; None where it did not run or
+        gave no tensor
+    """
+
+    name: str = field(metadata=column("layer"))
+    type: str
+    shape: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class LayersAnswer(Answer[Layer]):
+    """The layers of a model, in the order in which they are defined.
+
+    Parameters
+    ----------
+    model : its name, "" where a collection uses none
+    """
+
+    rows_in: ClassVar[str] = "layers"
+    model: str
+    layers: tuple[Layer, ...]
     notes: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Draw a small collection of pictures with duplicates in it: draw_pictures.py FOLDER.
+"""Draw a small collection of images with duplicates in it: draw_pictures.py FOLDER.
 
 Twelve seeded scenes; of some of them a copy, the same pixels in another format, a smaller version,
 a re-compressed one; and one broken file.
@@ -23,7 +23,7 @@ def scene(seed: int) -> Image.Image:
     coarse = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
     picture = Image.fromarray(coarse).resize(SIZE, Image.Resampling.BICUBIC)
     draw = ImageDraw.Draw(picture)
-    dice = random.Random(seed)  # noqa: S311 - pictures are no secret
+    dice = random.Random(seed)  # noqa: S311 - images are no secret
     for _ in range(40):
         x, y = dice.randrange(SIZE[0]), dice.randrange(SIZE[1])
         w, h = dice.randrange(10, 160), dice.randrange(10, 120)

@@ -14,6 +14,7 @@ from pictures import draw_folder
 
 from dedup.cli import main
 from dedup.collection import Collection
+from dedup.spec import ModelSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,7 +56,7 @@ def pictures(drawn: Path, tmp_path: Path) -> Path:
 def indexed(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A collection of `drawn`; not to be changed."""
     store = tmp_path_factory.mktemp("indexed") / "store"
-    with Collection.create(store, model=SMALL_MODEL, untrained=True) as collection:
+    with Collection.create(store, ModelSpec(SMALL_MODEL, untrained=True)) as collection:
         collection.index([drawn])
     return store
 

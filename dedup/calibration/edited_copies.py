@@ -1,13 +1,11 @@
-"""True pairs made to order: sampled pictures of a collection, edited as people edit theirs.
+"""True pairs made to order: sampled images of a collection, edited as people edit theirs.
 
-The copies go through the collection's own decode path and model, so that what is measured is what
-a copy in a file would have got.
+The copies go through the collection's own decoding and model, so that what is measured is what a
+copy in a file would get.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,9 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dedup.errors import ImageError
-from dedup.images.decode import decode_bounded, read_file
+from dedup.images.decode import decode_bounded
 from dedup.parallel.workers import WORTH_PROCESSES, Workers
-from dedup.preparation import embed, fused_fresh, preparation
+from dedup.preparation import embed, preparation
+from dedup.proof.sources import read_unchanged
 from dedup.search.similarity import pair_similarities
 
 if TYPE_CHECKING:
@@ -28,21 +27,21 @@ if TYPE_CHECKING:
 
     from dedup.preparation import Inputs, Preparation
     from dedup.runtimes.embedder import Embedder
-    from dedup.space.whitening import Transform
+    from dedup.space.space import Space
     from dedup.store.catalog import Catalog
 
     Pixels = npt.NDArray[np.uint8]
 
-_SIDE = 1024  # edits are drawn on pictures of at most this size: copies are seldom larger
-_LEAST_SIDE = 32  # below, there is nothing to crop
-_AHEAD = 16  # pictures whose copies may wait
-_BATCH = 32  # copies per forward pass
-_PER_PICTURE = 4
-_QUALITIES = (75, 92)  # JPEG that copies are saved with, drawn evenly between
+_MAX_SIDE_PIXELS = 1024  # edits are drawn on images of at most this size: copies are seldom larger
+_MIN_SIDE_PIXELS = 32  # below, there is nothing to crop
+_MAX_PENDING_IMAGES = 16
+_COPIES_PER_BATCH = 32
+_COPIES_PER_IMAGE = 4
+_JPEG_QUALITIES = (75, 92)  # drawn evenly, from the first up to but not including the last
 
 Strengths = tuple[float, ...]
 
-MIX: dict[str, dict[str, Strengths]] = {
+EDIT_MIX: dict[str, dict[str, Strengths]] = {
     "re-encoded": {"jpeg": (90, 60, 30)},
     "resized": {"resize": (1 / 2, 1 / 3, 1 / 4)},
     "lightly cropped": {"crop": (0.9, 0.75)},
@@ -75,8 +74,8 @@ MIX: dict[str, dict[str, Strengths]] = {
         "crop+text+jpeg": (0, 1),
     },
 }
-"""Ways in which people change pictures, and for each the edits and strengths (`edits.EDITS`) that
-are drawn from evenly. Every way is drawn equally often."""
+"""How people change images: per way, its edits and their strengths (`edits.EDITS`). Every way is
+drawn equally often, and one of its edits and strengths evenly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,25 +84,25 @@ class Copies:
 
     Parameters
     ----------
-    way : (C,) index into `MIX`
+    way : (C,) index into `EDIT_MIX`
     similarity : (C,) in [-1, 1]
-    pictures : how many were edited
-    unreadable : how many could not be read, and were passed over
+    edited : how many images were edited
+    unreadable : how many could not be read, and were left out
     """
 
     way: npt.NDArray[np.int64]
     similarity: npt.NDArray[np.float32]
-    pictures: int
+    edited: int
     unreadable: int
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A picture to edit.
+    """An image to edit.
 
     Parameters
     ----------
-    row : of the gallery
+    row : index into the rows of the gallery
     content : SHA-256 that its file must have
     """
 
@@ -114,22 +113,22 @@ class Source:
 
 def measure_copies(
     catalog: Catalog,
+    space: Space,
     sources: Sequence[Source],
     rows: npt.NDArray[np.float32],
-    transform: Transform,
     embedder: Callable[[], Embedder],
     report: Callable[[str, int, int], None],
     *,
     seed: int,
     samples: int,
 ) -> Copies:
-    """Edit pictures and embed the copies.
+    """Edit images and embed the copies.
 
     Parameters
     ----------
     sources : in the order in which they are tried
-    rows : (N, D) the gallery, transformed
-    samples : how many pictures to edit; fewer when fewer can be read
+    rows : (N, D) the gallery, as it is compared in `space`
+    samples : how many images to edit; fewer when fewer can be read
     """
     wanted = preparation(catalog)
     originals: list[int] = []
@@ -140,16 +139,17 @@ def measure_copies(
 
     def embed_batch() -> None:
         parts = embed(catalog.fingerprint, embedder, batch)
-        vectors.append(transform.apply(fused_fresh(catalog.fingerprint, parts)))
+        vectors.append(space.vectors(space.fuse_fresh(parts)))
         batch.clear()
 
     workers: Workers[tuple[int, Source], list[tuple[int, Inputs]] | None] = Workers(
         partial(_drawing, seed, wanted),
-        processes=wanted.details and min(samples, len(sources)) * _PER_PICTURE >= WORTH_PROCESSES,
+        processes=wanted.details
+        and min(samples, len(sources)) * _COPIES_PER_IMAGE >= WORTH_PROCESSES,
         lost=lambda _item, _cause: None,
     )
     with workers:
-        drawn = workers.run(enumerate(sources), _AHEAD)
+        drawn = workers.run(enumerate(sources), _MAX_PENDING_IMAGES)
         for source, copies in zip(sources, drawn, strict=True):
             if copies is None:
                 unreadable += 1
@@ -159,7 +159,7 @@ def measure_copies(
                 ways.append(way)
                 originals.append(source.row)
                 batch.append(copy)
-                if len(batch) == _BATCH:
+                if len(batch) == _COPIES_PER_BATCH:
                     embed_batch()
             report("Editing and embedding", done, min(samples, len(sources)))
             if done >= samples:
@@ -177,50 +177,49 @@ def measure_copies(
 def _drawing(
     seed: int, wanted: Preparation
 ) -> Iterator[Callable[[tuple[int, Source]], list[tuple[int, Inputs]] | None]]:
-    """Give what draws a picture's copies, as (way, prepared copy); None for what cannot be read.
+    """Provide a function that draws the copies of an image, for `Workers`.
 
-    For `Workers`.
+    It returns (way, prepared copy) for each; None for an image that cannot be read.
     """
 
     def draw(numbered: tuple[int, Source]) -> list[tuple[int, Inputs]] | None:
         number, source = numbered
         pixels = _read(source)
-        if pixels is None or min(pixels.shape[:2]) < _LEAST_SIDE:
+        if pixels is None or min(pixels.shape[:2]) < _MIN_SIDE_PIXELS:
             return None
-        offset = number * _PER_PICTURE
+        offset = number * _COPIES_PER_IMAGE
         return [
             (way, copied(pixels, way, (seed, *source.content[:8]), wanted))
-            for way in ((offset + step) % len(MIX) for step in range(_PER_PICTURE))
+            for way in ((offset + step) % len(EDIT_MIX) for step in range(_COPIES_PER_IMAGE))
         ]
 
     yield draw
 
 
 def _read(source: Source) -> Pixels | None:
-    for path in source.paths:
-        try:
-            data = read_file(path)
-            if hashlib.sha256(data).digest() == source.content:
-                return decode_bounded(data, _SIDE, os.fsdecode(path))
-        except ImageError:
-            continue
-    return None
+    data = read_unchanged(source.paths, source.content)
+    if data is None:
+        return None
+    try:
+        return decode_bounded(data, _MAX_SIDE_PIXELS)
+    except ImageError:
+        return None
 
 
 def copied(pixels: Pixels, way: int, seed: tuple[int, ...], wanted: Preparation) -> Inputs:
-    """Draw one copy and prepare it as a file that holds it would be.
+    """Draw one copy and prepare it as a file of it would be.
 
     Parameters
     ----------
-    way : index into `MIX`
-    seed : with `way`, decides about everything that is drawn
+    way : index into `EDIT_MIX`
+    seed : with `way`, decides everything that is drawn
     """
     from dedup.edits.catalogue import edit
-    from dedup.edits.file import as_jpeg
+    from dedup.images.encode import as_jpeg
 
     rng = np.random.default_rng((*seed, way))
-    edits = list(list(MIX.values())[way].items())
+    edits = list(list(EDIT_MIX.values())[way].items())
     kind, strengths = edits[int(rng.integers(len(edits)))]
     strength = strengths[int(rng.integers(len(strengths)))]
-    data = as_jpeg(edit(kind, strength, pixels, rng), int(rng.integers(*_QUALITIES)))
+    data = as_jpeg(edit(kind, strength, pixels, rng), int(rng.integers(*_JPEG_QUALITIES)))
     return wanted.prepare(data).inputs

@@ -1,7 +1,7 @@
-"""What the most similar pairs of a collection are: sampled by rank, and checked on the pictures.
+"""Which of the most similar pairs of a collection are true: sampled by rank, and proven.
 
-The pairs above a loose floor are known exactly. They are cut into strata by rank; from each some
-are drawn and proven, and stand for the rest with a weight. What a person decided counts as it is.
+The pairs above a loose floor are known exactly. They are divided into strata by rank; some of each
+are drawn, proven or refuted, and weighted to stand for all. What a person decided counts as it is.
 Below the last stratum next to nothing is true, and everything counts as false.
 """
 
@@ -24,29 +24,29 @@ if TYPE_CHECKING:
     from dedup.proof.prover import Prover
     from dedup.store.pairs import ContentPair, Decision
 
-_ROWS = 65_536
-"""Images that are paired with each other; of more, a drawn part stands for all."""
+_MAX_IMAGES = 65_536
+"""Images that are paired with each other; of more, a random sample stands for all."""
 
-_PAIRS, _PAIRS_PER_IMAGE = 20_000, 4
-_PROBES = 512  # rows whose similarities tell where a floor gives about so many pairs
+_MIN_PAIRS, _PAIRS_PER_IMAGE = 20_000, 4
+_PROBE_ROWS = 512  # to estimate the floor that about so many pairs reach
 
-_FIRST, _EACH = 256, 128
-"""Pairs checked: all of the first stratum, and so many of each further one, which hold twice as
-many pairs as the one before."""
+_FIRST_STRATUM_PAIRS, _PAIRS_PER_STRATUM = 256, 128
+"""Pairs proven or refuted: all of the first stratum, and so many of each further one; a stratum
+holds twice as many pairs as the one before."""
 
-_STOP = 0.01
+_MIN_TRUE_SHARE = 0.01
 """A stratum with a smaller share of true pairs is the last."""
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """The most similar pairs of a collection.
+class SampledPairs:
+    """The most similar pairs of a collection, as far as they were judged.
 
     Parameters
     ----------
     true, false : weighted to the whole collection
     lowest : the similarity down to which pairs were listed
-    checked : pairs that were looked at, or decided by a person
+    checked : pairs that were proven or refuted, or decided by a person
     """
 
     true: Events
@@ -55,15 +55,15 @@ class Judged:
     checked: int
 
 
-class Census:
-    """The judged pairs of a collection.
+class PairSampler:
+    """Samples the most similar pairs of a collection.
 
     Parameters
     ----------
-    rows : (N, D) float32, unit rows, transformed
+    rows : (N, D) float32, unit rows as they are compared
     contents : (N,) SHA-256 of each image
     decisions : what a person said of pairs
-    prover : knows the files of the contents
+    prover : with the files of all contents
     """
 
     def __init__(
@@ -78,12 +78,14 @@ class Census:
         self._decisions = decisions
         self._prover = prover
 
-    def take(self, rng: np.random.Generator, report: Callable[[str, int, int], None]) -> Judged:
+    def sample(
+        self, rng: np.random.Generator, report: Callable[[str, int, int], None]
+    ) -> SampledPairs:
         """Judge the most similar pairs."""
         count = len(self._rows)
         chosen = np.arange(count)
-        if count > _ROWS:
-            chosen = np.sort(rng.permutation(count)[:_ROWS])
+        if count > _MAX_IMAGES:
+            chosen = np.sort(rng.permutation(count)[:_MAX_IMAGES])
         drawn = len(chosen)
         whole = count * (count - 1) / (drawn * (drawn - 1))
         floor = _floor(self._rows, chosen, rng)
@@ -97,7 +99,9 @@ class Census:
         events = Events(pairs.similarity[order].astype(np.float64), weight * whole)
         counted = weight > 0
         lowest = float(events.similarity[-1]) if len(events) else floor
-        return Judged(events.kept(counted & true), events.kept(counted & ~true), lowest, checked)
+        return SampledPairs(
+            events.kept(counted & true), events.kept(counted & ~true), lowest, checked
+        )
 
     def _judge(
         self,
@@ -106,17 +110,17 @@ class Census:
         rng: np.random.Generator,
         report: Callable[[str, int, int], None],
     ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], int]:
-        """Weigh pairs in order of rank (0: not drawn), tell the true ones, count the judged."""
+        """Return each pair's weight (0: not drawn), whether it is true, and the number judged."""
         weight, true = np.zeros(len(first)), np.zeros(len(first), np.bool_)
-        start, end = 0, _FIRST
+        start, end = 0, _FIRST_STRATUM_PAIRS
         while start < len(first):
             ranks = np.arange(start, min(end, len(first)))
             self._judge_stratum(ranks, (first, second), (weight, true), rng)
             report("Checking neighbours", int(ranks[-1]) + 1, len(first))
-            of_it = weight[ranks]
-            share = float(of_it[true[ranks]].sum() / max(1.0, of_it.sum()))
+            drawn = weight[ranks]
+            share = float(drawn[true[ranks]].sum() / max(1.0, drawn.sum()))
             start, end = end, 2 * end
-            if share < _STOP and start > _FIRST:
+            if share < _MIN_TRUE_SHARE and start > _FIRST_STRATUM_PAIRS:
                 break
         checked = int(np.count_nonzero(weight))
         weight[start:] = 1.0
@@ -142,7 +146,7 @@ class Census:
                 open_ranks.append(rank)
             else:
                 weight[rank], true[rank] = 1.0, decision.duplicate
-        size = _FIRST if ranks[0] == 0 else _EACH
+        size = _FIRST_STRATUM_PAIRS if ranks[0] == 0 else _PAIRS_PER_STRATUM
         drawn = sorted(rng.permutation(open_ranks)[:size].tolist())
         self._prover.prove([contents[rank] for rank in drawn])
         verdicts = {rank: self._prover.verdict(*contents[rank]) for rank in drawn}
@@ -154,15 +158,15 @@ class Census:
 def _floor(
     rows: npt.NDArray[np.float32], chosen: npt.NDArray[np.int64], rng: np.random.Generator
 ) -> float:
-    """Find the similarity that about as many pairs reach as are wanted."""
+    """Estimate the similarity that about as many pairs reach as are wanted."""
     count = len(chosen)
-    wanted = max(_PAIRS, _PAIRS_PER_IMAGE * count)
+    wanted = max(_MIN_PAIRS, _PAIRS_PER_IMAGE * count)
     share = wanted / (count * (count - 1) / 2)
     if share >= 1:
         return -1.0
-    probes = np.sort(rng.permutation(count)[:_PROBES])
+    probes = np.sort(rng.permutation(count)[:_PROBE_ROWS])
     products = rows[chosen[probes]] @ rows[chosen].T
     products[np.arange(len(probes)), probes] = -1.0
     values = products.ravel()
-    place = len(values) - max(1, round(share * len(probes) * (count - 1)))
-    return float(np.clip(np.partition(values, place)[place], -1.0, 1.0))
+    position = len(values) - max(1, round(share * len(probes) * (count - 1)))
+    return float(np.clip(np.partition(values, position)[position], -1.0, 1.0))

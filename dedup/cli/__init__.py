@@ -12,12 +12,18 @@ import sys
 
 import click
 
-from dedup.cli.find import list_command, query_command
+from dedup.cli.calibrate import calibrate_command
+from dedup.cli.compare import compare_command
+from dedup.cli.evaluate import eval_command
+from dedup.cli.export import export_command
+from dedup.cli.ignore import ignore_command
 from dedup.cli.index import index_command
-from dedup.cli.judge import compare_command, ignore_command, why_command
-from dedup.cli.look import export_command, layers_command, status_command
-from dedup.cli.measure import calibrate_command, eval_command
-from dedup.errors import DedupError
+from dedup.cli.layers import layers_command
+from dedup.cli.list import list_command
+from dedup.cli.query import query_command
+from dedup.cli.status import status_command
+from dedup.cli.why import why_command
+from dedup.errors import DISTRIBUTION, DedupError
 
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
@@ -27,7 +33,7 @@ def _version(context: click.Context, parameter: click.Parameter, wanted: bool) -
     if wanted:
         from importlib.metadata import version
 
-        click.echo(f"dedup {version('dedup')}")
+        click.echo(f"dedup {version(DISTRIBUTION)}")
         context.exit()
 
 
@@ -41,17 +47,16 @@ def _version(context: click.Context, parameter: click.Parameter, wanted: bool) -
     help="Print the version and exit.",
 )
 def cli() -> None:
-    """Find the pictures that are the same picture.
+    """Find duplicate images, and images that look alike.
 
-    dedup looks at every picture of a folder once, keeps a small vector of what it saw, and answers
-    from then on: what is like this picture, and which of these are duplicates? It never changes or
-    deletes a picture.
+    dedup reads every image of a folder once, keeps a small vector of it, and answers from then on:
+    which images are like this one, and which are duplicates? It never changes or deletes an image.
 
     \b
     Examples:
-      dedup index ~/Pictures        look at every picture once
+      dedup index ~/Pictures        read every image once
       dedup list                    show the duplicate groups
-      dedup query holiday.jpg       show the pictures most like this one
+      dedup query holiday.jpg       show the images most like this one
     """
 
 
@@ -79,7 +84,7 @@ def main() -> None:
         error.show()
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted. What was committed is kept; the next run goes on.", err=True)
+        click.echo("Interrupted. What was committed is kept; the next run continues.", err=True)
         code = EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): not an error, and nothing more to say.
@@ -90,14 +95,14 @@ def main() -> None:
         code = EXIT_ERROR
     except MemoryError:
         click.echo(
-            "Error: out of memory. What was committed is kept; the next run goes on.", err=True
+            "Error: out of memory. What was committed is kept; the next run continues.", err=True
         )
         code = EXIT_ERROR
     except ImportError as error:
-        # Also what the loader says where there is no room to map a library.
+        # The loader raises this also where there is too little memory to map a library.
         click.echo(
-            f"Error: a package cannot be loaded ({error}): too little memory, or an installation "
-            "that is not whole. Install dedup again, or give it more memory.",
+            f"Error: a package cannot be loaded ({error}): there is too little memory, or the "
+            "installation is incomplete. Install dedup again, or give it more memory.",
             err=True,
         )
         code = EXIT_ERROR

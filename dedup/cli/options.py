@@ -2,25 +2,55 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from dedup.errors import DedupError, NoCollectionError
 from dedup.results import Tier
+from dedup.spec import DEVICES, ENGINES, ModelSpec, Runtime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
+    from collections.abc import Callable, Iterable
 
     from dedup.collection import Collection
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
+EXIT_FOUND = 3
 RUNTIME_VARIABLE = "DEDUP_RUNTIME"
 FORMATS = ("table", "jsonl", "csv", "paths")
+
+
+class Number(click.FloatRange):
+    """A number within bounds; NaN is none."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Parse a number."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
+
+
+class Name(click.ParamType[str]):
+    """A name or path that is not empty."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Take it as it is."""
+        text = os.fsdecode(value)
+        if not text:
+            self.fail("an empty name", param, ctx)
+        return text
+
 
 store_option = click.option(
     "-s",
@@ -28,35 +58,46 @@ store_option = click.option(
     metavar="DIR",
     type=click.Path(path_type=Path),
     envvar="DEDUP_STORE",
-    help="The collection's folder. Default: the nearest .dedup at or above the current folder.",
+    help="The folder of the collection. Default: the nearest .dedup at or above the current "
+    "folder.",
 )
 device_option = click.option(
     "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
+    type=click.Choice(DEVICES),
     default="auto",
     show_default=True,
     help="Where the model runs.",
 )
 runtime_option = click.option(
     "--runtime",
-    type=click.Choice(["auto", "torch", "openvino", "onnxruntime"]),
+    type=click.Choice(ENGINES),
     default="auto",
     show_default=True,
     envvar=RUNTIME_VARIABLE,
-    help="What runs the model: auto is the faster one of OpenVINO and ONNX Runtime on CPUs, as far "
-    "as they can run the model, and torch otherwise. DEDUP_RUNTIME in the environment does the "
-    "same for every command.",
+    help="What runs the model. auto: OpenVINO or ONNX Runtime on CPUs when they can run it, torch "
+    "otherwise. The environment variable DEDUP_RUNTIME sets it for every command.",
 )
 weights_option = click.option(
     "--weights",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Weights of the model, a safetensors file.",
+    help="The weights of the model, a safetensors file.",
 )
 strict_option = click.option(
     "--strict", is_flag=True, help="Exit with 1 when a file could not be read."
 )
-
+threshold_option = click.option(
+    "--threshold",
+    type=Number(-1, 1),
+    metavar="S",
+    help="The lowest similarity of the tier similar, inclusive, from -1 to 1. Default: the "
+    "model's, or the calibrated one.",
+)
+fail_on_option = click.option(
+    "--fail-on",
+    type=click.Choice([tier.value for tier in Tier]),
+    help="Exit with 3 when something of this tier, or of a surer one, was found.",
+)
 report_format_option = click.option(
     "--format",
     "kind",
@@ -69,14 +110,16 @@ def model_options(command: Command) -> Command:
     """Add --model and --untrained."""
     name = click.option(
         "--model",
+        type=Name(),
         metavar="NAME",
-        help="A timm model, or copies-2, which dedup brings along. Default: the collection's own; "
-        "for a new one efficientnet_b0 where the hub can be reached, else copies-2.",
+        help="A timm model, or copies-2, which is bundled. Default: the collection's own; "
+        "for a new one copies-2, the bundled one.",
     )
     untrained = click.option(
         "--untrained",
         is_flag=True,
-        help="Seeded random weights, no download: enough for copies and light edits, no more.",
+        help="Use seeded random weights; nothing is downloaded. Enough for copies and light "
+        "edits, no more.",
     )
     return name(untrained(command))
 
@@ -126,43 +169,68 @@ class Tiers(click.ParamType[frozenset[Tier]]):
         known = {tier.value for tier in Tier}
         for name in names:
             if name not in known:
-                self.fail(f"{name!r} is no tier; tiers are {', '.join(Tier)}", param, ctx)
+                self.fail(f"{name!r} is not a tier; tiers are {', '.join(Tier)}", param, ctx)
         return frozenset(map(Tier, names))
 
 
-def cosine(
-    context: click.Context,  # noqa: ARG001 - click's signature
-    parameter: click.Parameter,
-    value: float | None,
-) -> float | None:
-    """Check a similarity."""
-    if value is not None and not -1 <= value <= 1:
-        raise click.BadParameter("a similarity is between -1 and 1", param=parameter)
-    return value
+def runtime_from(device: str, engine: str | None = None) -> Runtime:
+    """Say what runs the model, by options and environment.
+
+    Raises
+    ------
+    DedupError : the environment names an engine that does not exist.
+    """
+    if engine is None:
+        engine = os.environ.get(RUNTIME_VARIABLE) or "auto"
+        if engine not in ENGINES:
+            raise DedupError(f"{RUNTIME_VARIABLE} is {engine!r}; it is one of {', '.join(ENGINES)}")
+    return Runtime(device, engine)
 
 
-def store_path(store: Path | None) -> Path:
-    """Give the folder of an existing collection: the one named, or the nearest."""
-    from dedup.collection import find_store
+def spec_from(
+    model: str | None,
+    weights: Path | None,
+    layers: Iterable[str] = (),
+    views: str | None = None,
+    *,
+    untrained: bool,
+) -> ModelSpec:
+    """Say which model is wanted, by options."""
+    if untrained and weights is not None:
+        raise click.UsageError("--untrained and --weights exclude each other")
+    wanted = {None: (), "both": ("content", "details")}.get(views, (views or "",))
+    return ModelSpec(model, weights, untrained, layers, wanted)
 
-    return store if store is not None else find_store()
 
-
-def open_collection(store: Path | None) -> Collection:
-    """Open the collection that a command is about."""
+def open_collection(
+    store: Path | None, device: str = "auto", weights: Path | None = None
+) -> Collection:
+    """Open the collection that a command is about: the one named, or the nearest."""
     from dedup.collection import Collection
+    from dedup.session import find_store
 
-    return Collection.open(store_path(store), runtime=os.environ.get(RUNTIME_VARIABLE) or "auto")
-
-
-def shown(path: str) -> str:
-    """Make a path fit for a person: relative when it is below the current folder, no controls."""
-    here = os.getcwd()
-    below = os.path.relpath(path, here) if path.startswith(here + os.sep) else path
-    return "".join(_visible(character) for character in below)
+    path = store if store is not None else find_store()
+    return Collection.open(path, ModelSpec(weights=weights), runtime=runtime_from(device))
 
 
-def _visible(character: str) -> str:
-    if "\udc80" <= character <= "\udcff":
-        return f"\\x{ord(character) - 0xDC00:02x}"
-    return character if character.isprintable() else ascii(character)[1:-1]
+def open_or_create(
+    folders: tuple[str, ...], store: Path | None, spec: ModelSpec, runtime: Runtime
+) -> tuple[Collection, list[str]]:
+    """Open the collection that is meant, or make it, with notes about a new one.
+
+    Nothing is made before the folders were found to hold images.
+    """
+    from dedup.collection import Collection
+    from dedup.indexing.diff import count_images
+    from dedup.session import STORE_NAME, find_store
+
+    try:
+        path = store if store is not None else find_store()
+        return Collection.open(path, spec, runtime=runtime), []
+    except NoCollectionError:
+        if not folders:
+            raise
+    count_images(folders)
+    path = store if store is not None else Path(STORE_NAME)
+    collection = Collection.create(path, spec, runtime=runtime)
+    return collection, [f"Created the collection {collection.path}"]

@@ -1,9 +1,9 @@
-r"""How results and progress look: rows in four formats on stdout, a bar and notes on stderr.
+r"""How answers and progress look: rows in four formats on stdout, a bar and notes on stderr.
 
-Order is the caller's and similarities have 4 decimals, so that outputs can be diffed. Names that
-are not UTF-8 appear in jsonl and csv as surrogate escapes (``\\udcXX``), which ``os.fsencode``
-turns back into the bytes; ``paths`` writes the bytes themselves. rich is imported only for a
-terminal.
+Order is the answer's and similarities have 4 decimals, so that outputs can be diffed. The keys of
+jsonl and csv are the fields of the rows. Names that are not UTF-8 appear there as surrogate escapes
+(``\\udcXX``), which ``os.fsencode`` turns back into the bytes; ``paths`` writes the bytes
+themselves. rich is imported only for a terminal.
 """
 
 from __future__ import annotations
@@ -14,21 +14,92 @@ import json
 import os
 import sys
 from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from dedup.answer import DECIMALS, KEY
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from dataclasses import Field
 
+    from dedup.answer import Progress
     from dedup.results import Skip
 
 _SHOWN_SKIPS = 10
 
 
-def rounded(similarity: float) -> float:
-    """Give a similarity its 4 decimals."""
-    return round(similarity, 4)
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table: its title, and what makes its cells of a row."""
+
+    title: str
+    cell: Callable[[Any], str]
+    right: bool = False
+
+
+def write_rows(
+    rows: Iterable[Any],
+    kind: type,
+    form: str,
+    columns: Sequence[Column],
+    *,
+    nul: bool = False,
+    ruled: bool = False,
+) -> None:
+    """Write rows in the format that was asked for.
+
+    Parameters
+    ----------
+    kind : dataclass of the rows
+    form : "table", "jsonl", "csv" or "paths"
+    columns, ruled : of a table
+    nul : paths end with NUL
+    """
+    if form == "paths":
+        write_paths((row.path for row in rows), nul=nul)
+    elif form == "table":
+        cells = [[column.cell(row) for column in columns] for row in rows]
+        write_table(
+            [(one.title, "right" if one.right else "left") for one in columns], cells, ruled
+        )
+    elif form == "csv":
+        write_csv(keys_of(kind), map(row_of, rows))
+    else:
+        write_jsonl(map(row_of, rows))
+
+
+def keys_of(kind: type) -> list[str]:
+    """List the keys of a row."""
+    return [key for one in fields(kind) if (key := _key(one)) is not None]
+
+
+def row_of(value: Any) -> dict[str, Any]:
+    """Turn a row into an object: fields become keys, as the metadata of the fields say."""
+    return {
+        key: _plain(getattr(value, one.name), one.metadata.get(DECIMALS))
+        for one in fields(value)
+        if (key := _key(one)) is not None
+    }
+
+
+def _key(one: Field[Any]) -> str | None:
+    key = one.metadata.get(KEY, "")
+    return None if key is None else str(key or one.name)
+
+
+def _plain(value: Any, decimals: int | None) -> Any:
+    if is_dataclass(value):
+        return row_of(value)
+    if isinstance(value, tuple):
+        return [_plain(one, decimals) for one in value]
+    if isinstance(value, dict):
+        return {key: _plain(one, decimals) for key, one in value.items()}
+    if isinstance(value, float) and decimals is not None:
+        return round(value, decimals)
+    return value
 
 
 def write_jsonl(rows: Iterable[dict[str, Any]]) -> None:
@@ -38,15 +109,17 @@ def write_jsonl(rows: Iterable[dict[str, Any]]) -> None:
     _flush()
 
 
-def write_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def write_csv(header: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
     """Write RFC 4180, with a header."""
     buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    for row in ([*header], *rows):
+    writer = csv.DictWriter(buffer, header)
+    writer.writeheader()
+    for row in rows:
         writer.writerow(row)
         _write(buffer.getvalue().encode("utf-8", "backslashreplace"))
         buffer.seek(0)
         buffer.truncate()
+    _write(buffer.getvalue().encode("utf-8", "backslashreplace"))
     _flush()
 
 
@@ -55,7 +128,7 @@ def write_paths(paths: Iterable[str], *, nul: bool) -> None:
     for path in paths:
         name = os.fsencode(path)
         if not nul and b"\n" in name:
-            note(f"a name holds a line feed; use -0 to tell names apart: {path!a}")
+            note(f"A name contains a line feed; use -0 to keep names apart: {path!a}")
         _write(name + (b"\0" if nul else b"\n"))
     _flush()
 
@@ -69,7 +142,9 @@ def _flush() -> None:
 
 
 def write_table(
-    columns: Sequence[tuple[str, str]], rows: Iterable[Sequence[str]], *, ruled: bool = False
+    columns: Sequence[tuple[str, str]],
+    rows: Iterable[Sequence[str]],
+    ruled: bool = False,  # noqa: FBT001, FBT002 - of a table, and nothing else
 ) -> None:
     """Draw a table for a person.
 
@@ -94,31 +169,28 @@ def write_table(
     Console(file=sys.stdout, highlight=False).print(table)
 
 
-def note(text: str) -> None:
-    """Tell a person something, on stderr."""
-    click.echo(text, err=True)
+def note(*texts: str) -> None:
+    """Print notes to stderr, a line each, each of them once."""
+    for text in dict.fromkeys(texts):
+        click.echo(text, err=True)
 
 
 def note_skips(skips: Sequence[Skip], more: str) -> None:
     """List skipped files, a line each; beyond ten only how many, and where to see the rest."""
-    from dedup.cli.options import shown
-
     for skip in skips[:_SHOWN_SKIPS]:
         note(f"  skipped {shown(skip.path)}: {skip.reason}")
     if len(skips) > _SHOWN_SKIPS:
-        note(f"  … and {len(skips) - _SHOWN_SKIPS} more: {more}")
+        note(f"  … and {len(skips) - _SHOWN_SKIPS:,} more: {more}")
 
 
 @contextmanager
-def progress_bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """Show how far a run has come, its rate and the time left; silent unless on a terminal."""
-    with stages(unit) as report:
-        yield lambda done, total: report(what, done, total)
+def progress_bars(unit: str = "") -> Iterator[Progress]:
+    """Show progress, one bar a stage; silent unless stderr is a terminal.
 
-
-@contextmanager
-def stages(unit: str = "") -> Iterator[Callable[[str, int, int], None]]:
-    """Show progress through named stages, one bar each; silent unless stderr is a terminal."""
+    Parameters
+    ----------
+    unit : what is counted, for the rate; "" shows no rate
+    """
     if not sys.stderr.isatty():
         yield lambda *_: None
         return
@@ -150,12 +222,25 @@ def stages(unit: str = "") -> Iterator[Callable[[str, int, int], None]]:
     ) as progress:
         tasks: dict[str, Any] = {}
 
-        def report(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what, total=total)
-            progress.update(tasks[what], completed=done, total=total)
+        def report(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(stage, total=total)
+            progress.update(tasks[stage], completed=done, total=total)
 
         yield report
+
+
+def shown(path: str) -> str:
+    """Make a path fit for a person: relative when it is below the current folder, no controls."""
+    here = os.getcwd()
+    below = os.path.relpath(path, here) if path.startswith(here + os.sep) else path
+    return "".join(_visible(character) for character in below)
+
+
+def _visible(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character if character.isprintable() else ascii(character)[1:-1]
 
 
 def counted(number: int, thing: str) -> str:

@@ -1,7 +1,7 @@
-"""Which of some new pictures are in a gallery already: one way, the surest match of each.
+"""Which of some new images are in a gallery already: one way, the surest match of each.
 
-Equal contents come first and cost nothing more; the nearest others of the rest are compared pixel
-by pixel and proven, as they are within a collection. The gallery is never compared with itself.
+Equal contents come first and cost nothing more; the rest goes the way of `find`, with candidates
+from one side: new images are paired with the gallery, and the gallery is never paired with itself.
 """
 
 from __future__ import annotations
@@ -9,66 +9,46 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dedup.duplicates.candidates import CANDIDATES, CENTRE_FROM
-from dedup.proof.pixel_digests import digest_pictures
+from dedup.duplicates.candidates import AgainstGallery, propose
+from dedup.duplicates.pairs import PairTable, compare_pixels, prove, unreadable_note
+from dedup.duplicates.tiers import ImageFile, PairFacts, decide, evidence, reaches
 from dedup.proof.prover import Prover
 from dedup.results import Match, Tier
-from dedup.search.index import VectorIndex
-from dedup.search.similarity import inclusive, pair_similarities, unit_rows
-from dedup.space.thresholds import near_floors, pixels_floor
-from dedup.store.pairs import content_pair, read_decisions
+from dedup.search.similarity import pair_similarities
+from dedup.store.gallery import GalleryImages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Container, Iterator, Sequence
 
     import numpy.typing as npt
 
+    from dedup.duplicates.candidates import Candidates
     from dedup.duplicates.find import Gallery
-
-    Report = Callable[[str, int, int], None]
+    from dedup.duplicates.pairs import Report, RowPair
+    from dedup.records import ImageFacts
 
 
 @dataclass(frozen=True, slots=True)
 class NewImages:
-    """Pictures to look for.
+    """Images to look for.
 
     Parameters
     ----------
     paths : (Q,) as they were given
-    contents : (Q,) SHA-256
-    trivial : (Q,) blank or tiny: matched by bytes and pixels only
+    facts : (Q,)
     raw : (Q, D) float32, unit rows as embedded: what candidates are proposed by
     vectors : (Q, D') float32, unit rows as they are compared: what similarity is
     """
 
     paths: list[str]
-    contents: list[bytes]
-    trivial: list[bool]
+    facts: list[ImageFacts]
     raw: npt.NDArray[np.float32]
     vectors: npt.NDArray[np.float32]
-
-
-class _Reference:
-    """The part of a gallery that new pictures are compared with."""
-
-    def __init__(self, gallery: Gallery, within: bytes | None) -> None:
-        self.gallery = gallery
-        self.files: dict[int, list[bytes]] = defaultdict(list)
-        for file in gallery.order:
-            path = gallery.files.path[file]
-            if within is None or path.startswith(within.rstrip(b"/") + b"/"):
-                self.files[int(gallery.files.row[file])].append(path)
-        self.rows = np.array(sorted(self.files), np.int64)
-        self.row_of = {gallery.images.digest[row]: row for row in self.files}
-
-    def other_files(self, row: int, path: str) -> list[bytes]:
-        """List the files of an image, the best to keep first, without the new picture itself."""
-        own = os.path.realpath(os.fsencode(path))
-        return [file for file in self.files[row] if file != own]
 
 
 def compare(
@@ -79,7 +59,7 @@ def compare(
     threshold: float,
     report: Report,
 ) -> tuple[list[Match], list[str]]:
-    """Find the surest match of each new picture, if it has one.
+    """Find the surest match of each new image, if it has one.
 
     Parameters
     ----------
@@ -97,138 +77,188 @@ def compare(
         for number, match in _exact(reference, new):
             found[number].append(match)
     left = [number for number in range(len(new.paths)) if number not in found]
-    notes: list[str] = []
-    if left and len(reference.rows) and tiers - {Tier.EXACT}:
-        candidates = _candidates(reference, new, left, tiers, threshold)
-        for number, match in _judged(reference, new, candidates, tiers, threshold, report, notes):
+    notes: tuple[str, ...] = ()
+    if left and reference.files and tiers - {Tier.EXACT}:
+        joint = _Joint(gallery, new, left)
+        candidates, table = _checked(reference, joint, tiers, threshold, report)
+        pairs = joint.from_one_side(candidates, reference.files)
+        for number, match in _matches(reference, joint, table, pairs, tiers, threshold):
             found[number].append(match)
+        notes = table.notes
     best = [min(matches, key=_sureness) for matches in found.values()]
-    return sorted(best, key=_sureness), notes
+    return sorted(best, key=_sureness), list(notes)
 
 
 def _sureness(match: Match) -> tuple[int, float, str, str]:
     return match.tier.looseness, -match.similarity, match.path, match.match
 
 
+class _Reference:
+    """The part of a gallery that new images are compared with."""
+
+    def __init__(self, gallery: Gallery, within: bytes | None) -> None:
+        self.gallery = gallery
+        self.files: dict[int, list[int]] = defaultdict(list)
+        """Per row the files of the image, the best first."""
+        for file in gallery.order:
+            path = gallery.files.path[file]
+            if within is None or path.startswith(within.rstrip(b"/") + b"/"):
+                self.files[int(gallery.files.row[file])].append(file)
+
+    def other_file(self, row: int, path: str) -> int | None:
+        """Give the best file of an image that is not the new image itself."""
+        own, paths = os.path.realpath(os.fsencode(path)), self.gallery.files.path
+        return next((file for file in self.files[row] if paths[file] != own), None)
+
+    def match(
+        self, path: str, new: ImageFile, file: int, facts: PairFacts, tier: Tier, similarity: float
+    ) -> Match:
+        """Describe a match with a file of the gallery."""
+        words = evidence(tier, facts, self.gallery.image_file(file), new)
+        name = os.fsdecode(self.gallery.files.path[file])
+        return Match(path, tier, name, similarity, words)
+
+
 def _exact(reference: _Reference, new: NewImages) -> Iterator[tuple[int, Match]]:
-    for number, (path, content) in enumerate(zip(new.paths, new.contents, strict=True)):
-        row = reference.row_of.get(content)
-        others = [] if row is None else reference.other_files(row, path)
-        if others:
-            yield number, Match(path, Tier.EXACT, os.fsdecode(others[0]), 1.0, "same bytes")
+    digest = reference.gallery.images.digest
+    row_of = {digest[row]: row for row in reference.files}
+    facts = PairFacts(same_bytes=True)
+    for number, (path, image) in enumerate(zip(new.paths, new.facts, strict=True)):
+        row = row_of.get(image.digest)
+        file = None if row is None else reference.other_file(row, path)
+        if file is not None:
+            ours = _image_file(path, image)
+            yield number, reference.match(path, ours, file, facts, Tier.EXACT, 1.0)
 
 
-def _candidates(
-    reference: _Reference,
-    new: NewImages,
-    numbers: list[int],
-    tiers: frozenset[Tier],
-    threshold: float,
-) -> set[tuple[int, int]]:
-    """Pair new pictures with the rows that are worth a look."""
-    gallery, queries = reference.gallery.raw[reference.rows], new.raw[numbers]
-    floor, centred_floor = near_floors(reference.gallery.catalog.fingerprint)
-    if len(gallery) >= CENTRE_FROM:
-        mean = gallery.mean(axis=0)
-        gallery, queries, floor = (
-            unit_rows(gallery - mean),
-            unit_rows(queries - mean),
-            centred_floor,
+def _image_file(path: str, facts: ImageFacts) -> ImageFile:
+    try:
+        size = os.path.getsize(path)
+    except OSError:
+        size = None
+    return ImageFile(facts.format, facts.width, facts.height, size)
+
+
+class _Joint:
+    """A gallery, and behind its rows the new images that it does not hold.
+
+    Parameters
+    ----------
+    numbers : of the new images that count
+    """
+
+    def __init__(self, gallery: Gallery, new: NewImages, numbers: list[int]) -> None:
+        self.gallery, self.new = gallery, new
+        self.numbers: dict[int, list[int]] = {}
+        """Per row of a new image the numbers under which it was given."""
+        self.rows = {digest: row for row, digest in enumerate(gallery.images.digest)}
+        added: list[ImageFacts] = []
+        for number in numbers:
+            facts = new.facts[number]
+            row = self.rows.setdefault(facts.digest, len(self.rows))
+            if row == len(gallery.images) + len(added):
+                added.append(facts)
+            self.numbers.setdefault(row, []).append(number)
+        self.images = _with_new(gallery.images, added)
+
+    def source(self, reference: Sequence[int]) -> AgainstGallery:
+        """Give the source of candidates."""
+        gallery, new = self.gallery, self.new
+        first = [numbers[0] for numbers in self.numbers.values()]
+        return AgainstGallery(
+            self.images,
+            (gallery.raw, gallery.vectors),
+            reference,
+            list(self.numbers),
+            (new.raw[first], new.vectors[first]),
         )
-    pairs = set(_nearest(reference, gallery, numbers, queries, floor))
-    if Tier.SIMILAR in tiers:
-        compared = reference.gallery.vectors[reference.rows]
-        pairs |= set(_nearest(reference, compared, numbers, new.vectors[numbers], threshold))
-    return pairs
+
+    def paths(self) -> dict[int, list[bytes]]:
+        """Map rows to the files of their images, those that were just read first."""
+        paths = self.gallery.paths()
+        for row, numbers in self.numbers.items():
+            paths[row] = [os.fsencode(self.new.paths[one]) for one in numbers] + paths[row]
+        return paths
+
+    def from_one_side(
+        self, pairs: set[RowPair], reference: Container[int]
+    ) -> list[tuple[int, int]]:
+        """Turn pairs of rows into pairs of a new image's number and a row of the reference."""
+        return [
+            (number, row)
+            for pair in sorted(pairs)
+            for new, row in (pair, pair[::-1])
+            if row in reference
+            for number in self.numbers.get(new, ())
+        ]
 
 
-def _nearest(
+def _with_new(images: GalleryImages, new: list[ImageFacts]) -> GalleryImages:
+    return GalleryImages(
+        ids=np.append(images.ids, np.full(len(new), -1, np.int64)),
+        digest=images.digest + [one.digest for one in new],
+        format=images.format + [one.format for one in new],
+        width=np.append(images.width, np.array([one.width for one in new], np.int32)),
+        height=np.append(images.height, np.array([one.height for one in new], np.int32)),
+        frames=np.append(images.frames, np.array([one.frames for one in new], np.int32)),
+        trivial=np.append(images.trivial, np.array([one.trivial for one in new], np.bool_)),
+        input_digest=images.input_digest + [one.input_digest for one in new],
+        pixel_digest=images.pixel_digest + [None] * len(new),
+    )
+
+
+def _checked(
     reference: _Reference,
-    gallery: npt.NDArray[np.float32],
-    numbers: list[int],
-    queries: npt.NDArray[np.float32],
-    floor: float,
-) -> Iterator[tuple[int, int]]:
-    found = VectorIndex(gallery, fp32=True).neighbours(queries, CANDIDATES)
-    for number, hits in zip(numbers, found, strict=True):
-        enough = hits.similarity >= inclusive(floor)
-        yield from ((number, row) for row in reference.rows[hits.rows[enough]].tolist())
-
-
-def _judged(
-    reference: _Reference,
-    new: NewImages,
-    candidates: set[tuple[int, int]],
+    joint: _Joint,
     tiers: frozenset[Tier],
     threshold: float,
     report: Report,
-    notes: list[str],
-) -> Iterator[tuple[int, Match]]:
-    """Yield the matches among candidates."""
-    gallery = reference.gallery
-    digest = gallery.images.digest
-    refused = {
-        pair for pair, decision in read_decisions(gallery.catalog).items() if not decision.duplicate
-    }
-    pairs = sorted(
-        (number, row)
-        for number, row in candidates
-        if content_pair(new.contents[number], digest[row]) not in refused
-        and new.contents[number] != digest[row]
+) -> tuple[set[RowPair], PairTable]:
+    """Propose pairs, compare their pixels, and prove them; gives all that may be related."""
+    gallery, paths = reference.gallery, joint.paths()
+    candidates = propose(
+        joint.source(sorted(reference.files)),
+        tiers,
+        threshold,
+        gallery.near_floors,
+        gallery.pixels_floor,
     )
-    numbers = np.array([number for number, _ in pairs], np.int64)
-    rows = np.array([row for _, row in pairs], np.int64)
-    similarities = pair_similarities(new.vectors, gallery.vectors, numbers, rows).tolist()
-    as_embedded = pair_similarities(new.raw, gallery.raw, numbers, rows).tolist()
-    sources = {digest[row]: reference.files[row] for row in reference.files}
-    sources |= {
-        content: [os.fsencode(path)] for content, path in zip(new.contents, new.paths, strict=True)
-    }
-    pixels: dict[bytes, bytes | None] = {digest[row]: gallery.digests[row] for _, row in pairs}
-    if Tier.PIXELS in tiers:
-        floor = pixels_floor(gallery.catalog.fingerprint)
-        close = [
-            content
-            for (number, row), similarity in zip(pairs, as_embedded, strict=True)
-            if similarity >= floor
-            for content in (new.contents[number], digest[row])
-            if pixels.get(content) is None
-        ]
-        pixels |= digest_pictures(
-            {content: (content, sources[content]) for content in sorted(set(close))},
-            lambda done, total: report("Comparing pixels", done, total),
-        )
-    with Prover(gallery.catalog, sources, report) as prover:
-        if Tier.NEAR in tiers:
-            prover.prove(
-                {
-                    content_pair(new.contents[number], digest[row])
-                    for number, row in pairs
-                    if not new.trivial[number]
-                }
-            )
-        if prover.unreadable:
-            notes.append(
-                f"{len(prover.unreadable):,} pictures could not be read again to be proven"
-            )
-    for (number, row), similarity in zip(pairs, similarities, strict=True):
-        others = reference.other_files(row, new.paths[number])
-        if not others:
-            continue
-        ours = pixels.get(new.contents[number])
-        verdict = prover.verdict(new.contents[number], digest[row])
-        if Tier.PIXELS in tiers and ours and ours == pixels.get(digest[row]):
-            tier, evidence = Tier.PIXELS, "same pixels, other container or metadata"
-        elif verdict is not None and verdict.near and Tier.NEAR in tiers:
-            tier, evidence = Tier.NEAR, verdict.evidence
-        elif (
-            Tier.SIMILAR in tiers
-            and not new.trivial[number]
-            and not gallery.images.trivial[row]
-            and similarity >= inclusive(threshold)
-        ):
-            tier, evidence = Tier.SIMILAR, "looks alike"
-        else:
-            continue
-        match = Match(new.paths[number], tier, os.fsdecode(others[0]), similarity, evidence)
-        yield number, match
+    table = PairTable.of(joint.images, gallery.decisions).noted(candidates.notes)
+    table = compare_pixels(table, candidates.may_be_equal, paths, gallery.catalog, report)
+    if Tier.NEAR in tiers:
+        sources = {joint.images.digest[row]: found for row, found in paths.items()}
+        with Prover(gallery.catalog, sources, report) as prover:
+            table = prove(table, table.unproven(candidates.to_prove), prover)
+            table = table.noted(unreadable_note(prover))
+    return _all_pairs(candidates), table
+
+
+def _all_pairs(candidates: Candidates) -> set[RowPair]:
+    equal = (product(rows[:1], rows[1:]) for rows in candidates.may_be_equal)
+    return (
+        candidates.to_prove
+        | candidates.similar.row_pairs()
+        | {(min(pair), max(pair)) for pairs in equal for pair in pairs}
+    )
+
+
+def _matches(
+    reference: _Reference,
+    joint: _Joint,
+    table: PairTable,
+    pairs: list[tuple[int, int]],
+    tiers: frozenset[Tier],
+    threshold: float,
+) -> Iterator[tuple[int, Match]]:
+    """Yield the pairs of a new image's number and a row of the gallery that are matches."""
+    new = joint.new
+    numbers, rows = np.array(pairs, np.int64).reshape(-1, 2).T
+    similarities = pair_similarities(new.vectors, reference.gallery.vectors, numbers, rows)
+    for (number, row), similarity in zip(pairs, similarities.tolist(), strict=True):
+        alike = reaches(similarity, threshold)
+        facts = table.facts(joint.rows[new.facts[number].digest], row, alike=alike)
+        tier, path = decide(facts, tiers), new.paths[number]
+        file = None if tier is None else reference.other_file(row, path)
+        if tier is not None and file is not None:
+            ours = _image_file(path, new.facts[number])
+            yield number, reference.match(path, ours, file, facts, tier, similarity)

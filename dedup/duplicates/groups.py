@@ -1,4 +1,4 @@
-"""Groups from relations: cover, clique and component, always walking in keep order.
+"""Groups from relations: cover, clique and component, always walking from the best file down.
 
 `cover` is the safe one: the best file not yet taken becomes a keeper and takes the files not yet
 taken that are directly related to it, so that nothing is ever given up for the sake of a file that
@@ -12,12 +12,17 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dedup.duplicates.pairs import row_pair
 from dedup.results import Grouping, Tier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from dedup.duplicates.pairs import RowPair
     from dedup.duplicates.relations import Relations
+
+MAX_KEEPERS = 8
+"""Keepers of one family that are paired with what better ones did not take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class FileGroup:
-    """A keeper and at least one other file, members in keep order."""
+    """A keeper and at least one other file, members by rank."""
 
     keeper: int
     members: tuple[Member, ...]
@@ -66,6 +71,27 @@ def group_files(
     if how is Grouping.COMPONENT:
         return walk.components()
     return walk.groups(complete=how is Grouping.CLIQUE)
+
+
+def family_pairs(
+    order: Sequence[int], row_of: Sequence[int], relations: Relations, tiers: frozenset[Tier]
+) -> Iterator[RowPair]:
+    """Pair each keeper in a family with the members that better keepers did not take.
+
+    A family is what relations join, over however many steps; parameters as in `group_files`.
+    """
+    taken_by: dict[int, int] = {}
+    for group in group_files(order, row_of, relations, tiers):
+        taken_by |= {member.file: group.keeper for member in group.members}
+    rank = {file: place for place, file in enumerate(order)}
+    for family in group_files(order, row_of, relations, tiers, Grouping.COMPONENT):
+        files = [family.keeper, *(member.file for member in family.members)]
+        keepers = sorted({taken_by.get(file, file) for file in files}, key=rank.__getitem__)
+        for keeper in keepers[:MAX_KEEPERS]:
+            for file in files:
+                other = taken_by.get(file, file)
+                if rank[other] > rank[keeper] and row_of[file] != row_of[keeper]:
+                    yield row_pair(row_of[keeper], row_of[file])
 
 
 class _Walk:
@@ -99,10 +125,8 @@ class _Walk:
         left, right = self._row_of[first], self._row_of[second]
         if left == right:
             return Member(second, Tier.EXACT, 1.0) if Tier.EXACT in self._tiers else None
-        relation = self._relations.between(left, right)
-        if relation is None or relation.tier not in self._tiers:
-            return None
-        return Member(second, relation.tier, relation.similarity)
+        relation = self._relations.between(left, right, self._tiers)
+        return relation and Member(second, relation.tier, relation.similarity)
 
     def _in_order(self, members: list[Member]) -> tuple[Member, ...]:
         return tuple(sorted(members, key=lambda member: self._rank[member.file]))

@@ -1,4 +1,4 @@
-"""The keep order: which of several copies stays.
+"""Which of several copies stays: the rank of files.
 
 Most pixels first, then most bytes (less was thrown away by compression), then oldest, then path
 bytes, so that no two files tie and two runs agree.
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dedup.store.gallery import GalleryFiles, GalleryImages
 
 
-def keep_order(images: GalleryImages, files: GalleryFiles) -> npt.NDArray[np.int64]:
+def rank_files(images: GalleryImages, files: GalleryFiles) -> npt.NDArray[np.int64]:
     """Order the files from the one most worth keeping to the least.
 
     Returns

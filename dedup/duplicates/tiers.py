@@ -1,45 +1,145 @@
-"""What was found about a pair, in plain words: the proof's, and facts known without decoding."""
+"""The tier of a pair, and its evidence in words: decided and worded here and nowhere else.
+
+`list`, `compare` and `why` collect the facts of a pair in their own ways, and all ask here what
+these make of it. A further tier is a line in `_HOLDS`, its words in `evidence`, and what is missing
+for it in `missing`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dedup.results import Tier
+from dedup.search.similarity import inclusive
 
 if TYPE_CHECKING:
-    from dedup.store.gallery import GalleryImages
+    from collections.abc import Callable
+
+    from dedup.proof import Verdict
+    from dedup.store.pairs import StoredVerdict
+
+ALL_TIERS: Final = frozenset(Tier)
 
 
-def describe_pair(
-    images: GalleryImages,
-    keeper: int,
-    other: int,
-    tier: Tier,
-    found: str = "",
-    share: float = 1.0,
-) -> str:
-    """Say what makes `other` a duplicate of `keeper`, both rows of images, in this tier.
+class PairFacts(NamedTuple):
+    """What is known of a pair of images.
 
     Parameters
     ----------
-    found : what the proof on the pair said, when there was one
-    share : bytes of the other file per byte of the keeper's
+    verdict : of the proof; None where the pair was not checked
+    alike : the similarity reaches the threshold, see `reaches`
+    trivial : one of them is blank or tiny, so that similarity and proof mean nothing
+    ignored : a person said that they are no duplicates
     """
-    if tier is Tier.EXACT:
-        return "same bytes"
-    kinds = images.format[keeper], images.format[other]
-    container = f"{kinds[1]} instead of {kinds[0]}" if kinds[0] != kinds[1] else ""
-    if tier is Tier.PIXELS:
-        return f"same pixels, {container or 'other compression or metadata'}"
-    size = _size(images, keeper, other)
-    if tier is Tier.NEAR:
-        encoded = "" if size or container else f"re-encoded to {share:.0%} of the bytes"
-        return ", ".join(filter(None, [found, size, container, encoded]))
-    refuted = f"looks alike, but {found}" if found else "looks alike, not proven"
-    return ", ".join(filter(None, [refuted, size or "same size", container]))
+
+    same_bytes: bool = False
+    same_pixels: bool = False
+    verdict: StoredVerdict | None = None
+    alike: bool = False
+    trivial: bool = False
+    ignored: bool = False
 
 
-def _size(images: GalleryImages, keeper: int, other: int) -> str:
-    kept = int(images.width[keeper]), int(images.height[keeper])
-    found = int(images.width[other]), int(images.height[other])
-    return "" if kept == found else f"{found[0]}×{found[1]} instead of {kept[0]}×{kept[1]}"
+class ImageFile(NamedTuple):
+    """What evidence says of one side of a pair.
+
+    Parameters
+    ----------
+    format : "JPEG", "PNG" …
+    width, height : upright, pixels
+    bytes : size of the file; None where it is gone
+    """
+
+    format: str
+    width: int
+    height: int
+    bytes: int | None
+
+
+_HOLDS: Final[dict[Tier, Callable[[PairFacts], bool]]] = {
+    Tier.EXACT: lambda facts: facts.same_bytes,
+    Tier.PIXELS: lambda facts: facts.same_pixels,
+    Tier.NEAR: lambda facts: facts.verdict is not None and facts.verdict.near and not facts.trivial,
+    Tier.SIMILAR: lambda facts: facts.alike and not facts.trivial,
+}
+"""Per tier whether facts prove it; surest first."""
+
+
+def decide(facts: PairFacts, tiers: frozenset[Tier] = ALL_TIERS) -> Tier | None:
+    """Give the one tier of a pair, the surest that its facts prove.
+
+    Returns
+    -------
+    None where they prove none, a person ignores the pair, or the tier is not among `tiers`: a pair
+    never counts in a looser tier than its own.
+    """
+    if facts.ignored:
+        return None
+    for tier, holds in _HOLDS.items():
+        if holds(facts):
+            return tier if tier in tiers else None
+    return None
+
+
+def reaches(similarity: float, threshold: float) -> bool:
+    """Tell whether a similarity is at least the threshold, both rounded as similarities are."""
+    return bool(inclusive(similarity) >= inclusive(threshold))
+
+
+def evidence(tier: Tier | None, facts: PairFacts, kept: ImageFile, other: ImageFile) -> str:
+    """Say in words what was found about a pair.
+
+    Parameters
+    ----------
+    tier : as `decide` gave it, or that of the pair's group
+    kept, other : the words are about the other, as against the one that is kept
+    """
+    found = facts.verdict.evidence if facts.verdict else ""
+    container = f"{other.format} instead of {kept.format}" if kept.format != other.format else ""
+    match tier:
+        case Tier.EXACT:
+            return "same bytes"
+        case Tier.PIXELS:
+            return f"same pixels, {container or 'other compression or metadata'}"
+        case Tier.NEAR:
+            size = _size(kept, other)
+            encoded = "" if size or container else _encoded(kept, other)
+            return _listed(found, size, container, encoded)
+        case Tier.SIMILAR:
+            refuted = f"looks alike, but {found}" if found else "looks alike, not proven"
+            return _listed(refuted, _size(kept, other) or "same size", container)
+    return found
+
+
+def _size(kept: ImageFile, other: ImageFile) -> str:
+    if (kept.width, kept.height) == (other.width, other.height):
+        return ""
+    return f"{other.width}×{other.height} instead of {kept.width}×{kept.height}"
+
+
+def _encoded(kept: ImageFile, other: ImageFile) -> str:
+    if not kept.bytes or other.bytes is None:
+        return ""
+    return f"re-encoded to {other.bytes / kept.bytes:.0%} of the bytes"
+
+
+def _listed(*parts: str) -> str:
+    return ", ".join(filter(None, parts))
+
+
+def missing(tier: Tier | None, verdict: Verdict) -> str:
+    """Say what would have had to differ for a surer tier; "" where there is none."""
+    match tier:
+        case Tier.EXACT:
+            return ""
+        case Tier.PIXELS:
+            return "exact: the two files would have to have the same bytes"
+        case Tier.NEAR:
+            return "pixels: the two images would have to have the same size and pixels"
+    failed = next((check for check in verdict.checks if not check.passed), None)
+    if failed is None:
+        return f"near: {verdict.evidence}"
+    side = "at least" if failed.value < failed.limit else "at most"
+    return (
+        f"near: {failed.name} would have to be {side} {failed.limit:g}, and is {failed.value:.3g}"
+    )

@@ -1,6 +1,6 @@
 """The ways in which people change a photograph, drawn by code and repeatable by seed.
 
-`dedup calibrate` and the benchmarks edit pictures with these and ask whether the copy is found
+`dedup calibrate` and the benchmarks edit images with these and ask whether the copy is found
 again. A kind has graded strengths, mildest first; `visible` says how much of the photograph is
 left to be seen in the copy, so that a recall can be stated for the edits that leave enough.
 Nothing is read from disk and nothing here decides what a duplicate is.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One way to edit a picture.
+    """One way to edit an image.
 
     Parameters
     ----------
@@ -62,8 +62,7 @@ def _seen(*names: str) -> Callable[[float], float]:
     return visible
 
 
-# Strengths are the ones that issue 4 of the project names where it names any; the rest grade from
-# "hardly seen" to "nobody would keep it worse than this".
+# Strengths grade from "hardly visible" to "nobody would keep it worse than this".
 EDITS: Mapping[str, Kind] = {
     "resize": Kind((1 / 2, 1 / 3, 1 / 4, 1 / 5), frame.resize),
     "jpeg": Kind((90, 60, 30, 15, 8), tone.jpeg),
@@ -128,7 +127,7 @@ def visible(kind: str, strength: float) -> float:
 
 
 def drawn(height: int, width: int, rng: np.random.Generator) -> Pixels:
-    """Draw a textured picture that belongs to nobody, for tests and for backgrounds.
+    """Draw a textured image of nothing, for tests and for backgrounds.
 
     Returns
     -------

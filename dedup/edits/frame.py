@@ -1,6 +1,6 @@
-"""Edits that move, cut, frame or cover the picture.
+"""Edits that move, cut, frame or cover the image.
 
-Each takes (H, W, 3) uint8 RGB, a strength and a seeded generator, and returns a new picture,
+Each takes (H, W, 3) uint8 RGB, a strength and a seeded generator, and returns a new image,
 often of another size. Letters, stickers and backgrounds are drawn here; nothing is third-party.
 """
 
@@ -158,7 +158,7 @@ def _lines(
 
 
 def text(pixels: Pixels, area: float, rng: np.random.Generator) -> Pixels:
-    """Write on the picture; the lines' box takes this share of the area."""
+    """Write on the image; the lines' box takes this share of the area."""
     canvas = pixels.copy()
     height, width = pixels.shape[:2]
     across = rng.uniform(0.6, 0.95)
@@ -171,7 +171,7 @@ def text(pixels: Pixels, area: float, rng: np.random.Generator) -> Pixels:
 
 
 def sticker(pixels: Pixels, area: float, rng: np.random.Generator) -> Pixels:
-    """Put one to three faces, hearts, stars or arrows on the picture, this share in all."""
+    """Put one to three faces, hearts, stars or arrows on the image, this share in all."""
     canvas = pixels.copy()
     height, width = pixels.shape[:2]
     count = int(rng.integers(1, 4))
@@ -219,7 +219,7 @@ def _badge(canvas: Pixels, centre: tuple[int, int], radius: int, rng: np.random.
 
 
 def watermark(pixels: Pixels, opacity: float, rng: np.random.Generator) -> Pixels:
-    """Lay a half-transparent word over the picture, once or tiled."""
+    """Lay a half-transparent word over the image, once or tiled."""
     height, width = pixels.shape[:2]
     sheet = np.zeros((height, width, 3), np.uint8)
     tiles = int(rng.integers(1, 4))
@@ -238,7 +238,7 @@ def watermark(pixels: Pixels, opacity: float, rng: np.random.Generator) -> Pixel
 
 
 def border(pixels: Pixels, share: float, rng: np.random.Generator) -> Pixels:
-    """Frame the picture on four sides, on two, or as a square; width as a share of the sides."""
+    """Frame the image on four sides, on two, or as a square; width as a share of the sides."""
     height, width = pixels.shape[:2]
     down, across = max(1, round(share * height)), max(1, round(share * width))
     down, across = ((down, across), (down, 0), (0, across))[rng.integers(3)]
@@ -250,7 +250,7 @@ def border(pixels: Pixels, share: float, rng: np.random.Generator) -> Pixels:
 
 
 def caption(pixels: Pixels, share: float, rng: np.random.Generator) -> Pixels:
-    """Add a bar with words above or below; its height as a share of the picture's."""
+    """Add a bar with words above or below; its height as a share of the image's."""
     height, width = pixels.shape[:2]
     light = bool(rng.integers(2))
     bar = np.full((max(12, round(share * height)), width, 3), 255 if light else 0, np.uint8)
@@ -261,7 +261,7 @@ def caption(pixels: Pixels, share: float, rng: np.random.Generator) -> Pixels:
 
 
 def screenshot(pixels: Pixels, share: float, rng: np.random.Generator) -> Pixels:
-    """Show the picture in an app's window; it takes about this share of the window's area."""
+    """Show the image in an app's window; it takes about this share of the window's area."""
     height, width = pixels.shape[:2]
     light = bool(rng.integers(2))
     ground, ink = ((245, 245, 247), (40, 40, 40)) if light else ((24, 24, 26), (230, 230, 230))
@@ -286,7 +286,7 @@ def screenshot(pixels: Pixels, share: float, rng: np.random.Generator) -> Pixels
 
 
 def pasted(pixels: Pixels, share: float, rng: np.random.Generator) -> Pixels:
-    """Paste into a larger picture; the sides become this share of the larger one's."""
+    """Paste into a larger image; the sides become this share of the larger one's."""
     height, width = pixels.shape[:2]
     tall, wide = round(height / share), round(width / share)
     if rng.integers(3):
@@ -306,15 +306,15 @@ def scene(height: int, width: int, rng: np.random.Generator) -> Pixels:
         coarse = rng.normal(0, 1, (cells, cells, 3)).astype(np.float32)
         clouds = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
         canvas += np.asarray(clouds, np.float32) * 36 * (3 / cells) ** 0.35
-    picture = np.clip(canvas + rng.uniform(70, 180, 3), 0, 255).astype(np.uint8)
+    image = np.clip(canvas + rng.uniform(70, 180, 3), 0, 255).astype(np.uint8)
     size = min(height, width)
     for _ in range(40):
         centre = (int(rng.integers(width)), int(rng.integers(height)))
         axes = (int(rng.integers(2, max(3, size // 8))), int(rng.integers(2, max(3, size // 8))))
         angle = float(rng.uniform(0, 180))
         if rng.integers(2):
-            cv2.ellipse(picture, centre, axes, angle, 0, 360, _colour(rng), -1, cv2.LINE_AA)
+            cv2.ellipse(image, centre, axes, angle, 0, 360, _colour(rng), -1, cv2.LINE_AA)
         else:
             corners = cv2.boxPoints((centre, (float(2 * axes[0]), float(2 * axes[1])), angle))
-            cv2.fillPoly(picture, [corners.astype(np.int32)], _colour(rng), cv2.LINE_AA)
-    return picture
+            cv2.fillPoly(image, [corners.astype(np.int32)], _colour(rng), cv2.LINE_AA)
+    return image

@@ -1,6 +1,6 @@
 """Edits that leave every pixel in its place: colour, light, loss, noise.
 
-Each takes (H, W, 3) uint8 RGB, a strength and a seeded generator, and returns a new picture of
+Each takes (H, W, 3) uint8 RGB, a strength and a seeded generator, and returns a new image of
 the same size. Strengths are in the unit that the edit is usually dialled in.
 """
 
@@ -104,7 +104,7 @@ def grey(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
 
 
 def sepia(pixels: Pixels, strength: float, rng: np.random.Generator) -> Pixels:
-    """Tint the grey picture brown."""
+    """Tint the grey image brown."""
     return _bytes(grey(pixels, strength, rng) * np.array([1.07, 0.86, 0.63]) + np.array([16, 8, 0]))
 
 

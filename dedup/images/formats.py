@@ -2,7 +2,7 @@
 
 Names only decide which files are looked at; what a file is, its content decides. Formats are
 those that Pillow's wheels read on every platform: JPEG, PNG and APNG, GIF, WebP, BMP, TIFF, AVIF,
-JPEG 2000 and netpbm; and with the extras ``dedup[heic]``, ``dedup[raw]`` and ``dedup[jxl]`` HEIC,
+JPEG 2000 and netpbm; and with the extras ``heic``, ``raw`` and ``jxl`` HEIC,
 raw images of cameras and JPEG XL. PSD, SVG, PDF and ICO are not read. No decoder is imported here.
 """
 

@@ -188,7 +188,9 @@ def open_image(data: bytes, path: str, limits: Limits = LIMITS) -> Opened:
     try:
         opened = _open_raw(data) if name == "RAW" else _open(data, name, limits)
     except ImportError:
-        need = f"{_WORDS[name]} needs an optional package: pip install 'dedup[{_EXTRA[name]}]'"
+        need = (
+            f"{_WORDS[name]} needs an optional package: pip install 'dedup-vision[{_EXTRA[name]}]'"
+        )
         raise ImageError(path, need) from None
     except DECODER_FAILURES as error:
         raise ImageError(path, failure(data, name, error)) from error

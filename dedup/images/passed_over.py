@@ -76,6 +76,6 @@ def _kinds() -> dict[bytes, str]:
     kinds |= dict.fromkeys(_VIDEOS.encode().split(), "videos")
     kinds[b"mpo"] = ".mpo files (several images in one)"
     for name, words in (("RAW", "raw images of cameras"), ("JXL", "JPEG XL images")):
-        kind = f"{words} (pip install 'dedup[{name.lower()}]' reads them)"
+        kind = f"{words} (pip install 'dedup-vision[{name.lower()}]' reads them)"
         kinds |= dict.fromkeys((each.encode() for each in EXTENSIONS[name]), kind)
     return {name: kind for name, kind in kinds.items() if name not in listed_extensions()}

@@ -15,7 +15,7 @@ from dedup.indexing.prefetch import Prefetch
 from dedup.indexing.reader import EXCLUSIVE_BYTES, Embeddable, Outcome, Skipped, read_bytes
 from dedup.parallel.limits import ItemLimits
 from dedup.parallel.workers import exclusive
-from dedup.store.contents import KnownDigests
+from dedup.store.catalog import Catalog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -121,9 +121,9 @@ def file_reader(
     limits : what a file may cost
     """
     slots = None if address is None else address.open()
-    with closing(KnownDigests(store)) as known, closing(Prefetch(read)) as prefetch:
+    with closing(Catalog.open(store)) as catalog, closing(Prefetch(read)) as prefetch:
         try:
-            yield FileReader(known.holds, preparation, slots, prefetch, limits)
+            yield FileReader(catalog.knows, preparation, slots, prefetch, limits)
         finally:
             if slots is not None:
                 slots.close()

@@ -69,7 +69,7 @@ def run(
     report(0, total)
     with (
         ReadAhead(catalog.store, preparation(catalog), changes.work, policy) as reader,
-        Writer(catalog.store) as writer,
+        Writer(catalog) as writer,
         Forward(catalog.fingerprint, embedder, reader.buffer) as forward,
         closing(reader.outcomes()) as outcomes,
     ):

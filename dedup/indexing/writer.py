@@ -1,7 +1,7 @@
 """Commit batches to the catalog in a thread of their own, one transaction each, in order.
 
 SQLite releases Python's lock while it works, so that the next batches are collected and embedded
-meanwhile. The thread has a catalog of its own.
+meanwhile.
 """
 
 from __future__ import annotations
@@ -14,18 +14,17 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from dedup.images.header import read_epoch
 from dedup.indexing.reader import Embeddable, Known, Skipped
 from dedup.results import Skip
-from dedup.store.catalog import Catalog
 from dedup.store.changes import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Future
-    from pathlib import Path
 
     from dedup.indexing.forward import Embedded
     from dedup.indexing.reader import Outcome
     from dedup.indexing.worklist import Job
     from dedup.records import Root
+    from dedup.store.catalog import Catalog
 
 _NOT_FINITE = Skipped("the model gave no finite embedding", transient=False)
 
@@ -58,9 +57,8 @@ class Writer:
     All of them are complete once every batch is through.
     """
 
-    def __init__(self, store: Path) -> None:
-        self._store = store
-        self._opened: Catalog | None = None
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self.indexed = 0
         self.reused = 0
@@ -87,18 +85,7 @@ class Writer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._thread.submit(self._close)
         self._thread.shutdown()
-
-    @property
-    def _catalog(self) -> Catalog:
-        if self._opened is None:
-            self._opened = Catalog.open(self._store)
-        return self._opened
-
-    def _close(self) -> None:
-        if self._opened is not None:
-            self._opened.close()
 
     def _commit(self, rows: Sequence[Row], embedded: Embedded | None) -> None:
         batch = Batch(embeddings={} if embedded is None else embedded.packed)

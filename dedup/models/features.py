@@ -57,8 +57,8 @@ class Features(Mapping[str, FloatArray]):
         return len(self._outputs)
 
 
-def require_pictures(batch: npt.NDArray[Any]) -> None:
-    """Refuse what is no batch of pictures, in whichever runtime it arrives.
+def require_images(batch: npt.NDArray[Any]) -> None:
+    """Refuse what is no batch of images, in whichever runtime it arrives.
 
     Raises
     ------

@@ -1,30 +1,26 @@
 """Pretrained weights from timm's model hub, as safetensors files in the hub's own cache.
 
-What is cached is used without asking the network. What is not is downloaded when the hub can be
-reached; that it cannot is found out in seconds, not after the client's minutes of retries.
+What is cached is used without asking the network. What is not is downloaded; where the hub does not
+answer, the error comes within seconds.
 """
 
 from __future__ import annotations
 
-import socket
 import sys
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
-from dedup.errors import WeightsError
+from dedup.errors import WeightsError, first_line
 
-_PATIENCE: Final = 5.0
-"""Seconds until the hub counts as out of reach; the client itself gives up after 23 and more."""
+MAX_ANSWER_SECONDS: Final = 5.0
+"""Until the hub counts as out of reach."""
 
 _FILES: Final = ("model.safetensors", "open_clip_model.safetensors")
 _WAYS_ON: Final = (
-    "Ways on: give a safetensors file with --weights FILE; use --untrained, which is enough for "
-    "exact and lightly edited copies; or run once where the hub can be reached and bring its "
-    "cache along (HF_HOME)."
+    "Either give a safetensors file with --weights FILE; use --untrained, which is enough for "
+    "exact and lightly edited copies; or run once where the hub can be reached and copy its "
+    "cache (HF_HOME) here."
 )
 
 
@@ -42,7 +38,7 @@ def pretrained_file(name: str) -> HubFile:
     Raises
     ------
     WeightsError : there are none, or none as safetensors, or the hub cannot be reached; says
-        which, and the ways on.
+        which, and what to do instead.
     """
     import timm
 
@@ -74,47 +70,29 @@ def _cached(repository: str, revision: str, files: tuple[str, ...]) -> Path | No
 
 
 def _download(name: str, repository: str, revision: str, files: tuple[str, ...]) -> Path:
-    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
     from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
-    reason: str | None = (
-        "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else _unreachable(constants.ENDPOINT)
-    )
-    if reason is None and not sys.stderr.isatty():
+    if constants.HF_HUB_OFFLINE:
+        raise _no_weights(name, "HF_HUB_OFFLINE is set")
+    if not sys.stderr.isatty():
         disable_progress_bars()
     # The client's errors derive from those of whichever HTTP library this version of it uses.
-    errors: tuple[type[BaseException], ...] = (OSError, *HfHubHTTPError.__bases__)
-    for file in files if reason is None else ():
+    errors: tuple[type[Exception], ...] = (OSError, *HfHubHTTPError.__bases__)
+    for file in files:
         try:
+            # Asked for once: the download itself would try six times, for 23 seconds.
+            url = hf_hub_url(repository, file, revision=revision or None)
+            get_hf_file_metadata(url, timeout=MAX_ANSWER_SECONDS)
             return Path(hf_hub_download(repository, file, revision=revision or None))
         except EntryNotFoundError:
             continue
         except errors as error:
-            reason = str(error).partition("\n")[0] or type(error).__name__
-            break
-    reason = reason or f"{repository} holds no safetensors file, and pickles are never opened"
-    raise WeightsError(f"no pretrained weights for {name}: {reason}. {_WAYS_ON}")
+            reason = f"{constants.ENDPOINT} did not give them ({first_line(error)})"
+            raise _no_weights(name, reason) from error
+    raise _no_weights(name, f"{repository} holds no safetensors file, and pickles are never opened")
 
 
-def _unreachable(endpoint: str) -> str | None:
-    """Say why the hub cannot be reached; None when it, or the proxy in front of it, answers."""
-    url = urlsplit(endpoint)
-    host = url.hostname or ""
-    proxy = None if proxy_bypass(host) else getproxies().get(url.scheme)
-    target = urlsplit(proxy if proxy is None or "//" in proxy else f"//{proxy}") if proxy else url
-    port = target.port or (443 if target.scheme == "https" else 80)
-    answer: list[str | None] = []
-
-    def connect() -> None:
-        try:
-            with socket.create_connection((target.hostname or "", port), timeout=_PATIENCE):
-                answer.append(None)
-        except OSError as error:
-            answer.append(f"{host} cannot be reached ({error.strerror or error})")
-
-    # A thread, because looking up a name has no time limit of its own.
-    thread = threading.Thread(target=connect, daemon=True)
-    thread.start()
-    thread.join(_PATIENCE)
-    return answer[0] if answer else f"{host} did not answer within {_PATIENCE:.0f} s"
+def _no_weights(name: str, reason: str) -> WeightsError:
+    return WeightsError(f"no pretrained weights for {name}: {reason}. {_WAYS_ON}")

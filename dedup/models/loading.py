@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dedup.errors import ModelError, UnknownModelError, WeightsError
 from dedup.models import hub
-from dedup.models.registry import BUNDLED, DEFAULT_MODEL, WEIGHTS
+from dedup.models.registry import BUNDLED, DEFAULT_MODEL, DEFAULT_UNTRAINED, WEIGHTS
 from dedup.models.weights import (
     Reading,
     model_name_for,
@@ -33,7 +33,17 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["LoadedModel", "load_model", "model_name_for", "weights_file_digest"]
+    from dedup.models.layers import LayerInfo
+
+__all__ = [
+    "LoadedModel",
+    "ShippedModel",
+    "list_model_layers",
+    "load_model",
+    "model_name_for",
+    "shipped_model",
+    "weights_file_digest",
+]
 
 DEFAULT_LAYER: Final = "global_pool"
 _SEED: Final = 0
@@ -67,6 +77,27 @@ class LoadedModel:
     layer: str = DEFAULT_LAYER
 
 
+@dataclass(frozen=True, slots=True)
+class ShippedModel:
+    """What is known of a network that the package ships without loading it; as `LoadedModel`."""
+
+    name: str
+    weights: str
+    weights_digest: str
+    input_size: tuple[int, int, int]
+    layer: str
+
+
+def shipped_model(name: str) -> ShippedModel:
+    """Describe one of `BUNDLED` by what its weights file says, without importing torch."""
+    known = BUNDLED[name]
+    stated = read_metadata(WEIGHTS / known.file)
+    if stated.side is None or stated.layer is None:
+        raise WeightsError(f"{known.file} does not say its input size and layer.")
+    size = (_RGB, stated.side, stated.side)
+    return ShippedModel(name, "bundled", known.digest, size, stated.layer)
+
+
 def load_model(
     name: str | None = None, *, weights: Path | None = None, untrained: bool = False
 ) -> LoadedModel:
@@ -76,7 +107,7 @@ def load_model(
     ----------
     name : any timm name, with or without a pretrained tag, or a network that the package ships
         (`BUNDLED`); without one, what the weights file is for (`model_name_for`), else
-        `DEFAULT_MODEL`
+        `DEFAULT_MODEL`, or `DEFAULT_UNTRAINED`
     weights : a safetensors file that holds every weight of the model. Its number of classes
         may be another than timm's; without a classifier, the prediction is what would enter it.
     untrained : random weights, the same every time for one version of torch
@@ -94,7 +125,8 @@ def load_model(
     if weights is not None and untrained:
         raise ValueError("weights and untrained exclude each other")
     if name is None:
-        name = DEFAULT_MODEL if weights is None else model_name_for(weights)
+        default = DEFAULT_UNTRAINED if untrained else DEFAULT_MODEL
+        name = default if weights is None else model_name_for(weights)
     with _quiet():
         if name in BUNDLED and weights is None:
             if untrained:
@@ -112,6 +144,30 @@ def load_model(
             digest = _state_digest(module)
         stated = Reading() if weights is None else read_metadata(weights)
         return _with_configuration(name, module.eval(), origin, digest, stated)
+
+
+def list_model_layers(
+    name: str | None = None, *, weights: Path | None = None
+) -> tuple[LayerInfo, ...]:
+    """List every layer of a model that can be hooked, without downloading its weights.
+
+    Parameters
+    ----------
+    name, weights : as `load_model` takes them
+
+    Returns
+    -------
+    As `dedup.models.layers.list_layers`, for one image of the model's input size.
+
+    Raises
+    ------
+    UnknownModelError, WeightsError, ModelError : as `load_model`.
+    """
+    from dedup.models.layers import list_layers
+
+    untrained = weights is None and (name or DEFAULT_MODEL) not in BUNDLED
+    loaded = load_model(name, weights=weights, untrained=untrained)
+    return tuple(list_layers(loaded.module, loaded.input_size))
 
 
 def _bundled(name: str) -> LoadedModel:

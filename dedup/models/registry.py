@@ -12,11 +12,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-DEFAULT_MODEL: Final = "efficientnet_b0"
-"""The model that `index` uses unless told otherwise, where the hub can be reached."""
+DEFAULT_MODEL: Final = "copies-2"
+"""The model of a new collection, unless another is named: one that the package ships."""
+
+DEFAULT_UNTRAINED: Final = "efficientnet_b0"
+"""The architecture of untrained weights, unless another is named."""
 
 WEIGHTS: Final = Path(__file__).parent / "bundled"
-"""What the package ships: weights files, each with a model card beside it."""
+"""What the package ships: weights files and their exported graphs, each with a model card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +30,26 @@ class Bundled:
     ----------
     file : in `WEIGHTS`; its metadata name the architecture, the layer and the input
     digest : SHA-256 of the file, as on its card
+    graph : the network as an ONNX file in `WEIGHTS` that gives the embeddings of its layer,
+        made by `scripts/train bundled_graph`
+    graph_digest : SHA-256 of that
     """
 
     file: str
     digest: str
+    graph: str
+    graph_digest: str
 
 
 BUNDLED: Final = {
     "copies-2": Bundled(
         "copies-2.safetensors",
         "c6b1a3ab2290387acfe918cd160388ea2991d45a7c3590e6f8d7b49aa91540ac",
+        "copies-2.onnx",
+        "f0cd2033bedda6088c6205feab3580c256c76b90cf736a340d9c30396058afd5",
     ),
 }
 """By the name that ``--model`` takes."""
-
-DEFAULT_BUNDLED: Final = "copies-2"
-"""What `index` uses where the hub cannot be reached."""
 
 _REGISTERED: Final = re.compile(rb"^@register_model\s*\ndef (\w+)\(", re.MULTILINE)
 

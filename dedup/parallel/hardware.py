@@ -26,11 +26,9 @@ def has_amx() -> bool:
     return "amx_bf16" in _cpu_info()
 
 
-def may_have_bf16() -> bool:
-    """Say whether it is worth asking an engine for bf16, which takes importing it."""
-    info = _cpu_info()
-    # The last: ARM, whose flags go by other names.
-    return not info or "avx512_bf16" in info or "amx_bf16" in info or "Features" in info
+def has_bf16() -> bool:
+    """Say whether the CPU computes in bf16 without emulating it (x86 on Linux only)."""
+    return has_amx() or "avx512_bf16" in _cpu_info()
 
 
 def _cpu_info() -> str:

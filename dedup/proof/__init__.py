@@ -1,4 +1,4 @@
-"""The proof on a pair: `describe` a picture once, `verify` two of them.
+"""The proof on a pair: `describe` an image once, `verify` two of them.
 
 A package of its own because the proof has several steps; this is all that others need of it.
 """
@@ -6,6 +6,7 @@ A package of its own because the proof has several steps; this is all that other
 from __future__ import annotations
 
 from dedup.proof.description import WORKING_SIDE, Features, describe
-from dedup.proof.verify import VERIFIER, Check, Verdict, verify
+from dedup.proof.verdict import VERIFIER, Check, Verdict
+from dedup.proof.verify import verify
 
 __all__ = ["VERIFIER", "WORKING_SIDE", "Check", "Features", "Verdict", "describe", "verify"]

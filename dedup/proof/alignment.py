@@ -1,6 +1,6 @@
-"""The two pictures brought onto one raster, placed to a fraction of a pixel.
+"""The two images brought onto one raster, placed to a fraction of a pixel.
 
-The raster is the coarser picture's own grid, cut to the overlap. The placing found from local
+The raster is the coarser image's own grid, cut to the overlap. The placing found from local
 features is refined on the pixels themselves, cell by cell (Lucas and Kanade 1981), tied together
 by one homography: an edit leaves nothing over, while parallax and other motion do.
 """
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     Bytes = npt.NDArray[np.uint8]
     Mask = npt.NDArray[np.bool_]
 
-CELL = 8
-LONGEST = 256
+CELL_PIXELS = 8
+MAX_RASTER_PIXELS = 256
 """Longest side of the raster: a walker who fills 0.5 % of a street is 11 x 23 pixels on it."""
 
-_ROUNDS = 4
-_REACH = (4.0, 3.0, 2.0, 1.5)  # steps longer than this are no measurement of a cell
-_STILL = 0.06  # pixels; a smaller step is not worth another round
-_STIFF = 2e-4  # keeps textureless cells from moving
+_MAX_ROUNDS = 4
+_MAX_STEP_PIXELS = (4.0, 3.0, 2.0, 1.5)  # steps longer than this are no measurement of a cell
+_MIN_STEP_PIXELS = 0.06  # pixels; a smaller step is not worth another round
+_STIFFNESS = 2e-4  # keeps textureless cells from moving
 
 
 @dataclass(frozen=True, slots=True)
 class Raster:
-    """Both pictures on one grid, slightly smoothed.
+    """Both images on one grid, slightly smoothed.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def jacobian(matrix: Doubles, x: float, y: float) -> Doubles:
 
 
 def register(owner: Features, other: Features, matrix: Doubles) -> Raster | None:
-    """Refine a placing and lay both pictures on the owner's grid.
+    """Refine a placing and lay both images on the owner's grid.
 
     Parameters
     ----------
@@ -98,9 +98,9 @@ def register(owner: Features, other: Features, matrix: Doubles) -> Raster | None
     low = np.maximum(np.ceil(outline.min(axis=0) - 0.5), owner.frame[:2]).astype(int)
     high = np.minimum(np.floor(outline.max(axis=0) + 0.5) + 1, owner.frame[2:]).astype(int)
     part = owner.grey[low[1] : high[1], low[0] : high[0]]
-    fine = min(1.0, LONGEST / max(part.shape))
-    width, height = (int(side * fine) // CELL * CELL for side in part.shape[::-1])
-    if min(width, height) < 3 * CELL:
+    fine = min(1.0, MAX_RASTER_PIXELS / max(part.shape))
+    width, height = (int(side * fine) // CELL_PIXELS * CELL_PIXELS for side in part.shape[::-1])
+    if min(width, height) < 3 * CELL_PIXELS:
         return None
     to_grid = _scaling(part.shape, (height, width)) @ _shift(-low)
     one = _smooth(part, (height, width))
@@ -120,31 +120,31 @@ def outline_centre(matrix: Doubles, outline: Doubles) -> Doubles:
     return np.asarray(project(back, outline.mean(axis=0, keepdims=True))[0])
 
 
-def warp(picture: Floats, matrix: Doubles, shape: tuple[int, ...]) -> Floats:
-    """Lay a grey picture on a grid of this (H, W); beyond its edge the edge is repeated."""
+def warp(image: Floats, matrix: Doubles, shape: tuple[int, ...]) -> Floats:
+    """Lay a grey image on a grid of this (H, W); beyond its edge the edge is repeated."""
     size = (shape[1], shape[0])
-    warped = cv2.warpPerspective(picture, matrix, size, borderMode=cv2.BORDER_REPLICATE)
+    warped = cv2.warpPerspective(image, matrix, size, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(warped, np.float32)
 
 
-def warp_colour(picture: Bytes, matrix: Doubles, shape: tuple[int, ...]) -> Bytes:
-    """Lay a colour picture on a grid of this (H, W); beyond its edge the edge is repeated."""
+def warp_colour(image: Bytes, matrix: Doubles, shape: tuple[int, ...]) -> Bytes:
+    """Lay a colour image on a grid of this (H, W); beyond its edge the edge is repeated."""
     size = (shape[1], shape[0])
-    warped = cv2.warpPerspective(picture, matrix, size, borderMode=cv2.BORDER_REPLICATE)
+    warped = cv2.warpPerspective(image, matrix, size, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(warped, np.uint8)
 
 
 def cells(values: Floats) -> Floats:
     """Mean over each cell: (H, W) to (H / 8, W / 8)."""
     height, width = values.shape
-    size = (width // CELL, height // CELL)
+    size = (width // CELL_PIXELS, height // CELL_PIXELS)
     return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _halved_cells(values: Floats) -> Floats:
     """Mean over each cell of a raster of which every other row and column is given."""
     height, width = values.shape
-    size = (2 * width // CELL, 2 * height // CELL)
+    size = (2 * width // CELL_PIXELS, 2 * height // CELL_PIXELS)
     return np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
@@ -157,31 +157,31 @@ def _scaling(old: tuple[int, ...], new: tuple[int, ...]) -> Doubles:
     return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
 
 
-def _smooth(picture: Bytes, shape: tuple[int, int]) -> Floats:
+def _smooth(image: Bytes, shape: tuple[int, int]) -> Floats:
     size = (shape[1], shape[0])
-    sized = cv2.resize(picture.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    sized = cv2.resize(image.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.GaussianBlur(sized, (5, 5), 0.9), np.float32)
 
 
-def _shrunk(picture: Bytes, placed: Doubles, centre: Doubles) -> tuple[Floats, Doubles]:
-    """Bring a finer picture down to about the grid's resolution, so that warping skips no pixel."""
+def _shrunk(image: Bytes, placed: Doubles, centre: Doubles) -> tuple[Floats, Doubles]:
+    """Bring a finer image down to about the grid's resolution, so that warping skips no pixel."""
     slopes = np.linalg.norm(jacobian(placed, *centre), axis=0)
     x, y = (min(1.0, float(slope)) for slope in slopes)
-    height, width = picture.shape
-    shape = (max(CELL, round(height * y)), max(CELL, round(width * x)))
-    return _smooth(picture, shape), _scaling(shape, picture.shape)
+    height, width = image.shape
+    shape = (max(CELL_PIXELS, round(height * y)), max(CELL_PIXELS, round(width * x)))
+    return _smooth(image, shape), _scaling(shape, image.shape)
 
 
-def _normal(picture: Floats) -> Floats:
+def _normal(image: Floats) -> Floats:
     """Even out light and contrast over 25 pixels."""
-    mean = cv2.boxFilter(picture, -1, (25, 25))
-    spread = cv2.boxFilter(picture * picture, -1, (25, 25)) - mean * mean
-    return np.asarray((picture - mean) / np.sqrt(np.maximum(spread, 0) + 25), np.float32)
+    mean = cv2.boxFilter(image, -1, (25, 25))
+    spread = cv2.boxFilter(image * image, -1, (25, 25)) - mean * mean
+    return np.asarray((image - mean) / np.sqrt(np.maximum(spread, 0) + 25), np.float32)
 
 
-def _slopes(picture: Floats) -> tuple[Floats, Floats]:
-    x = cv2.Sobel(picture, -1, 1, 0, scale=1 / 8)
-    return np.asarray(x), np.asarray(cv2.Sobel(picture, -1, 0, 1, scale=1 / 8))
+def _slopes(image: Floats) -> tuple[Floats, Floats]:
+    x = cv2.Sobel(image, -1, 1, 0, scale=1 / 8)
+    return np.asarray(x), np.asarray(cv2.Sobel(image, -1, 0, 1, scale=1 / 8))
 
 
 def _converge(
@@ -189,21 +189,21 @@ def _converge(
 ) -> tuple[Doubles, Floats, Mask, Floats, Mask]:
     even = _normal(one)
     slopes = _slopes(even)
-    rows, columns = one.shape[0] // CELL, one.shape[1] // CELL
+    rows, columns = one.shape[0] // CELL_PIXELS, one.shape[1] // CELL_PIXELS
     y, x = np.mgrid[0:rows, 0:columns]
-    middles = np.stack([x.ravel(), y.ravel()], 1) * float(CELL) + CELL / 2 - 1
+    middles = np.stack([x.ravel(), y.ravel()], 1) * float(CELL_PIXELS) + CELL_PIXELS / 2 - 1
     last = False
-    for turn in range(_ROUNDS + 1):
+    for turn in range(_MAX_ROUNDS + 1):
         two = warp(small, placed, one.shape)
         cover = cv2.warpPerspective(within, placed, (one.shape[1], one.shape[0]))
         inside = np.asarray(cover > 250)  # noqa: PLR2004 -- whole
         dx, dy, grip = _steps(even, slopes, two, inside)
-        if last or turn == _ROUNDS:
+        if last or turn == _MAX_ROUNDS:
             break
         long = np.hypot(dx, dy).ravel()
-        weight = grip.ravel() * (long < _REACH[turn]) / (0.3 + long * long)
+        weight = grip.ravel() * (long < _MAX_STEP_PIXELS[turn]) / (0.3 + long * long)
         used = weight > 0
-        if used.sum() < 2 * CELL:
+        if used.sum() < 2 * CELL_PIXELS:
             break
         steps = np.stack([dx.ravel(), dy.ravel()], 1)
         step = homography(middles[used] + steps[used], middles[used], weight[used] / weight.max())
@@ -214,7 +214,7 @@ def _converge(
         if moved > max(one.shape) / 8:
             break
         placed = step @ placed
-        last = moved < _STILL
+        last = moved < _MIN_STEP_PIXELS
     shared = [cv2.boxFilter(step * grip, -1, (5, 5)) for step in (dx, dy)]
     total = cv2.boxFilter(grip, -1, (5, 5)) + 1e-9
     flow = np.hypot(shared[0] / total, shared[1] / total).astype(np.float32)
@@ -233,14 +233,14 @@ def _steps(
         for mine, theirs in zip(_slopes(other), slopes, strict=True)
     )
     change = (other - even) * inside
-    # Every other pixel of a smoothed picture says as much, at a quarter of the cost.
+    # Every other pixel of a smoothed image says as much, at a quarter of the cost.
     across, down, change = (values[::2, ::2] for values in (across, down, change))
     sums = [
         cv2.boxFilter(_halved_cells(product), -1, (3, 3))
         for product in (across * across, across * down, down * down, across * change, down * change)
     ]
     a, b, c, p, q = sums
-    root = (a + _STIFF) * (c + _STIFF) - b * b
-    dx, dy = ((c + _STIFF) * p - b * q) / root, ((a + _STIFF) * q - b * p) / root
+    root = (a + _STIFFNESS) * (c + _STIFFNESS) - b * b
+    dx, dy = ((c + _STIFFNESS) * p - b * q) / root, ((a + _STIFFNESS) * q - b * p) / root
     grip = (a * c - b * b) / (a + c + 1e-9) * (cells(inside.astype(np.float32)) > 0.99)  # noqa: PLR2004 -- whole
     return np.asarray(dx), np.asarray(dy), np.asarray(grip, np.float32)

@@ -1,4 +1,4 @@
-"""Recognise a small white mark that either picture carries at the same place: a numeral, a date.
+"""Recognise a small white mark that either image carries at the same place: a numeral, a date.
 
 Someone numbers copies of one photograph; a page of the same template has other words in the same
 place, too. The mark on a photograph stands alone on ground that is not paper.
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float32]
 
-LARGEST = 0.012  # share of the overlap; the numerals of the shared data take up to 1 %
-_SPREAD = 0.04  # share of the overlap within which the whole mark lies
-_LONG = 3.0  # longest to shortest side; a line of words is longer
-_INK = 20  # grey levels that count as one ink, smoothed strokes left out
-_SOLID = 0.2  # share of a mark's side that has reached the ink
-_GROUND = 0.8  # grey levels between neighbours in the calmest quarter; paper has 0
+MAX_STAMP_SHARE = 0.012  # share of the overlap; the numerals of the shared data take up to 1 %
+_MAX_SPREAD_SHARE = 0.04  # share of the overlap within which the whole mark lies
+_MAX_SIDE_RATIO = 3.0  # longest to shortest side; a line of words is longer
+_INK_LEVELS = 20  # grey levels that count as one ink, smoothed strokes left out
+_MIN_SOLID_SHARE = 0.2  # share of a mark's side that has reached the ink
+_MIN_GROUND_LEVELS = 0.8  # grey levels between neighbours in the calmest quarter; paper has 0
 
 
-def marked(raster: Raster, change: Change) -> bool:
-    """Tell whether the changed places are one small white mark on either picture."""
+def is_date_stamp(raster: Raster, change: Change) -> bool:
+    """Tell whether the changed places are one small white mark on either image."""
     area = int(raster.inside.sum())
-    if not 0 < change.share <= LARGEST:
+    if not 0 < change.share <= MAX_STAMP_SHARE:
         return False
     sides = [np.ptp(np.percentile(axis, (3, 97))) + 1 for axis in np.nonzero(change.mask)]
-    if sides[0] * sides[1] > _SPREAD * area or max(sides) > _LONG * min(sides):
+    if sides[0] * sides[1] > _MAX_SPREAD_SHARE * area or max(sides) > _MAX_SIDE_RATIO * min(sides):
         return False
     gap = raster.one - raster.two
     deep = np.percentile(np.abs(gap[change.mask]), 80) / 2  # halos left out
@@ -54,22 +54,23 @@ def _one_ink(first: Floats, second: Floats) -> bool:
     """Tell whether both marks reach one and the same extreme."""
     ends = [float(np.percentile(side, 90)) for side in (first, second)]
     solid = [
-        float((side > end - _INK).mean()) for side, end in zip((first, second), ends, strict=True)
+        float((side > end - _INK_LEVELS).mean())
+        for side, end in zip((first, second), ends, strict=True)
     ]
-    return abs(ends[0] - ends[1]) < _INK and min(solid) > _SOLID
+    return abs(ends[0] - ends[1]) < _INK_LEVELS and min(solid) > _MIN_SOLID_SHARE
 
 
-def _textured(picture: Floats, ring: npt.NDArray[np.bool_]) -> bool:
+def _textured(image: Floats, ring: npt.NDArray[np.bool_]) -> bool:
     """Tell whether the ground is photographic, between other letters as well."""
-    across = np.abs(cv2.Sobel(picture, -1, 1, 0, scale=1 / 8))
-    down = np.abs(cv2.Sobel(picture, -1, 0, 1, scale=1 / 8))
-    return float(np.percentile((across + down)[ring], 25)) > _GROUND
+    across = np.abs(cv2.Sobel(image, -1, 1, 0, scale=1 / 8))
+    down = np.abs(cv2.Sobel(image, -1, 0, 1, scale=1 / 8))
+    return float(np.percentile((across + down)[ring], 25)) > _MIN_GROUND_LEVELS
 
 
 def _apart(raster: Raster, ring: npt.NDArray[np.bool_], side: Floats) -> bool:
     """Tell whether the ground around is of another tone than the ink."""
     end = float(np.percentile(side, 90))
     return all(
-        float((picture[ring] > end - _INK).mean()) < 0.1  # noqa: PLR2004 -- hardly any
-        for picture in (raster.one, raster.two)
+        float((image[ring] > end - _INK_LEVELS).mean()) < 0.1  # noqa: PLR2004 -- hardly any
+        for image in (raster.one, raster.two)
     )

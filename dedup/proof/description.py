@@ -1,20 +1,20 @@
-"""What the proof keeps of a picture: local features and a small copy.
+"""What the proof keeps of an image: local features and a small copy.
 
-`describe` is the costly half of the proof and happens once per picture; two `Features` are then
-compared as often as needed without the files. Nothing here knows what makes two pictures one.
+`describe` is the costly half of the proof and happens once per image; two `Features` are then
+compared as often as needed without the files. Nothing here knows what makes two images one.
 """
 
 from __future__ import annotations
 
 import hashlib
-import itertools
-import struct
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
     Bytes = npt.NDArray[np.uint8]
 
 WORKING_SIDE = 400
-"""Longest side, in pixels, at which pictures are described. At 400, 600 features cost 40 ms."""
+"""Longest side, in pixels, at which images are described. At 400, 600 features cost 40 ms."""
 
-_COUNT = 600
-_PLAIN = 10  # grey levels that JPEG spreads within a margin
-_SMALL = 200
-# Below this longest side SIFT's coarse octaves vanish and few features are left, so the picture
+_MAX_FEATURES = 600
+_PARTS = ("points", "descriptors", "grey", "colour")
+_MARGIN_LEVELS = 10  # grey levels that JPEG spreads within a margin
+_DOUBLED_BELOW_PIXELS = 200
+# Below this longest side SIFT's coarse octaves vanish and few features are left, so the image
 # is doubled first.
 
 # SIFT's 4 x 4 cells x 8 directions, mirrored: the rows across the main direction change places
@@ -38,7 +39,7 @@ _MIRRORED = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8)].ravel()
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """A described picture.
+    """A described image.
 
     Parameters
     ----------
@@ -56,7 +57,7 @@ class Features:
 
     @cached_property
     def digest(self) -> bytes:
-        """Of everything kept; equal for equal pictures."""
+        """Of everything kept; equal for equal images."""
         state = hashlib.blake2b(digest_size=16)
         for part in (self.grey, self.colour):
             state.update(repr(part.shape).encode())
@@ -77,10 +78,10 @@ class Features:
 
     @cached_property
     def frame(self) -> tuple[int, int, int, int]:
-        """Left, top, right, bottom of the picture inside its plain margins, ends excluded.
+        """Left, top, right, bottom of the image inside its plain margins, ends excluded.
 
         A margin is a strip of whole rows or columns in one colour, as borders, letterboxes and
-        paper have; the whole picture where hardly anything would be left.
+        paper have; the whole image where hardly anything would be left.
         """
         height, width = self.grey.shape
         rows, columns = (_content(self.grey, axis) for axis in (1, 0))
@@ -96,17 +97,12 @@ class Features:
 
     @cached_property
     def mirrored(self) -> Floats:
-        """`unit` as the mirrored picture would have it, rows in the same order."""
+        """`unit` as the mirrored image would have it, rows in the same order."""
         return np.ascontiguousarray(self.unit[:, _MIRRORED])
 
     def to_bytes(self) -> bytes:
-        """Pack for a cache; `from_bytes` gives an equal object."""
-        parts = [struct.pack("<IHHHH", len(self.points), *self.grey.shape, *self.colour.shape[:2])]
-        parts += [
-            np.ascontiguousarray(part).tobytes()
-            for part in (self.points, self.descriptors, self.grey, self.colour)
-        ]
-        return b"".join(parts)
+        """Pack as safetensors; `from_bytes` gives an equal object."""
+        return save({name: np.ascontiguousarray(getattr(self, name)) for name in _PARTS})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Features:
@@ -114,21 +110,13 @@ class Features:
 
         Raises
         ------
-        ValueError : the data have another length than their head says.
+        ValueError : the data are not whole.
         """
-        head = struct.Struct("<IHHHH")
-        count, height, width, low, narrow = head.unpack_from(data)
-        sizes = (count * 16, count * 128, height * width, low * narrow * 3)
-        if len(data) != head.size + sum(sizes):
-            raise ValueError("packed features are damaged")
-        cuts = np.cumsum((head.size, *sizes))
-        raw = [np.frombuffer(data[a:b], np.uint8) for a, b in itertools.pairwise(cuts)]
-        return cls(
-            raw[0].view(np.float32).reshape(count, 4),
-            raw[1].reshape(count, 128),
-            raw[2].reshape(height, width),
-            raw[3].reshape(low, narrow, 3),
-        )
+        try:
+            parts = load(data)
+            return cls(*(parts[name] for name in _PARTS))
+        except (SafetensorError, KeyError) as error:
+            raise ValueError("packed features are damaged") from error
 
 
 def describe(pixels: Bytes) -> Features:
@@ -155,17 +143,17 @@ def describe(pixels: Bytes) -> Features:
 
 
 def _local(grey: Bytes) -> tuple[Floats, Bytes]:
-    doubled = max(grey.shape) < _SMALL
+    doubled = max(grey.shape) < _DOUBLED_BELOW_PIXELS
     factor = 2 if doubled else 1
     if doubled:
         grey = np.asarray(cv2.resize(grey, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC))
     even = cv2.createCLAHE(clipLimit=3, tileGridSize=(4, 4)).apply(grey)
-    sift = cv2.SIFT.create(nfeatures=_COUNT, contrastThreshold=0.02)
+    sift = cv2.SIFT.create(nfeatures=_MAX_FEATURES, contrastThreshold=0.02)
     keys, descriptors = sift.detectAndCompute(even, None)
     if descriptors is None or not len(keys):
         return np.zeros((0, 4), np.float32), np.zeros((0, 128), np.uint8)
     # Ties at the cut let cv2 return a few more than it was asked for.
-    keys, descriptors = keys[:_COUNT], descriptors[:_COUNT]
+    keys, descriptors = keys[:_MAX_FEATURES], descriptors[:_MAX_FEATURES]
     points = np.array([(*key.pt, key.size, np.deg2rad(key.angle)) for key in keys], np.float32)
     points[:, :2] = (points[:, :2] + 0.5) / factor - 0.5
     points[:, 2] /= factor
@@ -174,7 +162,7 @@ def _local(grey: Bytes) -> tuple[Floats, Bytes]:
 
 def _content(grey: Bytes, axis: int) -> tuple[int, int]:
     """First and past-the-last row (axis 1) or column (axis 0) outside the plain margins."""
-    busy = np.ptp(grey, axis=axis) > _PLAIN
+    busy = np.ptp(grey, axis=axis) > _MARGIN_LEVELS
     places = np.flatnonzero(busy)
     return (int(places[0]), int(places[-1]) + 1) if places.size else (0, 0)
 

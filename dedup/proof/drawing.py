@@ -1,4 +1,4 @@
-"""A picture of a proof: both images, one laid over the other, and a heat map of what differs."""
+"""An image of a proof: both images, one laid over the other, and a heat map of what differs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
     Pixels = npt.NDArray[np.uint8]
 
-_SIDE = 400
-_GAP = 12
-_TITLE = 28
-_PAPER = 245
-_INK = (40, 40, 40)
-_SEEN_AT = 64.0  # grey levels of difference that are shown at full heat
-_FEWEST = 16  # pixels in common from which colours can be matched
+_PANEL_PIXELS = 400
+_GAP_PIXELS = 12
+_TITLE_PIXELS = 28
+_PAPER_LEVEL = 245
+_INK_RGB = (40, 40, 40)
+_FULL_HEAT_LEVELS = 64.0  # grey levels of difference that are shown at full heat
+_MIN_SHARED_PIXELS = 16  # pixels in common from which colours can be matched
 
 
 def draw_proof(first: Pixels, second: Pixels, transform: npt.NDArray[np.float64] | None) -> Pixels:
@@ -56,7 +56,7 @@ def draw_proof(first: Pixels, second: Pixels, transform: npt.NDArray[np.float64]
 
 def _heat(first: Pixels, laid: Pixels, shared: npt.NDArray[np.bool_]) -> Pixels:
     heat = np.full_like(first, 128)
-    if int(shared.sum()) < _FEWEST:
+    if int(shared.sum()) < _MIN_SHARED_PIXELS:
         return heat
     matched = np.empty(first.shape, np.float32)
     for channel in range(3):
@@ -65,7 +65,7 @@ def _heat(first: Pixels, laid: Pixels, shared: npt.NDArray[np.bool_]) -> Pixels:
         matched[..., channel] = slope * laid[..., channel] + offset
     difference = np.abs(matched - first).mean(axis=2)
     smooth = np.asarray(cv2.GaussianBlur(difference, (0, 0), 1.5))
-    levels = np.clip(smooth * (255 / _SEEN_AT), 0, 255).astype(np.uint8)
+    levels = np.clip(smooth * (255 / _FULL_HEAT_LEVELS), 0, 255).astype(np.uint8)
     colours = np.asarray(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), np.uint8)[..., ::-1]
     heat[shared] = colours[shared]
     return heat
@@ -73,13 +73,23 @@ def _heat(first: Pixels, laid: Pixels, shared: npt.NDArray[np.bool_]) -> Pixels:
 
 def _side_by_side(panels: list[tuple[str, Pixels]]) -> Pixels:
     height = max(panel.shape[0] for _, panel in panels)
-    width = sum(max(panel.shape[1], _SIDE // 2) + _GAP for _, panel in panels) + _GAP
-    sheet = np.full((height + _TITLE + _GAP, width, 3), _PAPER, np.uint8)
-    left = _GAP
+    width = (
+        sum(max(panel.shape[1], _PANEL_PIXELS // 2) + _GAP_PIXELS for _, panel in panels)
+        + _GAP_PIXELS
+    )
+    sheet = np.full((height + _TITLE_PIXELS + _GAP_PIXELS, width, 3), _PAPER_LEVEL, np.uint8)
+    left = _GAP_PIXELS
     for title, panel in panels:
         cv2.putText(
-            sheet, title, (left, _TITLE - 9), cv2.FONT_HERSHEY_SIMPLEX, 0.45, _INK, 1, cv2.LINE_AA
+            sheet,
+            title,
+            (left, _TITLE_PIXELS - 9),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.45,
+            _INK_RGB,
+            1,
+            cv2.LINE_AA,
         )
-        sheet[_TITLE : _TITLE + panel.shape[0], left : left + panel.shape[1]] = panel
-        left += max(panel.shape[1], _SIDE // 2) + _GAP
+        sheet[_TITLE_PIXELS : _TITLE_PIXELS + panel.shape[0], left : left + panel.shape[1]] = panel
+        left += max(panel.shape[1], _PANEL_PIXELS // 2) + _GAP_PIXELS
     return sheet

@@ -1,8 +1,8 @@
-"""Where one picture lies in the other, from their local features alone.
+"""Where one image lies in the other, from their local features alone.
 
 Every match proposes a similarity of its own, by the place, size and direction of its two
 features; the best supported ones are refined to an affinity and then to a homography. There is
-no chance in it, so threads and repeats agree. Mirrored pictures are matched by mirrored
+no chance in it, so threads and repeats agree. Mirrored images are matched by mirrored
 descriptors, which costs a second product and no second description.
 """
 
@@ -24,37 +24,38 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
     Doubles = npt.NDArray[np.float64]
 
-RATIO = 0.85  # a looser ratio than Lowe's .8: the geometry weeds better than the ratio does
-_MATCHES = 260  # most matches weighed
-_LEADERS = 100  # surest matches that may propose; the table of proposals is the cost
-_WIDE = 0.06  # a proposal's tolerance, as a share of the longest side
-_TURN = np.deg2rad(30)  # SIFT's direction scatters by some 10° under edits
-_GROW = np.log(1.5)  # and its size by some 20 %
-_TRIES = 4
-_WHOLE = 0.9
-FEWEST = 7
+# A looser ratio than Lowe's .8: the geometry weeds better than the ratio does
+MAX_MATCH_RATIO = 0.85
+_MAX_MATCHES = 260  # most matches weighed
+_MAX_PROPOSING = 100  # surest matches that may propose; the table of proposals is the cost
+_PROPOSAL_TOLERANCE = 0.06  # a proposal's tolerance, as a share of the longest side
+_MAX_TURN_RADIANS = np.deg2rad(30)  # SIFT's direction scatters by some 10° under edits
+_MAX_LOG_GROWTH = np.log(1.5)  # and its size by some 20 %
+_MAX_TRIES = 4
+_MIN_WHOLE_CORRELATION = 0.9
+MIN_PLACING_INLIERS = 7
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """A placing of the second picture in the first.
+    """A placing of the second image in the first.
 
     Parameters
     ----------
     matrix : (3, 3) float64, the second's (x, y, 1) to the first's
     inliers : matches that follow it within 3 pixels, counted once per place
-    mirrored : the matrix turns the picture over
+    mirrored : the matrix turns the image over
     fewest : how many inliers such a placing needs
     """
 
     matrix: Doubles
     inliers: int
     mirrored: bool
-    fewest: int = FEWEST
+    fewest: int = MIN_PLACING_INLIERS
 
 
 def placings(first: Features, second: Features) -> Iterator[Fit]:
-    """Yield the plain placing, then the mirrored one, where at least `FEWEST` matches agree."""
+    """Yield the plain placing, then the mirrored one, where `MIN_PLACING_INLIERS` matches agree."""
     for mirrored in (False, True):
         fit = _fit(first, second, mirrored=mirrored)
         if fit is not None:
@@ -62,16 +63,16 @@ def placings(first: Features, second: Features) -> Iterator[Fit]:
 
 
 def upright(first: Features, second: Features) -> Iterator[Fit]:
-    """Yield the likeliest whole-frame placing of two pictures too smooth for local features.
+    """Yield the likeliest whole-frame placing of two images too smooth for local features.
 
     All eight turns and mirror images of a 32 x 32 reduction are compared; below a correlation of
-    `_WHOLE` nothing is yielded.
+    `_MIN_WHOLE_CORRELATION` nothing is yielded.
     """
     reduced = [_reduced(features.grey) for features in (first, second)]
     height, width = second.grey.shape
     tall, wide = first.grey.shape
     ends = np.array([[0, 0], [1, 0], [0, 1]], np.float64)
-    best, pose = _WHOLE, None
+    best, pose = _MIN_WHOLE_CORRELATION, None
     for mirrored in (False, True):
         for turns in range(4):
             view = np.rot90(reduced[1][:, ::-1] if mirrored else reduced[1], turns)
@@ -109,38 +110,38 @@ def _matches(first: Floats, second: Floats) -> tuple[npt.NDArray[np.intp], npt.N
         runner = table.max(axis=1)
         table[rows, nearest] = top
         ratio = np.sqrt(np.maximum(1 - top, 1e-6) / np.maximum(1 - runner, 1e-6))
-        kept = np.flatnonzero(ratio < RATIO)
+        kept = np.flatnonzero(ratio < MAX_MATCH_RATIO)
         pair = (nearest[kept], kept) if turned else (kept, nearest[kept])
         found.append((*pair, ratio[kept]))
     one, two, ratio = (np.concatenate(parts) for parts in zip(*found, strict=True))
     _, once = np.unique(one * len(second) + two, return_index=True)
-    order = once[np.argsort(ratio[once], kind="stable")][:_MATCHES]
+    order = once[np.argsort(ratio[once], kind="stable")][:_MAX_MATCHES]
     return one[order], two[order]
 
 
 def _fit(first: Features, second: Features, *, mirrored: bool) -> Fit | None:
-    if min(len(first.points), len(second.points)) < FEWEST:
+    if min(len(first.points), len(second.points)) < MIN_PLACING_INLIERS:
         return None
     one, two = _matches(first.unit, second.mirrored if mirrored else second.unit)
-    if len(one) < FEWEST:
+    if len(one) < MIN_PLACING_INLIERS:
         return None
     a, b = first.points[one], second.points[two].copy()
     span = float(max(first.grey.shape))
     if mirrored:
         b[:, 0] = -b[:, 0]
         b[:, 3] = np.pi - b[:, 3]
-    votes = _votes(a, b, _WIDE * span)
+    votes = _votes(a, b, _PROPOSAL_TOLERANCE * span)
     best: tuple[int, Doubles] | None = None
-    for _ in range(_TRIES):
+    for _ in range(_MAX_TRIES):
         leader = int(votes.sum(axis=1).argmax())
         members = votes[leader]
-        if members.sum() < FEWEST:
+        if members.sum() < MIN_PLACING_INLIERS:
             break
         fitted = _refine(a[:, :2], b[:, :2], members, span)
         if fitted is not None and (best is None or fitted[0] > best[0]):
             best = fitted
         votes = votes & ~members[None, :]
-    if best is None or best[0] < FEWEST:
+    if best is None or best[0] < MIN_PLACING_INLIERS:
         return None
     matrix = best[1] @ np.diag((-1.0, 1.0, 1.0)) if mirrored else best[1]
     return Fit(matrix / matrix[2, 2], best[0], mirrored)
@@ -148,7 +149,7 @@ def _fit(first: Features, second: Features, *, mirrored: bool) -> Fit | None:
 
 def _votes(a: Floats, b: Floats, wide: float) -> npt.NDArray[np.bool_]:
     """(L, M): whether match j follows the similarity that match i proposes."""
-    lead = slice(_LEADERS)
+    lead = slice(_MAX_PROPOSING)
     growth = np.log(a[:, 2] / b[:, 2])
     turn = a[:, 3] - b[:, 3]
     scale = np.exp(growth[lead, None])
@@ -158,8 +159,8 @@ def _votes(a: Floats, b: Floats, wide: float) -> npt.NDArray[np.bool_]:
     y = sin * across + cos * down - (a[:, 1] - a[lead, None, 1])
     near = x * x + y * y < wide * wide
     off = np.abs(turn - turn[lead, None])
-    near &= np.abs((off + np.pi) % (2 * np.pi) - np.pi) < _TURN
-    near &= np.abs(growth - growth[lead, None]) < _GROW
+    near &= np.abs((off + np.pi) % (2 * np.pi) - np.pi) < _MAX_TURN_RADIANS
+    near &= np.abs(growth - growth[lead, None]) < _MAX_LOG_GROWTH
     return np.asarray(near)
 
 
@@ -169,7 +170,7 @@ def _refine(
     """Affinity, then homography, on a shrinking band; (places that follow, matrix)."""
     matrix: Doubles | None = None
     for band, projective in ((0.05, 0), (0.025, 0), (0.012, 1), (0.0075, 1)):
-        if members.sum() < FEWEST:
+        if members.sum() < MIN_PLACING_INLIERS:
             return None
         wide = projective and members.sum() >= 12  # noqa: PLR2004 -- 8 unknowns on 24 equations
         matrix = homography(a[members], b[members]) if wide else _affinity(a[members], b[members])

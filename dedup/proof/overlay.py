@@ -1,4 +1,4 @@
-"""Tell something laid over a picture from something that moved in front of the camera.
+"""Tell something laid over an image from something that moved in front of the camera.
 
 Letters, stickers and watermarks are drawn: few colours, sharp edges, even strokes, one sign.
 People and cars are not. Where the two cannot be told apart the answer leans to "moved", so that
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     Bytes = npt.NDArray[np.uint8]
     Mask = npt.NDArray[np.bool_]
 
-_SMALLEST = 16  # pixels; fewer say nothing about what they are
-_INK = 9  # grey levels that count as one colour after JPEG
-_EXTREME = (12, 243)  # ink that is black or white for all practical purposes
-_FLAT = 3.0  # standard deviation over 3 x 3 pixels
+_MIN_PIECE_PIXELS = 16  # pixels; fewer say nothing about what they are
+_INK_LEVELS = 9  # grey levels that count as one colour after JPEG
+_BLACK_WHITE_LEVELS = (12, 243)  # ink that is black or white for all practical purposes
+_MAX_FLAT_DEVIATION = 3.0  # standard deviation over 3 x 3 pixels
 
 
-def drawn_over(raster: Raster, change: Change, owner: Bytes, other: Bytes) -> float:
+def overlay_log_odds(raster: Raster, change: Change, owner: Bytes, other: Bytes) -> float:
     """Judge the changed places as a whole.
 
     Returns
     -------
-    Log odds that they were drawn onto one of the pictures; minus infinity where there is too
+    Log odds that they were drawn onto one of the images; minus infinity where there is too
     little to judge.
     """
     seen = figures(raster, change, owner, other)
@@ -58,27 +58,27 @@ def figures(
     pieces = _pieces(mask)
     if not pieces:
         return None
-    pictures = (owner.astype(np.float32), _laid(other, raster, (width, height)))
+    images = (owner.astype(np.float32), _laid(other, raster, (width, height)))
     every = np.concatenate(pieces)
     parts = np.array([len(piece) for piece in pieces], np.float64)
     parts /= parts.sum()
     kernel = np.ones((3, 3), np.uint8)
     rim = (cv2.dilate(mask, kernel) - cv2.erode(mask, kernel)) > 0
-    steep = [float(_slope(picture)[rim].mean()) + 0.5 for picture in pictures]
-    gap = (pictures[0] - pictures[1]).ravel()
+    steep = [float(_slope(image)[rim].mean()) + 0.5 for image in images]
+    gap = (images[0] - images[1]).ravel()
     depth = cv2.distanceTransform(mask, cv2.DIST_L2, 3).ravel()
     sign = sum(part * abs(np.sign(gap[p]).mean()) for part, p in zip(parts, pieces, strict=True))
     stroke = sum(part * depth[p].max() for part, p in zip(parts, pieces, strict=True))
     agree = sum(
-        part * _correlation(pictures[0].ravel()[p], pictures[1].ravel()[p])
+        part * _correlation(images[0].ravel()[p], images[1].ravel()[p])
         for part, p in zip(parts, pieces, strict=True)
     )
-    swap = _shared(pictures[0].ravel()[every], pictures[1].ravel()[every])
+    swap = _shared(images[0].ravel()[every], images[1].ravel()[every])
     area = raster.inside.sum() / np.linalg.det(raster.to_grid)
     rows = []
-    for side, picture in enumerate(pictures):
-        noise = _deviation(picture).ravel()
-        values = picture.ravel()
+    for side, image in enumerate(images):
+        noise = _deviation(image).ravel()
+        values = image.ravel()
         told = np.array([_inks(values[p], noise[p]) for p in pieces])
         calm = values[every][noise[every] <= np.percentile(noise[every], 40)]
         one_ink, flat, calmest, extreme = parts @ told
@@ -107,7 +107,7 @@ def _pieces(mask: Bytes) -> list[npt.NDArray[np.intp]]:
     order = np.argsort(flat, kind="stable")
     cuts = np.searchsorted(flat[order], np.arange(1, count + 1))
     ends = itertools.pairwise(cuts)
-    return [order[start:end] for start, end in ends if end - start >= _SMALLEST]
+    return [order[start:end] for start, end in ends if end - start >= _MIN_PIECE_PIXELS]
 
 
 def _laid(other: Bytes, raster: Raster, size: tuple[int, int]) -> Floats:
@@ -115,28 +115,28 @@ def _laid(other: Bytes, raster: Raster, size: tuple[int, int]) -> Floats:
     matrix = raster.matrix
     slope = jacobian(matrix, other.shape[1] / 2, other.shape[0] / 2)
     scale = float(np.sqrt(abs(np.linalg.det(slope))))
-    picture = other.astype(np.float32)
+    image = other.astype(np.float32)
     if scale < 0.7:  # noqa: PLR2004 -- from here on linear interpolation skips pixels
-        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), 0.4 / scale), np.float32)
-    laid = cv2.warpPerspective(picture, matrix, size, borderMode=cv2.BORDER_REPLICATE)
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), 0.4 / scale), np.float32)
+    laid = cv2.warpPerspective(image, matrix, size, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(laid, np.float32)
 
 
-def _slope(picture: Floats) -> Floats:
-    across = cv2.Sobel(picture, -1, 1, 0, scale=1 / 8)
-    return np.asarray(cv2.magnitude(across, cv2.Sobel(picture, -1, 0, 1, scale=1 / 8)))
+def _slope(image: Floats) -> Floats:
+    across = cv2.Sobel(image, -1, 1, 0, scale=1 / 8)
+    return np.asarray(cv2.magnitude(across, cv2.Sobel(image, -1, 0, 1, scale=1 / 8)))
 
 
-def _deviation(picture: Floats) -> Floats:
-    mean = cv2.boxFilter(picture, -1, (3, 3))
-    square = cv2.boxFilter(picture * picture, -1, (3, 3)) - mean * mean
+def _deviation(image: Floats) -> Floats:
+    mean = cv2.boxFilter(image, -1, (3, 3))
+    square = cv2.boxFilter(image * image, -1, (3, 3)) - mean * mean
     return np.asarray(np.sqrt(np.maximum(square, 0)), np.float32)
 
 
 def _peak(values: Floats) -> float:
-    """Share of the values within the best band of `_INK` grey levels."""
+    """Share of the values within the best band of `_INK_LEVELS` grey levels."""
     levels = np.clip(values, 0, 255).astype(np.intp)
-    counts = np.convolve(np.bincount(levels, minlength=256), np.ones(_INK), "same")
+    counts = np.convolve(np.bincount(levels, minlength=256), np.ones(_INK_LEVELS), "same")
     return float(counts.max() / max(1, len(values)))
 
 
@@ -144,8 +144,8 @@ def _inks(values: Floats, noise: Floats) -> tuple[float, float, float, float]:
     """Of one piece: share of its main ink, share that is flat, calmest noise, share of extremes."""
     limit = float(np.partition(noise, int(0.4 * len(noise)))[int(0.4 * len(noise))])
     calm = values[noise <= limit]
-    extreme = float(((calm < _EXTREME[0]) | (calm > _EXTREME[1])).mean())
-    return _peak(calm), float((noise < _FLAT).mean()), limit, extreme
+    extreme = float(((calm < _BLACK_WHITE_LEVELS[0]) | (calm > _BLACK_WHITE_LEVELS[1])).mean())
+    return _peak(calm), float((noise < _MAX_FLAT_DEVIATION).mean()), limit, extreme
 
 
 def _shared(a: Floats, b: Floats) -> float:

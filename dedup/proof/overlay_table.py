@@ -1,11 +1,11 @@
 """Weights that tell overlays from moved content: a logistic regression on products of figures.
 
-Fitted and cross-checked by `benchmarks/overlays.py` on pictures with drawn letters, stickers and
-watermarks against pictures with moved and added objects. Columns: share of the main ink, share
+Fitted and cross-checked by `benchmarks/overlays.py` on images with drawn letters, stickers and
+watermarks against images with moved and added objects. Columns: share of the main ink, share
 that is flat, log of the calmest noise, share of black and white, log ratio of the rims'
 steepness, agreement in sign, log stroke radius, share of the main ink over all pieces,
-correlation inside the pieces, log share of the picture, log number of pieces, log sharpness,
-and what the levels of both pictures have in common.
+correlation inside the pieces, log share of the image, log number of pieces, log sharpness,
+and what the levels of both images have in common.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Where two aligned pictures show different things, whatever was done to light and colour.
+"""Where two aligned images show different things, whatever was done to light and colour.
 
-The tone of one picture is mapped onto the other's, first by a plain curve, and where that leaves
+The tone of one image is mapped onto the other's, first by a plain curve, and where that leaves
 something, by a model with chroma and smooth changes over the frame. What is still left is weighed
 against what is usual in this very pair at equally steep places: noise, blur and compression raise
 the usual, while something that moved stands out of it.
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     Bytes = npt.NDArray[np.uint8]
     Mask = npt.NDArray[np.bool_]
 
-_STANDS_OUT = 5.0  # times the usual residual; a normal deviate does that once in two million
-_FLOOR = 1.5  # grey levels; below this nobody sees a difference
-_UNALIKE = 0.6  # local correlation below which content differs where much was lost
-_CLEARLY = 0.9  # and where nothing was
-_OTHER = 0.4  # and below which nothing of it is the same
-_FAINT, _PLAINLY = 4, 8  # grey levels of standard deviation that make a texture
-_SPAN = 11  # of that correlation
+_OUTLIER_FACTOR = 5.0  # times the usual residual; a normal deviate does that once in two million
+_MIN_USUAL_LEVELS = 1.5  # grey levels; below this nobody sees a difference
+_UNALIKE_CORRELATION = 0.6  # local correlation below which content differs where much was lost
+_CLEAN_UNALIKE_CORRELATION = 0.9  # and where nothing was
+_OTHER_CORRELATION = 0.4  # and below which nothing of it is the same
+_FAINT_LEVELS, _PLAIN_LEVELS = 4, 8  # grey levels of standard deviation that make a texture
+_WINDOW_PIXELS = 11  # of that correlation
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def changes(
     # down to lines of text too small to be read.
     some = alike[::4, ::4][(textured & core)[::4, ::4]]
     typical = float(np.percentile(some, 20)) if some.size else 0.0
-    unalike = min(_CLEARLY, max(_UNALIKE, 1 - 10 * (1 - typical)))
+    unalike = min(_CLEAN_UNALIKE_CORRELATION, max(_UNALIKE_CORRELATION, 1 - 10 * (1 - typical)))
     out, usual = np.full(one.shape, np.inf, np.float32), np.inf
     mask = core
     for mine, theirs, chroma in ((one, two, 1), (two, one, 0)):
@@ -81,12 +81,12 @@ def changes(
         # Clipped or posterised light maps well one way only, so the kinder way counts.
         out = np.minimum(out, weighed)
         usual = min(usual, middle)
-        mask = (out > _STANDS_OUT) & (alike < unalike) & core
+        mask = (out > _OUTLIER_FACTOR) & (alike < unalike) & core
         if not mask.any():
             break
     mask = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)) > 0
     share = float(mask.sum() / max(1, core.sum()))
-    other = float((plain & (alike < _OTHER) & core).sum() / max(1, core.sum()))
+    other = float((plain & (alike < _OTHER_CORRELATION) & core).sum() / max(1, core.sum()))
     return Change(mask, share, usual, alike, textured & core, other)
 
 
@@ -94,12 +94,12 @@ def _alike(one: Floats, two: Floats) -> tuple[Floats, Mask, Mask]:
     """Give local correlation, where both are textured, and where either is plainly so."""
 
     def mean(values: Floats) -> Floats:
-        return np.asarray(cv2.boxFilter(values, -1, (_SPAN, _SPAN)), np.float32)
+        return np.asarray(cv2.boxFilter(values, -1, (_WINDOW_PIXELS, _WINDOW_PIXELS)), np.float32)
 
     a, b = mean(one), mean(two)
     spread = np.maximum(mean(one * one) - a * a, 0), np.maximum(mean(two * two) - b * b, 0)
     together = (mean(one * two) - a * b) / np.sqrt(spread[0] * spread[1] + 4)
-    both, either = np.minimum(*spread) > _FAINT**2, np.maximum(*spread) > _PLAINLY**2
+    both, either = np.minimum(*spread) > _FAINT_LEVELS**2, np.maximum(*spread) > _PLAIN_LEVELS**2
     return together, np.asarray(both), np.asarray(either)
 
 
@@ -187,6 +187,6 @@ def _weighed(left: Floats, mine: Floats, core: Mask) -> tuple[Floats, float]:
     places = np.array([slope[part[len(part) // 2]] for part in known])
     spread = np.array([1.48 * np.median(size[part]) for part in known])
     table = np.interp(np.arange(256) / 4, places, np.maximum.accumulate(spread))
-    table = np.maximum(table, _FLOOR).astype(np.float32)
+    table = np.maximum(table, _MIN_USUAL_LEVELS).astype(np.float32)
     usual = cv2.LUT(np.clip(steep * 4, 0, 255).astype(np.uint8), table)
     return np.asarray(np.abs(left) / usual, np.float32), float(np.median(size))

@@ -1,26 +1,26 @@
-"""Proofs on pairs of pictures, each made once in the life of a collection.
+"""Proofs on pairs of images, each made once in the life of a collection.
 
-`Prover` decodes and describes every picture that a run needs once, keeps the descriptions in a
-temporary file (a few hundred KB each, so that memory does not grow with the collection), checks the
-pairs on every core, and commits verdicts as they come. What makes two pictures one is for `verify`.
+`describe_bytes` and `prove_chunk` are the two halves of the work: functions of bytes that know no
+catalog, no path and no file, so that any engine may run them. `Prover` runs them on the cores of
+one machine: it describes every image that a run needs once, keeps the descriptions in a temporary
+file (a few hundred KB each, so that memory does not grow with the collection), checks the pairs,
+and commits verdicts as they come. What makes two images one is for `verify`.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
-import threading
-from collections import OrderedDict
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import IO, TYPE_CHECKING, Self
 
 from dedup.errors import CollectionError, ImageError
-from dedup.images.decode import decode_bounded, read_file
-from dedup.parallel.workers import WORTH_PROCESSES, Workers
+from dedup.images.decode import decode_bounded
+from dedup.parallel.workers import WORTH_PROCESSES, Workers, cores
 from dedup.proof import VERIFIER, WORKING_SIDE, Features, describe, verify
+from dedup.proof.sources import read_unchanged
 from dedup.store.pairs import (
     ContentPair,
     StoredVerdict,
@@ -30,21 +30,67 @@ from dedup.store.pairs import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-    from types import TracebackType
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from dedup.store.catalog import Catalog
 
-_COMMIT_EVERY = 256
-_IN_MEMORY = 64
-"""Descriptions that each process keeps, the last used; about 1 MB each with what is derived."""
-_AHEAD = 64
+COMMIT_EVERY_PAIRS = 256
+MAX_CHUNK_PAIRS = 32
+"""Pairs that a worker checks at once. Sorted, they share their first image, which is then unpacked
+once; more would make the last worker's wait longer."""
+MAX_PENDING = 64
+"""Results that may wait for whoever takes them."""
+MAX_UNPACKED = 16
+"""Descriptions that a chunk keeps, the last used; about 1 MB each with what is derived."""
 
-_Place = tuple[int, int]  # where a description begins in the file, and its bytes
+_Slot = tuple[int, int]  # where a description begins in the file, and its bytes
+
+
+def describe_bytes(data: bytes, name: str = "") -> bytes:
+    """Describe the image in a file's bytes; packed for `prove_chunk`.
+
+    Parameters
+    ----------
+    data : a whole file
+    name : of the file, for errors
+
+    Raises
+    ------
+    ImageError : it cannot be decoded.
+    """
+    return describe(decode_bounded(data, WORKING_SIDE, name)).to_bytes()
+
+
+def prove_chunk(
+    pairs: Iterable[ContentPair], fetch: Callable[[bytes], bytes | None]
+) -> dict[ContentPair, StoredVerdict]:
+    """Check pairs of described images.
+
+    Parameters
+    ----------
+    pairs : quickest when sorted, so that each first image is unpacked once
+    fetch : gives what `describe_bytes` gave for a content (SHA-256); None: there is none
+
+    Returns
+    -------
+    Per pair its verdict; pairs with an image that has no description are left out.
+    """
+
+    @lru_cache(MAX_UNPACKED)
+    def unpacked(content: bytes) -> Features | None:
+        packed = fetch(content)
+        return None if packed is None else Features.from_bytes(packed)
+
+    found = {}
+    for first, second in pairs:
+        one, two = unpacked(first), unpacked(second)
+        if one is not None and two is not None:
+            found[first, second] = verify(one, two).stored
+    return found
 
 
 @dataclass(frozen=True, slots=True)
-class _Picture:
+class _Image:
     """Wants a packed description, or None where no file gives one."""
 
     content: bytes
@@ -52,33 +98,15 @@ class _Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pair:
-    """Wants a verdict."""
+class _Chunk:
+    """Wants the verdicts on pairs whose descriptions are all in the file."""
 
-    first: _Place
-    second: _Place
-
-
-_Work = _Picture | _Pair
-_Done = bytes | StoredVerdict | None
+    pairs: tuple[ContentPair, ...]
+    slots: Mapping[bytes, _Slot]
 
 
-def described(path: bytes, content: bytes | None = None) -> Features:
-    """Describe the picture in a file.
-
-    Parameters
-    ----------
-    content : SHA-256 that the file must have; None: any
-
-    Raises
-    ------
-    ImageError : it cannot be read, or has other content now.
-    """
-    data = read_file(path)
-    name = os.fsdecode(path)
-    if content is not None and hashlib.sha256(data).digest() != content:
-        raise ImageError(name, "has changed since it was indexed", transient=True)
-    return describe(decode_bounded(data, WORKING_SIDE, name))
+_Work = _Image | _Chunk
+_Done = bytes | dict[ContentPair, StoredVerdict] | None
 
 
 class Prover:
@@ -87,7 +115,8 @@ class Prover:
     Parameters
     ----------
     sources : per content (SHA-256) the files that have it
-    report : told what is being done, how much of it is done, and how much there is
+    report : called with what is being done, how much of it is done, and how much there is
+    worth_processes : images and pairs from which on processes are started instead of threads
     """
 
     def __init__(
@@ -95,10 +124,13 @@ class Prover:
         catalog: Catalog,
         sources: Mapping[bytes, Sequence[bytes]],
         report: Callable[[str, int, int], None],
+        *,
+        worth_processes: int = WORTH_PROCESSES,
     ) -> None:
         self._catalog = catalog
         self._sources = sources
         self._report = report
+        self._worth_processes = worth_processes
         self._descriptions = _Descriptions()
         self._verdicts = read_verdicts(catalog, VERIFIER)
         self.unreadable: set[bytes] = set()
@@ -106,12 +138,7 @@ class Prover:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._descriptions.close()
 
     def verdict(self, first: bytes, second: bytes) -> StoredVerdict | None:
@@ -121,7 +148,7 @@ class Prover:
     def prove(self, pairs: Collection[ContentPair]) -> None:
         """Check the pairs that were not checked before.
 
-        Pairs with a picture that cannot be read stay unchecked; see `unreadable`.
+        Pairs with an image that cannot be read stay unchecked; see `unreadable`.
         """
         missing = sorted(pair for pair in set(pairs) if pair not in self._verdicts)
         if not missing:
@@ -130,7 +157,7 @@ class Prover:
         new = [content for content in wanted if content not in self._descriptions]
         workers: Workers[_Work, _Done] = Workers(
             partial(_prover, self._descriptions.path),
-            processes=len(new) + len(missing) >= WORTH_PROCESSES,
+            processes=len(new) + len(missing) >= self._worth_processes,
             lost=lambda _item, _cause: None,
         )
         with workers:
@@ -138,9 +165,9 @@ class Prover:
             self._check(workers, [pair for pair in missing if not self.unreadable & set(pair)])
 
     def _describe(self, workers: Workers[_Work, _Done], new: list[bytes]) -> None:
-        work = (_Picture(content, self._sources.get(content, ())) for content in new)
+        work = (_Image(content, self._sources.get(content, ())) for content in new)
         for done, (content, packed) in enumerate(
-            zip(new, workers.run(work, _AHEAD), strict=True), 1
+            zip(new, workers.run(work, MAX_PENDING), strict=True), 1
         ):
             if isinstance(packed, bytes):
                 self._descriptions.add(content, packed)
@@ -149,20 +176,38 @@ class Prover:
             self._report("Describing", done, len(new))
 
     def _check(self, workers: Workers[_Work, _Done], pairs: list[ContentPair]) -> None:
-        found: dict[ContentPair, StoredVerdict] = {}
-        work = (_Pair(*(self._descriptions.places[content] for content in pair)) for pair in pairs)
-        for done, (pair, verdict) in enumerate(
-            zip(pairs, workers.run(work, _AHEAD), strict=True), 1
-        ):
-            if isinstance(verdict, StoredVerdict):
-                found[pair] = verdict
-            if len(found) >= _COMMIT_EVERY:
-                self._keep(found)
-                found = {}
-            self._report("Proving", done, len(pairs))
-        self._keep(found)
+        size = min(MAX_CHUNK_PAIRS, max(1, len(pairs) // (8 * cores())))
+        lost = self._check_chunks(workers, pairs, size)
+        # One pair brought its process down, and its chunk with it: now each has its own.
+        self._check_chunks(workers, lost, 1)
+
+    def _check_chunks(
+        self, workers: Workers[_Work, _Done], pairs: list[ContentPair], size: int
+    ) -> list[ContentPair]:
+        """Check pairs, so many at once, and keep the verdicts; give back those that were lost."""
+        chunks = [tuple(pairs[start : start + size]) for start in range(0, len(pairs), size)]
+        lost: list[ContentPair] = []
+        new: dict[ContentPair, StoredVerdict] = {}
+        results = workers.run(map(self._work, chunks), MAX_PENDING)
+        for done, (chunk, found) in enumerate(zip(chunks, results, strict=True), 1):
+            if isinstance(found, dict):
+                new |= found
+            else:
+                lost += chunk
+            if len(new) >= COMMIT_EVERY_PAIRS:
+                self._keep(new)
+                new = {}
+            self._report("Proving", min(done * size, len(pairs)), len(pairs))
+        self._keep(new)
+        return lost
+
+    def _work(self, chunk: tuple[ContentPair, ...]) -> _Chunk:
+        contents = {content for pair in chunk for content in pair}
+        return _Chunk(chunk, {content: self._descriptions.slots[content] for content in contents})
 
     def _keep(self, found: dict[ContentPair, StoredVerdict]) -> None:
+        if not found:
+            return
         self._verdicts |= found
         with suppress(CollectionError):  # a collection that cannot be written to is checked again
             write_verdicts(self._catalog, VERIFIER, found)
@@ -170,28 +215,42 @@ class Prover:
 
 @contextmanager
 def _prover(path: str) -> Iterator[Callable[[_Work], _Done]]:
-    """Give what describes pictures and checks pairs of them; for `Workers`.
+    """Give what describes images and checks pairs of them; for `Workers`.
 
     Parameters
     ----------
     path : of the file that the descriptions are written to
     """
-    with _Reader(path) as descriptions:
+    file = os.open(path, os.O_RDONLY)
 
-        def work(item: _Work) -> _Done:
-            if isinstance(item, _Pair):
-                verdict = verify(descriptions[item.first], descriptions[item.second])
-                return StoredVerdict(verdict.near, verdict.evidence)
-            for source in item.paths:
-                with suppress(ImageError):
-                    return described(source, item.content).to_bytes()
-            return None
+    def work(item: _Work) -> _Done:
+        if isinstance(item, _Image):
+            return _described(item)
+        return prove_chunk(item.pairs, partial(_fetch, file, item.slots))
 
+    try:
         yield work
+    finally:
+        os.close(file)
+
+
+def _described(image: _Image) -> bytes | None:
+    data = read_unchanged(image.paths, image.content)
+    if data is None:
+        return None
+    try:
+        return describe_bytes(data)
+    except ImageError:
+        return None
+
+
+def _fetch(file: int, slots: Mapping[bytes, _Slot], content: bytes) -> bytes:
+    begin, size = slots[content]
+    return os.pread(file, size, begin)
 
 
 class _Descriptions:
-    """Packed features by content, in a temporary file that workers read by its path.
+    """Packed descriptions by content, in a temporary file that workers read by its path.
 
     Where the system shows open files (Linux) it has no name: nothing is left of it, however the
     program ends.
@@ -204,45 +263,16 @@ class _Descriptions:
             self._file.close()
             self._file = tempfile.NamedTemporaryFile(prefix="dedup-", buffering=0)  # noqa: SIM115 - as above
             self.path = self._file.name
-        self.places: dict[bytes, _Place] = {}
+        self.slots: dict[bytes, _Slot] = {}
         self._end = 0
 
     def __contains__(self, content: bytes) -> bool:
-        return content in self.places
+        return content in self.slots
 
     def add(self, content: bytes, packed: bytes) -> None:
         self._file.write(packed)
-        self.places[content] = self._end, len(packed)
+        self.slots[content] = self._end, len(packed)
         self._end += len(packed)
 
     def close(self) -> None:
         self._file.close()
-
-
-class _Reader:
-    """Features by their place in the file of `_Descriptions`; serves any number of threads."""
-
-    def __init__(self, path: str) -> None:
-        self._file = os.open(path, os.O_RDONLY)
-        self._recent: OrderedDict[_Place, Features] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._file)
-
-    def __getitem__(self, place: _Place) -> Features:
-        with self._lock:
-            features = self._recent.get(place)
-            if features is not None:
-                self._recent.move_to_end(place)
-                return features
-        begin, size = place
-        features = Features.from_bytes(os.pread(self._file, size, begin))
-        with self._lock:
-            self._recent[place] = features
-            if len(self._recent) > _IN_MEMORY:
-                self._recent.popitem(last=False)
-        return features

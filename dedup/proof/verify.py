@@ -1,7 +1,7 @@
-"""The proof on a pair: whether two pictures are one photograph, edited.
+"""The proof on a pair: whether two images are one photograph, edited.
 
-`verify` places one picture in the other by local features, refines that on the pixels, and asks
-five questions: does one picture hold the whole of the other, is it the same shape everywhere, do
+`verify` places one image in the other by local features, refines that on the pixels, and asks
+five questions: does one image hold the whole of the other, is it the same shape everywhere, do
 the textures agree, has nothing moved, and is whatever lies over it drawn? Only five times yes is
 `near`. It works on `Features` alone, is symmetric in its verdict, and has no chance in it.
 """
@@ -15,12 +15,13 @@ import cv2
 import numpy as np
 
 from dedup.proof.alignment import Raster, jacobian, overlap, register, warp_colour
-from dedup.proof.containment import held
-from dedup.proof.date_stamps import marked
-from dedup.proof.geometry import FEWEST, Fit, placings, upright
-from dedup.proof.overlay import drawn_over
+from dedup.proof.containment import held_share
+from dedup.proof.date_stamps import is_date_stamp
+from dedup.proof.geometry import MIN_PLACING_INLIERS, Fit, placings, upright
+from dedup.proof.overlay import overlay_log_odds
 from dedup.proof.photometry import Change, changes
-from dedup.proof.wording import words
+from dedup.proof.verdict import Check, Verdict
+from dedup.proof.wording import describe_edits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,77 +32,29 @@ if TYPE_CHECKING:
 
     Doubles = npt.NDArray[np.float64]
 
-VERIFIER = "proof-1"
-"""Changes with every change that can change a verdict; cached verdicts are keyed by it."""
-
 # Limits, read off `benchmarks/proof.py`: what edited copies reach on the one side and other shots
 # on the other.
-INLIERS = FEWEST
-HELD = 0.965  # rotated copies .98 and more; panoramas .25 to .7, hand-held bursts up to .95
-TEXTURED = 300  # pixels; below this no share of them means anything
-ALIKE = 0.7  # noise of 45 levels .81, blur of 1 % .83; other views .1 to .5
-AGREE = 0.75  # posterised to 3 levels .86, JPEG 8 .81; other views .2 to .55
-OTHER = (
-    0.25  # stickers on 15 % .22; two pictures in one app .27 to .62, behind one badge .31 to .87
-)
-MANY = 50  # different stop signs 7 to 14 with other textures of .14 and more, stickers 40 and more
-FLOW = 0.3  # of a raster of 256; driving video .29 to .9, copies .01 to .15, worst losses .4
-MOVED = 0.0025  # vignettes .0025; walkers in a street .008 and more
-COVERED = 0.2  # stickers on 15 % .15
-DRAWN = 0.75  # cross-checked in `benchmarks/overlays.py`: finds 90 % of overlays, 1 % of the rest
-_PLAIN = 8  # grey levels; compression makes that many of one colour
-_HELD_NAME = "share of one picture in the other"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One figure of the proof against its limit.
-
-    Parameters
-    ----------
-    name : in plain words
-    value, limit : in the same unit
-    passed : whether the value is on the right side of the limit, itself included
-    """
-
-    name: str
-    value: float
-    limit: float
-    passed: bool
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Verdict:
-    """What the proof found.
-
-    Parameters
-    ----------
-    near : the same photograph, edited
-    evidence : in plain words
-    checks : in the order they were made; the first that failed ends the list
-    overlap : share in [0, 1] of the first and of the second picture that both show
-    transform : (3, 3), the second's described pixels to the first's; None where none was found
-    mirrored : one is the other's mirror image
-    rotation : degrees, counter-clockwise as seen, that the second was turned against the first
-    scale : described pixels of the first per described pixel of the second
-    inliers : local features that agree on the placing; 0 where it was found without them
-    residual : median difference in grey levels once light and colour are mapped
-    """
-
-    near: bool
-    evidence: str
-    checks: tuple[Check, ...]
-    overlap: tuple[float, float] = (0.0, 0.0)
-    transform: Doubles | None = None
-    mirrored: bool = False
-    rotation: float = 0.0
-    scale: float = 1.0
-    inliers: int = 0
-    residual: float = 0.0
+# Rotated copies .98 and more; panoramas .25 to .7, hand-held bursts up to .95
+MIN_HELD_SHARE = 0.965
+MIN_TEXTURED_PIXELS = 300  # pixels; below this no share of them means anything
+MIN_MEDIAN_CORRELATION = 0.7  # noise of 45 levels .81, blur of 1 % .83; other views .1 to .5
+MIN_AGREEING_SHARE = 0.75  # posterised to 3 levels .86, JPEG 8 .81; other views .2 to .55
+# Stickers on 15 % .22; two images in one app .27 to .62, behind one badge .31 to .87
+MAX_OTHER_SHARE = 0.25
+# Different stop signs 7 to 14 with other textures of .14 and more, stickers 40 and more
+MANY_INLIERS = 50
+# Of a raster of 256; driving video .29 to .9, copies .01 to .15, worst losses .4
+MAX_SHIFT_PIXELS = 0.3
+MAX_CHANGED_SHARE = 0.0025  # vignettes .0025; walkers in a street .008 and more
+MAX_COVERED_SHARE = 0.2  # stickers on 15 % .15
+# Cross-checked in `benchmarks/overlays.py`: finds 90 % of overlays, 1 % of the rest
+MIN_DRAWN_LOG_ODDS = 0.75
+_MIN_CONTRAST_LEVELS = 8  # grey levels; compression makes that many of one colour
+_HELD_CHECK = "share of one image in the other"
 
 
 def verify(first: Features, second: Features) -> Verdict:
-    """Prove, or fail to prove, that two pictures are one photograph.
+    """Prove, or fail to prove, that two images are one photograph.
 
     Returns
     -------
@@ -123,7 +76,7 @@ def verify(first: Features, second: Features) -> Verdict:
         if best is None or len(verdict.checks) > len(best.checks):
             best = verdict
     if best is None:
-        check = Check("local features that agree", 0, INLIERS, passed=False)
+        check = Check("local features that agree", 0, MIN_PLACING_INLIERS, passed=False)
         return Verdict(near=False, evidence="no common detail found", checks=(check,))
     return _reversed(best) if turned else best
 
@@ -133,10 +86,10 @@ def _key(features: Features) -> tuple[int, bytes]:
 
 
 def _trivial(features: Features) -> str:
-    """Why a picture can prove nothing; empty when it can."""
+    """Why an image can prove nothing; empty when it can."""
     if min(features.grey.shape) < 16:  # noqa: PLR2004 -- two cells
         return "too small to prove anything"
-    return "one colour, nothing to compare" if features.contrast < _PLAIN else ""
+    return "one colour, nothing to compare" if features.contrast < _MIN_CONTRAST_LEVELS else ""
 
 
 def _placings(one: Features, two: Features) -> Iterator[Fit]:
@@ -150,12 +103,12 @@ def _placings(one: Features, two: Features) -> Iterator[Fit]:
 
 @dataclass(frozen=True, slots=True)
 class Aligned:
-    """Two pictures on one raster, with what differs; the owner has the larger pixels."""
+    """Two images on one raster, with what differs; the owner has the larger pixels."""
 
     owner: Features
     other: Features
     raster: Raster
-    coarse: bool  # the owner is the second picture
+    coarse: bool  # the owner is the second image
 
 
 def align(one: Features, two: Features, fit: Fit) -> Aligned | None:
@@ -172,7 +125,7 @@ class _Inquiry:
     """The questions put to one placing, with what was answered so far."""
 
     def __init__(self, one: Features, two: Features, fit: Fit) -> None:
-        self.pictures = one, two
+        self.images = one, two
         self.fit = fit
         self.checks = [Check("local features that agree", fit.inliers, fit.fewest, passed=True)]
         self.change: Change | None = None
@@ -180,10 +133,10 @@ class _Inquiry:
 
     def verdict(self) -> Verdict:
         """Ask until one answer is no."""
-        one, two = self.pictures
+        one, two = self.images
         aligned = align(one, two, self.fit)
         if aligned is None:
-            self.checks.append(Check(_HELD_NAME, 0.0, HELD, passed=False))
+            self.checks.append(Check(_HELD_CHECK, 0.0, MIN_HELD_SHARE, passed=False))
             return Verdict(
                 False, "next to no overlap", tuple(self.checks), inliers=self.fit.inliers
             )
@@ -204,7 +157,9 @@ class _Inquiry:
             residual=self.change.usual if self.change else 0.0,
         )
         return (
-            verdict if refusal else replace(verdict, evidence=words(one, two, verdict, self.drawn))
+            verdict
+            if refusal
+            else replace(verdict, evidence=describe_edits(one, two, verdict, self.drawn))
         )
 
     def _least(self, name: str, value: float, limit: float) -> bool:
@@ -217,28 +172,28 @@ class _Inquiry:
 
     def _whole(self, placed: Doubles) -> str:
         """Refuse where either shows what the other does not."""
-        if self._least(_HELD_NAME, held(*self.pictures, placed), HELD):
+        if self._least(_HELD_CHECK, held_share(*self.images, placed), MIN_HELD_SHARE):
             return ""
-        shares = _shares(*self.pictures, placed)
+        shares = _shares(*self.images, placed)
         return f"only overlaps ({min(shares):.0%} and {max(shares):.0%} shared)"
 
     def _alike(self, aligned: Aligned) -> str:
         """Refuse where textures differ, or are too few to tell."""
         self.change = change = differing(aligned)
         sound = change.textured & ~_near(change.mask)
-        if not self._least("pixels with texture to compare", int(sound.sum()), TEXTURED):
+        if not self._least("pixels with texture to compare", int(sound.sum()), MIN_TEXTURED_PIXELS):
             return "too little texture to compare"
         some = change.alike[::2, ::2][sound[::2, ::2]]  # a quarter is plenty for shares
         middle = float(np.median(some)) if some.size else 0.0
         agree = float((some > 0.5).mean()) if some.size else 0.0  # noqa: PLR2004 -- loosely alike
-        same = self._least("median local correlation", middle, ALIKE) and self._least(
-            "share of textures that agree", agree, AGREE
-        )
+        same = self._least(
+            "median local correlation", middle, MIN_MEDIAN_CORRELATION
+        ) and self._least("share of textures that agree", agree, MIN_AGREEING_SHARE)
         if not same:
             return "the textures differ"
-        # A frame that two pictures share is alike in itself, and what it frames is not.
+        # A frame that two images share is alike in itself, and what it frames is not.
         # So is a sign or a label; then few features agree, and less may be strange to them.
-        limit = OTHER * (0.25 + 0.75 * min(1.0, self.fit.inliers / MANY))
+        limit = MAX_OTHER_SHARE * (0.25 + 0.75 * min(1.0, self.fit.inliers / MANY_INLIERS))
         whole = self._most("share of other textures", change.other, limit)
         return "" if whole else "only part of it is the same"
 
@@ -253,13 +208,13 @@ class _Inquiry:
         if change.share <= limit:
             self._most("share of changed content", change.share, limit)
             return ""
-        if not self._most("share of changed content", change.share, COVERED):
+        if not self._most("share of changed content", change.share, MAX_COVERED_SHARE):
             return "too much of it differs"
         self.drawn = change.share
-        if marked(aligned.raster, change):
+        if is_date_stamp(aligned.raster, change):
             return ""
-        odds = drawn_over(aligned.raster, change, aligned.owner.grey, aligned.other.grey)
-        if not self._least("log odds that the change is drawn on", odds, DRAWN):
+        odds = overlay_log_odds(aligned.raster, change, aligned.owner.grey, aligned.other.grey)
+        if not self._least("log odds that the change is drawn on", odds, MIN_DRAWN_LOG_ODDS):
             return f"{change.share:.1%} of the content differs and is not drawn on"
         return ""
 
@@ -283,12 +238,12 @@ def differing(aligned: Aligned) -> Change:
 
 def _moved(change: Change) -> float:
     """Share of changed content that is no more than the edit's own loss: none in a clean pair."""
-    return MOVED * min(1.0, max(0.1, change.usual**2))
+    return MAX_CHANGED_SHARE * min(1.0, max(0.1, change.usual**2))
 
 
 def _steady(change: Change) -> float:
     """Shift that the pair's own loss of detail explains: two thirds of it in a clean pair."""
-    return FLOW * min(1.0, max(0.67, 0.67 + 0.5 * (change.usual - 0.7)))
+    return MAX_SHIFT_PIXELS * min(1.0, max(0.67, 0.67 + 0.5 * (change.usual - 0.7)))
 
 
 def _near(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
@@ -327,7 +282,7 @@ def _pose(placed: Doubles, two: Features) -> tuple[float, float]:
 
 
 def _reversed(verdict: Verdict) -> Verdict:
-    """Seen from the other picture."""
+    """Seen from the other image."""
     if verdict.transform is None:
         return verdict
     back = np.linalg.inv(verdict.transform)

@@ -1,4 +1,4 @@
-"""Say in plain words what was done to a picture."""
+"""Say in plain words what was done to an image."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from dedup.proof.description import Features
-    from dedup.proof.verify import Verdict
+    from dedup.proof.verdict import Verdict
 
     Floats = npt.NDArray[np.float32]
 
-_PART = 0.97  # of a picture; more is the whole of it
-_GREY, _COLOURED = 2, 5  # mean spread of the channels
+_WHOLE_SHARE = 0.97  # of an image; more is the whole of it
+_MAX_GREY_CHROMA, _MIN_COLOUR_CHROMA = 2, 5  # mean spread of the channels
 _SIDES = ("left", "top", "right", "bottom")
 
 
-def words(one: Features, two: Features, verdict: Verdict, drawn: float) -> str:
-    """Say what sets two pictures apart that are one photograph.
+def describe_edits(one: Features, two: Features, verdict: Verdict, drawn: float) -> str:
+    """Say what sets two images apart that are one photograph.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def _shape(one: Features, two: Features, verdict: Verdict) -> list[str]:
     if placed is None:
         return []
     low = min(verdict.overlap)
-    if low < _PART:
+    if low < _WHOLE_SHARE:
         smaller = int(verdict.overlap[1] < verdict.overlap[0])
         frame = _frame(one, two, verdict, smaller)
         parts.append(frame or f"cropped to {low:.0%}")
@@ -105,7 +105,7 @@ def _tone(one: Features, two: Features, verdict: Verdict) -> list[str]:
     chroma = [float((c.max(axis=1) - c.min(axis=1)).mean()) for c in (first, second)]
     means = [c.mean(axis=0) for c in (first, second)]
     cast = np.abs((means[0] - means[0].mean()) - (means[1] - means[1].mean())).max()
-    if min(chroma) < _GREY and max(chroma) > _COLOURED:
+    if min(chroma) < _MAX_GREY_CHROMA and max(chroma) > _MIN_COLOUR_CHROMA:
         parts.append("colour taken away")
     elif abs(np.log((chroma[0] + 3) / (chroma[1] + 3))) > 0.25 or cast > 8:  # noqa: PLR2004 -- seen side by side
         parts.append("recoloured")

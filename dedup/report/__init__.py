@@ -1,1 +1,1 @@
-"""What a collection gives away: features for other programs."""
+"""What a collection gives to other programs and to readers: features, figures, charts."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dedup.errors import DedupError
+from dedup.files import output_file
 from dedup.images.decode import read_file
 from dedup.store.pairs import (
     Decision,
@@ -106,10 +107,8 @@ def write_lines(decisions: Iterable[Decision], path: Path) -> None:
         )
         for decision in sorted(decisions, key=lambda decision: decision.pair)
     ]
-    try:
-        path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    except OSError as error:
-        raise DedupError(f"{path}: cannot be written: {error.strerror}") from error
+    with output_file(path) as file:
+        file.write("".join(line + "\n" for line in lines).encode())
 
 
 def read_lines(path: Path) -> list[Decision]:

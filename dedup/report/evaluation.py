@@ -8,10 +8,12 @@ does not mention are counted, and not judged. `truth` reads files and finds thei
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
+from dedup.answer import Answer, column
+from dedup.report.charts import Axis, Line, line_chart
 from dedup.results import Tier
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ class Truth:
     Parameters
     ----------
     images : the ones that are mentioned
-    tiers : per pair of them, first < second; pairs that are missing are different pictures
+    tiers : per pair of them, first < second; pairs that are missing are different images
     """
 
     images: frozenset[str]
@@ -53,8 +55,8 @@ class Level:
     tier: Tier
     found: int
     right: int
-    precision: float | None
-    recall: float | None
+    precision: float | None = field(metadata=column(decimals=4))
+    recall: float | None = field(metadata=column(decimals=4))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +88,10 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluationAnswer:
+class EvaluationAnswer(Answer[Level]):
     """An evaluation, and the names in the truth that could not be judged.
+
+    Iterates over the levels of the evaluation.
 
     Parameters
     ----------
@@ -95,9 +99,16 @@ class EvaluationAnswer:
     ambiguous : names that mean several, sorted
     """
 
+    rows_in: ClassVar[str] = "levels"
     evaluation: Evaluation
     missing: tuple[str, ...]
     ambiguous: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """The levels of the evaluation, surest first."""
+        return self.evaluation.levels
 
 
 def evaluate(truth: Truth, pairs: Iterable[FoundPair]) -> Evaluation:
@@ -198,3 +209,13 @@ def _area(curve: Iterable[tuple[float, float]]) -> float:
         area += (recall - before) * precision
         before = recall
     return area
+
+
+def evaluation_chart(evaluation: Evaluation) -> str:
+    """Draw precision over recall; gives the text of an SVG file."""
+    return line_chart(
+        f"Precision over recall of {evaluation.judged:,} pairs",
+        Axis("recall", 0.0, 1.0),
+        Axis("precision", 0.0, 1.0),
+        [Line("tier, then similarity", evaluation.curve)],
+    )

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from dedup.answer import Answer
 from dedup.errors import DedupError, ExtraMissingError, LayerError
+from dedup.files import output_file
 from dedup.store.gallery import read_files, read_images, read_vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -25,11 +27,12 @@ if TYPE_CHECKING:
     from dedup.store.catalog import Catalog
 
 _ENDINGS = (".npz", ".parquet")
+_FACTS = ("path", "digest", "width", "height")
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureTable:
-    """Embeddings of M files.
+    """Embeddings of M files; `table[layer]` gives one layer. Iterates over `paths`.
 
     Parameters
     ----------
@@ -44,6 +47,33 @@ class FeatureTable:
     width: npt.NDArray[np.int32]
     height: npt.NDArray[np.int32]
     embeddings: dict[str, npt.NDArray[np.float32]]
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.paths)
+
+    def __getitem__(self, layer: str) -> npt.NDArray[np.float32]:
+        return self.embeddings[layer]
+
+
+@dataclass(frozen=True, slots=True)
+class Written(Answer[str]):
+    """A file that was written. Iterates over `columns`.
+
+    Parameters
+    ----------
+    rows : how many rows it holds
+    columns : the names of what a row holds
+    """
+
+    rows_in: ClassVar[str] = "columns"
+    path: str
+    rows: int
+    columns: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def collect(catalog: Catalog, layers: Sequence[str]) -> FeatureTable:
@@ -90,22 +120,18 @@ def check_output(path: Path) -> None:
         _pyarrow()
 
 
-def write(table: FeatureTable, path: Path) -> None:
+def write(table: FeatureTable, path: Path) -> Written:
     """Write a table; the file appears whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with output_file(path) as file:
         if path.suffix == ".parquet":
-            _write_parquet(table, temporary)
+            _write_parquet(table, file)
         else:
-            _write_npz(table, temporary)
-        temporary.replace(path)
-    except OSError as error:
-        raise DedupError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+            _write_npz(table, file)
+    columns = (*_FACTS, *table.embeddings)
+    return Written(os.fspath(path), len(table), columns)
 
 
-def _write_npz(table: FeatureTable, path: Path) -> None:
+def _write_npz(table: FeatureTable, file: IO[bytes]) -> None:
     columns: dict[str, Any] = {
         "path": np.array(table.paths, dtype=np.str_),
         "digest": np.array(table.digests, dtype=np.str_),
@@ -113,11 +139,10 @@ def _write_npz(table: FeatureTable, path: Path) -> None:
         "height": table.height,
         **table.embeddings,
     }
-    with path.open("wb") as file:
-        np.savez(file, **columns)
+    np.savez(file, **columns)
 
 
-def _write_parquet(table: FeatureTable, path: Path) -> None:
+def _write_parquet(table: FeatureTable, file: IO[bytes]) -> None:
     arrow = _pyarrow()
     columns = {
         "path": arrow.array(
@@ -132,7 +157,7 @@ def _write_parquet(table: FeatureTable, path: Path) -> None:
         columns[layer] = arrow.FixedSizeListArray.from_arrays(rows.ravel(), rows.shape[1])
     import pyarrow.parquet
 
-    pyarrow.parquet.write_table(arrow.table(columns), path)
+    pyarrow.parquet.write_table(arrow.table(columns), file)
 
 
 def _pyarrow() -> Any:

@@ -1,4 +1,4 @@
-"""The story of a collection at a glance, read from its catalog and its folder."""
+"""What a collection holds, counted from its catalog and its folder."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from dedup.store.catalog import Catalog
 
 
-def tell_status(catalog: Catalog) -> Status:
-    """Count what a collection holds, and look which of its folders are there."""
+def read_status(catalog: Catalog) -> Status:
+    """Count what a collection holds, and see which of its folders are there."""
     pinned = catalog.fingerprint
     states = catalog.files_by_state()
     images, trivial, size = catalog.totals()

@@ -1,7 +1,6 @@
-"""Files that say which images are the same picture: groups in JSON, or pairs in CSV.
+"""Files that say which images are the same: groups in JSON, or pairs in CSV.
 
-Reads either into a `Truth` and finds the files that its names mean. What a file gets wrong is told
-with its line.
+Reads either into a `Truth` and finds the files that its names mean. Errors name the line.
 """
 
 from __future__ import annotations
@@ -116,7 +115,7 @@ def _from_groups(path: Path, text: str) -> Iterator[tuple[list[str], Tier]]:
     try:
         groups = json.loads(text)
     except json.JSONDecodeError as error:
-        raise DedupError(f"{path}, line {error.lineno}: no JSON: {error.msg}") from error
+        raise DedupError(f"{path}, line {error.lineno}: not JSON: {error.msg}") from error
     if not isinstance(groups, list):
         raise DedupError(f"{path}, line 1: a list of groups was expected")
     for number, group in enumerate(groups):
@@ -142,13 +141,13 @@ def _fault(group: Any) -> str:
 def _line_of(text: str, number: int) -> int:
     """Find the line on which an element of a JSON list starts."""
     decoder = json.JSONDecoder()
-    place = text.index("[") + 1
+    position = text.index("[") + 1
     while True:
-        while text[place] in " \t\r\n,":
-            place += 1
+        while text[position] in " \t\r\n,":
+            position += 1
         if number == 0:
-            return text.count("\n", 0, place) + 1
-        _, place = decoder.raw_decode(text, place)
+            return text.count("\n", 0, position) + 1
+        _, position = decoder.raw_decode(text, position)
         number -= 1
 
 
@@ -167,7 +166,7 @@ def _from_csv(path: Path, text: str) -> Iterator[tuple[list[str], Tier | None]]:
         for row in reader:
             first, second, value = (row[name] or "" for name in ("first", "second", label))
             if not first or not second or first == second or None in row:
-                raise DedupError(f"{path}, line {reader.line_num}: no pair of two names")
+                raise DedupError(f"{path}, line {reader.line_num}: not a pair of two names")
             if value.strip() not in known:
                 wanted = ", ".join(known)
                 raise DedupError(
@@ -175,4 +174,4 @@ def _from_csv(path: Path, text: str) -> Iterator[tuple[list[str], Tier | None]]:
                 )
             yield [first, second], known[value.strip()]
     except csv.Error as error:
-        raise DedupError(f"{path}, line {reader.line_num}: no CSV: {error}") from error
+        raise DedupError(f"{path}, line {reader.line_num}: not CSV: {error}") from error

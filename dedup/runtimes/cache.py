@@ -1,191 +1,234 @@
-"""Converted models, kept in the user's cache folder so that a later start needs no torch.
+"""Exported models, kept in the user's cache folder so that later starts need no torch.
 
-One file for each: what was converted, and the graph; and beside it the graph as OpenVINO compiled
-it for this very CPU, which spares a start another tenth of a second. A file is named after
-everything that went into it and sealed with a checksum; what is missing, damaged or half written
-counts as absent. Nothing in here matters for an answer: without the cache, starts are slower.
+Each is one plain ONNX file whose metadata hold what else a runtime has to know. Its name says what
+it was made of and the digest of its content: a file that is missing, damaged or half written
+counts as absent. Nothing in here matters for an answer; without the cache, starts are slower.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import struct
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import xxhash
+
+from dedup.files import atomic_write
+from dedup.models.registry import BUNDLED, WEIGHTS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy.typing as npt
-
     from dedup.fingerprint import Fingerprint
 
-_RULES: Final = 2
-"""Of converting and of the file: to be raised when either changes."""
+METADATA_KEY: Final = "dedup"
+"""Of the entry in an ONNX file's metadata that holds `Facts` as JSON."""
 
-_MAGIC: Final = b"dedupgr1"
-_HEAD: Final = struct.Struct("<8sQQ")  # magic, bytes of facts, bytes of the graph's description
-_CHECKSUM: Final = 16  # XXH3-128 of all bytes before
-_KEPT: Final = 12
-"""Files of a kind; those of models and versions that are not used any more make room."""
+_RULES_VERSION: Final = 3
+"""Of exporting and of what the metadata mean: to be raised when either changes."""
+
+_KEPT_FILES: Final = 12
+"""The oldest of more are deleted: those of models and versions that are not used any more."""
+
+_METADATA_FIELD: Final = (
+    14  # of onnx.ModelProto; https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
+)
+_VARINT, _BYTES = 0, 2  # wire types of Protocol Buffers
 
 
 @dataclass(frozen=True, slots=True)
-class Graph:
-    """An extractor in the form of one of the engines.
+class Facts:
+    """What a runtime has to know of an exported model besides its graph.
 
     Attributes
     ----------
     dimensions : layer, as it was asked for -> D; their outputs follow those of the prediction
     prediction : its form, see `dedup.runtimes.export.form_of`
-    input_hw : height and width of the pictures
-    description, weights : OpenVINO's IR; of ONNX all is in `weights`
-    engine : "openvino" or "onnxruntime"
-    bf16 : whether embeddings keep their cosine in bf16; None: made on a CPU that cannot tell
+    height, width : of the images, pixels
+    bf16 : whether embeddings in bf16 keep a cosine of 0.999 to those in fp32; None: not measured,
+        on a CPU that does not compute in bf16
+    weights_digest : of the weights that are in it, as in the fingerprint
+    failure : why the model cannot be exported, in a few words; "" where it can
     """
 
     dimensions: dict[str, int]
     prediction: Any
-    input_hw: tuple[int, int]
-    description: bytes
-    weights: npt.NDArray[np.uint8]
-    engine: str
+    height: int
+    width: int
     bf16: bool | None = None
+    weights_digest: str = ""
+    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class NoGraph:
-    """A model that does not convert, and why."""
+class Graph:
+    """An exported model: pixels in; tensors of the prediction, then embeddings of each layer out.
 
-    reason: str
+    Attributes
+    ----------
+    content : the ONNX file; of a failure it holds nothing but metadata
+    """
+
+    content: bytes
+    facts: Facts
+
+    @classmethod
+    def failed(cls, reason: str) -> Graph:
+        """Make what is remembered of a model that cannot be exported."""
+        return cls(b"", Facts({}, None, 0, 0, failure=reason))
 
 
-def graph_path(fingerprint: Fingerprint, kind: str = "auto") -> Path:
-    """Name the file for what a collection pins, with the versions that are installed.
+def stored_graph(fingerprint: Fingerprint, engine: str) -> Graph | None:
+    """Find the graph of what a collection pins: shipped with the package, or in the cache.
 
     Parameters
     ----------
-    kind : "auto" for the engine that was found to be fastest, or the engine that was asked for
+    engine : the one that it is to be proven in; a shipped graph is, in both
     """
+    return _bundled(fingerprint) or read_graph(cache_folder(), _key(fingerprint, engine))
+
+
+def keep_graph(fingerprint: Fingerprint, engine: str, graph: Graph) -> None:
+    """Put a graph into the cache; where that cannot be done, nothing happens."""
+    write_graph(cache_folder(), _key(fingerprint, engine), graph)
+
+
+def cache_folder() -> Path:
+    """Name the folder of exported models, below the user's cache folder."""
     import platformdirs
 
+    folder: Path = platformdirs.user_cache_path("dedup", appauthor=False)
+    return folder / "models"
+
+
+def read_graph(folder: Path, key: str) -> Graph | None:
+    """Read what `write_graph` wrote; None when it is missing or not whole."""
+    for path in folder.glob(f"{key}-*.onnx"):
+        try:
+            content = path.read_bytes()
+        except OSError:
+            continue
+        if path.stem == f"{key}-{_digest(content)}":
+            return parse_graph(content)
+    return None
+
+
+def write_graph(folder: Path, key: str, graph: Graph) -> None:
+    """Write a graph with its facts in one step; where that cannot be done, nothing happens."""
+    content = graph_file(graph)
+    path = folder / f"{key}-{_digest(content)}.onnx"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as file:
+            file.write(content)
+        for other in folder.glob(f"{key}-*.onnx"):
+            if other != path:
+                other.unlink(missing_ok=True)
+        files = folder.glob("*.onnx")
+        for old in sorted(files, key=lambda one: -one.stat().st_mtime_ns)[_KEPT_FILES:]:
+            old.unlink(missing_ok=True)
+    except OSError:  # a full disk, a folder that cannot be written
+        return
+
+
+def graph_file(graph: Graph) -> bytes:
+    """Give the bytes of an ONNX file that holds a graph and its facts."""
+    import onnx
+
+    entry = onnx.StringStringEntryProto(key=METADATA_KEY, value=json.dumps(asdict(graph.facts)))
+    # Messages of Protocol Buffers are merged by appending one to the other.
+    appended: bytes = onnx.ModelProto(metadata_props=[entry]).SerializeToString()
+    return graph.content + appended
+
+
+def parse_graph(content: bytes) -> Graph | None:
+    """Read an ONNX file with its facts; None when they are not in it, or not as now."""
+    try:
+        facts = Facts(**json.loads(_metadata(content)[METADATA_KEY]))
+    except (ValueError, KeyError, TypeError, IndexError):
+        return None
+    return Graph(content, facts)
+
+
+def _bundled(fingerprint: Fingerprint) -> Graph | None:
+    known = BUNDLED.get(fingerprint.model) if fingerprint.weights == "bundled" else None
+    if known is None or known.digest != fingerprint.weights_digest:
+        return None
+    try:
+        content = (WEIGHTS / known.graph).read_bytes()
+    except OSError:
+        return None
+    graph = parse_graph(content) if _sha256(content) == known.graph_digest else None
+    if graph is None or graph.facts.weights_digest != known.digest:
+        return None
+    size = graph.facts.height, graph.facts.width
+    same = (*graph.facts.dimensions,) == fingerprint.layers
+    return graph if same and size == (fingerprint.height, fingerprint.width) else None
+
+
+def _key(fingerprint: Fingerprint, engine: str) -> str:
+    """Derive a file's name from what a collection pins and the versions that are installed."""
     pinned = [
         fingerprint.model,
         fingerprint.weights_digest,
         fingerprint.layers,
         fingerprint.height,
         fingerprint.width,
-        kind,
-        *(version(package) for package in ("openvino", "onnxruntime", "timm")),
-        _RULES,
+        engine,
+        *(version(package) for package in (engine, "timm")),
+        _RULES_VERSION,
     ]
-    key = hashlib.sha256(json.dumps(pinned).encode()).hexdigest()[:32]
-    folder: Path = platformdirs.user_cache_path("dedup", appauthor=False)
-    return folder / "models" / f"{key}.graph"
+    return _sha256(json.dumps(pinned).encode())[:32]
 
 
-def read_graph(path: Path) -> Graph | NoGraph | None:
-    """Read what `write_graph` wrote; None when it is missing or not whole."""
-    body = _read_sealed(path)
-    if body is None or len(body) < _HEAD.size:
-        return None
-    magic, facts_size, described_size = _HEAD.unpack(body[: _HEAD.size].tobytes())
-    if magic != _MAGIC:
-        return None
-    described_at = _HEAD.size + facts_size
-    weights_at = described_at + described_size
-    facts = json.loads(body[_HEAD.size : described_at].tobytes())
-    if "reason" in facts:
-        return NoGraph(**facts)
-    return Graph(
-        facts["dimensions"],
-        facts["prediction"],
-        (facts["height"], facts["width"]),
-        body[described_at:weights_at].tobytes(),
-        body[weights_at:],
-        facts["engine"],
-        facts["bf16"],
-    )
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
-def write_graph(path: Path, graph: Graph | NoGraph) -> None:
-    """Write a graph in one step; where that cannot be done, nothing happens."""
-    if isinstance(graph, NoGraph):
-        known: dict[str, Any] = {"reason": graph.reason}
-        described, weights = b"", np.empty(0, np.uint8)
-    else:
-        height, width = graph.input_hw
-        known = {
-            "dimensions": graph.dimensions,
-            "prediction": graph.prediction,
-            "height": height,
-            "width": width,
-            "engine": graph.engine,
-            "bf16": graph.bf16,
-        }
-        described, weights = graph.description, graph.weights
-    facts = json.dumps(known).encode()
-    head = _HEAD.pack(_MAGIC, len(facts), len(described))
-    _write_sealed(path, [head, facts, described, weights.data])
+def _digest(content: bytes) -> str:
+    return xxhash.xxh3_128_hexdigest(content)
 
 
-def compiled_path(graph: Path, circumstances: list[str]) -> Path:
-    """Name the file for a graph that OpenVINO has compiled.
+def _metadata(content: bytes) -> dict[str, str]:
+    """Read the metadata of an ONNX file without parsing its graph, or importing `onnx`.
 
-    Parameters
-    ----------
-    graph : as `graph_path` gave it
-    circumstances : all that compiling depends on beside the graph, such as the CPU's name
+    Raises
+    ------
+    ValueError, IndexError : not an ONNX file.
     """
-    key = hashlib.sha256(json.dumps(circumstances).encode()).hexdigest()[:16]
-    return graph.with_name(f"{graph.stem}-{key}.compiled")
+    entries = [
+        dict(_fields(content, start, end))
+        for field, (start, end) in _fields(content, 0, len(content))
+        if field == _METADATA_FIELD
+    ]
+    return {
+        content[slice(*entry[1])].decode(): content[slice(*entry[2])].decode() for entry in entries
+    }
 
 
-def read_compiled(path: Path) -> bytes | None:
-    """Read what `write_compiled` wrote; None when it is missing or not whole."""
-    body = _read_sealed(path)
-    return None if body is None else body.tobytes()
+def _fields(content: bytes, at: int, end: int) -> list[tuple[int, tuple[int, int]]]:
+    """List the fields of a Protocol Buffers message: number, and where its content lies."""
+    found = []
+    while at < end:
+        tag, start = _varint(content, at)
+        if tag & 7 not in (_VARINT, _BYTES):  # onnx.ModelProto has no others
+            raise ValueError("not an ONNX file")
+        value, after = _varint(content, start)
+        if tag & 7 == _BYTES:
+            start, after = after, after + value
+        found.append((tag >> 3, (start, after)))
+        at = after
+    return found
 
 
-def write_compiled(path: Path, compiled: bytes) -> None:
-    """Write a compiled graph in one step; where that cannot be done, nothing happens."""
-    _write_sealed(path, [compiled])
-
-
-def _read_sealed(path: Path) -> npt.NDArray[np.uint8] | None:
-    try:
-        content = np.fromfile(path, np.uint8)
-    except OSError:
-        return None
-    body, checksum = content[:-_CHECKSUM], content[-_CHECKSUM:].tobytes()
-    return body if xxhash.xxh3_128_digest(body.data) == checksum else None
-
-
-def _write_sealed(path: Path, parts: list[Any]) -> None:
-    # Any, because a memoryview is a buffer for type checkers from Python 3.12 on.
-    checksum = xxhash.xxh3_128()
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                for part in parts:
-                    checksum.update(part)
-                    file.write(part)
-                file.write(checksum.digest())
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        files = path.parent.glob(f"*{path.suffix}")
-        for old in sorted(files, key=lambda one: -one.stat().st_mtime_ns)[_KEPT:]:
-            old.unlink(missing_ok=True)
-    except OSError:  # a full disk, a folder that cannot be written
-        return
+def _varint(content: bytes, at: int) -> tuple[int, int]:
+    """Read an integer of variable length; gives it and where it ends."""
+    value = shift = 0
+    while True:
+        byte = content[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:  # noqa: PLR2004 - the format's mark for "more follows"
+            return value, at

@@ -1,4 +1,4 @@
-"""What runtimes of converted graphs share: checks, order, and a prediction put together again.
+"""What runtimes of exported graphs share: checks, order, and a prediction put together again.
 
 Free of torch and of the engines themselves.
 """
@@ -12,70 +12,59 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 import numpy as np
 
 from dedup.errors import ModelError
-from dedup.models.features import Features, out_of_memory, require_pictures
+from dedup.models.features import Features, out_of_memory, require_images
+from dedup.parallel.workers import cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from types import TracebackType
 
     import numpy.typing as npt
 
-    from dedup.runtimes.cache import Graph
+    from dedup.runtimes.cache import Facts
 
-CHUNK: Final = 8
-"""Pictures of one request, so that a batch keeps every core busy: of 1, 4, 8, 16 and 32, the
-rates at 8 and 16 are highest in both engines (benchmarks/RESULTS.md)."""
+INPUT: Final = "pixels"
+"""The name of a graph's input."""
 
+_REQUEST_IMAGES: Final = 8
+"""Images of one request, so that a batch keeps every core busy: of 1, 4, 8, 16 and 32, the
+rates at 8 and 16 are highest in both engines (docs/benchmarks.md)."""
+
+_MIN_BATCH_IMAGES, _MAX_BATCH_IMAGES = 32, 256
 _RGB: Final = 3
 
 
 class GraphRuntime(ABC):
-    """A converted model, ready to embed batches of pictures on the CPU.
+    """An exported model, ready to embed batches of images on the CPU.
 
     Attributes
     ----------
     description : engine, version, device and number format, such as ``openvino 2026.4.1 cpu fp32``
-    input_hw : height and width of the pictures that it takes
+    input_hw : height and width of the images that it takes
     dimensions : layer -> D of its embeddings
+    batch_size : images per call that run best: two requests for each core
     notes : what a person should know of the choice of runtime
 
     Notes
     -----
-    Batches are cut into requests of 8 pictures, as many at once as there are cores. Threads are not
-    pinned to cores, because decoding runs beside. Calls from several threads take turns.
+    Batches are cut into requests of 8 images, as many at a time as there are cores. Threads are
+    not pinned to cores, because images are decoded at the same time. Calls from several threads
+    take turns.
     """
 
     notes: tuple[str, ...] = ()
-    batch_size = 64
     engine: ClassVar[str]
 
-    def __init__(self, graph: Graph, description: str) -> None:
+    def __init__(self, facts: Facts, description: str) -> None:
         self._turn = threading.Lock()
-        self._prediction = graph.prediction
-        self.input_hw = graph.input_hw
-        self.dimensions = dict(graph.dimensions)
+        self._prediction = facts.prediction
+        self.input_hw = facts.height, facts.width
+        self.dimensions = dict(facts.dimensions)
         self.description = description
-
-    def batch_sizes(self, _: int) -> tuple[int, ...]:
-        """Give the pictures per call that are worth trying; cut into requests all the same."""
-        return 32, 64, 128
-
-    def room(self, pictures: int) -> npt.NDArray[np.uint8]:
-        """Give (pictures, H, W, 3) uint8, not filled, for a batch."""
-        return np.empty((pictures, *self.input_hw, _RGB), np.uint8)
-
-    def get_ready(self, _: int) -> bool:
-        """Tell that batches of any size are worked on at once."""
-        return True
-
-    def jpegs(self, _: object) -> None:  # noqa: B027 - as the next
-        """Leave decoding to the host, whose cores passes run on."""
-
-    def hasten(self) -> None:  # noqa: B027 - is meant to be empty
-        """Do nothing: graphs are compiled already."""
+        wanted = 2 * _REQUEST_IMAGES * cores()
+        self.batch_size = min(max(wanted, _MIN_BATCH_IMAGES), _MAX_BATCH_IMAGES)
 
     def embed(self, batch: npt.NDArray[np.uint8]) -> Features:
-        """Embed a batch of pictures.
+        """Embed a batch of images.
 
         Parameters
         ----------
@@ -83,8 +72,8 @@ class GraphRuntime(ABC):
 
         Returns
         -------
-        Rows in the order of the batch. The pictures beside it change an embedding by no more than
-        rounding. A row that overflowed is handed over as it is.
+        Rows in the order of the batch. The other images of a batch change an embedding by no more
+        than rounding. A row that overflowed is returned as it is.
 
         Raises
         ------
@@ -98,45 +87,41 @@ class GraphRuntime(ABC):
         self, batch: npt.NDArray[np.uint8]
     ) -> tuple[dict[str, npt.NDArray[np.float32]], list[npt.NDArray[Any]]]:
         """Give the embeddings of each layer, and the tensors of the prediction; as `embed`."""
-        require_pictures(batch)
+        require_images(batch)
         if batch.shape[1:3] != self.input_hw:
-            raise ValueError(f"pictures must be {self.input_hw}, not {batch.shape[1:3]}")
-        # Without pictures: what one gives, less its row.
+            raise ValueError(f"images must be {self.input_hw}, not {batch.shape[1:3]}")
+        # Without images: what one gives, less its row.
         some = batch if len(batch) else np.zeros((1, *self.input_hw, _RGB), np.uint8)
-        pictures = np.ascontiguousarray(some)
-        chunks = [pictures[start : start + CHUNK] for start in range(0, len(pictures), CHUNK)]
+        images = np.ascontiguousarray(some)
+        starts = range(0, len(images), _REQUEST_IMAGES)
+        requests = [images[start : start + _REQUEST_IMAGES] for start in starts]
         try:
             with self._turn:
-                columns = zip(*self._run(chunks), strict=True)
+                columns = zip(*self._run(requests), strict=True)
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
-            # No second try with fewer: OpenVINO's models are of no use after that (2026.4.1).
+            # No second try with fewer: OpenVINO's models cannot be used after that (2026.4.1).
             raise ModelError(
-                f"memory ran out on {CHUNK} pictures a time; close other programs, or use "
-                "--runtime torch, which goes on with fewer."
+                f"memory ran out on {_REQUEST_IMAGES} images at a time; close other programs, or "
+                "use --runtime torch, which goes on with fewer."
             ) from error
         outputs = [np.concatenate(column)[: len(batch)] for column in columns]
         leaves = len(outputs) - len(self.dimensions)
         return dict(zip(self.dimensions, outputs[leaves:], strict=True)), outputs[:leaves]
 
     @abstractmethod
-    def _run(self, chunks: list[npt.NDArray[np.uint8]]) -> Iterable[list[npt.NDArray[Any]]]:
-        """Give the outputs of each chunk, in order; ValueError when closed."""
+    def _run(self, requests: list[npt.NDArray[np.uint8]]) -> Iterable[list[npt.NDArray[Any]]]:
+        """Give the outputs of each request, in order; ValueError when closed."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the model."""
+        """Release the model."""
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

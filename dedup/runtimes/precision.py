@@ -1,27 +1,25 @@
-"""Computing in bf16 where that is faster and close enough to fp32.
-
-Knows which hardware computes in bf16, puts a model into it and back, and measures how far the
-embeddings move. Which of the ways a model ends up with is decided in `torch_runtime`.
-"""
+"""When computing in bf16 is faster, and how far it moves embeddings."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional
 
 from dedup.parallel.hardware import AMPERE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
     import numpy.typing as npt
 
-_ROUNDED: Final = (nn.Conv2d, nn.Linear)
+AGREEMENT: Final = 0.999
+"""Lowest cosine that two runtimes of the same weights may have, as a collection relies on."""
+
+SAME: Final = 0.99999
+"""Lowest cosine where nothing but rounding in fp32 differs."""
 
 
 def computes_in_bf16(device: torch.device) -> bool:
@@ -32,62 +30,10 @@ def computes_in_bf16(device: torch.device) -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())  # noqa: SLF001
 
 
-class Bf16:
-    """A model with its convolutions and linear layers in bf16, to be run within `autocast`.
+def synthetic_images(height: int, width: int) -> npt.NDArray[np.uint8]:
+    """Draw images on which rounding shows: smooth ones above all, and one with hard edges.
 
-    Parameters
-    ----------
-    kept : modules that go on in fp32 with fp32 input, also within autocast
-
-    Notes
-    -----
-    Autocast would round these weights on every pass, to the same bits: doing it once makes
-    MobileNetV2 4 %, EfficientNet-B0 12 % faster on 2 cores and halves the weights' memory.
-    Everything else, norms above all, stays fp32.
-    """
-
-    def __init__(
-        self, module: nn.Module, device: torch.device, kept: Collection[nn.Module]
-    ) -> None:
-        self._device_type = device.type
-        self._weights = ExitStack()
-        self._guards = ExitStack()
-        for layer in module.modules():
-            if layer in kept:
-                self._keep(layer)
-            elif type(layer) in _ROUNDED:  # a subclass may compute with its weights first
-                for parameter in layer.parameters(recurse=False):
-                    self._weights.callback(setattr, parameter, "data", parameter.data)
-                    parameter.data = parameter.data.to(torch.bfloat16)
-
-    def undo(self) -> None:
-        """Make the model what it was; not after `settle`."""
-        self._guards.close()
-        self._weights.close()
-
-    def settle(self) -> None:
-        """Let go of the fp32 weights."""
-        self._weights.pop_all()
-
-    def lift(self) -> None:
-        """Let the kept modules compute in whatever their surroundings do again."""
-        self._guards.close()
-
-    def _keep(self, layer: nn.Module) -> None:
-        forward = layer.forward
-
-        def exact(images: torch.Tensor) -> Any:
-            with torch.autocast(self._device_type, enabled=False):
-                return forward(images.float())
-
-        layer.forward = exact
-        self._guards.callback(delattr, layer, "forward")
-
-
-def synthetic_pictures(height: int, width: int) -> npt.NDArray[np.uint8]:
-    """Draw pictures on which rounding shows: smooth ones above all, and one with hard edges.
-
-    Lowest cosine of MobileNetV2 (batch norm folded) in bf16 to fp32: .988 on the smooth ones,
+    Lowest cosine of MobileNetV2 (batch norms folded) in bf16 to fp32: .988 on the smooth ones,
     .998 with edges, .9998 on noise, .997 on 160 photographs.
 
     Returns
@@ -97,11 +43,11 @@ def synthetic_pictures(height: int, width: int) -> npt.NDArray[np.uint8]:
     generator = torch.Generator().manual_seed(0)
     coarse = [torch.rand(1, 3, cells, cells, generator=generator) for cells in (4, 4, 16, 8)]
     modes = ("bicubic", "bicubic", "bicubic", "nearest")
-    pictures = [
+    images = [
         functional.interpolate(grid, (height, width), mode=mode)
         for grid, mode in zip(coarse, modes, strict=True)
     ]
-    scaled = torch.cat(pictures).clamp(0, 1).mul(255).round().to(torch.uint8)
+    scaled = torch.cat(images).clamp(0, 1).mul(255).round().to(torch.uint8)
     array: npt.NDArray[np.uint8] = scaled.permute(0, 2, 3, 1).contiguous().numpy()
     return array
 
@@ -125,7 +71,7 @@ def agreement(
 
 
 def not_finite(layer: str) -> str:
-    """Say that a model's weights are of no use, or the layer is not."""
+    """Say that a model's weights, or the layer, cannot be used."""
     return (
         f"layer {layer!r} gave values that are not finite: "
         "the weights are damaged, or another layer has to be chosen."

@@ -1,38 +1,35 @@
-"""Which runtime embeds for a collection: a converted graph on CPUs, torch on GPUs and for the rest.
+"""Which runtime embeds for a collection, by a rule.
 
-On CPUs that is OpenVINO or ONNX Runtime, whichever was faster on this machine when both had
-converted the model.
-
-A graph that was converted before is used without importing torch. What a person should know of the
-choice, a model that does not convert say, is in the runtime's `notes`.
+With an NVIDIA GPU, torch. On a CPU, the exported graph of the model: in OpenVINO where the CPU
+computes in bf16 (AMX, AVX-512 BF16), in ONNX Runtime elsewhere; and torch for a model that cannot
+be exported. Only what the rule takes is imported, and a graph that exists needs no torch. What a
+person should know of the choice is in the runtime's `notes`.
 """
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from dedup.errors import ModelError
-from dedup.parallel.hardware import sees_gpu
-from dedup.runtimes.cache import Graph, NoGraph, graph_path, read_graph, write_graph
-from dedup.runtimes.onnx_runtime import OnnxRuntime
-from dedup.runtimes.openvino_runtime import OpenVinoRuntime, computes_in_bf16
+from dedup.parallel.hardware import has_bf16, sees_gpu
+from dedup.runtimes.cache import keep_graph, stored_graph
+from dedup.runtimes.engines import ENGINES, start
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from dedup.fingerprint import Fingerprint
     from dedup.models.loading import LoadedModel
+    from dedup.runtimes.cache import Graph
     from dedup.runtimes.graph import GraphRuntime
     from dedup.runtimes.torch_runtime import TorchRuntime
 
     Runtime: TypeAlias = GraphRuntime | TorchRuntime
 
-ENGINES: Final = ("openvino", "onnxruntime")
 RUNTIMES: Final = ("auto", "torch", *ENGINES)
 
 
-def ready_runtime(fingerprint: Fingerprint, device: str, kind: str) -> Runtime | None:
-    """Give a runtime that needs no loaded model: a graph that was converted before.
+def ready_runtime(fingerprint: Fingerprint, device: str, kind: str) -> GraphRuntime | None:
+    """Start a runtime that needs no loaded model: a graph that is shipped or was exported before.
 
     Parameters
     ----------
@@ -43,14 +40,13 @@ def ready_runtime(fingerprint: Fingerprint, device: str, kind: str) -> Runtime |
     -------
     None when the model has to be loaded.
     """
-    if not _wants_graph(device, kind):
-        return None
-    graph = _stored(fingerprint, kind)
-    return start(graph, graph_path(fingerprint, kind)) if isinstance(graph, Graph) else None
+    engine = _engine(device, kind)
+    graph = _stored(fingerprint, engine) if engine else None
+    return None if graph is None or graph.facts.failure else start(graph, engine)
 
 
 def make_runtime(loaded: LoadedModel, fingerprint: Fingerprint, device: str, kind: str) -> Runtime:
-    """Make a loaded model ready to embed; a graph made here is kept for the next start.
+    """Make a loaded model ready to embed; a graph that is exported here is kept for later starts.
 
     Raises
     ------
@@ -59,54 +55,43 @@ def make_runtime(loaded: LoadedModel, fingerprint: Fingerprint, device: str, kin
     """
     from dedup.runtimes.torch_runtime import TorchRuntime
 
-    if not _wants_graph(device, kind):
+    engine = _engine(device, kind)
+    if not engine:
         return TorchRuntime(loaded, fingerprint.layers, device)
-    found = _stored(fingerprint, kind) or _converted(loaded, fingerprint, kind)
-    if isinstance(found, Graph):
-        return start(found, graph_path(fingerprint, kind))
+    graph = _stored(fingerprint, engine)
+    if graph is None:
+        from dedup.runtimes.export import export
+
+        graph = export(loaded, fingerprint.layers, engine)
+        keep_graph(fingerprint, engine, graph)
+    if not graph.facts.failure:
+        return start(graph, engine)
     runtime = TorchRuntime(loaded, fingerprint.layers, device)
-    why = f"it cannot be converted ({found.reason})"
+    why = f"it cannot be exported ({graph.facts.failure})"
     runtime.notes = (f"{fingerprint.model} runs in torch, more slowly: {why}",)
     return runtime
 
 
-def _wants_graph(device: str, kind: str) -> bool:
+def _engine(device: str, kind: str) -> str:
+    """Decide which engine runs the exported graph; "" for torch."""
     if kind not in RUNTIMES:
         raise ModelError(f"there is no runtime {kind!r}; use {', '.join(RUNTIMES)}.")
     if kind in ENGINES and device.startswith("cuda"):
         raise ModelError(f"{kind} runs on CPUs; use --device cpu, or --runtime torch.")
-    if kind == "auto":
-        return device == "cpu" or (device == "auto" and not sees_gpu())
-    return kind in ENGINES
+    if kind in ENGINES:
+        return kind
+    if kind == "torch" or device.startswith("cuda") or (device == "auto" and _torch_has_gpu()):
+        return ""
+    return "openvino" if has_bf16() else "onnxruntime"
 
 
-def _stored(fingerprint: Fingerprint, kind: str) -> Graph | NoGraph | None:
-    graph = read_graph(graph_path(fingerprint, kind))
-    if isinstance(graph, Graph) and graph.bf16 is None and computes_in_bf16():
-        return None  # made on another machine, where nobody could measure it
-    return graph
+def _torch_has_gpu() -> bool:
+    """Tell whether torch would find a GPU, without importing it."""
+    return not version("torch").endswith("+cpu") and sees_gpu()
 
 
-def start(graph: Graph, kept: Path | None = None) -> GraphRuntime:
-    """Start a graph in the engine that it was made for.
-
-    Parameters
-    ----------
-    kept : the graph's file, beside which an engine may keep what spares the next start; None:
-        nowhere
-    """
-    if graph.engine == OnnxRuntime.engine:
-        return OnnxRuntime(graph)
-    return OpenVinoRuntime(graph, bf16=bool(graph.bf16) and computes_in_bf16(), kept=kept)
-
-
-def _converted(loaded: LoadedModel, fingerprint: Fingerprint, kind: str) -> Graph | NoGraph:
-    from dedup.runtimes.export import UnconvertibleError, convert
-
-    graph: Graph | NoGraph
-    try:
-        graph = convert(loaded, fingerprint.layers, ENGINES if kind == "auto" else (kind,))
-    except UnconvertibleError as error:
-        graph = NoGraph(str(error))
-    write_graph(graph_path(fingerprint, kind), graph)
-    return graph
+def _stored(fingerprint: Fingerprint, engine: str) -> Graph | None:
+    graph = stored_graph(fingerprint, engine)
+    measured = graph is None or graph.facts.failure or graph.facts.bf16 is not None
+    # Made on a CPU without bf16, in a home that machines share: measured where it counts.
+    return graph if measured or engine != "openvino" or not has_bf16() else None

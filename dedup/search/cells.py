@@ -1,9 +1,12 @@
 """The self-join through cells, for collections whose exact join would take minutes.
 
 k-means divides the space; each row belongs to its few nearest cells, and rows are compared within
-cells only. What two rows that share no cell have in common is missed: how many pairs that is, is
-measured against the exact answer for a sample of rows, and the overlap is as large as that asks
-for.
+cells only. Pairs of rows that share no cell are missed: how many, is measured against the exact
+answer for a sample of rows, and the overlap is as large as that requires.
+
+`train`, `labels` and `pairs_of_cell` are pure functions of arrays. The join of one machine
+(`divide`, `propose_within`) runs on them, and so can the tasks of any other engine: train on a
+sample, label blocks of rows, group rows by cell, and pair each cell by itself.
 """
 
 from __future__ import annotations
@@ -18,7 +21,8 @@ import faiss
 import numpy as np
 
 from dedup.parallel.workers import cores, one_blas_thread
-from dedup.search.similarity import MARGIN
+from dedup.search.pairs import Pairs
+from dedup.search.similarity import MARGIN, inclusive, pair_similarities
 from dedup.search.tiles import TILE, Proposed, found_in
 
 if TYPE_CHECKING:
@@ -26,15 +30,134 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-_ROWS_PER_CELL: Final = 500  # with more, comparing takes longer; with fewer, assigning does
-_TRAINED_ON: Final = 64  # rows per cell
+    Rows = npt.NDArray[np.float32]
+    Labels = npt.NDArray[np.int32]
+    Ids = npt.NDArray[np.int64]
+
+_ROWS_PER_CELL: Final = 500  # with more, comparing takes longer; with fewer, labelling does
+_TRAINING_ROWS_PER_CELL: Final = 64
+_TRAINING_ROUNDS: Final = 10
 _OVERLAPS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16)  # cells of a row
-_WANTED_MISS: Final = 0.0005  # of pairs; half of what is promised
-_SEEN: Final = 3  # misses that are not chance alone
-_SAMPLE: Final = 4000  # rows whose exact pairs are known
-_DEEPEST: Final = 50  # pairs of a sampled row that count
-_AT_ONCE: Final = 65536
+_MAX_MISSED_SHARE: Final = 0.0005  # of pairs; half of what is promised
+_MIN_MISSES: Final = 3  # that are not chance alone
+_SAMPLE_ROWS: Final = 4000  # whose exact pairs are found
+_SAMPLE_NEIGHBOURS: Final = 50  # pairs of a sampled row that count
+_BLOCK_ROWS: Final = 65536
 _SEED: Final = 0
+
+
+def train(sample: Rows, cells: int, seed: int = _SEED) -> Rows:
+    """Find the centres of cells by spherical k-means.
+
+    Parameters
+    ----------
+    sample : (S, D) float32, unit rows; all of them are used, some 64 for each cell are enough
+    cells : C, from 1 to S
+    seed : equal seeds and samples give equal centres
+
+    Returns
+    -------
+    (C, D) float32, unit rows
+    """
+    if not 1 <= cells <= len(sample):
+        raise ValueError(f"{len(sample)} rows cannot be divided into {cells} cells")
+    kmeans = faiss.Kmeans(
+        sample.shape[1],
+        cells,
+        niter=_TRAINING_ROUNDS,
+        spherical=True,
+        seed=seed,
+        min_points_per_centroid=1,
+        max_points_per_centroid=-(-len(sample) // cells),  # no more than there are
+    )
+    kmeans.train(np.ascontiguousarray(sample, np.float32))
+    return np.asarray(kmeans.centroids, np.float32)
+
+
+def labels(rows: Rows, centroids: Rows, overlap: int) -> Labels:
+    """Find the cells of each row. What a row gets does not depend on the other rows.
+
+    Parameters
+    ----------
+    rows : (N, D) float32, unit rows
+    centroids : (C, D) float32, from `train`
+    overlap : M, cells of a row, from 1 to C
+
+    Returns
+    -------
+    (N, M) int32, the cells of the highest products with each row, highest first
+    """
+    if not 1 <= overlap <= len(centroids):
+        raise ValueError(f"a row cannot be in {overlap} of {len(centroids)} cells")
+    centres = faiss.IndexFlatIP(centroids.shape[1])
+    centres.add(np.ascontiguousarray(centroids, np.float32))
+    found = np.empty((len(rows), overlap), np.int32)
+    for start in range(0, len(rows), _BLOCK_ROWS):
+        block = np.ascontiguousarray(rows[start : start + _BLOCK_ROWS], np.float32)
+        found[start : start + len(block)] = centres.search(block, overlap)[1]
+    return found
+
+
+def pairs_of_cell(
+    rows: Rows,
+    ids: Ids,
+    threshold: float,
+    *,
+    cell: int = 0,
+    labels: Labels | None = None,
+) -> Pairs:
+    """Find the pairs of one cell that are at least as similar as a threshold.
+
+    Parameters
+    ----------
+    rows : (R, D) float32, unit rows of the cell
+    ids : (R,) int64, names of the rows over all cells, none twice
+    threshold : cosine in [-1, 1], inclusive
+    cell, labels : the number of this cell, and (R, M) the cells of each row. With them, a pair that
+        shares several cells is returned for the lowest of these only, so that the pairs of all
+        cells together hold none twice. Without them, all pairs are returned
+
+    Returns
+    -------
+    By rising (first, second), which are ids, first < second. The similarity is that of
+    `similarity.pair_similarities`.
+    """
+    limit = np.float32(threshold - MARGIN)
+    rows = np.ascontiguousarray(rows, np.float32)
+    parts = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))]
+    for top in range(0, len(rows), TILE):
+        for left in range(top, len(rows), TILE):
+            products = rows[top : top + TILE] @ rows[left : left + TILE].T
+            tile = found_in(products, limit, top, left)
+            one, two = tile.first, tile.second
+            if labels is not None:
+                mine = _lowest_shared(labels, one, two) == cell
+                one, two = one[mine], two[mine]
+            similarity = pair_similarities(rows, rows, one, two)
+            keep = similarity >= inclusive(threshold)
+            parts.append((ids[one[keep]], ids[two[keep]], similarity[keep]))
+    left_ids, right_ids, similarity = (
+        np.concatenate(column) for column in zip(*parts, strict=True)
+    )
+    return Pairs.joined(
+        [Pairs(np.minimum(left_ids, right_ids), np.maximum(left_ids, right_ids), similarity)]
+    )
+
+
+def _lowest_shared(
+    labels: Labels, first: npt.NDArray[np.integer], second: npt.NDArray[np.integer]
+) -> Labels:
+    """(P,) the lowest cell that both rows of a pair are in."""
+    lowest = np.empty(len(first), np.int32)
+    for start in range(0, len(first), _BLOCK_ROWS):
+        block = slice(start, start + _BLOCK_ROWS)
+        one, two = labels[first[block]], labels[second[block]]
+        shared = (one[:, :, None] == two[:, None, :]).any(axis=2)
+        lowest[block] = np.where(shared, one, np.iinfo(np.int32).max).min(axis=1)
+    return lowest
+
+
+# -- the join of one machine -----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +173,14 @@ class Cells:
     products : how many products of two rows comparing within cells takes
     """
 
-    labels: npt.NDArray[np.int32]
+    labels: Labels
     count: int
     recall: float
     pairs: int
     products: float
 
 
-def divide(vectors: npt.NDArray[np.float32], threshold: float, k: int | None) -> Cells:
+def divide(vectors: Rows, threshold: float, k: int | None) -> Cells:
     """Divide rows into cells, with as much overlap as it takes to find the sample's pairs.
 
     Parameters
@@ -68,23 +191,14 @@ def divide(vectors: npt.NDArray[np.float32], threshold: float, k: int | None) ->
     """
     count = max(1, len(vectors) // _ROWS_PER_CELL)
     rng = np.random.default_rng(_SEED)
-    some = rng.permutation(len(vectors))[: count * _TRAINED_ON]
-    kmeans = faiss.Kmeans(
-        vectors.shape[1], count, niter=10, spherical=True, seed=_SEED, min_points_per_centroid=1
-    )
-    kmeans.train(vectors[np.sort(some)])
-    centres = faiss.IndexFlatIP(vectors.shape[1])
-    centres.add(np.asarray(kmeans.centroids, np.float32))
+    some = rng.permutation(len(vectors))[: count * _TRAINING_ROWS_PER_CELL]
     deepest = min(_OVERLAPS[-1], count)
-    labels = np.empty((len(vectors), deepest), np.int32)
-    for start in range(0, len(vectors), _AT_ONCE):
-        part = np.ascontiguousarray(vectors[start : start + _AT_ONCE])
-        labels[start : start + _AT_ONCE] = centres.search(part, deepest)[1]
-    first, second = _known_pairs(vectors, threshold, k or _DEEPEST)
+    near = labels(vectors, train(vectors[np.sort(some)], count), deepest)
+    first, second = _sample_pairs(vectors, threshold, k or _SAMPLE_NEIGHBOURS)
     overlaps = [overlap for overlap in _OVERLAPS if overlap <= deepest]
-    misses = [1 - _recall(labels[:, :overlap], first, second) for overlap in overlaps]
-    overlap = _enough(overlaps, misses, len(first))
-    chosen = np.ascontiguousarray(labels[:, :overlap])
+    misses = [1 - _recall(near[:, :overlap], first, second) for overlap in overlaps]
+    overlap = choose_overlap(overlaps, misses, len(first))
+    chosen = np.ascontiguousarray(near[:, :overlap])
     sizes = np.bincount(chosen.ravel(), minlength=count).astype(float)
     return Cells(
         chosen,
@@ -95,93 +209,86 @@ def divide(vectors: npt.NDArray[np.float32], threshold: float, k: int | None) ->
     )
 
 
-def _known_pairs(
-    vectors: npt.NDArray[np.float32], threshold: float, k: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _sample_pairs(vectors: Rows, threshold: float, k: int) -> tuple[Ids, Ids]:
     """Find the pairs of a sample of rows, exactly."""
     rng = np.random.default_rng(_SEED + 1)
-    rows = np.sort(rng.permutation(len(vectors))[:_SAMPLE])
+    rows = np.sort(rng.permutation(len(vectors))[:_SAMPLE_ROWS])
     nearest = min(k + 1, len(vectors))
     similarity, others = faiss.knn(
         vectors[rows], np.ascontiguousarray(vectors), nearest, metric=faiss.METRIC_INNER_PRODUCT
     )
     keep = (similarity >= threshold) & (others != rows[:, None])
-    place, column = np.nonzero(keep)
-    return rows[place], others[place, column].astype(np.int64)
+    number, column = np.nonzero(keep)
+    return rows[number], others[number, column].astype(np.int64)
 
 
-def _enough(overlaps: list[int], misses: list[float], pairs: int) -> int:
-    """Choose the least overlap that may be trusted to miss no more than wanted.
+def choose_overlap(overlaps: list[int], misses: list[float], pairs: int) -> int:
+    """Choose the least overlap that can be trusted to miss no more than wanted.
 
-    A few hundred pairs without a miss do not show one in two thousand. Misses fall by about the
-    same factor with every further cell, so that those seen with little overlap foretell the rest:
-    200 cells of 100,000 rows of 256 values missed .242, .049, .012 and .002 with 1 to 4 cells.
+    Parameters
+    ----------
+    overlaps : that can be chosen, rising
+    misses : share of the sample's pairs that each of them misses
+    pairs : of the sample
+
+    Notes
+    -----
+    A few hundred pairs without a miss do not prove less than one miss in two thousand. Misses fall
+    by about the same factor with every further cell, so that the misses of small overlaps predict
+    the rest: 200 cells of 100,000 rows of 256 values missed .242, .049, .012 and .002 with 1 to 4
+    cells.
     """
     if not pairs:
         return overlaps[0]
-    seen = [place for place, miss in enumerate(misses) if miss * pairs >= _SEEN]
-    clear = next((place for place, miss in enumerate(misses) if miss == 0), len(overlaps) - 1)
+    seen = [number for number, miss in enumerate(misses) if miss * pairs >= _MIN_MISSES]
+    clear = next((number for number, miss in enumerate(misses) if miss == 0), len(overlaps) - 1)
     if len(seen) < 2:  # noqa: PLR2004 - a line takes two points
         return overlaps[min(clear + 1, len(overlaps) - 1)]
     slope, height = np.polyfit(
-        [overlaps[place] for place in seen],
-        np.log([misses[place] for place in seen]),
+        [overlaps[number] for number in seen],
+        np.log([misses[number] for number in seen]),
         1,
-        w=np.sqrt([misses[place] * pairs for place in seen]),  # as sure as their number
+        w=np.sqrt([misses[number] * pairs for number in seen]),  # as sure as their number
     )
     for overlap in overlaps[clear:]:
-        if height + slope * overlap <= np.log(_WANTED_MISS):
+        if height + slope * overlap <= np.log(_MAX_MISSED_SHARE):
             return overlap
     return overlaps[-1]
 
 
-def _recall(
-    labels: npt.NDArray[np.int32], first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]
-) -> float:
+def _recall(near: Labels, first: Ids, second: Ids) -> float:
     if not len(first):
         return 1.0
-    shared = (labels[first][:, :, None] == labels[second][:, None, :]).any(axis=(1, 2))
+    shared = (near[first][:, :, None] == near[second][:, None, :]).any(axis=(1, 2))
     return float(shared.mean())
 
 
 def propose_within(
-    vectors: npt.NDArray[np.float32],
+    vectors: Rows,
     cells: Cells,
     threshold: float,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Proposed]:
-    """Give what may reach the threshold of each cell; a pair of several cells comes once.
+    """Find the pairs of each cell; a pair of several cells comes once.
 
-    Parameters, order and margin are those of `dedup.search.tiles.propose`.
+    Parameters are those of `dedup.search.tiles.propose`; `progress` counts cells. Every pair
+    reaches the threshold, and its product is its similarity.
     """
-    limit = np.float32(threshold - MARGIN)
     flat = cells.labels.ravel()
     order = np.argsort(flat, kind="stable").astype(np.int64)
     ends = np.cumsum(np.bincount(flat, minlength=cells.count))
     overlap = cells.labels.shape[1]
 
-    def search(cell: int) -> list[Proposed]:
+    def search(cell: int) -> Proposed:
         begin = int(ends[cell - 1]) if cell else 0
-        rows = np.sort(order[begin : int(ends[cell])] // overlap)
-        members = vectors[rows]
-        found = []
-        for top in range(0, len(rows), TILE):
-            for left in range(top, len(rows), TILE):
-                products = members[top : top + TILE] @ members[left : left + TILE].T
-                tile = found_in(products, limit, top, left)
-                first, second = rows[tile.first], rows[tile.second]
-                mine = _lowest_shared(cells.labels, first, second) == cell
-                found.append(
-                    Proposed(
-                        first[mine].astype(np.int32),
-                        second[mine].astype(np.int32),
-                        tile.products[mine],
-                    )
-                )
-        return found
+        ids = np.sort(order[begin : int(ends[cell])] // overlap)
+        found = pairs_of_cell(vectors[ids], ids, threshold, cell=cell, labels=cells.labels[ids])
+        return Proposed(
+            found.first.astype(np.int32), found.second.astype(np.int32), found.similarity
+        )
 
     workers = cores()
-    running: deque[Future[list[Proposed]]] = deque()
+    running: deque[Future[Proposed]] = deque()
     with ExitStack() as stack:
         stack.enter_context(one_blas_thread())
         pool = ThreadPoolExecutor(workers, thread_name_prefix="join")
@@ -190,21 +297,8 @@ def propose_within(
             if cell < cells.count:
                 running.append(pool.submit(search, cell))
             if running and (len(running) > workers or cell >= cells.count):
-                yield from running.popleft().result()
+                yield running.popleft().result()
             if progress is not None:
                 progress(min(cell + 1, cells.count), cells.count)
         while running:
-            yield from running.popleft().result()
-
-
-def _lowest_shared(
-    labels: npt.NDArray[np.int32], first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int32]:
-    """(P,) the lowest cell that both rows of a pair are in."""
-    lowest = np.empty(len(first), np.int32)
-    for start in range(0, len(first), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
-        one, two = labels[first[part]], labels[second[part]]
-        shared = (one[:, :, None] == two[:, None, :]).any(axis=2)
-        lowest[part] = np.where(shared, one, np.iinfo(np.int32).max).min(axis=1)
-    return lowest
+            yield running.popleft().result()

@@ -3,22 +3,23 @@
 The index is a cache: it carries the version of the catalog that it was built from and a checksum
 of its own (a damaged FAISS file may load and answer wrongly), and anything that does not fit is
 treated as absent. Results are inclusive and ordered, with exact similarities; see `similarity` for
-what is compared. A flat index finds everything; of the others `structures` says what they miss.
+what is compared. A flat index finds everything; `structures` says what an IVF index may miss.
 """
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import faiss
 import numpy as np
 
 from dedup.errors import CollectionError
+from dedup.files import atomic_write
 from dedup.search.index_file import IndexFacts, seal, whole
 from dedup.search.similarity import MARGIN, inclusive, pair_similarities
-from dedup.search.structures import build, nearest, within
+from dedup.search.structures import MAX_FLAT_ROWS, Built, FlatSearch, build, nearest, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
 
     Reader: TypeAlias = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float32]]
 
-_SLACK = 16  # further neighbours fetched, so that ties at the k-th are seen without a second search
-_QUERIES_AT_ONCE = 1024
-_PAIRS_AT_ONCE = 16384
+_EXTRA_NEIGHBOURS = 16  # fetched, so that ties at the k-th are seen without a second search
+_BLOCK_QUERIES = 1024
+_BLOCK_PAIRS = 16384
+_BY_SIZE = FlatSearch()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,41 +55,37 @@ class VectorIndex:
     Parameters
     ----------
     vectors : (N, D) float32, rows of unit L2 norm; kept, to compute similarities from
-    kind : "flat", "ivf", "hnsw", or "auto", which is flat up to 200,000 rows, then ivf
     ids : (N,) int64, what its owner calls the rows; None: by their numbers
+    max_flat_rows : more rows than this are searched by IVF
     fp32 : hold that where it is flat: for one search of many queries; such an index is not saved
+    how : when a flat index is searched in which way
 
     Attributes
     ----------
     ids : (N,) int64, what its owner calls the rows
-    kind : the structure in use
+    kind : "flat" or "ivf"
     recall : share of the ten nearest that it finds, on a sample; 1 for flat
     """
 
     def __init__(
         self,
         vectors: npt.NDArray[np.float32],
-        kind: str = "auto",
         ids: npt.NDArray[np.int64] | None = None,
         *,
+        max_flat_rows: int = MAX_FLAT_ROWS,
         fp32: bool = False,
+        how: FlatSearch = _BY_SIZE,
     ) -> None:
         vectors = np.ascontiguousarray(vectors, np.float32)
         ids = np.arange(len(vectors)) if ids is None else ids
-        self._use(*build(vectors, kind, fp32=fp32), ids, vectors.__getitem__)
+        built = build(vectors, max_flat_rows=max_flat_rows, fp32=fp32)
+        self._use(built, ids, vectors.__getitem__, how)
 
-    def _use(
-        self,
-        index: Any,
-        kind: str,
-        recall: float,
-        off_by: float,
-        ids: npt.NDArray[np.int64],
-        rows: Reader,
-    ) -> None:
-        self._faiss, self.kind, self.recall, self._spread = index, kind, recall, off_by
+    def _use(self, built: Built, ids: npt.NDArray[np.int64], rows: Reader, how: FlatSearch) -> None:
+        self._faiss, self.kind, self.recall, self._spread = built
         self.ids = ids
         self._rows = rows
+        self._how = how
 
     @property
     def _margin(self) -> float:
@@ -122,17 +120,17 @@ class VectorIndex:
         if not k:
             return [_no_hits() for _ in queries]
         result = []
-        wide = min(k + _SLACK, len(self))
-        for start in range(0, len(queries), _QUERIES_AT_ONCE):
-            block = np.ascontiguousarray(queries[start : start + _QUERIES_AT_ONCE])
-            approximate, rows = nearest(self._faiss, block, wide)
+        wide = min(k + _EXTRA_NEIGHBOURS, len(self))
+        for start in range(0, len(queries), _BLOCK_QUERIES):
+            block = np.ascontiguousarray(queries[start : start + _BLOCK_QUERIES])
+            approximate, rows = nearest(self._faiss, block, wide, self._how)
             proposed = [found[found >= 0] for found in rows]  # -1 where fewer were found
             if wide < len(self):
                 # The tie at the k-th place may go on beyond what was fetched.
-                least = approximate[:, k - 1] - 2 * self._margin
-                for query in np.flatnonzero((rows[:, -1] >= 0) & (approximate[:, -1] >= least)):
+                lowest = approximate[:, k - 1] - 2 * self._margin
+                for query in np.flatnonzero((rows[:, -1] >= 0) & (approximate[:, -1] >= lowest)):
                     _, proposed[query] = within(
-                        self._faiss, block[query : query + 1], float(least[query])
+                        self._faiss, block[query : query + 1], float(lowest[query]), self._how
                     )
             result += self._settled(block, proposed, None, k)
         return result
@@ -153,12 +151,12 @@ class VectorIndex:
         """
         self._check(queries)
         result = []
-        for start in range(0, len(queries), _QUERIES_AT_ONCE):
-            block = np.ascontiguousarray(queries[start : start + _QUERIES_AT_ONCE])
+        for start in range(0, len(queries), _BLOCK_QUERIES):
+            block = np.ascontiguousarray(queries[start : start + _BLOCK_QUERIES])
             if not len(self):
                 result += [_no_hits() for _ in block]
                 continue
-            limits, rows = within(self._faiss, block, threshold - self._margin)
+            limits, rows = within(self._faiss, block, threshold - self._margin, self._how)
             result += self._settled(block, np.split(rows, limits[1:-1]), threshold, None)
         return result
 
@@ -174,10 +172,10 @@ class VectorIndex:
         owners = np.repeat(np.arange(len(queries)), counts)
         everything = np.concatenate(proposed)
         computed = np.empty(len(everything), np.float32)
-        for start in range(0, len(everything), _PAIRS_AT_ONCE):
-            part = slice(start, start + _PAIRS_AT_ONCE)
-            rows, places = np.unique(everything[part], return_inverse=True)
-            computed[part] = pair_similarities(queries, self._rows(rows), owners[part], places)
+        for start in range(0, len(everything), _BLOCK_PAIRS):
+            part = slice(start, start + _BLOCK_PAIRS)
+            rows, columns = np.unique(everything[part], return_inverse=True)
+            computed[part] = pair_similarities(queries, self._rows(rows), owners[part], columns)
         result = []
         for rows, similarity in zip(
             proposed, np.split(computed, np.cumsum(counts)[:-1]), strict=True
@@ -206,15 +204,10 @@ class VectorIndex:
         """
         payload = faiss.serialize_index(self._faiss)
         facts = IndexFacts(version, self.kind, self.recall, self._spread, len(self))
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
         try:
-            with temporary.open("wb") as file:
+            with atomic_write(path) as file:
                 file.writelines(seal(payload, self.ids, facts))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             raise CollectionError(path, f"the index cannot be written: {error.strerror}") from error
 
     @classmethod
@@ -223,7 +216,7 @@ class VectorIndex:
 
         Parameters
         ----------
-        read : gives the vectors (P, D) of rows that are named by their ids (P,), rising
+        read : returns the vectors (P, D) of rows by their ids (P,), rising
 
         Notes
         -----
@@ -243,13 +236,16 @@ class VectorIndex:
             return None
         facts, ids = found
         index._use(  # noqa: SLF001 - own class
-            mapped, facts.kind, facts.recall, facts.spread, ids, lambda rows: read(ids[rows])
+            Built(mapped, facts.kind, facts.recall, facts.spread),
+            ids,
+            lambda rows: read(ids[rows]),
+            _BY_SIZE,
         )
         return index
 
 
 def _identity(path: Path) -> tuple[int, int, int] | None:
-    """Tell a file from the one that replaces it."""
+    """Identify a file, so that one that replaces it is noticed."""
     try:
         found = path.stat()
     except OSError:

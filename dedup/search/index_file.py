@@ -1,8 +1,8 @@
-"""What is kept with a saved index: the ids of its rows, what is known of it, and a checksum.
+"""What is stored with a saved index: the ids of its rows, what is known of it, and a checksum.
 
-A damaged FAISS file may load and then answer wrongly in silence, so FAISS is only shown bytes
-that are known to be the ones it wrote. FAISS itself ignores what follows its data. Free of FAISS,
-so that the state of an index can be told without loading it.
+A damaged FAISS file may load and then answer wrongly in silence, so FAISS is only given bytes that
+are known to be the ones it wrote. FAISS itself ignores what follows its data. This module does not
+import FAISS, so that the state of an index can be read without loading it.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 _FACTS = struct.Struct("<8sQ8sddQ")  # magic, version, kind, recall, spread, number of rows
 _ID = np.dtype("<i8")
-_CHECKSUM = 16  # XXH3-128 of all bytes before
-_TRAILER = _FACTS.size + _CHECKSUM
+_CHECKSUM_BYTES = 16  # XXH3-128 of all bytes before
+_TRAILER_BYTES = _FACTS.size + _CHECKSUM_BYTES
 
 _MAGIC = b"dedupix3"
+_KINDS = {"flat", "ivf"}  # earlier versions wrote others, which count as absent
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class IndexFacts:
     Attributes
     ----------
     version : of the catalog that it was built from
-    kind : of structure, such as "flat"
+    kind : "flat" or "ivf"
     recall : share of the ten nearest that it finds, on a sample
     spread : by how much the similarities that it proposes by may be off
     rows : N
@@ -51,7 +52,7 @@ class IndexFacts:
 def seal(
     payload: npt.NDArray[np.uint8], ids: npt.NDArray[np.int64], facts: IndexFacts
 ) -> list[bytes | memoryview]:
-    """Give the parts of the file that an index is kept in: itself, the ids of its rows, a trailer.
+    """Return the parts of an index file: the index, the ids of its rows, and a trailer.
 
     Parameters
     ----------
@@ -74,7 +75,7 @@ def seal(
 def whole(path: Path, version: int) -> tuple[IndexFacts, npt.NDArray[np.int64]] | None:
     """Read an index's facts and ids; None when the file is missing, damaged, or of another version.
 
-    The file is mapped, not read: a quarter of a gigabyte, which 100,000 pictures take, costs 30 ms.
+    The file is mapped, not read: a quarter of a gigabyte, for 100,000 images, takes 30 ms.
     """
     facts = saved_facts(path)
     if facts is None or facts.version != version:
@@ -83,10 +84,10 @@ def whole(path: Path, version: int) -> tuple[IndexFacts, npt.NDArray[np.int64]] 
         content = np.memmap(path, np.uint8, "r")
     except (OSError, ValueError):
         return None
-    sealed, checksum = content[:-_CHECKSUM], content[-_CHECKSUM:].tobytes()
+    sealed, checksum = content[:-_CHECKSUM_BYTES], content[-_CHECKSUM_BYTES:].tobytes()
     if xxhash.xxh3_128_digest(sealed.data) != checksum:
         return None
-    end = len(content) - _TRAILER
+    end = len(content) - _TRAILER_BYTES
     ids = content[end - _ID.itemsize * facts.rows : end].tobytes()
     return facts, np.frombuffer(ids, _ID).astype(np.int64)
 
@@ -95,10 +96,11 @@ def saved_facts(path: Path) -> IndexFacts | None:
     """Read what a saved index is, without loading it."""
     try:
         with path.open("rb") as file:
-            file.seek(-_TRAILER, os.SEEK_END)
-            magic, version, kind, *rest = _FACTS.unpack(file.read()[:-_CHECKSUM])
+            file.seek(-_TRAILER_BYTES, os.SEEK_END)
+            magic, version, kind, *rest = _FACTS.unpack(file.read()[:-_CHECKSUM_BYTES])
     except (OSError, struct.error):
         return None
-    if magic != _MAGIC:
+    name = kind.rstrip(b"\0").decode("ascii", "replace")
+    if magic != _MAGIC or name not in _KINDS:
         return None
-    return IndexFacts(version, kind.rstrip(b"\0").decode("ascii", "replace"), *rest)
+    return IndexFacts(version, name, *rest)

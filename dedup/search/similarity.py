@@ -4,7 +4,7 @@ FAISS and BLAS add up a dot product in an order that depends on shapes and proce
 identical rows may differ in the seventh decimal, and a cosine of 1 may read 0.99999994. Searches
 therefore only propose with fp32 products, a margin below what was asked for; what is reported and
 compared with a threshold is computed here, pair by pair, in double precision, and rounded to
-`DECIMALS`. Equal pictures thus have equal similarities, and a threshold is inclusive by meaning.
+`DECIMALS`. Equal images thus have equal similarities, and a threshold is inclusive by meaning.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MARGIN = 1e-5
 """By how much a proposal may fall below the wanted similarity. The largest error of an fp32 product
 of unit rows measured for D up to 8192 was 6e-7 (tests/search/test_similarity.py)."""
 
-_ROWS_AT_ONCE = 8192
+_BLOCK_PAIRS = 8192
 
 
 def unit_rows(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
@@ -56,15 +56,15 @@ def pair_similarities(
     (P,) float32 in [-1, 1], rounded to `DECIMALS`
     """
     result = np.empty(len(rows), np.float32)
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        part = slice(start, start + _ROWS_AT_ONCE)
+    for start in range(0, len(rows), _BLOCK_PAIRS):
+        part = slice(start, start + _BLOCK_PAIRS)
         dots = np.einsum("pd,pd->p", left[rows[part]], right[columns[part]], dtype=np.float64)
         result[part] = np.clip(np.round(dots, DECIMALS), -1.0, 1.0)
     return result
 
 
 def inclusive(threshold: float) -> np.float32:
-    """Give the value that reported similarities are compared with, by ``>=``.
+    """Return the value that reported similarities are compared with, by ``>=``.
 
     Rounded like the similarities themselves, so that 0.9 keeps a pair reported as 0.900000.
     """

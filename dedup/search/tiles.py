@@ -1,8 +1,8 @@
 """Proposals of the exact self-join: what may reach a threshold, tile by tile of the upper triangle.
 
-Two ways, with the same promise, that nothing which reaches the threshold is left out: fp32 products
-by BLAS, a tile to each core at a time, and bf16 products by torch, where the hardware has units for
-them. `similarity` settles who is in.
+Two ways, neither of which leaves out a pair that reaches the threshold: fp32 products by BLAS, a
+tile to each core at a time, and bf16 products by torch, where the hardware has units for them.
+`similarity` decides which pairs are in.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 TILE: Final = 1024
 """Rows and columns of an fp32 tile: 4 MB of products stay in the cache of the core that looks
-through them; rates at 512, 1024 and 2048 are in benchmarks/RESULTS.md."""
+through them; rates at 512, 1024 and 2048 are in docs/benchmarks.md."""
 
 BF16_TILE: Final = 4096
 """Rows and columns of a bf16 tile: large, because units for bf16 wait for memory first."""
@@ -37,6 +37,17 @@ BF16_TILE: Final = 4096
 GPU_TILE: Final = 16384
 """The same on a GPU, which waits for the host after each: 1,000,000 rows of 256 values took an H200
 5.0 s in tiles of 4096, 2.3 s of 8192, 1.4 s of 16384 and 1.2 s of 32768, which take 2 GB each."""
+
+
+class TileSizes(NamedTuple):
+    """Rows and columns of a tile, in fp32, in bf16 on the host, and on a GPU."""
+
+    fp32: int = TILE
+    bf16: int = BF16_TILE
+    gpu: int = GPU_TILE
+
+
+_TILES: Final = TileSizes()
 
 BF16_MARGIN: Final = 0.0125
 """By how much the bf16 product of unit rows may fall short of their similarity.
@@ -46,8 +57,8 @@ a product by at most 2u + u² of itself, and the absolute products of unit rows 
 (Cauchy–Schwarz): 2^-7 + 2^-16. Rounding the sum to bf16 adds at most u (1 + 2^-7 + 2^-16), adding
 up in fp32 less than D 2^-24: together below .0123 for D up to 8192."""
 
-_BF16_FROM: Final = 3e12  # multiplications N² D / 2; with fewer, importing torch takes longer
-_LEAST_TILE: Final = 512  # of a GPU whose memory others take
+_MIN_BF16_PRODUCTS: Final = 3e12  # N² D / 2; with fewer, importing torch takes longer
+_MIN_GPU_TILE: Final = 512  # of a GPU whose memory others take
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +82,15 @@ def propose(
     progress: Callable[[int, int], None] | None = None,
     *,
     bf16: bool | None = None,
+    tiles: TileSizes = _TILES,
 ) -> Iterator[Proposed]:
-    """Go through the upper triangle and give what may reach the threshold.
+    """Go through the upper triangle and propose what may reach the threshold.
 
     Parameters
     ----------
     vectors : (N, D) float32, rows of unit L2 norm
     threshold : cosine in [-1, 1]
-    progress : told (tiles done, tiles in all)
+    progress : called with (tiles done, tiles in all)
     bf16 : True or False forces a way; None takes bf16 where that is faster
 
     Returns
@@ -88,12 +100,12 @@ def propose(
     """
     if bf16 is None:
         bf16 = takes_bf16(*vectors.shape)
-    return (_by_torch if bf16 else _by_blas)(vectors, threshold, progress)
+    return (_by_torch if bf16 else _by_blas)(vectors, threshold, progress, tiles)
 
 
 def takes_bf16(rows: int, dimension: int) -> bool:
-    """Tell whether `propose` takes bf16 for so many rows: where hardware has units for it."""
-    if rows * rows * dimension / 2 < _BF16_FROM:
+    """Say whether `propose` takes bf16 for so many rows: where the hardware has units for it."""
+    if rows * rows * dimension / 2 < _MIN_BF16_PRODUCTS:
         return False
     return has_amx() or (sees_gpu() and _usable_gpu() is not None)
 
@@ -120,7 +132,7 @@ def gpu_seconds(rows: int, dimension: int) -> float | None:
 
 
 def _usable_gpu() -> torch.device | None:
-    """Give a GPU that multiplies in bf16 and that this build of torch can use."""
+    """Find a GPU that multiplies in bf16 and that this build of torch can use."""
     import torch
 
     if torch.cuda.is_available() and torch.cuda.get_device_capability() >= AMPERE:
@@ -136,26 +148,28 @@ def _by_blas(
     vectors: npt.NDArray[np.float32],
     threshold: float,
     progress: Callable[[int, int], None] | None,
+    tiles: TileSizes,
 ) -> Iterator[Proposed]:
     limit = np.float32(threshold - MARGIN)
     workers = cores()
-    # A room is used again only when what was found in it has been taken out.
-    rooms = deque(np.empty(min(TILE, len(vectors)) ** 2, np.float32) for _ in range(2 * workers))
+    tile = tiles.fp32
+    # A buffer is used again only when what was found in it has been taken out.
+    buffers = deque(np.empty(min(tile, len(vectors)) ** 2, np.float32) for _ in range(2 * workers))
 
-    def search(top: int, left: int, room: npt.NDArray[np.float32]) -> Proposed:
-        upper, lower = vectors[top : top + TILE], vectors[left : left + TILE]
-        products = room[: len(upper) * len(lower)].reshape(len(upper), len(lower))
+    def search(top: int, left: int, buffer: npt.NDArray[np.float32]) -> Proposed:
+        upper, lower = vectors[top : top + tile], vectors[left : left + tile]
+        products = buffer[: len(upper) * len(lower)].reshape(len(upper), len(lower))
         np.matmul(upper, lower.T, out=products)
         return found_in(products, limit, top, left)
 
-    corners = _corners(len(vectors), TILE)
+    corners = _corners(len(vectors), tile)
     done = count(1)
     running: deque[tuple[Future[Proposed], npt.NDArray[np.float32]]] = deque()
 
     def oldest() -> Proposed:
-        future, room = running.popleft()
+        future, buffer = running.popleft()
         found = future.result()
-        rooms.append(room)
+        buffers.append(buffer)
         if progress is not None:
             progress(next(done), len(corners))
         return found
@@ -167,16 +181,16 @@ def _by_blas(
         pool = ThreadPoolExecutor(workers, thread_name_prefix="join")
         stack.callback(pool.shutdown, wait=True, cancel_futures=True)
         for top, left in corners:
-            if not rooms:
+            if not buffers:
                 yield oldest()
-            room = rooms.popleft()
-            running.append((pool.submit(search, top, left, room), room))
+            buffer = buffers.popleft()
+            running.append((pool.submit(search, top, left, buffer), buffer))
         while running:
             yield oldest()
 
 
 def found_in(products: npt.NDArray[np.float32], limit: np.float32, top: int, left: int) -> Proposed:
-    """Take out of a tile what reaches a limit; on the diagonal, only what lies above it.
+    """Find what reaches a limit in a tile; on the diagonal, only what lies above it.
 
     Parameters
     ----------
@@ -198,6 +212,7 @@ def _by_torch(
     vectors: npt.NDArray[np.float32],
     threshold: float,
     progress: Callable[[int, int], None] | None,
+    tiles: TileSizes,
 ) -> Iterator[Proposed]:
     import torch
 
@@ -205,7 +220,7 @@ def _by_torch(
     # Tiles are compared in bf16, which must not round the limit up.
     nearest = torch.tensor(threshold - MARGIN - BF16_MARGIN, dtype=torch.bfloat16)
     limit = float(torch.nextafter(nearest, torch.tensor(-4.0, dtype=torch.bfloat16)))
-    tile = BF16_TILE if device.type == "cpu" else GPU_TILE
+    tile = tiles.bf16 if device.type == "cpu" else tiles.gpu
     corners = _corners(len(vectors), tile)
     with ExitStack() as stack:
         if device.type == "cuda":
@@ -221,11 +236,11 @@ def _by_torch(
         try:
             rounded = torch.from_numpy(np.ascontiguousarray(vectors)).to(device, torch.bfloat16)
         except torch.OutOfMemoryError:
-            yield from _by_blas(vectors, threshold, progress)
+            yield from _by_blas(vectors, threshold, progress, tiles)
             return
         for done, (top, left) in enumerate(corners, start=1):
-            for places in _searched(rounded, top, left, tile, limit):
-                yield _settled(vectors, places, threshold)
+            for pairs in _searched(rounded, top, left, tile, limit):
+                yield _settled(vectors, pairs, threshold)
             if progress is not None:
                 progress(done, len(corners))
 
@@ -233,7 +248,7 @@ def _by_torch(
 def _searched(
     rounded: torch.Tensor, top: int, left: int, tile: int, limit: float
 ) -> Iterator[npt.NDArray[np.int64]]:
-    """Give the places in a tile that reach a limit, in quarters where memory is short.
+    """Find the pairs of a tile that reach a limit, in quarters where memory is short.
 
     Parameters
     ----------
@@ -249,15 +264,15 @@ def _searched(
     upper, lower = rounded[top : top + tile], rounded[left : left + tile]
     try:
         with torch.inference_mode():
-            places: npt.NDArray[np.int64] | None = _above(upper @ lower.T, limit)
+            pairs: npt.NDArray[np.int64] | None = _above(upper @ lower.T, limit)
     except torch.OutOfMemoryError:
-        places = None
-    if places is not None:
-        yield places + np.array([top, left])
+        pairs = None
+    if pairs is not None:
+        yield pairs + np.array([top, left])
         return
     # Here, and not in the handler, where the error still holds what was taken.
     torch.cuda.empty_cache()
-    if tile <= _LEAST_TILE:
+    if tile <= _MIN_GPU_TILE:
         upper, lower = upper.cpu(), lower.cpu()
         yield _above(upper @ lower.T, limit) + np.array([top, left])
         return
@@ -269,19 +284,19 @@ def _searched(
 
 
 def _above(products: Any, limit: float) -> npt.NDArray[np.int64]:
-    """(P, 2) places in a tile that reach a limit, on the host."""
+    """(P, 2) rows and columns of a tile that reach a limit, on the host."""
     # As in `found_in`, but without leaving the device.
     promising = (products.amax(dim=1) >= limit).nonzero()[:, 0]
-    places = (products[promising] >= limit).nonzero()
-    places[:, 0] = promising[places[:, 0]]
-    found: npt.NDArray[np.int64] = places.cpu().numpy()
+    pairs = (products[promising] >= limit).nonzero()
+    pairs[:, 0] = promising[pairs[:, 0]]
+    found: npt.NDArray[np.int64] = pairs.cpu().numpy()
     return found
 
 
 def _settled(
-    vectors: npt.NDArray[np.float32], places: npt.NDArray[np.int64], threshold: float
+    vectors: npt.NDArray[np.float32], pairs: npt.NDArray[np.int64], threshold: float
 ) -> Proposed:
-    rows, columns = places[:, 0], places[:, 1]
+    rows, columns = pairs[:, 0], pairs[:, 1]
     above = rows < columns
     rows, columns = rows[above], columns[above]
     products = pair_similarities(vectors, vectors, rows, columns)

@@ -1,6 +1,6 @@
-"""Confidence bounds in closed form: of shares, of weighted counts, and of a tail.
+"""Confidence bounds in closed form: of proportions, of weighted counts, and of a tail.
 
-Nothing here knows pictures; the sources of the formulas are named where they are used.
+Nothing here knows images; the sources of the formulas are named where they are used.
 """
 
 from __future__ import annotations
@@ -16,21 +16,20 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float64]
 
-SURE = 1.2816
+ONE_SIDED_90_SIGMAS = 1.2816
 """Standard deviations of a one-sided bound at 90 %."""
 
-_BOTH_SIDES = 1.96  # 95 %, for what is only shown
-
-_LEAST = 1e-6  # similarities have six decimals
+_TWO_SIDED_95_SIGMAS = 1.96
+_SIMILARITY_STEP = 1e-6  # similarities have six decimals
 _TAIL_EVENTS = 50
-"""Highest false pairs that the tail is fitted to: its exponent is then known to a seventh."""
+"""Highest false pairs that the tail is fitted to: the exponent is then known to a seventh."""
 
 
-def share_bounds(hits: int, total: int) -> tuple[float, float]:
-    """Bound a share on both sides at 95 % (Wilson 1927); (0, 1) when nothing was tried."""
+def proportion_bounds(hits: int, total: int) -> tuple[float, float]:
+    """Bound a proportion on both sides at 95 % (Wilson 1927); (0, 1) when nothing was tried."""
     if not total:
         return 0.0, 1.0
-    z = _BOTH_SIDES
+    z = _TWO_SIDED_95_SIGMAS
     middle = (hits + z * z / 2) / (total + z * z)
     reach = z / (total + z * z) * sqrt(hits * (total - hits) / total + z * z / 4)
     return max(0.0, middle - reach), min(1.0, middle + reach)
@@ -66,18 +65,18 @@ class Events:
         return len(self.similarity)
 
     def kept(self, keep: npt.NDArray[np.bool_]) -> Self:
-        """Give some of them, in order."""
+        """Return a part of them, in the same order."""
         return type(self)(self.similarity[keep], self.weight[keep])
 
     def at(self, thresholds: Floats) -> Counts:
         """Sum the weights at or above thresholds; where there are none, a spread of 1.
 
-        The sums are taken for Poisson counts: their variance is the sum of the squared weights.
+        The sums are treated as Poisson counts: their variance is the sum of the squared weights.
         """
-        # Thresholds are rounded as similarities are, to 6 decimals of different number formats.
-        place = np.searchsorted(-self.similarity, -(thresholds - 5e-7), side="right")
-        sums = np.concatenate([[0.0], np.cumsum(self.weight)])[place]
-        squares = np.concatenate([[0.0], np.cumsum(self.weight**2)])[place]
+        # Both are rounded to 6 decimals, but as float32 and float64: half a step of tolerance.
+        position = np.searchsorted(-self.similarity, -(thresholds - 5e-7), side="right")
+        sums = np.concatenate([[0.0], np.cumsum(self.weight)])[position]
+        squares = np.concatenate([[0.0], np.cumsum(self.weight**2)])[position]
         return Counts(sums, np.where(sums > 0, np.sqrt(squares) / np.maximum(sums, 1e-300), 1.0))
 
 
@@ -91,10 +90,10 @@ class Tail:
 
     Parameters
     ----------
-    start : the similarity that the tail begins at
+    start : the similarity at which the tail begins
     count : pairs at or above it
-    exponent : as said
-    events : how many independent ones both are known from
+    exponent : of the formula above
+    events : the number of independent events that both were estimated from
     """
 
     start: float
@@ -113,12 +112,16 @@ class Tail:
         last = int(enough[0]) if len(enough) else len(events) - 1
         start = float(events.similarity[last])
         weight, similarity = events.weight[: last + 1], events.similarity[: last + 1]
-        logs = np.log((1 - start + _LEAST) / (1 - similarity + _LEAST))
-        exponent = float(weight.sum() / max(_LEAST, float(weight @ logs)))
+        logs = np.log((1 - start + _SIMILARITY_STEP) / (1 - similarity + _SIMILARITY_STEP))
+        exponent = float(weight.sum() / max(_SIMILARITY_STEP, float(weight @ logs)))
         return cls(start, float(sums[last]), exponent, float(independent[last]))
 
     def at(self, thresholds: Floats) -> Counts:
         """Extrapolate to thresholds that are at least `start`."""
-        left = np.clip((1 - thresholds + _LEAST) / (1 - self.start + _LEAST), _LEAST, 1.0)
+        left = np.clip(
+            (1 - thresholds + _SIMILARITY_STEP) / (1 - self.start + _SIMILARITY_STEP),
+            _SIMILARITY_STEP,
+            1.0,
+        )
         falls = -self.exponent * np.log(left)
         return Counts(self.count * np.exp(-falls), np.sqrt((1 + falls * falls) / self.events))

@@ -1,8 +1,8 @@
 """The curve of a collection: what a threshold finds there, and how much of it is wrong.
 
-Made by `calibrate`, kept as JSON with the collection, and asked for the threshold that keeps a
-promise. Counts belong to a number of images; for another number, false pairs are taken to grow
-with its square, as pairs do, and true ones with itself, as copies do.
+Measured by `calibration`, stored as JSON with the collection, and asked for the threshold of a
+wanted precision. Counts belong to a number of images. For another number, false pairs are assumed
+to grow with its square, as pairs do, and true pairs in proportion, as copies do.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from dedup.errors import DedupError
-from dedup.space.bounds import SURE, share_bounds
+from dedup.space.bounds import ONE_SIDED_90_SIGMAS, proportion_bounds
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-_VERSION = 1
-_USUAL = 0.9
+_VERSION = 2  # in version 1, `edited` was called "pictures"
+_DEFAULT_PRECISION = 0.9
 
-PRIOR = 0.01
-"""True pairs per image that a collection is taken to have when fewer were seen in it. The fewer
+MIN_TRUE_PAIRS_PER_IMAGE = 0.01
+"""True pairs per image that a collection is assumed to have when fewer were seen in it. The fewer
 there are, the higher a threshold has to be; with none at all no threshold has a precision."""
 
 
@@ -43,8 +43,8 @@ class Recall:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A share of copies that is found, with its bounds at 95 %, all in [0, 1]."""
+class FoundShare:
+    """The share of copies that are found, with its bounds at 95 %, all in [0, 1]."""
 
     share: float
     low: float
@@ -61,7 +61,7 @@ class Expectation:
     precision : lower bound of the share of true pairs among them
     false_pairs, false_high : expected, and their upper bound
     true_pairs, true_low : expected, and their lower bound
-    found : per way of editing, the share of copies that is found
+    found : per way of editing, the share of copies that are found
     """
 
     threshold: float
@@ -70,7 +70,7 @@ class Expectation:
     false_high: float
     true_pairs: float
     true_low: float
-    found: dict[str, Found]
+    found: dict[str, FoundShare]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +80,8 @@ class Calibration:
     Parameters
     ----------
     images : N, those that can be paired, when it was measured
-    pictures : how many of them were edited
-    checked : how many pairs were looked at, or decided by a person
+    edited : how many of them were edited
+    checked : how many pairs were proven or refuted, or decided by a person
     seed : what the sample was drawn with
     verifier : the version of the check on pairs
     thresholds : rising to 1
@@ -91,7 +91,7 @@ class Calibration:
     """
 
     images: int
-    pictures: int
+    edited: int
     checked: int
     seed: int
     verifier: str
@@ -103,7 +103,7 @@ class Calibration:
     recall: dict[str, Recall]
 
     def threshold_for(self, precision: float, count: int | None = None) -> float:
-        """Give the lowest threshold that keeps a promise.
+        """Return the lowest threshold from which on a precision is promised.
 
         Parameters
         ----------
@@ -113,7 +113,7 @@ class Calibration:
 
         Raises
         ------
-        DedupError : no threshold promises so much.
+        DedupError : no threshold has that precision.
         """
         if precision <= 0:
             raise ValueError(f"a precision is above 0, got {precision}")
@@ -134,67 +134,72 @@ class Calibration:
         return self.thresholds[int(below[-1]) + 1 if len(below) else 0]
 
     def default_threshold(self, count: int | None = None) -> float:
-        """Give the threshold that serves unless told otherwise.
+        """Return the threshold that is used when none is asked for.
 
-        The one that promises nine true pairs of ten, which a person can look through; else the
+        The one that promises nine true pairs in ten, which a person can look through; else the
         surest.
         """
         try:
-            return self.threshold_for(_USUAL, count)
+            return self.threshold_for(_DEFAULT_PRECISION, count)
         except DedupError:
             return self.surest(count)
 
     def surest(self, count: int | None = None) -> float:
-        """Give the threshold that promises most, the lowest of several."""
+        """Return the threshold of the highest promise, the lowest of several."""
         return self.thresholds[int(np.argmax(self._promised(count or self.images)))]
 
     def expected_at(self, threshold: float, count: int | None = None) -> Expectation:
-        """Tell what to expect at a threshold: that of the nearest one of the curve from above.
+        """Say what to expect at a threshold, by the nearest threshold of the curve from above.
 
-        Below the curve's lowest threshold, what holds there.
+        Below the lowest threshold of the curve: what holds there.
         """
-        place = int(np.searchsorted(self.thresholds, threshold - 1e-9))
-        place = min(place, len(self.thresholds) - 1)
+        position = int(np.searchsorted(self.thresholds, threshold - 1e-9))
+        position = min(position, len(self.thresholds) - 1)
         count = count or self.images
         pairs, images = self._growth(count)
         return Expectation(
             threshold=threshold,
-            precision=float(self._promised(count)[place]),
-            false_pairs=self.false_pairs[place] * pairs,
-            false_high=self.false_pairs[place] * pairs * exp(SURE * self.false_spread[place]),
-            true_pairs=self.true_pairs[place] * images,
-            true_low=self.true_pairs[place] * images * exp(-SURE * self.true_spread[place]),
+            precision=float(self._promised(count)[position]),
+            false_pairs=self.false_pairs[position] * pairs,
+            false_high=self.false_pairs[position]
+            * pairs
+            * exp(ONE_SIDED_90_SIGMAS * self.false_spread[position]),
+            true_pairs=self.true_pairs[position] * images,
+            true_low=self.true_pairs[position]
+            * images
+            * exp(-ONE_SIDED_90_SIGMAS * self.true_spread[position]),
             found={
-                name: Found(
-                    one.found[place] / max(1, one.total), *share_bounds(one.found[place], one.total)
+                name: FoundShare(
+                    one.found[position] / max(1, one.total),
+                    *proportion_bounds(one.found[position], one.total),
                 )
                 for name, one in self.recall.items()
             },
         )
 
     def _growth(self, count: int) -> tuple[float, float]:
-        """By how much false and true pairs grow when there are `count` images."""
+        """Factors by which false and true pairs grow to `count` images."""
         return count * (count - 1) / (self.images * (self.images - 1)), count / self.images
 
     def _promised(self, count: int) -> npt.NDArray[np.float64]:
         """Lower bound of the precision per threshold, at 90 %.
 
-        The logarithm of false over true pairs is taken for normal.
+        The logarithm of false over true pairs is treated as normal.
         """
         pairs, images = self._growth(count)
         true = np.array(self.true_pairs) * images
         total = max(1, sum(one.total for one in self.recall.values()))
         found = np.sum([one.found for one in self.recall.values()], axis=0) / total
-        least = PRIOR * count * found
+        least = MIN_TRUE_PAIRS_PER_IMAGE * count * found
         spread = np.where(true > least, self.true_spread, 0.0)
         true = np.maximum(true, least)
         odds = np.array(self.false_pairs) * pairs / np.maximum(true, 1e-300)
-        odds = odds * np.exp(SURE * np.hypot(spread, self.false_spread))
+        odds = odds * np.exp(ONE_SIDED_90_SIGMAS * np.hypot(spread, self.false_spread))
         promised: npt.NDArray[np.float64] = np.where(true > 0, 1 / (1 + odds), 0.0)
         return promised
 
     def to_json(self) -> str:
-        """Write down; `from_json` gives an equal calibration."""
+        """Serialise; `from_json` returns an equal calibration."""
         return json.dumps({"calibration": _VERSION, **asdict(self)})
 
     @classmethod
@@ -203,19 +208,22 @@ class Calibration:
 
         Raises
         ------
-        ValueError : it is none, or one of another version.
+        ValueError : not a calibration, or one of a later version.
         """
         fields = json.loads(text)
-        if not isinstance(fields, dict) or fields.pop("calibration", None) != _VERSION:
-            raise ValueError("no calibration, or one of another version")
-        recall = {
-            name: Recall(tuple(one["found"]), one["total"])
-            for name, one in fields.pop("recall").items()
-        }
+        version = fields.pop("calibration", None) if isinstance(fields, dict) else None
+        if version not in {1, _VERSION}:
+            raise ValueError("not a calibration, or one of another version")
+        if version == 1 and "pictures" in fields:
+            fields["edited"] = fields.pop("pictures")
         try:
+            recall = {
+                name: Recall(tuple(one["found"]), one["total"])
+                for name, one in fields.pop("recall").items()
+            }
             return cls(**{name: _frozen(value) for name, value in fields.items()}, recall=recall)
-        except TypeError as error:
-            raise ValueError("no calibration, or one of another version") from error
+        except (KeyError, TypeError) as error:
+            raise ValueError("not a calibration, or one of another version") from error
 
 
 def _frozen(value: Any) -> Any:

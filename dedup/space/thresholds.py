@@ -1,7 +1,7 @@
-"""Default similarities per model and views, until a collection is calibrated.
+"""Default similarities per model and views, for collections that are not calibrated.
 
-A cosine means nothing by itself: each network crowds pictures in its own way, and details crowd
-them hardly at all.
+A cosine means nothing by itself: each network crowds images in its own way, and details hardly
+crowd them at all.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 _CONTENT = {"mobilenetv2_100": 0.80}
 _CONTENT_PRETRAINED, _CONTENT_UNTRAINED = 0.90, 0.996
-"""By content alone: precision .99 of pairs among 991 photographs; for models that nobody measured
-a cautious value, since ImageNet features of strangers seldom pass .8; random features are crowded
-near 1 (benchmarks/RESULTS.md)."""
+"""By content alone: precision .99 of pairs among 991 photographs. Models that nobody measured get a
+cautious value: ImageNet features of unrelated images seldom exceed .8; random features are crowded
+near 1."""
 
 _BOTH = {"mobilenetv2_100": 0.38, "copies-2": 0.35}
 _BOTH_PRETRAINED, _BOTH_UNTRAINED = 0.40, 0.30
 _DETAILS = 0.26
-"""With details: precision .99 of pairs of copies and photographs (`scripts/bench quality`); models
-that nobody measured crowd strangers no more than `mobilenetv2_100`, or little."""
+"""With details: precision .99 of pairs of copies and photographs (`scripts/bench quality`). Models
+that nobody measured crowd unrelated images about as much as `mobilenetv2_100`."""
 
 
 def default_threshold(fingerprint: Fingerprint) -> float:
-    """Give the lowest similarity that `list` shows unless told otherwise, inclusive."""
+    """Return the lowest similarity of the tier `similar` before calibration, inclusive."""
     if CONTENT not in fingerprint.views:
         return _DETAILS
     name, _, _ = fingerprint.model.partition(".")
@@ -40,12 +40,12 @@ def default_threshold(fingerprint: Fingerprint) -> float:
 _NEAR_FLOORS = 0.4, 0.3
 _NEAR_FLOORS_UNTRAINED = 0.97, 0.95
 _NEAR_FLOORS_DETAILS = 0.25, 0.15
-"""From photographs and their edits (benchmarks/RESULTS.md): loose, since a proof follows. Details
-leave strangers at about 0, whatever the network beside them."""
+"""From photographs and their edits: loose, since a proof follows. With details, unrelated images
+are at about 0, with any network."""
 
 
 def near_floors(fingerprint: Fingerprint) -> tuple[float, float]:
-    """Give the similarities from which a pair is worth a proof: as it is, and after centring."""
+    """Return the similarities from which a pair is worth a proof: as it is, and after centring."""
     if DETAILS in fingerprint.views:
         return _NEAR_FLOORS_DETAILS
     if fingerprint.weights == "untrained":
@@ -57,9 +57,9 @@ _PIXELS_FLOOR, _PIXELS_FLOOR_DETAILS = 0.95, 0.5
 
 
 def pixels_floor(fingerprint: Fingerprint) -> float:
-    """Give the similarity from which pairs of equal size are compared pixel by pixel.
+    """Return the similarity from which images of equal size are compared pixel by pixel.
 
-    One picture decoded at a reduced scale from JPEG and in full from PNG keeps a content of .98 and
-    more, and details of .85 and more; strangers with details stay far below the floor.
+    One image, decoded at a reduced scale from JPEG and in full from PNG, keeps a content of .98 and
+    more, and details of .85 and more; with details, unrelated images stay far below the floor.
     """
     return _PIXELS_FLOOR_DETAILS if DETAILS in fingerprint.views else _PIXELS_FLOOR

@@ -1,47 +1,49 @@
-"""What embeddings of a calibrated collection go through before they are compared.
+"""The transform that the embeddings of a calibrated collection go through before comparison.
 
 The features of a classifier share a mean and a few strong directions that tell categories apart,
-not pictures, so that all cosines are crowded. A `Transform` takes the collection's mean away
-and, where there are enough images to know them, evens the strong directions out. It is fitted once,
-kept with the collection, and applied alike to the gallery and to queries.
+not images, so that all cosines are crowded. A `Transform` subtracts the collection's mean and,
+where there are enough images to estimate them, evens out the strong directions. It is fitted once,
+kept with the collection, and applied to gallery and queries alike.
 """
 
 from __future__ import annotations
 
-import struct
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import xxhash
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 from dedup.search.similarity import unit_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
 
     Floats = npt.NDArray[np.float32]
 
-NEEDED = 512
-"""Images from which a collection tells its strong directions from chance; below, nothing is done.
-Centring alone is no way between: fitted to 1,000 photographs and tried on 1,350 others, .51 of
-3,300 edited copies were above all but ten pairs of strangers as they are, .45 centred, .54 whitened
-along 16 directions."""
+MIN_IMAGES = 512
+"""Images from which the strong directions of a collection can be told from chance; with fewer,
+nothing is done. Centring alone is no compromise: fitted to 1,000 photographs and tried on 1,350
+others, .51 of 3,300 edited copies were above all but ten negatives (pairs of unrelated images) as
+they are, .45 centred, .54 whitened along 16 directions."""
 
-_DIRECTIONS = 512
+_MAX_DIRECTIONS = 512
 _ROWS_PER_DIRECTION = 64
-"""A direction fitted to few images pushes these apart and not the next ones, so that thresholds
-measured on the former let through too much of the latter. Of 600 photographs, 9 directions let
-through 1.0 to 1.4 times as many pairs of others, 37 twice to three times, 150 fifteen times; recall
-at an equal number of false pairs rose little beyond."""
+"""A direction fitted to few images pushes those images apart but no others, so that a threshold
+measured on them lets too many others through. With 600 photographs, 9 directions let through 1.0 to
+1.4 times as many pairs of other photographs, 37 directions two to three times as many, 150 fifteen
+times; recall at an equal number of false pairs rose little after the first few."""
 
-_SHRINKAGE = 0.1
-_ROWS_TO_FIT = 16_384
-_ROWS_AT_ONCE = 4096
+_SHRINKAGE = 0.1  # of the mean variance
+_MAX_ROWS_TO_FIT = 16_384
+_BLOCK_ROWS = 4096
 
-_HEAD = struct.Struct("<8sII")  # magic with the version, D, K
-_MAGIC = b"dedupwh1"
-_CHECKSUM = struct.Struct("<Q")
+_FORMAT = "dedup-transform-1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +95,8 @@ class Transform:
         if self.is_identity:
             return unit_rows(rows)
         result = np.empty(rows.shape, np.float32)
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            part = rows[start : start + _ROWS_AT_ONCE].astype(np.float32)
+        for start in range(0, len(rows), _BLOCK_ROWS):
+            part = rows[start : start + _BLOCK_ROWS].astype(np.float32)
             nothing = ~part.any(axis=1)  # what the extractor gave no value for is like nothing
             part -= self.mean
             if len(self.gains):
@@ -104,32 +106,53 @@ class Transform:
         return result
 
     def to_bytes(self) -> bytes:
-        """Pack for keeping; `from_bytes` gives an equal transform."""
-        payload = _HEAD.pack(_MAGIC, len(self.mean), len(self.gains)) + b"".join(
-            np.ascontiguousarray(part, "<f4").tobytes()
-            for part in (self.mean, self.directions, self.gains)
-        )
-        return payload + _CHECKSUM.pack(xxhash.xxh3_64_intdigest(payload))
+        """Serialise for storage, as safetensors; `from_bytes` returns an equal transform.
+
+        Notes
+        -----
+        Tensors, all float32: "mean" (D,) and, where anything is whitened, "directions" (K, D) and
+        "gains" (K,). Metadata: "format" and "xxh3_64", the checksum of `_checksum` in hexadecimal.
+        """
+        tensors = {"mean": self.mean}
+        if len(self.gains):
+            tensors |= {"directions": self.directions, "gains": self.gains}
+        tensors = {name: np.ascontiguousarray(part, "<f4") for name, part in tensors.items()}
+        return save(tensors, {"format": _FORMAT, "xxh3_64": _checksum(tensors)})
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Unpack what `to_bytes` packed.
+        """Read what `to_bytes` wrote.
 
         Raises
         ------
-        ValueError : damaged, or packed by another version.
+        ValueError : damaged, or written by another version.
         """
-        if len(data) < _HEAD.size + _CHECKSUM.size or not data.startswith(_MAGIC):
-            raise ValueError("no transform, or one of another version")
-        payload = data[: -_CHECKSUM.size]
-        (checksum,) = _CHECKSUM.unpack(data[-_CHECKSUM.size :])
-        _, dimension, count = _HEAD.unpack_from(payload)
-        values = np.frombuffer(payload, "<f4", offset=_HEAD.size).astype(np.float32)
-        cuts = [dimension, dimension * (count + 1)]
-        if checksum != xxhash.xxh3_64_intdigest(payload) or len(values) != cuts[1] + count:
+        try:
+            tensors = load(data)
+            # safetensors gives no access to the metadata of bytes in memory.
+            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        except (SafetensorError, ValueError, KeyError) as error:
+            raise ValueError("not a transform, or damaged") from error
+        stored = header.get("__metadata__", {})
+        if stored.get("format") != _FORMAT or "mean" not in tensors:
+            raise ValueError("not a transform, or one of another version")
+        if stored.get("xxh3_64") != _checksum(tensors):
             raise ValueError("the transform is damaged")
-        mean, directions, gains = np.split(values, cuts)
-        return cls(mean, directions.reshape(count, dimension), gains)
+        none = cls.identity(len(tensors["mean"]))
+        return cls(
+            tensors["mean"],
+            tensors.get("directions", none.directions),
+            tensors.get("gains", none.gains),
+        )
+
+
+def _checksum(tensors: Mapping[str, Floats]) -> str:
+    """XXH3 of the names and bytes of tensors, by name: safetensors itself has no checksum."""
+    state = xxhash.xxh3_64()
+    for name in sorted(tensors):
+        state.update(name.encode())
+        state.update(np.ascontiguousarray(tensors[name], "<f4").tobytes())
+    return state.hexdigest()
 
 
 def fit_transform(vectors: Floats) -> Transform:
@@ -141,22 +164,22 @@ def fit_transform(vectors: Floats) -> Transform:
 
     Returns
     -------
-    The identity below `NEEDED` rows.
+    The identity below `MIN_IMAGES` rows.
 
     Notes
     -----
-    Directions are the strongest eigenvectors of the covariance; each is scaled to (its variance +
-    e)**-1/2 against (the mean variance of all others + e)**-1/2, where e is a tenth of the mean
-    variance: the shrinkage that keeps the weak ones in bounds.
+    Directions are the strongest eigenvectors of the covariance. Each is scaled by
+    sqrt((o + e) / (v + e)): v its variance, o the mean variance of all directions that are not
+    chosen, and e a tenth of the mean variance, the shrinkage that keeps the weak ones in bounds.
     """
     count, dimension = vectors.shape
-    if count < NEEDED:
+    if count < MIN_IMAGES:
         return Transform.identity(dimension)
-    chosen = vectors[:: -(-count // _ROWS_TO_FIT)].astype(np.float64)
+    chosen = vectors[:: -(-count // _MAX_ROWS_TO_FIT)].astype(np.float64)
     mean = chosen.mean(axis=0)
     chosen -= mean
     variance = float(np.einsum("nd,nd->", chosen, chosen)) / len(chosen)
-    kept = min(_DIRECTIONS, len(chosen) // _ROWS_PER_DIRECTION, dimension - 1)
+    kept = min(_MAX_DIRECTIONS, len(chosen) // _ROWS_PER_DIRECTION, dimension - 1)
     if kept < 1 or not variance:  # a single column, or all rows are one
         return Transform.identity(dimension)
     directions, strengths = _strongest(chosen, kept)

@@ -2,7 +2,8 @@
 
 `Catalog` records what indexing found and answers questions about files and images; `gallery` reads
 vectors in bulk. Every change happens inside `transaction`, the only commit point, so that a kill at
-any moment costs at most the batch in hand. One catalog object belongs to one thread.
+any moment costs at most the batch in hand. Any thread may use a catalog; each has a connection and
+transactions of its own, and so has a forked process.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from dedup.errors import CollectionError, DamagedError
 from dedup.fingerprint import Fingerprint
-from dedup.records import KnownFile, Root, Settled
+from dedup.records import ImageFacts, KnownFile, Root, Settled
 from dedup.store.changes import Differences
-from dedup.store.schema import connect, create, translated
+from dedup.store.connections import Connections
+from dedup.store.schema import connect, create, translated, upgrade
 from dedup.store.vectors import dimension
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from dedup.records import FileEntry, ImageFacts
+    from dedup.records import FileEntry
     from dedup.store.changes import Batch
     from dedup.store.vectors import Packed
 
@@ -33,27 +36,29 @@ _ENTRY_COLUMNS: Final = 5  # of a file that are kept: not its number of links
 
 
 class Catalog:
-    """An open catalog. Use `Catalog.open` or `Catalog.create`, and `close` it."""
+    """An open catalog. Use `Catalog.open` or `Catalog.create`, and `close` it.
 
-    def __init__(self, store: Path, connection: sqlite3.Connection) -> None:
+    Attributes
+    ----------
+    notes : what opening has to say: that an older format was upgraded
+    """
+
+    def __init__(self, store: Path) -> None:
         self.store = store
-        self._connection = connection
-        self.fingerprint = Fingerprint.from_json(self._meta("fingerprint") or "")
+        note = upgrade(store)
+        self.notes: tuple[str, ...] = () if note is None else (note,)
+        self._connections = Connections(store, partial(connect, store))
+        fingerprint = self._meta("fingerprint")
+        if fingerprint is None:
+            self.close()
+            raise DamagedError(store, "its making was interrupted; remove the folder, index again")
+        self.fingerprint = Fingerprint.from_json(fingerprint)
 
     @classmethod
     def create(cls, store: Path, fingerprint: Fingerprint) -> Catalog:
         """Make a collection in the folder `store`, which is made when it is missing."""
-        connection = create(store)
-        with translated(store):
-            connection.executemany(
-                "INSERT INTO meta VALUES (?, ?)",
-                [
-                    ("fingerprint", fingerprint.to_json()),
-                    ("version", "0"),
-                    ("created", _now()),
-                ],
-            )
-        return cls(store, connection)
+        create(store, {"fingerprint": fingerprint.to_json(), "version": "0", "created": _now()})
+        return cls(store)
 
     @classmethod
     def open(cls, store: Path) -> Catalog:
@@ -63,31 +68,31 @@ class Catalog:
         ------
         NoCollectionError, FormatError, DamagedError
         """
-        connection = connect(store)
-        with translated(store):
-            (complete,) = connection.execute(
-                "SELECT count(*) FROM meta WHERE key = 'fingerprint'"
-            ).fetchone()
-        if not complete:
-            connection.close()
-            raise DamagedError(store, "its making was interrupted; remove the folder, index again")
-        return cls(store, connection)
+        return cls(store)
 
     def close(self) -> None:
-        """Release the database."""
-        self._connection.close()
+        """Release the database; every later use raises `CollectionError`."""
+        self._connections.close()
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The database, for bulk reads by `dedup.store.gallery`: the calling thread's connection.
+
+        Raises
+        ------
+        CollectionError : the collection is closed.
+        """
+        return self._connections.get()
 
     # -- meta ------------------------------------------------------------------------------------
 
     def _meta(self, key: str) -> str | None:
         with translated(self.store):
-            row = self._connection.execute(
-                "SELECT value FROM meta WHERE key = ?", (key,)
-            ).fetchone()
+            row = self.connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return None if row is None else str(row[0])
 
     def _set_meta(self, key: str, value: str) -> None:
-        self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+        self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
 
     @property
     def version(self) -> int:
@@ -113,31 +118,31 @@ class Catalog:
     def transaction(self) -> Iterator[None]:
         """Commit everything inside together, or nothing when an exception passes."""
         with translated(self.store):
-            self._connection.execute("BEGIN IMMEDIATE")
+            self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                self._connection.execute("COMMIT")
+                self.connection.execute("COMMIT")
             except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
                 raise
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Read one state of the catalog, whatever a writer commits meanwhile."""
         with translated(self.store):
-            self._connection.execute("BEGIN")
+            self.connection.execute("BEGIN")
             try:
                 yield
             finally:
-                self._connection.execute("ROLLBACK")
+                self.connection.execute("ROLLBACK")
 
     # -- recording ---------------------------------------------------------------------------------
 
     def add_roots(self, paths: Iterable[bytes]) -> list[Root]:
         """Record folders, or find them recorded; a transaction of its own."""
         with self.transaction():
-            self._connection.executemany(
+            self.connection.executemany(
                 "INSERT OR IGNORE INTO roots (path) VALUES (?)", [(path,) for path in paths]
             )
         return self.roots()
@@ -157,10 +162,10 @@ class Catalog:
                     for root, entry, reason, tried_with in batch.skipped
                 ]
             )
-            self._connection.executemany(
+            self.connection.executemany(
                 "UPDATE files SET state = 'gone' WHERE id = ?", [(file,) for file in batch.gone]
             )
-            self._connection.executemany(
+            self.connection.executemany(
                 "UPDATE files SET state = 'gone' WHERE root = ? AND path = ?",
                 [(root.id, entry.path) for root, entry in batch.vanished],
             )
@@ -176,7 +181,7 @@ class Catalog:
     ) -> dict[bytes, int]:
         """Record images and their embeddings; gives the ids that they have or had, by digest."""
         ids = self._images_with([facts.digest for facts in images])
-        (last,) = self._connection.execute("SELECT coalesce(max(id), 0) FROM images").fetchone()
+        (last,) = self.connection.execute("SELECT coalesce(max(id), 0) FROM images").fetchone()
         new: list[tuple[Any, ...]] = []
         rows: list[tuple[Any, ...]] = []
         for row, facts in enumerate(images):
@@ -200,7 +205,7 @@ class Catalog:
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
             marks = f"({','.join('?' * len(part[0]))})"
-            self._connection.execute(
+            self.connection.execute(
                 f"INSERT INTO {columns} VALUES {','.join([marks] * len(part))} {otherwise}",  # noqa: S608 - marks only
                 [value for row in part for value in row],
             )
@@ -211,7 +216,7 @@ class Catalog:
         for start in range(0, len(wanted), _PARAMETERS):
             part = wanted[start : start + _PARAMETERS]
             marks = ",".join("?" * len(part))
-            ids |= self._connection.execute(
+            ids |= self.connection.execute(
                 f"SELECT digest, id FROM images WHERE digest IN ({marks})",  # noqa: S608 - marks only
                 part,
             )
@@ -229,7 +234,7 @@ class Catalog:
 
     def gallery_changed(self) -> None:
         """Make indexes built before this transaction stale."""
-        self._connection.execute(
+        self.connection.execute(
             "UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'version'"
         )
 
@@ -240,7 +245,7 @@ class Catalog:
         to now is left as it is.
         """
         with suppress(CollectionError), self.transaction():
-            self._connection.executemany(
+            self.connection.executemany(
                 "UPDATE images SET pixel_digest = ? WHERE id = ?",
                 [(digest, image) for image, digest in digests.items()],
             )
@@ -250,13 +255,13 @@ class Catalog:
     def roots(self) -> list[Root]:
         """List the indexed folders by path."""
         with translated(self.store):
-            rows = self._connection.execute("SELECT id, path FROM roots ORDER BY path")
+            rows = self.connection.execute("SELECT id, path FROM roots ORDER BY path")
             return [Root(*row) for row in rows]
 
     def known_files(self, root: Root) -> Iterator[KnownFile]:
         """Give what is known of the files under a root, gone ones included, by relative path."""
         with translated(self.store):
-            rows = self._connection.execute(
+            rows = self.connection.execute(
                 "SELECT path, id, size, mtime_ns, state, tried_with FROM files WHERE root = ?"
                 " ORDER BY path",
                 (root.id,),
@@ -271,7 +276,7 @@ class Catalog:
     def files_with_inode(self, inode: int) -> list[tuple[Root, bytes]]:
         """List the live files that had this inode when they were recorded."""
         with translated(self.store):
-            rows = self._connection.execute(
+            rows = self.connection.execute(
                 "SELECT roots.id, roots.path, files.path FROM files"
                 " JOIN roots ON roots.id = files.root"
                 " WHERE files.inode = ? AND files.state != 'gone'",
@@ -295,20 +300,29 @@ class Catalog:
 
     def image_with(self, digest: bytes) -> int | None:
         """Find the image with this content."""
-        row = self._connection.execute(
+        row = self.connection.execute(
             "SELECT id FROM images WHERE digest = ?", (digest,)
         ).fetchone()
         return None if row is None else int(row[0])
 
-    def is_trivial(self, image: int) -> bool:
-        """Tell whether an image is blank or tiny."""
-        row = self._connection.execute("SELECT trivial FROM images WHERE id = ?", (image,))
-        return bool(row.fetchone()[0])
+    def knows(self, digest: bytes) -> bool:
+        """Say whether a content, by its SHA-256, has embeddings."""
+        with translated(self.store):
+            return self.image_with(digest) is not None
+
+    def image_facts(self, image: int) -> ImageFacts:
+        """Read what is kept of an image."""
+        digest, kind, width, height, frames, trivial, inputs = self.connection.execute(
+            "SELECT digest, format, width, height, frames, trivial, input_digest FROM images"
+            " WHERE id = ?",
+            (image,),
+        ).fetchone()
+        return ImageFacts(digest, kind, width, height, frames, bool(trivial), inputs)
 
     def skips(self) -> list[tuple[bytes, str]]:
         """List skipped files as (absolute path, reason), by path."""
         with translated(self.store):
-            rows = self._connection.execute(
+            rows = self.connection.execute(
                 "SELECT CAST(roots.path || X'2F' || files.path AS BLOB) AS whole, files.reason"
                 " FROM files"
                 " JOIN roots ON roots.id = files.root"
@@ -319,21 +333,21 @@ class Catalog:
     def has_images(self) -> bool:
         """Tell whether any picture is indexed."""
         with translated(self.store):
-            found = self._connection.execute(
+            found = self.connection.execute(
                 "SELECT EXISTS (SELECT 1 FROM files WHERE state = 'indexed')"
             )
             return bool(found.fetchone()[0])
 
     def has_files(self) -> bool:
         """Tell whether any file is known, in whatever state."""
-        (found,) = self._connection.execute("SELECT EXISTS (SELECT 1 FROM files)").fetchone()
+        (found,) = self.connection.execute("SELECT EXISTS (SELECT 1 FROM files)").fetchone()
         return bool(found)
 
     def files_by_state(self, root: Root | None = None) -> dict[str, int]:
         """Count the files of one root, or of all, by state."""
         where, values = ("", ()) if root is None else (" WHERE root = ?", (root.id,))
         with translated(self.store):
-            rows = self._connection.execute(
+            rows = self.connection.execute(
                 f"SELECT state, count(*) FROM files{where} GROUP BY state",  # noqa: S608 - constant
                 values,
             )
@@ -342,11 +356,11 @@ class Catalog:
     def totals(self) -> tuple[int, int, int]:
         """Count the live images, the trivial ones among them, and the bytes of their files."""
         with translated(self.store):
-            images, trivial = self._connection.execute(
+            images, trivial = self.connection.execute(
                 "SELECT count(*), coalesce(sum(trivial), 0) FROM images"
                 " WHERE id IN (SELECT image FROM files WHERE state = 'indexed')"
             ).fetchone()
-            (size,) = self._connection.execute(
+            (size,) = self.connection.execute(
                 "SELECT coalesce(sum(size), 0) FROM files WHERE state = 'indexed'"
             ).fetchone()
         return int(images), int(trivial), int(size)
@@ -356,17 +370,12 @@ class Catalog:
         result = {}
         with translated(self.store):
             for layer in self.fingerprint.stored:
-                row = self._connection.execute(
+                row = self.connection.execute(
                     "SELECT length(vector) FROM embeddings WHERE layer = ? LIMIT 1", (layer,)
                 ).fetchone()
                 if row is not None:
                     result[layer] = dimension(layer, int(row[0]))
         return result
-
-    @property
-    def connection(self) -> sqlite3.Connection:
-        """The database, for the bulk reads of `gallery`."""
-        return self._connection
 
 
 def _now() -> str:

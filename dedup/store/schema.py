@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from dedup.errors import CollectionError, DamagedError, FormatError, NoCollectionError
+from dedup.errors import CollectionError, DamagedError, NoCollectionError
+from dedup.store.migrations import FORMAT, check_format, migrate, upgraded_in_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 CATALOG = "catalog.sqlite"
 INDEX = "index.faiss"
-FORMAT = 1
 _APPLICATION_ID = 0x64656475  # "dedu"
 _BUSY_SECONDS = 30.0
 
@@ -90,8 +90,12 @@ CREATE TABLE calibration (
 """
 
 
-def create(store: Path) -> sqlite3.Connection:
-    """Make the folder and an empty catalog in it.
+def create(store: Path, meta: Mapping[str, str]) -> None:
+    """Make the folder and a catalog without images in it, whole or not at all.
+
+    Parameters
+    ----------
+    meta : rows of the table of that name
 
     Raises
     ------
@@ -104,57 +108,109 @@ def create(store: Path) -> sqlite3.Connection:
         raise CollectionError(store, f"cannot be made: {error.strerror}") from error
     if path.exists():
         raise CollectionError(store, "there is a collection already")
-    with translated(store):
-        connection = _connect(path)
-        # A row with 1,280 values in fp16 leaves a third of a page of 4 kB empty, of 8 kB little.
-        connection.execute("PRAGMA page_size = 8192")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(
-            f"BEGIN; {_TABLES} PRAGMA application_id = {_APPLICATION_ID};"
-            f"PRAGMA user_version = {FORMAT}; COMMIT;"
-        )
-    return connection
+    new = path.with_name(f"{CATALOG}.{os.getpid()}.new")
+    try:
+        with translated(store), closing(_connect(new)) as connection:
+            # A row of 1,280 values in fp16 leaves a third of a page of 4 kB empty, of 8 kB little.
+            connection.execute("PRAGMA page_size = 8192")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(
+                f"BEGIN; {_TABLES} PRAGMA application_id = {_APPLICATION_ID};"
+                f"PRAGMA user_version = {FORMAT}; COMMIT;"
+            )
+            connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+        _put_in_place(new, path)
+    finally:
+        for side in ("", "-wal", "-shm"):
+            new.with_name(new.name + side).unlink(missing_ok=True)
 
 
-def connect(store: Path, *, shared: bool = False) -> sqlite3.Connection:
-    """Open the catalog of a collection.
+def _put_in_place(new: Path, path: Path) -> None:
+    """Give a whole catalog its name, unless there is one by now."""
+    try:
+        os.link(new, path)
+    except FileExistsError:
+        raise CollectionError(path.parent, "there is a collection already") from None
+    except OSError:  # a file system without hard links
+        try:
+            new.rename(path)
+        except OSError as error:
+            raise CollectionError(path.parent, f"cannot be made: {error.strerror}") from error
 
-    Parameters
-    ----------
-    shared : the connection may be closed by another thread than the one that uses it
+
+def connect(store: Path) -> sqlite3.Connection:
+    """Open the catalog of a collection; any thread may close the connection.
 
     Raises
     ------
     NoCollectionError, FormatError, DamagedError
     """
+    connection = _connect_any_format(store)
+    with translated(store):
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version == FORMAT:
+            return connection
+        # `upgrade` came first, so that this is a catalog that cannot be written.
+        with closing(connection):
+            return upgraded_in_memory(store / CATALOG, connection)
+
+
+def upgrade(store: Path) -> str | None:
+    """Upgrade the catalog of a collection where its format is older.
+
+    Returns
+    -------
+    One sentence that says what was done, or that `connect` gives copies in memory; None where there
+    was nothing to do.
+
+    Raises
+    ------
+    NoCollectionError, FormatError, DamagedError
+    CollectionError : the disk is full, or another process keeps the catalog busy; it is unchanged.
+    """
+    with closing(_connect_any_format(store)) as connection, translated(store):
+        path = store / CATALOG
+        if _is_writable(path):
+            return migrate(path, connection)
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version == FORMAT:
+        return None
+    return (
+        f"The collection has format {version} and cannot be written: a copy in memory, upgraded to "
+        f"format {FORMAT}, is used"
+    )
+
+
+def _connect_any_format(store: Path) -> sqlite3.Connection:
     path = store / CATALOG
     if not path.is_file():
         raise NoCollectionError(store, "there is no collection here; make one: dedup index FOLDER")
     with translated(store):
-        connection = _connect(path, shared=shared)
+        connection = _connect(path)
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if application != _APPLICATION_ID:
+    try:
+        if application != _APPLICATION_ID:
+            raise DamagedError(
+                store,
+                f"{CATALOG} is not a catalog of dedup, or not a whole one. Move the folder away "
+                "and index again; the pictures themselves are not touched.",
+            )
+        check_format(store, version)
+    except CollectionError:
         connection.close()
-        raise DamagedError(
-            store,
-            f"{CATALOG} is not a catalog of dedup, or not a whole one. Move the folder away and "
-            "index again; the pictures themselves are not touched.",
-        )
-    if version > FORMAT:
-        connection.close()
-        raise FormatError(
-            store,
-            f"was written by a newer dedup (format {version}, this one knows {FORMAT}). "
-            "Upgrade: pip install -U dedup",
-        )
+        raise
     return connection
 
 
-def _connect(path: Path, *, shared: bool = False) -> sqlite3.Connection:
+def _is_writable(path: Path) -> bool:
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
     # A file name is bytes; a URI carries every one of them. mode=rw never makes a file.
     mode = "mode=rw" if path.exists() else "mode=rwc"
-    if path.exists() and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+    if path.exists() and not _is_writable(path):
         # Without the right to make SQLite's side files, only a catalog that nobody writes to can be
         # read; a disk that is mounted read-only is the usual case.
         mode = "mode=ro&immutable=1"
@@ -164,7 +220,7 @@ def _connect(path: Path, *, shared: bool = False) -> sqlite3.Connection:
         uri=True,
         timeout=_BUSY_SECONDS,
         isolation_level=None,
-        check_same_thread=not shared,
+        check_same_thread=False,
     )
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = NORMAL")
@@ -183,6 +239,8 @@ def translated(store: Path) -> Iterator[None]:
     """Turn SQLite's errors into ours, with the next step to take."""
     try:
         yield
+    except sqlite3.ProgrammingError:  # a mistake of ours, not of the file
+        raise
     except sqlite3.OperationalError as error:
         raise CollectionError(store, _explained(error)) from error
     except sqlite3.DatabaseError as error:

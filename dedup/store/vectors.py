@@ -3,7 +3,7 @@
 Unit length keeps every network's range inside fp16. Details need less: their values are spread
 evenly, so that half a byte each is enough, and many values find more than few exact ones (µAP and
 recall at precision .99 of hard copies: 512 values of one byte .955 and .839, 1,024 of half a byte
-.961 and .874, of one byte .961 and .871; `scripts/bench quality`, benchmarks/RESULTS.md).
+.961 and .874, of one byte .961 and .871; `scripts/bench quality`, docs/benchmarks.md).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Train what embeds a picture's details: details PHOTOS -o FILE [--cache FILE] [--seed N].
+"""Train what embeds an image's details: details PHOTOS -o FILE [--cache FILE] [--seed N].
 
-Three steps, all repeatable by seed. Every picture and some edited views of it are described by
+Three steps, all repeatable by seed. Every image and some edited views of it are described by
 local features (nearly all of the time goes here; --cache keeps them for the next run). A sample
-of the descriptors gives the axes and, by k-means, the words. What all pictures leave over at the
-words gives the projection: their spread within one picture's views is whitened, then the axes
+of the descriptors gives the axes and, by k-means, the words. What all images leave over at the
+words gives the projection: their spread within one image's views is whitened, then the axes
 of most spread are kept, at equal spread ("learned whitening", Mikolajczyk and Matas 2007;
 Radenović et al. 2018).
 """
@@ -28,9 +28,9 @@ from safetensors.numpy import save
 from dedup.descriptors.keypoints import asymmetry, describe, fold_mirror
 from dedup.descriptors.vlad import FEWEST, SIDE, Vocabulary, grey
 from dedup.edits.catalogue import EDITS, edit
-from dedup.edits.file import as_jpeg
 from dedup.errors import ImageError
 from dedup.images.decode import decode_bounded, read_file
+from dedup.images.encode import as_jpeg
 from dedup.images.scan import scan
 
 if TYPE_CHECKING:
@@ -46,15 +46,15 @@ if TYPE_CHECKING:
 
 VERSION = "1"
 _SAMPLE = 400_000  # descriptors for axes and words
-_CHUNK = 64  # pictures per call of a worker
+_CHUNK = 64  # images per call of a worker
 _ROUNDS = 20  # of k-means
 
 
 @dataclass(frozen=True)
 class Described:
-    """Pictures and their views: row p, v of `counts` says how many descriptors view v has.
+    """Images and their views: row p, v of `counts` says how many descriptors view v has.
 
-    View 0 is the picture itself; `descriptors` follow in order of p, then v.
+    View 0 is the image itself; `descriptors` follow in order of p, then v.
     """
 
     counts: npt.NDArray[np.int32]
@@ -70,7 +70,7 @@ def main() -> None:
     files = files[:: options.every]
     described = _described(files, options)
     print(
-        f"{len(files):,} pictures, {described.counts.size:,} views, "
+        f"{len(files):,} images, {described.counts.size:,} views, "
         f"{len(described.descriptors):,} descriptors, {time.perf_counter() - start:.0f} s"
     )
     tensors = fit_vocabulary(described.descriptors, options.axes, options.words, options.seed)
@@ -95,8 +95,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("photos", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--cache", type=Path, help="keep descriptors in this file (.npz, large)")
-    parser.add_argument("--every", type=int, default=1, help="take every n-th picture")
-    parser.add_argument("--views", type=int, default=2, help="edited views of each picture")
+    parser.add_argument("--every", type=int, default=1, help="take every n-th image")
+    parser.add_argument("--views", type=int, default=2, help="edited views of each image")
     parser.add_argument("--axes", type=int, default=32, help="of descriptors")
     parser.add_argument("--words", type=int, default=64)
     parser.add_argument("--dimension", type=int, default=1024)
@@ -107,7 +107,7 @@ def _options() -> argparse.Namespace:
 
 
 def views(pixels: Pixels, count: int, rng: np.random.Generator) -> list[Pixels]:
-    """Edit a picture in ways drawn at random, each saved as JPEG 60 to 91 and at most `SIDE`."""
+    """Edit an image in ways drawn at random, each saved as JPEG 60 to 91 and at most `SIDE`."""
     kinds = list(EDITS)
     drawn = []
     for _ in range(count):

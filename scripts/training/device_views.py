@@ -1,8 +1,8 @@
 """Views drawn by torch, a whole batch at once, on the device that trains.
 
 The same kinds as `views`, which draws one at a time on the host and feeds two hundred a second; a
-GPU asks for a thousand times that. Pictures lie on the device as uint8; every view is cut, turned
-and placed by one sampling of its picture, then written on, coloured and degraded. All that chance
+GPU asks for a thousand times that. Images lie on the device as uint8; every view is cut, turned
+and placed by one sampling of its image, then written on, coloured and degraded. All that chance
 decides comes from a generator on the device, seeded by run and step, so that a run that goes on
 draws what one sitting would have.
 """
@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 import torch
 from torch.nn import functional
-from views import write_on
+
+from training.views import write_on
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     Pixels = npt.NDArray[np.uint8]
 
-STORED: Final = 160  # sides at which pictures are kept: squashed, as the network will see them
+STORED: Final = 160  # sides at which images are kept: squashed, as the network will see them
 SHEETS: Final = 512  # drawings that are laid over views
 _FINER: Final = 2  # views are sampled at this multiple of their size, and averaged
 _GREY: Final = (0.299, 0.587, 0.114)
@@ -43,7 +44,7 @@ _LUMINANCE: Final = (
 
 
 class DeviceViews:
-    """Pictures on a device, and views of them.
+    """Images on a device, and views of them.
 
     Parameters
     ----------
@@ -61,11 +62,11 @@ class DeviceViews:
         self._seed = seed
 
     def draw(self, chosen: npt.NDArray[np.int64], size: int, step: int) -> torch.Tensor:
-        """Draw two views of each picture; of half of the pairs the first one is clean.
+        """Draw two views of each image; of half of the pairs the first one is clean.
 
         Parameters
         ----------
-        chosen : (B,) which pictures
+        chosen : (B,) which images
         size : both sides, pixels; a multiple of 8
         step : of the run; equal steps draw equal views on equal devices
 
@@ -142,7 +143,7 @@ def _placed(
 ) -> torch.Tensor:
     """Cut, mirror, turn and frame, in one sampling.
 
-    A place in the view is brought into the frame that the picture has there, is turned and pulled
+    A place in the view is brought into the frame that the image has there, is turned and pulled
     with it, and then falls into the part that was cut. Coordinates are in [-1, 1].
     """
     one, none = torch.ones_like(placed, dtype=torch.float32), torch.zeros_like(placed).float()

@@ -1,9 +1,9 @@
 """The linear head of a trained backbone, in closed form from edited views.
 
-What differs between the views of one picture is noise, what differs between pictures is signal:
-rows are whitened by the scatter within pictures, and the strongest directions between pictures
+What differs between the views of one image is noise, what differs between images is signal:
+rows are whitened by the scatter within images, and the strongest directions between images
 kept (linear discriminant analysis; Mikolajczyk and Matas 2007 for descriptors). The mean goes into
-the bias, so that strangers are at about 0.
+the bias, so that unrelated images are at about 0.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from views import clean, view
+
+from training.inputs import prepared
+from training.views import clean, view
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,10 +26,10 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
     Doubles = npt.NDArray[np.float64]
 
-_VIEWS = 3  # of each picture, beside the clean one
+_VIEWS = 3  # of each image, beside the clean one
 _SHRINKAGE = 0.05
 _POWER = 0.5
-"""How far the directions between pictures are evened out: 0 keeps their strengths, 1 none."""
+"""How far the directions between images are evened out: 0 keeps their strengths, 1 none."""
 
 
 def fit_head(
@@ -52,7 +54,7 @@ def fit_head(
 
 
 def fit(rows: Doubles, dimension: int) -> tuple[Floats, Floats]:
-    """Fit to (pictures, views, D) rows; see the module."""
+    """Fit to (images, views, D) rows; see the module."""
     middle = rows.mean(axis=1, keepdims=True)
     within = (rows - middle).reshape(-1, rows.shape[2])
     noise = within.T @ within / len(within)
@@ -71,8 +73,6 @@ def fit(rows: Doubles, dimension: int) -> tuple[Floats, Floats]:
 
 def read_out(model: nn.Module, views: Sequence[Pixels], *, pooled: bool = False) -> Floats:
     """Embed views; `pooled` gives what enters the classifier instead."""
-    from network import prepared
-
     model.eval()
     device = next(model.parameters()).device
     parts = []

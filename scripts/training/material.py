@@ -1,4 +1,4 @@
-"""What a training run learns from: pictures in memory, and what a teacher saw in them."""
+"""What a training run learns from: images in memory, and what a teacher saw in them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from views import dead_leaves
 
 from dedup.errors import ImageError
 from dedup.images.decode import decode_bounded, decode_square, read_file
@@ -18,6 +17,7 @@ from dedup.images.scan import scan
 from dedup.models.loading import load_model
 from dedup.runtimes.torch_runtime import TorchRuntime
 from dedup.search.similarity import unit_rows
+from training.views import dead_leaves
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
 
 LONGEST = 176
-"""Pictures are kept at this longest side: a cut of a quarter then still has 88 pixels."""
+"""Images are kept at this longest side: a cut of a quarter then still has 88 pixels."""
 
 _BATCH = 64
 
 
 def list_pictures(folder: Path, every: int) -> list[Path]:
-    """List every n-th picture of a folder, in path order."""
+    """List every n-th image of a folder, in path order."""
     files = [folder / os.fsdecode(file.path) for file in scan(folder).files]
     return files[::every]
 
 
 def read_pictures(paths: Sequence[Path]) -> list[Pixels]:
-    """Decode pictures at `LONGEST`, in order; what cannot be decoded ends the program."""
+    """Decode images at `LONGEST`, in order; what cannot be decoded ends the program."""
 
     def read(path: Path) -> Pixels:
         try:
@@ -53,21 +53,21 @@ def read_pictures(paths: Sequence[Path]) -> list[Pixels]:
 
 
 def draw_pictures(count: int, seed: int) -> list[Pixels]:
-    """Draw pictures of dead leaves."""
+    """Draw images of dead leaves."""
     return [dead_leaves(128, np.random.default_rng((seed, number))) for number in range(count)]
 
 
 def teach(
     weights: Path, paths: Sequence[Path], drawn: Sequence[Pixels], dimension: int, cache: Path
 ) -> Floats:
-    """Embed clean pictures by a stronger model, centred and brought to few dimensions.
+    """Embed clean images by a stronger model, centred and brought to few dimensions.
 
     Parameters
     ----------
     weights : of the teacher, read by `dedup.models.loading`
-    paths, drawn : the pictures, files first
+    paths, drawn : the images, files first
     dimension : strongest directions that are kept; each is scaled by its variance to the power of
-        -1/4, half way to whitening, so that what tells pictures apart within a class counts
+        -1/4, half way to whitening, so that what tells images apart within a class counts
     cache : folder for what was computed once
 
     Returns

@@ -1,10 +1,10 @@
 """Train a small network for copy detection: network PHOTOS --teacher FILE -o FOLDER.
 
-A timm backbone learns to give every edited view of a picture the embedding of its clean original.
-Losses are added: each view comes close to what a teacher saw in the clean picture, and finds that
-among what it saw in all pictures; two views of one picture find each other among all views of the
-batch (InfoNCE); the nearest strangers in a batch are pushed apart (the entropy term of SSCD, Pizzi
-et al. 2022, 3.3).
+A timm backbone learns to give every edited view of an image the embedding of its clean original.
+Losses are added: each view comes close to what a teacher saw in the clean image, and finds that
+among what it saw in all images; two views of one image find each other among all views of the
+batch (InfoNCE); the nearest unrelated images in a batch are pushed apart (the entropy term of
+SSCD, Pizzi et al. 2022, 3.3).
 
 The learning rate is held until the run is ended: FOLDER/state.pt is written now and then and on
 Ctrl-C, and the same command goes on from there to the same result as in one sitting. With
@@ -12,7 +12,7 @@ Ctrl-C, and the same command goes on from there to the same result as in one sit
 size, gets its linear head from `head.fit`, and is written as a weights file; the state itself
 stays, for more steps later. FOLDER has a log (log.jsonl) and a plot of it (log.svg).
 
-On a GPU the pictures lie in its memory, views are drawn there (`device_views`), and the network
+On a GPU the images lie in its memory, views are drawn there (`device_views`), and the network
 runs in bf16. Give it larger steps then, such as --pictures 512, and a larger --backbone.
 """
 
@@ -31,15 +31,16 @@ import cv2
 import numpy as np
 import timm
 import torch
-from device_views import DeviceViews
-from head import fit_head, read_out
-from material import draw_pictures, list_pictures, read_pictures, teach
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
-from views import clean, view
 
-from dedup.report.plots import Axis, Line, line_chart
+from dedup.report.charts import Axis, Line, line_chart
+from training.device_views import DeviceViews
+from training.head import fit_head, read_out
+from training.inputs import MEAN, STD, normalised, prepared
+from training.material import draw_pictures, list_pictures, read_pictures, teach
+from training.views import clean, view
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
     Batch = tuple[npt.NDArray[np.int64], torch.Tensor]
 
 DIMENSION = 256
-MEAN = STD = (0.5, 0.5, 0.5)
 _REGRESSION, _ENTROPY = 4.0, 0.2
 _TAU, _TAU_ADDED, _TAU_STEPS = 0.07, 0.18, 1000.0
 """Temperature: it falls from their sum to the first. A sharp one from the start made both losses
@@ -88,7 +88,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=100_000, help="at the held rate, in all")
     parser.add_argument("--cooldown", type=int, default=0, help="steps; 0: only train")
     parser.add_argument("--rate", type=float, default=1.5e-3)
-    parser.add_argument("--drawn", type=int, default=2000, help="pictures made by code")
+    parser.add_argument("--drawn", type=int, default=2000, help="images made by code")
     parser.add_argument("--every", type=int, default=1, help="take every n-th photograph")
     parser.add_argument("--minutes", type=float, default=1e9, help="stop by then")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -114,7 +114,7 @@ class Run:
             teach(options.teacher, paths, drawn, DIMENSION, options.output)
         )
         pictures = [*read_pictures(paths), *drawn]
-        # Held out by name, so that another list of pictures keeps the same ones.
+        # Held out by name, so that another list of images keeps the same ones.
         names = [path.name for path in paths]
         rank = sorted(range(len(names)), key=lambda i: hashlib.sha256(names[i].encode()).digest())
         self.held_out = [pictures[i] for i in rank[:_HELD_OUT]]
@@ -132,7 +132,7 @@ class Run:
                 f"{options.backbone} hands over {width} values; {DIMENSION} are needed"
             )
         self.model.to(self.device).to(memory_format=torch.channels_last)
-        # Pooled activations are all positive, so that a fresh head puts all pictures in one place
+        # Pooled activations are all positive, so that a fresh head puts all images in one place
         # and the losses start above chance; normalised by the batch they start spread out.
         self.spread = nn.BatchNorm1d(DIMENSION, affine=False).to(self.device)
         self.optimiser = torch.optim.AdamW(
@@ -239,7 +239,7 @@ class Run:
                 future.cancel()
 
     def _choose(self, number: int) -> tuple[npt.NDArray[np.int64], np.random.Generator]:
-        """Choose a step's pictures; whatever else chance decides comes after them."""
+        """Choose a step's images; whatever else chance decides comes after them."""
         rng = np.random.default_rng((self.options.seed, 2, number))
         return rng.choice(self.train_on, self.options.pictures, replace=False), rng
 
@@ -292,7 +292,7 @@ class Run:
         }
 
     def _tell(self, losses: dict[str, float], size: int) -> None:
-        """Add a line to the log; every 500 steps with the quality on held-out pictures."""
+        """Add a line to the log; every 500 steps with the quality on held-out images."""
         line: dict[str, float] = {"step": self.step, "size": size, **losses}
         line["seconds"] = round(time.monotonic() - self.began)
         if self.step % 500 == 0 or not losses:
@@ -304,7 +304,7 @@ class Run:
         self._plot()
 
     def _quality(self, size: int) -> dict[str, float]:
-        """Find each held-out picture by two views among the clean ones: recall@1 and µAP."""
+        """Find each held-out image by two views among the clean ones: recall@1 and µAP."""
         rng = np.random.default_rng((self.options.seed, 3))
         gallery = read_out(self.model, [clean(one, size) for one in self.held_out])
         mean = gallery.mean(axis=0)
@@ -343,20 +343,6 @@ class Run:
             lines,
         )
         (self.options.output / "log.svg").write_text(chart, "utf-8")
-
-
-def prepared(views: Pixels, device: torch.device) -> torch.Tensor:
-    """Normalise (B, H, W, 3) uint8 to (B, 3, H, W) in channels_last order."""
-    return normalised(torch.from_numpy(views).to(device).permute(0, 3, 1, 2).float(), 255)
-
-
-def normalised(images: torch.Tensor, white: int) -> torch.Tensor:
-    """Bring (B, 3, H, W) in [0, white] to what the network takes."""
-    mean, std = (
-        torch.tensor(values, device=images.device).view(1, 3, 1, 1) * white
-        for values in (MEAN, STD)
-    )
-    return (images - mean) / std
 
 
 def unit(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

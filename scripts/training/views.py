@@ -1,4 +1,4 @@
-"""Views of a picture as people's copies show it, drawn at the size that the network sees.
+"""Views of an image as people's copies show it, drawn at the size that the network sees.
 
 `dedup.edits.catalogue` edits whole photographs for measuring; here millions of views are needed,
 so that every view is cut and placed at its final size first, and coloured and drawn on there. The
@@ -25,7 +25,7 @@ _RAMP = np.linspace(0, 1, 256, dtype=np.float32)
 
 
 def clean(picture: Pixels, size: int) -> Pixels:
-    """Squash the whole picture to a square, as indexing does."""
+    """Squash the whole image to a square, as indexing does."""
     return np.asarray(cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
 
 
@@ -76,7 +76,7 @@ def _cut(picture: Pixels, rng: Generator) -> Pixels:
 
 
 def _framed(picture: Pixels, other: Pixels, size: int, rng: Generator) -> Pixels:
-    """Put the cut into the view: all of it, or within a border, bars, a window, another picture."""
+    """Put the cut into the view: all of it, or within a border, bars, a window, another image."""
     part = np.ascontiguousarray(_cut(picture, rng))
     chance = rng.random()
     if chance < 0.62:
@@ -85,7 +85,7 @@ def _framed(picture: Pixels, other: Pixels, size: int, rng: Generator) -> Pixels
         margins = np.where(rng.random(4) < 0.6, rng.uniform(0, 0.18, 4), 0)
         if rng.random() < 0.3:
             margins = np.array([rng.uniform(0.05, 0.3), rng.uniform(0.05, 0.3), 0, 0])
-    else:  # a window of an app, or a larger picture
+    else:  # a window of an app, or a larger image
         share = rng.uniform(0.38, 0.85)
         free = 1 - share
         down, across = rng.uniform(0, free, 2)
@@ -157,7 +157,7 @@ def _drawn_on(picture: Pixels, rng: Generator) -> Pixels:
 
 
 def write_on(sheet: Pixels, rng: Generator) -> None:
-    """Write on a picture, or stick things on it, in place."""
+    """Write on an image, or stick things on it, in place."""
     size = len(sheet)
     chance = rng.random()
     if chance < 0.7:
@@ -233,7 +233,7 @@ def _degraded(picture: Pixels, rng: Generator) -> Pixels:
 def dead_leaves(size: int, rng: Generator) -> Pixels:
     """Draw discs and boxes that occlude each other, radii by a power law (Lee et al. 2001).
 
-    Features learnt from such pictures alone carry over to photographs (Baradad et al. 2021).
+    Features learnt from such images alone carry over to photographs (Baradad et al. 2021).
     """
     canvas = np.empty((size, size, 3), np.uint8)
     canvas[:] = _colour(rng)

@@ -12,22 +12,18 @@ from pictures import scene
 from PIL import Image
 
 from dedup import binding
-from dedup.calibration import (
-    Calibration,
-    Recall,
-    calibrate,
-    load_calibration,
-    load_transform,
-)
+from dedup.calibration import Calibration, Recall, calibrate
 from dedup.calibration.calibrate import curve
-from dedup.calibration.edited_copies import MIX, Copies
-from dedup.calibration.pair_sampling import Census
+from dedup.calibration.edited_copies import EDIT_MIX, Copies
+from dedup.calibration.pair_sampling import PairSampler
 from dedup.collection import Collection
 from dedup.edits.catalogue import EDITS, edit
 from dedup.errors import DamagedError, DedupError
-from dedup.preparation import Preparation, read_rows
+from dedup.preparation import Preparation
 from dedup.search.similarity import unit_rows
-from dedup.space.bounds import Events, Tail, share_bounds
+from dedup.space.bounds import Events, Tail, proportion_bounds
+from dedup.space.space import Space
+from dedup.spec import ModelSpec
 from dedup.store.catalog import Catalog
 from dedup.store.gallery import read_images
 from dedup.store.pairs import (
@@ -47,6 +43,7 @@ if TYPE_CHECKING:
 
     from dedup.store.pairs import ContentPair
 
+SMALL = ModelSpec("mobilenetv3_small_050", untrained=True)
 PICTURES = 56
 
 
@@ -58,12 +55,12 @@ def quiet(*_: object) -> None:
 
 
 def test_bounds_of_a_share_are_wilsons() -> None:
-    assert share_bounds(0, 0) == (0, 1)
-    low, high = share_bounds(8, 10)
+    assert proportion_bounds(0, 0) == (0, 1)
+    low, high = proportion_bounds(8, 10)
     assert low == pytest.approx(0.4901625, abs=1e-5)
     assert high == pytest.approx(0.9433178, abs=1e-5)
-    assert share_bounds(0, 50)[0] == 0
-    assert share_bounds(50, 50)[1] == 1
+    assert proportion_bounds(0, 50)[0] == 0
+    assert proportion_bounds(50, 50)[1] == 1
 
 
 def test_events_are_counted_inclusively() -> None:
@@ -91,7 +88,7 @@ def example(**changes: object) -> Calibration:
     left = 1 - np.linspace(0, 1, 101)
     made = Calibration(
         images=1000,
-        pictures=100,
+        edited=100,
         checked=500,
         seed=0,
         verifier="v",
@@ -168,12 +165,12 @@ def test_the_default_promises_nine_of_ten_where_that_can_be_promised() -> None:
 def test_written_and_read_it_is_the_same() -> None:
     calibration = example()
     assert Calibration.from_json(calibration.to_json()) == calibration
-    for text in ("[]", "{}", "no", '{"calibration": 2}', '{"calibration": 1, "recall": {}}'):
+    for text in ("[]", "{}", "no", '{"calibration": 3}', '{"calibration": 1, "recall": {}}'):
         with pytest.raises(ValueError, match=r"calibration|Expecting"):
             Calibration.from_json(text)
 
 
-# -- the census and the promise, in made-up worlds ---------------------------------------------
+# -- the sample and the promise, in made-up worlds ---------------------------------------------
 
 
 class Oracle:
@@ -219,13 +216,13 @@ class World:
         self, seed: int, decisions: dict[ContentPair, Decision] | None = None
     ) -> Calibration:
         rng = np.random.default_rng(seed)
-        census = Census(self.rows, self.contents, decisions or {}, self.oracle)  # type: ignore[arg-type]  # stands for a Prover
-        way = np.arange(len(MIX) * 10) % len(MIX)
+        sampler = PairSampler(self.rows, self.contents, decisions or {}, self.oracle)  # type: ignore[arg-type]  # stands for a Prover
+        way = np.arange(len(EDIT_MIX) * 10) % len(EDIT_MIX)
         copies = Copies(way, np.full(len(way), 0.95, np.float32), 100, 0)
-        return curve(len(self.rows), copies, census.take(rng, quiet), seed)
+        return curve(len(self.rows), copies, sampler.sample(rng, quiet), seed)
 
 
-def test_the_census_counts_as_if_it_had_looked_at_every_pair() -> None:
+def test_the_sample_counts_as_if_it_had_looked_at_every_pair() -> None:
     world = World(1500, 300, 3)
     calibration = world.calibration(0)
     assert len(world.oracle.asked) < 1500
@@ -249,7 +246,7 @@ def test_what_a_person_decided_counts_more_than_the_proof() -> None:
 
 
 @pytest.mark.parametrize("count", [300, 1000])
-def test_a_promise_is_kept_on_pictures_that_were_not_calibrated_on(count: int) -> None:
+def test_a_promise_is_kept_on_images_that_were_not_calibrated_on(count: int) -> None:
     found = right = promised = 0
     for seed in range(10):
         try:
@@ -278,7 +275,7 @@ def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if seed % 4 == 0:
             copy = edit("jpeg", EDITS["jpeg"].strengths[1], np.asarray(picture), rng)
             Image.fromarray(copy).save(folder / "pictures" / f"{seed} copy.png")
-    with Collection.create(folder / "store", model="mobilenetv3_small_050", untrained=True) as made:
+    with Collection.create(folder / "store", SMALL) as made:
         made.index([folder / "pictures"])
     run(folder / "store")
     return folder / "store"
@@ -295,11 +292,12 @@ def run(store: Path, seed: int = 0) -> Calibration:
 
 def test_a_calibration_is_kept_with_the_collection(calibrated: Path) -> None:
     catalog = Catalog.open(calibrated)
-    calibration = load_calibration(catalog)
+    space = Space.of(catalog)
+    calibration = space.calibration
     assert calibration is not None
-    assert load_transform(catalog) is None  # too few images for one
-    assert (calibration.images, calibration.pictures) == (PICTURES + PICTURES // 4, 50)
-    assert list(calibration.recall) == list(MIX)
+    assert space.transform is None  # too few images for one
+    assert (calibration.images, calibration.edited) == (PICTURES + PICTURES // 4, 50)
+    assert list(calibration.recall) == list(EDIT_MIX)
     assert {one.total for one in calibration.recall.values()} <= {22, 23}
     lowest = calibration.expected_at(calibration.thresholds[0])
     assert lowest.true_pairs == pytest.approx(PICTURES // 4, abs=2)
@@ -311,7 +309,7 @@ def test_a_calibration_is_kept_with_the_collection(calibrated: Path) -> None:
 
 def test_equal_seeds_give_equal_calibrations(calibrated: Path) -> None:
     catalog = Catalog.open(calibrated)
-    first = load_calibration(catalog)
+    first = Space.of(catalog).calibration
     catalog.close()
     assert run(calibrated) == first
 
@@ -321,7 +319,7 @@ def test_decisions_are_labels(calibrated: Path, tmp_path: Path) -> None:
     store = shutil.copytree(calibrated, tmp_path / "store")
     catalog = Catalog.open(store)
     digests = read_images(catalog).digest
-    rows = read_rows(catalog, len(digests))
+    rows = Space.of(catalog).rows(catalog, len(digests))
     catalog.close()
     before = run(store)
     catalog = Catalog.open(store)
@@ -329,14 +327,14 @@ def test_decisions_are_labels(calibrated: Path, tmp_path: Path) -> None:
     pairs = [divmod(int(place), len(rows)) for place in np.argsort(-similarity, axis=None)]
     contents = [content_pair(digests[one], digests[two]) for one, two in pairs[:100]]
     verdicts = read_verdicts(catalog, before.verifier)
-    # The most similar strangers, which every calibration looks at.
-    strangers = [pair for pair in contents if pair in verdicts and not verdicts[pair].near][:12]
+    # The most similar negatives, which every calibration looks at.
+    negatives = [pair for pair in contents if pair in verdicts and not verdicts[pair].near][:12]
     write_decisions(
-        catalog, [Decision(pair, duplicate=True, decided="2026-01-01") for pair in strangers]
+        catalog, [Decision(pair, duplicate=True, decided="2026-01-01") for pair in negatives]
     )
     catalog.close()
     after = run(store)
-    assert len(strangers) == 12
+    assert len(negatives) == 12
     assert after.true_pairs[0] == pytest.approx(before.true_pairs[0] + 12)
 
 
@@ -345,33 +343,29 @@ def test_files_that_cannot_be_read_any_more_are_passed_over(
 ) -> None:
 
     shutil.copytree(calibrated.parent / "pictures", tmp_path / "pictures")
-    with Collection.create(
-        tmp_path / "store", model="mobilenetv3_small_050", untrained=True
-    ) as made:
+    with Collection.create(tmp_path / "store", SMALL) as made:
         made.index([tmp_path / "pictures"])
     for seed in range(3):
         (tmp_path / "pictures" / f"{seed + 1}.jpg").unlink()
     (tmp_path / "pictures" / "7.jpg").write_bytes(b"other")
     calibration = run(tmp_path / "store")
-    assert calibration.pictures == 50
+    assert calibration.edited == 50
     for seed in range(40):
         (tmp_path / "pictures" / f"{seed}.jpg").unlink(missing_ok=True)
-    with pytest.raises(DedupError, match=r"at least 50 different pictures.*that can be read"):
+    with pytest.raises(DedupError, match=r"at least 50 different images.*that can be read"):
         run(tmp_path / "store")
 
 
-def test_three_pictures_are_told_how_many_it_takes(tmp_path: Path) -> None:
+def test_too_few_images_are_refused_with_the_number_it_takes(tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     for seed in range(3):
         scene(seed, (64, 48)).save(tmp_path / "pictures" / f"{seed}.jpg")
-    with Collection.create(
-        tmp_path / "store", model="mobilenetv3_small_050", untrained=True
-    ) as made:
+    with Collection.create(tmp_path / "store", SMALL) as made:
         made.index([tmp_path / "pictures"])
-    with pytest.raises(DedupError, match=r"needs at least 50 different pictures.*has 3"):
+    with pytest.raises(DedupError, match=r"needs at least 50 different images.*has 3"):
         run(tmp_path / "store")
     catalog = Catalog.open(tmp_path / "store")
-    assert load_calibration(catalog) is None
+    assert Space.of(catalog).calibration is None
     catalog.close()
 
 
@@ -380,14 +374,14 @@ def test_a_damaged_calibration_says_what_to_do(calibrated: Path, tmp_path: Path)
     catalog = Catalog.open(shutil.copytree(calibrated, tmp_path / "store"))
     write_calibration(catalog, "{", b"x")
     with pytest.raises(DamagedError, match="Run: dedup calibrate"):
-        load_calibration(catalog)
+        Space.of(catalog).threshold()
     with pytest.raises(DamagedError, match="Run: dedup calibrate"):
-        load_transform(catalog)
+        Space.of(catalog).vectors(np.eye(2, dtype=np.float32))
     catalog.close()
 
 
 def test_every_way_of_editing_is_a_known_edit() -> None:
-    for edits in MIX.values():
+    for edits in EDIT_MIX.values():
         for kind, strengths in edits.items():
             assert set(strengths) <= set(EDITS[kind].strengths)
 
@@ -397,7 +391,7 @@ def test_copies_depend_on_the_seed_alone() -> None:
 
     pixels: npt.NDArray[np.uint8] = np.asarray(scene(1))
     wanted = Preparation(64, 64)
-    for way in range(len(MIX)):
+    for way in range(len(EDIT_MIX)):
         one, two = (copied(pixels, way, (3, 1), wanted).pixels for _ in range(2))
         np.testing.assert_array_equal(one, two)
         assert not np.array_equal(one, copied(pixels, way, (4, 1), wanted).pixels)

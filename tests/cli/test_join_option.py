@@ -38,4 +38,4 @@ def test_the_runtime_is_chosen_by_option_and_by_environment(
     (pictures / "newer.bmp").write_bytes(next(pictures.rglob("*.bmp")).read_bytes() + b"xy")
     refused = dedup("query", pictures / "newer.bmp", "-s", store)
     assert refused.code == 1
-    assert "there is no runtime 'onnx'; use auto, torch, openvino, onnxruntime." in refused.err
+    assert "DEDUP_RUNTIME is 'onnx'; it is one of auto, torch, openvino, onnxruntime" in refused.err

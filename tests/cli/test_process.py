@@ -101,7 +101,7 @@ def test_a_file_that_may_not_grow_is_one_clear_line(many: Path, tmp_path: Path) 
     again = subprocess.run(
         [*DEDUP, "index", many, "-s", store], capture_output=True, text=True, check=True
     )
-    assert f"{COUNT:,} pictures" in again.stderr
+    assert f"{COUNT:,} images" in again.stderr
 
 
 @pytest.mark.slow
@@ -115,7 +115,7 @@ def test_the_wheel_installs_into_an_empty_environment(tmp_path: Path) -> None:
     run(sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path, ROOT)
     run(sys.executable, "-m", "venv", tmp_path / "venv")
     run(python, "-m", "pip", "install", "-q", "click")
-    (wheel,) = tmp_path.glob("dedup-*.whl")
+    (wheel,) = tmp_path.glob("dedup_vision-*.whl")
     run(python, "-m", "pip", "install", "-q", "--no-deps", wheel)
     done = subprocess.run(
         [tmp_path / "venv/bin/dedup", "--help"],
@@ -125,7 +125,7 @@ def test_the_wheel_installs_into_an_empty_environment(tmp_path: Path) -> None:
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": ""},
     )
-    assert "Find the pictures that are the same picture" in done.stdout
+    assert "Find duplicate images" in done.stdout
 
 
 def test_output_into_a_closed_pipe_is_no_error(indexed: Path) -> None:

@@ -15,9 +15,9 @@ from dedup.descriptors import keypoints
 from dedup.descriptors.keypoints import asymmetry, describe, fold_mirror
 from dedup.descriptors.vlad import DIGEST, SIDE, WEIGHTS, Details
 from dedup.edits.catalogue import drawn, edit
-from dedup.edits.file import as_jpeg
 from dedup.errors import WeightsError
 from dedup.images.decode import decode_bounded
+from dedup.images.encode import as_jpeg
 from dedup.images.resize import resize
 from dedup.models.weights import read_header, weights_file_digest
 

@@ -1,16 +1,14 @@
 from __future__ import annotations
 
-import numpy as np
 import oracles
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tables import images, proposals, table
 
-from dedup.duplicates.candidates import Proposals
-from dedup.duplicates.groups import FileGroup, group_files
+from dedup.duplicates.groups import FileGroup, family_pairs, group_files
 from dedup.duplicates.relations import Relations
 from dedup.results import Grouping, Tier
-from dedup.search.join import Pairs
 
 ALL = frozenset(Tier)
 
@@ -22,15 +20,9 @@ def relations(
     near: dict[tuple[int, int], float] | None = None,
     ignored: set[tuple[int, int]] | None = None,
 ) -> Relations:
-    ordered = sorted(edges)
-    pairs = Pairs(
-        np.array([first for first, _ in ordered], np.int32),
-        np.array([second for _, second in ordered], np.int32),
-        np.array([edges[pair] for pair in ordered], np.float32),
-    )
-    digests = [(pixels or {}).get(row) for row in range(count)]
-    proposals = Proposals([[row] for row in range(count)], pairs)
-    return Relations(count, proposals, digests, 0.9, near, ignored or ())
+    known = images(count, pixels=pixels)
+    similar = proposals([[row] for row in range(count)], edges)
+    return Relations(table(known, near, ignored=ignored or ()), similar, 0.9)
 
 
 def as_sets(groups: list[FileGroup]) -> list[tuple[int, set[int]]]:
@@ -158,9 +150,9 @@ def test_similarity_below_the_threshold_is_no_relation() -> None:
 
 
 def test_a_class_of_equal_inputs_is_one_group_with_its_neighbours() -> None:
-    pairs = Pairs(np.array([0], np.int32), np.array([1], np.int32), np.array([0.95], np.float32))
-    folded = Relations(1001, Proposals([list(range(1000)), [1000]], pairs), [None] * 1001, 0.9)
-    (group,) = group_files(range(1001), range(1001), folded, ALL)
+    classes = proposals([list(range(1000)), [1000]], {(0, 1): 0.95})
+    grouped = Relations(table(images(1001)), classes, 0.9)
+    (group,) = group_files(range(1001), range(1001), grouped, ALL)
     assert len(group.members) == 1000
     assert group.members[-1].similarity == pytest.approx(0.95)
 
@@ -203,3 +195,12 @@ def test_what_a_person_refused_is_no_relation_in_any_tier(grouping: Grouping) ->
         ignored={(0, 1), (2, 3)},
     )
     assert group_files(range(4), range(4), refused, ALL, grouping) == []
+
+
+def test_a_familys_keepers_are_paired_with_what_better_ones_did_not_take() -> None:
+    # 0 takes 1, and 2 takes 3; that 1 and 3 are related joins them to one family.
+    chain = relations(4, {}, near={(0, 1): 0.9, (1, 3): 0.9, (2, 3): 0.9})
+    proven = frozenset({Tier.EXACT, Tier.NEAR})
+    assert set(family_pairs(range(4), range(4), chain, proven)) == {(0, 2), (0, 3)}
+    apart = relations(4, {}, near={(0, 1): 0.9, (2, 3): 0.9})
+    assert set(family_pairs(range(4), range(4), apart, proven)) == set()

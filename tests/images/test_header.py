@@ -52,7 +52,7 @@ def test_heif_is_read_with_its_extra() -> None:
 def test_heif_without_its_extra_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     data = heif(PICTURE)
     monkeypatch.setitem(sys.modules, "pillow_heif.as_plugin", None)
-    assert reason(data) == "HEIC needs an optional package: pip install 'dedup[heic]'"
+    assert reason(data) == "HEIC needs an optional package: pip install 'dedup-vision[heic]'"
 
 
 def test_epoch_changes_with_an_optional_decoder(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import subprocess
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -13,19 +16,17 @@ from blocks import SIDE, BlockMeans, fill, index
 from pictures import scene
 
 from dedup.descriptors.vlad import DIGEST
-from dedup.errors import CollectionError, DedupError
+from dedup.errors import CollectionError
 from dedup.fingerprint import CONTENT, DETAILS, Fingerprint
 from dedup.images.decode import DECODER
 from dedup.indexing.diff import find_changes
 from dedup.indexing.pipeline import BATCH, run
 from dedup.indexing.readahead import ReadPolicy
 from dedup.preparation import Preparation
-from dedup.store import schema
 from dedup.store.catalog import Catalog
 from dedup.store.gallery import read_files, read_ids, read_images, read_vectors
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator, Mapping
 
     import numpy.typing as npt
@@ -398,20 +399,26 @@ def test_progress_ends_at_the_total(catalog: Catalog, embedder: BlockMeans, tmp_
 
 
 def test_a_disk_that_fills_up_keeps_what_was_committed(
-    catalog: Catalog, embedder: BlockMeans, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    catalog: Catalog, embedder: BlockMeans, tmp_path: Path
 ) -> None:
     folder = fill(tmp_path / "in", 3 * BATCH)
-    (pages,) = catalog.connection.execute("PRAGMA page_count").fetchone()
-    connect = schema.connect
-
-    def with_little_room(store: Path) -> sqlite3.Connection:
-        connection = connect(store)
-        connection.execute(f"PRAGMA max_page_count = {pages + 4}")
-        return connection
-
-    with monkeypatch.context() as patch, pytest.raises(DedupError, match="disk is full"):
-        patch.setattr("dedup.store.catalog.connect", with_little_room)
-        index(catalog, embedder, folder)
+    code = (
+        "import resource, signal, sys; from pathlib import Path\n"
+        "from blocks import BlockMeans, index; from dedup.store.catalog import Catalog\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)\n"
+        "index(Catalog.open(Path(sys.argv[2])), BlockMeans(), Path(sys.argv[3]))"
+    )
+    wal = catalog.store / "catalog.sqlite-wal"
+    limit = str(wal.stat().st_size + 120_000)  # one batch and a part of the next
+    done = subprocess.run(
+        [sys.executable, "-c", code, limit, catalog.store, folder],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert re.search(r"CollectionError: .*disk (failed or )?is full", done.stderr), done.stderr
     kept = len(read_ids(catalog))
     assert kept in (BATCH, 2 * BATCH)
     assert index(catalog, embedder, folder).indexed == 3 * BATCH - kept

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dedup.parallel.workers import Workers, exclusive
+from dedup.parallel.workers import Workers, cores, exclusive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,9 +64,7 @@ def broken() -> Iterator[Callable[[int], tuple[int, int]]]:
     yield lambda item: (item * item, os.getpid())
 
 
-needs_cores = pytest.mark.skipif(
-    len(os.sched_getaffinity(0)) < 2, reason="one core: threads are used"
-)
+needs_cores = pytest.mark.skipif(cores() < 2, reason="one core: threads are used")
 
 
 @pytest.mark.parametrize("processes", [False, pytest.param(True, marks=needs_cores)])

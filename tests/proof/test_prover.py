@@ -1,28 +1,28 @@
-"""The prover: the same verdicts in threads and in processes, and pictures that are gone."""
+"""The prover: the same verdicts in threads and in processes, and images that are gone."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from dedup.edits.catalogue import drawn, edit
-from dedup.edits.file import as_jpeg
+from dedup.errors import ImageError
 from dedup.fingerprint import Fingerprint
 from dedup.images.decode import DECODER
-from dedup.images.encode import write_png
-from dedup.proof import verify
-from dedup.proof.prover import Prover, described
+from dedup.images.encode import as_jpeg, write_png
+from dedup.proof import Features, verify
+from dedup.proof.prover import Prover, describe_bytes, prove_chunk
 from dedup.store.catalog import Catalog
-from dedup.store.pairs import StoredVerdict, content_pair
+from dedup.store.pairs import content_pair
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 FINGERPRINT = Fingerprint("blocks", "none", "0" * 64, ("blocks",), 32, 32, DECODER)
 
@@ -49,39 +49,76 @@ def sources(tmp_path: Path) -> dict[bytes, list[bytes]]:
     return found
 
 
-@pytest.fixture(params=[10**6, 1], ids=["threads", "processes"], autouse=True)
-def _worth(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dedup.proof.prover.WORTH_PROCESSES", request.param)
+@pytest.fixture(params=[10**6, 1], ids=["threads", "processes"])
+def worth(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
 
 
 def quiet(*_: object) -> None:
     pass
 
 
-def test_verdicts_are_those_of_checking_one_by_one(
-    catalog: Catalog, sources: dict[bytes, list[bytes]]
-) -> None:
-    features = {content: described(paths[0]) for content, paths in sources.items()}
+def described(sources: dict[bytes, list[bytes]]) -> dict[bytes, bytes]:
+    return {
+        content: describe_bytes(Path(os.fsdecode(paths[0])).read_bytes())
+        for content, paths in sources.items()
+    }
+
+
+def test_a_chunk_is_checked_as_its_pairs_are_alone(sources: dict[bytes, list[bytes]]) -> None:
+    packed = described(sources)
     pairs = [content_pair(*pair) for pair in itertools.combinations(sources, 2)]
-    with Prover(catalog, sources, quiet) as prover:
-        prover.prove(pairs[:4])
-        prover.prove(pairs)
-        for one, other in pairs:
-            verdict = verify(features[one], features[other])
-            expected = StoredVerdict(verdict.near, verdict.evidence)
-            assert prover.verdict(other, one) == expected
-        assert sum(bool((found := prover.verdict(*pair)) and found.near) for pair in pairs) == 3
+    expected = {
+        (one, other): verify(
+            Features.from_bytes(packed[one]), Features.from_bytes(packed[other])
+        ).stored
+        for one, other in pairs
+    }
+    assert prove_chunk(pairs, packed.get) == expected
+    assert prove_chunk(pairs[::-1], packed.get) == expected
+    assert sum(verdict.near for verdict in expected.values()) == 3
 
 
-def test_pairs_with_a_picture_that_is_gone_stay_unchecked(
-    catalog: Catalog, sources: dict[bytes, list[bytes]]
+def test_a_chunk_leaves_out_what_has_no_description(sources: dict[bytes, list[bytes]]) -> None:
+    packed = described(sources)
+    gone = next(iter(packed))
+    del packed[gone]
+    pairs = [content_pair(*pair) for pair in itertools.combinations(sources, 2)]
+    assert set(prove_chunk(pairs, packed.get)) == {pair for pair in pairs if gone not in pair}
+    assert prove_chunk([], packed.get) == {}
+
+
+def test_what_is_no_image_cannot_be_described() -> None:
+    with pytest.raises(ImageError, match=r"note\.txt"):
+        describe_bytes(b"no image", "note.txt")
+
+
+def test_the_prover_says_what_a_chunk_says(
+    catalog: Catalog, sources: dict[bytes, list[bytes]], worth: int
+) -> None:
+    packed = described(sources)
+    pairs = [content_pair(*pair) for pair in itertools.combinations(sources, 2)]
+    expected = prove_chunk(pairs, packed.get)
+    steps: list[tuple[str, int, int]] = []
+    with Prover(catalog, sources, lambda *step: steps.append(step), worth_processes=worth) as one:
+        one.prove(pairs[:4])
+        one.prove(pairs)
+        assert {pair: one.verdict(*pair[::-1]) for pair in pairs} == expected
+    assert [step for step in steps if step[1] == step[2]][1::2] == [
+        ("Proving", 4, 4),
+        ("Proving", len(pairs) - 4, len(pairs) - 4),
+    ]
+
+
+def test_pairs_with_an_image_that_is_gone_stay_unchecked(
+    catalog: Catalog, sources: dict[bytes, list[bytes]], worth: int
 ) -> None:
     gone, changed, *rest = sources
     os.remove(sources[gone][0])
     with open(sources[changed][0], "ab") as file:
         file.write(b"more")
     pairs = [content_pair(*pair) for pair in itertools.combinations(sources, 2)]
-    with Prover(catalog, sources, quiet) as prover:
+    with Prover(catalog, sources, quiet, worth_processes=worth) as prover:
         prover.prove(pairs)
         assert prover.unreadable == {gone, changed}
         for pair in pairs:
@@ -96,13 +133,18 @@ def test_a_prover_that_is_killed_leaves_nothing(
     sources: dict[bytes, list[bytes]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    worth: int,
 ) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", os.fspath(temporary))
     seen: list[list[str]] = []
     pairs = [content_pair(*pair) for pair in itertools.combinations(sources, 2)]
-    with Prover(catalog, sources, lambda *_: seen.append(os.listdir(temporary))) as prover:
+
+    def look(*_: object) -> None:
+        seen.append(os.listdir(temporary))
+
+    with Prover(catalog, sources, look, worth_processes=worth) as prover:
         prover.prove(pairs)
     assert seen
     assert not any(seen)

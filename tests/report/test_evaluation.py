@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dedup.errors import DedupError
+from dedup.report.charts import Axis, Line, line_chart
 from dedup.report.evaluation import FoundPair, Truth, evaluate
-from dedup.report.plots import Axis, Line, line_chart
 from dedup.report.truth import match, read_truth
 from dedup.results import Tier
 
@@ -150,7 +150,7 @@ def test_pairs_are_read_from_csv(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "match"),
     [
-        ("g.json", "[\n {\n", "line 3: no JSON"),
+        ("g.json", "[\n {\n", "line 3: not JSON"),
         ("g.json", "{}", "line 1: a list of groups"),
         (
             "g.json",
@@ -163,10 +163,10 @@ def test_pairs_are_read_from_csv(tmp_path: Path) -> None:
         ("p.csv", "first,other,tier\n", "line 1: columns"),
         ("p.csv", "first,second,tier\na,b,near\na,c,twin\n", "line 3: tier is 'twin'"),
         ("p.csv", "first,second,duplicate\na,b,yes\n", "line 2: duplicate is 'yes'"),
-        ("p.csv", "first,second,duplicate\na,,1\n", "line 2: no pair"),
-        ("p.csv", "first,second,duplicate\na,a,1\n", "line 2: no pair"),
-        ("p.csv", "first,second,duplicate\na,b,1,2\n", "line 2: no pair"),
-        ("p.csv", 'first,second,duplicate\n"a,b,1\n', "no CSV"),
+        ("p.csv", "first,second,duplicate\na,,1\n", "line 2: not a pair"),
+        ("p.csv", "first,second,duplicate\na,a,1\n", "line 2: not a pair"),
+        ("p.csv", "first,second,duplicate\na,b,1,2\n", "line 2: not a pair"),
+        ("p.csv", 'first,second,duplicate\n"a,b,1\n', "not CSV"),
     ],
 )
 def test_a_malformed_file_names_its_line(tmp_path: Path, name: str, text: str, match: str) -> None:

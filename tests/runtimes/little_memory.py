@@ -11,7 +11,7 @@ import numpy as np
 
 from dedup.errors import ModelError
 from dedup.models.loading import load_model
-from dedup.runtimes.export import convert
+from dedup.runtimes.export import export
 from dedup.runtimes.openvino_runtime import OpenVinoRuntime
 from dedup.runtimes.torch_runtime import TorchRuntime
 
@@ -40,10 +40,10 @@ def main() -> None:
         say(
             "same" if np.allclose(found, np.concatenate(one), rtol=1e-2, atol=1e-4) else "different"
         )
-        size = torch_runtime._largest_batch  # noqa: SLF001
+        size = torch_runtime._largest_pass  # noqa: SLF001
         say("smaller" if size and size < len(batch) else f"batches of {size}")
         return
-    runtime = OpenVinoRuntime(convert(loaded, ["global_pool"]))
+    runtime = OpenVinoRuntime(export(loaded, ["global_pool"], "openvino"))
     limit(30)
     try:
         runtime.embed(batch)

@@ -1,7 +1,8 @@
-"""The same embeddings by converted graphs as by torch, and a cache that never lies."""
+"""The same embeddings by exported graphs as by torch, and a cache that never lies."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -15,18 +16,12 @@ from dedup.collection import Collection
 from dedup.errors import LayerError, ModelError
 from dedup.fingerprint import Fingerprint
 from dedup.models.loading import LoadedModel, load_model
-from dedup.runtimes.cache import (
-    Graph,
-    NoGraph,
-    graph_path,
-    read_compiled,
-    read_graph,
-    write_compiled,
-    write_graph,
-)
+from dedup.parallel.hardware import has_bf16
+from dedup.runtimes.cache import Graph, cache_folder, read_graph, stored_graph, write_graph
+from dedup.runtimes.engines import ENGINES
 from dedup.runtimes.graph import GraphRuntime
 from dedup.runtimes.openvino_runtime import import_openvino
-from dedup.runtimes.select import ENGINES, make_runtime, ready_runtime
+from dedup.runtimes.select import make_runtime, ready_runtime
 from dedup.runtimes.torch_runtime import TorchRuntime
 
 if TYPE_CHECKING:
@@ -54,7 +49,7 @@ def fingerprint(loaded: LoadedModel, layers: tuple[str, ...], digest: str = "") 
     )
 
 
-def pictures(count: int, height: int, width: int) -> npt.NDArray[np.uint8]:
+def images(count: int, height: int, width: int) -> npt.NDArray[np.uint8]:
     return np.random.default_rng(5).integers(0, 256, (count, height, width, 3), np.uint8)
 
 
@@ -75,14 +70,15 @@ def test_engines_and_torch_agree_on_every_layer(name: str, engine: str) -> None:
     assert isinstance(made, GraphRuntime)
     assert made.engine == engine
     assert made.notes == ()
-    batch = pictures(11, *made.input_hw)
+    batch = images(11, *made.input_hw)
     found = made.embed(batch)
     torch_runtime = TorchRuntime(loaded, layers, "cpu")
     wanted = torch_runtime.embed(batch)
     assert tuple(found) == layers
     assert made.dimensions == torch_runtime.dimensions
     # The design promises .999; in fp32 nothing but rounding is left.
-    limit = 0.99999 if made.description.endswith("fp32") else 0.999
+    in_bf16 = {runtime.description[-4:] for runtime in (made, torch_runtime)} != {"fp32"}
+    limit = 0.999 if in_bf16 else 0.99999
     assert lowest_cosine(found, wanted) >= limit
     assert isinstance(found.prediction, np.ndarray)
     assert found.prediction.shape == (11, 1000)
@@ -92,7 +88,7 @@ def test_engines_and_torch_agree_on_every_layer(name: str, engine: str) -> None:
 def test_order_and_batch_size_change_nothing_but_rounding(engine: str) -> None:
     loaded = load_model("test_efficientnet", untrained=True)
     runtime = make_runtime(loaded, fingerprint(loaded, ("global_pool",)), "cpu", engine)
-    batch = pictures(33, *runtime.input_hw)
+    batch = images(33, *runtime.input_hw)
     whole = runtime.embed(batch)["global_pool"]
     assert whole.shape == (33, 256)
     for size in (1, 2, 7, 8, 9, 32, 33):
@@ -105,13 +101,13 @@ def test_order_and_batch_size_change_nothing_but_rounding(engine: str) -> None:
     assert nothing.prediction.shape == (0, 1000)  # type: ignore[union-attr]  # an array here
 
 
-def test_wrong_pictures_and_a_closed_runtime_are_mistakes() -> None:
+def test_wrong_images_and_a_closed_runtime_are_mistakes() -> None:
     loaded = load_model("test_efficientnet", untrained=True)
     runtime = make_runtime(loaded, fingerprint(loaded, ("global_pool",)), "cpu", "openvino")
-    good = pictures(2, *runtime.input_hw)
+    good = images(2, *runtime.input_hw)
     with pytest.raises(ValueError, match=r"must be \(B, H, W, 3\) uint8"):
         runtime.embed(good.astype(np.float32))
-    with pytest.raises(ValueError, match="pictures must be"):
+    with pytest.raises(ValueError, match="images must be"):
         runtime.embed(good[:, :8])
     runtime.close()
     with pytest.raises(ValueError, match="closed"):
@@ -121,13 +117,19 @@ def test_wrong_pictures_and_a_closed_runtime_are_mistakes() -> None:
 # The cache
 
 
-def test_a_damaged_cache_is_made_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.fixture
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Give the test an empty cache; its folder of exported models."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return cache_folder()
+
+
+def test_a_damaged_cache_is_made_again(own_cache: Path) -> None:
     loaded = load_model("test_efficientnet", untrained=True)
     pinned = fingerprint(loaded, ("global_pool",))
     assert ready_runtime(pinned, "cpu", "auto") is None
-    wanted = make_runtime(loaded, pinned, "cpu", "auto").embed(pictures(2, 160, 160))
-    path = graph_path(pinned)
+    wanted = make_runtime(loaded, pinned, "cpu", "auto").embed(images(2, 160, 160))
+    (path,) = own_cache.iterdir()
     whole = path.read_bytes()
     assert ready_runtime(pinned, "cpu", "auto") is not None
     damages = [whole[: len(whole) // 2], whole[:10], b"", b"\0" * len(whole), whole + b"x"]
@@ -137,59 +139,41 @@ def test_a_damaged_cache_is_made_again(monkeypatch: pytest.MonkeyPatch, tmp_path
         damages.append(bytes(flipped))
     for damaged in damages:
         path.write_bytes(damaged)
-        assert read_graph(path) is None
         assert ready_runtime(pinned, "cpu", "auto") is None
     again = make_runtime(loaded, pinned, "cpu", "auto")
     assert again.notes == ()
-    assert lowest_cosine(again.embed(pictures(2, 160, 160)), wanted) > 0.99999
-    assert isinstance(read_graph(path), Graph)
-    assert list(path.parent.glob("*.graph")) == [path]
+    assert lowest_cosine(again.embed(images(2, 160, 160)), wanted) > 0.99999
+    assert ready_runtime(pinned, "cpu", "auto") is not None
+    assert list(own_cache.iterdir()) == [path]
 
 
-def test_what_was_compiled_gives_the_same_and_is_made_again_when_damaged(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+def test_the_cache_holds_plain_onnx_files_with_metadata(own_cache: Path) -> None:
+    import onnx
+
     loaded = load_model("test_efficientnet", untrained=True)
-    pinned = fingerprint(loaded, ("global_pool", "blocks.1"))
-    batch = pictures(19, 160, 160)
-    wanted = make_runtime(loaded, pinned, "cpu", "openvino").embed(batch)
-    (compiled,) = tmp_path.rglob("*.compiled")
-    whole = compiled.read_bytes()
-    flipped = bytearray(whole)
-    flipped[len(whole) // 2] ^= 1
-    for content in (whole, bytes(flipped), whole[: len(whole) // 2], b"", b"\0" * len(whole)):
-        compiled.write_bytes(content)
-        again = ready_runtime(pinned, "cpu", "openvino")
-        assert again is not None
-        for layer, rows in again.embed(batch).items():
-            np.testing.assert_array_equal(rows, wanted[layer])
-        again.close()
-        assert read_compiled(compiled) is not None
-        assert list(tmp_path.rglob("*.compiled")) == [compiled]
+    make_runtime(loaded, fingerprint(loaded, ("global_pool",)), "cpu", "auto").close()
+    (path,) = own_cache.iterdir()
+    model = onnx.load(path)
+    onnx.checker.check_model(model)
+    (entry,) = model.metadata_props
+    facts = json.loads(entry.value)
+    assert entry.key == "dedup"
+    assert facts["dimensions"] == {"global_pool": 256}
+    assert (facts["height"], facts["width"]) == (160, 160)
+    assert facts["weights_digest"] == loaded.weights_digest
 
 
-def test_a_sealed_file_that_openvino_refuses_is_compiled_again(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_graph_is_kept_for_what_went_into_it_alone(own_cache: Path, engine: str) -> None:
     loaded = load_model("test_efficientnet", untrained=True)
     pinned = fingerprint(loaded, ("global_pool",))
-    make_runtime(loaded, pinned, "cpu", "openvino").close()
-    (compiled,) = tmp_path.rglob("*.compiled")
-    write_compiled(compiled, b"of another build")
-    again = ready_runtime(pinned, "cpu", "openvino")
-    assert again is not None
-    assert again.embed(pictures(1, 160, 160))["global_pool"].shape == (1, 256)
-    assert len(compiled.read_bytes()) > 10_000
-
-
-def test_a_graph_is_kept_for_what_went_into_it_alone() -> None:
-    loaded = load_model("test_efficientnet", untrained=True)
-    pinned = fingerprint(loaded, ("global_pool",))
-    others = [fingerprint(loaded, ("blocks.1",)), fingerprint(loaded, ("global_pool",), "0" * 64)]
-    assert len({graph_path(one) for one in (pinned, *others)}) == 3
-    assert len({graph_path(pinned, kind) for kind in ("auto", *ENGINES)}) == 3
+    make_runtime(loaded, pinned, "cpu", engine).close()
+    assert stored_graph(pinned, engine) is not None
+    (other,) = set(ENGINES) - {engine}  # in which it was not compared with torch
+    assert stored_graph(pinned, other) is None
+    assert stored_graph(fingerprint(loaded, ("blocks.1",)), engine) is None
+    assert stored_graph(fingerprint(loaded, ("global_pool",), "0" * 64), engine) is None
+    assert own_cache.is_dir()
 
 
 def test_a_cache_that_cannot_be_written_only_costs_time(
@@ -200,17 +184,20 @@ def test_a_cache_that_cannot_be_written_only_costs_time(
     loaded = load_model("test_efficientnet", untrained=True)
     made = make_runtime(loaded, fingerprint(loaded, ("global_pool",)), "cpu", "auto")
     assert made.description.startswith(ENGINES)
-    assert made.embed(pictures(1, *made.input_hw))["global_pool"].shape == (1, 256)
+    assert made.embed(images(1, *made.input_hw))["global_pool"].shape == (1, 256)
 
 
-def test_old_graphs_make_room(tmp_path: Path) -> None:
+def test_the_oldest_graphs_are_deleted(tmp_path: Path) -> None:
     for number in range(20):
-        write_graph(tmp_path / f"{number:02}.graph", NoGraph("why"))
+        write_graph(tmp_path, f"{number:02}", Graph.failed("why"))
     assert len(list(tmp_path.iterdir())) == 12
-    assert read_graph(tmp_path / "19.graph") == NoGraph("why")
+    assert read_graph(tmp_path, "00") is None
+    kept = read_graph(tmp_path, "19")
+    assert kept is not None
+    assert kept.facts.failure == "why"
 
 
-# Models that do not convert
+# Models that cannot be exported
 
 
 def mine(module: nn.Module) -> LoadedModel:
@@ -265,23 +252,22 @@ class Broken(nn.Module):
         (Broken, "not while"),
     ],
 )
-def test_what_does_not_convert_runs_in_torch_and_says_so(
-    module: type[nn.Module], reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_what_cannot_be_exported_runs_in_torch_and_says_so(
+    module: type[nn.Module], reason: str, own_cache: Path
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     loaded = mine(module())
     pinned = fingerprint(loaded, ("pool",))
     for _ in range(2):  # the second time by the cache
         runtime = make_runtime(loaded, pinned, "cpu", "auto")
         assert isinstance(runtime, TorchRuntime)
         (note,) = runtime.notes
-        assert note.startswith("mine runs in torch, more slowly: it cannot be converted")
+        assert note.startswith("mine runs in torch, more slowly: it cannot be exported")
         assert reason in note
         assert "\n" not in note
         assert ready_runtime(pinned, "cpu", "auto") is None
-        assert isinstance(read_graph(graph_path(pinned)), NoGraph)
-        wanted = (pictures(5, 32, 32) / 127.5 - 1).mean((1, 2))
-        found = np.abs(runtime.embed(pictures(5, 32, 32))["pool"])
+        assert len(list(own_cache.iterdir())) == 1
+        wanted = (images(5, 32, 32) / 127.5 - 1).mean((1, 2))
+        found = np.abs(runtime.embed(images(5, 32, 32))["pool"])
         factors = np.arange(1, 4) if module is Sorted else 1
         np.testing.assert_allclose(found, np.abs(wanted) * factors, rtol=1e-3, atol=1e-4)
 
@@ -299,7 +285,7 @@ def test_nested_predictions_come_back_as_they_were(engine: str) -> None:
 
     loaded = mine(Nested())
     runtime = make_runtime(loaded, fingerprint(loaded, ("pool", "prediction")), "cpu", engine)
-    prediction: Any = runtime.embed(pictures(3, 32, 32)).prediction
+    prediction: Any = runtime.embed(images(3, 32, 32)).prediction
     first, second = prediction
     assert isinstance(runtime, GraphRuntime)
     np.testing.assert_allclose(second["twice"][0][:, :, 0, 0], 2 * first, rtol=1e-5)
@@ -329,29 +315,37 @@ def test_the_runtime_can_be_chosen() -> None:
             ready_runtime(pinned, "cuda", engine)
 
 
-def test_auto_takes_one_engine_and_keeps_to_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    loaded = load_model("test_efficientnet", untrained=True)
-    pinned = fingerprint(loaded, ("global_pool",))
-    made = make_runtime(loaded, pinned, "cpu", "auto")
-    assert isinstance(made, GraphRuntime)
-    graph = read_graph(graph_path(pinned))
-    assert isinstance(graph, Graph)
-    assert graph.engine == made.engine
-    again = ready_runtime(pinned, "cpu", "auto")
-    assert again is not None
-    assert again.description == made.description
+IMPORTS = {
+    "auto": "openvino" if has_bf16() else "onnxruntime",
+    "openvino": "openvino",
+    "onnxruntime": "onnxruntime",
+}
 
 
-def test_openvino_comes_without_its_telemetry() -> None:
+@pytest.mark.parametrize("kind", IMPORTS)
+def test_only_the_engine_that_runs_is_imported(kind: str) -> None:
     code = (
-        "from dedup.runtimes.openvino_runtime import import_openvino\n"
-        "import sys; import_openvino(); import dedup.runtimes.export as c\n"
+        "import sys, numpy as np; from dedup.binding import prepare\n"
+        "from dedup.spec import ModelSpec\n"
+        "from dedup.runtimes.select import ready_runtime\n"
+        "pinned = prepare(ModelSpec()).fingerprint\n"
+        "runtime = ready_runtime(pinned, 'cpu', sys.argv[1])\n"
+        "print(*runtime.embed(np.zeros((1, 96, 96, 3), np.uint8))['prediction'].shape)\n"
+        "heavy = {'torch', 'timm', 'onnx', 'openvino', 'onnxruntime', 'openvino_telemetry'}\n"
+        "print(runtime.engine, *(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, kind], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["1", "256", IMPORTS[kind], IMPORTS[kind]]
+
+
+def test_exporting_imports_no_telemetry() -> None:
+    code = (
+        "import sys; from dedup.runtimes.export import export\n"
         "from dedup.models.loading import load_model\n"
-        "graph = c.convert(load_model('test_vit', untrained=True), ['global_pool'])\n"
-        "print(len(graph.weights) > 0, *(m for m in sys.modules if 'openvino_telemetry' in m))"
+        "graph = export(load_model('test_vit', untrained=True), ['global_pool'], 'openvino')\n"
+        "print(len(graph.content) > 0, *(m for m in sys.modules if 'openvino_telemetry' in m))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True"]
@@ -359,7 +353,7 @@ def test_openvino_comes_without_its_telemetry() -> None:
 
 
 def test_a_second_start_imports_no_torch(drawn: Path, store: Path, tmp_path: Path) -> None:
-    """Neither to index new files nor to query a new picture."""
+    """Neither to index new files nor to query a new image."""
     code = (
         "import sys; from dedup import Collection\n"
         "with Collection.open(sys.argv[1]) as collection:\n"

@@ -14,13 +14,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dedup.search import join, tiles
-from dedup.search.cells import _enough, divide, propose_within
+from dedup.search.cells import choose_overlap, divide, propose_within
 from dedup.search.join import nearest_pairs, predicted_seconds, self_join
 from dedup.search.similarity import MARGIN, inclusive, pair_similarities, unit_rows
-from dedup.search.tiles import BF16_MARGIN, propose
+from dedup.search.tiles import BF16_MARGIN, TileSizes, propose
 
 Rows = npt.NDArray[np.float32]
+
+USUAL = TileSizes()
 
 
 def clusters(count: int, dimension: int = 64, seed: int = 0, spread: float = 0.25) -> Rows:
@@ -33,9 +34,11 @@ def clusters(count: int, dimension: int = 64, seed: int = 0, spread: float = 0.2
     return unit_rows(vectors[rng.permutation(count)])
 
 
-def settled(vectors: Rows, threshold: float, *, bf16: bool) -> list[tuple[int, int]]:
+def settled(
+    vectors: Rows, threshold: float, *, bf16: bool, sizes: TileSizes = USUAL
+) -> list[tuple[int, int]]:
     found: set[tuple[int, int]] = set()
-    for part in propose(vectors, threshold, bf16=bf16):
+    for part in propose(vectors, threshold, bf16=bf16, tiles=sizes):
         exact = pair_similarities(vectors, vectors, part.first, part.second)
         assert np.abs(exact - part.products).max(initial=0) < MARGIN
         keep = exact >= inclusive(threshold)
@@ -47,15 +50,12 @@ def settled(vectors: Rows, threshold: float, *, bf16: bool) -> list[tuple[int, i
 
 @pytest.mark.parametrize("bf16", [False, True])
 @pytest.mark.parametrize(("tile", "count"), [(64, 63), (64, 64), (64, 65), (64, 300), (4096, 300)])
-def test_both_ways_equal_brute_force(
-    tile: int, count: int, monkeypatch: pytest.MonkeyPatch, *, bf16: bool
-) -> None:
-    monkeypatch.setattr(tiles, "TILE", tile)
-    monkeypatch.setattr(tiles, "BF16_TILE", tile)
+def test_both_ways_equal_brute_force(tile: int, count: int, *, bf16: bool) -> None:
+    sizes = TileSizes(fp32=tile, bf16=tile)
     vectors = clusters(count)
     for threshold in (-1.0, 0.3, 0.9, 0.99, 1.0):
         expected = [pair[:2] for pair in oracles.pairs(vectors, threshold)]
-        assert settled(vectors, threshold, bf16=bf16) == expected
+        assert settled(vectors, threshold, bf16=bf16, sizes=sizes) == expected
 
 
 @settings(max_examples=40, deadline=None)
@@ -96,11 +96,17 @@ def test_the_order_of_proposals_does_not_depend_on_threads() -> None:
     assert first == second
 
 
-def test_progress_counts_every_tile(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tiles, "TILE", 100)
-    told: list[tuple[int, int]] = []
-    self_join(clusters(350), 0.9, progress=lambda done, total: told.append((done, total)))
-    assert told == [(done, 10) for done in range(1, 11)]
+def test_progress_counts_every_tile() -> None:
+    seen: list[tuple[int, int]] = []
+    tiles = propose(
+        clusters(350),
+        0.9,
+        lambda done, total: seen.append((done, total)),
+        bf16=False,
+        tiles=TileSizes(fp32=100),
+    )
+    assert len(list(tiles)) == 10
+    assert seen == [(done, 10) for done in range(1, 11)]
 
 
 def test_a_join_that_is_given_up_stops_its_threads() -> None:
@@ -145,12 +151,12 @@ def test_cells_of_nearest_pairs_agree_too() -> None:
     assert len(found.pairs) / len(exact.pairs) >= 0.999
 
 
-def test_the_overlap_is_foretold_by_the_misses_of_smaller_ones() -> None:
+def test_the_overlap_is_predicted_by_the_misses_of_smaller_ones() -> None:
     overlaps = [1, 2, 3, 4, 5, 6, 8]
-    assert _enough(overlaps, [0.2, 0.04, 0.008, 0, 0, 0, 0], 400) == 5  # a fifth each: .00032
-    assert _enough(overlaps, [0.5, 0.25, 0.125, 0.06, 0.03, 0.01, 0], 400) == 8  # never enough
-    assert _enough(overlaps, [0, 0, 0, 0, 0, 0, 0], 400) == 2
-    assert _enough(overlaps, [0] * 7, 0) == 1
+    assert choose_overlap(overlaps, [0.2, 0.04, 0.008, 0, 0, 0, 0], 400) == 5  # .00032
+    assert choose_overlap(overlaps, [0.5, 0.25, 0.125, 0.06, 0.03, 0.01, 0], 400) == 8  # never
+    assert choose_overlap(overlaps, [0, 0, 0, 0, 0, 0, 0], 400) == 2
+    assert choose_overlap(overlaps, [0] * 7, 0) == 1
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 40])
@@ -170,26 +176,22 @@ def test_equal_rows_do_not_stop_cells() -> None:
 # The choice
 
 
-def test_auto_takes_cells_only_where_the_exact_join_would_take_long(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_auto_takes_cells_only_where_the_exact_join_would_take_long() -> None:
     vectors = clusters(20_000, spread=0.05)
     notes: list[str] = []
     exact = self_join(vectors, 0.9, note=notes.append)
     assert notes == []
-    monkeypatch.setattr(join, "_PATIENCE", 0.0)
-    found = self_join(vectors, 0.9, note=notes.append)
+    found = self_join(vectors, 0.9, note=notes.append, max_exact_seconds=0)
     assert len(notes) == 1
     assert "minutes" in notes[0]
     assert len(found) / len(exact) >= 0.999
 
 
-def test_auto_waits_where_cells_would_miss_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(join, "_PATIENCE", 0.0)
+def test_auto_waits_where_cells_would_miss_too_much() -> None:
     rng = np.random.default_rng(0)
     vectors = unit_rows(rng.normal(size=(3000, 64)))  # no clusters: neighbours are anywhere
     notes: list[str] = []
-    found = self_join(vectors, 0.3, note=notes.append)
+    found = self_join(vectors, 0.3, note=notes.append, max_exact_seconds=0)
     assert notes == []
     assert len(found) == len(self_join(vectors, 0.3, how="exact"))
 
@@ -212,25 +214,23 @@ def test_a_small_join_imports_no_torch() -> None:
 
 
 @pytest.mark.gpu
-def test_a_gpu_equals_brute_force_also_where_its_memory_is_short(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(tiles, "GPU_TILE", 4096)
+def test_a_gpu_equals_brute_force_also_where_its_memory_is_short() -> None:
+    sizes = TileSizes(gpu=4096)
     vectors = clusters(9000)
     expected = [pair[:2] for pair in oracles.pairs(vectors, 0.95)]
     assert len(expected) > 1000
-    assert settled(vectors, 0.95, bf16=True) == expected
+    assert settled(vectors, 0.95, bf16=True, sizes=sizes) == expected
     total = torch.cuda.get_device_properties(0).total_memory
     try:
         # Less than the products of a tile take, 32 MB: quarters of it; then nothing at all, so that
         # the CPU has to do it.
-        for room in (24 << 20, 0):
+        for left in (24 << 20, 0):
             gc.collect()
             torch.cuda.empty_cache()
-            limit = torch.cuda.memory_reserved() + room
+            limit = torch.cuda.memory_reserved() + left
             torch.cuda.set_per_process_memory_fraction(limit / total)
             torch.cuda.reset_peak_memory_stats()
-            assert settled(vectors, 0.95, bf16=True) == expected
+            assert settled(vectors, 0.95, bf16=True, sizes=sizes) == expected
             assert torch.cuda.max_memory_reserved() <= limit
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)

@@ -101,12 +101,9 @@ def test_self_join_equals_brute_force(
 
 
 @pytest.mark.parametrize(("count", "k"), [(0, 3), (1, 3), (50, 1), (400, 5), (2100, 3)])
-def test_nearest_pairs_equal_brute_force(
-    count: int, k: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("dedup.search.join._COMPACT_AT", 1000)
+def test_nearest_pairs_equal_brute_force(count: int, k: int) -> None:
     vectors = rows(count, dimension=24, copies=0) if count else np.empty((0, 24), np.float32)
-    found = nearest_pairs(vectors, k, 0.3)
+    found = nearest_pairs(vectors, k, 0.3, max_waiting_pairs=1000)
     values = vectors.astype(np.float64) @ vectors.T.astype(np.float64)
     np.fill_diagonal(values, -2)
     expected = set()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
+import safetensors.numpy
 
 from dedup.search.similarity import unit_rows
-from dedup.space.whitening import NEEDED, Transform, fit_transform
+from dedup.space.whitening import MIN_IMAGES, Transform, fit_transform
 
 Floats = npt.NDArray[np.float32]
 
@@ -22,11 +23,11 @@ def crowded(count: int, seed: int = 0, dimension: int = 48) -> Floats:
 
 
 def test_too_few_images_are_left_as_they_are() -> None:
-    rows = crowded(NEEDED - 1)
+    rows = crowded(MIN_IMAGES - 1)
     transform = fit_transform(rows)
     assert transform.is_identity
     np.testing.assert_allclose(transform.apply(rows), rows, atol=1e-7)
-    assert not fit_transform(crowded(NEEDED)).is_identity
+    assert not fit_transform(crowded(MIN_IMAGES)).is_identity
 
 
 def test_whitening_is_the_textbook_formula() -> None:
@@ -65,8 +66,8 @@ def test_copies_stand_out_where_edits_moved_them_along_strong_directions() -> No
     copies = unit_rows((kinds + 0.7 * rng.normal(size=kinds.shape)) @ strong + own)
 
     def found(gallery: Floats, others: Floats) -> float:
-        strangers = (gallery @ gallery.T)[np.triu_indices(len(gallery), 1)]
-        bar = np.sort(strangers)[-10]
+        negatives = (gallery @ gallery.T)[np.triu_indices(len(gallery), 1)]
+        bar = np.sort(negatives)[-10]
         return float((np.einsum("nd,nd->n", gallery, others) >= bar).mean())
 
     transform = fit_transform(rows)
@@ -76,7 +77,7 @@ def test_copies_stand_out_where_edits_moved_them_along_strong_directions() -> No
     assert after > before + 0.3
 
 
-def test_packed_and_unpacked_it_is_the_same() -> None:
+def test_stored_and_read_it_is_the_same() -> None:
     rows = crowded(700)
     transform = fit_transform(rows)
     again = Transform.from_bytes(transform.to_bytes())
@@ -84,7 +85,7 @@ def test_packed_and_unpacked_it_is_the_same() -> None:
     assert Transform.from_bytes(Transform.identity(5).to_bytes()).is_identity
 
 
-@pytest.mark.parametrize("place", [0, 7, 9, 40, -1])
+@pytest.mark.parametrize("place", [0, 7, 9, 40, 200, 2000, -1])
 def test_damage_is_noticed(place: int) -> None:
     packed = bytearray(fit_transform(crowded(700)).to_bytes())
     packed[place] ^= 1
@@ -124,3 +125,22 @@ def test_equal_rows_are_no_reason_to_fail() -> None:
 def test_another_dimension_is_refused() -> None:
     with pytest.raises(ValueError, match="wanted"):
         fit_transform(crowded(700)).apply(np.zeros((2, 7), np.float32))
+
+
+def test_what_is_stored_is_safetensors_with_a_checksum() -> None:
+    transform = fit_transform(crowded(700))
+    tensors = safetensors.numpy.load(transform.to_bytes())
+    assert {name: part.shape for name, part in tensors.items()} == {
+        "mean": (48,),
+        "directions": (10, 48),
+        "gains": (10,),
+    }
+    for name, part in tensors.items():
+        np.testing.assert_array_equal(part, getattr(transform, name))
+    assert list(safetensors.numpy.load(Transform.identity(5).to_bytes())) == ["mean"]
+
+
+def test_other_tensors_are_refused() -> None:
+    other = safetensors.numpy.save({"mean": np.zeros(3, np.float32)})
+    with pytest.raises(ValueError, match="not a transform, or one of another version"):
+        Transform.from_bytes(other)

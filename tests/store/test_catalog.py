@@ -14,7 +14,6 @@ from dedup.fingerprint import DETAILS, Fingerprint
 from dedup.records import FileEntry, ImageFacts
 from dedup.store.catalog import Catalog
 from dedup.store.changes import Batch
-from dedup.store.contents import KnownDigests
 from dedup.store.gallery import read_files, read_ids, read_images, read_paths, read_vectors
 from dedup.store.vectors import as_stored, dimension, pack, unpack
 
@@ -144,14 +143,6 @@ def test_a_reader_sees_one_state_while_a_writer_commits(catalog: Catalog) -> Non
         assert len(read_ids(reader)) == 1
     assert len(read_ids(reader)) == 2
     reader.close()
-
-
-def test_threads_can_ask_for_digests(catalog: Catalog) -> None:
-    add(catalog, b"a.png", np.ones(3, np.float32))
-    known = KnownDigests(catalog.store)
-    assert known.holds(b"a.png".ljust(32, b"."))
-    assert not known.holds(b"b.png".ljust(32, b"."))
-    known.close()
 
 
 def test_a_second_catalog_in_one_place_is_refused(catalog: Catalog) -> None:

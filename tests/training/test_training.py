@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import cv2
-import device_views
 import numpy as np
 import pytest
 import torch
-from device_views import DeviceViews
-from head import fit
 from outcome import SMALL_MODEL
 from PIL import Image
 from safetensors.numpy import load_file, save_file
-from views import clean, dead_leaves, view
+from training import device_views
+from training.device_views import DeviceViews
+from training.head import fit
+from training.views import clean, dead_leaves, view
 
 from dedup.edits.catalogue import drawn
 from dedup.models.loading import load_model
 
-PROGRAM = Path(__file__).parents[2] / "scripts" / "training" / "network.py"
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 def test_views_are_repeatable_and_differ_by_seed() -> None:
@@ -140,12 +141,25 @@ def test_training_in_two_sittings_gives_the_same_weights(tmp_path: Path, views: 
     save_file(state, teacher)
 
     def train(output: Path, steps: int, cooldown: int) -> None:
-        command = [sys.executable, PROGRAM, photos, "--teacher", teacher, "-o", output]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "training.network",
+            photos,
+            "--teacher",
+            teacher,
+            "-o",
+            output,
+        ]
         command += ["--backbone", "regnetx_002", "--size", "32", "--final-size", "32"]
         command += ["--input-size", "32", "--pictures", "8", "--drawn", "8", "--threads", "1"]
         command += ["--steps", f"{steps}", "--cooldown", f"{cooldown}"]
         command += ["--device", "cpu", "--views", views]
-        subprocess.run(list(map(str, command)), check=True, capture_output=True)
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join([os.fspath(SCRIPTS), os.environ.get("PYTHONPATH", "")])
+        }
+        subprocess.run(list(map(str, command)), check=True, capture_output=True, env=environment)
 
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     train(whole, 6, 3)

@@ -1,0 +1,137 @@
+"""`dedup compare`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dedup.cli.index import print_index
+from dedup.cli.options import (
+    EXIT_FOUND,
+    Name,
+    Tiers,
+    chosen_format,
+    device_option,
+    fail_on_option,
+    format_options,
+    model_options,
+    open_or_create,
+    runtime_from,
+    spec_from,
+    store_option,
+    strict_option,
+    threshold_option,
+    weights_option,
+)
+from dedup.cli.output import Column, note, note_skips, progress_bars, shown, write_rows
+from dedup.errors import NoCollectionError
+from dedup.results import Match, Tier
+
+if TYPE_CHECKING:
+    from dedup.collection import Collection
+    from dedup.results import Comparison
+    from dedup.spec import ModelSpec, Runtime
+
+_COLUMNS = (
+    Column("tier", lambda row: row.tier.value),
+    Column("similarity", lambda row: f"{row.similarity:.4f}", right=True),
+    Column("new", lambda row: shown(row.path)),
+    Column("already there", lambda row: shown(row.match)),
+    Column("evidence", lambda row: row.evidence),
+)
+
+
+@click.command("compare")
+@click.argument("new", nargs=-1, required=True, metavar="NEW...", type=Name())
+@click.option(
+    "--against",
+    required=True,
+    metavar="REF",
+    type=click.Path(path_type=Path),
+    help="A folder of images, or the folder of a collection.",
+)
+@store_option
+@click.option(
+    "--tier",
+    "tiers",
+    type=Tiers(),
+    default="exact,pixels,near",
+    show_default=True,
+    metavar="TIERS",
+    help="The tiers that count, separated by commas.",
+)
+@threshold_option
+@fail_on_option
+@model_options
+@weights_option
+@device_option
+@strict_option
+@format_options
+def compare_command(
+    new: tuple[str, ...],
+    against: Path,
+    store: Path | None,
+    tiers: frozenset[Tier],
+    threshold: float | None,
+    fail_on: str | None,
+    model: str | None,
+    untrained: bool,  # noqa: FBT001 - click passes flags by name
+    weights: Path | None,
+    device: str,
+    strict: bool,  # noqa: FBT001
+    kind: str | None,
+    nul: bool,  # noqa: FBT001
+) -> None:
+    """Show which of the NEW images are in REF already, the surest first. One way.
+
+    NEW images are not indexed. When REF is a folder of images, it is indexed first (quickly, when
+    it has been before) into the collection that --store or the current folder names. For two
+    splits of a data set, this shows what leaks from one into the other.
+
+    \b
+    Examples:
+      dedup compare /media/card --against ~/Pictures
+      dedup compare test/ --against train/ --fail-on near
+    """
+    form = chosen_format(kind, nul=nul)
+    spec = spec_from(model, weights, untrained=untrained)
+    collection, folder = _reference(against, store, spec, runtime_from(device))
+    with collection, progress_bars("images") as progress:
+        if folder is not None:
+            print_index(collection.index(folder, progress))
+        answer = collection.compare(new, folder, tier=tiers, threshold=threshold, progress=progress)
+    write_rows(answer, Match, form, _COLUMNS, nul=nul)
+    _print_totals(answer)
+    note(*collection.notes, *answer.notes)
+    note_skips(answer.skipped, "to see them all: dedup index, then dedup status --skipped")
+    found = [match.tier.looseness for match in answer]
+    if fail_on is not None and found and min(found) <= Tier(fail_on).looseness:
+        raise click.exceptions.Exit(EXIT_FOUND)
+    if answer.skipped and (strict or not answer.compared):
+        raise click.exceptions.Exit(1)
+
+
+def _reference(
+    against: Path, store: Path | None, spec: ModelSpec, runtime: Runtime
+) -> tuple[Collection, Path | None]:
+    """Open the collection that REF is or belongs to, and give REF where it is a folder."""
+    from dedup.collection import Collection
+
+    try:
+        return Collection.open(against, spec, runtime=runtime), None
+    except NoCollectionError:
+        collection, created = open_or_create((os.fspath(against),), store, spec, runtime)
+        note(*created)
+        return collection, against
+
+
+def _print_totals(answer: Comparison) -> None:
+    tiers = [match.tier for match in answer]
+    counts = ", ".join(f"{tiers.count(tier)} {tier.value}" for tier in Tier if tier in tiers)
+    note(
+        f"{len(tiers):,} of {answer.compared:,} images are there already"
+        f"{f': {counts}' if counts else ''}"
+    )

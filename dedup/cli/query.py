@@ -1,0 +1,90 @@
+"""`dedup query`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from dedup.cli.options import (
+    Name,
+    Number,
+    chosen_format,
+    device_option,
+    format_options,
+    open_collection,
+    store_option,
+    strict_option,
+    weights_option,
+)
+from dedup.cli.output import Column, note, note_skips, progress_bars, shown, write_rows
+from dedup.results import Neighbour
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_COLUMNS = (
+    Column("query", lambda row: shown(row.query) if row.rank == 1 else ""),
+    Column("rank", lambda row: str(row.rank), right=True),
+    Column("similarity", lambda row: f"{row.similarity:.4f}", right=True),
+    Column("path", lambda row: shown(row.path)),
+)
+
+
+@click.command("query")
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=Name())
+@store_option
+@click.option("-k", "k", type=click.IntRange(min=1), help="How many neighbours.  [default: 10]")
+@click.option(
+    "--threshold",
+    type=Number(-1, 1),
+    metavar="S",
+    help="Instead of -k: everything at least this similar, from -1 to 1.",
+)
+@weights_option
+@device_option
+@strict_option
+@format_options
+def query_command(
+    images: tuple[str, ...],
+    store: Path | None,
+    k: int | None,
+    threshold: float | None,
+    weights: Path | None,
+    device: str,
+    strict: bool,  # noqa: FBT001 - click passes flags by name
+    kind: str | None,
+    nul: bool,  # noqa: FBT001
+) -> None:
+    """Show the indexed images nearest to each IMAGE.
+
+    An IMAGE need not be indexed; one that is finds itself first. A folder stands for all images in
+    it, and - reads names from stdin, one a line or separated by NUL.
+
+    \b
+    Examples:
+      dedup query holiday.jpg
+      dedup query holiday.jpg --threshold 0.9 --format paths
+      find . -newer mark -name '*.jpg' -print0 | dedup query - -k 1
+    """
+    if k is not None and threshold is not None:
+        raise click.UsageError("-k and --threshold exclude each other")
+    form = chosen_format(kind, nul=nul)
+    names = [name for image in images for name in (_from_stdin() if image == "-" else [image])]
+    with open_collection(store, device, weights) as collection, progress_bars("images") as progress:
+        answer = collection.query(
+            names[0] if len(names) == 1 else names, k or 10, threshold, progress
+        )
+    write_rows(answer, Neighbour, form, _COLUMNS, nul=nul, ruled=True)
+    note(*collection.notes, *answer.notes)
+    note_skips(answer.skipped, "give fewer at a time to see all")
+    if answer.skipped and (strict or len(answer.skipped) >= len(names)):
+        raise click.exceptions.Exit(1)
+
+
+def _from_stdin() -> list[str]:
+    content = sys.stdin.buffer.read()
+    separator = b"\0" if b"\0" in content else b"\n"
+    return [os.fsdecode(name) for name in content.split(separator) if name]

@@ -1,0 +1,81 @@
+"""`dedup status`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from dedup.cli.options import chosen_format, open_collection, report_format_option, store_option
+from dedup.cli.output import (
+    Column,
+    bytes_in_words,
+    counted,
+    note,
+    row_of,
+    shown,
+    write_jsonl,
+    write_rows,
+    write_table,
+)
+from dedup.results import Skip
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dedup.results import Status
+
+_SKIPS = (
+    Column("path", lambda row: shown(row.path)),
+    Column("reason", lambda row: row.reason),
+)
+
+
+@click.command("status")
+@store_option
+@click.option("--skipped", is_flag=True, help="List the files that could not be read, and why.")
+@report_format_option
+def status_command(store: Path | None, skipped: bool, kind: str | None) -> None:  # noqa: FBT001 - click passes flags by name
+    """Show what the collection holds.
+
+    \b
+    Examples:
+      dedup status
+      dedup status --skipped
+    """
+    form = chosen_format(kind)
+    with open_collection(store) as collection:
+        if skipped:
+            write_rows(collection.skipped(), Skip, form, _SKIPS)
+        elif form == "table":
+            _write_status(collection.status())
+        else:
+            write_jsonl([row_of(collection.status())])
+    note(*collection.notes)
+
+
+def _write_status(status: Status) -> None:
+    layers = ", ".join(
+        f"{layer} ({status.dimensions[layer]} values)" if layer in status.dimensions else layer
+        for layer in status.layers
+    )
+    rows = [
+        ("collection", f"{shown(status.path)} ({bytes_in_words(status.bytes_catalog)})"),
+        ("model", status.model),
+        ("views", " and ".join(status.views)),
+        ("stored", layers),
+        ("last indexed", status.updated or "never completely"),
+        ("images", f"{counted(status.files, 'file')}, {bytes_in_words(status.bytes_indexed)}"),
+        ("", f"{status.images:,} different contents, {status.trivial:,} of them blank or tiny"),
+    ]
+    for number, root in enumerate(status.roots):
+        state = "" if root.present else "; not there now, its images are kept"
+        title = "" if number else "folders"
+        rows.append((title, f"{shown(root.path)}: {counted(root.files, 'file')}{state}"))
+    rows.append(("skipped", counted(status.skipped, "file")))
+    rows += [("", f"{count:,} × {reason}") for reason, count in status.skips.items()]
+    rows.append(("gone", counted(status.gone, "file")))
+    structure = f", {status.index_kind}" if status.index_kind else ""
+    recall = f", recall@10 {status.index_recall:.3f}" if status.index_recall is not None else ""
+    rows.append(("index", f"{status.index}{structure}{recall}"))
+    write_table([("", "left"), ("", "left")], rows)

@@ -1,0 +1,102 @@
+"""`dedup why`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dedup.cli.options import (
+    Name,
+    chosen_format,
+    device_option,
+    open_collection,
+    report_format_option,
+    store_option,
+    weights_option,
+)
+from dedup.cli.output import Column, note, row_of, shown, write_jsonl, write_rows
+from dedup.errors import NoCollectionError
+from dedup.results import CheckResult
+
+if TYPE_CHECKING:
+    from dedup.results import Explanation
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"  # noqa: PLR2004 - digits shown
+
+
+_COLUMNS = (
+    Column("check", lambda row: row.name),
+    Column("found", lambda row: _figure(row.value), right=True),
+    Column("limit", lambda row: _figure(row.limit), right=True),
+    Column("", lambda row: "yes" if row.passed else "no"),
+)
+
+
+@click.command("why")
+@click.argument("first", metavar="A", type=Name())
+@click.argument("second", metavar="B", type=Name())
+@store_option
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE.png",
+    type=click.Path(path_type=Path),
+    help="Draw both images, one laid over the other, and a heat map of what differs.",
+)
+@weights_option
+@device_option
+@report_format_option
+def why_command(
+    first: str,
+    second: str,
+    store: Path | None,
+    output: Path | None,
+    weights: Path | None,
+    device: str,
+    kind: str | None,
+) -> None:
+    """Say in which tier the images A and B are, and the evidence for it.
+
+    Works for any two files. With a collection, their similarity is printed, too.
+
+    \b
+    Examples:
+      dedup why holiday.jpg holiday-small.jpg
+      dedup why a.jpg b.jpg -o why.png
+    """
+    from dedup.verbs.pairs import why
+
+    try:
+        collection = open_collection(store, device, weights)
+    except NoCollectionError:
+        if store is not None:
+            raise
+        answer = why(first, second, image=output)
+    else:
+        with collection:
+            answer = collection.why(first, second, image=output)
+        note(*collection.notes)
+    if chosen_format(kind) == "table":
+        _write_explanation(answer)
+    else:
+        write_jsonl([row_of(answer)])
+    note(*answer.notes)
+
+
+def _write_explanation(answer: Explanation) -> None:
+    words = answer.tier.value if answer.tier else "not the same image as far as can be seen"
+    click.echo(f"{shown(answer.first)} and {shown(answer.second)}: {words}")
+    click.echo(f"  {answer.evidence}")
+    if answer.similarity is not None:
+        click.echo(f"  similarity {answer.similarity:.4f} (similar from {answer.threshold:.4f})")
+    if answer.ignored:
+        click.echo("  ignored: marked as not a duplicate")
+    write_rows(answer, CheckResult, "table", _COLUMNS)
+    if answer.missing:
+        click.echo(f"For {answer.missing}.")

@@ -1,0 +1,193 @@
+"""What is known of pairs of images, and the two checks that find it out: pixels and proof.
+
+Images go by their rows in a table. `list` fills that with a gallery, `compare` with a gallery and
+the new images behind it; the checks are the same for both. A `PairTable` never changes: a check
+returns another one.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dedup.duplicates.tiers import PairFacts, decide
+from dedup.proof.pixel_digests import digest_images
+from dedup.results import Tier
+from dedup.search.similarity import pair_similarities
+from dedup.store.pairs import content_pair
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from dedup.proof.prover import Prover
+    from dedup.store.catalog import Catalog
+    from dedup.store.gallery import GalleryImages
+    from dedup.store.pairs import ContentPair, Decision, StoredVerdict
+
+    Report = Callable[[str, int, int], None]
+
+RowPair = tuple[int, int]
+"""Two rows, the lower first."""
+
+
+def row_pair(first: int, second: int) -> RowPair:
+    """Order two rows."""
+    return (first, second) if first <= second else (second, first)
+
+
+@dataclass(frozen=True, slots=True)
+class PairTable:
+    """What is known of the pairs of N images.
+
+    Parameters
+    ----------
+    images : (N,); rows without an id in the catalog have -1
+    pixel_digest : (N,); None where nobody looked yet, b"" where there is none
+    ignored : pairs of which a person said that they are no duplicates
+    verdicts : of the pairs that were checked
+    near : of the pairs in the tier `near`, their similarity
+    notes : what a person should know of the checks, one sentence each
+    """
+
+    images: GalleryImages
+    pixel_digest: Sequence[bytes | None]
+    ignored: frozenset[RowPair] = frozenset()
+    verdicts: Mapping[RowPair, StoredVerdict] = field(default_factory=dict)
+    near: Mapping[RowPair, float] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, images: GalleryImages, decisions: Mapping[ContentPair, Decision]) -> PairTable:
+        """Begin with what the catalog knows.
+
+        Parameters
+        ----------
+        images : no content twice
+        """
+        rows = {digest: row for row, digest in enumerate(images.digest)}
+        ignored = frozenset(
+            row_pair(rows[first], rows[second])
+            for (first, second), decision in decisions.items()
+            if not decision.duplicate and first in rows and second in rows
+        )
+        return cls(images, images.pixel_digest, ignored)
+
+    def facts(self, first: int, second: int, *, alike: bool = False) -> PairFacts:
+        """Give what is known of two different images, in either order."""
+        pair, trivial, pixels = row_pair(first, second), self.images.trivial, self.pixel_digest
+        return PairFacts(
+            same_pixels=bool(pixels[first]) and pixels[first] == pixels[second],
+            verdict=self.verdicts.get(pair),
+            alike=alike,
+            trivial=bool(trivial[first] or trivial[second]),
+            ignored=pair in self.ignored,
+        )
+
+    def noted(self, notes: Iterable[str]) -> PairTable:
+        """Add notes."""
+        return replace(self, notes=(*self.notes, *notes))
+
+    def unproven(self, pairs: Iterable[RowPair]) -> set[RowPair]:
+        """Keep the pairs that a proof can tell something of, and that were not checked."""
+        found = set()
+        for pair in pairs:
+            facts = self.facts(*pair)
+            if not (facts.ignored or facts.trivial or facts.same_pixels or facts.verdict):
+                found.add(pair)
+        return found
+
+
+def compare_pixels(
+    table: PairTable,
+    may_be_equal: Iterable[Sequence[int]],
+    paths: Mapping[int, Sequence[bytes]],
+    catalog: Catalog,
+    report: Report,
+) -> PairTable:
+    """Digest the pixels of the images that may be equal bit for bit, each once.
+
+    Parameters
+    ----------
+    may_be_equal : sets of rows; only stills of one upright size are looked at
+    paths : per row the files of the image
+    catalog : remembers what was found
+    """
+    images = table.images
+    wanted = _rows_to_digest(table, may_be_equal)
+    if not wanted:
+        return table
+    found = digest_images(
+        {row: (images.digest[row], paths[row]) for row in wanted},
+        lambda done, total: report("Comparing pixels", done, total),
+    )
+    catalog.remember_pixel_digests(
+        {int(images.ids[row]): digest for row, digest in found.items() if images.ids[row] >= 0}
+    )
+    digests = list(table.pixel_digest)
+    for row, digest in found.items():
+        digests[row] = digest
+    unknown = len(wanted) - len(found)
+    notes = (_unreadable(unknown, "compared pixel by pixel"),) if unknown else ()
+    return replace(table, pixel_digest=digests, notes=table.notes + notes)
+
+
+def _rows_to_digest(table: PairTable, may_be_equal: Iterable[Sequence[int]]) -> list[int]:
+    """List the stills that share their upright size with another of a set, rising."""
+    images = table.images
+    width, height = images.width.tolist(), images.height.tolist()
+    still = (images.frames == 1).tolist()
+    wanted: set[int] = set()
+    for rows in may_be_equal:
+        by_size: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for row in rows:
+            if still[row]:
+                by_size[width[row], height[row]].append(row)
+        for same in by_size.values():
+            if len(same) > 1:
+                wanted.update(same)
+    return sorted(row for row in wanted if table.pixel_digest[row] is None)
+
+
+def prove(
+    table: PairTable,
+    pairs: Iterable[RowPair],
+    prover: Prover,
+    vectors: npt.NDArray[np.float32] | None = None,
+) -> PairTable:
+    """Check pairs; those with an image that cannot be read stay unchecked.
+
+    Parameters
+    ----------
+    vectors : (N, D) float32, unit rows as they are compared, where the similarity of `near` pairs
+        is wanted
+    """
+    digest = table.images.digest
+    contents = {(one, two): content_pair(digest[one], digest[two]) for one, two in pairs}
+    prover.prove(contents.values())
+    found = {pair: prover.verdict(*content) for pair, content in contents.items()}
+    known = {pair: verdict for pair, verdict in found.items() if verdict is not None}
+    proven = replace(table, verdicts={**table.verdicts, **known})
+    near = sorted(pair for pair in known if decide(proven.facts(*pair)) is Tier.NEAR)
+    if vectors is None or not near:
+        return proven
+    first, second = np.array(near, np.int64).T
+    similarities = pair_similarities(vectors, vectors, first, second).tolist()
+    return replace(proven, near={**table.near, **dict(zip(near, similarities, strict=True))})
+
+
+def unreadable_note(prover: Prover) -> tuple[str, ...]:
+    """Say of how many images a prover could read no file; nothing where it read all."""
+    count = len(prover.unreadable)
+    return (_unreadable(count, "proven on the images"),) if count else ()
+
+
+def _unreadable(count: int, purpose: str) -> str:
+    return (
+        f"{count:,} image{'s' if count > 1 else ''} could not be read again to be {purpose} "
+        "(moved, changed, or on a drive that is not there)"
+    )

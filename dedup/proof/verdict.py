@@ -1,0 +1,72 @@
+"""What the proof on a pair says: its checks with their figures, and the verdict.
+
+Types only, so that the check (`verify`) and its wording (`wording`) need not know each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dedup.store.pairs import StoredVerdict
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Doubles = npt.NDArray[np.float64]
+
+VERIFIER = "proof-1"
+"""Changes with every change that can change a verdict; cached verdicts are keyed by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One figure of the proof against its limit.
+
+    Parameters
+    ----------
+    name : in plain words
+    value, limit : in the same unit
+    passed : whether the value is on the right side of the limit, itself included
+    """
+
+    name: str
+    value: float
+    limit: float
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verdict:
+    """What the proof found.
+
+    Parameters
+    ----------
+    near : the same photograph, edited
+    evidence : in plain words
+    checks : in the order they were made; the first that failed ends the list
+    overlap : part in [0, 1] of the first and of the second image that both show
+    transform : (3, 3), the second's described pixels to the first's; None where none was found
+    mirrored : one is the other's mirror image
+    rotation : degrees, counter-clockwise as seen, that the second was turned against the first
+    scale : described pixels of the first per described pixel of the second
+    inliers : local features that agree on the placing; 0 where it was found without them
+    residual : median difference in grey levels once light and colour are mapped
+    """
+
+    near: bool
+    evidence: str
+    checks: tuple[Check, ...]
+    overlap: tuple[float, float] = (0.0, 0.0)
+    transform: Doubles | None = None
+    mirrored: bool = False
+    rotation: float = 0.0
+    scale: float = 1.0
+    inliers: int = 0
+    residual: float = 0.0
+
+    @property
+    def stored(self) -> StoredVerdict:
+        """What of it is kept in a catalog."""
+        return StoredVerdict(self.near, self.evidence)

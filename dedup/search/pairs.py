@@ -1,0 +1,63 @@
+"""Pairs of rows with their similarities, as joins return them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Pairs of rows, sorted by (first, second), each once with first < second.
+
+    Parameters
+    ----------
+    first, second : (P,) int32 rows, or int64 ids
+    similarity : (P,) float32, in [-1, 1]
+    """
+
+    first: npt.NDArray[np.integer]
+    second: npt.NDArray[np.integer]
+    similarity: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def best_of_each_row(self, k: int) -> Pairs:
+        """Keep the pairs that are among the k most similar of at least one of their rows.
+
+        Ties go to the lower other row. Keeping the best of a part first changes nothing: a pair
+        that is not among the k best of some is not among the k best of more.
+        """
+        row = np.concatenate([self.first, self.second])
+        other = np.concatenate([self.second, self.first])
+        similarity = np.tile(self.similarity, 2)
+        order = np.lexsort((other, -similarity, row))
+        starts = np.concatenate([[True], row[order][1:] != row[order][:-1]])
+        rank = np.arange(len(order)) - np.maximum.accumulate(
+            np.where(starts, np.arange(len(order)), 0)
+        )
+        keep = np.zeros(len(self), np.bool_)
+        keep[order[rank < k] % max(1, len(self))] = True
+        return Pairs(self.first[keep], self.second[keep], self.similarity[keep])
+
+    @classmethod
+    def joined(cls, parts: list[Pairs]) -> Pairs:
+        """Concatenate parts, sorted."""
+        if not parts:
+            return cls.empty()
+        first = np.concatenate([part.first for part in parts])
+        second = np.concatenate([part.second for part in parts])
+        similarity = np.concatenate([part.similarity for part in parts])
+        order = np.lexsort((second, first))
+        return cls(first[order], second[order], similarity[order])
+
+    @classmethod
+    def empty(cls) -> Pairs:
+        """Return no pairs."""
+        return cls(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))

@@ -1,0 +1,201 @@
+"""An open catalog with what is loaded for it when first needed: the model and the index.
+
+A session can be used from several threads; one of them loads, the others wait. It refuses to work
+when it is closed, and to compute in a process that was forked from one that did.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from dedup import binding
+from dedup.errors import CollectionError, NoCollectionError
+from dedup.query import fresh_index
+from dedup.space.space import Space
+from dedup.store.catalog import Catalog
+from dedup.store.schema import CATALOG
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dedup.runtimes.embedder import Embedder
+    from dedup.runtimes.select import Runtime as ReadyRuntime
+    from dedup.search.index import VectorIndex
+    from dedup.spec import ModelSpec, Runtime
+
+STORE_NAME = ".dedup"
+
+AnyAnswer = TypeVar("AnyAnswer", bound=Any)
+Value = TypeVar("Value")
+
+
+def find_store(start: str | os.PathLike[str] = ".") -> Path:
+    """Find the nearest collection at or above a folder.
+
+    Raises
+    ------
+    NoCollectionError
+    """
+    here = Path(start).resolve()
+    for folder in (here, *here.parents):
+        if (folder / STORE_NAME / CATALOG).is_file():
+            return folder / STORE_NAME
+    raise NoCollectionError(
+        here,
+        "there is no collection here or above. Make one with: dedup index FOLDER; or name one "
+        "with --store DIR",
+    )
+
+
+class Session:
+    """What a `Collection` works with.
+
+    Attributes
+    ----------
+    path : the folder of the collection
+    notes : what opening or making it has to say
+    """
+
+    _computed_in: ClassVar[int] = 0  # the process in which libraries have started threads
+
+    def __init__(self, catalog: Catalog, runtime: Runtime, weights: Path | None) -> None:
+        self.path = catalog.store
+        self.notes: tuple[str, ...] = catalog.notes
+        self._catalog = catalog
+        self._closed = False
+        self._where = runtime
+        self._weights = weights
+        self._runtime: ReadyRuntime | None = None
+        self._index: tuple[int, VectorIndex] | None = None
+        self._runtime_lock = threading.Lock()
+        self._index_lock = threading.Lock()
+
+    @classmethod
+    def open(cls, path: Path, spec: ModelSpec, runtime: Runtime) -> Session:
+        """Open a collection that has to be as the spec says."""
+        catalog = Catalog.open(path)
+        try:
+            binding.check(catalog, spec)
+        except BaseException:
+            catalog.close()
+            raise
+        return cls(catalog, runtime, spec.weights)
+
+    @classmethod
+    def create(cls, path: Path, spec: ModelSpec, runtime: Runtime) -> Session:
+        """Make a collection; nothing is made when the model or a layer is not available."""
+        if (path / CATALOG).exists():
+            raise CollectionError(path, "there is a collection already")
+        chosen = binding.prepare(spec)
+        ready = None
+        if chosen.loaded is not None:
+            ready = binding.runtime(chosen.loaded, chosen.fingerprint, runtime)
+        catalog = Catalog.create(path, chosen.fingerprint)
+        if spec.weights is not None:
+            catalog.weights_path = os.path.abspath(spec.weights)
+        session = cls(catalog, runtime, spec.weights)
+        session._runtime = ready
+        if chosen.note:
+            session.notes += (chosen.note,)
+        return session
+
+    def close(self) -> None:
+        """Release the database and the model."""
+        self._closed = True
+        if self._runtime is not None:
+            self._runtime.close()
+            self._runtime = None
+        self._catalog.close()
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog, to read and to write.
+
+        Raises
+        ------
+        CollectionError : it was closed.
+        """
+        if self._closed:
+            raise CollectionError(self.path, "the collection is closed")
+        return self._catalog
+
+    def computing(self, *, decodes: bool = True) -> Catalog:
+        """Give the catalog to a verb that computes.
+
+        Parameters
+        ----------
+        decodes : images become embeddings, which takes the collection's own decoder
+
+        Raises
+        ------
+        CollectionError : it was closed; or this process was forked from one that had computed.
+        FingerprintError : the decoder is another one.
+        """
+        catalog = self.catalog
+        if Session._computed_in not in {0, os.getpid()}:
+            raise CollectionError(
+                self.path,
+                "this process was forked from one that had used dedup, and the threads of its "
+                "libraries do not survive a fork. Start the process by multiprocessing's method "
+                "'spawn' instead, or use dedup in the forked process only",
+            )
+        Session._computed_in = os.getpid()
+        if decodes:
+            binding.check_decoder(catalog)
+        return catalog
+
+    def embedder(self) -> Embedder:
+        """Give the collection's own model, loaded when first needed."""
+        with self._runtime_lock:
+            if self._runtime is None:
+                self._runtime = binding.load(self.catalog, self._weights, self._where)
+            return self._runtime
+
+    def noted(self, answer: AnyAnswer) -> AnyAnswer:
+        """Add to an answer what the model's runtime has to say, when the model was needed."""
+        notes = () if self._runtime is None else self._runtime.notes
+        return replace(answer, notes=(*answer.notes, *notes)) if notes else answer
+
+    def space(self) -> Space:
+        """Give the space that images are compared in, as it is now."""
+        return Space.of(self.catalog)
+
+    @contextmanager
+    def searching(self, space: Space) -> Iterator[Callable[[], VectorIndex]]:
+        """Read one state of the catalog; yields a function that returns its index.
+
+        The index is loaded, or built, by one thread while the others wait, and kept.
+        """
+        catalog = self.catalog
+        with ExitStack() as stack:
+            stack.enter_context(catalog.snapshot())
+            if self._index is None or self._index[0] != catalog.version:
+                stack.enter_context(self._index_lock)
+            ready = stack.enter_context(fresh_index(catalog, space, self._index))
+
+            def index() -> VectorIndex:
+                self._index = ready()
+                return self._index[1]
+
+            yield index
+
+
+def instance(value: object, kind: type[Value], name: str) -> Value:
+    """Check that an optional argument is of its type; None gives the type's default.
+
+    Raises
+    ------
+    TypeError
+    """
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        raise TypeError(
+            f"{name} is a {kind.__name__} or None, not {type(value).__name__}: {value!r}"
+        )
+    return value

@@ -1,0 +1,136 @@
+"""Which images are the same: within a collection, against it, and any two files."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dedup.arguments import (
+    callback_of,
+    one_of,
+    path_of,
+    paths_of,
+    precision_of,
+    threshold_of,
+    tiers_of,
+)
+from dedup.errors import CollectionError, FingerprintError, ModelError
+from dedup.query import embed_queries, expand, similarity_of
+from dedup.report.decisions import Decisions
+from dedup.results import Comparison, DuplicatesAnswer, Explanation, Grouping
+
+if TYPE_CHECKING:
+    from dedup.session import Session
+    from dedup.store.catalog import Catalog
+
+
+def duplicates(
+    session: Session,
+    tier: Any,
+    threshold: Any,
+    precision: Any,
+    group: Any,
+    join: Any,
+    progress: Any,
+) -> DuplicatesAnswer:
+    """Find the duplicate groups."""
+    from dedup.duplicates.find import find_groups, read_gallery
+    from dedup.search.join import JOINS
+
+    tiers, how = tiers_of(tier), Grouping(one_of(group, Grouping, "group"))
+    threshold, precision = threshold_of(threshold), precision_of(precision)
+    if threshold is not None and precision is not None:
+        raise ValueError("threshold and precision exclude each other")
+    join, report = one_of(join, JOINS, "join"), callback_of(progress)
+    catalog = session.computing(decodes=False)
+    space = session.space()
+    lowest = space.threshold(threshold, precision)
+    gallery = read_gallery(catalog, space, join)
+    found = find_groups(gallery, tiers, lowest, how, report)
+    return DuplicatesAnswer(tuple(found.groups), lowest, tuple(found.notes))
+
+
+def compare_new(
+    session: Session, new: Any, against: Any, tier: Any, threshold: Any, progress: Any
+) -> Comparison:
+    """Find which new images are there already."""
+    from dedup.duplicates.compare import NewImages, compare
+    from dedup.duplicates.find import read_gallery
+
+    names, tiers = paths_of(new, "new"), tiers_of(tier)
+    threshold, report = threshold_of(threshold), callback_of(progress)
+    folder = None if against is None else path_of(against, "against")
+    catalog = session.computing()
+    within = None if folder is None else _indexed_folder(catalog, folder)
+    space = session.space()
+    queries = embed_queries(catalog, space, expand(names), session.embedder, report)
+    images = NewImages(queries.paths, queries.facts, queries.raw, space.vectors(queries.raw))
+    gallery = read_gallery(catalog, space)
+    lowest = space.threshold(threshold)
+    matches, notes = compare(gallery, within, images, tiers, lowest, report)
+    return session.noted(
+        Comparison(tuple(matches), len(queries.paths), tuple(queries.skipped), tuple(notes))
+    )
+
+
+def _indexed_folder(catalog: Catalog, folder: str) -> bytes:
+    """Give the absolute path of a folder of which something was indexed."""
+    path = os.path.realpath(os.fsencode(folder))
+    for root in catalog.roots():
+        outer, inner = sorted((path, root.path), key=len)
+        if inner == outer or inner.startswith(outer.rstrip(b"/") + b"/"):
+            return path
+    raise CollectionError(folder, f"is not indexed in {catalog.store}; index it first")
+
+
+def explain_pair(session: Session, first: Any, second: Any, image: Any) -> Explanation:
+    """Say in which tier two files are; without a similarity where the model cannot be loaded."""
+    from dedup.duplicates.explain import explain
+
+    names = path_of(first, "first"), path_of(second, "second")
+    output = None if image is None else Path(path_of(image, "image"))
+    catalog = session.computing(decodes=False)
+    space = session.space()
+    similarity: float | None = None
+    notes: tuple[str, ...] = ()
+    try:
+        session.computing()
+        queries = embed_queries(catalog, space, [*names], session.embedder)
+        similarity = similarity_of(queries, space)
+    except (ModelError, FingerprintError) as error:
+        notes = (f"Similarity not known: {error}",)
+    explanation = explain(
+        *names,
+        similarity,
+        space.threshold(),
+        ignored=Decisions(catalog).refused(*names),
+        picture=output,
+    )
+    return session.noted(replace(explanation, notes=(*explanation.notes, *notes)))
+
+
+def why(
+    first: str | os.PathLike[str],
+    second: str | os.PathLike[str],
+    *,
+    image: str | os.PathLike[str] | None = None,
+) -> Explanation:
+    """Say in which tier two files are, without a collection; see `Collection.why`.
+
+    Two files that are only similar get no tier: that takes a model.
+
+    Parameters
+    ----------
+    image : a .png to draw the alignment and the difference into
+
+    Raises
+    ------
+    ImageError : one of them cannot be read as an image.
+    """
+    from dedup.duplicates.explain import explain
+
+    output = None if image is None else Path(path_of(image, "image"))
+    names = path_of(first, "first"), path_of(second, "second")
+    return explain(*names, None, None, picture=output)

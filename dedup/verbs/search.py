@@ -1,0 +1,50 @@
+"""Bringing a collection up to date, and searching in it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from dedup.arguments import callback_of, count_of, paths_of, threshold_of
+from dedup.errors import SearchError
+from dedup.indexing import pipeline
+from dedup.indexing.diff import find_changes, require_images
+from dedup.query import answer, embed_queries, expand, require_read
+from dedup.store.lock import writer_lock
+
+if TYPE_CHECKING:
+    from dedup.results import IndexSummary, QueryAnswer
+    from dedup.session import Session
+
+
+def index(session: Session, paths: Any, progress: Any) -> IndexSummary:
+    """Bring the collection up to date with folders."""
+    folders, report = paths_of(paths, "paths"), callback_of(progress)
+    catalog = session.computing()
+    with writer_lock(session.path):
+        changes = find_changes(catalog, folders)
+        require_images(catalog, changes, folders)
+        summary = pipeline.run(
+            catalog,
+            changes,
+            session.embedder,
+            lambda done, total: report("Indexing", done, total),
+        )
+    return session.noted(summary)
+
+
+def query(session: Session, images: Any, k: Any, threshold: Any, progress: Any) -> QueryAnswer:
+    """Find the indexed images nearest to each query image."""
+    names, k = paths_of(images, "images"), count_of(k, "k", 1)
+    threshold, report = threshold_of(threshold), callback_of(progress)
+    catalog = session.computing()
+    space = session.space()
+    with session.searching(space) as ready:
+        if not catalog.has_images():
+            raise SearchError(f"{session.path}: the collection is empty; index a folder first")
+        queries = embed_queries(catalog, space, expand(names), session.embedder, report)
+        if isinstance(images, str | os.PathLike) and not os.path.isdir(images):
+            require_read(queries)
+        limit = k if threshold is None else None
+        found = answer(catalog, space, ready(), queries, limit, threshold)
+    return session.noted(found)

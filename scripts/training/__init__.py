@@ -1,0 +1,1 @@
+"""How what the package ships was trained: the network for copies and the vocabulary of details."""

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from outcome import SMALL_MODEL, Outcome
+from pictures import scene
+from PIL import Image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Dedup = Callable[..., Outcome]
+
+
+@pytest.fixture
+def card(tmp_path: Path, drawn: Path) -> Path:
+    """New pictures: a copy, the same pixels, an edited one, a stranger, and a broken file."""
+    folder = tmp_path / "card"
+    folder.mkdir()
+    shutil.copy(drawn / "a/4.jpg", folder / "copy.jpg")
+    with Image.open(drawn / "a/5.jpg") as decoded:
+        decoded.save(folder / "pixels.png")
+        decoded.resize((200, 150)).save(folder / "edited.jpg", quality=70)
+    scene(1000).save(folder / "stranger.jpg")
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    return folder
+
+
+def test_compare_finds_what_is_there_already_surest_first(
+    dedup: Dedup, store: Path, card: Path, drawn: Path
+) -> None:
+    done = dedup("compare", card, "--against", store)
+    assert done.code == 0
+    assert [list(row) for row in done.rows] == [["path", "tier", "match", "similarity"]] * 3
+    found = [
+        (os.path.basename(row["path"]), row["tier"], os.path.relpath(row["match"], drawn))
+        for row in done.rows
+    ]
+    assert found == [
+        ("copy.jpg", "exact", "a/4.jpg"),
+        ("pixels.png", "pixels", "a/5.jpg"),
+        ("edited.jpg", "near", "a/5.jpg"),
+    ]
+    assert "3 of 4 images are there already: 1 exact, 1 pixels, 1 near" in done.err
+    assert "broken.jpg" in done.err
+    for form in ("table", "csv", "paths"):
+        assert b"edited.jpg" in dedup("compare", card, "--against", store, "--format", form).out
+
+
+def test_compare_indexes_a_folder_that_is_not_yet(dedup: Dedup, card: Path, pictures: Path) -> None:
+    done = dedup("compare", card, "--against", pictures, "--model", SMALL_MODEL, "--untrained")
+    assert [row["tier"] for row in done.rows] == ["exact", "pixels", "near"]
+    again = dedup("compare", card, "--against", pictures)
+    assert again.out == done.out
+
+
+def test_two_splits_of_one_collection_leak_one_way(dedup: Dedup, pictures: Path) -> None:
+    dedup("index", pictures, "--model", SMALL_MODEL, "--untrained")
+    leaks = dedup("compare", pictures / "b", "--against", pictures / "a")
+    assert [(os.path.basename(row["path"]), row["tier"]) for row in leaks.rows] == [
+        ("0 again.jpg", "exact"),
+        ("0 copy.jpg", "exact"),
+        ("1.bmp", "pixels"),
+        ("1.png", "pixels"),
+        ("2 small.jpg", "near"),
+    ]
+    assert all(os.path.dirname(row["match"]).endswith("/a") for row in leaks.rows)
+
+
+def test_an_image_never_matches_itself(dedup: Dedup, store: Path, drawn: Path) -> None:
+    done = dedup("compare", drawn / "a/3.jpg", drawn / "a/0.jpg", "--against", store)
+    assert [os.path.basename(row["match"]) for row in done.rows] == ["0 again.jpg"]
+
+
+@pytest.mark.parametrize(("fail_on", "code"), [("exact", 3), ("near", 3), ("similar", 3)])
+def test_compare_fails_on_a_tier(
+    dedup: Dedup, store: Path, card: Path, fail_on: str, code: int
+) -> None:
+    assert dedup("compare", card, "--against", store, "--fail-on", fail_on).code == code
+    edited = dedup("compare", card / "edited.jpg", "--against", store, "--fail-on", "pixels")
+    assert edited.code == 0
+
+
+def test_compare_keeps_to_ignored_pairs(dedup: Dedup, store: Path, card: Path, drawn: Path) -> None:
+    dedup("ignore", card / "edited.jpg", drawn / "a/5.jpg", "-s", store)
+    done = dedup("compare", card / "edited.jpg", "--against", store)
+    assert done.rows == []

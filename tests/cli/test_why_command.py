@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from pictures import scene
+from PIL import Image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from outcome import Outcome
+
+    Dedup = Callable[..., Outcome]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "tier"),
+    [
+        ("a/0.jpg", "b/0 copy.jpg", "exact"),
+        ("a/1.jpg", "b/1.png", "pixels"),
+        ("a/2.jpg", "b/2 small.jpg", "near"),
+        ("a/3.jpg", "a/4.jpg", None),
+        ("blank.png", "blank.bmp", "pixels"),
+    ],
+)
+def test_why_tells_the_tier_with_and_without_a_collection(
+    dedup: Dedup, store: Path, drawn: Path, first: str, second: str, tier: str | None
+) -> None:
+    (alone,) = dedup("why", drawn / first, drawn / second).rows
+    assert alone["tier"] == tier
+    assert alone["similarity"] is None
+    (row,) = dedup("why", drawn / first, drawn / second, "-s", store).rows
+    assert row["tier"] == tier
+    assert -1 <= row["similarity"] <= 1
+    assert [check["name"] for check in row["checks"]][:2] == ["same bytes", "same pixels"]
+    assert bool(row["missing"]) == (tier != "exact")
+    (turned,) = dedup("why", drawn / second, drawn / first, "-s", store).rows
+    assert turned["tier"] == tier
+    table = dedup("why", drawn / first, drawn / second, "--format", "table")
+    assert (tier or "not the same image") in table.text
+
+
+def test_why_says_what_would_have_had_to_differ(dedup: Dedup, drawn: Path) -> None:
+    (row,) = dedup("why", drawn / "a/3.jpg", drawn / "a/4.jpg").rows
+    failed = [check for check in row["checks"] if not check["passed"]]
+    assert row["missing"].startswith("near: ")
+    assert failed[-1]["name"] in row["missing"]
+
+
+def test_why_draws_what_it_found(dedup: Dedup, drawn: Path, tmp_path: Path) -> None:
+    for second in ("b/2 small.jpg", "a/4.jpg"):
+        done = dedup("why", drawn / "a/2.jpg", drawn / second, "-o", tmp_path / "why.png")
+        assert done.code == 0
+        with Image.open(tmp_path / "why.png") as drawing:
+            assert drawing.size[0] > 800
+    wrong = dedup("why", drawn / "a/2.jpg", drawn / "a/3.jpg", "-o", tmp_path / "why.txt")
+    assert wrong.code == 1
+    nowhere = dedup("why", drawn / "a/2.jpg", drawn / "a/3.jpg", "-o", "no/why.png")
+    assert nowhere.code == 1
+    assert "cannot be written" in nowhere.err
+
+
+@pytest.mark.parametrize("bad", ["cut.jpg", "text.jpg", "nowhere.jpg"])
+def test_why_names_an_image_that_cannot_be_read(dedup: Dedup, drawn: Path, bad: str) -> None:
+    done = dedup("why", drawn / "a/0.jpg", drawn / bad)
+    assert done.code == 1
+    assert bad in done.err
+
+
+def test_why_of_odd_images_has_an_answer(dedup: Dedup, drawn: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (1, 1)).save(tmp_path / "dot.png")
+    Image.new("RGB", (400, 300), "red").save(tmp_path / "red.png")
+    scene(1, (3000, 30)).save(tmp_path / "thin.png")
+    frames = [scene(seed, (64, 64)) for seed in (1, 2)]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:])
+    for name in ("dot.png", "red.png", "thin.png", "moving.gif"):
+        (row,) = dedup("why", tmp_path / name, drawn / "a/0.jpg").rows
+        assert row["tier"] is None
+        assert row["evidence"]

@@ -1,0 +1,187 @@
+"""New images against a gallery: one way, the surest match of each, with the words of `list`."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from blocks import BlockMeans
+from pictures import scene
+from PIL import Image
+
+from dedup.duplicates.compare import NewImages, compare
+from dedup.duplicates.find import Gallery, read_gallery
+from dedup.query import embed_queries
+from dedup.results import Match, Tier
+from dedup.space.space import Space
+from dedup.store.pairs import Decision, content_pair, now, write_decisions
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dedup.store.catalog import Catalog
+
+SURE = frozenset({Tier.EXACT, Tier.PIXELS, Tier.NEAR})
+
+
+def quiet(*_: object) -> None:
+    pass
+
+
+def read(gallery: Gallery, *files: Path) -> NewImages:
+    found = embed_queries(
+        gallery.catalog, Space.of(gallery.catalog), [os.fspath(file) for file in files], BlockMeans
+    )
+    assert not found.skipped
+    return NewImages(found.paths, found.facts, found.raw, found.raw)
+
+
+def matches(
+    gallery: Gallery,
+    *files: Path,
+    tiers: frozenset[Tier] = SURE,
+    threshold: float = 0.999,
+    within: Path | None = None,
+) -> dict[str, Match]:
+    folder = None if within is None else os.fsencode(within)
+    found, notes = compare(gallery, folder, read(gallery, *files), tiers, threshold, quiet)
+    assert notes == []
+    return {os.path.basename(match.path): match for match in found}
+
+
+@pytest.fixture
+def card(tmp_path: Path, pictures: Path) -> Path:
+    """Images from elsewhere: a copy, the same pixels, an edited one, a blank, and a new one."""
+    folder = tmp_path / "card"
+    folder.mkdir()
+    shutil.copy(pictures / "a/4.jpg", folder / "copy.jpg")
+    with Image.open(pictures / "a/5.jpg") as decoded:
+        decoded.save(folder / "pixels.png")
+        decoded.resize((200, 150)).save(folder / "edited.jpg", quality=70)
+        decoded.save(folder / "weaker.jpg", quality=40)
+    Image.new("RGB", (300, 200), "white").save(folder / "blank.tif")
+    scene(1000).save(folder / "unknown.jpg")
+    return folder
+
+
+def test_each_image_has_its_surest_match_in_the_words_of_list(
+    gallery: Gallery, card: Path, pictures: Path
+) -> None:
+    found, notes = compare(
+        gallery, None, read(gallery, *sorted(card.iterdir())), SURE, 0.999, quiet
+    )
+    assert notes == []
+    base = os.fspath(pictures)
+    share = os.path.getsize(card / "weaker.jpg") / os.path.getsize(pictures / "a/5.jpg")
+    rows = [
+        (os.path.basename(one.path), one.tier, os.path.relpath(one.match, base)) for one in found
+    ]
+    assert rows[:3] == [
+        ("copy.jpg", Tier.EXACT, "a/4.jpg"),
+        ("blank.tif", Tier.PIXELS, "blank.bmp"),
+        ("pixels.png", Tier.PIXELS, "a/5.jpg"),
+    ]
+    assert sorted(rows[3:]) == [
+        ("edited.jpg", Tier.NEAR, "a/5.jpg"),
+        ("weaker.jpg", Tier.NEAR, "a/5.jpg"),
+    ]
+    words = {os.path.basename(one.path): one.evidence for one in found}
+    assert words["copy.jpg"] == "same bytes"
+    assert words["blank.tif"] == "same pixels, TIFF instead of BMP"
+    assert words["pixels.png"] == "same pixels, PNG instead of JPEG"
+    assert words["edited.jpg"].endswith("200×150 instead of 320×240")
+    assert words["weaker.jpg"].endswith(f"re-encoded to {share:.0%} of the bytes")
+    order = [(list(Tier).index(one.tier), -one.similarity) for one in found]
+    assert order == sorted(order)
+
+
+def test_an_indexed_image_never_matches_itself(gallery: Gallery, pictures: Path) -> None:
+    found = matches(gallery, *(pictures / name for name in ("a/0.jpg", "a/2.jpg", "a/3.jpg")))
+    base = os.fspath(pictures)
+    assert {name: os.path.relpath(one.match, base) for name, one in found.items()} == {
+        "0.jpg": "b/0 again.jpg",
+        "2.jpg": "b/2 small.jpg",
+    }
+
+
+def test_two_names_of_one_new_content_match_alike(gallery: Gallery, card: Path) -> None:
+    shutil.copy(card / "edited.jpg", card / "twin.jpg")
+    found = matches(gallery, card / "edited.jpg", card / "twin.jpg")
+    assert found["edited.jpg"].match == found["twin.jpg"].match
+    assert found["twin.jpg"].tier is Tier.NEAR
+
+
+def test_new_images_are_not_compared_with_each_other(gallery: Gallery, card: Path) -> None:
+    shutil.copy(card / "unknown.jpg", card / "again.jpg")
+    assert matches(gallery, card / "unknown.jpg", card / "again.jpg") == {}
+
+
+@pytest.mark.parametrize(
+    ("tiers", "names"),
+    [
+        ({Tier.EXACT}, {"copy.jpg"}),
+        ({Tier.PIXELS}, {"pixels.png", "blank.tif"}),
+        ({Tier.NEAR}, {"pixels.png", "edited.jpg", "weaker.jpg"}),
+        ({Tier.PIXELS, Tier.NEAR}, {"pixels.png", "blank.tif", "edited.jpg", "weaker.jpg"}),
+    ],
+)
+def test_only_the_tiers_asked_for_match(
+    gallery: Gallery, card: Path, tiers: set[Tier], names: set[str]
+) -> None:
+    assert set(matches(gallery, *card.iterdir(), tiers=frozenset(tiers))) == names
+
+
+def test_similar_is_inclusive_and_never_blank(gallery: Gallery, card: Path) -> None:
+    files = [card / "unknown.jpg", card / "blank.tif"]
+    only = frozenset({Tier.SIMILAR})
+    best = matches(gallery, *files, tiers=only, threshold=-1)
+    assert set(best) == {"unknown.jpg"}
+    similarity = best["unknown.jpg"].similarity
+    assert best["unknown.jpg"].evidence.startswith("looks alike, not proven, ")
+    assert set(matches(gallery, *files, tiers=only, threshold=similarity)) == {"unknown.jpg"}
+    assert matches(gallery, *files, tiers=only, threshold=similarity + 2e-6) == {}
+
+
+def test_matches_are_in_the_folder_asked_for(gallery: Gallery, card: Path, pictures: Path) -> None:
+    found = matches(gallery, card / "copy.jpg", card / "edited.jpg", within=pictures / "a")
+    assert set(found) == {"copy.jpg", "edited.jpg"}
+    assert matches(gallery, card / "copy.jpg", card / "edited.jpg", within=pictures / "b") == {}
+    (again,) = matches(gallery, pictures / "a/0.jpg", within=pictures / "b").values()
+    assert again.match == os.fspath(pictures / "b/0 again.jpg")
+
+
+def test_an_ignored_pair_does_not_match(gallery: Gallery, card: Path, catalog: Catalog) -> None:
+    (found,) = matches(gallery, card / "edited.jpg").values()
+    new = read(gallery, card / "edited.jpg").facts[0].digest
+    row = gallery.files.row[gallery.files.path.index(os.fsencode(found.match))]
+    pair = content_pair(new, gallery.images.digest[row])
+    write_decisions(catalog, [Decision(pair, duplicate=False, decided=now())])
+    again = read_gallery(catalog, Space.of(catalog))
+    assert matches(again, card / "edited.jpg") == {}
+
+
+def test_what_cannot_be_read_again_is_counted(gallery: Gallery, card: Path) -> None:
+    new = read(gallery, card / "edited.jpg")
+    (card / "edited.jpg").unlink()
+    found, notes = compare(gallery, None, new, SURE, 0.999, quiet)
+    assert found == []
+    (note,) = notes
+    assert note.startswith("1 image could not be read again to be proven")
+
+
+def test_no_gallery_and_no_images_match_nothing(
+    gallery: Gallery, card: Path, tmp_path: Path
+) -> None:
+    assert matches(gallery, card / "copy.jpg", within=tmp_path / "elsewhere") == {}
+    nothing = NewImages([], [], gallery.raw[:0], gallery.vectors[:0])
+    assert compare(gallery, None, nothing, SURE, 0.999, quiet) == ([], [])
+
+
+def test_a_gallery_is_not_changed_by_a_comparison(gallery: Gallery, card: Path) -> None:
+    before = dataclasses.replace(gallery.images)
+    matches(gallery, *card.iterdir(), tiers=frozenset(Tier))
+    assert len(gallery.images) == len(before)
+    assert gallery.images.pixel_digest == before.pixel_digest

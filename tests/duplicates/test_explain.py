@@ -1,0 +1,114 @@
+"""`why` without a collection, and with what only a collection knows."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from pictures import scene
+from PIL import Image
+
+from dedup.duplicates.explain import explain
+from dedup.errors import DedupError, ImageError
+from dedup.results import Tier
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dedup.results import Explanation
+
+
+def why(
+    folder: Path,
+    first: str,
+    second: str,
+    similarity: float | None = None,
+    threshold: float | None = None,
+    *,
+    ignored: bool = False,
+) -> Explanation:
+    names = os.fspath(folder / first), os.fspath(folder / second)
+    return explain(*names, similarity, threshold, ignored=ignored)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "tier", "words"),
+    [
+        ("a/0.jpg", "b/0 copy.jpg", Tier.EXACT, "same bytes"),
+        ("a/0.jpg", "a/0.jpg", Tier.EXACT, "same bytes"),
+        ("a/1.jpg", "b/1.png", Tier.PIXELS, "same pixels, PNG instead of JPEG"),
+        ("b/1.png", "a/1.jpg", Tier.PIXELS, "same pixels, JPEG instead of PNG"),
+        ("a/2.jpg", "b/2 small.jpg", Tier.NEAR, "160×120 instead of 320×240"),
+        ("b/2 small.jpg", "a/2.jpg", Tier.NEAR, "320×240 instead of 160×120"),
+        ("a/3.jpg", "a/4.jpg", None, ""),
+        ("blank.png", "blank.bmp", Tier.PIXELS, "same pixels, BMP instead of PNG"),
+        ("blank.png", "a/3.jpg", None, "one colour, nothing to compare"),
+    ],
+)
+def test_the_tier_and_its_words_are_those_of_list(
+    drawn: Path, first: str, second: str, tier: Tier | None, words: str
+) -> None:
+    found = why(drawn, first, second)
+    assert found.tier is tier
+    assert found.evidence.endswith(words)
+    assert [check.name for check in found.checks[:2]] == ["same bytes", "same pixels"]
+    assert [check.passed for check in found.checks[:2]] == [
+        tier is Tier.EXACT,
+        tier in {Tier.EXACT, Tier.PIXELS},
+    ]
+    assert bool(found.missing) == (tier is not Tier.EXACT)
+
+
+@pytest.mark.parametrize(
+    ("similarity", "tier"), [(0.8, Tier.SIMILAR), (0.799999, None), (None, None)]
+)
+def test_similar_takes_a_similarity_at_the_threshold(
+    drawn: Path, similarity: float | None, tier: Tier | None
+) -> None:
+    found = why(drawn, "a/3.jpg", "a/4.jpg", similarity, 0.8)
+    assert found.tier is tier
+    assert found.evidence.startswith("looks alike, but ") == (tier is Tier.SIMILAR)
+    assert found.missing.startswith("near: ")
+
+
+def test_blank_images_are_never_similar(drawn: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (300, 200), (250, 250, 250)).save(tmp_path / "grey.png")
+    found = why(drawn, "blank.png", os.fspath(tmp_path / "grey.png"), 1.0, 0.5)
+    assert found.tier is None
+    assert found.evidence == "one colour, nothing to compare"
+
+
+def test_a_decision_is_told_with_the_tier_of_the_images(drawn: Path) -> None:
+    found = why(drawn, "a/1.jpg", "b/1.png", ignored=True)
+    assert (found.tier, found.ignored) == (Tier.PIXELS, True)
+
+
+def test_a_copy_of_equal_size_tells_its_bytes(tmp_path: Path) -> None:
+    scene(5).save(tmp_path / "one.jpg", quality=95)
+    scene(5).save(tmp_path / "two.jpg", quality=60)
+    sizes = [os.path.getsize(tmp_path / name) for name in ("one.jpg", "two.jpg")]
+    found = why(tmp_path, "one.jpg", "two.jpg")
+    assert found.tier is Tier.NEAR
+    assert found.evidence.endswith(f"re-encoded to {sizes[1] / sizes[0]:.0%} of the bytes")
+
+
+def test_animations_have_no_pixels_to_be_equal(tmp_path: Path) -> None:
+    frames = [scene(seed, (64, 64)) for seed in (1, 2)]
+    for name in ("one.gif", "two.gif"):
+        frames[0].save(
+            tmp_path / name, save_all=True, append_images=frames[1:], comment=name.encode()
+        )
+    found = why(tmp_path, "one.gif", "two.gif")
+    assert found.checks[1].passed is False
+    assert found.tier is not Tier.PIXELS
+
+
+def test_what_cannot_be_read_or_drawn_is_named(drawn: Path, tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"text\.jpg"):
+        why(drawn, "a/0.jpg", "text.jpg")
+    names = os.fspath(drawn / "a/0.jpg"), os.fspath(drawn / "a/3.jpg")
+    with pytest.raises(DedupError, match=r"is a \.png"):
+        explain(*names, None, None, picture=tmp_path / "proof.jpg")
+    explain(*names, None, None, picture=tmp_path / "proof.png")
+    assert (tmp_path / "proof.png").stat().st_size > 0

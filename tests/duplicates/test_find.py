@@ -1,0 +1,205 @@
+"""From real files to groups: tiers, evidence, notes, and what is kept for the next time."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from pictures import scene
+
+from dedup.duplicates.find import Found, Gallery, find_groups, read_gallery, tiered_pairs
+from dedup.results import Grouping, Tier
+from dedup.space.space import Space
+from dedup.store.pairs import Decision, content_pair, now, write_decisions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from dedup.store.catalog import Catalog
+
+SURE = frozenset({Tier.EXACT, Tier.PIXELS, Tier.NEAR})
+
+
+def quiet(*_: object) -> None:
+    pass
+
+
+def find(
+    gallery: Gallery, *tiers: Tier, threshold: float = 0.999, how: Grouping = Grouping.COVER
+) -> Found:
+    return find_groups(gallery, frozenset(tiers) or SURE, threshold, how, quiet)
+
+
+def short(path: str) -> str:
+    return os.path.join(*path.split(os.sep)[-2:]).removeprefix("pictures" + os.sep)
+
+
+def as_table(found: Found) -> dict[str, dict[str, tuple[Tier, str]]]:
+    return {
+        short(group.keeper): {short(one.path): (one.tier, one.evidence) for one in group.duplicates}
+        for group in found.groups
+    }
+
+
+def test_groups_hold_the_surest_tier_and_its_evidence(gallery: Gallery) -> None:
+    found = find(gallery)
+    half = next(one for group in found.groups for one in group.duplicates if "2 small" in one.path)
+    assert as_table(found) == {
+        "b/1.bmp": {
+            "a/1.jpg": (Tier.PIXELS, "same pixels, JPEG instead of BMP"),
+            "b/1.png": (Tier.PIXELS, "same pixels, PNG instead of BMP"),
+        },
+        "a/0.jpg": {
+            "b/0 again.jpg": (Tier.EXACT, "same bytes"),
+            "b/0 copy.jpg": (Tier.EXACT, "same bytes"),
+        },
+        "a/2.jpg": {"b/2 small.jpg": (Tier.NEAR, half.evidence)},
+        "blank.bmp": {"blank.png": (Tier.PIXELS, "same pixels, PNG instead of BMP")},
+    }
+    assert half.evidence.endswith("160×120 instead of 320×240")
+    assert 0 < half.similarity <= 1
+    assert found.notes == []
+
+
+def test_groups_add_up(gallery: Gallery) -> None:
+    found = find(gallery)
+    for number, group in enumerate(found.groups, 1):
+        assert group.number == number
+        assert group.tier == max((one.tier for one in group.duplicates), key=list(Tier).index)
+        assert group.reclaimable_bytes == sum(os.path.getsize(one.path) for one in group.duplicates)
+        assert group.min_similarity <= min(one.similarity for one in group.duplicates)
+
+
+@pytest.mark.parametrize(
+    ("tiers", "keepers"),
+    [
+        ({Tier.EXACT}, {"a/0.jpg"}),
+        ({Tier.PIXELS}, {"b/1.bmp", "blank.bmp"}),
+        ({Tier.NEAR}, {"a/2.jpg"}),
+    ],
+)
+def test_only_the_tiers_asked_for_are_found(
+    gallery: Gallery, tiers: set[Tier], keepers: set[str]
+) -> None:
+    find(gallery, Tier.PIXELS)  # what is known from before must not be mistaken for more
+    again = dataclasses.replace(
+        gallery, images=read_gallery(gallery.catalog, Space.of(gallery.catalog)).images
+    )
+    assert set(as_table(find(again, *tiers))) == keepers
+
+
+def test_similar_says_what_the_proof_said_where_there_was_one(gallery: Gallery) -> None:
+    alone = as_table(find(gallery, Tier.SIMILAR, threshold=0.97))
+    words = [word for group in alone.values() for _, word in group.values()]
+    assert words
+    assert all(word.startswith("looks alike, not proven, ") for word in words)
+    found = as_table(find(gallery, *Tier, threshold=-1))
+    words = [word for group in found.values() for tier, word in group.values() if tier == "similar"]
+    assert words
+    assert all(word.startswith("looks alike, but ") for word in words)
+
+
+def test_what_is_found_is_kept(gallery: Gallery, catalog: Catalog, pictures: Path) -> None:
+    first = find(gallery)
+    pictures.rename(pictures.parent / "unplugged")
+    again = find(read_gallery(catalog, Space.of(catalog)))
+    assert again.groups == first.groups
+    assert again.notes == []
+
+
+def test_a_gallery_is_not_changed_by_what_is_found(gallery: Gallery) -> None:
+    before = list(gallery.images.pixel_digest)
+    assert find(gallery).groups == find(gallery).groups
+    assert gallery.images.pixel_digest == before
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        gallery.join = "ivf"  # type: ignore[misc]
+
+
+def test_what_cannot_be_read_again_is_counted(gallery: Gallery, pictures: Path) -> None:
+    for name in ("a/1.jpg", "b/2 small.jpg"):
+        (pictures / name).unlink()
+    found = find(gallery)
+    assert "a/1.jpg" not in as_table(found)["b/1.bmp"]
+    assert [note.split(" could")[0] for note in found.notes] == ["1 image", "2 images"]
+    assert "compared pixel by pixel (moved" in found.notes[0]
+    assert "to be proven on the images" in found.notes[1]
+
+
+def test_an_ignored_pair_is_in_no_group(gallery: Gallery, catalog: Catalog) -> None:
+    names = dict(zip(map(os.path.basename, gallery.files.path), gallery.files.row, strict=True))
+    digest = gallery.images.digest
+    for one, two in ((b"2.jpg", b"2 small.jpg"), (b"blank.png", b"blank.bmp")):
+        pair = content_pair(digest[names[one]], digest[names[two]])
+        write_decisions(catalog, [Decision(pair, duplicate=False, decided=now())])
+    found = as_table(find(read_gallery(catalog, Space.of(catalog))))
+    assert set(found) == {"b/1.bmp", "a/0.jpg"}
+
+
+def fan(count: int) -> npt.NDArray[np.float32]:
+    """Unit rows 50° apart: each reaches 0.5 with the next ones only."""
+    angles = np.deg2rad(50) * np.arange(count)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+
+
+@pytest.fixture
+def turned(gallery_of: Callable[[Path], Gallery], tmp_path: Path) -> Gallery:
+    """One scene in four orientations, the first the largest."""
+    folder = tmp_path / "turned"
+    folder.mkdir()
+    original = scene(1, (640, 480))
+    original.save(folder / "0.png")
+    for number in (1, 2, 3):
+        copy = original.rotate(90 * number, expand=True)
+        copy.resize((400 - number, 400 - number)).save(folder / f"{number}.png")
+    return gallery_of(folder)
+
+
+def test_members_of_a_family_are_proven_against_its_keeper(turned: Gallery) -> None:
+    """Only 0-1, 1-2 and 2-3 are candidates; what joins them leads to 0-2 and 0-3."""
+    gallery = dataclasses.replace(turned, raw=fan(4), near_floors=(0.5, 0.5))
+    (group,) = find(gallery, Tier.NEAR).groups
+    assert short(group.keeper) == "turned/0.png"
+    assert [short(one.path) for one in group.duplicates] == [f"turned/{n}.png" for n in (1, 2, 3)]
+    assert {one.tier for one in group.duplicates} == {Tier.NEAR}
+
+
+def test_components_follow_chains_that_cover_does_not(turned: Gallery) -> None:
+    gallery = dataclasses.replace(turned, vectors=fan(4))
+    cover = find(gallery, Tier.SIMILAR, threshold=0.5)
+    assert as_table(cover).keys() == {"turned/0.png", "turned/2.png"}
+    (chain,) = find(gallery, Tier.SIMILAR, threshold=0.5, how=Grouping.COMPONENT).groups
+    assert [short(one.path) for one in chain.duplicates] == [f"turned/{n}.png" for n in (1, 2, 3)]
+    assert chain.min_similarity == pytest.approx(np.cos(np.deg2rad(150)), abs=1e-6)
+    assert [one.similarity for one in chain.duplicates] == pytest.approx(
+        np.cos(np.deg2rad([50, 100, 150])), abs=1e-6
+    )
+
+
+def test_an_empty_gallery_has_no_groups(
+    gallery_of: Callable[[Path], Gallery], tmp_path: Path
+) -> None:
+    (tmp_path / "none").mkdir()
+    assert find(gallery_of(tmp_path / "none"), *Tier) == Found([], [])
+
+
+def test_every_pair_of_files_is_listed_in_its_tier(gallery: Gallery) -> None:
+    pairs = {
+        frozenset((short(one), short(two))): (tier, similarity)
+        for one, two, tier, similarity in tiered_pairs(gallery, SURE, 0.999, quiet)
+    }
+    exact = [{"a/0.jpg", "b/0 again.jpg"}, {"a/0.jpg", "b/0 copy.jpg"}]
+    exact.append({"b/0 again.jpg", "b/0 copy.jpg"})
+    pixels = [{"a/1.jpg", "b/1.png"}, {"a/1.jpg", "b/1.bmp"}, {"b/1.png", "b/1.bmp"}]
+    pixels.append({"blank.png", "blank.bmp"})
+    near = frozenset({"a/2.jpg", "b/2 small.jpg"})
+    assert pairs.pop(near)[0] is Tier.NEAR
+    assert pairs == {
+        **{frozenset(pair): (Tier.EXACT, 1.0) for pair in exact},
+        **{frozenset(pair): (Tier.PIXELS, 1.0) for pair in pixels},
+    }

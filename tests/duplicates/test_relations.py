@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tables import images, proposals, table
+
+from dedup.duplicates.relations import Relation, Relations
+from dedup.results import Tier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ALL = frozenset(Tier)
+
+
+def relations(ignored: Iterable[tuple[int, int]] = ()) -> Relations:
+    """Seven images: 0, 1 and 2 of one class and 3 and 4 of another, which is similar to it.
+
+    0 and 1 have the same pixels, 0 and 3 are near, 0 and 5 too, though in no class; 6 is alone.
+    """
+    known = images(7, pixels={0: b"same", 1: b"same", 6: b""}, trivial=[6])
+    similar = proposals([[0, 1, 2], [3, 4], [5]], {(0, 1): 0.93, (1, 2): 0.89})
+    near = {(0, 3): 0.93, (0, 5): 0.95}
+    return Relations(table(known, near, ignored=ignored), similar, 0.9)
+
+
+def test_the_surest_come_first_each_once() -> None:
+    assert list(relations().of(0, ALL)) == [
+        (1, Tier.PIXELS, 1.0),
+        (5, Tier.NEAR, 0.95),
+        (3, Tier.NEAR, 0.93),
+        (2, Tier.SIMILAR, 1.0),
+        (4, Tier.SIMILAR, pytest.approx(0.93)),
+    ]
+    assert list(relations().of(6, ALL)) == []
+
+
+@pytest.mark.parametrize(
+    ("tiers", "rows"),
+    [
+        ({Tier.PIXELS}, [1]),
+        ({Tier.NEAR}, [5, 3]),
+        ({Tier.SIMILAR}, [2, 4]),
+        ({Tier.PIXELS, Tier.SIMILAR}, [1, 2, 4]),
+        ({Tier.EXACT}, []),
+    ],
+)
+def test_only_the_tiers_asked_for_are_listed(tiers: set[Tier], rows: list[int]) -> None:
+    assert [relation.row for relation in relations().of(0, frozenset(tiers))] == rows
+
+
+def test_a_pair_is_related_as_its_list_says_in_either_order() -> None:
+    found = relations()
+    for first in range(7):
+        listed = {relation.row: relation for relation in found.of(first, ALL)}
+        for second in set(range(7)) - {first}:
+            assert found.between(first, second) == listed.get(second)
+            back = found.between(second, first)
+            assert (back and back[1:]) == (listed.get(second) and listed[second][1:])
+
+
+def test_below_the_threshold_classes_are_not_related() -> None:
+    assert relations().between(3, 5) is None
+
+
+def test_what_a_person_ignores_is_related_in_no_tier() -> None:
+    pairs = [(0, 1), (0, 3), (0, 2)]
+    found = relations(ignored=pairs)
+    assert [relation.row for relation in found.of(0, ALL)] == [5, 4]
+    assert [found.between(*pair) for pair in pairs] == [None] * 3
+
+
+def test_later_proofs_leave_the_relations_before_as_they_were() -> None:
+    before = relations()
+    known = before.table.images
+    after = before.with_table(table(known, {(3, 5): 0.4}))
+    assert after.between(3, 5) == Relation(5, Tier.NEAR, 0.4)
+    assert before.between(3, 5) is None
