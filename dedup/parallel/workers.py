@@ -232,8 +232,8 @@ class Workers(Generic[Item, Result]):
     def _cause(self, error: BrokenProcessPool) -> str:
         """Say why a process ended; loky names the signal."""
         if "SIGALRM" in str(error):
-            seconds = self._limits.seconds + self._limits.last_seconds
-            return f"it took more than {seconds:.0f} seconds"
+            first = self._limits.seconds if self._in_processes else 0
+            return f"it took more than {first + self._limits.last_seconds:g} seconds"
         return ""
 
     def _start(self, count: int, seconds: float) -> ProcessPoolExecutor:
