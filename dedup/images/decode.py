@@ -275,8 +275,7 @@ def _decode(opened: Opened, path: str, height: int, width: int) -> tuple[Pixels,
     """Decode upright at a scale that suffices for the given size."""
     header = opened.header
     pixels = header.width * header.height
-    empty = pixels > LIMITS.pixels_per_byte * len(opened.data)
-    most = LIMITS.empty_decode_bytes if empty else LIMITS.decode_bytes
+    most = LIMITS.most_decode_bytes(pixels, len(opened.data))
     if decode_bytes(header, height, width) > most:
         raise ImageError(path, too_large(header))
     return decode_rgb(opened, path, _scale(header, height, width))

@@ -51,6 +51,17 @@ class Limits:
     run_pixels: int = 1 << 26
     text_pixels: int = 1 << 22
 
+    def most_decode_bytes(self, pixels: int, size: int) -> int:
+        """Give what decoding may need at its peak.
+
+        Parameters
+        ----------
+        pixels : that the file announces
+        size : of the file, bytes
+        """
+        empty = pixels > self.pixels_per_byte * size
+        return self.empty_decode_bytes if empty else self.decode_bytes
+
 
 LIMITS = Limits()
 """What is read unless said otherwise."""
