@@ -135,7 +135,7 @@ def test_jpeg_xl_is_read_with_its_extra() -> None:
 
 def test_an_empty_jpeg_xl_of_many_pixels_is_refused_before_it_is_decoded() -> None:
     pytest.importorskip("pillow_jxl")
-    # the size alone: not small, 14 bits of height, and a square
-    size = (1 << 1) | (12_000 - 1) << 3 | 1 << 16
+    # the size alone: not small, 18 bits of height, and a square
+    size = 2 << 1 | (12_000 - 1) << 3 | 1 << 21
     with pytest.raises(ImageError, match="too large"):
         decode_square(b"\xff\x0a" + size.to_bytes(4, "little") + bytes(200), 48, 64)
