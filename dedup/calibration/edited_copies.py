@@ -146,7 +146,7 @@ def measure_copies(
         partial(_drawing, seed, wanted),
         processes=wanted.details
         and min(samples, len(sources)) * _COPIES_PER_IMAGE >= WORTH_PROCESSES,
-        lost=lambda _: None,
+        lost=lambda _item, _cause: None,
     )
     with workers:
         drawn = workers.run(enumerate(sources), _MAX_PENDING_IMAGES)

@@ -10,14 +10,13 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
+from dedup.images.jpeg import layout
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _JPEG_SCAN = b"\xff\xda"
 _JPEG_END = b"\xff\xd9"
-_JPEG_ARITHMETIC = frozenset((0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF))
-_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_JPEG_BARE = frozenset((0x01, *range(0xD0, 0xD8)))  # markers without a length
 
 # A Huffman code has at least one bit, and every 8x8 block of the largest component at least one
 # code, its first coefficient (ITU-T T.81, F.1.2.1).
@@ -65,7 +64,7 @@ def without_png_text(data: bytes) -> bytes:
 
     They are of no use here, and a few of their bytes can inflate to hundreds of megabytes.
     """
-    chunks = list(_png_chunks(data))
+    chunks = list(png_chunks(data))
     texts = sum(end - start for kind, start, end in chunks if kind in _PNG_TEXT)
     if texts < _PNG_TEXT_TOLERATED:
         return data
@@ -76,7 +75,7 @@ def without_png_text(data: bytes) -> bytes:
 def bare_png(data: bytes) -> bytes:
     """Keep what a PNG's pixels need, so that a decoder finds nothing else to complain about."""
     kept = []
-    for kind, start, end in _png_chunks(data):
+    for kind, start, end in png_chunks(data):
         if kind in _PNG_PIXELS:
             body = data[start + 4 : end - 4]
             kept += [data[start : start + 4], body, zlib.crc32(body).to_bytes(4, "big")]
@@ -89,9 +88,7 @@ def claims_too_much(data: bytes, name: str, pixels: int) -> bool:
     Such a file is damaged in any case, and decoding it would cost what it claims.
     """
     if name == "JPEG":
-        return pixels > _JPEG_PIXELS_PER_BYTE * len(data) and (
-            _jpeg_frame(data) not in _JPEG_ARITHMETIC
-        )
+        return pixels > _JPEG_PIXELS_PER_BYTE * len(data) and not layout(data).arithmetic
     if name == "PNG":
         bits = data[24] * _PNG_CHANNELS.get(data[25], 1)
         return pixels * bits > 8 * _DEFLATE_RATIO * len(data)
@@ -146,25 +143,7 @@ def _jpeg2000_size(data: bytes) -> tuple[int, int, int] | None:
     return max(0, right - left), max(0, bottom - top), (data[at + 42] & 0x7F) + 1
 
 
-def _jpeg_frame(data: bytes) -> int | None:
-    """Walk a JPEG's markers to its frame header and give what kind it is of (ITU-T T.81, B.1)."""
-    at = 2
-    while at + 4 <= len(data):
-        if data[at] != 0xFF:  # noqa: PLR2004 - a marker's first byte
-            return None
-        marker = data[at + 1]
-        if marker in _JPEG_FRAMES:
-            return marker
-        if marker == 0xFF:  # noqa: PLR2004 - a fill byte
-            at += 1
-        elif marker in _JPEG_BARE:
-            at += 2
-        else:
-            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return None
-
-
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+def png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """Yield every chunk's type and where it starts and ends, as far as the file goes."""
     at = _PNG_SIGNATURE_BYTES
     while at + _PNG_CHUNK_OVERHEAD <= len(data):

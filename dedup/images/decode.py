@@ -23,13 +23,13 @@ from PIL import features
 from dedup.errors import ImageError
 from dedup.images.digest import pixel_digest
 from dedup.images.header import open_image, read_header, too_large
+from dedup.images.limits import LIMITS
 from dedup.images.resize import resize
-from dedup.images.rgb import decode_rgb
+from dedup.images.rgb import BAND_PIXELS, decode_rgb
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-    from PIL import ImageFile
 
     from dedup.images.header import Header, Opened
 
@@ -63,9 +63,6 @@ none."""
 MAX_FILE_BYTES = 1 << 30
 """Larger than any photograph; an uncompressed 200-megapixel TIFF has 600 MB."""
 
-MAX_DECODE_BYTES = 2 << 30
-"""What one decode may need at its peak, by `decode_bytes`' estimate."""
-
 TRIVIAL_SIDE = 8
 """Images with a side below this say nothing: icons, spacers, tracking pixels."""
 
@@ -76,6 +73,9 @@ on one colour stays below; a single line of text on a page is at about 10."""
 LEAST_SCALE = 1.15
 """What is left of a JPEG against the asked-for size; from there on resizing hides how it was
 decoded."""
+
+DAMAGED = "damaged: parts of it are lost"
+"""The note on an image that was decoded past damage."""
 
 _FEW_ROWS = 16  # of which the first is looked at
 _JPEG_SCALES = (8, 4, 2)
@@ -89,9 +89,11 @@ _TRANSIENT_REASONS = {
     errno.EIO: "input/output error of the disk",
 }
 
-# Peak bytes per pixel: Pillow keeps 4, the RGB array has 3, and one band is worked on; 8.6 at most
-# were measured at 12 megapixels. Decoders that work on a whole image add to that.
-_BYTES_PER_PIXEL = 9
+# Bytes per pixel at the peak: what Pillow holds, the RGB array, and a band that is worked on.
+# Decoders that work on a whole image add to that.
+_STORED_BYTES = {"1": 1, "L": 1, "P": 1, "I;16": 2, "I;16B": 2, "I;16L": 2}  # by Pillow's mode
+_MOST_STORED_BYTES = 4
+_BAND_BYTES = 20  # RGBA, its copy on a background, and what they are made of
 _DECODER_BYTES_PER_PIXEL = {
     "WEBP": 12,  # two canvases and the frame handed over
     "AVIF": 14,  # planes of 16 bits, RGBA, and the frame handed over
@@ -100,6 +102,12 @@ _DECODER_BYTES_PER_PIXEL = {
     "TIFF": 4,  # a single strip of 16-bit samples, in addition to what it is decoded into
 }
 _RGB_BYTES = 3
+
+# Nanoseconds per pixel, of one core of 2022, of the slowest kinds measured: to tell what may take
+# seconds, not how many.
+_PIXEL_NANOSECONDS = {"JPEG": 10, "JPEG2000": 200, "AVIF": 60, "WEBP": 60, "HEIF": 60, "RAW": 60}
+_OTHER_NANOSECONDS = 50
+_BYTE_NANOSECONDS = 20
 _COEFFICIENT_BYTES_PER_PIXEL = 6  # progressive JPEG, three components of 16 bits
 _DECODER_BYTES = 1 << 22  # tables, bands and buffers that do not depend on the image
 
@@ -114,9 +122,11 @@ class Decoded:
     trivial: bool
     """too small (`TRIVIAL_SIDE`) or too uniform (`TRIVIAL_DEVIATION`) to be alike or unlike"""
     note: str | None
-    """what was left out, such as further frames"""
+    """what a person should know: that stretches are damaged, or what was left out"""
     bounded: Pixels | None = None
     """(h, w, 3) uint8 RGB, the same image in its aspect, where that was asked for"""
+    damaged: bool = False
+    """whether the decoder read on past damage, so that stretches of it show something else"""
 
 
 def read_file(path: str | bytes) -> bytes:
@@ -174,21 +184,24 @@ def decode_square(
 
     Raises
     ------
-    ImageError : with a reason for people; also when the estimate of `decode_bytes` is above
-        `MAX_DECODE_BYTES`
+    ImageError : with a reason for people; also when the estimate of `decode_bytes` is beyond
+        `LIMITS`
 
     Notes
     -----
     Files with equal pixels give equal results, whatever their format. Equal bytes always do.
     """
-    image, header = opened or open_image(data, path)
+    opened = opened or open_image(data, path)
+    header = opened.header
     inner = bounded_size(header, bound)
-    decoded = _decode(image, header, data, path, max(height, inner[0]), max(width, inner[1]))
+    decoded, damaged = _decode(opened, path, max(height, inner[0]), max(width, inner[1]))
     bounded = resize(decoded, *inner) if bound else None
-    return judged(resize(decoded, height, width), header, bounded)
+    return judged(resize(decoded, height, width), header, bounded, damaged=damaged)
 
 
-def judged(pixels: Pixels, header: Header, bounded: Pixels | None = None) -> Decoded:
+def judged(
+    pixels: Pixels, header: Header, bounded: Pixels | None = None, *, damaged: bool = False
+) -> Decoded:
     """Judge an image once it has its size: trivial or not, and what was left out.
 
     Parameters
@@ -196,7 +209,10 @@ def judged(pixels: Pixels, header: Header, bounded: Pixels | None = None) -> Dec
     pixels : (H, W, 3) uint8 RGB, the whole image in the asked-for size
     bounded : the same in its aspect, where that was asked for
     """
-    return Decoded(pixels, header, _is_trivial(pixels, header), _note(header), bounded)
+    notes = [DAMAGED] if damaged else []
+    notes += [note] if (note := _note(header)) else []
+    trivial = _is_trivial(pixels, header)
+    return Decoded(pixels, header, trivial, "; ".join(notes) or None, bounded, damaged)
 
 
 def bounded_size(header: Header, bound: int) -> tuple[int, int]:
@@ -221,9 +237,9 @@ def decode_bounded(data: bytes, max_side: int, path: str = "") -> Pixels:
     ------
     ImageError : as `decode_square`
     """
-    image, header = open_image(data, path)
-    size = bounded_size(header, max_side)
-    return resize(_decode(image, header, data, path, *size), *size)
+    opened = open_image(data, path)
+    size = bounded_size(opened.header, max_side)
+    return resize(_decode(opened, path, *size)[0], *size)
 
 
 def decode_bytes(header: Header, height: int, width: int) -> int:
@@ -238,16 +254,31 @@ def decode_bytes(header: Header, height: int, width: int) -> int:
     # resizing may have an intermediate of twice the asked-for sides, smaller only than the image
     between = 4 * asked if decoded > asked else min(decoded, asked)
     resizing = _RGB_BYTES * (decoded + between + asked)
-    return _DECODER_BYTES + pixels * whole + max(decoded * _BYTES_PER_PIXEL, resizing)
+    held = _STORED_BYTES.get(header.mode, _MOST_STORED_BYTES) + _RGB_BYTES
+    loading = held * decoded + _BAND_BYTES * min(decoded, BAND_PIXELS)
+    return _DECODER_BYTES + pixels * whole + max(loading, resizing)
 
 
-def _decode(
-    image: ImageFile.ImageFile, header: Header, data: bytes, path: str, height: int, width: int
-) -> Pixels:
+def decode_seconds(header: Header, size: int) -> float:
+    """Estimate roughly, and from above, what a decode takes.
+
+    Parameters
+    ----------
+    size : of the file, bytes
+    """
+    pixels = header.width * header.height
+    each = _PIXEL_NANOSECONDS.get(header.format, _OTHER_NANOSECONDS)
+    return 1e-9 * (pixels * each + size * _BYTE_NANOSECONDS)
+
+
+def _decode(opened: Opened, path: str, height: int, width: int) -> tuple[Pixels, bool]:
     """Decode upright at a scale that suffices for the given size."""
-    if decode_bytes(header, height, width) > MAX_DECODE_BYTES:
+    header = opened.header
+    pixels = header.width * header.height
+    most = LIMITS.most_decode_bytes(pixels, len(opened.data))
+    if decode_bytes(header, height, width) > most:
         raise ImageError(path, too_large(header))
-    return decode_rgb(image, header, data, path, _scale(header, height, width))
+    return decode_rgb(opened, path, _scale(header, height, width))
 
 
 def jpeg_scale(size: tuple[int, int], height: int, width: int) -> int:

@@ -14,13 +14,14 @@ import numpy as np
 
 from dedup.images.containers import bare_png
 from dedup.images.header import open_image
+from dedup.images.late import LateImage
 from dedup.images.rgb import bands, decode_rgb, load, to_rgb, upright, with_alpha
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy.typing as npt
-    from PIL import Image, ImageFile
+    from PIL import Image
 
     from dedup.images.header import Header
 
@@ -47,19 +48,21 @@ def pixel_digest(data: bytes, path: str = "") -> bytes | None:
     Returns
     -------
     32 bytes, or None where equality cannot be claimed: several frames or pages, more than
-    `MAX_DIGEST_PIXELS`, and colour of more than 8 bits where the decoder hands over 8 (all but PNG
-    and plain TIFF)
+    `MAX_DIGEST_PIXELS`, damaged or raw images, and colour of more than 8 bits where the decoder
+    hands over 8 (all but PNG and plain TIFF)
 
     Raises
     ------
     ImageError : as `dedup.images.decode.decode_square`
     """
-    image, header = open_image(data, path)
+    opened = open_image(data, path)
+    image, header, _ = opened
     limit = MAX_DIGEST_PIXELS >> (header.bits > _BYTE_BITS)
-    if header.frames > 1 or header.width * header.height > limit:
+    if header.format == "RAW" or header.frames > 1 or header.width * header.height > limit:
         return None
     if header.bits <= _BYTE_BITS and header.mode != "CMYK" and not header.alpha:
-        return _hash(decode_rgb(image, header, data, path), header.mode)
+        pixels, damaged = decode_rgb(opened, path)
+        return None if damaged else _hash(pixels, header.mode)
     load(image, header, data, path)
     samples = _samples(image, header, data)
     if samples is None:
@@ -68,7 +71,7 @@ def pixel_digest(data: bytes, path: str = "") -> bytes | None:
     return _hash(upright(samples, turn), header.mode)
 
 
-def _samples(image: ImageFile.ImageFile, header: Header, data: bytes) -> Samples | None:
+def _samples(image: Image.Image, header: Header, data: bytes) -> Samples | None:
     """Return every stored sample: (H, W, 3) RGB, (H, W, 4) RGBA or CMYK, (H, W) deep grey.
 
     None when the decoder does not hand them over whole.
@@ -82,11 +85,13 @@ def _samples(image: ImageFile.ImageFile, header: Header, data: bytes) -> Samples
     return to_rgb(image)
 
 
-def _deep_samples(image: ImageFile.ImageFile, header: Header, data: bytes) -> Samples | None:
+def _deep_samples(image: Image.Image, header: Header, data: bytes) -> Samples | None:
     if header.mode.startswith("I"):
         return None if header.alpha else np.asarray(image).astype(np.uint16)
     if header.format == "PNG":
         return _decoded_deep(bare_png(data))
+    if isinstance(image, LateImage):
+        return None
     if header.format == "TIFF" and header.mode == "RGB" and header.orientation == 1:
         return _decoded_deep(data)
     return None

@@ -2,16 +2,25 @@
 
 Names only decide which files are looked at; what a file is, its content decides. Formats are
 those that Pillow's wheels read on every platform: JPEG, PNG and APNG, GIF, WebP, BMP, TIFF, AVIF,
-JPEG 2000 and binary netpbm, and HEIC with the extra ``heic``. Camera raw, PSD, SVG, PDF, ICO and
-JPEG XL are not read. No decoder is imported here.
+JPEG 2000 and netpbm; and with the extras ``heic``, ``raw`` and ``jxl`` HEIC,
+raw images of cameras and JPEG XL. PSD, SVG, PDF and ICO are not read. No decoder is imported here.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
+from functools import lru_cache
+from typing import Final
+
+# fmt: off
+_RAW_EXTENSIONS = (
+    "3fr", "arw", "cr2", "cr3", "crw", "dcr", "dng", "erf", "fff", "iiq", "kdc", "mef", "mos",
+    "mrw", "nef", "nrw", "orf", "pef", "raf", "raw", "rw2", "rwl", "sr2", "srf", "srw", "x3f",
+)
+# fmt: on
 
 EXTENSIONS = {
-    "JPEG": ("jpg", "jpeg", "jpe", "jfif"),
+    "JPEG": ("jpg", "jpeg", "jpe", "jfif", "pjpeg", "pjp"),
     "PNG": ("png", "apng"),
     "GIF": ("gif",),
     "WEBP": ("webp",),
@@ -21,12 +30,23 @@ EXTENSIONS = {
     "JPEG2000": ("jp2", "j2k", "j2c", "jpc", "jpx", "jpf"),
     "PPM": ("pbm", "pgm", "ppm", "pnm"),
     "HEIF": ("heic", "heif", "hif"),
+    "RAW": _RAW_EXTENSIONS,
+    "JXL": ("jxl",),
 }
 """Per format (Pillow's name for it) the extensions under which its files are looked for."""
 
+EXTRAS: Final = {"HEIF": "pillow-heif", "RAW": "rawpy", "JXL": "pillow-jxl-plugin"}
+"""The distributions that formats need, which are extras of this one."""
+
+_LISTED_IF_READABLE = ("RAW", "JXL")  # HEIC is common enough to be told file by file
+
 KNOWN_EXTENSIONS = frozenset(
-    extension.encode() for extensions in EXTENSIONS.values() for extension in extensions
+    extension.encode()
+    for name, extensions in EXTENSIONS.items()
+    if name not in _LISTED_IF_READABLE
+    for extension in extensions
 )
+"""Looked for whatever is installed."""
 
 SIGNATURE_BYTES = 64
 """How much of a file `sniff` wants to see: a file-type box with a dozen brands."""
@@ -43,12 +63,14 @@ _SIGNATURES = (
     (b"MM\x00+", "TIFF"),
     (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG2000"),
     (b"\xff\x4f\xff\x51", "JPEG2000"),
+    (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JXL"),
+    (b"\xff\x0a", "JXL"),
 )
 _AVIF_BRANDS = frozenset((b"avif", b"avis"))
 _HEIF_BRANDS = frozenset(
     (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
 )
-_NETPBM_KINDS = b"456"  # the plain ones, numbers as text, are decoded by a slow loop in Python
+_NETPBM_KINDS = b"123456"
 _NETPBM_GAPS = frozenset((b" ", b"\t", b"\n", b"\r"))
 _BMP_HEADER_SIZES = frozenset((12, 16, 40, 52, 56, 64, 108, 124))
 
@@ -74,13 +96,30 @@ def sniff(head: bytes) -> str | None:
 
 def readable_formats() -> dict[str, bool]:
     """Say, per known format, whether this installation can read it."""
-    return {name: name != "HEIF" or heif_version() is not None for name in EXTENSIONS}
+    return {name: name not in EXTRAS or extra_version(name) is not None for name in EXTENSIONS}
 
 
-def heif_version() -> str | None:
-    """Name the version of the optional HEIC decoder, None where it is not installed."""
+@lru_cache
+def listed_extensions() -> frozenset[bytes]:
+    """Give the extensions under which files are looked for in this installation, in lower case."""
+    readable = readable_formats()
+    return KNOWN_EXTENSIONS | {
+        extension.encode()
+        for name in _LISTED_IF_READABLE
+        if readable[name]
+        for extension in EXTENSIONS[name]
+    }
+
+
+def extra_version(name: str) -> str | None:
+    """Name the version of an optional decoder, None where it is not installed.
+
+    Parameters
+    ----------
+    name : a key of `EXTRAS`
+    """
     try:
-        return importlib.metadata.version("pillow-heif")
+        return importlib.metadata.version(EXTRAS[name])
     except importlib.metadata.PackageNotFoundError:
         return None
 

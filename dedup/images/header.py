@@ -9,10 +9,11 @@ great many pixels. Decoding itself is left to `dedup.images.rgb` and `dedup.imag
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 import PIL
 from PIL import (
@@ -29,35 +30,33 @@ from PIL import (
 )
 
 from dedup.errors import ImageError
+from dedup.images.bounds import passes_refusal, structure_refusal
 from dedup.images.containers import (
     claims_too_much,
     exif_orientation,
     has_deep_samples,
     is_cut_short,
     jpeg2000_pixels,
-    jpeg_scans,
     without_png_text,
 )
-from dedup.images.formats import SIGNATURE_BYTES, heif_version, sniff
+from dedup.images.formats import EXTRAS, SIGNATURE_BYTES, extra_version, sniff
+from dedup.images.jpeg import layout
+from dedup.images.jxl import jxl_size
+from dedup.images.limits import LIMITS
+from dedup.images.netpbm import open_netpbm
+from dedup.images.raw import is_raw, open_raw
 from dedup.images.silence import silence_pillow
+from dedup.images.tiff import reopened
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from PIL import ImageFile
 
-READ_RULES = 1
+    from dedup.images.limits import Limits
+
+READ_RULES = 2
 """Raised when the rules of this package come to read what they refused before."""
-
-MAX_PIXELS = 1 << 28
-"""268 megapixels: above the 200 of today's largest phone sensors, below what hurts."""
-
-MAX_SIDE = 65_000
-"""Longer than any panorama, shorter than the 65,500 that JPEG can claim."""
-
-MAX_SCANS = 256
-"""Passes over one JPEG. Encoders write about ten; each costs time that its few bytes do not show
-(libjpeg-turbo, "Two Issues with the JPEG Standard", advises such a limit)."""
 
 DECODER_FAILURES = (
     OSError,
@@ -78,6 +77,13 @@ DECODER_FAILURES = (
 )
 """What Pillow raises on files that are not as they should be."""
 
+# What Pillow says of files that are sound and of a kind that it does not decode.
+_UNSUPPORTED = re.compile(
+    r"(?i)unsupported|not supported|unknown (pixel|raw|PNG) mode|unrecognized image mode|"
+    r"cannot handle 12-bit|not available"
+)
+_UNSUPPORTED_WORD = re.compile(r"(?i)^(unsupported |not supported: )")
+
 _OPENERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     "AVIF": AvifImagePlugin.AvifImageFile,
     "BMP": BmpImagePlugin.BmpImageFile,
@@ -89,6 +95,9 @@ _OPENERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
     "TIFF": TiffImagePlugin.TiffImageFile,
     "WEBP": WebPImagePlugin.WebPImageFile,
 }
+_EXTRA = {"HEIF": "heic", "RAW": "raw", "JXL": "jxl"}
+_WORDS = {"HEIF": "HEIC", "RAW": "a raw image", "JXL": "JPEG XL"}
+_JXL_BYTES_PER_PIXEL = 24  # of its plugin at its peak; 11 were measured for RGB
 _TURNED_BY_DECODER = frozenset(("TIFF", "HEIF"))
 _ALPHA_MODES = frozenset(("RGBA", "LA", "PA", "RGBa", "La"))
 _BITS = {"1": 1, "I;16": 16, "I;16B": 16, "I;16L": 16, "I": 16, "F": 32}
@@ -99,7 +108,7 @@ _FIRST_SIDEWAYS = 5  # EXIF orientations 5 to 8 swap width and height
 # Pillow would warn above 89 megapixels and fail above 179, by a limit of the whole process. It is
 # raised to the bound that is checked here, never lowered and never taken away.
 if Image.MAX_IMAGE_PIXELS is not None:
-    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, MAX_PIXELS)
+    Image.MAX_IMAGE_PIXELS = max(Image.MAX_IMAGE_PIXELS, LIMITS.pixels)
 silence_pillow()
 
 
@@ -108,7 +117,7 @@ class Header:
     """What an image file says about itself."""
 
     format: str
-    """Pillow's name: JPEG, PNG, GIF, WEBP, BMP, TIFF, AVIF, JPEG2000, PPM, HEIF"""
+    """a key of `dedup.images.formats.EXTENSIONS`"""
     width: int
     """upright, that is after the EXIF orientation"""
     height: int
@@ -136,10 +145,10 @@ def read_header(data: bytes, path: str = "") -> Header:
 
     Raises
     ------
-    ImageError : empty, not an image, damaged, truncated as far as the header can tell, or larger
-        than `MAX_PIXELS` or `MAX_SIDE`
+    ImageError : empty, not an image, damaged, truncated as far as the header can tell, of a kind
+        that is not supported, or beyond `LIMITS`
     """
-    return open_image(data, path)[1]
+    return open_image(data, path).header
 
 
 def read_epoch() -> str:
@@ -148,14 +157,25 @@ def read_epoch() -> str:
     A file that was skipped deserves another try when this has changed: a decoder was installed or
     upgraded.
     """
-    return f"pillow {PIL.__version__}, pillow-heif {heif_version() or 'none'}, rules {READ_RULES}"
+    extras = (f"{EXTRAS[name]} {extra_version(name) or 'none'}" for name in EXTRAS)
+    return ", ".join((f"pillow {PIL.__version__}", *extras, f"rules {READ_RULES}"))
 
 
-Opened: TypeAlias = "tuple[ImageFile.ImageFile, Header]"
-"""A file that is open for decoding, and what its header says."""
+class Opened(NamedTuple):
+    """A file that is open for decoding.
+
+    Parameters
+    ----------
+    image : as Pillow has it, its pixels not read yet
+    data : what a decoder reads
+    """
+
+    image: Image.Image
+    header: Header
+    data: bytes
 
 
-def open_image(data: bytes, path: str) -> Opened:
+def open_image(data: bytes, path: str, limits: Limits = LIMITS) -> Opened:
     """Open a file for decoding; its pixels are not read yet.
 
     Raises
@@ -163,29 +183,74 @@ def open_image(data: bytes, path: str) -> Opened:
     ImageError : as `read_header`
     """
     name = _format(data, path)
-    source = without_png_text(data) if name == "PNG" else data
+    refused = structure_refusal(data, name, limits)
+    if refused:
+        raise ImageError(path, refused)
     try:
-        image = _opener(name, path)(io.BytesIO(source))
-        header = _header(image, name, data)
+        opened = _open_raw(data) if name == "RAW" else _open(data, name, limits)
+    except ImportError:
+        need = (
+            f"{_WORDS[name]} needs an optional package: pip install 'dedup-vision[{_EXTRA[name]}]'"
+        )
+        raise ImageError(path, need) from None
     except DECODER_FAILURES as error:
         raise ImageError(path, failure(data, name, error)) from error
-    reason = _refusal(header, data)
-    if isinstance(image, PpmImagePlugin.PpmImageFile) and image.tile[0].codec_name != "raw":
-        reason = "netpbm whose largest value is unusual"  # decoded by a slow loop in Python
+    reason = _refusal(opened.header, data, limits)
     if reason:
         raise ImageError(path, reason)
-    return image, header
+    return opened
+
+
+def _open(data: bytes, name: str, limits: Limits) -> Opened:
+    """Open a file by the plugin's own class.
+
+    `PIL.Image.open` would try others, warn by its own limits, and make a JPEG that carries a
+    preview (MPO, most phones) a file of several pages.
+    """
+    if name == "PPM" and (netpbm := open_netpbm(data)) is not None:
+        if data[1:2] in b"123" and netpbm.width * netpbm.height > limits.text_pixels:
+            raise Image.DecompressionBombError
+        return Opened(netpbm, _header(netpbm, name, data), data)
+    if name == "JXL":
+        width, height = jxl_size(data)
+        most = limits.most_decode_bytes(width * height, len(data))
+        if width * height > min(limits.pixels, most // _JXL_BYTES_PER_PIXEL):
+            raise Image.DecompressionBombError  # the plugin decodes at once
+    source = without_png_text(data) if name == "PNG" else data
+    image: Image.Image = _opener(name)(io.BytesIO(source))
+    header = _header(image, name, data)
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        image = reopened(image, data) or image
+    return Opened(image, header, data)
+
+
+def _open_raw(data: bytes) -> Opened:
+    image, source, (width, height), turn = open_raw(data)
+    stored = _header(image, "JPEG", source)
+    turn = turn if stored.orientation == 1 else stored.orientation
+    if is_sideways(turn) and (image.width > image.height) == (width > height):
+        turn = 1  # it is upright already
+    header = Header("RAW", width, height, turn, 1, stored.bits, alpha=False, mode=stored.mode)
+    return Opened(image, header, source)
 
 
 def failure(data: bytes, name: str, error: BaseException) -> str:
     """Say in a few words why a decoder gave up on a file of the named format."""
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or "Insufficient memory" in str(error):
         return "too large for the memory there is"
     if isinstance(error, Image.DecompressionBombError):
         return "too large"
+    if _UNSUPPORTED.search(str(error)):
+        return f"not supported: {_first_words(error)}"
     if "truncated" in str(error).lower() or is_cut_short(data, name):
         return "truncated"
     return "damaged"
+
+
+def _first_words(error: BaseException) -> str:
+    """Give another library's reason without its own "unsupported"."""
+    words = _UNSUPPORTED_WORD.sub("", str(error)).strip().partition("\n")[0][:80]
+    return "samples of this kind" if words.startswith("unknown") else words
 
 
 def too_large(header: Header) -> str:
@@ -201,30 +266,28 @@ def is_sideways(orientation: int) -> bool:
 def _format(data: bytes, path: str) -> str:
     if not data:
         raise ImageError(path, "empty file")
-    name = sniff(data[:SIGNATURE_BYTES])
+    head = data[:SIGNATURE_BYTES]
+    name = "RAW" if is_raw(head, path) else sniff(head)
     if name is None:
         raise ImageError(path, "not an image, or of a format that is not read")
     return name
 
 
-def _opener(name: str, path: str) -> Callable[[io.BytesIO], ImageFile.ImageFile]:
-    """Return the plugin's own class.
-
-    `PIL.Image.open` would try others, warn by its own limits, and make a JPEG that carries a
-    preview (MPO, most phones) a file of several pages.
-    """
-    if name != "HEIF":
-        return _OPENERS[name]
-    try:
+def _opener(name: str) -> Callable[[io.BytesIO], Image.Image]:
+    if name == "HEIF":
         from pillow_heif.as_plugin import HeifImageFile
-    except ImportError:
-        reason = "HEIC needs an optional package: pip install 'dedup-vision[heic]'"
-        raise ImageError(path, reason) from None
-    opener: Callable[[io.BytesIO], ImageFile.ImageFile] = HeifImageFile
-    return opener
+
+        heif: Callable[[io.BytesIO], Image.Image] = HeifImageFile
+        return heif
+    if name == "JXL":
+        from pillow_jxl.JpegXLImagePlugin import JXLImageFile
+
+        jxl: Callable[[io.BytesIO], Image.Image] = JXLImageFile
+        return jxl
+    return _OPENERS[name]
 
 
-def _header(image: ImageFile.ImageFile, name: str, data: bytes) -> Header:
+def _header(image: Image.Image, name: str, data: bytes) -> Header:
     orientation = _orientation(image, name)
     width, height = image.size
     if is_sideways(orientation) and name not in _TURNED_BY_DECODER:
@@ -238,11 +301,11 @@ def _header(image: ImageFile.ImageFile, name: str, data: bytes) -> Header:
         bits=_bits(image, name, data),
         alpha=image.mode in _ALPHA_MODES or "transparency" in image.info,
         mode=image.mode,
-        progressive="progressive" in image.info,
+        progressive=name == "JPEG" and layout(data).several_scans,
     )
 
 
-def _orientation(image: ImageFile.ImageFile, name: str) -> int:
+def _orientation(image: Image.Image, name: str) -> int:
     """Read EXIF alone: XMP's copy of the tag is not what viewers turn by."""
     if name == "HEIF":
         return 1
@@ -253,7 +316,7 @@ def _orientation(image: ImageFile.ImageFile, name: str) -> int:
     return exif_orientation(exif) if isinstance(exif, bytes) else 1
 
 
-def _bits(image: ImageFile.ImageFile, name: str, data: bytes) -> int:
+def _bits(image: Image.Image, name: str, data: bytes) -> int:
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         return _rounded_bits(max(image.tag_v2.get(_BITS_PER_SAMPLE_TAG, (1,))))
     if name == "HEIF":
@@ -265,15 +328,15 @@ def _rounded_bits(bits: int) -> int:
     return next((step for step in (1, 8, 16) if bits <= step), 32)
 
 
-def _refusal(header: Header, data: bytes) -> str | None:
+def _refusal(header: Header, data: bytes, limits: Limits) -> str | None:
     """Say why a file with this header is not decoded, or None."""
     pixels = header.width * header.height
-    if pixels > MAX_PIXELS or max(header.width, header.height) > MAX_SIDE:
+    if pixels > limits.pixels or max(header.width, header.height) > limits.side:
         return too_large(header)
     if claims_too_much(data, header.format, pixels):
         return "truncated"
-    if header.format == "JPEG" and header.progressive and jpeg_scans(data) > MAX_SCANS:
-        return f"damaged: more than {MAX_SCANS} passes"
+    if header.progressive:
+        return passes_refusal(data, pixels, limits)
     if header.format == "JPEG2000" and jpeg2000_pixels(data) != pixels:
         return "damaged"
     return None

@@ -1,9 +1,9 @@
 """From what a decoder hands over to upright 8-bit RGB, the same for every format.
 
 Transparent pixels are laid on one fixed grey, 16 bits keep their upper 8, CMYK and palettes become
-RGB by Pillow's rules, colour profiles are ignored. JPEG is decoded by OpenCV, in half of Pillow's
-time, everything else by Pillow. Work goes in bands, so that a large image is held once as decoded
-and once as RGB, and never a third time.
+RGB by Pillow's rules, colour profiles are ignored. JPEG is decoded by simplejpeg, in half of
+Pillow's time, nearly everything else by Pillow. Work goes in bands, so that a large image is held
+once as decoded and once as RGB, and never a third time.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from PIL import Image, JpegImagePlugin
 from dedup.errors import ImageError
 from dedup.images.containers import is_cut_short
 from dedup.images.header import DECODER_FAILURES, failure
+from dedup.images.jpeg import TruncatedError, decode_jpeg, without_stray
 from dedup.images.silence import silence_opencv
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy.typing as npt
-    from PIL import ImageFile
 
-    from dedup.images.header import Header
+    from dedup.images.header import Header, Opened
 
     Pixels = npt.NDArray[np.uint8]
 
@@ -34,21 +34,13 @@ silence_opencv()
 BACKGROUND = 128
 """The grey that transparent pixels show: a white and a black drawing both stand out from it."""
 
-_BAND_PIXELS = 1 << 20
+BAND_PIXELS = 1 << 20
 _UNREADABLE_MODES = {
-    "F": "floating-point samples, whose white is unknown",
-    "I": "32-bit samples, whose white is unknown",
-    "LAB": "colours stored as LAB are not read",
-}
-_JPEG_FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
-# The names say grey, but it is the colour flag that decides about colour.
-_JPEG_REDUCTIONS = {
-    1: 0,
-    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
-    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
-    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+    "F": "not supported: floating-point samples, whose white is unknown",
+    "I": "not supported: 32-bit samples, whose white is unknown",
 }
 _ADOBE_TRANSFORMS = frozenset((0, 1, 2))
+_SIGNS = np.array((0, 0x80, 0x80), np.uint8)
 _TURNS = {
     3: cv2.ROTATE_180,
     6: cv2.ROTATE_90_CLOCKWISE,
@@ -56,9 +48,7 @@ _TURNS = {
 }
 
 
-def decode_rgb(
-    image: ImageFile.ImageFile, header: Header, data: bytes, path: str, scale: int = 1
-) -> Pixels:
+def decode_rgb(opened: Opened, path: str, scale: int = 1) -> tuple[Pixels, bool]:
     """Decode to upright 8-bit RGB.
 
     Parameters
@@ -67,22 +57,24 @@ def decode_rgb(
 
     Returns
     -------
-    (H, W, 3) uint8, contiguous
+    (H, W, 3) uint8, contiguous, and whether stretches of the image are damaged
 
     Raises
     ------
     ImageError : as `load`
     """
+    image, header, data = opened
     if isinstance(image, JpegImagePlugin.JpegImageFile):
-        if suits_opencv(image):
-            return upright(_decode_jpeg(data, path, scale), header.orientation)
+        found = _decode_jpeg(image, data, path, scale) if has_plain_colours(image) else None
+        if found is not None:
+            return upright(found[0], header.orientation), found[1]
         width, height = image.size
         image.draft(None, (width // scale, height // scale))
     load(image, header, data, path)
-    return upright(to_rgb(image), 1 if header.format == "TIFF" else header.orientation)
+    return upright(to_rgb(image), 1 if header.format == "TIFF" else header.orientation), False
 
 
-def load(image: ImageFile.ImageFile, header: Header, data: bytes, path: str) -> None:
+def load(image: Image.Image, header: Header, data: bytes, path: str) -> None:
     """Decode, in the scale that was set before.
 
     Raises
@@ -115,7 +107,7 @@ def to_rgb(image: Image.Image) -> Pixels:
 def bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
     """Cut an image into full-width strips of about a megapixel, each with its first row."""
     width, height = image.size
-    rows = max(1, _BAND_PIXELS // width)
+    rows = max(1, BAND_PIXELS // width)
     if rows >= height:
         yield 0, image
         return
@@ -144,8 +136,8 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
     return pixels
 
 
-def suits_opencv(image: JpegImagePlugin.JpegImageFile) -> bool:
-    """Leave CMYK to Pillow, and what libjpeg remarks on to stderr, where OpenCV lets it."""
+def has_plain_colours(image: JpegImagePlugin.JpegImageFile) -> bool:
+    """Leave CMYK to Pillow, and headers that libjpeg remarks on."""
     return (
         image.mode in {"L", "RGB"}
         and image.info.get("jfif_version", (1, 1))[0] == 1
@@ -153,15 +145,19 @@ def suits_opencv(image: JpegImagePlugin.JpegImageFile) -> bool:
     )
 
 
-def _decode_jpeg(data: bytes, path: str, scale: int) -> Pixels:
+def _decode_jpeg(
+    image: JpegImagePlugin.JpegImageFile, data: bytes, path: str, scale: int
+) -> tuple[Pixels, bool] | None:
+    size = image.size[::-1]
     try:
-        flags = _JPEG_FLAGS | _JPEG_REDUCTIONS[scale]
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error as error:
-        raise ImageError(path, failure(data, "JPEG", error)) from error
-    if pixels is None:
-        raise ImageError(path, "truncated" if is_cut_short(data, "JPEG") else "damaged")
-    return np.asarray(pixels, np.uint8)
+        found = decode_jpeg(data, size, scale)
+        if found is None and len(bare := without_stray(data)) < len(data):
+            found = decode_jpeg(bare, size, scale)
+    except TruncatedError as error:
+        raise ImageError(path, "truncated") from error
+    if found is not None and found[1] and is_cut_short(data, "JPEG"):
+        raise ImageError(path, "truncated")
+    return found
 
 
 def _band_to_rgb(band: Image.Image) -> Pixels:
@@ -169,6 +165,9 @@ def _band_to_rgb(band: Image.Image) -> Pixels:
         return np.asarray(band)
     if band.mode == "L" and "transparency" not in band.info:
         return np.asarray(cv2.cvtColor(np.asarray(band), cv2.COLOR_GRAY2RGB))
+    if band.mode == "LAB":
+        # Pillow hands a and b over as TIFF stores them, signed
+        return np.asarray(cv2.cvtColor(np.asarray(band) ^ _SIGNS, cv2.COLOR_Lab2RGB))
     if band.mode.startswith("I"):
         return _deep_grey_to_rgb(band)
     if band.has_transparency_data:

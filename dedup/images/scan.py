@@ -3,7 +3,7 @@
 Names decide here (known extensions in any case), and for files without an extension their first
 bytes; nothing else is opened. Symbolic links are not followed, special files are left alone,
 hidden files and folders are left out, and several hard links of one file count once. What a file
-really holds is left to `dedup.images.header`.
+really holds is left to `dedup.images.header`. What a person may expect and does not get is counted.
 """
 
 from __future__ import annotations
@@ -12,17 +12,19 @@ import errno
 import hashlib
 import os
 from array import array
+from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from dedup.images.formats import KNOWN_EXTENSIONS, SIGNATURE_BYTES, sniff
+from dedup.images.formats import SIGNATURE_BYTES, listed_extensions, sniff
+from dedup.images.passed_over import LINKS, PATTERNS, default_exclude, kind_of
 from dedup.records import FileEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
-_SUFFIXES = frozenset(
-    b"." + spelt for known in KNOWN_EXTENSIONS for spelt in (known, known.upper())
-)
+    from pathspec import GitIgnoreSpec
+
 _DOT = ord(".")
 _SEPARATOR = os.fsencode(os.sep)
 _REASONS = {
@@ -45,6 +47,8 @@ class Scan(NamedTuple):
     """folders relative to the root that could not be listed, each with a human reason, sorted"""
     hard_links: int
     """further names of files that are already listed, left out"""
+    passed_over: Counter[str]
+    """as `Listing.passed_over`"""
 
 
 class Listing:
@@ -54,11 +58,15 @@ class Listing:
     ----------
     paths : as `FileEntry.path`, in the order of the file system
     unreadable : as `Scan.unreadable`, unsorted
+    passed_over : what was not listed although a person may expect it, counted by kind, in words:
+        videos, formats that are not read, symbolic links, and what was excluded (a folder counts
+        once)
     """
 
     def __init__(self) -> None:
         self.paths: list[bytes] = []
         self.unreadable: list[tuple[bytes, str]] = []
+        self.passed_over: Counter[str] = Counter()
         self._facts = array("q")  # size and time of each
         self._names = array("Q")  # inode, device and number of names of each
 
@@ -90,11 +98,14 @@ class Listing:
             size, mtime_ns = facts[2 * row : 2 * row + 2]
             yield FileEntry(paths[row], size, mtime_ns, device, inode, links)
 
-    def add(self, top: bytes, folder: bytes, excluded: frozenset[bytes]) -> list[bytes]:
+    def add(
+        self, top: bytes, folder: bytes, excluded: frozenset[bytes], spec: GitIgnoreSpec | None
+    ) -> list[bytes]:
         """Add one folder's images and return the folders in it."""
         prefix = folder + _SEPARATOR if folder else b""
         folders = []
         add_path, add_facts, add_names = self.paths.append, self._facts.extend, self._names.extend
+        suffixes = _suffixes()
         with os.scandir(os.path.join(top, folder)) as entries:
             for entry in entries:
                 name = entry.name
@@ -102,20 +113,85 @@ class Listing:
                     continue
                 try:
                     if entry.is_file(follow_symlinks=False):
-                        if name[name.rfind(b".") :] in _SUFFIXES or _is_image(entry):
+                        if name[name.rfind(b".") :] in suffixes or self._is_image(entry):
+                            if spec is not None and spec.match_file(os.fsdecode(prefix + name)):
+                                self.passed_over[PATTERNS] += 1
+                                continue
                             found = entry.stat(follow_symlinks=False)
                             add_facts((found.st_size, found.st_mtime_ns))
                             add_names((found.st_ino, found.st_dev, found.st_nlink))
                             add_path(prefix + name)
-                    elif entry.is_dir(follow_symlinks=False) and entry.path not in excluded:
+                    elif self._is_inner(entry, prefix, excluded, spec):
                         folders.append(prefix + name)
                 except OSError:
                     continue  # vanished between being listed and being looked at
         return folders
 
+    def _is_inner(
+        self,
+        entry: os.DirEntry[bytes],
+        prefix: bytes,
+        excluded: frozenset[bytes],
+        spec: GitIgnoreSpec | None,
+    ) -> bool:
+        """Say whether something that is no file is a folder to look into."""
+        if not entry.is_dir(follow_symlinks=False):
+            if entry.is_symlink() and _concerns(entry):
+                self.passed_over[LINKS] += 1
+            return False
+        if entry.path in excluded:
+            return False
+        kind = _excluded(entry.name, prefix, spec)
+        if kind is not None:
+            self.passed_over[kind] += 1
+        return kind is None
+
+    def _is_image(self, entry: os.DirEntry[bytes]) -> bool:
+        """Judge a name that has none of the known extensions in its two usual spellings."""
+        stem, _, extension = entry.name.rpartition(b".")
+        if stem and extension:
+            if extension.lower() in listed_extensions():
+                return True
+            kind = kind_of(entry.name)
+            if kind is not None:
+                self.passed_over[kind] += 1
+            return False
+        descriptor = os.open(entry.path, _PEEK_FLAGS)
+        try:
+            return sniff(os.read(descriptor, SIGNATURE_BYTES)) is not None
+        finally:
+            os.close(descriptor)
+
+
+@lru_cache(1)
+def _suffixes() -> frozenset[bytes]:
+    """Give the known extensions with their dots in their two usual spellings."""
+    return frozenset(
+        b"." + spelt for known in listed_extensions() for spelt in (known, known.upper())
+    )
+
+
+def _excluded(name: bytes, prefix: bytes, spec: GitIgnoreSpec | None) -> str | None:
+    """Say as what a folder is left out; patterns, which come later, decide over the defaults."""
+    default = default_exclude(name)
+    if spec is None:
+        return default
+    asked = spec.check_file(os.fsdecode(prefix + name) + "/").include
+    return default if asked is None else PATTERNS if asked else None
+
+
+def _concerns(link: os.DirEntry[bytes]) -> bool:
+    """Say whether a symbolic link leads to a folder or has an image's name."""
+    extension = link.name[link.name.rfind(b".") + 1 :].lower()
+    return extension in listed_extensions() or link.is_dir()
+
 
 def walk(
-    root: bytes | str | os.PathLike[str], *, within: bytes = b"", exclude: Collection[bytes] = ()
+    root: bytes | str | os.PathLike[str],
+    *,
+    within: bytes = b"",
+    exclude: Collection[bytes] = (),
+    patterns: Sequence[str] = (),
 ) -> Listing:
     """Walk through a folder and list its image files; parameters and errors as `scan`."""
     top = os.path.realpath(os.fsencode(root))
@@ -124,11 +200,12 @@ def walk(
         raise ValueError(f"{within!r} leads out of the root")
     listing = Listing()
     excluded = frozenset(exclude)
+    spec = _spec(patterns) if patterns else None
     pending = [start]
     while pending:
         folder = pending.pop()
         try:
-            pending += listing.add(top, folder, excluded)
+            pending += listing.add(top, folder, excluded, spec)
         except OSError as error:
             vanished = isinstance(error, (FileNotFoundError, NotADirectoryError))
             if folder == start or not vanished:
@@ -137,7 +214,11 @@ def walk(
 
 
 def scan(
-    root: bytes | str | os.PathLike[str], *, within: bytes = b"", exclude: Collection[bytes] = ()
+    root: bytes | str | os.PathLike[str],
+    *,
+    within: bytes = b"",
+    exclude: Collection[bytes] = (),
+    patterns: Sequence[str] = (),
 ) -> Scan:
     """List the image files under a folder.
 
@@ -146,27 +227,29 @@ def scan(
     root : a folder; itself it may be hidden or a symbolic link
     within : a folder relative to the root, to list that part alone; paths stay relative to root
     exclude : real absolute paths of folders not to descend into
+    patterns : of files and folders to leave out, by the rules of gitignore, relative to the root;
+        they are applied after those of `dedup.images.passed_over.DEFAULT_EXCLUDES`, so that
+        "!@eaDir/" takes such folders in
+
+    Raises
+    ------
+    ValueError : `within` leads out of the root, or a pattern makes no sense
 
     Returns
     -------
     Every file once. Of several hard links the first by path bytes stays. A root that is missing
     or cannot be listed is the one entry of `unreadable`. What vanishes meanwhile is left out.
     """
-    listing = walk(root, within=within, exclude=exclude)
+    listing = walk(root, within=within, exclude=exclude, patterns=patterns)
     files = list(listing.files())
-    return Scan(files, sorted(listing.unreadable), len(listing.paths) - len(files))
+    further = len(listing.paths) - len(files)
+    return Scan(files, sorted(listing.unreadable), further, listing.passed_over)
 
 
-def _is_image(entry: os.DirEntry[bytes]) -> bool:
-    """Judge a name that has none of the known extensions in its two usual spellings."""
-    stem, _, extension = entry.name.rpartition(b".")
-    if stem and extension:
-        return extension.lower() in KNOWN_EXTENSIONS
-    descriptor = os.open(entry.path, _PEEK_FLAGS)
-    try:
-        return sniff(os.read(descriptor, SIGNATURE_BYTES)) is not None
-    finally:
-        os.close(descriptor)
+def _spec(patterns: Sequence[str]) -> GitIgnoreSpec:
+    from pathspec import GitIgnoreSpec
+
+    return GitIgnoreSpec.from_lines(patterns)
 
 
 def _reason(error: OSError) -> str:

@@ -13,6 +13,7 @@ from dedup.errors import ImageError
 from dedup.images.decode import read_file
 from dedup.indexing.prefetch import Prefetch
 from dedup.indexing.reader import EXCLUSIVE_BYTES, Embeddable, Outcome, Skipped, read_bytes
+from dedup.parallel.limits import ItemLimits
 from dedup.parallel.workers import exclusive
 from dedup.store.catalog import Catalog
 
@@ -60,7 +61,9 @@ class FileReader:
         preparation: Preparation,
         slots: Slots | None,
         prefetch: Prefetch,
+        limits: ItemLimits | None = None,
     ) -> None:
+        self._limits = limits or ItemLimits()
         self._is_known = is_known
         self._preparation = preparation
         self._slots = slots
@@ -82,7 +85,9 @@ class FileReader:
             waited = time.perf_counter() - asked
             return data
 
-        outcome = read_path(job.path, self._preparation, self._is_known, job.entry.size, read)
+        outcome = read_path(
+            job.path, self._preparation, self._is_known, job.entry.size, read, self._limits
+        )
         if not isinstance(outcome, Skipped):
             outcome = _changed(job.path, job.entry) or outcome
         in_slot = False
@@ -105,6 +110,7 @@ def file_reader(
     preparation: Preparation,
     address: BufferAddress | None = None,
     read: Callable[[bytes], bytes] = read_file,
+    limits: ItemLimits | None = None,
 ) -> Iterator[FileReader]:
     """Give what reads the files of jobs; for `Workers`.
 
@@ -112,18 +118,26 @@ def file_reader(
     ----------
     address : of the buffer that pixels go to
     read : gives the bytes of a file, or raises as `read_file`
+    limits : what a file may cost
     """
     slots = None if address is None else address.open()
     with closing(Catalog.open(store)) as catalog, closing(Prefetch(read)) as prefetch:
         try:
-            yield FileReader(catalog.knows, preparation, slots, prefetch)
+            yield FileReader(catalog.knows, preparation, slots, prefetch, limits)
         finally:
             if slots is not None:
                 slots.close()
 
 
-def crashed(_: Job) -> Reading:
-    """Stand for a file whose reading ended its process."""
+def crashed(_: Job, cause: str) -> Reading:
+    """Stand for a file whose reading ended its process.
+
+    Parameters
+    ----------
+    cause : how that came to be, "" where it is not known
+    """
+    if cause:
+        return Reading(Skipped(f"not read: {cause}", transient=True))
     reason = (
         "reading it ended the process that did so: its decoder failed, or memory ran out; "
         "index again to try once more"
@@ -137,8 +151,9 @@ def read_path(
     is_known: Callable[[bytes], bool],
     size: int = 0,
     read: Callable[[bytes], bytes] = read_file,
+    limits: ItemLimits | None = None,
 ) -> Outcome:
-    """Read one file and what it holds; parameters as in `read_bytes`.
+    """Read one file and what it holds; parameters and errors as in `read_bytes`.
 
     Parameters
     ----------
@@ -147,12 +162,12 @@ def read_path(
     """
     if size > EXCLUSIVE_BYTES:
         with exclusive():
-            return read_path(path, preparation, is_known, 0, read)
+            return read_path(path, preparation, is_known, 0, read, limits)
     try:
         data = read(path)
     except ImageError as error:
         return Skipped(error.reason, error.transient, not os.path.lexists(path))
-    outcome = read_bytes(data, os.fsdecode(path), preparation, is_known)
+    outcome = read_bytes(data, os.fsdecode(path), preparation, is_known, limits)
     if isinstance(outcome, Skipped) and not os.path.lexists(path):
         return outcome._replace(vanished=True)
     return outcome

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final, Self
 
 from dedup.descriptors.vlad import load_details
 from dedup.images.decode import read_file
 from dedup.indexing.files import Reading, crashed, file_reader
+from dedup.parallel.limits import ItemLimits
 from dedup.parallel.shared_buffer import SharedBuffer
 from dedup.parallel.workers import WORTH_PROCESSES, Workers, cores
 
@@ -43,6 +44,7 @@ class ReadPolicy:
         details and without
     slots : of the shared buffer; None: as many as can be in use
     read : gives the bytes of a file, or raises as `read_file`
+    limits : what one file may cost
     """
 
     cores: int | None = None
@@ -50,6 +52,7 @@ class ReadPolicy:
     worth_decoding: int = 1000
     slots: int | None = None
     read: Callable[[bytes], bytes] = read_file
+    limits: ItemLimits = field(default_factory=ItemLimits)
 
     def uses_processes(self, preparation: Preparation, images: int) -> bool:
         """Whether processes pay for their start.
@@ -130,10 +133,18 @@ class ReadAhead:
             return
         if self._preparation.details:
             load_details()  # here, so that a damaged vocabulary is found before anything is read
+        policy = self._policy
         begin = partial(
-            file_reader, self._store, self._preparation, self.buffer.address, self._policy.read
+            file_reader,
+            self._store,
+            self._preparation,
+            self.buffer.address,
+            policy.read,
+            policy.limits,
         )
-        workers: Workers[Job, Reading] = Workers(begin, processes=self._processes, lost=crashed)
+        workers: Workers[Job, Reading] = Workers(
+            begin, processes=self._processes, lost=crashed, limits=policy.limits
+        )
         self.workers = workers.description
         in_hand: deque[Job] = deque()
 

@@ -9,16 +9,20 @@ an exception that ends a run. Memory is bounded: one image at a time that needs 
 from __future__ import annotations
 
 import hashlib
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dedup.errors import ImageError
+from dedup.images.decode import decode_seconds
 from dedup.images.header import open_image
+from dedup.parallel.limits import NeedsProcessError, can_be_ended, limited
 from dedup.parallel.workers import exclusive
 from dedup.records import ImageFacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dedup.parallel.limits import ItemLimits
     from dedup.preparation import Inputs, Preparation, Prepared
 
 EXCLUSIVE_BYTES: Final = 64 << 20
@@ -41,12 +45,14 @@ class Embeddable(NamedTuple):
 
     Parameters
     ----------
-    remark : what was left out of it, such as further frames
+    remark : what a person should know of it: that parts are damaged, or what was left out
+    damaged : whether stretches of it are lost, so that a sound copy is better
     """
 
     facts: ImageFacts
     inputs: Inputs
     remark: str | None
+    damaged: bool = False
 
     @property
     def digest(self) -> bytes:
@@ -73,7 +79,11 @@ Outcome = Embeddable | Known | Skipped
 
 
 def read_bytes(
-    data: bytes, name: str, preparation: Preparation, is_known: Callable[[bytes], bool]
+    data: bytes,
+    name: str,
+    preparation: Preparation,
+    is_known: Callable[[bytes], bool],
+    limits: ItemLimits | None = None,
 ) -> Outcome:
     """Digest, decode and describe one image.
 
@@ -82,19 +92,29 @@ def read_bytes(
     name : of the image, for errors of decoders
     preparation : what is made of its pixels
     is_known : says whether a SHA-256 has an embedding already; such an image is not decoded
+    limits : what it may cost in a thread; None: that does not matter
+
+    Raises
+    ------
+    NeedsProcessError : it may cost more than that, and this is no process that can be ended
     """
     digest = hashlib.sha256(data).digest()
     if is_known(digest):
         return Known(digest)
     try:
-        opened = open_image(data, name)
-        if preparation.decode_bytes(opened[1]) > EXCLUSIVE_BYTES:
-            with exclusive():
-                image = preparation.prepare(data, name, opened)
-        else:
+        with limited():
+            opened = open_image(data, name)
+        memory = preparation.decode_bytes(opened.header)
+        if limits is not None and not can_be_ended():
+            seconds = decode_seconds(opened.header, len(data))
+            if memory > limits.thread_memory or seconds > limits.thread_seconds:
+                raise NeedsProcessError
+        with exclusive() if memory > EXCLUSIVE_BYTES else nullcontext(), limited(2 * memory):
             image = preparation.prepare(data, name, opened)
     except ImageError as error:
         return Skipped(error.reason, error.transient)
+    except MemoryError:
+        return Skipped("too large for the memory there is", transient=False)
     return _embeddable(digest, image)
 
 
@@ -109,4 +129,4 @@ def _embeddable(digest: bytes, image: Prepared) -> Embeddable:
         trivial=image.decoded.trivial,
         input_digest=image.input_digest,
     )
-    return Embeddable(facts, image.inputs, image.decoded.note)
+    return Embeddable(facts, image.inputs, image.decoded.note, image.decoded.damaged)

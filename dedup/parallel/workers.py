@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
+from dedup.parallel.limits import ItemLimits, NeedsProcessError, limit_process
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future
@@ -51,6 +53,7 @@ _ENVIRONMENT: Final = {
 }
 
 _NOTHING: Final = None  # no item: asks a process whether it has begun
+_LEFT: Final[Any] = object()  # stands for the result of an item that a thread did not work on
 
 _turn: AbstractContextManager[Any] = threading.RLock()
 _begun: AbstractContextManager[Callable[[Any], Any]] | None = None
@@ -96,7 +99,9 @@ class Workers(Generic[Item, Result]):
         be pickled. If the work has a method `expect`, that hears of items which are handed over
         together, before the first of them is worked on
     processes : whether to use processes; where these cannot be started, threads serve
-    lost : what stands for an item that crashed its process; None: that is an error
+    lost : gives what stands for an item that ended its process, twice, by the item and how that
+        came to be, "" where it is not known; None: that is an error
+    limits : what one item may cost
 
     Notes
     -----
@@ -109,10 +114,12 @@ class Workers(Generic[Item, Result]):
         begin: Callable[[], AbstractContextManager[Callable[[Item], Result]]],
         *,
         processes: bool = False,
-        lost: Callable[[Item], Result] | None = None,
+        lost: Callable[[Item, str], Result] | None = None,
+        limits: ItemLimits | None = None,
     ) -> None:
         self._begin = begin
         self._lost = lost
+        self._limits = limits or ItemLimits()
         self._stack = ExitStack()
         self._pool: Executor | None = None
         self._rescue: ProcessPoolExecutor | None = None
@@ -173,42 +180,63 @@ class Workers(Generic[Item, Result]):
                 raise RuntimeError("workers have to be entered first")
             return self._pool.submit(_each, self._call, part)
         if self._pool is None:
-            self._pool = self._start(self._count)
+            self._pool = self._start(self._count, self._limits.seconds)
         try:
             return self._pool.submit(_call_each, part)
         except BrokenProcessPool:
             self._stop(self._pool)
-            self._pool = self._start(self._count)
+            self._pool = self._start(self._count, self._limits.seconds)
             return self._pool.submit(_call_each, part)
 
     def _results(self, part: list[Item], future: Future[list[Result]]) -> list[Result]:
         try:
-            return future.result()
+            results = future.result()
         except BrokenProcessPool:
             # One of the items under way did that; each is tried again, in a process of its own.
             return [self._again(item) for item in part]
+        return [
+            self._again(item) if result is _LEFT else result
+            for item, result in zip(part, results, strict=True)
+        ]
 
     def _again(self, item: Item) -> Result:
-        if not self._in_processes:
-            return self._call(item)
+        """Work on an item alone, in a process where there can be one."""
         try:
             if self._rescue is None:
-                self._rescue = self._start(1)
+                self._rescue = self._start(1, self._limits.last_seconds)
                 self._rescue.submit(_call, _NOTHING).result()
-        except BrokenProcessPool:
-            self._use_threads()  # it is not the item: no process can begin
-            return self._call(item)
+        except (BrokenProcessPool, ImportError, OSError, NotImplementedError):
+            return self._here(item)  # it is not the item: no process can begin
         try:
             found: Result = self._rescue.submit(_call, item).result()
-        except BrokenProcessPool:
+        except BrokenProcessPool as error:
             self._stop(self._rescue)
             self._rescue = None
             if self._lost is None:
                 raise
-            return self._lost(item)
+            return self._lost(item, self._cause(error))
         return found
 
-    def _start(self, count: int) -> ProcessPoolExecutor:
+    def _here(self, item: Item) -> Result:
+        """Work on an item in this process, for want of others."""
+        if self._in_processes:
+            self._use_threads()
+        self._rescue = None
+        try:
+            return self._call(item)
+        except NeedsProcessError:
+            if self._lost is None:
+                raise
+            return self._lost(item, "it needs a process of its own, and none can be started")
+
+    def _cause(self, error: BrokenProcessPool) -> str:
+        """Say why a process ended; loky names the signal."""
+        if "SIGALRM" in str(error):
+            first = self._limits.seconds if self._in_processes else 0
+            return f"it took more than {first + self._limits.last_seconds:g} seconds"
+        return ""
+
+    def _start(self, count: int, seconds: float) -> ProcessPoolExecutor:
         # loky and not the standard library's pool: it starts processes without running the caller's
         # main script again, which takes a guard that people forget.
         from loky import ProcessPoolExecutor
@@ -219,7 +247,7 @@ class Workers(Generic[Item, Result]):
             count,
             context=context,
             initializer=_begin_process,
-            initargs=(os.getpid(), self._begin, context.RLock()),
+            initargs=(os.getpid(), self._begin, context.RLock(), seconds, self._limits.memory),
             env=_ENVIRONMENT,
         )
 
@@ -244,6 +272,8 @@ def _begin_process(
     parent: int,
     begin: Callable[[], AbstractContextManager[Callable[[Any], Any]]],
     turn: AbstractContextManager[Any],
+    seconds: float,
+    memory: int,
 ) -> None:
     global _turn, _begun, _work  # noqa: PLW0603 - a process has one work
     # Ctrl-C reaches every process of a terminal; the first one tells the others to stop.
@@ -252,6 +282,7 @@ def _begin_process(
     _turn = turn
     _begun = begin()  # kept, since it ends what it began when nobody holds it any more
     _work = _begun.__enter__()
+    limit_process(seconds, memory)
 
 
 def _end_with(parent: int) -> None:
@@ -279,7 +310,15 @@ def _each(work: Callable[[Item], Result], items: list[Item]) -> list[Result]:
     expect: Callable[[list[Item]], None] | None = getattr(work, "expect", None)
     if expect is not None and len(items) > 1:
         expect(items)
-    return [work(item) for item in items]
+    return [_one(work, item) for item in items]
+
+
+def _one(work: Callable[[Item], Result], item: Item) -> Result:
+    try:
+        return work(item)
+    except NeedsProcessError:
+        found: Result = _LEFT
+        return found
 
 
 def _parts(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

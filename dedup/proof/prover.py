@@ -158,7 +158,7 @@ class Prover:
         workers: Workers[_Work, _Done] = Workers(
             partial(_prover, self._descriptions.path),
             processes=len(new) + len(missing) >= self._worth_processes,
-            lost=lambda _: None,
+            lost=lambda _item, _cause: None,
         )
         with workers:
             self._describe(workers, new)

@@ -114,3 +114,21 @@ def jpeg_claiming(height: int, width: int, data: bytes) -> bytes:
     """Change the size in a JPEG's frame header."""
     at = max(data.find(b"\xff\xc0"), data.find(b"\xff\xc2"))
     return data[: at + 5] + struct.pack(">HH", height, width) + data[at + 9 :]
+
+
+def tiff(tags: list[tuple[int, int, int, bytes]], start: int = 0) -> bytes:
+    """Write a TIFF's header and its first directory, with (tag, type, count, values).
+
+    Parameters
+    ----------
+    start : where in the file it will lie, eight bytes before the directory
+    """
+    directory, values = struct.pack("<H", len(tags)), b""
+    base = start + (8 if start == 0 else 0) + 2 + 12 * len(tags) + 4
+    for tag, kind, count, value in sorted(tags):
+        if len(value) <= 4:
+            directory += struct.pack("<HHI", tag, kind, count) + value.ljust(4, b"\0")
+        else:
+            directory += struct.pack("<HHII", tag, kind, count, base + len(values))
+            values += value
+    return b"II*\0" + struct.pack("<I", 8) + directory + bytes(4) + values

@@ -166,12 +166,19 @@ def test_deep_samples_are_scaled() -> None:
 def test_samples_without_a_white_are_refused() -> None:
     grey = PICTURE[:, :, 0]
     assert reason(encode(grey.astype(np.float32), "TIFF")) == (
-        "floating-point samples, whose white is unknown"
+        "not supported: floating-point samples, whose white is unknown"
     )
-    assert reason(encode(grey.astype(np.int32), "TIFF")) == "32-bit samples, whose white is unknown"
-    assert reason(encode(PICTURE, "TIFF", "LAB")) == "colours stored as LAB are not read"
-    odd = b"P5\n4 4\n100\n" + bytes(16)
-    assert reason(odd) == "netpbm whose largest value is unusual"
+    assert reason(encode(grey.astype(np.int32), "TIFF")) == (
+        "not supported: 32-bit samples, whose white is unknown"
+    )
+    colours = cv2.imencode(".tiff", PICTURE.astype(np.float32))[1].tobytes()
+    assert reason(colours) == "not supported: samples of this kind"
+
+
+def test_sound_kinds_that_are_not_read_are_not_called_damaged() -> None:
+    bitmap = bytearray(encode(PICTURE, "BMP"))
+    bitmap[30] = 4  # a JPEG inside
+    assert reason(bytes(bitmap)) == "not supported: BMP compression (4)"
 
 
 def test_cmyk_has_the_colours_of_rgb() -> None:

@@ -13,7 +13,8 @@ from PIL import Image
 from dedup.errors import ImageError
 from dedup.images.containers import exif_orientation, has_deep_samples, without_png_text
 from dedup.images.formats import SIGNATURE_BYTES, readable_formats, sniff
-from dedup.images.header import MAX_PIXELS, MAX_SCANS, read_epoch, read_header
+from dedup.images.header import read_epoch, read_header
+from dedup.images.limits import LIMITS
 
 PICTURE = textured(60, 90)
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
@@ -56,7 +57,7 @@ def test_heif_without_its_extra_names_it(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_epoch_changes_with_an_optional_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
     before = read_epoch()
-    monkeypatch.setattr("dedup.images.header.heif_version", lambda: None)
+    monkeypatch.setattr("dedup.images.header.extra_version", lambda _: None)
     assert read_epoch() != before
 
 
@@ -101,7 +102,7 @@ def test_preview_in_a_phone_jpeg_is_no_second_page() -> None:
         b"%PDF-1.7\n",
         b"BM is how this sentence begins, and it is long enough",
         b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + bytes(40),
-        b"P3\n1 1\n255\n1 2 3\n",
+        b"P7\nWIDTH 1\n",
         bytes(100),
     ],
 )
@@ -130,7 +131,7 @@ def test_bounds_are_judged_from_the_header() -> None:
     long = png(blank, 0)
     assert reason(long[:8] + size + long[33:]) == "too large: 70000×1 pixels"
     # large enough a file for the claim, and beyond the bound by one row
-    claim = jpeg_claiming(16385, 16384, encode(PICTURE, "JPEG")) + bytes(MAX_PIXELS // 400)
+    claim = jpeg_claiming(16385, 16384, encode(PICTURE, "JPEG")) + bytes(LIMITS.pixels // 400)
     assert reason(claim) == "too large: 16384×16385 pixels"
 
 
@@ -168,7 +169,7 @@ def test_endless_passes_are_refused() -> None:
     at = data.rfind(b"\xff\xda")
     scan = data[at:-2]
     assert read_header(data[:at] + scan * 9 + b"\xff\xd9").progressive
-    assert reason(data[:at] + scan * MAX_SCANS + b"\xff\xd9") == "damaged: more than 256 passes"
+    assert reason(data[:at] + scan * LIMITS.scans + b"\xff\xd9") == "damaged: more than 256 passes"
 
 
 def test_text_of_a_png_is_never_inflated() -> None:
@@ -185,7 +186,7 @@ def test_text_of_a_png_is_never_inflated() -> None:
 
 
 def test_largest_pillow_limit_is_raised_not_removed() -> None:
-    assert Image.MAX_IMAGE_PIXELS == MAX_PIXELS
+    assert LIMITS.pixels == Image.MAX_IMAGE_PIXELS
 
 
 @given(st.binary(max_size=80), st.sampled_from([b"", b"Exif\0\0", b"II*\0", b"MM\0*\0\0\0\x08"]))

@@ -50,7 +50,7 @@ SKIPPED = {
     "23_zero.jpg": "empty file",
     "30_svg_as.jpg": "not an image, or of a format that is not read",
     "31_html_as.png": "not an image, or of a format that is not read",
-    "34_float32.tif": "floating-point samples, whose white is unknown",
+    "34_float32.tif": "not supported: floating-point samples, whose white is unknown",
     "38_badcrc.png": "damaged",
 }
 # One drawing of a red, a green and a blue ramp, stored in many ways without loss.

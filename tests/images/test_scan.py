@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from drawn import as_nobody, encode, textured
 
-from dedup.images.formats import KNOWN_EXTENSIONS
+from dedup.images.formats import KNOWN_EXTENSIONS, readable_formats
+from dedup.images.passed_over import LINKS, ODD_NAMES, PATTERNS
 from dedup.images.scan import scan
 
 JPEG = encode(textured(20, 30), "JPEG")
@@ -27,7 +28,7 @@ def names(root: Path, **options: object) -> list[bytes]:
 
 
 def test_empty_folder_holds_nothing(tmp_path: Path) -> None:
-    assert scan(tmp_path) == ([], [], 0)
+    assert scan(tmp_path) == ([], [], 0, {})
 
 
 def test_paths_are_relative_and_sorted_by_bytes(tmp_path: Path) -> None:
@@ -139,7 +140,7 @@ def test_names_of_any_bytes_come_back_as_they_are(tmp_path: Path) -> None:
 
 
 def test_missing_root_is_told(tmp_path: Path) -> None:
-    assert scan(tmp_path / "gone") == ([], [(b"", "no such folder")], 0)
+    assert scan(tmp_path / "gone") == ([], [(b"", "no such folder")], 0, {})
     put(tmp_path, "a.jpg")
     assert scan(tmp_path / "a.jpg").unreadable == [(b"", "not a folder")]
     assert scan(tmp_path, within=b"no/such").unreadable == [(b"no/such", "no such folder")]
@@ -161,3 +162,58 @@ def test_locked_folder_is_told_and_the_rest_is_listed() -> None:
 def test_str_bytes_and_path_roots_agree(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg")
     assert scan(tmp_path) == scan(str(tmp_path)) == scan(os.fsencode(tmp_path))
+
+
+def test_what_is_passed_over_is_counted_by_kind(tmp_path: Path) -> None:
+    put(tmp_path, "a.jpg", "b.psd", "c.PSD", "d.mp4", "e.MOV", "f.mpo", "g.txt", "h.jpg.xmp")
+    put(tmp_path, "x.jpg?w=800", "x.jpg_original", "x.JPG~", "x.png.part", "x.jpg.1", "x (1).jpg")
+    put(tmp_path, "notjpg", "a.jpgs", "jpg.zip", ".hidden.psd")
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "a.jpg")
+    (tmp_path / "folder").symlink_to(tmp_path)
+    (tmp_path / "link.txt").symlink_to(tmp_path / "g.txt")
+    assert scan(tmp_path).passed_over == {
+        ".psd files": 2,
+        "videos": 2,
+        ".mpo files (several images in one)": 1,
+        ODD_NAMES: 5,
+        LINKS: 2,
+    }
+
+
+def test_optional_formats_are_listed_or_counted(tmp_path: Path) -> None:
+    put(tmp_path, "a.CR2", "b.nef", "c.jxl", "d.jpg")
+    found = scan(tmp_path)
+    readable = readable_formats()
+    assert len(found.files) == 1 + 2 * readable["RAW"] + readable["JXL"]
+    assert found.passed_over.total() == 4 - len(found.files)
+
+
+def test_thumbnails_and_bins_of_other_programs_are_left_out(tmp_path: Path) -> None:
+    put(tmp_path, "a/@eaDir/x.jpg/thumb.jpg", "#recycle/b.jpg", "c/d.jpg", "My.lrdata/e.jpg")
+    found = scan(tmp_path)
+    assert [file.path for file in found.files] == [b"c/d.jpg"]
+    assert found.passed_over == {
+        "folders @eaDir (thumbnails of a NAS)": 1,
+        "folders #recycle (the bin of a NAS)": 1,
+        "folders *.lrdata (previews of Lightroom)": 1,
+    }
+
+
+def test_patterns_leave_out_what_gitignore_would(tmp_path: Path) -> None:
+    put(tmp_path, "a.jpg", "a.png", "export/b.jpg", "c/export/d.jpg", "c/e.jpg", "c/keep.png")
+    put(tmp_path, b"\xff.png")
+    patterns = ["*.png", "!keep.png", "/export/"]
+    found = scan(tmp_path, patterns=patterns)
+    assert [file.path for file in found.files] == [
+        b"a.jpg",
+        b"c/e.jpg",
+        b"c/export/d.jpg",
+        b"c/keep.png",
+    ]
+    assert found.passed_over == {PATTERNS: 3}
+    assert names(tmp_path, within=b"c", patterns=["/c/e.*"]) == [b"c/export/d.jpg", b"c/keep.png"]
+
+
+def test_a_pattern_takes_in_what_the_defaults_leave_out(tmp_path: Path) -> None:
+    put(tmp_path, "@eaDir/a.jpg", "#recycle/b.jpg")
+    assert names(tmp_path, patterns=["!@eaDir/"]) == [b"@eaDir/a.jpg"]

@@ -6,12 +6,14 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from blocks import SIDE, BlockMeans, fill, index
 from drawings import scene
+from PIL import Image
 
 from dedup.descriptors.vlad import DIGEST
 from dedup.errors import CollectionError
@@ -20,6 +22,7 @@ from dedup.images.decode import DECODER
 from dedup.indexing.diff import find_changes
 from dedup.indexing.pipeline import BATCH, run
 from dedup.indexing.readahead import ReadPolicy
+from dedup.parallel.limits import ItemLimits
 from dedup.preparation import Preparation
 from dedup.store.catalog import Catalog
 from dedup.store.gallery import read_files, read_ids, read_images, read_vectors
@@ -257,11 +260,18 @@ def test_processes_read_what_threads_read(tmp_path: Path, images: Path) -> None:
         views=(CONTENT, DETAILS),
         details_digest=DIGEST,
     )
-    seen = []
-    # Threads; processes with a buffer, with one that is soon full, and without one.
-    for worth, slots in ((10**6, 0), (1, 2048), (1, 7), (1, 0)):
-        policy = ReadPolicy(worth_describing=worth, slots=slots)
-        catalog = Catalog.create(tmp_path / f"store{worth}-{slots}", fingerprint)
+    seen: list[Any] = []
+    # Threads; processes with a buffer, with one that is soon full, and without one; threads that
+    # leave every image to a process.
+    costly = ItemLimits(thread_seconds=0)
+    for policy in (
+        ReadPolicy(worth_describing=10**6, slots=0),
+        ReadPolicy(worth_describing=1, slots=2048),
+        ReadPolicy(worth_describing=1, slots=7),
+        ReadPolicy(worth_describing=1, slots=0),
+        ReadPolicy(worth_describing=10**6, slots=0, limits=costly),
+    ):
+        catalog = Catalog.create(tmp_path / f"store{len(seen)}", fingerprint)
         first = index(catalog, BlockMeans(), folder, policy=policy)
         # Most contents are known by then.
         later = index(catalog, BlockMeans(), folder, images, policy=policy)
@@ -405,3 +415,19 @@ def test_a_disk_that_fills_up_keeps_what_was_committed(
     kept = len(read_ids(catalog))
     assert kept in (BATCH, 2 * BATCH)
     assert index(catalog, embedder, folder).indexed == 3 * BATCH - kept
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core: threads are used")
+def test_a_file_beyond_its_seconds_is_skipped_and_the_others_are_indexed(tmp_path: Path) -> None:
+    folder = fill(tmp_path / "in", 3)
+    noise = np.random.default_rng(0).integers(0, 256, (6000, 6000, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(folder / "long.png", compress_level=1)  # takes about a second
+    fingerprint = Fingerprint("blocks", "none", "0" * 64, ("blocks",), SIDE, SIDE, DECODER)
+    catalog = Catalog.create(tmp_path / "store", fingerprint)
+    limits = ItemLimits(last_seconds=0.1, thread_seconds=0.5)
+    summary = index(catalog, BlockMeans(), folder, policy=ReadPolicy(limits=limits))
+    catalog.close()
+    assert summary.indexed == 3
+    assert [(skip.path, skip.reason) for skip in summary.new_skips] == [
+        (str(folder / "long.png"), "not read: it took more than 0.1 seconds")
+    ]

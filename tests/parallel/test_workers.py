@@ -106,7 +106,7 @@ def test_no_more_wait_than_asked_for() -> None:
 def test_an_item_that_kills_its_process_costs_itself_alone(tmp_path: Path) -> None:
     begin = partial(squares, tmp_path / "log")
     workers: Workers[int, tuple[int, int]] = Workers(
-        begin, processes=True, lost=lambda item: (-item, 0)
+        begin, processes=True, lost=lambda item, _: (-item, 0)
     )
     with workers:
         found = [value for value, _ in workers.run(ITEMS, ahead=8)]
