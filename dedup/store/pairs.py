@@ -66,7 +66,8 @@ def write_verdicts(
     """Keep proofs, replacing those of other versions; a transaction of its own."""
     with catalog.transaction():
         catalog.connection.executemany(
-            "INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO verdicts (first, second, verifier, near, evidence)"
+            " VALUES (?, ?, ?, ?, ?)",
             [
                 (*pair, verifier, int(verdict.near), verdict.evidence)
                 for pair, verdict in verdicts.items()
@@ -90,7 +91,8 @@ def write_decisions(catalog: Catalog, decisions: Iterable[Decision]) -> None:
     """Keep what was said of pairs; a later word replaces an earlier one."""
     with catalog.transaction():
         catalog.connection.executemany(
-            "INSERT INTO decisions VALUES (?, ?, ?, ?) ON CONFLICT (first, second) DO UPDATE SET"
+            "INSERT INTO decisions (first, second, duplicate, decided) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (first, second) DO UPDATE SET"
             " duplicate = excluded.duplicate, decided = excluded.decided"
             " WHERE excluded.decided >= decisions.decided",
             [(*one.pair, int(one.duplicate), one.decided) for one in decisions],
@@ -117,7 +119,8 @@ def write_calibration(catalog: Catalog, curve: str, transform: bytes | None) -> 
     """Keep a calibration; indexes of the old vectors become stale."""
     with catalog.transaction():
         catalog.connection.execute(
-            "INSERT OR REPLACE INTO calibration VALUES (1, ?, ?)", (curve, transform)
+            "INSERT OR REPLACE INTO calibration (id, curve, transform) VALUES (1, ?, ?)",
+            (curve, transform),
         )
         catalog.gallery_changed()
 

@@ -27,10 +27,12 @@ _APPLICATION_ID = 0x64656475  # "dedu"
 _BUSY_SECONDS = 30.0
 
 _TABLES = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER) STRICT;
 CREATE TABLE roots (
     id INTEGER PRIMARY KEY,
-    path BLOB NOT NULL UNIQUE                  -- absolute, symlinks resolved
+    path BLOB NOT NULL UNIQUE,                 -- absolute, symlinks resolved
+    exclude TEXT NOT NULL DEFAULT '',          -- patterns by gitignore's rules, one a line
+    checksum INTEGER
 ) STRICT;
 CREATE TABLE images (
     id INTEGER PRIMARY KEY,
@@ -41,7 +43,10 @@ CREATE TABLE images (
     frames INTEGER NOT NULL,                   -- 1 for stills
     trivial INTEGER NOT NULL,                  -- 1: blank or tiny, never a duplicate by similarity
     input_digest BLOB NOT NULL,                -- XXH3 (128 bits) of the extractor's input
-    pixel_digest BLOB                          -- of the image decoded in full; NULL: not looked
+    pixel_digest BLOB,                         -- of the image decoded in full; NULL: not looked
+    damaged INTEGER NOT NULL DEFAULT 0,        -- 1: decodes, but parts of it are lost
+    remark TEXT,                               -- what was left out, or is wrong with it
+    checksum INTEGER
 ) STRICT;
 CREATE TABLE files (
     id INTEGER PRIMARY KEY,
@@ -55,6 +60,8 @@ CREATE TABLE files (
     image INTEGER REFERENCES images (id),      -- NULL when skipped
     reason TEXT,                               -- why it was skipped
     tried_with TEXT,                           -- what could be read then; NULL: try at every run
+    ctime_ns INTEGER,                          -- NULL: not known, from before format 3
+    checksum INTEGER,
     UNIQUE (root, path)
 ) STRICT;
 CREATE INDEX files_by_image ON files (image);
@@ -74,6 +81,7 @@ CREATE TABLE verdicts (                        -- proofs on pairs of images; fir
     verifier TEXT NOT NULL,                    -- the version of the check that said so
     near INTEGER NOT NULL,                     -- 1: the same photograph, edited
     evidence TEXT NOT NULL,
+    checksum INTEGER,
     PRIMARY KEY (first, second)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE decisions (                       -- what a person said of a pair; first < second
@@ -81,12 +89,14 @@ CREATE TABLE decisions (                       -- what a person said of a pair; 
     second BLOB NOT NULL,
     duplicate INTEGER NOT NULL,                -- 0: "not a duplicate"
     decided TEXT NOT NULL,                     -- ISO 8601 in UTC
+    checksum INTEGER,
     PRIMARY KEY (first, second)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE calibration (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     curve TEXT NOT NULL,                       -- JSON
-    transform BLOB                             -- what embeddings go through before comparison
+    transform BLOB,                            -- what embeddings go through before comparison
+    checksum INTEGER
 ) STRICT;
 """
 
@@ -119,7 +129,7 @@ def create(store: Path, meta: Mapping[str, str]) -> None:
                 f"BEGIN; {_TABLES} PRAGMA application_id = {_APPLICATION_ID};"
                 f"PRAGMA user_version = {FORMAT}; COMMIT;"
             )
-            connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+            connection.executemany("INSERT INTO meta (key, value) VALUES (?, ?)", meta.items())
         _put_in_place(new, path)
     finally:
         for side in ("", "-wal", "-shm"):

@@ -32,7 +32,7 @@ def compared(catalog: Catalog, *folders: Path) -> Changes:
         catalog.connection.execute("DELETE FROM meta WHERE key LIKE 'settled %'")
     changes = find_changes(catalog, folders)
     with catalog.transaction():
-        catalog.connection.executemany("INSERT INTO meta VALUES (?, ?)", kept)
+        catalog.connection.executemany("INSERT INTO meta (key, value) VALUES (?, ?)", kept)
     return changes
 
 

@@ -123,7 +123,8 @@ print(len(said), *set(said))
 def test_closing_while_other_threads_read_stops_them_in_words(catalog: Catalog) -> None:
     with catalog.transaction():
         catalog.connection.executemany(
-            "INSERT INTO meta VALUES (?, ?)", [(f"key {number}", "x") for number in range(3000)]
+            "INSERT INTO meta (key, value) VALUES (?, ?)",
+            [(f"key {number}", "x") for number in range(3000)],
         )
     done = subprocess.run(
         [sys.executable, "-c", CLOSE_WHILE_THREADS_READ, catalog.store],
