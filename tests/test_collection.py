@@ -508,6 +508,10 @@ VERBS: dict[str, Callable[[Collection], object]] = {
     "import_decisions": lambda c: c.import_decisions("decisions.jsonl"),
     "calibrate": lambda c: c.calibrate(),
     "evaluate": lambda c: c.evaluate("truth.json"),
+    "roots": lambda c: c.roots(),
+    "forget_root": lambda c: c.forget_root("images"),
+    "move_root": lambda c: c.move_root("images", "others"),
+    "remarks": lambda c: c.remarks(),
     "status": lambda c: c.status(),
     "skipped": lambda c: c.skipped(),
     "layers": lambda c: c.layers(),
@@ -517,7 +521,7 @@ VERBS: dict[str, Callable[[Collection], object]] = {
 
 
 def test_the_table_of_verbs_holds_them_all() -> None:
-    public = {name for name in vars(Collection) if not name.startswith("_")}
+    public = {name for name in dir(Collection) if not name.startswith("_")}
     assert public - {"open", "create", "close", "path", "notes"} == set(VERBS)
 
 
