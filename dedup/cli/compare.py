@@ -103,7 +103,7 @@ def compare_command(
     spec = spec_from(model, weights, untrained=untrained)
     collection, folder = _reference(against, store, spec, runtime_from(device))
     with collection, progress_bars("images") as progress:
-        if folder is not None:
+        if folder is not None and not _is_offline(collection, folder):
             print_index(collection.index(folder, progress))
         answer = collection.compare(
             new, folder, tier=tiers, threshold=threshold, offline=offline, progress=progress
@@ -131,6 +131,12 @@ def _reference(
         collection, created = open_or_create((os.fspath(against),), store, spec, runtime)
         note(*created)
         return collection, against
+
+
+def _is_offline(collection: Collection, folder: Path) -> bool:
+    """Say whether a folder is an indexed one, or in one, that is not there now."""
+    real = Path(os.path.realpath(folder))
+    return any(not root.present and real.is_relative_to(root.path) for root in collection.roots())
 
 
 def _print_totals(answer: Comparison) -> None:
