@@ -15,12 +15,12 @@ from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 from dedup.mounts import keeps_inodes
-from dedup.records import INODE_BITS, FileEntry, is_unchanged
+from dedup.records import INODE_BITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from dedup.records import IndexedFile, Root
+    from dedup.records import FileEntry, IndexedFile, Root
 
 
 class Freshness(Enum):
@@ -56,17 +56,15 @@ def look(path: bytes, before: FileEntry, *, keeps_inodes: bool = True) -> Freshn
         now = os.lstat(path)
     except OSError:
         return Freshness.GONE
-    found = FileEntry(
-        path,
-        now.st_size,
-        now.st_mtime_ns,
-        now.st_dev,
-        now.st_ino & INODE_BITS,
-        ctime_ns=now.st_ctime_ns,
+    # As `is_unchanged`, but a hundred thousand times within a second.
+    unchanged = (
+        now.st_mtime_ns == before.mtime_ns
+        and now.st_size == before.size
+        and (before.ctime_ns is None or now.st_ctime_ns == before.ctime_ns)
+        and (not keeps_inodes or now.st_ino & INODE_BITS == before.inode)
+        and S_ISREG(now.st_mode)
     )
-    if S_ISREG(now.st_mode) and is_unchanged(found, before, keeps_inodes=keeps_inodes):
-        return Freshness.HERE
-    return Freshness.CHANGED
+    return Freshness.HERE if unchanged else Freshness.CHANGED
 
 
 class Lookout:
@@ -107,9 +105,9 @@ class Lookout:
     def shows(self, file: IndexedFile) -> bool:
         """Say whether a file may be shown."""
         state = self.state(file)
-        return state is Freshness.HERE or (
-            state is Freshness.OFFLINE and self._shows_offline_at(file.path)
-        )
+        if state is Freshness.OFFLINE:
+            return self._shows_offline_at(file.path)
+        return state is Freshness.HERE
 
     def _shows_offline_at(self, path: bytes) -> bool:
         return self._offline_shown or (self._asked is not None and path.startswith(self._asked))

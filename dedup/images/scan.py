@@ -102,7 +102,9 @@ class Listing:
                     continue
                 named.add((device, inode))
             size, mtime_ns, ctime_ns = facts[3 * row : 3 * row + 3]
-            yield FileEntry(paths[row], size, mtime_ns, device, inode, links, ctime_ns)
+            yield FileEntry(
+                paths[row], size, mtime_ns, device, inode & INODE_BITS, links, ctime_ns
+            )
 
     def add(
         self, top: bytes, folder: bytes, excluded: frozenset[bytes], spec: GitIgnoreSpec | None
@@ -125,7 +127,7 @@ class Listing:
                                 continue
                             found = entry.stat(follow_symlinks=False)
                             add_facts((found.st_size, found.st_mtime_ns, found.st_ctime_ns))
-                            add_names((found.st_ino & INODE_BITS, found.st_dev, found.st_nlink))
+                            add_names((found.st_ino, found.st_dev, found.st_nlink))
                             add_path(prefix + name)
                     elif self._is_inner(entry, prefix, excluded, spec):
                         folders.append(prefix + name)

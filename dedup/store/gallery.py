@@ -87,17 +87,10 @@ class GalleryFiles:
 
     def facts(self, file: int) -> IndexedFile:
         """Give what was recorded of one file."""
+        path, inode, ctime_ns = self.path[file], self.inode[file], self.ctime_ns[file]
+        size, mtime_ns = int(self.size[file]), int(self.mtime_ns[file])
         return IndexedFile(
-            self.path[file],
-            self.root[file],
-            FileEntry(
-                self.path[file],
-                int(self.size[file]),
-                int(self.mtime_ns[file]),
-                0,
-                self.inode[file],
-                ctime_ns=self.ctime_ns[file],
-            ),
+            path, self.root[file], FileEntry(path, size, mtime_ns, 0, inode, 1, ctime_ns)
         )
 
 
