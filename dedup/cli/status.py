@@ -18,7 +18,6 @@ from dedup.cli.output import (
     write_rows,
     write_table,
 )
-from dedup.report.status import Remark
 from dedup.results import Skip
 
 if TYPE_CHECKING:
@@ -62,6 +61,8 @@ def status_command(
         if skipped:
             write_rows(collection.skipped(), Skip, form, _SKIPS)
         elif remarks:
+            from dedup.report.status import Remark
+
             write_rows(collection.remarks(), Remark, form, _REMARKS)
         elif form == "table":
             _write_status(collection.status())

@@ -102,9 +102,7 @@ class Listing:
                     continue
                 named.add((device, inode))
             size, mtime_ns, ctime_ns = facts[3 * row : 3 * row + 3]
-            yield FileEntry(
-                paths[row], size, mtime_ns, device, inode & INODE_BITS, links, ctime_ns
-            )
+            yield FileEntry(paths[row], size, mtime_ns, device, inode & INODE_BITS, links, ctime_ns)
 
     def add(
         self, top: bytes, folder: bytes, excluded: frozenset[bytes], spec: GitIgnoreSpec | None
