@@ -49,7 +49,7 @@ def duplicates(
     lowest = space.threshold(threshold, precision)
     gallery = read_gallery(catalog, space, join)
     found = find_groups(gallery, tiers, lowest, how, report)
-    return DuplicatesAnswer(tuple(found.groups), lowest, tuple(found.notes))
+    return session.noted(DuplicatesAnswer(tuple(found.groups), lowest, tuple(found.notes)))
 
 
 def compare_new(

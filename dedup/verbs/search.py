@@ -10,6 +10,7 @@ from dedup.errors import SearchError
 from dedup.indexing import pipeline
 from dedup.indexing.diff import find_changes, require_images
 from dedup.query import answer, embed_queries, expand, require_read
+from dedup.store.gallery import leaving_out
 from dedup.store.lock import writer_lock
 
 if TYPE_CHECKING:
@@ -38,7 +39,15 @@ def query(session: Session, images: Any, k: Any, threshold: Any, progress: Any) 
     names, k = paths_of(images, "images"), count_of(k, "k", 1)
     threshold, report = threshold_of(threshold), callback_of(progress)
     catalog = session.computing()
-    space = session.space()
+    return session.noted(
+        leaving_out(catalog, lambda: _answered(session, images, names, k, threshold, report))
+    )
+
+
+def _answered(
+    session: Session, images: Any, names: list[str], k: int, threshold: float | None, report: Any
+) -> QueryAnswer:
+    catalog, space = session.catalog, session.space()
     with session.searching(space) as ready:
         if not catalog.has_images():
             raise SearchError(f"{session.path}: the collection is empty; index a folder first")
@@ -46,5 +55,4 @@ def query(session: Session, images: Any, k: Any, threshold: Any, progress: Any) 
         if isinstance(images, str | os.PathLike) and not os.path.isdir(images):
             require_read(queries)
         limit = k if threshold is None else None
-        found = answer(catalog, space, ready(), queries, limit, threshold)
-    return session.noted(found)
+        return answer(catalog, space, ready(), queries, limit, threshold)
