@@ -18,7 +18,7 @@ from dedup.results import Grouping, Skip, SkippedAnswer, Tier
 from dedup.session import STORE_NAME, Session, instance
 from dedup.spec import ModelSpec, Runtime
 from dedup.store.schema import CATALOG
-from dedup.verbs import decisions, measure, pairs, search
+from dedup.verbs import decisions, integrity, measure, pairs, search
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dedup.report.calibration import CalibrationAnswer
     from dedup.report.evaluation import EvaluationAnswer
     from dedup.report.export import FeatureTable, Written
+    from dedup.report.integrity import RepairAnswer, VerifyAnswer
     from dedup.results import (
         Comparison,
         DecisionsAnswer,
@@ -347,6 +348,14 @@ class Collection:
         """
         return measure.evaluate(self._session, truth, root, threshold, chart, progress)
 
+    def verify(self, *, deep: bool = False, progress: Progress | None = None) -> VerifyAnswer:
+        """Check that the collection is as it was written; `deep`: and every indexed file, too."""
+        return integrity.verify(self.path, progress, deep=deep)
+
+    def repair(self, progress: Progress | None = None) -> RepairAnswer:
+        """Make good what can be made good, and read files again whose rows were damaged."""
+        return integrity.repair(self.path, progress, self._session)
+
     def status(self) -> Status:
         """Count what the collection holds."""
         return read_status(self._session.catalog)
@@ -361,11 +370,7 @@ class Collection:
         return binding.layers_of(self._session.catalog)
 
     def features(self, layers: str | Iterable[str] = ()) -> FeatureTable:
-        """Give the stored embeddings as the extractor gave them, one row per file.
-
-        Parameters
-        ----------
-        layers : of those that are stored; none means all
+        """Give the stored embeddings (of all layers, by default) as the extractor gave them.
 
         Raises
         ------

@@ -160,6 +160,7 @@ class Session:
         """Add to an answer what the model's runtime and the catalog have to say of themselves."""
         notes = () if self._runtime is None else self._runtime.notes
         notes = (*notes, *self.catalog.damage)
+        self.catalog.mark_damage()
         return replace(answer, notes=(*answer.notes, *notes)) if notes else answer
 
     def space(self) -> Space:

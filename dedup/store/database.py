@@ -143,7 +143,8 @@ class Database:
             table: self.connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - constant
             for table in COUNTED
         }
-        self._set_meta("rows", json.dumps(counts))
+        if counts != self.row_counts():
+            self._set_meta("rows", json.dumps(counts))
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -179,21 +180,22 @@ class Database:
     def found_damaged(self, table: str, count: int) -> None:
         """Remember how many rows of a table the last reading of it left out."""
         self._damaged[table] = count
-        if count:
-            self._mark()
 
     def leave_out(self, images: Iterable[int]) -> bool:
         """No longer read images whose embeddings are damaged; False when that changes nothing."""
         more = self.left_out | frozenset(images)
         changed = more != self.left_out
         self.left_out = more
-        if changed:
-            self._mark()
         return changed
 
-    def _mark(self) -> None:
-        """Have the next run of indexing mend what was found; only where that can be written."""
-        if self.connection.in_transaction or self.is_marked:
+    def forget_damage(self) -> None:
+        """Read everything again: what was damaged has been dropped."""
+        self.left_out = frozenset()
+        self._damaged.clear()
+
+    def mark_damage(self) -> None:
+        """Have the next run of indexing mend what was found, where that can be written."""
+        if not self.damage or self.connection.in_transaction or self.is_marked:
             return
         with suppress(CollectionError), self.transaction():
             self._set_meta("damaged", "1")

@@ -191,6 +191,17 @@ def connect(store: Path) -> sqlite3.Connection:
             return copy
 
 
+def open_damaged(store: Path) -> sqlite3.Connection:
+    """Open a catalog to check or repair it: of the present format, and with whatever schema.
+
+    Raises
+    ------
+    NoCollectionError, FormatError, DamagedError
+    """
+    upgrade(store)
+    return _connect_any_format(store)
+
+
 def upgrade(store: Path) -> str | None:
     """Upgrade the catalog of a collection where its format is older.
 
@@ -301,6 +312,8 @@ def translated(store: Path) -> Iterator[None]:
     """Turn SQLite's errors into ours, with the next step to take."""
     try:
         yield
+    except UnicodeDecodeError as error:  # of names in a damaged schema, where SQLite quotes them
+        raise foreign(store, "its schema cannot be read") from error
     except sqlite3.ProgrammingError:  # a mistake of ours, not of the file
         raise
     except sqlite3.OperationalError as error:

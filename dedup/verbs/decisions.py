@@ -74,7 +74,7 @@ def export_to(catalog: Catalog, output: Any) -> Written:
     path = path_of(output, "output")
     decisions = read_decisions(catalog)
     write_lines(decisions.values(), Path(path))
-    return Written(path, len(decisions), _COLUMNS)
+    return Written(path, len(decisions), _COLUMNS, catalog.damage)
 
 
 def import_from(catalog: Catalog, path: Any) -> DecisionsAnswer:

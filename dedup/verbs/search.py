@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dedup.arguments import callback_of, count_of, paths_of, threshold_of
@@ -12,6 +13,7 @@ from dedup.indexing.diff import find_changes, require_images
 from dedup.query import answer, embed_queries, expand, require_read
 from dedup.store.gallery import leaving_out
 from dedup.store.lock import writer_lock
+from dedup.store.repair import heal
 
 if TYPE_CHECKING:
     from dedup.results import IndexSummary, QueryAnswer
@@ -23,6 +25,7 @@ def index(session: Session, paths: Any, progress: Any) -> IndexSummary:
     folders, report = paths_of(paths, "paths"), callback_of(progress)
     catalog = session.computing()
     with writer_lock(session.path):
+        healed = heal(catalog)
         changes = find_changes(catalog, folders)
         require_images(catalog, changes, folders)
         summary = pipeline.run(
@@ -31,6 +34,9 @@ def index(session: Session, paths: Any, progress: Any) -> IndexSummary:
             session.embedder,
             lambda done, total: report("Indexing", done, total),
         )
+    if healed:
+        note = f"{healed:,} damaged rows of the catalog were dropped, and their files read again"
+        summary = replace(summary, notes=(*summary.notes, note))
     return session.noted(summary)
 
 
