@@ -15,7 +15,7 @@ from dedup.results import Grouping, Tier
 from dedup.session import STORE_NAME, Session, instance
 from dedup.spec import ModelSpec, Runtime
 from dedup.store.schema import CATALOG
-from dedup.verbs import decisions, measure, pairs, search
+from dedup.verbs import decisions, integrity, measure, pairs, search
 from dedup.verbs.holdings import HoldingsVerbs
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dedup.report.calibration import CalibrationAnswer
     from dedup.report.evaluation import EvaluationAnswer
     from dedup.report.export import FeatureTable, Written
+    from dedup.report.integrity import RepairAnswer, VerifyAnswer
     from dedup.results import (
         Comparison,
         DecisionsAnswer,
@@ -358,12 +359,16 @@ class Collection(HoldingsVerbs):
         """
         return measure.evaluate(self._session, truth, root, threshold, chart, progress)
 
-    def features(self, layers: str | Iterable[str] = ()) -> FeatureTable:
-        """Give the stored embeddings as the extractor gave them, one row per file.
+    def verify(self, *, deep: bool = False, progress: Progress | None = None) -> VerifyAnswer:
+        """Check that the collection is as it was written; `deep`: and every indexed file, too."""
+        return integrity.verify(self.path, progress, deep=deep)
 
-        Parameters
-        ----------
-        layers : of those that are stored; none means all
+    def repair(self, progress: Progress | None = None) -> RepairAnswer:
+        """Make good what can be made good, and read files again whose rows were damaged."""
+        return integrity.repair(self.path, progress, self._session)
+
+    def features(self, layers: str | Iterable[str] = ()) -> FeatureTable:
+        """Give the stored embeddings (of all layers, by default) as the extractor gave them.
 
         Raises
         ------

@@ -24,7 +24,7 @@ from dedup.parallel.workers import one_blas_thread
 from dedup.preparation import embed, preparation
 from dedup.results import Neighbour, QueryAnswer, Skip
 from dedup.search.similarity import DECIMALS, pair_similarities
-from dedup.store.gallery import read_ids, read_indexed
+from dedup.store.gallery import leaving_out, read_ids, read_indexed
 from dedup.store.schema import INDEX
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def fresh_index(
     """
     path = catalog.store / INDEX
     version = catalog.version
-    if held is not None and held[0] == version:
+    if held is not None and held[0] == version and not catalog.damage:
         yield lambda: held
         return
 
@@ -175,13 +175,17 @@ def fresh_index(
     def load() -> VectorIndex | None:
         from dedup.search.index import VectorIndex
 
-        return VectorIndex.load(path, version, read)
+        _ = space.transform  # which may turn out to be damaged
+        # It may hold what is left out now, or vectors that went through a lost transform.
+        return None if catalog.damage else VectorIndex.load(path, version, read)
 
     def build() -> VectorIndex:
         from dedup.search.index import VectorIndex
 
-        ids = read_ids(catalog)
-        index = VectorIndex(space.vectors(space.rows(catalog, len(ids))), ids)
+        ids, rows = leaving_out(catalog, lambda: _live_rows(catalog, space))
+        index = VectorIndex(space.vectors(rows), ids)
+        if catalog.damage:
+            return index  # which holds not all that it should
         with suppress(CollectionError):  # without its cache a query is slower, not wrong
             index.save(path, version)
             # The saved one does not hold the vectors in memory.
@@ -195,6 +199,11 @@ def fresh_index(
     with ThreadPoolExecutor(1, thread_name_prefix="index") as pool:
         loading = pool.submit(load)
         yield wait
+
+
+def _live_rows(catalog: Catalog, space: Space) -> tuple[npt.NDArray[np.int64], Rows]:
+    ids = read_ids(catalog)
+    return ids, space.rows(catalog, len(ids))
 
 
 def answer(

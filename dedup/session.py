@@ -157,8 +157,10 @@ class Session:
             return self._runtime
 
     def noted(self, answer: AnyAnswer) -> AnyAnswer:
-        """Add to an answer what the model's runtime has to say, when the model was needed."""
+        """Add to an answer what the model's runtime and the catalog have to say of themselves."""
         notes = () if self._runtime is None else self._runtime.notes
+        notes = (*notes, *self.catalog.damage)
+        self.catalog.mark_damage()
         return replace(answer, notes=(*answer.notes, *notes)) if notes else answer
 
     def space(self) -> Space:

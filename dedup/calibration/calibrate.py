@@ -17,7 +17,7 @@ from dedup.space.bounds import Counts, Events, Tail
 from dedup.space.curve import Calibration, Recall
 from dedup.space.space import Space
 from dedup.space.whitening import fit_transform
-from dedup.store.gallery import read_files, read_images
+from dedup.store.gallery import leaving_out, read_files, read_images
 from dedup.store.pairs import read_decisions, write_calibration
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from dedup.runtimes.embedder import Embedder
     from dedup.store.catalog import Catalog
+    from dedup.store.gallery import GalleryFiles, GalleryImages
 
 MIN_IMAGES = 50
 """Images that a calibration needs: 1,225 pairs, of which the highest fifty fit the tail."""
@@ -58,9 +59,7 @@ def calibrate(
     DedupError : too few images, or too few that can be read.
     """
     with catalog.snapshot():
-        images = read_images(catalog)
-        files = read_files(catalog, images.ids)
-        raw = Space(catalog.fingerprint).rows(catalog, len(images))
+        images, files, raw = leaving_out(catalog, lambda: _read(catalog))
         decisions = read_decisions(catalog)
     kept = np.array([members[0] for members in group_identical_inputs(images)], np.int64)
     _require(catalog, len(kept))
@@ -88,6 +87,12 @@ def calibrate(
         catalog, calibration.to_json(), None if transform.is_identity else transform.to_bytes()
     )
     return calibration
+
+
+def _read(catalog: Catalog) -> tuple[GalleryImages, GalleryFiles, npt.NDArray[np.float32]]:
+    images = read_images(catalog)
+    files = read_files(catalog, images.ids)
+    return images, files, Space(catalog.fingerprint).rows(catalog, len(images))
 
 
 def _require(catalog: Catalog, count: int, of: int | None = None) -> None:

@@ -23,6 +23,7 @@ from dedup.cli.list import list_command
 from dedup.cli.query import query_command
 from dedup.cli.roots import roots_command
 from dedup.cli.status import status_command
+from dedup.cli.verify import repair_command, verify_command
 from dedup.cli.why import why_command
 from dedup.errors import DISTRIBUTION, DedupError
 
@@ -72,6 +73,8 @@ for _command in (
     eval_command,
     status_command,
     roots_command,
+    verify_command,
+    repair_command,
     layers_command,
     export_command,
 ):

@@ -26,7 +26,7 @@ from dedup.freshness import Lookout
 from dedup.proof.prover import Prover
 from dedup.results import Duplicate, Group, Grouping, Tier
 from dedup.search.similarity import pair_similarities
-from dedup.store.gallery import read_files, read_images
+from dedup.store.gallery import leaving_out, read_files, read_images
 from dedup.store.pairs import read_decisions
 
 if TYPE_CHECKING:
@@ -112,10 +112,13 @@ def read_gallery(
     space : of the collection
     join : how pairs are looked for, see `dedup.search.join.JOINS`
     """
-    with catalog.snapshot():
+
+    def read() -> tuple[GalleryImages, GalleryFiles, npt.NDArray[np.float32]]:
         images = read_images(catalog)
-        files = read_files(catalog, images.ids)
-        raw = space.rows(catalog, len(images))
+        return images, read_files(catalog, images.ids), space.rows(catalog, len(images))
+
+    with catalog.snapshot():
+        images, files, raw = leaving_out(catalog, read)
         decisions = read_decisions(catalog)
     return Gallery(
         catalog,

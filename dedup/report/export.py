@@ -16,7 +16,7 @@ import numpy as np
 from dedup.answer import Answer
 from dedup.errors import DedupError, ExtraMissingError, LayerError
 from dedup.files import output_file
-from dedup.store.gallery import read_files, read_images, read_vectors
+from dedup.store.gallery import leaving_out, read_files, read_images, read_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from dedup.store.catalog import Catalog
+    from dedup.store.gallery import GalleryFiles, GalleryImages
 
 _ENDINGS = (".npz", ".parquet")
 _FACTS = ("path", "digest", "width", "height")
@@ -94,19 +95,24 @@ def collect(catalog: Catalog, layers: Sequence[str]) -> FeatureTable:
                 f"layer {layer!r} is not stored in this collection; stored: {', '.join(stored)}. "
                 f"To have it, make a collection with --layer {layer}"
             )
-    with catalog.snapshot():
+
+    def read() -> tuple[GalleryImages, GalleryFiles, dict[str, npt.NDArray[np.float32]]]:
         images = read_images(catalog)
-        files = read_files(catalog, images.ids)
         embeddings = {
             layer: read_vectors(catalog, layer, len(images), scaled=True)
             for layer in layers or stored
         }
+        return images, read_files(catalog, images.ids), embeddings
+
+    with catalog.snapshot():
+        images, files, embeddings = leaving_out(catalog, read)
     return FeatureTable(
         paths=[os.fsdecode(path) for path in files.path],
         digests=[images.digest[row].hex() for row in files.row.tolist()],
         width=images.width[files.row],
         height=images.height[files.row],
         embeddings={layer: rows[files.row] for layer, rows in embeddings.items()},
+        notes=catalog.damage,
     )
 
 

@@ -9,48 +9,51 @@ transactions of its own, and so has a forked process.
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from dedup.errors import CollectionError, DamagedError
-from dedup.fingerprint import Fingerprint
+from dedup.errors import CollectionError
 from dedup.records import ImageFacts, KnownFile, Root, Settled
 from dedup.store.changes import Differences
-from dedup.store.connections import Connections
-from dedup.store.schema import connect, create, translated, upgrade
+from dedup.store.checksums import (
+    COVERED,
+    checksum_of,
+    embedding_checksum,
+    is_sound_embedding,
+    seal,
+    sound,
+)
+from dedup.store.database import Database
+from dedup.store.schema import create, translated
+from dedup.store.trust import checked_path, checked_root
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from dedup.fingerprint import Fingerprint
     from dedup.records import FileEntry
     from dedup.store.changes import Batch
     from dedup.store.vectors import Packed
 
 _PARAMETERS: Final = 2000  # of one statement, at most
+_FILE_COLUMNS: Final = (
+    "root", "path", "size", "mtime_ns", "device", "inode", "ctime_ns", "state", "image",
+    "reason", "tried_with",
+)  # fmt: skip
+_IMAGE_COLUMNS: Final = (
+    "id", "digest", "format", "width", "height", "frames", "trivial", "input_digest",
+    "damaged", "remark",
+)  # fmt: skip
+_DEFAULTS: Final[dict[str, Any]] = {"damaged": 0, "exclude": ""}  # NULL otherwise
+_GONE: Final = "state = 'gone', checksum = " + seal("files", state="'gone'")
+_DATED: Final = "ctime_ns = ?1, checksum = " + seal("files", ctime_ns="?1")
+_WITH_PIXELS: Final = seal("images", pixel_digest="?1")
 
 
-class Catalog:
-    """An open catalog. Use `Catalog.open` or `Catalog.create`, and `close` it.
-
-    Attributes
-    ----------
-    notes : what opening has to say: that an older format was upgraded
-    """
-
-    def __init__(self, store: Path) -> None:
-        self.store = store
-        note = upgrade(store)
-        self.notes: tuple[str, ...] = () if note is None else (note,)
-        self._connections = Connections(store, partial(connect, store))
-        fingerprint = self._meta("fingerprint")
-        if fingerprint is None:
-            self.close()
-            raise DamagedError(store, "its making was interrupted; remove the folder, index again")
-        self.fingerprint = Fingerprint.from_json(fingerprint)
+class Catalog(Database):
+    """An open catalog. Use `Catalog.open` or `Catalog.create`, and `close` it."""
 
     @classmethod
     def create(cls, store: Path, fingerprint: Fingerprint) -> Catalog:
@@ -68,37 +71,6 @@ class Catalog:
         """
         return cls(store)
 
-    def close(self) -> None:
-        """Release the database; every later use raises `CollectionError`."""
-        self._connections.close()
-
-    @property
-    def connection(self) -> sqlite3.Connection:
-        """The database, for bulk reads by `dedup.store.gallery`: the calling thread's connection.
-
-        Raises
-        ------
-        CollectionError : the collection is closed.
-        """
-        return self._connections.get()
-
-    # -- meta ------------------------------------------------------------------------------------
-
-    def _meta(self, key: str) -> str | None:
-        with translated(self.store):
-            row = self.connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return None if row is None else str(row[0])
-
-    def _set_meta(self, key: str, value: str) -> None:
-        self.connection.execute(
-            "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value)
-        )
-
-    @property
-    def version(self) -> int:
-        """Rises with every change of the gallery; the index is built for one version."""
-        return int(self._meta("version") or 0)
-
     @property
     def updated(self) -> str | None:
         """When the last run of indexing ended, ISO 8601 in UTC."""
@@ -114,29 +86,6 @@ class Catalog:
         with self.transaction():
             self._set_meta("weights_path", path)
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Commit everything inside together, or nothing when an exception passes."""
-        with translated(self.store):
-            self.connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self.connection.execute("COMMIT")
-            except BaseException:
-                if self.connection.in_transaction:
-                    self.connection.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """Read one state of the catalog, also while a writer commits."""
-        with translated(self.store):
-            self.connection.execute("BEGIN")
-            try:
-                yield
-            finally:
-                self.connection.execute("ROLLBACK")
-
     # -- recording ---------------------------------------------------------------------------------
 
     def add_roots(self, paths: Iterable[bytes]) -> list[Root]:
@@ -144,6 +93,9 @@ class Catalog:
         with self.transaction():
             self.connection.executemany(
                 "INSERT OR IGNORE INTO roots (path) VALUES (?)", [(path,) for path in paths]
+            )
+            self.connection.execute(
+                f"UPDATE roots SET checksum = {seal('roots')} WHERE checksum IS NULL"  # noqa: S608 - constant
             )
         return self.roots()
 
@@ -163,14 +115,15 @@ class Catalog:
                 ]
             )
             self.connection.executemany(
-                "UPDATE files SET state = 'gone' WHERE id = ?", [(file,) for file in batch.gone]
+                f"UPDATE files SET {_GONE} WHERE id = ?",  # noqa: S608 - constant
+                [(file,) for file in batch.gone],
             )
             self.connection.executemany(
-                "UPDATE files SET state = 'gone' WHERE root = ? AND path = ?",
+                f"UPDATE files SET {_GONE} WHERE root = ? AND path = ?",  # noqa: S608 - constant
                 [(root.id, entry.path) for root, entry in batch.vanished],
             )
             self.connection.executemany(
-                "UPDATE files SET ctime_ns = ? WHERE id = ?",
+                f"UPDATE files SET {_DATED} WHERE id = ?2 AND {sound('files')}",  # noqa: S608 - constant
                 [(ctime_ns, file) for file, ctime_ns in batch.undated],
             )
             if batch.changes_gallery:
@@ -184,66 +137,102 @@ class Catalog:
         self, images: Sequence[ImageFacts], embeddings: Mapping[str, Packed]
     ) -> dict[bytes, int]:
         """Record images and their embeddings; gives the ids that they have or had, by digest."""
-        ids = self._images_with([facts.digest for facts in images])
+        ids = self._images_with([facts.digest for facts in images], sound_only=True)
+        unsound = self._images_with([facts.digest for facts in images])
         (last,) = self.connection.execute("SELECT coalesce(max(id), 0) FROM images").fetchone()
         new: list[tuple[Any, ...]] = []
         rows: list[tuple[Any, ...]] = []
         for row, facts in enumerate(images):
             if facts.digest not in ids:
-                last += 1
-                ids[facts.digest] = last
-                new.append((last, *facts))
+                image = unsound.get(facts.digest)
+                if image is None:
+                    image = last = last + 1
+                else:
+                    self._forget_image(image)
+                ids[facts.digest] = image
+                new.append((image, *facts))
                 rows += [
-                    (last, layer, norms[row], vectors[row], checksums[row])
-                    for layer, (norms, vectors, checksums) in embeddings.items()
-                ]
-        self._insert(
-            "images (id, digest, format, width, height, frames, trivial, input_digest, damaged,"
-            " remark)",
-            new,
-        )
-        self._insert("embeddings (image, layer, norm, vector, checksum)", rows)
+                    (
+                        image, layer, norms[row], vectors[row],
+                        embedding_checksum(facts.digest, layer, norms[row], vectors[row]),
+                    )
+                    for layer, (norms, vectors) in embeddings.items()
+                ]  # fmt: skip
+        self._insert("images", _IMAGE_COLUMNS, new)
+        self._insert("embeddings", ("image", "layer", "norm", "vector", "checksum"), rows)
         return ids
 
-    def _insert(self, columns: str, rows: list[tuple[Any, ...]], otherwise: str = "") -> None:
-        """Insert rows by few statements: between two of them Python's lock changes hands."""
-        size = max(1, _PARAMETERS // len(rows[0])) if rows else 1
+    def _forget_image(self, image: int) -> None:
+        """Make room for a damaged image to be recorded again; its files refer to it meanwhile."""
+        self.connection.execute("PRAGMA defer_foreign_keys = ON")  # until the end of this commit
+        self.connection.execute("DELETE FROM embeddings WHERE image = ?", (image,))
+        self.connection.execute("DELETE FROM images WHERE id = ?", (image,))
+
+    def _insert(
+        self, table: str, columns: Sequence[str], rows: list[tuple[Any, ...]], otherwise: str = ""
+    ) -> None:
+        """Insert rows by few statements: between two of them Python's lock changes hands.
+
+        Rows get their checksum; columns that are not given have their defaults.
+        """
+        if table in COVERED:
+            at = [columns.index(one) if one in columns else None for one in COVERED[table]]
+            fill = [_DEFAULTS.get(one) for one in COVERED[table]]
+            rows = [
+                (
+                    *row,
+                    checksum_of(
+                        table,
+                        (
+                            default if place is None else row[place]
+                            for place, default in zip(at, fill, strict=True)
+                        ),
+                    ),
+                )
+                for row in rows
+            ]
+            columns = (*columns, "checksum")
+        size = max(1, _PARAMETERS // len(columns))
+        marks = f"({','.join('?' * len(columns))})"
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
-            marks = f"({','.join('?' * len(part[0]))})"
             self.connection.execute(
-                f"INSERT INTO {columns} VALUES {','.join([marks] * len(part))} {otherwise}",  # noqa: S608 - marks only
+                f"INSERT INTO {table} ({','.join(columns)})"  # noqa: S608 - constants and marks
+                f" VALUES {','.join([marks] * len(part))} {otherwise}",
                 [value for row in part for value in row],
             )
 
-    def _images_with(self, digests: Collection[bytes]) -> dict[bytes, int]:
+    def _images_with(
+        self, digests: Collection[bytes], *, sound_only: bool = False
+    ) -> dict[bytes, int]:
+        """Find images by content; `sound_only`: those that are whole, with all their embeddings."""
         ids: dict[bytes, int] = {}
         wanted = list(digests)
         for start in range(0, len(wanted), _PARAMETERS):
             part = wanted[start : start + _PARAMETERS]
             marks = ",".join("?" * len(part))
             ids |= self.connection.execute(
-                f"SELECT digest, id FROM images WHERE digest IN ({marks})",  # noqa: S608 - marks only
+                f"SELECT digest, id FROM images WHERE digest IN ({marks})"  # noqa: S608 - marks only
+                + (f" AND {sound('images')}" if sound_only else ""),
                 part,
             )
+        if sound_only:
+            ids = {digest: image for digest, image in ids.items() if self._is_whole(digest, image)}
         return ids
 
-    def _record(self, rows: list[tuple[Any, ...]]) -> None:
-        self._insert(
-            "files (root, path, size, mtime_ns, device, inode, ctime_ns, state, image, reason,"
-            " tried_with)",
-            rows,
-            " ON CONFLICT (root, path) DO UPDATE SET size = excluded.size,"
-            " mtime_ns = excluded.mtime_ns, device = excluded.device, inode = excluded.inode,"
-            " ctime_ns = excluded.ctime_ns,"
-            " state = excluded.state, image = excluded.image, reason = excluded.reason,"
-            " tried_with = excluded.tried_with",
-        )
+    def _is_whole(self, digest: bytes, image: int) -> bool:
+        rows = self.connection.execute(
+            "SELECT layer, norm, vector, checksum FROM embeddings WHERE image = ?", (image,)
+        ).fetchall()
+        return all(is_sound_embedding(digest, *row) for row in rows)
 
-    def gallery_changed(self) -> None:
-        """Make indexes built before this transaction stale."""
-        self.connection.execute(
-            "UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'version'"
+    def _record(self, rows: list[tuple[Any, ...]]) -> None:
+        updates = [f"{one} = excluded.{one}" for one in (*_FILE_COLUMNS[2:], "checksum")]
+        self._insert(
+            "files",
+            _FILE_COLUMNS,
+            rows,
+            f" ON CONFLICT (root, path) DO UPDATE SET {', '.join(updates)}",
         )
 
     def remember_pixel_digests(self, digests: Mapping[int, bytes]) -> None:
@@ -254,7 +243,7 @@ class Catalog:
         """
         with suppress(CollectionError), self.transaction():
             self.connection.executemany(
-                "UPDATE images SET pixel_digest = ? WHERE id = ?",
+                f"UPDATE images SET pixel_digest = ?1, checksum = {_WITH_PIXELS} WHERE id = ?2",  # noqa: S608 - constant
                 [(digest, image) for image, digest in digests.items()],
             )
 
@@ -265,7 +254,8 @@ class Catalog:
         with translated(self.store):
             rows = self.connection.execute("SELECT id, path, exclude FROM roots ORDER BY path")
             return [
-                Root(number, path, tuple(exclude.splitlines())) for number, path, exclude in rows
+                Root(number, checked_root(self.store, path), tuple(exclude.splitlines()))
+                for number, path, exclude in rows
             ]
 
     def known_files(self, root: Root) -> Iterator[KnownFile]:
@@ -280,8 +270,11 @@ class Catalog:
 
     def settled(self, root: Root) -> Settled | None:
         """Give what `settle` remembered; None when anything changed since."""
-        version, *settled = json.loads(self._meta(f"settled {root.id}") or "[null]")
-        return Settled(*settled) if version == self.version else None
+        try:
+            version, *settled = json.loads(self._meta(f"settled {root.id}") or "[null]")
+            return Settled(*settled) if version == self.version else None
+        except (ValueError, TypeError):  # damaged: compared in full
+            return None
 
     def files_with_inode(self, inode: int) -> list[tuple[Root, bytes]]:
         """List the live files that had this inode when they were recorded."""
@@ -292,7 +285,10 @@ class Catalog:
                 " WHERE files.inode = ? AND files.state != 'gone'",
                 (inode,),
             )
-            return [(Root(number, root), path) for number, root, path in rows]
+            return [
+                (Root(number, checked_root(self.store, root)), checked_path(self.store, path))
+                for number, root, path in rows
+            ]
 
     def diff(
         self,
@@ -312,9 +308,9 @@ class Catalog:
         return Differences(known, entries, decoders, keeps_inodes=keeps_inodes)
 
     def known_contents(self, digests: Collection[bytes]) -> set[bytes]:
-        """Say which of some contents, by their SHA-256, have embeddings."""
+        """Say which of some contents, by their SHA-256, have embeddings that are sound."""
         with translated(self.store):
-            return set(self._images_with(digests))
+            return set(self._images_with(digests, sound_only=True))
 
     def image_with(self, digest: bytes) -> int | None:
         """Find the image with this content."""
@@ -325,8 +321,7 @@ class Catalog:
 
     def knows(self, digest: bytes) -> bool:
         """Say whether a content, by its SHA-256, has embeddings."""
-        with translated(self.store):
-            return self.image_with(digest) is not None
+        return bool(self.known_contents([digest]))
 
     def image_facts(self, image: int) -> ImageFacts:
         """Read what is kept of an image."""

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_STEPS_AT_ONCE: Final = 1_000_000  # of SQLite's machine: about 10 ms
+_MAX_STEPS: Final = 20_000
+"""Times as many between two uses: minutes, where the questions to a million files take seconds."""
+
+
 class _Held:
     """The connection of one thread; closed with it at the latest."""
 
@@ -82,7 +87,8 @@ class Connections:
             held = self._own.held = _Held(self._store, connection)
             with _lock:
                 _open.add(held)
-            return connection
+        assert held.connection is not None  # noqa: S101 - for mypy
+        _limit_steps(held.connection)
         return held.connection
 
     def close(self) -> None:
@@ -94,6 +100,18 @@ class Connections:
         held: _Held | None = getattr(self._own, "held", None)
         if held is not None:
             held.close()
+
+
+def _limit_steps(connection: sqlite3.Connection) -> None:
+    """Interrupt what does not end: a catalog from elsewhere may be made to keep SQLite busy."""
+    left = _MAX_STEPS
+
+    def step() -> bool:
+        nonlocal left
+        left -= 1
+        return left < 0
+
+    connection.set_progress_handler(step, _STEPS_AT_ONCE)
 
 
 def check_inherited(store: Path) -> None:

@@ -1,27 +1,31 @@
 """The gallery: all live images and files of a collection, read in bulk into arrays.
 
 Rows are in order of image id, which is the order of indexing; the FAISS index and every pair of
-rows speak of the same numbers. Vectors come back as fp32 of unit norm. A row that fails its
-checksum stops the reading: a wrong vector would be a wrong answer.
+rows speak of the same numbers. Vectors come back as fp32 of unit norm.
+
+Every row is checked. A damaged one is left out and counted, an image with all its files: a wrong
+row would be a wrong answer. A damaged embedding is met when the images have been read already, so
+that it raises `UnsoundError`; `leaving_out` then reads again without that image.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-import xxhash
 
 from dedup.errors import DamagedError
 from dedup.records import FileEntry, IndexedFile
-from dedup.store.schema import translated
+from dedup.store.checksums import is_sound_embedding, sound
+from dedup.store.schema import REPAIR, translated
+from dedup.store.trust import checked_path, checked_root, is_inside
 from dedup.store.vectors import unpack
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     import numpy.typing as npt
 
@@ -29,6 +33,14 @@ if TYPE_CHECKING:
 
 _LIVE = "(SELECT image FROM files WHERE state = 'indexed')"
 _ROWS_AT_ONCE = 4096
+_SOUND_FILE = f"({sound('files', 'f')} AND f.state IN ('indexed', 'skipped', 'gone'))"
+
+_EMBEDDINGS = (
+    "SELECT image, vector, checksum, norm,"
+    " (SELECT digest FROM images WHERE images.id = image) FROM embeddings"
+)
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,24 +106,65 @@ class GalleryFiles:
         )
 
 
+class UnsoundError(DamagedError):
+    """Stored embeddings that fail their checksum, or are missing.
+
+    Parameters
+    ----------
+    images : ids of the images that they belong to
+    """
+
+    def __init__(self, catalog: Catalog, images: Iterable[int]) -> None:
+        super().__init__(
+            catalog.store,
+            f"stored embeddings fail their checksum or are missing. Run {REPAIR}; the images "
+            "themselves are not touched.",
+        )
+        self.images = frozenset(images)
+
+
+def leaving_out(catalog: Catalog, read: Callable[[], Result]) -> Result:
+    """Call a function that reads from the catalog until it meets no damaged embedding.
+
+    Images that have one are left out of what is read from then on, and counted.
+    """
+    while True:
+        try:
+            return read()
+        except UnsoundError as error:
+            if not catalog.leave_out(error.images):
+                raise
+
+
 def read_ids(catalog: Catalog) -> npt.NDArray[np.int64]:
     """Read the ids of the live images, rising."""
     with translated(catalog.store):
-        rows = catalog.connection.execute(
-            "SELECT DISTINCT image FROM files WHERE state = 'indexed' ORDER BY image"
-        )
-        return np.fromiter((row[0] for row in rows), np.int64)
+        files = catalog.connection.execute(
+            f"SELECT image, root, state = 'indexed', {_SOUND_FILE} FROM files AS f NOT INDEXED"  # noqa: S608 - constant
+        ).fetchall()
+        images = catalog.connection.execute(
+            f"SELECT id, {sound('images')} FROM images NOT INDEXED ORDER BY id"  # noqa: S608 - constant
+        ).fetchall()
+    roots = _sound_roots(catalog)
+    live = {image for image, root, indexed, whole in files if indexed and whole and root in roots}
+    live -= catalog.left_out
+    return np.array([image for image, whole in images if whole and image in live], np.int64)
 
 
 def read_images(catalog: Catalog) -> GalleryImages:
     """Read what is known of the live images."""
+    live = set(read_ids(catalog).tolist())
     with translated(catalog.store):
         rows = catalog.connection.execute(
             "SELECT id, digest, format, width, height, frames, trivial, input_digest, pixel_digest,"  # noqa: S608 - constant
-            f" damaged FROM images WHERE id IN {_LIVE} ORDER BY id"
+            f" damaged, {sound('images')} FROM images NOT INDEXED ORDER BY id"
         ).fetchall()
-    columns = list(zip(*rows, strict=True)) or [()] * 10
-    ids, digest, image_format, width, height, frames, trivial, inputs, pixels, damaged = columns
+    _check_order(catalog, [row[0] for row in rows])
+    _note_damage(catalog, "images", len(rows), sum(not row[-1] for row in rows))
+    columns = list(zip(*(row for row in rows if row[-1] and row[0] in live), strict=True))
+    ids, digest, image_format, width, height, frames, trivial, inputs, pixels, damaged, _ = (
+        columns or [()] * 11
+    )
     return GalleryImages(
         ids=np.array(ids, np.int64),
         digest=list(digest),
@@ -133,24 +186,61 @@ def read_files(catalog: Catalog, ids: npt.NDArray[np.int64]) -> GalleryFiles:
     ----------
     ids : (N,) the ids of all live images, rising
     """
+    roots, live = _sound_roots(catalog), set(ids.tolist())
     with translated(catalog.store):
-        rows = catalog.connection.execute(
-            "SELECT files.image, CAST(roots.path || X'2F' || files.path AS BLOB) AS whole,"
-            " files.size, files.mtime_ns, files.root, files.inode, files.ctime_ns"
-            " FROM files JOIN roots ON roots.id = files.root"
-            " WHERE files.state = 'indexed' ORDER BY files.image, whole"
+        rows: list[tuple[Any, ...]] = catalog.connection.execute(
+            "SELECT f.id, f.image, CAST(r.path || X'2F' || f.path AS BLOB) AS whole, f.path,"  # noqa: S608 - constant
+            f" f.size, f.mtime_ns, f.root, f.state = 'indexed', {_SOUND_FILE}, f.inode, f.ctime_ns"
+            " FROM files AS f NOT INDEXED LEFT JOIN roots AS r ON r.id = f.root"
+            " ORDER BY f.image, whole"
         ).fetchall()
-    columns = list(zip(*rows, strict=True)) or [()] * 7
-    images, paths, sizes, times, roots, inodes, changes = columns
+        images = {image for (image,) in catalog.connection.execute("SELECT id FROM images")}
+    _check_order(catalog, sorted(row[0] for row in rows))
+    unsound = sum(
+        not row[8] or row[6] not in roots or (row[7] and row[1] not in images) for row in rows
+    )
+    _note_damage(catalog, "files", len(rows), unsound)
+    rows = [row for row in rows if row[7] and row[8] and row[6] in roots and row[1] in live]
+    for row in rows:
+        if not is_inside(row[3]):
+            checked_path(catalog.store, row[3])
+    _, images_of, paths, _, sizes, times, roots_of, _, _, inodes, changes = (
+        list(zip(*rows, strict=True)) or [()] * 11
+    )
     return GalleryFiles(
-        row=np.searchsorted(ids, np.array(images, np.int64)),
+        row=np.searchsorted(ids, np.array(images_of, np.int64)),
         path=list(paths),
         size=np.array(sizes, np.int64),
         mtime_ns=np.array(times, np.int64),
-        root=list(roots),
+        root=list(roots_of),
         inode=list(inodes),
         ctime_ns=list(changes),
     )
+
+
+def _sound_roots(catalog: Catalog) -> set[int]:
+    with translated(catalog.store):
+        rows = catalog.connection.execute(
+            f"SELECT id, path, {sound('roots')} FROM roots NOT INDEXED"  # noqa: S608 - constant
+        ).fetchall()
+    _note_damage(catalog, "roots", len(rows), sum(not row[2] for row in rows))
+    for _, path, whole in rows:
+        if whole:
+            checked_root(catalog.store, path)
+    return {number for number, _, whole in rows if whole}
+
+
+def _note_damage(catalog: Catalog, table: str, found: int, damaged: int) -> None:
+    missing = catalog.row_counts().get(table, found) - found
+    catalog.found_damaged(table, damaged + max(missing, 0))
+
+
+def _check_order(catalog: Catalog, ids: list[int]) -> None:
+    """Refuse a table that gives rows twice: its pages refer to each other wrongly."""
+    if len(ids) > 1 and int(np.diff(np.array(ids, np.int64)).min()) < 1:
+        raise DamagedError(
+            catalog.store, f"damaged or foreign catalog: rows come twice. Run {REPAIR}."
+        )
 
 
 def read_paths(catalog: Catalog, images: Iterable[int]) -> dict[int, list[bytes]]:
@@ -159,13 +249,15 @@ def read_paths(catalog: Catalog, images: Iterable[int]) -> dict[int, list[bytes]
     result: dict[int, list[bytes]] = {image: [] for image in wanted}
     with translated(catalog.store):
         rows = catalog.connection.execute(
-            "SELECT files.image, CAST(roots.path || X'2F' || files.path AS BLOB) AS whole"
-            " FROM files JOIN roots ON roots.id = files.root"
-            " WHERE files.state = 'indexed'"
-            " AND files.image IN (SELECT value FROM json_each(?)) ORDER BY whole",
+            "SELECT f.image, CAST(r.path || X'2F' || f.path AS BLOB) AS whole, f.path, r.path"  # noqa: S608 - constant
+            " FROM files AS f JOIN roots AS r ON r.id = f.root"
+            f" WHERE f.state = 'indexed' AND {_SOUND_FILE} AND {sound('roots', 'r')}"
+            " AND f.image IN (SELECT value FROM json_each(?)) ORDER BY whole",
             (json.dumps(wanted),),
         )
-        for image, path in rows:
+        for image, path, name, root in rows:
+            checked_root(catalog.store, root)
+            checked_path(catalog.store, name)
             result[image].append(path)
     return result
 
@@ -176,14 +268,16 @@ def read_indexed(catalog: Catalog, images: Iterable[int]) -> dict[int, list[Inde
     result: dict[int, list[IndexedFile]] = {image: [] for image in wanted}
     with translated(catalog.store):
         rows = catalog.connection.execute(
-            "SELECT files.image, CAST(roots.path || X'2F' || files.path AS BLOB) AS whole,"
-            " files.root, files.size, files.mtime_ns, files.device, files.inode, files.ctime_ns"
-            " FROM files JOIN roots ON roots.id = files.root"
-            " WHERE files.state = 'indexed'"
-            " AND files.image IN (SELECT value FROM json_each(?)) ORDER BY whole",
+            "SELECT f.image, CAST(r.path || X'2F' || f.path AS BLOB) AS whole, f.path, r.path,"  # noqa: S608 - constant
+            " f.root, f.size, f.mtime_ns, f.device, f.inode, f.ctime_ns"
+            " FROM files AS f JOIN roots AS r ON r.id = f.root"
+            f" WHERE f.state = 'indexed' AND {_SOUND_FILE} AND {sound('roots', 'r')}"
+            " AND f.image IN (SELECT value FROM json_each(?)) ORDER BY whole",
             (json.dumps(wanted),),
         )
-        for image, path, root, size, mtime_ns, device, inode, ctime_ns in rows:
+        for image, path, name, top, root, size, mtime_ns, device, inode, ctime_ns in rows:
+            checked_root(catalog.store, top)
+            checked_path(catalog.store, name)
             entry = FileEntry(path, size, mtime_ns, device, inode, ctime_ns=ctime_ns)
             result[image].append(IndexedFile(path, root, entry))
     return result
@@ -206,15 +300,16 @@ def read_vectors(
 
     Raises
     ------
-    DamagedError : a row is missing or fails its checksum.
+    UnsoundError : a row is missing or fails its checksum.
     """
+    ids = read_ids(catalog)
+    if len(ids) != count:
+        raise UnsoundError(catalog, ())
     with translated(catalog.store):
         cursor = catalog.connection.execute(
-            "SELECT vector, checksum, norm FROM embeddings"  # noqa: S608 - constant
-            f" WHERE layer = ? AND image IN {_LIVE} ORDER BY image",
-            (layer,),
+            f"{_EMBEDDINGS} WHERE layer = ? AND image IN {_LIVE} ORDER BY image", (layer,)
         )
-        return _filled(catalog, layer, cursor, count, scaled=scaled)
+        return _filled(catalog, layer, cursor, ids, scaled=scaled)
 
 
 def read_vectors_of(
@@ -233,48 +328,52 @@ def read_vectors_of(
 
     Raises
     ------
-    DamagedError : as `read_vectors`.
+    UnsoundError : as `read_vectors`.
     """
     with translated(catalog.store):
         cursor = catalog.connection.execute(
-            "SELECT vector, checksum, norm FROM embeddings"
-            " WHERE layer = ? AND image IN (SELECT value FROM json_each(?)) ORDER BY image",
+            f"{_EMBEDDINGS} WHERE layer = ? AND image IN (SELECT value FROM json_each(?))"  # noqa: S608 - constant
+            " ORDER BY image",
             (layer, json.dumps(images.tolist())),
         )
-        return _filled(catalog, layer, cursor, len(images), scaled=False)
+        return _filled(catalog, layer, cursor, images, scaled=False)
 
 
 def _filled(
-    catalog: Catalog, layer: str, cursor: sqlite3.Cursor, count: int, *, scaled: bool
+    catalog: Catalog,
+    layer: str,
+    cursor: sqlite3.Cursor,
+    ids: npt.NDArray[np.int64],
+    *,
+    scaled: bool,
 ) -> npt.NDArray[np.float32]:
+    """Unpack the rows that belong to `ids`, which rise; every one of them has to be there."""
+    places = {image: place for place, image in enumerate(ids.tolist())}
     vectors: npt.NDArray[np.float32] | None = None
-    filled = 0
+    size = 0
+    missing = set(places)
     while rows := cursor.fetchmany(_ROWS_AT_ONCE):
-        blobs, checksums, norms = zip(*rows, strict=True)
-        damaged = sum(
-            xxhash.xxh32_intdigest(blob) != checksum
-            for blob, checksum in zip(blobs, checksums, strict=True)
-        )
-        if damaged or len({len(blob) for blob in blobs}) != 1 or filled + len(rows) > count:
-            raise _damaged(catalog)
+        rows = [
+            row
+            for row in rows
+            if row[0] in missing
+            and row[4] is not None
+            and is_sound_embedding(row[4], layer, row[3], row[1], row[2])
+            and len(row[1]) == (size := size or len(row[1]))
+        ]
+        if not rows:
+            continue
+        images, blobs, _, norms, _ = zip(*rows, strict=True)
         part = unpack(layer, blobs)
         if vectors is None:
-            vectors = np.empty((count, part.shape[1]), np.float32)
+            vectors = np.empty((len(ids), part.shape[1]), np.float32)
         lengths = np.linalg.norm(part, axis=1, keepdims=True)
         # Rounding moved the length; exact unit rows keep the cosine of equal ones at 1.
         part /= np.where(lengths > 0, lengths, 1)
         if scaled:
             part *= np.array(norms, np.float32)[:, None]
-        vectors[filled : filled + len(rows)] = part
-        filled += len(rows)
-    if filled != count:
-        raise _damaged(catalog)
+        vectors[[places[image] for image in images]] = part
+        missing.difference_update(images)
+    if missing:
+        raise UnsoundError(catalog, missing)
     return np.empty((0, 0), np.float32) if vectors is None else vectors
-
-
-def _damaged(catalog: Catalog) -> DamagedError:
-    return DamagedError(
-        catalog.store,
-        "stored embeddings fail their checksum or are missing. Move the folder away and index "
-        "again; the images themselves are not touched.",
-    )

@@ -73,7 +73,8 @@ def migrate(
                     break
                 if not copied:
                     copy = path.with_name(f"{path.stem}.format-{current}.bak")
-                    _keep_copy(path, copy)
+                    keep_copy(path, copy)
+                    _drop_older(path, copy)
                     copied = True
                     reached("copied")
                 _MIGRATIONS[current](connection)
@@ -213,10 +214,10 @@ def _size(count: int) -> str:
     return f"{max(1, -(-count // mega))} MB"
 
 
-def _keep_copy(path: Path, copy: Path) -> None:
-    """Copy the catalog as it is, so that the copy appears whole or not at all; keep no older one.
+def keep_copy(path: Path, copy: Path) -> None:
+    """Copy the catalog as it is, so that the copy appears whole or not at all.
 
-    The caller holds the catalog's write lock, so that nobody else makes a copy.
+    The caller holds a lock, so that nobody else makes a copy.
     """
     partial = copy.with_name(f"{copy.name}.partial")
     _remove(partial)  # of a process that was killed
@@ -233,6 +234,9 @@ def _keep_copy(path: Path, copy: Path) -> None:
         with suppress(OSError):
             _remove(partial)
         raise
+
+
+def _drop_older(path: Path, copy: Path) -> None:
     for older in path.parent.glob(f"{path.stem}.format-*.bak"):
         if older != copy:
             older.unlink()

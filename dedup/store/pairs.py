@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from dedup.store.checksums import checksum_of, sound
 from dedup.store.schema import translated
+from dedup.store.trust import MAX_TEXT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,10 +51,12 @@ def content_pair(first: bytes, second: bytes) -> ContentPair:
 
 
 def read_verdicts(catalog: Catalog, verifier: str) -> dict[ContentPair, StoredVerdict]:
-    """Read all proofs of one version of the check."""
+    """Read all proofs of one version of the check; damaged ones count as not proven."""
     with translated(catalog.store):
         rows = catalog.connection.execute(
-            "SELECT first, second, near, evidence FROM verdicts WHERE verifier = ?", (verifier,)
+            "SELECT first, second, near, evidence FROM verdicts"  # noqa: S608 - constant
+            f" WHERE verifier = ? AND {sound('verdicts')}",
+            (verifier,),
         )
         return {
             (first, second): StoredVerdict(bool(near), evidence)
@@ -66,36 +70,47 @@ def write_verdicts(
     """Keep proofs, replacing those of other versions; a transaction of its own."""
     with catalog.transaction():
         catalog.connection.executemany(
-            "INSERT OR REPLACE INTO verdicts (first, second, verifier, near, evidence)"
-            " VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO verdicts (first, second, verifier, near, evidence, checksum)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
             [
-                (*pair, verifier, int(verdict.near), verdict.evidence)
+                (*row, checksum_of("verdicts", row))
                 for pair, verdict in verdicts.items()
+                for row in [(*pair, verifier, int(verdict.near), verdict.evidence)]
             ],
         )
 
 
 def read_decisions(catalog: Catalog) -> dict[ContentPair, Decision]:
-    """Read what was said of pairs, in the order of their digests."""
+    """Read what was said of pairs, in the order of their digests; damaged rows are counted."""
     with translated(catalog.store):
         rows = catalog.connection.execute(
-            "SELECT first, second, duplicate, decided FROM decisions ORDER BY first, second"
-        )
-        return {
-            (first, second): Decision((first, second), bool(duplicate), decided)
-            for first, second, duplicate, decided in rows
-        }
+            f"SELECT first, second, duplicate, decided, {sound('decisions')} FROM decisions"  # noqa: S608 - constant
+            " ORDER BY first, second"
+        ).fetchall()
+    lost = catalog.row_counts().get("decisions", 0) - len(rows)
+    catalog.found_damaged("decisions", sum(not row[4] for row in rows) + max(lost, 0))
+    return {
+        (first, second): Decision((first, second), bool(duplicate), decided)
+        for first, second, duplicate, decided, is_sound in rows
+        if is_sound
+    }
 
 
 def write_decisions(catalog: Catalog, decisions: Iterable[Decision]) -> None:
     """Keep what was said of pairs; a later word replaces an earlier one."""
     with catalog.transaction():
         catalog.connection.executemany(
-            "INSERT INTO decisions (first, second, duplicate, decided) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (first, second) DO UPDATE SET"
-            " duplicate = excluded.duplicate, decided = excluded.decided"
-            " WHERE excluded.decided >= decisions.decided",
-            [(*one.pair, int(one.duplicate), one.decided) for one in decisions],
+            "INSERT INTO decisions (first, second, duplicate, decided, checksum)"  # noqa: S608 - constant
+            " VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT (first, second) DO UPDATE SET duplicate = excluded.duplicate,"
+            " decided = excluded.decided, checksum = excluded.checksum"
+            " WHERE excluded.decided >= decisions.decided"
+            f" OR NOT {sound('decisions', 'decisions')}",
+            [
+                (*row, checksum_of("decisions", row))
+                for one in decisions
+                for row in [(*one.pair, int(one.duplicate), one.decided)]
+            ],
         )
 
 
@@ -109,18 +124,29 @@ def forget_decision(catalog: Catalog, pair: ContentPair) -> bool:
 
 
 def read_calibration(catalog: Catalog) -> tuple[str, bytes | None] | None:
-    """Read the curve (JSON) and the transform of the collection; None before calibration."""
+    """Read the curve (JSON) and the transform of the collection.
+
+    Returns
+    -------
+    None before calibration, or where it is damaged, which `Catalog.damage` says then.
+    """
     with translated(catalog.store):
-        row = catalog.connection.execute("SELECT curve, transform FROM calibration").fetchone()
-    return None if row is None else (str(row[0]), row[1])
+        row = catalog.connection.execute(
+            f"SELECT curve, transform, {sound('calibration')} FROM calibration"  # noqa: S608 - constant
+        ).fetchone()
+    damaged = row is not None and not (row[2] and len(row[0]) <= MAX_TEXT_BYTES)
+    catalog.found_damaged("calibration", int(damaged))
+    return None if row is None or damaged else (str(row[0]), row[1])
 
 
 def write_calibration(catalog: Catalog, curve: str, transform: bytes | None) -> None:
     """Keep a calibration; indexes of the old vectors become stale."""
+    row = 1, curve, transform
     with catalog.transaction():
         catalog.connection.execute(
-            "INSERT OR REPLACE INTO calibration (id, curve, transform) VALUES (1, ?, ?)",
-            (curve, transform),
+            "INSERT OR REPLACE INTO calibration (id, curve, transform, checksum)"
+            " VALUES (?, ?, ?, ?)",
+            (*row, checksum_of("calibration", row)),
         )
         catalog.gallery_changed()
 

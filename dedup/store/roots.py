@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from dedup.store.checksums import seal
 from dedup.store.schema import translated
 
 if TYPE_CHECKING:
@@ -13,12 +14,15 @@ if TYPE_CHECKING:
     from dedup.records import Root
     from dedup.store.catalog import Catalog
 
+_WITH_PATTERNS = seal("roots", exclude="?1")
+_WITH_PATH = seal("roots", path="?1")
+
 
 def set_exclude(catalog: Catalog, roots: Iterable[Root], patterns: Sequence[str]) -> None:
     """Keep the patterns of what is left out below some roots, instead of those from before."""
     with catalog.transaction():
         catalog.connection.executemany(
-            "UPDATE roots SET exclude = ? WHERE id = ?",
+            f"UPDATE roots SET exclude = ?1, checksum = {_WITH_PATTERNS} WHERE id = ?2",  # noqa: S608 - constant
             [("\n".join(patterns), root.id) for root in roots],
         )
 
@@ -31,7 +35,10 @@ def move_root(catalog: Catalog, root: Root, path: bytes) -> None:
     path : absolute, symbolic links resolved; of no root yet
     """
     with catalog.transaction():
-        catalog.connection.execute("UPDATE roots SET path = ? WHERE id = ?", (path, root.id))
+        catalog.connection.execute(
+            f"UPDATE roots SET path = ?1, checksum = {_WITH_PATH} WHERE id = ?2",  # noqa: S608 - constant
+            (path, root.id),
+        )
         catalog.gallery_changed()
 
 

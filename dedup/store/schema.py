@@ -14,8 +14,17 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from dedup.errors import CollectionError, DamagedError, NoCollectionError
+from dedup.store.checksums import checksum_of, register
 from dedup.store.connections import check_inherited
 from dedup.store.migrations import FORMAT, check_format, migrate, upgraded_in_memory
+from dedup.store.trust import (
+    MAX_VALUE_BYTES,
+    check_objects,
+    check_schema,
+    definitions,
+    foreign,
+    without_comments,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,6 +34,8 @@ CATALOG = "catalog.sqlite"
 INDEX = "index.faiss"
 _APPLICATION_ID = 0x64656475  # "dedu"
 _BUSY_SECONDS = 30.0
+
+REPAIR = "`dedup repair`"
 
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER) STRICT;
@@ -72,7 +83,7 @@ CREATE TABLE embeddings (
     layer TEXT NOT NULL,
     norm REAL NOT NULL,                        -- L2; what the extractor gave is norm x vector
     vector BLOB NOT NULL,                      -- unit norm; fp16, of details 4 bits each
-    checksum INTEGER NOT NULL,                 -- XXH32 of vector
+    checksum INTEGER NOT NULL,                 -- below 2^32: XXH32 of vector, from before format 3
     UNIQUE (image, layer)
 ) STRICT;
 CREATE TABLE verdicts (                        -- proofs on pairs of images; first < second
@@ -99,6 +110,9 @@ CREATE TABLE calibration (
     checksum INTEGER
 ) STRICT;
 """
+
+EXPECTED = definitions(filter(str.strip, without_comments(_TABLES).split(";")))
+"""What a catalog of this format consists of."""
 
 
 def create(store: Path, meta: Mapping[str, str]) -> None:
@@ -129,7 +143,10 @@ def create(store: Path, meta: Mapping[str, str]) -> None:
                 f"BEGIN; {_TABLES} PRAGMA application_id = {_APPLICATION_ID};"
                 f"PRAGMA user_version = {FORMAT}; COMMIT;"
             )
-            connection.executemany("INSERT INTO meta (key, value) VALUES (?, ?)", meta.items())
+            connection.executemany(
+                "INSERT INTO meta (key, value, checksum) VALUES (?, ?, ?)",
+                [(*row, checksum_of("meta", row)) for row in meta.items()],
+            )
         _put_in_place(new, path)
     finally:
         for side in ("", "-wal", "-shm"):
@@ -160,10 +177,29 @@ def connect(store: Path) -> sqlite3.Connection:
     with translated(store):
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version == FORMAT:
+            try:
+                check_schema(store, connection, EXPECTED)
+            except DamagedError:
+                connection.close()
+                raise
             return connection
         # `upgrade` came first, so that this is a catalog that cannot be written.
         with closing(connection):
-            return upgraded_in_memory(store / CATALOG, connection)
+            copy = upgraded_in_memory(store / CATALOG, connection)
+            register(copy)
+            check_schema(store, copy, EXPECTED)
+            return copy
+
+
+def open_damaged(store: Path) -> sqlite3.Connection:
+    """Open a catalog to check or repair it: of the present format, and with whatever schema.
+
+    Raises
+    ------
+    NoCollectionError, FormatError, DamagedError
+    """
+    upgrade(store)
+    return _connect_any_format(store)
 
 
 def upgrade(store: Path) -> str | None:
@@ -182,7 +218,13 @@ def upgrade(store: Path) -> str | None:
     with closing(_connect_any_format(store)) as connection, translated(store):
         path = store / CATALOG
         if _is_writable(path):
-            return migrate(path, connection)
+            try:
+                return migrate(path, connection)
+            except sqlite3.OperationalError as error:
+                if getattr(error, "sqlite_errorname", "") == "SQLITE_ERROR":
+                    # Our statements are right for every catalog of that format.
+                    raise foreign(store, str(error)) from error
+                raise
         (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version == FORMAT:
         return None
@@ -210,6 +252,8 @@ def _connect_any_format(store: Path) -> sqlite3.Connection:
                 "and index again; the images themselves are not touched.",
             )
         check_format(store, version)
+        with translated(store):
+            check_objects(store, connection)
     except CollectionError:
         connection.close()
         raise
@@ -242,11 +286,20 @@ def _connect(path: Path) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
+    _guard(connection)
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA synchronous = NORMAL")
     # 16 MB of log: pages of indexes, whose order is random, are written back less often.
     connection.execute("PRAGMA wal_autocheckpoint = 2000")
     return connection
+
+
+def _guard(connection: sqlite3.Connection) -> None:
+    """Let nothing that a file contains run, hang or take all memory."""
+    register(connection)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
 
 
 def _percent_encoded(path: bytes) -> str:
@@ -259,15 +312,19 @@ def translated(store: Path) -> Iterator[None]:
     """Turn SQLite's errors into ours, with the next step to take."""
     try:
         yield
+    except UnicodeDecodeError as error:  # of names in a damaged schema, where SQLite quotes them
+        raise foreign(store, "its schema cannot be read") from error
     except sqlite3.ProgrammingError:  # a mistake of ours, not of the file
         raise
     except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorname", "") == "SQLITE_INTERRUPT":
+            raise foreign(store, "a question to it does not end") from error
         raise CollectionError(store, _explained(error)) from error
     except sqlite3.DatabaseError as error:
         raise DamagedError(
             store,
-            f"the catalog is damaged ({error}). Move the folder away and index again; the "
-            "images themselves are not touched.",
+            f"damaged or foreign catalog ({error}). Run {REPAIR}, or move the folder away and "
+            "index again; the images themselves are not touched.",
         ) from error
 
 

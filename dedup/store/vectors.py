@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import xxhash
 
 from dedup.fingerprint import DETAILS
 
@@ -33,12 +32,10 @@ class Packed(NamedTuple):
     ----------
     norms : L2, of the embeddings as they were
     vectors : the bytes of each
-    checksums : xxh32 of these
     """
 
     norms: list[float]
     vectors: list[bytes]
-    checksums: list[int]
 
 
 def pack(name: str, rows: npt.NDArray[np.float32]) -> Packed:
@@ -60,7 +57,7 @@ def pack(name: str, rows: npt.NDArray[np.float32]) -> Packed:
         lengths = np.where(norms > 0, norms, 1.0).astype(np.float32)
         packed = (rows / lengths[:, None]).astype(_HALF).view(np.uint8)
     vectors = [row.tobytes() for row in packed]
-    return Packed(norms.tolist(), vectors, [xxhash.xxh32_intdigest(each) for each in vectors])
+    return Packed(norms.tolist(), vectors)
 
 
 def _steps(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:

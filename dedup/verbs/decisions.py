@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,8 @@ def is_ignored(catalog: Catalog, first: str, second: str) -> bool:
 
 def list_decisions(catalog: Catalog) -> DecisionsAnswer:
     """List all decisions, by content."""
-    return _answer(read_decisions(catalog).values())
+    decisions = read_decisions(catalog)
+    return replace(_answer(decisions.values()), notes=catalog.damage)
 
 
 def export_to(catalog: Catalog, output: Any) -> Written:
@@ -72,7 +74,7 @@ def export_to(catalog: Catalog, output: Any) -> Written:
     path = path_of(output, "output")
     decisions = read_decisions(catalog)
     write_lines(decisions.values(), Path(path))
-    return Written(path, len(decisions), _COLUMNS)
+    return Written(path, len(decisions), _COLUMNS, catalog.damage)
 
 
 def import_from(catalog: Catalog, path: Any) -> DecisionsAnswer:

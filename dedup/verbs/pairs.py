@@ -53,7 +53,7 @@ def duplicates(
     gallery = read_gallery(catalog, space, join)
     lookout = Lookout(catalog.roots(), offline=offline)
     found = find_groups(gallery, tiers, lowest, how, report, lookout)
-    return DuplicatesAnswer(tuple(found.groups), lowest, tuple(found.notes))
+    return session.noted(DuplicatesAnswer(tuple(found.groups), lowest, tuple(found.notes)))
 
 
 def compare_new(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dedup.arguments import callback_of, count_of, paths_of, threshold_of
@@ -12,7 +13,9 @@ from dedup.images.scan import check_patterns
 from dedup.indexing import pipeline
 from dedup.indexing.diff import find_changes, require_images
 from dedup.query import answer, embed_queries, expand, require_read
+from dedup.store.gallery import leaving_out
 from dedup.store.lock import writer_lock
+from dedup.store.repair import heal
 
 if TYPE_CHECKING:
     from dedup.results import IndexSummary, QueryAnswer
@@ -25,6 +28,7 @@ def index(session: Session, paths: Any, progress: Any, exclude: Any = None) -> I
     patterns = None if exclude is None else _patterns_of(exclude)
     catalog = session.computing()
     with writer_lock(session.path):
+        healed = heal(catalog)
         changes = find_changes(catalog, folders, patterns)
         require_images(catalog, changes, folders)
         summary = pipeline.run(
@@ -33,6 +37,9 @@ def index(session: Session, paths: Any, progress: Any, exclude: Any = None) -> I
             session.embedder,
             lambda done, total: report("Indexing", done, total),
         )
+    if healed:
+        note = f"{healed:,} damaged rows of the catalog were dropped, and their files read again"
+        summary = replace(summary, notes=(*summary.notes, note))
     return session.noted(summary)
 
 
@@ -62,7 +69,25 @@ def query(
     names, k = paths_of(images, "images"), count_of(k, "k", 1)
     threshold, report = threshold_of(threshold), callback_of(progress)
     catalog = session.computing()
-    space = session.space()
+    return session.noted(
+        leaving_out(
+            catalog,
+            lambda: _answered(session, images, names, k, threshold, report, offline=offline),
+        )
+    )
+
+
+def _answered(
+    session: Session,
+    images: Any,
+    names: list[str],
+    k: int,
+    threshold: float | None,
+    report: Any,
+    *,
+    offline: bool,
+) -> QueryAnswer:
+    catalog, space = session.catalog, session.space()
     with session.searching(space) as ready:
         if not catalog.has_images():
             raise SearchError(f"{session.path}: the collection is empty; index a folder first")
@@ -71,5 +96,4 @@ def query(
             require_read(queries)
         limit = k if threshold is None else None
         lookout = Lookout(catalog.roots(), offline=offline)
-        found = answer(catalog, space, ready(), queries, limit, threshold, lookout)
-    return session.noted(found)
+        return answer(catalog, space, ready(), queries, limit, threshold, lookout)

@@ -220,7 +220,7 @@ def test_details_take_half_a_byte_a_value_and_keep_their_cosines() -> None:
     rows = rng.normal(size=(50, 1024)).astype(np.float32)
     rows[1] = 0
     rows[3] = rows[2] + rng.normal(size=1024) * 0.5  # a copy
-    norms, packed, _ = pack(DETAILS, rows)
+    norms, packed = pack(DETAILS, rows)
     assert [len(blob) for blob in packed] == [512] * 50
     assert norms == pytest.approx(np.linalg.norm(rows, axis=1).tolist())
     back = unpack(DETAILS, packed)

@@ -1,0 +1,86 @@
+"""`dedup verify` and `dedup repair`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from dedup.cli.options import EXIT_FOUND, chosen_format, report_format_option, store_option
+from dedup.cli.output import Column, counted, note, progress_bars, shown, write_rows
+from dedup.report.integrity import Finding
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_COLUMNS = (
+    Column("kind", lambda row: row.kind),
+    Column("path", lambda row: shown(row.path)),
+    Column("detail", lambda row: shown(row.detail)),
+)
+
+
+@click.command("verify")
+@store_option
+@click.option(
+    "--deep",
+    is_flag=True,
+    help="Read every indexed file as well, and compare it with what was indexed: finds content "
+    "that changed while size and times did not.",
+)
+@report_format_option
+def verify_command(store: Path | None, deep: bool, kind: str | None) -> None:  # noqa: FBT001 - click passes flags by name
+    """Check that the collection is as it was written.
+
+    Checks the catalog (SQLite's own check, its tables, the checksum of every row, what rows refer
+    to) and the index. Nothing is changed. Exit code 3 when something was found.
+
+    \b
+    Examples:
+      dedup verify
+      dedup verify --deep
+    """
+    from dedup.session import find_store
+    from dedup.verbs import integrity
+
+    form = chosen_format(kind)
+    with progress_bars("files") as progress:
+        answer = integrity.verify(
+            integrity.store_in(store) if store is not None else find_store(), progress, deep=deep
+        )
+    write_rows(answer, Finding, form, _COLUMNS)
+    note(*answer.notes)
+    if deep:
+        note(f"Compared {counted(answer.files_read, 'file')} with what was indexed.")
+    if len(answer):
+        note(f"{counted(len(answer), 'finding')}. `dedup repair` makes good what can be.")
+        raise click.exceptions.Exit(EXIT_FOUND)
+    note("Everything is as it was written.")
+
+
+@click.command("repair")
+@store_option
+@report_format_option
+def repair_command(store: Path | None, kind: str | None) -> None:
+    """Make good what can be made good in a damaged collection.
+
+    Drops damaged rows, writes a damaged database anew, and reads the files again that these were
+    about. Decisions that are sound are kept, and what is lost is named. The catalog is copied
+    before. Images are never changed.
+
+    \b
+    Examples:
+      dedup repair
+      dedup verify || dedup repair
+    """
+    from dedup.session import find_store
+    from dedup.verbs import integrity
+
+    form = chosen_format(kind)
+    with progress_bars("files") as progress:
+        answer = integrity.repair(
+            integrity.store_in(store) if store is not None else find_store(), progress
+        )
+    write_rows(answer, Finding, form, _COLUMNS)
+    note(*answer.notes)
+    note(f"Repaired: {counted(len(answer), 'finding')}." if len(answer) else "Nothing to repair.")

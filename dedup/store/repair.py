@@ -1,0 +1,170 @@
+"""Make good what can be made good in a catalog: drop what is damaged, and rebuild the rest.
+
+Whatever indexing finds out again is dropped with all that hangs on it, so that the next run reads
+those files anew. The catalog is copied before. A database whose pages or indexes are damaged is
+written anew from the rows that can be read, and put in place by SQLite's backup, which readers
+that have it open survive.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Final
+
+from dedup.errors import DamagedError
+from dedup.store.checksums import checksum_of, sound
+from dedup.store.migrations import keep_copy
+from dedup.store.schema import CATALOG, create, open_damaged, translated
+from dedup.store.verify import check_catalog, check_structure, check_table, read_fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from dedup.store.catalog import Catalog
+    from dedup.store.verify import Unsound
+
+COPY: Final = "catalog.repair.bak"
+FOUND_AGAIN: Final = ("roots", "images", "files", "embeddings", "verdicts")
+"""Tables whose rows indexing and listing find out again."""
+
+_ORDERS: Final = {"verdicts": "first, second", "decisions": "first, second", "meta": "key"}
+_TABLES: Final = (
+    "meta", "roots", "images", "files", "embeddings", "verdicts", "decisions", "calibration",
+)  # fmt: skip
+
+
+def repair_catalog(store: Path) -> list[Unsound]:
+    """Repair a catalog; the caller holds the writer's lock.
+
+    Returns
+    -------
+    What was not sound and is dropped now; none: nothing was changed, and no copy made.
+
+    Raises
+    ------
+    DamagedError : it cannot be read at all, or what it was made with is lost; it is unchanged.
+    """
+    with translated(store), closing(open_damaged(store)) as connection:
+        found = list(check_catalog(store, connection))
+        if not found:
+            return []
+        if read_fingerprint(connection) is None:
+            raise DamagedError(
+                store,
+                "cannot be repaired, as the model that it was made with is lost. Put back a backup "
+                f"of {CATALOG}, or move the folder away and index again; the images themselves are "
+                "not touched.",
+            )
+        keep_copy(store / CATALOG, store / COPY)
+        structural = [one for one in found if not one.table]
+        if structural:
+            _write_anew(store, connection)
+            found = structural + list(check_catalog(store, connection))
+        connection.execute("BEGIN IMMEDIATE")
+        drop(connection, found)
+        connection.execute("COMMIT")
+        left = list(check_structure(store, connection))
+        if left:
+            raise DamagedError(store, f"cannot be repaired: {left[0].detail}. Index again")
+    return found
+
+
+def heal(catalog: Catalog) -> int:
+    """Drop damaged rows that indexing finds out again, where reading has met some before.
+
+    Returns
+    -------
+    How many there were.
+    """
+    if not catalog.is_marked:
+        return 0
+    with catalog.transaction():
+        connection = catalog.connection
+        found = [
+            one for table in FOUND_AGAIN for one in check_table(catalog.store, connection, table)
+        ]
+        found = [one for one in found if one.table in FOUND_AGAIN]
+        drop(connection, found)
+        connection.execute("DELETE FROM meta WHERE key = 'damaged'")
+    catalog.forget_damage()
+    return len(found)
+
+
+def drop(connection: sqlite3.Connection, found: Iterable[Unsound]) -> None:
+    """Delete unsound rows and what hangs on them; inside a transaction of the caller's."""
+    found = list(found)
+    connection.execute("PRAGMA defer_foreign_keys = ON")
+    keys: dict[str, list[tuple[object, ...]]] = {table: [] for table in _TABLES}
+    for one in found:
+        if one.table:
+            keys[one.table].append(one.key)
+    # An image without all its embeddings is read anew from its files.
+    images = [
+        connection.execute("SELECT image FROM embeddings WHERE id = ?", key).fetchone()
+        for key in keys["embeddings"]
+    ]
+    keys["images"] += [image for image in images if image is not None]
+    version = connection.execute(
+        f"SELECT value FROM meta WHERE key = 'version' AND {sound('meta')}"  # noqa: S608 - constant
+    ).fetchone()
+    for table, rows in keys.items():
+        where = " AND ".join(f"{one} = ?" for one in _ORDERS.get(table, "id").split(", "))
+        connection.executemany(f"DELETE FROM {table} WHERE {where}", rows)  # noqa: S608 - constant
+    connection.execute(
+        "DELETE FROM files WHERE root NOT IN (SELECT id FROM roots)"
+        " OR (image IS NOT NULL AND image NOT IN (SELECT id FROM images))"
+    )
+    connection.execute("DELETE FROM embeddings WHERE image NOT IN (SELECT id FROM images)")
+    # Folders are compared in full again, and no index of before is fresh.
+    connection.execute("DELETE FROM meta WHERE key GLOB 'settled *' OR key IN ('rows', 'damaged')")
+    number = int(version[0]) + 1 if version else 1 + secrets.randbits(40)
+    row = "version", str(number)
+    connection.execute(
+        "INSERT OR REPLACE INTO meta (key, value, checksum) VALUES (?, ?, ?)",
+        (*row, checksum_of("meta", row)),
+    )
+
+
+def _write_anew(store: Path, connection: sqlite3.Connection) -> None:
+    """Replace a database by one of the rows that can be read."""
+    folder = store / "repair.partial"
+    path = folder / CATALOG
+    try:
+        path.unlink(missing_ok=True)
+        create(folder, {})
+        with closing(sqlite3.connect(path, isolation_level=None)) as new:
+            new.execute("PRAGMA journal_mode = DELETE")
+            (size,) = connection.execute("PRAGMA page_size").fetchone()
+            new.execute(f"PRAGMA page_size = {size}")
+            new.execute("VACUUM")  # SQLite copies only pages of one size over a log
+            new.execute("BEGIN")
+            for table in _TABLES:
+                _copy_rows(connection, new, table)
+            new.execute("COMMIT")
+            new.backup(connection)
+    finally:
+        for found in folder.glob("*"):
+            found.unlink()
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def _copy_rows(old: sqlite3.Connection, new: sqlite3.Connection, table: str) -> None:
+    """Copy the rows from both ends of a table up to where it cannot be read."""
+    columns = [row[1] for row in new.execute(f"PRAGMA table_info({table})")]
+    listed, marks = ", ".join(columns), ", ".join("?" * len(columns))
+    for order in ("ASC", "DESC"):
+        terms = ", ".join(f"{one} {order}" for one in _ORDERS.get(table, "id").split(", "))
+        if table == "meta":
+            terms = f"rowid {order}"
+        try:
+            rows = old.execute(f"SELECT {listed} FROM {table} NOT INDEXED ORDER BY {terms}")  # noqa: S608 - constant
+            for row in rows:
+                with suppress(sqlite3.IntegrityError):  # what no constraint of ours allows
+                    new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", row)  # noqa: S608 - constant
+        except sqlite3.DatabaseError:
+            continue
+        return
