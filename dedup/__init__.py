@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from dedup.report.calibration import CalibrationAnswer, FoundShare, Promise
     from dedup.report.evaluation import Evaluation, EvaluationAnswer, Level
     from dedup.report.export import FeatureTable, Written
+    from dedup.report.integrity import Finding, RepairAnswer, VerifyAnswer
     from dedup.verbs.pairs import why
 
 __all__ = [
@@ -82,6 +83,7 @@ __all__ = [
     "Extractor",
     "FeatureTable",
     "Features",
+    "Finding",
     "FingerprintError",
     "FormatError",
     "FoundShare",
@@ -102,6 +104,7 @@ __all__ = [
     "Progress",
     "Promise",
     "QueryAnswer",
+    "RepairAnswer",
     "RootStatus",
     "Runtime",
     "SearchError",
@@ -111,6 +114,7 @@ __all__ = [
     "Status",
     "Tier",
     "UnknownModelError",
+    "VerifyAnswer",
     "WeightsError",
     "Written",
     "__version__",
@@ -130,6 +134,9 @@ _LOADED_LATER = {
     "Level": "dedup.report.evaluation",
     "Promise": "dedup.report.calibration",
     "Written": "dedup.report.export",
+    "Finding": "dedup.report.integrity",
+    "RepairAnswer": "dedup.report.integrity",
+    "VerifyAnswer": "dedup.report.integrity",
     "layers": "dedup.binding",
     "why": "dedup.verbs.pairs",
 }

@@ -27,7 +27,7 @@ EXPORTED = {
     "Answer IndexSummary Stages Skip QueryAnswer Neighbour DuplicatesAnswer Group Duplicate",
     "Comparison Match Explanation CheckResult DecisionsAnswer DecidedPair SkippedAnswer",
     "CalibrationAnswer Promise FoundShare EvaluationAnswer Evaluation Level Status RootStatus",
-    "LayersAnswer Layer FeatureTable Written",
+    "LayersAnswer Layer FeatureTable Written VerifyAnswer RepairAnswer Finding",
     "DedupError ImageError ModelError UnknownModelError LayerError WeightsError",
     "CollectionError NoCollectionError LockedError FingerprintError FormatError DamagedError",
     "SearchError ExtraMissingError",

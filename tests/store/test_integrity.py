@@ -22,7 +22,6 @@ from dedup.store.schema import translated
 if TYPE_CHECKING:
     from pathlib import Path
 
-FLIPS = 300
 SEED = 16
 
 
@@ -37,7 +36,7 @@ def changed(store: Path, *statements: str) -> None:
 def seen(store: Path) -> list[Any]:
     """What a program that deletes would act upon."""
     with Collection.open(store) as collection:
-        answer = collection.duplicates()
+        answer = collection.duplicates(join="exact")
         groups = [
             (group.keeper, group.tier, [(one.path, one.tier) for one in group.duplicates])
             for group in answer
@@ -149,11 +148,8 @@ def test_a_damaged_calibration_counts_as_none(store: Path) -> None:
 @pytest.mark.parametrize("key", ["fingerprint", "version"])
 def test_damaged_facts_of_the_collection_are_one_clear_error(key: str, store: Path) -> None:
     changed(store, f"UPDATE meta SET value = value || ' ' WHERE key = '{key}'")  # noqa: S608 - constant
-    with (
-        pytest.raises(DamagedError, match=f"its {key} is not what was written.*dedup repair"),
-        Collection.open(store) as collection,
-    ):
-        collection.status()
+    with pytest.raises(DamagedError, match=f"its {key} is not what was written.*dedup repair"):
+        _ = Catalog.open(store).version
 
 
 @pytest.mark.parametrize(
@@ -234,14 +230,15 @@ def outcome_of(store: Path, good: list[Any]) -> str:
     return "same"
 
 
+@pytest.mark.parametrize("flips", [60, pytest.param(300, marks=pytest.mark.slow)])
 def test_one_byte_flips_anywhere_give_the_same_answer_or_a_word(
-    small: Path, tmp_path: Path
+    flips: int, small: Path, tmp_path: Path
 ) -> None:
     store, good = small, seen(small)
-    rng = random.Random(SEED)  # noqa: S311 - not for secrets
+    rng = random.Random(SEED + flips)  # noqa: S311 - not for secrets
     files = sorted(path for path in store.iterdir() if path.stat().st_size)
     counts = {"same": 0, "note": 0, "error": 0}
-    for number in range(FLIPS):
+    for number in range(flips):
         victim = rng.choice(files)
         data = victim.read_bytes()
         copy = tmp_path / "flipped"
@@ -253,7 +250,7 @@ def test_one_byte_flips_anywhere_give_the_same_answer_or_a_word(
         except AssertionError as error:
             raise AssertionError(f"flip {number}: byte {place} of {victim.name}") from error
         shutil.rmtree(copy)
-    assert sum(counts.values()) == FLIPS
+    assert sum(counts.values()) == flips
     assert counts["same"]
 
 
