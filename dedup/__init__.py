@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from dedup.report.calibration import CalibrationAnswer, FoundShare, Promise
     from dedup.report.evaluation import Evaluation, EvaluationAnswer, Level
     from dedup.report.export import FeatureTable, Written
+    from dedup.report.integrity import Finding, RepairAnswer, VerifyAnswer
     from dedup.report.status import Remark, RemarksAnswer, RootsAnswer
     from dedup.verbs.pairs import why
 
@@ -83,6 +84,7 @@ __all__ = [
     "Extractor",
     "FeatureTable",
     "Features",
+    "Finding",
     "FingerprintError",
     "FormatError",
     "FoundShare",
@@ -105,6 +107,7 @@ __all__ = [
     "QueryAnswer",
     "Remark",
     "RemarksAnswer",
+    "RepairAnswer",
     "RootStatus",
     "RootsAnswer",
     "Runtime",
@@ -115,6 +118,7 @@ __all__ = [
     "Status",
     "Tier",
     "UnknownModelError",
+    "VerifyAnswer",
     "WeightsError",
     "Written",
     "__version__",
@@ -137,6 +141,9 @@ _LOADED_LATER = {
     "RemarksAnswer": "dedup.report.status",
     "RootsAnswer": "dedup.report.status",
     "Written": "dedup.report.export",
+    "Finding": "dedup.report.integrity",
+    "RepairAnswer": "dedup.report.integrity",
+    "VerifyAnswer": "dedup.report.integrity",
     "layers": "dedup.binding",
     "why": "dedup.verbs.pairs",
 }

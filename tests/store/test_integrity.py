@@ -6,18 +6,22 @@ import shutil
 import sqlite3
 import time
 from contextlib import closing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from outcome import SMALL_MODEL
 
 from dedup.collection import Collection
 from dedup.errors import CollectionError, DamagedError, DedupError
+from dedup.spec import ModelSpec
 from dedup.store.catalog import Catalog
 from dedup.store.checksums import COVERED, checksum_of
 from dedup.store.pairs import Decision, read_decisions, write_decisions
 from dedup.store.schema import translated
 
-FLIPS = 300
+if TYPE_CHECKING:
+    from pathlib import Path
+
 SEED = 16
 
 
@@ -32,12 +36,32 @@ def changed(store: Path, *statements: str) -> None:
 def seen(store: Path) -> list[Any]:
     """What a program that deletes would act upon."""
     with Collection.open(store) as collection:
-        answer = collection.duplicates()
+        answer = collection.duplicates(join="exact")
         groups = [
             (group.keeper, group.tier, [(one.path, one.tier) for one in group.duplicates])
             for group in answer
         ]
-        return [groups, [(one.path, one.reason) for one in collection.skipped()], answer.notes]
+        nearest = collection.query(groups[0][0], 3) if groups else ()
+        rows = [
+            [(one.path, one.reason) for one in collection.skipped()],
+            [(one.path, round(one.similarity, 4)) for one in nearest],
+        ]
+        return [groups, rows, answer.notes]
+
+
+@pytest.fixture
+def small(drawn: Path, tmp_path: Path) -> Path:
+    """A collection of three images, with an index and proofs."""
+    folder = tmp_path / "three"
+    folder.mkdir()
+    for name in ("a/0.jpg", "b/0 copy.jpg", "b/2 small.jpg", "a/2.jpg"):
+        shutil.copyfile(drawn / name, folder / name.replace("/", " "))
+    store = tmp_path / "small"
+    with Collection.create(store, ModelSpec(SMALL_MODEL, untrained=True)) as collection:
+        collection.index(folder)
+    assert seen(store)[0]
+    assert (store / "index.faiss").is_file()
+    return store
 
 
 def flipped(data: bytes, place: int, bit: int) -> bytes:
@@ -48,7 +72,7 @@ def test_every_row_has_a_checksum(store: Path) -> None:
     seen(store)  # writes verdicts and digests of pixels
     with closing(sqlite3.connect(store / "catalog.sqlite")) as connection:
         for table, columns in COVERED.items():
-            rows = connection.execute(f"SELECT {', '.join(columns)}, checksum FROM {table}")
+            rows = connection.execute(f"SELECT {', '.join(columns)}, checksum FROM {table}")  # noqa: S608 - constants
             for *values, checksum in rows:
                 assert checksum == checksum_of(table, values), (table, values)
         assert connection.execute("SELECT min(checksum) > 4294967295 FROM embeddings").fetchone()[0]
@@ -123,9 +147,9 @@ def test_a_damaged_calibration_counts_as_none(store: Path) -> None:
 
 @pytest.mark.parametrize("key", ["fingerprint", "version"])
 def test_damaged_facts_of_the_collection_are_one_clear_error(key: str, store: Path) -> None:
-    changed(store, f"UPDATE meta SET value = replace(value, '1', '2') || ' ' WHERE key = '{key}'")
+    changed(store, f"UPDATE meta SET value = value || ' ' WHERE key = '{key}'")  # noqa: S608 - constant
     with pytest.raises(DamagedError, match=f"its {key} is not what was written.*dedup repair"):
-        seen(store)
+        _ = Catalog.open(store).version
 
 
 @pytest.mark.parametrize(
@@ -174,7 +198,7 @@ def test_opening_checks_within_milliseconds(store: Path) -> None:
     assert (time.perf_counter() - started) / 20 < 0.05  # measured: 3 ms on a quiet machine
 
 
-def test_a_damaged_index_of_the_database_is_written_anew(store: Path, tmp_path: Path) -> None:
+def test_a_damaged_index_of_the_database_is_written_anew(store: Path) -> None:
     before = seen(store)
     path = store / "catalog.sqlite"
     with closing(sqlite3.connect(path)) as connection:
@@ -197,26 +221,24 @@ def test_a_damaged_index_of_the_database_is_written_anew(store: Path, tmp_path: 
 def outcome_of(store: Path, good: list[Any]) -> str:
     """Say how a damaged collection answers, which has to be rightly or with a word about it."""
     try:
-        groups, skipped, notes = seen(store)
-    except DedupError as error:
-        assert str(error)
+        groups, rows, notes = seen(store)
+    except DedupError:
         return "error"
     if any("amaged" in note for note in notes):
         return "note"
-    assert [groups, skipped] == good[:2], "a different answer without a word"
+    assert [groups, rows] == good[:2], "a different answer without a word"
     return "same"
 
 
+@pytest.mark.parametrize("flips", [60, pytest.param(300, marks=pytest.mark.slow)])
 def test_one_byte_flips_anywhere_give_the_same_answer_or_a_word(
-    store: Path, tmp_path: Path
+    flips: int, small: Path, tmp_path: Path
 ) -> None:
-    with Collection.open(store) as collection:
-        collection.query(next(iter(collection.duplicates())).keeper)  # builds the index
-    good = seen(store)
-    rng = random.Random(SEED)
+    store, good = small, seen(small)
+    rng = random.Random(SEED + flips)  # noqa: S311 - not for secrets
     files = sorted(path for path in store.iterdir() if path.stat().st_size)
     counts = {"same": 0, "note": 0, "error": 0}
-    for number in range(FLIPS):
+    for number in range(flips):
         victim = rng.choice(files)
         data = victim.read_bytes()
         copy = tmp_path / "flipped"
@@ -228,24 +250,25 @@ def test_one_byte_flips_anywhere_give_the_same_answer_or_a_word(
         except AssertionError as error:
             raise AssertionError(f"flip {number}: byte {place} of {victim.name}") from error
         shutil.rmtree(copy)
-    assert sum(counts.values()) == FLIPS
+    assert sum(counts.values()) == flips
     assert counts["same"]
 
 
-def test_every_byte_of_chosen_rows(store: Path, tmp_path: Path) -> None:
-    good = seen(store)
+def test_every_byte_of_chosen_rows(small: Path, tmp_path: Path) -> None:
+    store, good = small, seen(small)
     texts = {"state": "files", "path": "files", "digest": "images", "format": "images"}
     for column, table in texts.items():
         with closing(sqlite3.connect(store / "catalog.sqlite")) as connection:
             (value,) = connection.execute(
-                f"SELECT CAST({column} AS BLOB) FROM {table} WHERE id = 1"
+                f"SELECT CAST({column} AS BLOB) FROM {table} WHERE id = 1"  # noqa: S608 - constants
             ).fetchone()
         kind = "BLOB" if column in {"path", "digest"} else "TEXT"
         for place in range(len(value)):
             copy = tmp_path / "changed"
             shutil.copytree(store, copy)
             new = flipped(value, place, 7).hex()
-            changed(copy, f"UPDATE {table} SET {column} = CAST(X'{new}' AS {kind}) WHERE id = 1")
+            statement = f"UPDATE {table} SET {column} = CAST(X'{new}' AS {kind}) WHERE id = 1"  # noqa: S608 - constants
+            changed(copy, statement)
             assert outcome_of(copy, good) == "note", (column, place)
             shutil.rmtree(copy)
 
