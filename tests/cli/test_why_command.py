@@ -85,11 +85,11 @@ def test_why_of_odd_images_has_an_answer(dedup: Dedup, drawn: Path, tmp_path: Pa
         assert row["evidence"]
 
 
-def test_why_of_a_captioned_image_is_written_as_json(dedup: Dedup, tmp_path: Path) -> None:
+def test_why_of_an_image_with_text_on_it_is_written_as_json(dedup: Dedup, tmp_path: Path) -> None:
     """An overlay is judged by figures of NumPy's, which JSON does not know."""
     pixels = np.asarray(scene(3, (480, 360)))
-    captioned = edit("caption", 0.1, pixels, np.random.default_rng(0))
-    for name, each in (("a.png", pixels), ("b.png", captioned)):
+    lettered = edit("text", 0.2, pixels, np.random.default_rng(0))
+    for name, each in (("a.png", pixels), ("b.png", lettered)):
         write_png(each, tmp_path / name)
     (row,) = dedup("why", tmp_path / "a.png", tmp_path / "b.png").rows
     checks = {check["name"]: check for check in row["checks"]}
