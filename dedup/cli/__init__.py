@@ -21,6 +21,7 @@ from dedup.cli.index import index_command
 from dedup.cli.layers import layers_command
 from dedup.cli.list import list_command
 from dedup.cli.query import query_command
+from dedup.cli.roots import roots_command
 from dedup.cli.status import status_command
 from dedup.cli.why import why_command
 from dedup.errors import DISTRIBUTION, DedupError
@@ -70,6 +71,7 @@ for _command in (
     calibrate_command,
     eval_command,
     status_command,
+    roots_command,
     layers_command,
     export_command,
 ):

@@ -95,6 +95,8 @@ def _write_explanation(answer: Explanation) -> None:
     click.echo(f"  {answer.evidence}")
     if answer.similarity is not None:
         click.echo(f"  similarity {answer.similarity:.4f} (similar from {answer.threshold:.4f})")
+    for remark in answer.remarks:
+        click.echo(f"  {shown(remark)}")
     if answer.ignored:
         click.echo("  ignored: marked as not a duplicate")
     write_rows(answer, CheckResult, "table", _COLUMNS)
