@@ -79,6 +79,9 @@ for _command in (
 
 def main() -> None:
     """Run the command line and exit."""
+    # torch makes such a folder when it exports a model, by default a new one among the temporary
+    # files. Nothing is compiled here: one that exists does.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.sep)
     try:
         code = cli.main(standalone_mode=False)
     except click.ClickException as error:
