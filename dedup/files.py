@@ -42,6 +42,25 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
             os.close(folder)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove what `atomic_write` was writing to a folder when its process was killed."""
+    for path in folder.glob(".dedup-*.tmp"):
+        process = path.name.split("-")[1]
+        if process.isdecimal() and not _runs(int(process)):
+            with suppress(OSError):
+                path.unlink()
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's
+        return True
+    return True
+
+
 @contextmanager
 def output_file(path: Path) -> Iterator[IO[bytes]]:
     """Open a file that a user named for output; as `atomic_write`.

@@ -76,6 +76,12 @@ def named(paths: list[str], folder: Path) -> list[str]:
 # -- opening and making ----------------------------------------------------------------------------
 
 
+def test_a_device_that_is_not_there_leaves_no_collection(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="'cuda:99' is not there"):
+        Collection.create(tmp_path / "store", runtime=Runtime("cuda:99"))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_open_with_create_makes_what_is_not_there_and_opens_what_is(
     tmp_path: Path, drawn: Path
 ) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dedup.errors import DedupError
-from dedup.files import atomic_write, output_file
+from dedup.files import atomic_write, output_file, remove_leftovers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,3 +99,13 @@ def test_a_disk_that_fills_up_leaves_the_old_content(tmp_path: Path) -> None:
     assert "cannot be written: File too large" in done.stderr
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
+    process = subprocess.Popen([sys.executable, "-c", "pass"])
+    process.wait()
+    left, written = (tmp_path / f".dedup-{pid}-1.tmp" for pid in (process.pid, os.getpid()))
+    for path in (left, written, tmp_path / "mine.tmp"):
+        path.touch()
+    remove_leftovers(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([written, tmp_path / "mine.tmp"])

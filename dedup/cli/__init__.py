@@ -20,6 +20,7 @@ from dedup.cli.ignore import ignore_command
 from dedup.cli.index import index_command
 from dedup.cli.layers import layers_command
 from dedup.cli.list import list_command
+from dedup.cli.output import note
 from dedup.cli.query import query_command
 from dedup.cli.roots import roots_command
 from dedup.cli.status import status_command
@@ -83,32 +84,36 @@ for _command in (
 
 def main() -> None:
     """Run the command line and exit."""
+    # torch makes such a folder when it exports a model, by default a new one among the temporary
+    # files. Nothing is compiled here: one that exists does.
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.sep)
     try:
         code = cli.main(standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        if isinstance(error, click.UsageError) and error.ctx is not None:
+            context = error.ctx
+            click.echo(context.get_usage(), err=True)
+            click.echo(f"Try '{context.command_path} --help' for help.\n", err=True)
+        note(f"Error: {error.format_message()}")
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted. What was committed is kept; the next run continues.", err=True)
+        note("Interrupted. What was committed is kept; the next run continues.")
         code = EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): not an error, and nothing more to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except DedupError as error:
-        click.echo(f"Error: {error}", err=True)
+        note(f"Error: {error}")
         code = EXIT_ERROR
     except MemoryError:
-        click.echo(
-            "Error: out of memory. What was committed is kept; the next run continues.", err=True
-        )
+        note("Error: out of memory. What was committed is kept; the next run continues.")
         code = EXIT_ERROR
     except ImportError as error:
         # The loader raises this also where there is too little memory to map a library.
-        click.echo(
+        note(
             f"Error: a package cannot be loaded ({error}): there is too little memory, or the "
-            "installation is incomplete. Install dedup again, or give it more memory.",
-            err=True,
+            "installation is incomplete. Install dedup again, or give it more memory."
         )
         code = EXIT_ERROR
     sys.exit(code if isinstance(code, int) else 0)

@@ -15,7 +15,7 @@ from dedup.cli.options import (
     store_option,
     weights_option,
 )
-from dedup.cli.output import note, progress_bars, row_of, write_jsonl, write_table
+from dedup.cli.output import note, progress_bars, row_of, say, write_jsonl, write_table
 
 if TYPE_CHECKING:
     from dedup.report.calibration import CalibrationAnswer
@@ -104,7 +104,7 @@ def _write_promises(answer: CalibrationAnswer) -> None:
     last = answer[-1]
     best = sorted(last.found.items(), key=lambda item: -item[1].share)
     finds = ", ".join(f"{found.share:.0%} of {way}" for way, found in (best[0], best[-1]))
-    click.echo(
+    say(
         f"At {last.threshold:.4f}: finds {finds}; expect {last.false_pairs:,.1f} false pairs "
         f"among {answer.images:,} images."
     )

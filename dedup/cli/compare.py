@@ -87,6 +87,7 @@ def compare_command(
     strict: bool,  # noqa: FBT001
     kind: str | None,
     nul: bool,  # noqa: FBT001
+    csv_safe: bool,  # noqa: FBT001
 ) -> None:
     """Show which of the NEW images are in REF already, the surest first. One way.
 
@@ -99,7 +100,7 @@ def compare_command(
       dedup compare /media/card --against ~/Pictures
       dedup compare test/ --against train/ --fail-on near
     """
-    form = chosen_format(kind, nul=nul)
+    form = chosen_format(kind, nul=nul, csv_safe=csv_safe)
     spec = spec_from(model, weights, untrained=untrained)
     collection, folder = _reference(against, store, spec, runtime_from(device))
     with collection, progress_bars("images") as progress:
@@ -108,7 +109,7 @@ def compare_command(
         answer = collection.compare(
             new, folder, tier=tiers, threshold=threshold, offline=offline, progress=progress
         )
-    write_rows(answer, Match, form, _COLUMNS, nul=nul)
+    write_rows(answer, Match, form, _COLUMNS, nul=nul, csv_safe=csv_safe)
     _print_totals(answer)
     note(*collection.notes, *answer.notes)
     note_skips(answer.skipped, "to see them all: dedup index, then dedup status --skipped")

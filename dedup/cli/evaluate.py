@@ -13,6 +13,7 @@ from dedup.cli.output import (
     note,
     progress_bars,
     row_of,
+    say,
     shown,
     write_jsonl,
     write_rows,
@@ -133,7 +134,7 @@ def _write_tables(evaluation: Evaluation) -> None:
             for truth in found
         ),
     )
-    click.echo(
+    say(
         f"µAP {_shown(evaluation.average_precision)} ranked by tier and similarity, "
         f"{_shown(evaluation.average_precision_by_similarity)} by similarity alone; "
         f"{evaluation.true_pairs:,} true among {evaluation.judged:,} pairs of "

@@ -98,6 +98,7 @@ def list_command(
     fail_on: str | None,
     kind: str | None,
     nul: bool,  # noqa: FBT001
+    csv_safe: bool,  # noqa: FBT001
 ) -> None:
     """Show the duplicate groups.
 
@@ -113,7 +114,7 @@ def list_command(
       dedup list --tier similar --threshold 0.95 --group clique
       dedup list --tier exact --fail-on exact        exit code 3 when there are copies
     """
-    form = chosen_format(kind, nul=nul)
+    form = chosen_format(kind, nul=nul, csv_safe=csv_safe)
     if precision is not None:
         if threshold is not None:
             raise click.UsageError("--threshold and --precision exclude each other")
@@ -129,7 +130,7 @@ def list_command(
             offline=offline,
             progress=progress,
         )
-    _write_groups(answer, form, nul=nul)
+    _write_groups(answer, form, nul=nul, csv_safe=csv_safe)
     _print_totals(answer, proven=Tier.SIMILAR not in tiers)
     note(*collection.notes, *answer.notes)
     found = [duplicate.tier.looseness for group in answer for duplicate in group.duplicates]
@@ -152,7 +153,7 @@ def _print_totals(answer: DuplicatesAnswer, *, proven: bool) -> None:
         )
 
 
-def _write_groups(answer: DuplicatesAnswer, form: str, *, nul: bool) -> None:
+def _write_groups(answer: DuplicatesAnswer, form: str, *, nul: bool, csv_safe: bool) -> None:
     if form == "paths":
         write_paths((one.path for group in answer for one in group.duplicates), nul=nul)
     elif form == "table":
@@ -166,6 +167,7 @@ def _write_groups(answer: DuplicatesAnswer, form: str, *, nul: bool) -> None:
                 for group in answer
                 for one in group.duplicates
             ),
+            safe=csv_safe,
         )
     else:
         write_jsonl(map(row_of, answer))

@@ -138,7 +138,7 @@ def model_options(command: Command) -> Command:
 
 
 def format_options(command: Command) -> Command:
-    """Add --format and -0."""
+    """Add --format, -0 and --csv-safe."""
     nul = click.option(
         "-0", "nul", is_flag=True, help="With --format paths: end names with NUL, for xargs -0."
     )
@@ -146,18 +146,29 @@ def format_options(command: Command) -> Command:
         "--format",
         "kind",
         type=click.Choice(FORMATS),
-        help="Default: table on a terminal, jsonl otherwise.",
+        help="Default: table on a terminal, jsonl otherwise. paths and csv write the bytes of "
+        "names as they are.",
     )
-    return kind(nul(command))
+    safe = click.option(
+        "--csv-safe",
+        is_flag=True,
+        help="With --format csv: an apostrophe before texts that a spreadsheet would take for a "
+        "formula.",
+    )
+    return kind(nul(safe(command)))
 
 
-def chosen_format(kind: str | None, *, nul: bool = False) -> str:
+def chosen_format(kind: str | None, *, nul: bool = False, csv_safe: bool = False) -> str:
     """Settle the format of the output.
 
     Raises
     ------
-    click.UsageError : -0 with anything but paths.
+    click.UsageError : -0 with anything but paths, --csv-safe with anything but csv.
     """
+    if csv_safe:
+        if nul or kind not in (None, "csv"):
+            raise click.UsageError(f"--csv-safe goes with --format csv, not {kind or 'paths'}")
+        return "csv"
     if nul and kind not in (None, "paths"):
         raise click.UsageError(f"-0 goes with --format paths, not {kind}")
     if kind is None:

@@ -1,9 +1,12 @@
 r"""How answers and progress look: rows in four formats on stdout, a bar and notes on stderr.
 
 Order is the answer's and similarities have 4 decimals, so that outputs can be diffed. The keys of
-jsonl and csv are the fields of the rows. Names that are not UTF-8 appear there as surrogate escapes
-(``\\udcXX``), which ``os.fsencode`` turns back into the bytes; ``paths`` writes the bytes
-themselves. rich is imported only for a terminal.
+jsonl and csv are the fields of the rows. rich is imported only for a terminal.
+
+A name may hold anything but NUL. What a person sees (tables, lines, notes, errors, progress) goes
+through `visible` here, so that no name moves a cursor, turns text around or ends a line. In jsonl
+such characters are escapes of JSON, and bytes that are not UTF-8 surrogate escapes (``\udcXX``),
+which ``os.fsencode`` turns back. csv and paths hold the bytes of names as they are, for programs.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import csv
 import io
 import json
 import os
+import re
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
@@ -29,6 +33,14 @@ if TYPE_CHECKING:
     from dedup.results import Skip
 
 _SHOWN_SKIPS = 10
+
+_ESCAPED_IN_JSON = re.compile(
+    "[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""What `json` leaves as it is and a terminal may obey: DEL and C1, marks of direction, separators
+of lines and paragraphs; and surrogates, which UTF-8 does not have."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what a spreadsheet takes for the start of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +60,7 @@ def write_rows(
     *,
     nul: bool = False,
     ruled: bool = False,
+    csv_safe: bool = False,
 ) -> None:
     """Write rows in the format that was asked for.
 
@@ -57,6 +70,7 @@ def write_rows(
     form : "table", "jsonl", "csv" or "paths"
     columns, ruled : of a table
     nul : paths end with NUL
+    csv_safe : as of `write_csv`
     """
     if form == "paths":
         write_paths((row.path for row in rows), nul=nul)
@@ -66,7 +80,7 @@ def write_rows(
             [(one.title, "right" if one.right else "left") for one in columns], cells, ruled
         )
     elif form == "csv":
-        write_csv(keys_of(kind), map(row_of, rows))
+        write_csv(keys_of(kind), map(row_of, rows), safe=csv_safe)
     else:
         write_jsonl(map(row_of, rows))
 
@@ -105,26 +119,43 @@ def _plain(value: Any, decimals: int | None) -> Any:
 def write_jsonl(rows: Iterable[dict[str, Any]]) -> None:
     """Write one JSON object a line."""
     for row in rows:
-        _write(json.dumps(row, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
+        text = _ESCAPED_IN_JSON.sub(_json_escape, json.dumps(row, ensure_ascii=False))
+        _write(text.encode() + b"\n")
     _flush()
 
 
-def write_csv(header: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
-    """Write RFC 4180, with a header."""
+def _json_escape(found: re.Match[str]) -> str:
+    return f"\\u{ord(found.group()):04x}"
+
+
+def write_csv(header: Sequence[str], rows: Iterable[dict[str, Any]], *, safe: bool = False) -> None:
+    """Write RFC 4180, with a header; names as the bytes that they are.
+
+    Parameters
+    ----------
+    safe : an apostrophe goes before a text that a spreadsheet would take for a formula
+    """
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, header)
     writer.writeheader()
     for row in rows:
-        writer.writerow(row)
-        _write(buffer.getvalue().encode("utf-8", "backslashreplace"))
+        writer.writerow({key: _no_formula(cell) for key, cell in row.items()} if safe else row)
+        _write(buffer.getvalue().encode("utf-8", "surrogateescape"))
         buffer.seek(0)
         buffer.truncate()
-    _write(buffer.getvalue().encode("utf-8", "backslashreplace"))
+    _write(buffer.getvalue().encode("utf-8", "surrogateescape"))
     _flush()
 
 
+def _no_formula(cell: Any) -> Any:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+
+
 def write_paths(paths: Iterable[str], *, nul: bool) -> None:
-    """Write names as they are, each ended by a line feed or NUL."""
+    """Write names as the bytes that they are, each ended by a line feed or NUL.
+
+    For programs: on a terminal a name can do harm here.
+    """
     for path in paths:
         name = os.fsencode(path)
         if not nul and b"\n" in name:
@@ -165,14 +196,19 @@ def write_table(
     for number, row in enumerate(rows):
         if ruled and number and row[0]:
             table.add_section()
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(visible(cell)) for cell in row))
     Console(file=sys.stdout, highlight=False).print(table)
+
+
+def say(text: str) -> None:
+    """Print a line to stdout, for a person."""
+    click.echo(visible(text))
 
 
 def note(*texts: str) -> None:
     """Print notes to stderr, a line each, each of them once."""
     for text in dict.fromkeys(texts):
-        click.echo(text, err=True)
+        click.echo(visible(text), err=True)
 
 
 def note_skips(skips: Sequence[Skip], more: str) -> None:
@@ -212,7 +248,7 @@ def progress_bars(unit: str = "") -> Iterator[Progress]:
             return Text(f"{speed:,.0f} {unit}/s" if speed and unit else "")
 
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         Rate(),
@@ -224,17 +260,24 @@ def progress_bars(unit: str = "") -> Iterator[Progress]:
 
         def report(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
-                tasks[stage] = progress.add_task(stage, total=total)
+                tasks[stage] = progress.add_task(visible(stage), total=total)
             progress.update(tasks[stage], completed=done, total=total)
 
         yield report
 
 
 def shown(path: str) -> str:
-    """Make a path fit for a person: relative when it is below the current folder, no controls."""
+    """Make a path short for a person: relative when it is below the current folder."""
     here = os.getcwd()
-    below = os.path.relpath(path, here) if path.startswith(here + os.sep) else path
-    return "".join(_visible(character) for character in below)
+    return os.path.relpath(path, here) if path.startswith(here + os.sep) else path
+
+
+def visible(text: str) -> str:
+    r"""Escape what must not reach a terminal: ESC becomes ``\x1b``, a mark of direction ``\u202e``.
+
+    Controls, marks of direction, separators but the space, and bytes that are not UTF-8.
+    """
+    return text if text.isprintable() else "".join(map(_visible, text))
 
 
 def _visible(character: str) -> str:

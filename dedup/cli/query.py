@@ -60,6 +60,7 @@ def query_command(
     strict: bool,  # noqa: FBT001
     kind: str | None,
     nul: bool,  # noqa: FBT001
+    csv_safe: bool,  # noqa: FBT001
 ) -> None:
     """Show the indexed images nearest to each IMAGE.
 
@@ -74,13 +75,13 @@ def query_command(
     """
     if k is not None and threshold is not None:
         raise click.UsageError("-k and --threshold exclude each other")
-    form = chosen_format(kind, nul=nul)
+    form = chosen_format(kind, nul=nul, csv_safe=csv_safe)
     names = [name for image in images for name in (_from_stdin() if image == "-" else [image])]
     with open_collection(store, device, weights) as collection, progress_bars("images") as progress:
         answer = collection.query(
             names[0] if len(names) == 1 else names, k or 10, threshold, progress, offline=offline
         )
-    write_rows(answer, Neighbour, form, _COLUMNS, nul=nul, ruled=True)
+    write_rows(answer, Neighbour, form, _COLUMNS, nul=nul, ruled=True, csv_safe=csv_safe)
     note(*collection.notes, *answer.notes)
     note_skips(answer.skipped, "give fewer at a time to see all")
     if answer.skipped and (strict or len(answer.skipped) >= len(names)):

@@ -16,7 +16,7 @@ from dedup.cli.options import (
     store_option,
     weights_option,
 )
-from dedup.cli.output import Column, note, row_of, shown, write_jsonl, write_rows
+from dedup.cli.output import Column, note, row_of, say, shown, write_jsonl, write_rows
 from dedup.errors import NoCollectionError
 from dedup.results import CheckResult
 
@@ -91,14 +91,14 @@ def why_command(
 
 def _write_explanation(answer: Explanation) -> None:
     words = answer.tier.value if answer.tier else "not the same image as far as can be seen"
-    click.echo(f"{shown(answer.first)} and {shown(answer.second)}: {words}")
-    click.echo(f"  {answer.evidence}")
+    say(f"{shown(answer.first)} and {shown(answer.second)}: {words}")
+    say(f"  {answer.evidence}")
     if answer.similarity is not None:
-        click.echo(f"  similarity {answer.similarity:.4f} (similar from {answer.threshold:.4f})")
+        say(f"  similarity {answer.similarity:.4f} (similar from {answer.threshold:.4f})")
     for remark in answer.remarks:
-        click.echo(f"  {shown(remark)}")
+        say(f"  {shown(remark)}")
     if answer.ignored:
-        click.echo("  ignored: marked as not a duplicate")
+        say("  ignored: marked as not a duplicate")
     write_rows(answer, CheckResult, "table", _COLUMNS)
     if answer.missing:
-        click.echo(f"For {answer.missing}.")
+        say(f"For {answer.missing}.")

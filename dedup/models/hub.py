@@ -6,10 +6,11 @@ answer, the error comes within seconds.
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from dedup.errors import WeightsError, first_line
 
@@ -32,6 +33,14 @@ class HubFile:
     path: Path
 
 
+def import_timm() -> Any:
+    """Import timm, and with it the hub's client, which is to report nothing of this machine."""
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # read once, when the client is imported
+    import timm
+
+    return timm
+
+
 def pretrained_file(name: str) -> HubFile:
     """Find the pretrained weights of a timm model in the cache, or download them.
 
@@ -40,8 +49,7 @@ def pretrained_file(name: str) -> HubFile:
     WeightsError : there are none, or none as safetensors, or the hub cannot be reached; says
         which, and what to do instead.
     """
-    import timm
-
+    timm = import_timm()
     configuration = timm.get_pretrained_cfg(name)
     if configuration is None or not configuration.has_weights:
         raise WeightsError(f"timm has no pretrained weights for {name}. {_WAYS_ON}")

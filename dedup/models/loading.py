@@ -212,8 +212,7 @@ def _triple(values: Sequence[float]) -> tuple[float, float, float]:
 
 
 def _check_known(name: str) -> None:
-    import timm
-
+    timm = hub.import_timm()
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
         names = timm.list_models()
@@ -224,8 +223,9 @@ def _check_known(name: str) -> None:
 
 
 def _build(name: str, num_classes: int | None = None) -> nn.Module:
-    import timm
     import torch
+
+    timm = hub.import_timm()
 
     # The host's generator alone: torch.manual_seed would seed the accelerators' too.
     with torch.random.fork_rng(devices=[]):
@@ -235,8 +235,9 @@ def _build(name: str, num_classes: int | None = None) -> nn.Module:
 
 
 def _from_hub(name: str) -> tuple[nn.Module, str]:
-    import timm
     import torch
+
+    timm = hub.import_timm()
 
     found = hub.pretrained_file(name)
     state = read_weights(found.path)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import xxhash
 
-from dedup.files import atomic_write
+from dedup.files import atomic_write, remove_leftovers
 from dedup.models.registry import BUNDLED, WEIGHTS
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ def write_graph(folder: Path, key: str, graph: Graph) -> None:
     path = folder / f"{key}-{_digest(content)}.onnx"
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
         with atomic_write(path) as file:
             file.write(content)
         for other in folder.glob(f"{key}-*.onnx"):

@@ -16,7 +16,7 @@ import faiss
 import numpy as np
 
 from dedup.errors import CollectionError
-from dedup.files import atomic_write
+from dedup.files import atomic_write, remove_leftovers
 from dedup.search.index_file import IndexFacts, seal, whole
 from dedup.search.similarity import MARGIN, inclusive, pair_similarities
 from dedup.search.structures import MAX_FLAT_ROWS, Built, FlatSearch, build, nearest, within
@@ -204,6 +204,7 @@ class VectorIndex:
         """
         payload = faiss.serialize_index(self._faiss)
         facts = IndexFacts(version, self.kind, self.recall, self._spread, len(self))
+        remove_leftovers(path.parent)
         try:
             with atomic_write(path) as file:
                 file.writelines(seal(payload, self.ids, facts))

@@ -1,0 +1,141 @@
+"""Nothing is reported to anybody: no connection, and no file but those that a user expects."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from drawings import scene
+
+ROOT = Path(__file__).parent.parent.parent
+
+BAN = """
+import os, sys
+
+def refuse(event, arguments):
+    if event in {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"}:
+        with open(os.environ["CONNECTIONS"], "a") as file:
+            file.write(f"{event} {arguments}\\n")
+        raise OSError("no network")
+
+sys.addaudithook(refuse)
+"""
+
+COMMANDS = """
+index images --store store
+index images --store store
+list --store store
+list --store store --tier similar --threshold 0.5
+query images/a/0.jpg new.jpg --store store
+compare new.jpg --against store
+why images/a/1.jpg images/b/1.png --store store
+ignore images/a/1.jpg images/b/1.png --store store
+ignore --export decisions.jsonl --store store
+eval --truth truth.csv --store store
+status --store store
+status --store store --skipped
+export --store store --output features.npz
+layers mobilenetv3_small_050
+index images --store untrained --untrained --runtime onnxruntime --views content
+"""
+
+RUN = """
+import sys
+from dedup.cli import main
+
+for line in open("commands"):
+    if line.strip():
+        sys.argv = ["dedup", *line.split()]
+        try:
+            main()
+        except SystemExit as end:
+            assert end.code == 0, line
+"""
+
+
+class Place:
+    """A folder to run all commands in, with a HOME and a TMPDIR of its own."""
+
+    def __init__(self, folder: Path, drawn: Path) -> None:
+        self.folder = folder
+        self.work, self.home, self.temporary, self.ban = (
+            folder / name for name in ("work", "home", "temporary", "ban")
+        )
+        for each in (self.work, self.home, self.temporary, self.ban):
+            each.mkdir()
+        self.connections = folder / "connections"
+        (self.ban / "sitecustomize.py").write_text(BAN)
+        shutil.copytree(drawn, self.work / "images")
+        for seed in range(20, 70):  # so many that it can be calibrated
+            scene(seed, (96, 72)).save(self.work / f"images/{seed}.jpg")
+        shutil.copy(drawn / "a/5.jpg", self.work / "new.jpg")
+        (self.work / "commands").write_text(COMMANDS)
+        (self.work / "truth.csv").write_text(
+            "first,second,duplicate\na/1.jpg,b/1.png,1\na/1.jpg,a/2.jpg,0\n"
+        )
+
+    def run(self, *before: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*before, sys.executable, "-c", RUN],
+            cwd=self.work,
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": os.fspath(self.home),
+                "TMPDIR": os.fspath(self.temporary),
+                "PYTHONPATH": os.pathsep.join(map(os.fspath, (self.ban, ROOT))),
+                "CONNECTIONS": os.fspath(self.connections),
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def unexpected(self) -> list[str]:
+        """List files that neither a command line names nor documentation does."""
+        expected = re.compile(
+            r"work/(images|store|untrained)/.*|home/\.cache/dedup/models/[0-9a-f-]+\.onnx|ban/.*"
+            r"|work/(commands|truth\.csv|new\.jpg|decisions\.jsonl|features\.npz)"
+        )
+        files = [path for path in self.folder.rglob("*") if not path.is_dir()]
+        names = [os.fspath(path.relative_to(self.folder)) for path in files]
+        return [name for name in names if not expected.fullmatch(name)]
+
+
+def test_no_command_connects_or_leaves_files(drawn: Path, tmp_path: Path) -> None:
+    place = Place(tmp_path, drawn)
+    done = place.run()
+    assert done.returncode == 0, done.stderr
+    assert not place.connections.exists(), place.connections.read_text()
+    assert place.unexpected() == []
+    assert [*place.temporary.iterdir()] == []
+
+
+def test_the_ban_of_these_tests_works(drawn: Path, tmp_path: Path) -> None:
+    place = Place(tmp_path, drawn)
+    code = "import socket; socket.create_connection(('localhost', 9))"
+    subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(place.ban), "CONNECTIONS": str(place.connections)},
+        capture_output=True,
+        check=False,
+    )
+    assert place.connections.read_text().startswith("socket.getaddrinfo")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+def test_no_library_of_native_code_connects(drawn: Path, tmp_path: Path) -> None:
+    place = Place(tmp_path, drawn)
+    with (place.work / "commands").open("a") as commands:
+        commands.write("calibrate --samples 50 --store untrained\n")  # half a minute
+    log = tmp_path / "work/images/strace.txt"  # where files are expected
+    done = place.run("strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg", "-o", str(log))
+    assert done.returncode == 0, done.stderr
+    calls = [line for line in log.read_text().splitlines() if "AF_INET" in line]
+    assert calls == []
+    assert place.unexpected() == []
