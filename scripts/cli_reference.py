@@ -31,10 +31,8 @@ def reference() -> str:
         *_description(cli),
         "",
         "Results go to stdout, everything else to stderr.",
-        (
-            "Exit codes: 0 done, 1 error, 2 wrong usage, 3 found by `--fail-on` or `verify`, 130 "
-            "interrupted."
-        ),
+        "Exit codes: 0 done, 1 error, 2 wrong usage, 3 found by `--fail-on` or `verify`,",
+        "130 interrupted.",
     ]
     for name, command in cli.commands.items():
         context = click.Context(command, info_name=f"dedup {name}")

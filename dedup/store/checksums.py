@@ -9,6 +9,7 @@ SQL reaches it as the function `row_checksum`, which every connection has.
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, Final
 
 import xxhash
@@ -43,6 +44,8 @@ MAX_VECTOR_BYTES: Final = 1 << 20
 """Of a stored vector; the widest layer of any model takes 1 % of it."""
 
 _SMALL: Final = 1 << 32  # below: checksums of the vector alone, XXH32, from before format 3
+
+_LENGTHS: Final = struct.Struct("<dII")
 
 Value = bytes | int | float | str | None
 
@@ -98,7 +101,8 @@ def embedding_checksum(digest: bytes, layer: str, norm: float, vector: bytes) ->
     ----------
     digest : SHA-256 of the file
     """
-    head = repr((digest, layer, float(norm))).encode()
+    name = layer.encode()
+    head = digest + _LENGTHS.pack(norm, len(digest), len(name)) + name
     value = xxhash.xxh3_64_intdigest(head + vector) >> 1
     return value if value >= _SMALL else value + _SMALL
 

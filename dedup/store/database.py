@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dedup.errors import CollectionError, DamagedError
 from dedup.fingerprint import Fingerprint
@@ -39,6 +39,8 @@ class Database:
     ----------
     notes : what opening has to say: that an older format was upgraded
     left_out : ids of images whose embeddings are damaged, which are no longer read
+    ids_read : what `gallery` read last of live images: version, what was left out, ids
+    files_read : by version, rows of files that `gallery` has read and is to give yet
     """
 
     def __init__(self, store: Path) -> None:
@@ -46,6 +48,8 @@ class Database:
         note = upgrade(store)
         self.notes: tuple[str, ...] = () if note is None else (note,)
         self.left_out: frozenset[int] = frozenset()
+        self.ids_read: tuple[tuple[int, frozenset[int]], Any] | None = None  # by `gallery`
+        self.files_read: dict[int, list[tuple[Any, ...]]] = {}
         self._damaged: dict[str, int] = {}
         self._connections = Connections(store, partial(connect, store))
         try:
@@ -191,6 +195,7 @@ class Database:
     def forget_damage(self) -> None:
         """Read everything again: what was damaged has been dropped."""
         self.left_out = frozenset()
+        self.ids_read = None
         self._damaged.clear()
 
     def mark_damage(self) -> None:

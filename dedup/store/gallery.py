@@ -137,23 +137,33 @@ def leaving_out(catalog: Catalog, read: Callable[[], Result]) -> Result:
 
 
 def read_ids(catalog: Catalog) -> npt.NDArray[np.int64]:
-    """Read the ids of the live images, rising."""
-    with translated(catalog.store):
-        files = catalog.connection.execute(
-            f"SELECT image, root, state = 'indexed', {_SOUND_FILE} FROM files AS f NOT INDEXED"  # noqa: S608 - constant
-        ).fetchall()
-        images = catalog.connection.execute(
-            f"SELECT id, {sound('images')} FROM images NOT INDEXED ORDER BY id"  # noqa: S608 - constant
-        ).fetchall()
-    roots = _sound_roots(catalog)
-    live = {image for image, root, indexed, whole in files if indexed and whole and root in roots}
-    live -= catalog.left_out
-    return np.array([image for image, whole in images if whole and image in live], np.int64)
+    """Read the ids of the live images, rising; once for each version of the catalog."""
+    state = catalog.version, catalog.left_out
+    kept = catalog.ids_read
+    if kept is None or kept[0] != state:
+        live = {row[1] for row in _file_rows(catalog)}
+        with translated(catalog.store):
+            rows = catalog.connection.execute(
+                f"SELECT id, {sound('images')} FROM images NOT INDEXED ORDER BY id"  # noqa: S608 - constant
+            ).fetchall()
+        kept = state, _live_ids(catalog, rows, live)
+        catalog.ids_read = kept
+    ids: npt.NDArray[np.int64] = kept[1]
+    return ids
+
+
+def _live_ids(
+    catalog: Catalog, images: list[tuple[Any, ...]], live: set[int]
+) -> npt.NDArray[np.int64]:
+    """Choose from rows that begin with an id and end with whether they are sound."""
+    wanted = live - catalog.left_out
+    return np.array([row[0] for row in images if row[-1] and row[0] in wanted], np.int64)
 
 
 def read_images(catalog: Catalog) -> GalleryImages:
     """Read what is known of the live images."""
-    live = set(read_ids(catalog).tolist())
+    version = catalog.version
+    files = _file_rows(catalog)
     with translated(catalog.store):
         rows = catalog.connection.execute(
             "SELECT id, digest, format, width, height, frames, trivial, input_digest, pixel_digest,"  # noqa: S608 - constant
@@ -161,12 +171,14 @@ def read_images(catalog: Catalog) -> GalleryImages:
         ).fetchall()
     _check_order(catalog, [row[0] for row in rows])
     _note_damage(catalog, "images", len(rows), sum(not row[-1] for row in rows))
-    columns = list(zip(*(row for row in rows if row[-1] and row[0] in live), strict=True))
-    ids, digest, image_format, width, height, frames, trivial, inputs, pixels, damaged, _ = (
-        columns or [()] * 11
-    )
+    ids = _live_ids(catalog, rows, {row[1] for row in files})
+    catalog.ids_read = (version, catalog.left_out), ids
+    catalog.files_read = {version: files}  # `read_files` follows
+    live = set(ids.tolist())
+    columns = list(zip(*(row for row in rows if row[0] in live), strict=True)) or [()] * 11
+    _, digest, image_format, width, height, frames, trivial, inputs, pixels, damaged, _ = columns
     return GalleryImages(
-        ids=np.array(ids, np.int64),
+        ids=ids,
         digest=list(digest),
         format=list(image_format),
         width=np.array(width, np.int32),
@@ -186,7 +198,28 @@ def read_files(catalog: Catalog, ids: npt.NDArray[np.int64]) -> GalleryFiles:
     ----------
     ids : (N,) the ids of all live images, rising
     """
-    roots, live = _sound_roots(catalog), set(ids.tolist())
+    rows, live = catalog.files_read.pop(catalog.version, None), set(ids.tolist())
+    rows = [row for row in (_file_rows(catalog) if rows is None else rows) if row[1] in live]
+    for row in rows:
+        if not is_inside(row[3]):
+            checked_path(catalog.store, row[3])
+    _, images, paths, _, sizes, times, roots, _, _, inodes, changes = (
+        list(zip(*rows, strict=True)) or [()] * 11
+    )
+    return GalleryFiles(
+        row=np.searchsorted(ids, np.array(images, np.int64)),
+        path=list(paths),
+        size=np.array(sizes, np.int64),
+        mtime_ns=np.array(times, np.int64),
+        root=list(roots),
+        inode=list(inodes),
+        ctime_ns=list(changes),
+    )
+
+
+def _file_rows(catalog: Catalog) -> list[tuple[Any, ...]]:
+    """Read the sound rows of live files, by image, then path."""
+    roots = _sound_roots(catalog)
     with translated(catalog.store):
         rows: list[tuple[Any, ...]] = catalog.connection.execute(
             "SELECT f.id, f.image, CAST(r.path || X'2F' || f.path AS BLOB) AS whole, f.path,"  # noqa: S608 - constant
@@ -200,22 +233,7 @@ def read_files(catalog: Catalog, ids: npt.NDArray[np.int64]) -> GalleryFiles:
         not row[8] or row[6] not in roots or (row[7] and row[1] not in images) for row in rows
     )
     _note_damage(catalog, "files", len(rows), unsound)
-    rows = [row for row in rows if row[7] and row[8] and row[6] in roots and row[1] in live]
-    for row in rows:
-        if not is_inside(row[3]):
-            checked_path(catalog.store, row[3])
-    _, images_of, paths, _, sizes, times, roots_of, _, _, inodes, changes = (
-        list(zip(*rows, strict=True)) or [()] * 11
-    )
-    return GalleryFiles(
-        row=np.searchsorted(ids, np.array(images_of, np.int64)),
-        path=list(paths),
-        size=np.array(sizes, np.int64),
-        mtime_ns=np.array(times, np.int64),
-        root=list(roots_of),
-        inode=list(inodes),
-        ctime_ns=list(changes),
-    )
+    return [row for row in rows if row[7] and row[8] and row[6] in roots]
 
 
 def _sound_roots(catalog: Catalog) -> set[int]:

@@ -1,10 +1,10 @@
-"""Make the collections of format 1 that the tests of migrations open.
+"""Make the collections of earlier formats that the tests of migrations open.
 
     python tests/store/make_fixtures.py [COMMIT ...]
 
-For every commit that wrote another state of format 1, its own code indexes six drawn images, keeps
+For every commit that wrote another state of a format, its own code indexes six drawn images, keeps
 a verdict, a decision and a calibration where it can, and reads everything back. The catalog goes to
-`fixtures/format1-COMMIT.sqlite.gz`, what was read to the `.json` of the same name. It needs the
+`fixtures/formatN-COMMIT.sqlite.gz`, what was read to the `.json` of the same name. It needs the
 history of the repository and no network; the fixtures are committed, so that tests need neither.
 """
 
@@ -35,7 +35,9 @@ COMMITS = {
     "6e09fab": "`settled` of three fields",
     "eb60ec7": "`settled` of four fields; embeddings packed by the batch (77a9c51, which fails)",
     "b22d531": "pages of 8 kB, XXH3 of inputs",
+    "148fb89": "format 2",
 }
+FORMATS = {"148fb89": 2}  # 1 otherwise
 LARGEST_BYTES = 60_000
 VERIFIER = "verifier of the fixture"
 DECIDED = "2026-01-02T03:04:05.000006+00:00"
@@ -52,7 +54,7 @@ def main() -> None:
 
 def make(commit: str) -> None:
     """Make the fixture of one commit."""
-    name = FIXTURES / f"format1-{commit}"
+    name = FIXTURES / f"format{FORMATS.get(commit, 1)}-{commit}"
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
         code = base / "code"
@@ -109,10 +111,11 @@ def record(base: Path) -> None:
         index_by_command(store, images)
     else:
         index_by_catalog(store)
-    schema, catalogs = import_module("dedup.store.schema"), import_module("dedup.store.catalog")
+    catalogs = import_module("dedup.store.catalog")
     gallery = import_module("dedup.store.gallery")
     catalog = catalogs.Catalog.open(store)
-    expected: dict[str, Any] = {"format": schema.FORMAT, "verifier": VERIFIER}
+    (number,) = catalog.connection.execute("PRAGMA user_version").fetchone()
+    expected: dict[str, Any] = {"format": number, "verifier": VERIFIER}
     expected |= keep_judgements(catalog)
     found = gallery.read_images(catalog)
     expected["digests"] = [digest.hex() for digest in found.digest]
@@ -192,16 +195,17 @@ def index_by_catalog(store: Path) -> None:
 
 def keep_judgements(catalog: Any) -> dict[str, Any]:
     """Keep one verdict, decision and calibration by the commit's own functions."""
-    if not has("store/judgements.py"):
+    later = has("store/pairs.py")
+    if not later and not has("store/judgements.py"):
         return {"verdicts": [], "decisions": [], "calibration": None}
-    judgements = import_module("dedup.store.judgements")
+    judgements = import_module("dedup.store.pairs" if later else "dedup.store.judgements")
     rows = catalog.connection.execute("SELECT digest FROM images ORDER BY digest LIMIT 3")
     first, second, third = (bytes(digest) for (digest,) in rows)
     verdict = judgements.StoredVerdict(near=True, evidence="cropped, ü")
     judgements.write_verdicts(catalog, VERIFIER, {(first, second): verdict})
     decision = judgements.Decision((second, third), duplicate=False, decided=DECIDED)
     judgements.write_decisions(catalog, [decision])
-    transforms = import_module("dedup.search.transform")
+    transforms = import_module("dedup.space.whitening" if later else "dedup.search.transform")
     rng = np.random.default_rng(1)
     basis, _ = np.linalg.qr(rng.normal(size=(16, 3)))
     transform = transforms.Transform(

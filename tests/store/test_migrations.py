@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 FIXTURES = Path(__file__).parent / "fixtures"
 COMMITS = sorted(path.stem.partition("-")[2] for path in FIXTURES.glob("format1-*.json"))
 DETAILS_OF_BYTES = "3237a22"
+OF_FORMAT_2 = "148fb89"
 WITHOUT_TABLES = "66cda5b"
 COPY = "catalog.format-1.bak"
 NOTE = (
@@ -48,13 +49,15 @@ def old_store(folder: Path, commit: str) -> Path:
     """Put a collection as the commit wrote it into a folder."""
     store = folder / "store"
     store.mkdir()
-    packed = (FIXTURES / f"format1-{commit}.sqlite.gz").read_bytes()
+    (fixture,) = FIXTURES.glob(f"format*-{commit}.sqlite.gz")
+    packed = fixture.read_bytes()
     (store / "catalog.sqlite").write_bytes(gzip.decompress(packed))
     return store
 
 
 def expected_of(commit: str) -> dict[str, Any]:
-    return dict(json.loads((FIXTURES / f"format1-{commit}.json").read_text(encoding="utf-8")))
+    (fixture,) = FIXTURES.glob(f"format*-{commit}.json")
+    return dict(json.loads(fixture.read_text(encoding="utf-8")))
 
 
 def unpacked(values: dict[str, Any]) -> npt.NDArray[np.float32]:
@@ -125,6 +128,22 @@ def test_a_collection_of_every_earlier_state_opens_with_all_that_it_held(
     again = Catalog.open(store)
     assert again.notes == ()
     again.close()
+
+
+def test_a_collection_of_format_2_opens_with_all_that_it_held(tmp_path: Path) -> None:
+    store, expected = old_store(tmp_path, OF_FORMAT_2), expected_of(OF_FORMAT_2)
+    assert format_of(store / "catalog.sqlite") == expected["format"] == 2
+    new = Catalog.create(tmp_path / "new", Fingerprint("m", "u", "0", ("pool",), 8, 8, "rules 1"))
+    catalog = Catalog.open(store)
+    check_contents(catalog, expected, halved=False)
+    assert columns(catalog.connection) == columns(new.connection)
+    assert catalog.damage == ()
+    catalog.close()
+    new.close()
+    assert sorted(path.name for path in store.iterdir()) == [
+        "catalog.format-2.bak",
+        "catalog.sqlite",
+    ]
 
 
 def check_contents(catalog: Catalog, expected: dict[str, Any], *, halved: bool) -> None:
