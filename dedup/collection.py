@@ -361,11 +361,11 @@ class Collection(HoldingsVerbs):
 
     def verify(self, *, deep: bool = False, progress: Progress | None = None) -> VerifyAnswer:
         """Check that the collection is as it was written; `deep`: and every indexed file, too."""
-        return integrity.verify(self.path, progress, deep=deep)
+        return integrity.verify(self._session.catalog.store, progress, deep=deep)
 
     def repair(self, progress: Progress | None = None) -> RepairAnswer:
         """Make good what can be made good, and read files again whose rows were damaged."""
-        return integrity.repair(self.path, progress, self._session)
+        return integrity.repair(self._session.catalog.store, progress, self._session)
 
     def features(self, layers: str | Iterable[str] = ()) -> FeatureTable:
         """Give the stored embeddings (of all layers, by default) as the extractor gave them.

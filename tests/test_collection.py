@@ -609,6 +609,8 @@ VERBS: dict[str, Callable[[Collection], object]] = {
     "move_root": lambda c: c.move_root("images", "others"),
     "remarks": lambda c: c.remarks(),
     "status": lambda c: c.status(),
+    "verify": lambda c: c.verify(),
+    "repair": lambda c: c.repair(),
     "skipped": lambda c: c.skipped(),
     "layers": lambda c: c.layers(),
     "features": lambda c: c.features(),

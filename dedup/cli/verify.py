@@ -8,7 +8,6 @@ import click
 
 from dedup.cli.options import EXIT_FOUND, chosen_format, report_format_option, store_option
 from dedup.cli.output import Column, counted, note, progress_bars, shown, write_rows
-from dedup.report.integrity import Finding
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +47,8 @@ def verify_command(store: Path | None, deep: bool, kind: str | None) -> None:  #
         answer = integrity.verify(
             integrity.store_in(store) if store is not None else find_store(), progress, deep=deep
         )
+    from dedup.report.integrity import Finding
+
     write_rows(answer, Finding, form, _COLUMNS)
     note(*answer.notes)
     if deep:
@@ -81,6 +82,8 @@ def repair_command(store: Path | None, kind: str | None) -> None:
         answer = integrity.repair(
             integrity.store_in(store) if store is not None else find_store(), progress
         )
+    from dedup.report.integrity import Finding
+
     write_rows(answer, Finding, form, _COLUMNS)
     note(*answer.notes)
     note(f"Repaired: {counted(len(answer), 'finding')}." if len(answer) else "Nothing to repair.")

@@ -98,8 +98,8 @@ def test_an_empty_collection_says_so(dedup: Dedup, store: Path, drawn: Path) -> 
     import sqlite3
 
     with sqlite3.connect(store / "catalog.sqlite") as database:
-        database.execute("UPDATE files SET state = 'gone'")
-        database.execute("UPDATE meta SET value = value + 1 WHERE key = 'version'")
+        database.execute("UPDATE files SET state = 'gone', checksum = NULL")
+        database.execute("UPDATE meta SET value = value + 1, checksum = NULL WHERE key = 'version'")
     database.close()
     done = dedup("query", drawn / "a/0.jpg", "-s", store)
     assert done.code == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dedup.indexing.worklist import Job, WorkList
@@ -23,6 +23,7 @@ FILES = st.builds(
 JOBS = st.lists(st.builds(Job, st.sampled_from(ROOTS), FILES, st.none()), max_size=30)
 
 
+@settings(deadline=None)  # a busy machine is no fault of the list
 @given(JOBS)
 def test_it_gives_what_was_added(jobs: list[Job]) -> None:
     found = WorkList()
