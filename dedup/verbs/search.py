@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dedup.arguments import callback_of, count_of, paths_of, threshold_of
 from dedup.errors import SearchError
+from dedup.files import remove_leftovers
 from dedup.indexing import pipeline
 from dedup.indexing.diff import find_changes, require_images
 from dedup.query import answer, embed_queries, expand, require_read
@@ -22,6 +23,7 @@ def index(session: Session, paths: Any, progress: Any) -> IndexSummary:
     folders, report = paths_of(paths, "paths"), callback_of(progress)
     catalog = session.computing()
     with writer_lock(session.path):
+        remove_leftovers(session.path)
         changes = find_changes(catalog, folders)
         require_images(catalog, changes, folders)
         summary = pipeline.run(
