@@ -10,12 +10,15 @@ import argparse
 import tempfile
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from faultlab import concurrent, corpus, flips, full, kills, names
 from faultlab.lab import Lab, State
-from faultlab.trials import Trials
 from machine import add_json_option, describe, record
+
+if TYPE_CHECKING:
+    from faultlab.trials import Trials
 
 SECTIONS: tuple[type[Trials], ...] = (
     *kills.ALL,
@@ -25,6 +28,14 @@ SECTIONS: tuple[type[Trials], ...] = (
     *corpus.ALL,
     *names.ALL,
 )
+TITLES = {
+    "kills": "Killed at a random moment",
+    "flips": "Bytes changed",
+    "full": "Disks that are full",
+    "concurrent": "Several at once",
+    "corpus": "Damaged files",
+    "names": "Hostile names",
+}
 COLUMNS = ("fault", "asked", "made", "that went wrong", "")
 SHOWN = 3
 
@@ -62,9 +73,9 @@ def main() -> None:
     if unknown := set(options.sections) - {*sections, *(each.name for each in SECTIONS)}:
         parser.error(f"no such section: {', '.join(sorted(unknown))}")
     corpus.Given.folders = tuple(options.corpus)
-    rows = []
+    rows: dict[str, list[list[str | int | None]]] = {}
     with tempfile.TemporaryDirectory() as place:
-        lab = Lab(Path(place) / "lab", 30 if options.short else 60)
+        lab = Lab(Path(place) / "lab", 14 if options.short else 60)
         settings = {"seed": options.seed, "short": options.short}
         state = State(options.state or Path(place) / "state.json", settings)
         for kind in SECTIONS:
@@ -73,13 +84,15 @@ def main() -> None:
             trials = kind(lab)
             asked = trials.short if options.short else round(trials.asked * options.part)
             if asked or not options.short:
-                rows.append(run(trials, asked, options.seed, state))
-                print(" | ".join(map(str, rows[-1])), flush=True)
+                row = run(trials, asked, options.seed, state)
+                rows.setdefault(kind.name.split()[0], []).append(row)
+                print(" | ".join(map(str, row)), flush=True)
     print(f"\n{describe()}\n\n| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|")
-    for row in rows:
+    for row in (row for section in rows.values() for row in section):
         print(f"| {' | '.join('–' if cell is None else str(cell) for cell in row)} |")
     if options.json:
-        record("faults", "faults", "Faults made on purpose", COLUMNS, rows)
+        for section, table in rows.items():
+            record("faults", section, TITLES[section], COLUMNS, table)
 
 
 if __name__ == "__main__":

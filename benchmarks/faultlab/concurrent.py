@@ -7,7 +7,8 @@ import time
 from typing import TYPE_CHECKING
 
 import cv2
-from faultlab.lab import differs, picture
+
+from faultlab.lab import differs, drawn
 from faultlab.trials import Trials
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class TwoWriters(Trials):
         """Keep what an undisturbed collection answers."""
         self.wanted = self.lab.answer(self.lab.sound)
 
-    def trial(self, number: int, rng: Generator) -> list[str]:  # noqa: ARG002 - of all trials
+    def trial(self, number: int, rng: Generator) -> list[str]:
         """Start both, the second a little later."""
         store = self.lab.copy() if number % 2 else self.lab.empty()
         command: list[str | Path] = ["index", self.lab.images, "-s", store, "--views", "content"]
@@ -45,33 +46,33 @@ class Readers(Trials):
 
     name, title, asked, short = "concurrent readers", "readers beside a writer", 20, 1
 
-    def prepare(self) -> None:
-        """Keep what an undisturbed collection answers."""
-        self.wanted = self.lab.answer(self.lab.sound)
-
     def trial(self, number: int, rng: Generator) -> list[str]:  # noqa: ARG002 - of all trials
-        """Read again and again until the writer has ended."""
+        """Index half of the images, and read while the others are added."""
+        images = self.lab.work / "images"
+        shutil.rmtree(images, ignore_errors=True)
+        images.mkdir()
+        files = sorted(self.lab.images.iterdir())
+        half = len(files) // 2
+        for path in files[:half]:
+            shutil.copy2(path, images)
         store = self.lab.empty()
-        self.lab.index(store, self._some())
-        writer = self.lab.start(["index", self.lab.images, "-s", store])
+        self.lab.index(store, images)
+        for path in files[half:]:
+            shutil.copy2(path, images)
+        writer = self.lab.start(["index", "-s", store])
         runs = []
         for _ in range(4):
             time.sleep(rng.uniform(0, 0.1))
             runs.append(self.lab.answer(store))
-            image = self.lab.images / "0001.jpg"
-            runs.append(self.lab.run(["query", image, "-s", store, "--format", "jsonl"]))
+            query: list[str | Path] = ["query", images / files[1].name, "-s", store]
+            runs.append(self.lab.run(query))
         runs.append(self.lab.wait(writer))
-        faults = [f"ended with {run.code}: {run.last}" for run in runs if run.crashed or run.code]
+        faults = [f"ended with {run.code}: {run.last}" for run in runs if run.code]
+        fresh = self.lab.work / "fresh"
+        shutil.rmtree(fresh, ignore_errors=True)
+        self.lab.index(fresh, images)
         last = self.lab.answer(store)
-        return faults + differs(last, self.wanted) + self.lab.leftovers(store, *runs, last)
-
-    def _some(self) -> Path:
-        some = self.lab.work / "some"
-        if not some.is_dir():
-            some.mkdir()
-            for path in sorted(self.lab.images.iterdir())[:8]:
-                shutil.copy(path, some)
-        return some
+        return faults + differs(last, self.lab.answer(fresh)) + self.lab.leftovers(store, *runs)
 
 
 class Changes(Trials):
@@ -105,7 +106,7 @@ class Changes(Trials):
         one, other = (files[int(rng.integers(len(files)))] for _ in range(2))
         match int(rng.integers(6)):
             case 0:
-                cv2.imwrite(str(images / f"new {number}.jpg"), picture(rng, 160, 120))
+                cv2.imwrite(str(images / f"new {number}.jpg"), drawn(rng, 160, 120))
             case 1:
                 one.unlink()
             case 2:

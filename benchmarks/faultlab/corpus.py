@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
 import shutil
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from faultlab.lab import picture
-from faultlab.trials import Trials
 from PIL import Image
 
+from faultlab.lab import drawn
+from faultlab.trials import Trials
+
 if TYPE_CHECKING:
-    from faultlab.lab import Lab
+    from pathlib import Path
+
     from numpy.random import Generator
+
+    from faultlab.lab import Lab
 
 TOGETHER = 50
 """Files to one run."""
@@ -28,7 +30,7 @@ _EXPECTED = re.compile(
     r"|  skipped .*: .+|  … and [\d,]+ more: .*|[\d,]+ (gone|further names) .*"
     r"|Passed over .*|Not .*"
 )
-_WAYS = (
+_WAYS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("JPEG", {"quality": 90}),
     ("JPEG", {"quality": 60, "progressive": True}),
     ("PNG", {}),
@@ -47,7 +49,7 @@ _WAYS = (
 def good(rng: Generator) -> tuple[bytes, str]:
     """Draw an image and encode it in some way; gives the file and its ending."""
     width, height = (int(one) for one in rng.integers(24, 200, 2))
-    image = Image.fromarray(picture(rng, width, height))
+    image = Image.fromarray(drawn(rng, width, height))
     form, options = _WAYS[int(rng.integers(len(_WAYS)))]
     mode = ("RGB", "RGB", "L", "P", "RGBA")[int(rng.integers(5))]
     if form in {"PNG", "TIFF", "GIF"} and options.get("compression") is None:
@@ -152,7 +154,7 @@ class Given(Corpus):
         super().__init__(lab)
         files = [path for folder in self.folders for path in sorted(folder.rglob("*"))]
         files = [path for path in files if path.is_file()]
-        np.random.default_rng(0).shuffle(files)  # type: ignore[arg-type]
+        np.random.default_rng(0).shuffle(files)
         self._parts = [files[start : start + TOGETHER] for start in range(0, len(files), TOGETHER)]
         self.asked = len(self._parts)  # type: ignore[misc]
 

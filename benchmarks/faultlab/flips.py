@@ -10,14 +10,15 @@ from faultlab.trials import Trials
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from faultlab.lab import Run
     from numpy.random import Generator
+
+    from faultlab.lab import Run
 
 
 class Flips(Trials):
     """One byte of one file, drawn by its size, gets another value."""
 
-    name, title, asked, short = "flips", "one byte of a collection flipped", 1000, 40
+    name, title, asked, short = "flips", "one byte of a collection flipped", 1000, 30
 
     def prepare(self) -> None:
         """Make a collection that holds all there can be: verdicts, index, cache."""

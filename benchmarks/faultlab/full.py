@@ -13,8 +13,9 @@ from faultlab.trials import Trials
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from faultlab.lab import Run
     from numpy.random import Generator
+
+    from faultlab.lab import Run
 
 
 class Full(Trials):
@@ -64,6 +65,10 @@ class FullDisk(Full):
         """Give the folder that is small."""
         raise NotImplementedError
 
+    def before(self) -> list[list[str | Path]]:
+        """Give further commands that use it."""
+        return []
+
     def absent(self) -> str:
         """Say that it cannot be mounted."""
         if os.geteuid() != 0:
@@ -82,9 +87,7 @@ class FullDisk(Full):
         store = self.lab.empty()
         self._mount(int(2 ** rng.uniform(2, 12)))
         try:
-            untrained = self.lab.empty()
-            small = ["--untrained", "--model", "mobilenetv3_small_050", "--views", "content"]
-            runs = [self.lab.run(["index", self.lab.images, "-s", untrained, *small])]
+            runs = [self.lab.run(command) for command in self.before()]
             store = self.lab.empty()
             runs += [self.lab.index(store), self.lab.answer(store)]
         finally:
@@ -118,6 +121,11 @@ class FullCache(FullDisk):
     def folder(self) -> Path:
         """Name it."""
         return self.lab.cache
+
+    def before(self) -> list[list[str | Path]]:
+        """Convert a model."""
+        small = ["--untrained", "--model", "mobilenetv3_small_050", "--views", "content"]
+        return [["index", self.lab.images, "-s", self.lab.empty(), *small]]
 
 
 ALL = (FullCollection, FullTemporary, FullCache)

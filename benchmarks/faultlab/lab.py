@@ -21,16 +21,14 @@ from typing import TYPE_CHECKING, Final
 
 import cv2
 import numpy as np
+from PIL import Image
 
-import dedup.collection
-import dedup.duplicates.find
-import dedup.proof.prover
-import dedup.search.index
 from dedup.cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy.typing as npt
     from numpy.random import Generator
 
 MAX_SECONDS: Final = 120.0
@@ -141,7 +139,7 @@ class Lab:
             "HOME": os.fspath(self.folder),
             "XDG_CACHE_HOME": os.fspath(self.cache),
         }
-        sys.argv = ["dedup", *map(os.fspath, arguments)]
+        sys.argv = ["dedup", *(os.fspath(one) for one in arguments)]
         if prepare is not None:
             prepare()
 
@@ -186,7 +184,7 @@ class Lab:
         found = [f"process {process}" for process in left]
         names = os.listdir(_SHARED_MEMORY) if _SHARED_MEMORY.is_dir() else []
         found += [
-            f"/dev/shm/{one}" for one in names if any(f"-{each}-" in one for each in sessions)
+            f"shared memory {one}" for one in names if any(f"-{each}-" in one for each in sessions)
         ]
         found += [f"TMPDIR/{path.name}" for path in self.temporary.iterdir()]
         found += [f"store/{one.name}" for one in store.glob("*") if ".tmp" in one.name]
@@ -219,7 +217,7 @@ def limit_file_size(size: int) -> Callable[[], None]:
     return prepare
 
 
-def picture(rng: Generator, width: int = 96, height: int = 72) -> np.ndarray:
+def drawn(rng: Generator, width: int, height: int) -> npt.NDArray[np.uint8]:
     """Draw an image that looks like no other: clouds, boxes and grain."""
     coarse = rng.integers(0, 256, (5, 6, 3), dtype=np.uint8)
     image = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
@@ -229,13 +227,13 @@ def picture(rng: Generator, width: int = 96, height: int = 72) -> np.ndarray:
         end = (x + int(rng.integers(8, width // 2)), y + int(rng.integers(8, height // 2)))
         cv2.rectangle(image, (x, y), end, colour, -1)
     grain = rng.normal(0, 5, image.shape)
-    return np.clip(image + grain, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(image + grain, 0, 255), np.uint8)
 
 
 def draw(folder: Path, count: int) -> None:
     """Draw images of which every fourth has a copy: of its bytes, of its pixels, or smaller."""
     for number in range(count):
-        image = picture(np.random.default_rng(number), 160, 120)
+        image = drawn(np.random.default_rng(number), 160, 120)
         path = folder / f"{number:04}.jpg"
         cv2.imwrite(os.fspath(path), image)
         if number % 4:
@@ -243,7 +241,7 @@ def draw(folder: Path, count: int) -> None:
         if number % 12 == 0:
             shutil.copy(path, folder / f"{number:04} copy.jpg")
         elif number % 12 == 4:
-            cv2.imwrite(os.fspath(folder / f"{number:04}.png"), cv2.imread(os.fspath(path)))
+            Image.open(path).save(folder / f"{number:04}.png")
         else:
             small = cv2.resize(image, (112, 84), interpolation=cv2.INTER_AREA)
             cv2.imwrite(os.fspath(folder / f"{number:04} small.jpg"), small)

@@ -6,8 +6,9 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from faultlab.lab import Lab
     from numpy.random import Generator
+
+    from faultlab.lab import Lab
 
 
 class Trials(ABC):
@@ -34,7 +35,7 @@ class Trials(ABC):
         """Say why there can be no trials here; "" where there can."""
         return ""
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027 - not all need something
         """Make what every trial needs."""
 
     @abstractmethod
