@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from dedup.report.calibration import CalibrationAnswer, FoundShare, Promise
     from dedup.report.evaluation import Evaluation, EvaluationAnswer, Level
     from dedup.report.export import FeatureTable, Written
+    from dedup.report.status import Remark, RemarksAnswer, RootsAnswer
     from dedup.verbs.pairs import why
 
 __all__ = [
@@ -102,7 +103,10 @@ __all__ = [
     "Progress",
     "Promise",
     "QueryAnswer",
+    "Remark",
+    "RemarksAnswer",
     "RootStatus",
+    "RootsAnswer",
     "Runtime",
     "SearchError",
     "Skip",
@@ -129,6 +133,9 @@ _LOADED_LATER = {
     "FoundShare": "dedup.report.calibration",
     "Level": "dedup.report.evaluation",
     "Promise": "dedup.report.calibration",
+    "Remark": "dedup.report.status",
+    "RemarksAnswer": "dedup.report.status",
+    "RootsAnswer": "dedup.report.status",
     "Written": "dedup.report.export",
     "layers": "dedup.binding",
     "why": "dedup.verbs.pairs",

@@ -196,6 +196,19 @@ def load(
     return runtime(loaded, pinned, where)
 
 
+def start(chosen: Chosen, where: Runtime) -> ReadyRuntime | None:
+    """Start the model of a new collection, where that shows whether it can be made at all.
+
+    Returns
+    -------
+    None where nothing can go wrong any more: the model is started with the first image.
+    """
+    loaded = chosen.loaded
+    if loaded is None and chosen.fingerprint.model and where.device.startswith("cuda"):
+        loaded = load_model(chosen.fingerprint.model)  # there may be no such device
+    return None if loaded is None else runtime(loaded, chosen.fingerprint, where)
+
+
 def runtime(
     loaded: LoadedModel, fingerprint: Fingerprint, where: Runtime | None = None
 ) -> ReadyRuntime:

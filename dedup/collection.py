@@ -7,20 +7,19 @@ loaded only when an image has to be embedded.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from dedup import binding
 from dedup.arguments import path_of, strings_of
-from dedup.report.status import read_status
-from dedup.results import Grouping, Skip, SkippedAnswer, Tier
+from dedup.results import Grouping, Tier
 from dedup.session import STORE_NAME, Session, instance
 from dedup.spec import ModelSpec, Runtime
 from dedup.store.schema import CATALOG
 from dedup.verbs import decisions, measure, pairs, search
+from dedup.verbs.holdings import HoldingsVerbs
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable
 
     from dedup.answer import Progress
@@ -33,9 +32,7 @@ if TYPE_CHECKING:
         DuplicatesAnswer,
         Explanation,
         IndexSummary,
-        LayersAnswer,
         QueryAnswer,
-        Status,
     )
 
     AnyPath = str | os.PathLike[str]
@@ -44,7 +41,7 @@ if TYPE_CHECKING:
 DEFAULT_TIERS = (Tier.EXACT, Tier.PIXELS, Tier.NEAR)
 
 
-class Collection:
+class Collection(HoldingsVerbs):
     """An open collection. A context manager; `close` it otherwise.
 
     It can be used from several threads at once. In a process forked from one that has used dedup,
@@ -136,12 +133,16 @@ class Collection:
         self,
         paths: Paths = (),
         progress: Progress | None = None,
+        *,
+        exclude: str | Iterable[str] | None = None,
     ) -> IndexSummary:
         """Bring the collection up to date with folders.
 
         Parameters
         ----------
         paths : one folder or several; none means all that were indexed before
+        exclude : patterns of what to leave out, by gitignore's rules, kept with the folders instead
+            of those from before; "" alone takes those back; None: as before
 
         Raises
         ------
@@ -149,7 +150,7 @@ class Collection:
         CollectionError : a folder is missing and was never indexed; the disk is full.
         FingerprintError : the decoder is another one than the collection was made with.
         """
-        return search.index(self._session, paths, progress)
+        return search.index(self._session, paths, progress, exclude)
 
     def query(
         self,
@@ -157,6 +158,8 @@ class Collection:
         k: int = 10,
         threshold: float | None = None,
         progress: Progress | None = None,
+        *,
+        offline: bool = False,
     ) -> QueryAnswer:
         """Find the indexed images nearest to each query image.
 
@@ -165,6 +168,7 @@ class Collection:
         images : one file or several, which need not be indexed; a folder stands for its images
         k : how many neighbours each; more than there are gives all
         threshold : when given, everything at least this similar (inclusive), and k does not count
+        offline : whether files on drives that are not there now count, too
 
         Returns
         -------
@@ -176,7 +180,7 @@ class Collection:
         ImageError : a single image was given, not in a list, and cannot be read.
         SearchError : the collection is empty.
         """
-        return search.query(self._session, images, k, threshold, progress)
+        return search.query(self._session, images, k, threshold, progress, offline=offline)
 
     def duplicates(
         self,
@@ -186,6 +190,7 @@ class Collection:
         precision: float | None = None,
         group: str = Grouping.COVER,
         join: str = "auto",
+        offline: bool = False,
         progress: Progress | None = None,
     ) -> DuplicatesAnswer:
         """Find the duplicate groups.
@@ -200,12 +205,15 @@ class Collection:
         join : "exact" compares all images with all; "ivf" compares within overlapping cells, which
             is quicker and misses some pairs (a note says how many of a sample); "auto" takes cells
             where the exact way would take minutes
+        offline : whether files on drives that are not there now count, too
 
         Returns
         -------
         By the keep order of their keepers: most pixels, most bytes, oldest, path.
         """
-        return pairs.duplicates(self._session, tier, threshold, precision, group, join, progress)
+        return pairs.duplicates(
+            self._session, tier, threshold, precision, group, join, progress, offline=offline
+        )
 
     def compare(
         self,
@@ -214,6 +222,7 @@ class Collection:
         *,
         tier: str | Iterable[str] = DEFAULT_TIERS,
         threshold: float | None = None,
+        offline: bool = False,
         progress: Progress | None = None,
     ) -> Comparison:
         """Find out which of some images are in the collection already; one way.
@@ -222,7 +231,7 @@ class Collection:
         ----------
         new : files and folders, which need not be indexed; an image never matches itself
         against : only matches in this folder count; None: in the whole collection
-        tier, threshold : as in `duplicates`
+        tier, threshold, offline : as in `duplicates`
 
         Returns
         -------
@@ -232,7 +241,9 @@ class Collection:
         ------
         CollectionError : nothing of the folder `against` was ever indexed.
         """
-        return pairs.compare_new(self._session, new, against, tier, threshold, progress)
+        return pairs.compare_new(
+            self._session, new, against, tier, threshold, progress, offline=offline
+        )
 
     def why(
         self,
@@ -346,19 +357,6 @@ class Collection:
         DedupError : the file is neither, with the line.
         """
         return measure.evaluate(self._session, truth, root, threshold, chart, progress)
-
-    def status(self) -> Status:
-        """Count what the collection holds."""
-        return read_status(self._session.catalog)
-
-    def skipped(self) -> SkippedAnswer:
-        """List the files that could not be read, by path, with their reasons."""
-        skips = self._session.catalog.skips()
-        return SkippedAnswer(tuple(Skip(os.fsdecode(path), reason) for path, reason in skips))
-
-    def layers(self) -> LayersAnswer:
-        """List every layer of the collection's model that can be hooked."""
-        return binding.layers_of(self._session.catalog)
 
     def features(self, layers: str | Iterable[str] = ()) -> FeatureTable:
         """Give the stored embeddings as the extractor gave them, one row per file.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dedup.errors import CollectionError, ImageError
+from dedup.freshness import Lookout
 from dedup.images.scan import scan
 from dedup.indexing.files import read_path
 from dedup.indexing.pipeline import BATCH
@@ -23,18 +24,18 @@ from dedup.parallel.workers import one_blas_thread
 from dedup.preparation import embed, preparation
 from dedup.results import Neighbour, QueryAnswer, Skip
 from dedup.search.similarity import DECIMALS, pair_similarities
-from dedup.store.gallery import read_ids, read_paths
+from dedup.store.gallery import read_ids, read_indexed
 from dedup.store.schema import INDEX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import numpy.typing as npt
 
     from dedup.answer import Progress
     from dedup.records import ImageFacts
     from dedup.runtimes.embedder import Embedder
-    from dedup.search.index import VectorIndex
+    from dedup.search.index import Hits, VectorIndex
     from dedup.space.fusion import Rows
     from dedup.space.space import Space
     from dedup.store.catalog import Catalog
@@ -203,13 +204,15 @@ def answer(
     queries: QueryVectors,
     k: int | None,
     threshold: float | None,
+    lookout: Lookout | None = None,
 ) -> QueryAnswer:
-    """Search an index and name the files of what it finds.
+    """Search an index and name the files of what it finds, those that are what was indexed.
 
     Parameters
     ----------
     index : its rows named by image ids
     k, threshold : one of the two; see `VectorIndex`
+    lookout : looks at the files; None: those of offline roots are left out
 
     Returns
     -------
@@ -217,21 +220,42 @@ def answer(
     """
     if not queries.paths:
         return QueryAnswer((), tuple(queries.skipped))
+    lookout = lookout or Lookout(catalog.roots())
     vectors = space.vectors(queries.raw)
-    if threshold is not None:
-        hits = index.within(vectors, threshold)
-    else:
-        hits = index.neighbours(vectors, k or len(index))
+    wanted = len(index) if k is None else min(k, len(index))
+    while True:
+        if threshold is not None:
+            hits = index.within(vectors, threshold)
+        else:
+            hits = index.neighbours(vectors, wanted)
+        files = _files_of(catalog, lookout, index, hits)
+        enough = k is None or all(len(each) >= k for each in files)
+        if enough or threshold is not None or wanted >= len(index):
+            break
+        wanted = min(4 * wanted, len(index))
+    neighbours = [
+        Neighbour(query, rank, os.fsdecode(name), similarity)
+        for query, found in zip(queries.paths, files, strict=True)
+        for rank, (name, similarity) in enumerate(found[:k], 1)
+    ]
+    return QueryAnswer(tuple(neighbours), tuple(queries.skipped), lookout.notes())
+
+
+def _files_of(
+    catalog: Catalog, lookout: Lookout, index: VectorIndex, hits: Sequence[Hits]
+) -> list[list[tuple[bytes, float]]]:
+    """Name what was found of each query, by falling similarity, without what must not be shown."""
     found = [
         list(zip(index.ids[hit.rows].tolist(), hit.similarity.tolist(), strict=True))
         for hit in hits
     ]
-    names = read_paths(catalog, (image for images in found for image, _ in images))
-    neighbours: list[Neighbour] = []
-    for query, images in zip(queries.paths, found, strict=True):
-        files = [(name, similarity) for image, similarity in images for name in names[image]]
-        neighbours += [
-            Neighbour(query, rank, os.fsdecode(name), similarity)
-            for rank, (name, similarity) in enumerate(files[:k], 1)
+    files = read_indexed(catalog, (image for images in found for image, _ in images))
+    return [
+        [
+            (file.path, similarity)
+            for image, similarity in images
+            for file in files[image]
+            if lookout.shows(file)
         ]
-    return QueryAnswer(tuple(neighbours), tuple(queries.skipped))
+        for images in found
+    ]

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+INODE_BITS: Final = (1 << 63) - 1
+"""What is kept of an inode's number: SQLite's integers are signed."""
 
 
 class Root(NamedTuple):
-    """An indexed folder; `path` is absolute."""
+    """An indexed folder.
+
+    Parameters
+    ----------
+    path : absolute, symbolic links resolved
+    exclude : patterns of what is left out, by gitignore's rules
+    """
 
     id: int
     path: bytes
+    exclude: tuple[str, ...] = ()
 
 
 class FileEntry(NamedTuple):
@@ -18,7 +28,9 @@ class FileEntry(NamedTuple):
     Parameters
     ----------
     path : relative to the root, parts joined by `os.sep`, the raw bytes of the file system
+    inode : the lowest 63 bits of it
     links : names that the file has; the others may lie outside the root
+    ctime_ns : when content, name or owner last changed, which no program can set; None: not known
     """
 
     path: bytes
@@ -27,10 +39,17 @@ class FileEntry(NamedTuple):
     device: int
     inode: int
     links: int = 1
+    ctime_ns: int | None = None
 
 
 class KnownFile(NamedTuple):
-    """What the catalog knows of a file; `tried_with` is None unless it was skipped for good."""
+    """What the catalog knows of a file.
+
+    Parameters
+    ----------
+    tried_with : None unless it was skipped for good
+    ctime_ns : None where it was recorded by a version that did not look
+    """
 
     path: bytes
     id: int
@@ -38,6 +57,38 @@ class KnownFile(NamedTuple):
     mtime_ns: int
     state: str
     tried_with: str | None
+    inode: int
+    ctime_ns: int | None
+
+
+class IndexedFile(NamedTuple):
+    """A file as it was recorded.
+
+    Parameters
+    ----------
+    path : absolute
+    root : id of its root
+    """
+
+    path: bytes
+    root: int
+    entry: FileEntry
+
+
+def is_unchanged(now: FileEntry, before: FileEntry | KnownFile, *, keeps_inodes: bool) -> bool:
+    """Say whether a file is the one that was recorded under its name, as far as can be seen.
+
+    Parameters
+    ----------
+    before : a time of change that is not known counts as equal
+    keeps_inodes : whether another inode means another file
+    """
+    return (
+        now.size == before.size
+        and now.mtime_ns == before.mtime_ns
+        and (before.ctime_ns is None or now.ctime_ns == before.ctime_ns)
+        and (not keeps_inodes or now.inode == before.inode)
+    )
 
 
 class ImageFacts(NamedTuple):
@@ -50,6 +101,8 @@ class ImageFacts(NamedTuple):
     frames : 1 for stills
     trivial : blank or tiny, never a duplicate by similarity
     input_digest : XXH3 (128 bits) of the decoded input to the extractors
+    damaged : whether stretches of it are lost, so that a sound copy is better
+    remark : what a person should know of it: that parts are damaged, or what was left out
     """
 
     digest: bytes
@@ -59,6 +112,8 @@ class ImageFacts(NamedTuple):
     frames: int
     trivial: bool
     input_digest: bytes
+    damaged: bool = False
+    remark: str | None = None
 
 
 class Settled(NamedTuple):

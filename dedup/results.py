@@ -185,6 +185,7 @@ class IndexSummary(Answer[Skip]):
     new_skips : the `skipped`, with their reasons, in path order
     seconds : wall time of the run
     stages : None where nothing had to be read
+    passed_over : what was not listed although a person may expect it, counted by kind
     """
 
     rows_in: ClassVar[str] = "new_skips"
@@ -199,6 +200,7 @@ class IndexSummary(Answer[Skip]):
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
     stages: Stages | None = None
+    passed_over: dict[str, int] = field(default_factory=dict)
 
     @property
     def found(self) -> int:
@@ -278,6 +280,7 @@ class Explanation(Answer[CheckResult]):
     missing : what would have to differ for a surer tier; "" when there is none
     ignored : the pair was marked as not a duplicate
     checks : in the order they were made; the proof ends at the first that failed
+    remarks : on the two, where there are any: that parts are damaged, or what was left out
     """
 
     rows_in: ClassVar[str] = "checks"
@@ -290,6 +293,7 @@ class Explanation(Answer[CheckResult]):
     ignored: bool
     missing: str
     checks: tuple[CheckResult, ...]
+    remarks: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=(), metadata=_HIDDEN)
 
 
@@ -301,6 +305,7 @@ class Match:
     ----------
     path : of the new image
     match : of the indexed one: the surest tier, then the most similar
+    note : that the indexed one is on a drive that is not there now; "" otherwise
     """
 
     path: str
@@ -308,6 +313,7 @@ class Match:
     match: str
     similarity: float = field(metadata=_SIMILARITY)
     evidence: str = field(metadata=_HIDDEN)
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

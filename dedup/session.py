@@ -92,9 +92,7 @@ class Session:
         if (path / CATALOG).exists():
             raise CollectionError(path, "there is a collection already")
         chosen = binding.prepare(spec)
-        ready = None
-        if chosen.loaded is not None:
-            ready = binding.runtime(chosen.loaded, chosen.fingerprint, runtime)
+        ready = binding.start(chosen, runtime)
         catalog = Catalog.create(path, chosen.fingerprint)
         if spec.weights is not None:
             catalog.weights_path = os.path.abspath(spec.weights)

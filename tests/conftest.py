@@ -86,6 +86,7 @@ def dedup(
     monkeypatch.chdir(here)
 
     def run(*arguments: object) -> Outcome:
+        monkeypatch.setenv("COLUMNS", "200")  # paths of temporary folders are long
         monkeypatch.setattr(sys, "argv", ["dedup", *map(os.fspath, map(_text, arguments))])
         capfdbinary.readouterr()
         with pytest.raises(SystemExit) as stop:

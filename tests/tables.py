@@ -24,11 +24,14 @@ def images(
     trivial: Iterable[int] = (),
     sizes: Sequence[tuple[int, int]] | None = None,
     frames: Sequence[int] | None = None,
+    damaged: Iterable[int] = (),
 ) -> GalleryImages:
     """Make stills of 40 x 30 pixels, different in all that is not given."""
     width, height = zip(*(sizes or [(40, 30)] * count), strict=True) if count else ((), ())
     blank = np.zeros(count, np.bool_)
     blank[list(trivial)] = True
+    broken = np.zeros(count, np.bool_)
+    broken[list(damaged)] = True
     return GalleryImages(
         ids=np.arange(count) + 1,
         digest=[row.to_bytes(32, "big") for row in range(count)],
@@ -39,13 +42,23 @@ def images(
         trivial=blank,
         input_digest=list(inputs or [row.to_bytes(16, "big") for row in range(count)]),
         pixel_digest=[(pixels or {}).get(row) for row in range(count)],
+        damaged=broken,
     )
 
 
 def files(*members: tuple[int, bytes, int, int]) -> GalleryFiles:
     """Make files of (row, path, bytes, age), age being its time."""
     row, path, size, age = zip(*members, strict=True)
-    return GalleryFiles(np.array(row), list(path), np.array(size), np.array(age))
+    count = len(row)
+    return GalleryFiles(
+        np.array(row),
+        list(path),
+        np.array(size),
+        np.array(age),
+        root=[1] * count,
+        inode=list(range(count)),
+        ctime_ns=[None] * count,
+    )
 
 
 def table(

@@ -21,6 +21,8 @@ FLOORS = {
     "dedup.fingerprint": 1,
     "dedup.records": 1,
     "dedup.files": 1,
+    "dedup.mounts": 1,
+    "dedup.freshness": 2,
     "dedup.arguments": 2,
     "dedup.spec": 3,
     "dedup.parallel": 1,

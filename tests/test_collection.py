@@ -27,6 +27,7 @@ from dedup import (
     ModelError,
     ModelSpec,
     NoCollectionError,
+    RootStatus,
     Runtime,
     SearchError,
     Tier,
@@ -73,6 +74,12 @@ def named(paths: list[str], folder: Path) -> list[str]:
 
 
 # -- opening and making ----------------------------------------------------------------------------
+
+
+def test_a_device_that_is_not_there_leaves_no_collection(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="'cuda:99' is not there"):
+        Collection.create(tmp_path / "store", runtime=Runtime("cuda:99"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_open_with_create_makes_what_is_not_there_and_opens_what_is(
@@ -185,6 +192,95 @@ def test_an_empty_collection_cannot_be_searched(tmp_path: Path, drawn: Path) -> 
         pytest.raises(SearchError, match="the collection is empty"),
     ):
         empty.query(drawn / "a/0.jpg")
+
+
+@pytest.fixture
+def own(images: Path, tmp_path: Path) -> Iterator[Collection]:
+    """A collection of `images`, whose files are the test's own."""
+    with Collection.create(tmp_path / "own", DETAILS) as opened:
+        opened.index(images)
+        yield opened
+
+
+def test_a_query_goes_on_past_what_is_gone(own: Collection, images: Path, drawn: Path) -> None:
+    before = named([one.path for one in own.query(drawn / "a/0.jpg", k=16)], images)
+    assert before[:3] == ["a/0.jpg", "b/0 again.jpg", "b/0 copy.jpg"]
+    for name in (*before[:2], *before[3:7]):
+        (images / name).unlink()
+    (images / before[7]).write_bytes(b"something else")
+    answer = own.query(drawn / "a/0.jpg", k=4)
+    assert named([one.path for one in answer], images) == [before[2], *before[8:11]]
+    assert [one.rank for one in answer] == [1, 2, 3, 4]
+    assert answer.notes == (
+        "7 files are gone or have changed since they were indexed; run: dedup index",
+    )
+    assert len(own.query(drawn / "a/0.jpg", k=100)) == 9
+    assert len(own.query(drawn / "a/0.jpg", threshold=1.0)) == 1
+
+
+def test_offline_files_are_shown_when_asked_for(own: Collection, images: Path, drawn: Path) -> None:
+    assert own.roots().roots == (RootStatus(os.fspath(images), 16, present=True),)
+    assert len(own.duplicates()) == 4  # proven, and kept
+    images.rename(images.parent / "unplugged")
+    assert own.roots().roots == (RootStatus(os.fspath(images), 16, present=False),)
+    for answer in (own.query(drawn / "a/0.jpg"), own.duplicates(), own.compare(drawn / "a/0.jpg")):
+        assert len(answer) == 0
+        assert "not there (an unplugged drive?)" in answer.notes[-1]
+    assert len(own.query(drawn / "a/0.jpg", offline=True)) == 10
+    assert len(own.duplicates(offline=True)) == 4
+    (match,) = own.compare(drawn / "a/0.jpg", offline=True)
+    assert (match.tier, match.note.split(":")[0]) == (Tier.EXACT, "offline")
+    assert own.status().files == 16
+
+
+def test_a_root_can_be_moved_and_forgotten(own: Collection, images: Path) -> None:
+    elsewhere = images.rename(images.parent / "elsewhere")
+    with pytest.raises(CollectionError, match=r"is no indexed folder"):
+        own.move_root(elsewhere, elsewhere)
+    with pytest.raises(CollectionError, match=r"there is no such folder"):
+        own.move_root(images, images.parent / "nowhere")
+    moved = own.move_root(images, elsewhere)
+    assert moved.roots == (RootStatus(os.fspath(elsewhere), 16, present=True),)
+    assert moved.notes == (f"{images} is now {elsewhere}; run: dedup index",)
+    with pytest.raises(CollectionError, match=r"is an indexed folder already"):
+        own.move_root(elsewhere, elsewhere)
+    assert len(own.duplicates()) == 4
+    assert own.index().unchanged == 16
+    forgotten = own.forget_root(elsewhere)
+    assert forgotten.roots == moved.roots
+    assert (own.status().files, len(own.roots())) == (0, 0)
+    assert (elsewhere / "a/0.jpg").is_file()
+    assert (own.index(elsewhere).indexed, own.status().files) == (0, 16)
+
+
+def test_patterns_are_kept_with_the_folder(tmp_path: Path, images: Path) -> None:
+    with Collection.create(tmp_path / "s", DETAILS) as made:
+        assert made.index(images, exclude=["b/", "*.bmp", "text.*", "cut.*"]).found == 10
+        assert made.index().found == 10
+        assert made.index(exclude="a/").found == 9
+        assert made.index(exclude="").found == 18
+        with pytest.raises(ValueError, match="each of exclude is one line"):
+            made.index(exclude="a\nb")
+        with pytest.raises(DedupError, match="makes no sense"):
+            made.index(exclude="!")
+
+
+def test_remarks_and_keepers_of_damaged_images(tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    scene(1, (640, 480)).save(folder / "sound.jpg", quality=70)
+    scene(1, (640, 480)).save(folder / "damaged.jpg", quality=95)
+    data = bytearray((folder / "damaged.jpg").read_bytes())
+    data[-1500:-1300] = bytes(200)
+    (folder / "damaged.jpg").write_bytes(data)
+    with Collection.create(tmp_path / "s", DETAILS) as made:
+        made.index(folder)
+        remark = (os.fspath(folder / "damaged.jpg"), "damaged: parts of it are lost")
+        assert [(one.path, one.remark) for one in made.remarks()] == [remark]
+        (group,) = made.duplicates("near,similar", 0.5)
+        assert group.keeper == os.fspath(folder / "sound.jpg")
+        found = made.why(folder / "damaged.jpg", folder / "sound.jpg")
+        assert found.remarks == (": ".join(remark),)
 
 
 def test_duplicates_iterates_over_groups(collection: Collection, drawn: Path) -> None:
@@ -508,6 +604,10 @@ VERBS: dict[str, Callable[[Collection], object]] = {
     "import_decisions": lambda c: c.import_decisions("decisions.jsonl"),
     "calibrate": lambda c: c.calibrate(),
     "evaluate": lambda c: c.evaluate("truth.json"),
+    "roots": lambda c: c.roots(),
+    "forget_root": lambda c: c.forget_root("images"),
+    "move_root": lambda c: c.move_root("images", "others"),
+    "remarks": lambda c: c.remarks(),
     "status": lambda c: c.status(),
     "skipped": lambda c: c.skipped(),
     "layers": lambda c: c.layers(),
@@ -517,7 +617,7 @@ VERBS: dict[str, Callable[[Collection], object]] = {
 
 
 def test_the_table_of_verbs_holds_them_all() -> None:
-    public = {name for name in vars(Collection) if not name.startswith("_")}
+    public = {name for name in dir(Collection) if not name.startswith("_")}
     assert public - {"open", "create", "close", "path", "notes"} == set(VERBS)
 
 

@@ -22,6 +22,7 @@ from dedup.cli.layers import layers_command
 from dedup.cli.list import list_command
 from dedup.cli.output import note
 from dedup.cli.query import query_command
+from dedup.cli.roots import roots_command
 from dedup.cli.status import status_command
 from dedup.cli.why import why_command
 from dedup.errors import DISTRIBUTION, DedupError
@@ -71,6 +72,7 @@ for _command in (
     calibrate_command,
     eval_command,
     status_command,
+    roots_command,
     layers_command,
     export_command,
 ):

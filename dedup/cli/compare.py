@@ -18,6 +18,7 @@ from dedup.cli.options import (
     fail_on_option,
     format_options,
     model_options,
+    offline_option,
     open_or_create,
     runtime_from,
     spec_from,
@@ -40,7 +41,7 @@ _COLUMNS = (
     Column("similarity", lambda row: f"{row.similarity:.4f}", right=True),
     Column("new", lambda row: shown(row.path)),
     Column("already there", lambda row: shown(row.match)),
-    Column("evidence", lambda row: row.evidence),
+    Column("evidence", lambda row: "; ".join(filter(None, (row.evidence, row.note)))),
 )
 
 
@@ -64,6 +65,7 @@ _COLUMNS = (
     help="The tiers that count, separated by commas.",
 )
 @threshold_option
+@offline_option
 @fail_on_option
 @model_options
 @weights_option
@@ -76,9 +78,10 @@ def compare_command(
     store: Path | None,
     tiers: frozenset[Tier],
     threshold: float | None,
+    offline: bool,  # noqa: FBT001 - click passes flags by name
     fail_on: str | None,
     model: str | None,
-    untrained: bool,  # noqa: FBT001 - click passes flags by name
+    untrained: bool,  # noqa: FBT001
     weights: Path | None,
     device: str,
     strict: bool,  # noqa: FBT001
@@ -101,9 +104,11 @@ def compare_command(
     spec = spec_from(model, weights, untrained=untrained)
     collection, folder = _reference(against, store, spec, runtime_from(device))
     with collection, progress_bars("images") as progress:
-        if folder is not None:
+        if folder is not None and not _is_offline(collection, folder):
             print_index(collection.index(folder, progress))
-        answer = collection.compare(new, folder, tier=tiers, threshold=threshold, progress=progress)
+        answer = collection.compare(
+            new, folder, tier=tiers, threshold=threshold, offline=offline, progress=progress
+        )
     write_rows(answer, Match, form, _COLUMNS, nul=nul, csv_safe=csv_safe)
     _print_totals(answer)
     note(*collection.notes, *answer.notes)
@@ -127,6 +132,12 @@ def _reference(
         collection, created = open_or_create((os.fspath(against),), store, spec, runtime)
         note(*created)
         return collection, against
+
+
+def _is_offline(collection: Collection, folder: Path) -> bool:
+    """Say whether a folder is an indexed one, or in one, that is not there now."""
+    real = Path(os.path.realpath(folder))
+    return any(not root.present and real.is_relative_to(root.path) for root in collection.roots())
 
 
 def _print_totals(answer: Comparison) -> None:

@@ -46,6 +46,14 @@ if TYPE_CHECKING:
     help="What to keep of an image: content (what the model saw), details (local features, no "
     "model), or both. Default: the collection's own; both for a new collection.",
 )
+@click.option(
+    "--exclude",
+    type=Name(empty=True),
+    metavar="PATTERN",
+    multiple=True,
+    help="Leave out files and folders by a pattern of gitignore; repeatable. Patterns are kept "
+    'with the folders, for later runs, until others are given; "" takes them back.',
+)
 @device_option
 @runtime_option
 @strict_option
@@ -58,6 +66,7 @@ def index_command(
     untrained: bool,  # noqa: FBT001 - click passes flags by name
     layers: tuple[str, ...],
     views: str | None,
+    exclude: tuple[str, ...],
     device: str,
     runtime: str,
     strict: bool,  # noqa: FBT001
@@ -73,6 +82,7 @@ def index_command(
     Examples:
       dedup index ~/Pictures
       dedup index ~/Pictures /media/usb --store ~/pictures.dedup
+      dedup index ~/Pictures --exclude '*.tmp.png' --exclude 'drafts/'
       dedup index ~/Pictures --weights mobilenetv2_100.safetensors
     """
     spec = spec_from(model, weights, layers, views, untrained=untrained)
@@ -84,7 +94,7 @@ def index_command(
         )
     with collection, progress_bars("images") as progress:
         try:
-            summary = collection.index(paths, progress)
+            summary = collection.index(paths, progress, exclude=exclude or None)
         except KeyboardInterrupt:
             raise click.Abort from None
     note(*created, *collection.notes)
@@ -111,7 +121,7 @@ def print_index(summary: IndexSummary) -> None:
     """Print to stderr what a run of indexing did."""
     counts = [
         (summary.indexed, "indexed"),
-        (summary.reused, "reused (renamed or copied)"),
+        (summary.reused, "reused (renamed, copied or touched)"),
         (summary.unchanged, "unchanged"),
         (summary.skipped, "skipped"),
         (summary.still_skipped, "skipped before and unchanged"),
@@ -126,5 +136,6 @@ def print_index(summary: IndexSummary) -> None:
         note(f"{summary.gone:,} gone since the last run")
     if summary.hard_links:
         note(f"{summary.hard_links:,} further names (hard links) of these files left out")
+    note(*(f"{count:,} {kind} passed over" for kind, count in summary.passed_over.items()))
     note(*summary.notes)
     note_skips(summary.new_skips, "dedup status --skipped")

@@ -13,6 +13,7 @@ from dedup.cli.options import (
     chosen_format,
     fail_on_option,
     format_options,
+    offline_option,
     open_collection,
     store_option,
     threshold_option,
@@ -83,6 +84,7 @@ _COLUMNS = (
     "which is quicker and misses some pairs; how many is estimated and printed. auto: ivf where "
     "exact would take minutes.",
 )
+@offline_option
 @fail_on_option
 @format_options
 def list_command(
@@ -92,14 +94,16 @@ def list_command(
     precision: float | None,
     grouping: str,
     join: str,
+    offline: bool,  # noqa: FBT001 - click passes flags by name
     fail_on: str | None,
     kind: str | None,
-    nul: bool,  # noqa: FBT001 - click passes flags by name
+    nul: bool,  # noqa: FBT001
     csv_safe: bool,  # noqa: FBT001
 ) -> None:
     """Show the duplicate groups.
 
-    The keeper of each group comes first: most pixels, then most bytes, then oldest, then by path.
+    The keeper of each group comes first: undamaged, most pixels, most bytes, oldest, by path.
+    Files that are gone or have changed since they were indexed are left out.
     The format "paths" prints the duplicates only, without the keepers. Nothing is changed. Proofs
     are kept, so that the next run is quick.
 
@@ -118,7 +122,13 @@ def list_command(
             raise click.UsageError("--precision is about the tier similar: add it to --tier")
     with open_collection(store) as collection, progress_bars() as progress:
         answer = collection.duplicates(
-            tiers, threshold, precision=precision, group=grouping, join=join, progress=progress
+            tiers,
+            threshold,
+            precision=precision,
+            group=grouping,
+            join=join,
+            offline=offline,
+            progress=progress,
         )
     _write_groups(answer, form, nul=nul, csv_safe=csv_safe)
     _print_totals(answer, proven=Tier.SIMILAR not in tiers)

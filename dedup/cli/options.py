@@ -40,14 +40,22 @@ class Number(click.FloatRange):
 
 
 class Name(click.ParamType[str]):
-    """A name or path that is not empty."""
+    """A name or path.
+
+    Parameters
+    ----------
+    empty : whether it may be empty
+    """
 
     name = "text"
+
+    def __init__(self, *, empty: bool = False) -> None:
+        self._empty = empty
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Take it as it is."""
         text = os.fsdecode(value)
-        if not text:
+        if not text and not self._empty:
             self.fail("an empty name", param, ctx)
         return text
 
@@ -97,6 +105,11 @@ fail_on_option = click.option(
     "--fail-on",
     type=click.Choice([tier.value for tier in Tier]),
     help="Exit with 3 when something of this tier, or of a surer one, was found.",
+)
+offline_option = click.option(
+    "--offline",
+    is_flag=True,
+    help="Also show files on drives that are not there now, as they were when they were indexed.",
 )
 report_format_option = click.option(
     "--format",

@@ -14,6 +14,7 @@ from dedup.cli.options import (
     chosen_format,
     device_option,
     format_options,
+    offline_option,
     open_collection,
     store_option,
     strict_option,
@@ -43,6 +44,7 @@ _COLUMNS = (
     metavar="S",
     help="Instead of -k: everything at least this similar, from -1 to 1.",
 )
+@offline_option
 @weights_option
 @device_option
 @strict_option
@@ -52,9 +54,10 @@ def query_command(
     store: Path | None,
     k: int | None,
     threshold: float | None,
+    offline: bool,  # noqa: FBT001 - click passes flags by name
     weights: Path | None,
     device: str,
-    strict: bool,  # noqa: FBT001 - click passes flags by name
+    strict: bool,  # noqa: FBT001
     kind: str | None,
     nul: bool,  # noqa: FBT001
     csv_safe: bool,  # noqa: FBT001
@@ -76,7 +79,7 @@ def query_command(
     names = [name for image in images for name in (_from_stdin() if image == "-" else [image])]
     with open_collection(store, device, weights) as collection, progress_bars("images") as progress:
         answer = collection.query(
-            names[0] if len(names) == 1 else names, k or 10, threshold, progress
+            names[0] if len(names) == 1 else names, k or 10, threshold, progress, offline=offline
         )
     write_rows(answer, Neighbour, form, _COLUMNS, nul=nul, ruled=True, csv_safe=csv_safe)
     note(*collection.notes, *answer.notes)

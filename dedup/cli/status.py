@@ -29,24 +29,41 @@ _SKIPS = (
     Column("path", lambda row: shown(row.path)),
     Column("reason", lambda row: row.reason),
 )
+_REMARKS = (
+    Column("path", lambda row: shown(row.path)),
+    Column("remark", lambda row: row.remark),
+)
 
 
 @click.command("status")
 @store_option
 @click.option("--skipped", is_flag=True, help="List the files that could not be read, and why.")
+@click.option("--remarks", is_flag=True, help="List the images that are damaged or read in part.")
 @report_format_option
-def status_command(store: Path | None, skipped: bool, kind: str | None) -> None:  # noqa: FBT001 - click passes flags by name
+def status_command(
+    store: Path | None,
+    skipped: bool,  # noqa: FBT001 - click passes flags by name
+    remarks: bool,  # noqa: FBT001
+    kind: str | None,
+) -> None:
     """Show what the collection holds.
 
     \b
     Examples:
       dedup status
       dedup status --skipped
+      dedup status --remarks
     """
+    if skipped and remarks:
+        raise click.UsageError("--skipped and --remarks exclude each other")
     form = chosen_format(kind)
     with open_collection(store) as collection:
         if skipped:
             write_rows(collection.skipped(), Skip, form, _SKIPS)
+        elif remarks:
+            from dedup.report.status import Remark
+
+            write_rows(collection.remarks(), Remark, form, _REMARKS)
         elif form == "table":
             _write_status(collection.status())
         else:

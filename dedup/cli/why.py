@@ -95,6 +95,8 @@ def _write_explanation(answer: Explanation) -> None:
     say(f"  {answer.evidence}")
     if answer.similarity is not None:
         say(f"  similarity {answer.similarity:.4f} (similar from {answer.threshold:.4f})")
+    for remark in answer.remarks:
+        say(f"  {shown(remark)}")
     if answer.ignored:
         say("  ignored: marked as not a duplicate")
     write_rows(answer, CheckResult, "table", _COLUMNS)

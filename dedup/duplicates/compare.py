@@ -17,6 +17,7 @@ import numpy as np
 from dedup.duplicates.candidates import AgainstGallery, propose
 from dedup.duplicates.pairs import PairTable, compare_pixels, prove, unreadable_note
 from dedup.duplicates.tiers import ImageFile, PairFacts, decide, evidence, reaches
+from dedup.freshness import Lookout
 from dedup.proof.prover import Prover
 from dedup.results import Match, Tier
 from dedup.search.similarity import pair_similarities
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from dedup.duplicates.find import Gallery
     from dedup.duplicates.pairs import Report, RowPair
     from dedup.records import ImageFacts
+
+OFFLINE_NOTE = "offline: not there now, known from when it was indexed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ def compare(
     tiers: frozenset[Tier],
     threshold: float,
     report: Report,
+    lookout: Lookout | None = None,
 ) -> tuple[list[Match], list[str]]:
     """Find the surest match of each new image, if it has one.
 
@@ -66,12 +70,15 @@ def compare(
     within : absolute folder that matches must be in; None: anywhere in the collection
     tiers : that count
     threshold : lowest similarity of the tier `similar`, inclusive
+    lookout : looks at the files of the gallery; None: those of offline roots are left out, unless
+        `within` is there
 
     Returns
     -------
     Matches, surest tier and highest similarity first, ties by path; and notes for a person.
     """
-    reference = _Reference(gallery, within)
+    lookout = lookout or Lookout(gallery.catalog.roots(), asked=within)
+    reference = _Reference(gallery, within, lookout)
     found: dict[int, list[Match]] = defaultdict(list)
     if Tier.EXACT in tiers:
         for number, match in _exact(reference, new):
@@ -86,7 +93,7 @@ def compare(
             found[number].append(match)
         notes = table.notes
     best = [min(matches, key=_sureness) for matches in found.values()]
-    return sorted(best, key=_sureness), list(notes)
+    return sorted(best, key=_sureness), [*notes, *lookout.notes()]
 
 
 def _sureness(match: Match) -> tuple[int, float, str, str]:
@@ -96,8 +103,9 @@ def _sureness(match: Match) -> tuple[int, float, str, str]:
 class _Reference:
     """The part of a gallery that new images are compared with."""
 
-    def __init__(self, gallery: Gallery, within: bytes | None) -> None:
+    def __init__(self, gallery: Gallery, within: bytes | None, lookout: Lookout) -> None:
         self.gallery = gallery
+        self._lookout = lookout
         self.files: dict[int, list[int]] = defaultdict(list)
         """Per row the files of the image, the best first."""
         for file in gallery.order:
@@ -106,9 +114,10 @@ class _Reference:
                 self.files[int(gallery.files.row[file])].append(file)
 
     def other_file(self, row: int, path: str) -> int | None:
-        """Give the best file of an image that is not the new image itself."""
-        own, paths = os.path.realpath(os.fsencode(path)), self.gallery.files.path
-        return next((file for file in self.files[row] if paths[file] != own), None)
+        """Give the best file of an image that may be shown and is not the new image itself."""
+        own, files = os.path.realpath(os.fsencode(path)), self.gallery.files
+        others = (file for file in self.files[row] if files.path[file] != own)
+        return next((file for file in others if self._lookout.shows(files.facts(file))), None)
 
     def match(
         self, path: str, new: ImageFile, file: int, facts: PairFacts, tier: Tier, similarity: float
@@ -116,7 +125,8 @@ class _Reference:
         """Describe a match with a file of the gallery."""
         words = evidence(tier, facts, self.gallery.image_file(file), new)
         name = os.fsdecode(self.gallery.files.path[file])
-        return Match(path, tier, name, similarity, words)
+        offline = self._lookout.is_offline(self.gallery.files.root[file])
+        return Match(path, tier, name, similarity, words, OFFLINE_NOTE if offline else "")
 
 
 def _exact(reference: _Reference, new: NewImages) -> Iterator[tuple[int, Match]]:
@@ -204,6 +214,7 @@ def _with_new(images: GalleryImages, new: list[ImageFacts]) -> GalleryImages:
         trivial=np.append(images.trivial, np.array([one.trivial for one in new], np.bool_)),
         input_digest=images.input_digest + [one.input_digest for one in new],
         pixel_digest=images.pixel_digest + [None] * len(new),
+        damaged=np.append(images.damaged, np.array([one.damaged for one in new], np.bool_)),
     )
 
 

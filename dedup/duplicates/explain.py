@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dedup.duplicates.tiers import ImageFile, PairFacts, decide, evidence, missing, reaches
 from dedup.errors import DedupError
-from dedup.images.decode import decode_bounded, judged, pixel_digest, read_file
+from dedup.images.decode import bounded_size, decode_square, pixel_digest, read_file
 from dedup.images.encode import write_png
-from dedup.images.header import read_header
+from dedup.images.header import open_image
 from dedup.proof import WORKING_SIDE, describe, verify
 from dedup.proof.drawing import draw_proof
 from dedup.results import CheckResult, Explanation
@@ -33,6 +33,7 @@ class _Image(NamedTuple):
     pixels: npt.NDArray[np.uint8]
     file: ImageFile
     trivial: bool
+    remark: str | None
 
 
 def explain(
@@ -88,6 +89,7 @@ def explain(
         threshold=threshold,
         evidence=evidence(tier, facts, one.file, two.file),
         checks=tuple(checks),
+        remarks=tuple(f"{each.path}: {each.remark}" for each in (one, two) if each.remark),
         missing=missing(tier, verdict),
         ignored=ignored,
     )
@@ -95,10 +97,12 @@ def explain(
 
 def _read(path: str) -> _Image:
     data = read_file(path)
-    header = read_header(data, path)
-    pixels = decode_bounded(data, WORKING_SIDE, path)
+    opened = open_image(data, path)
+    size = bounded_size(opened.header, WORKING_SIDE)
+    decoded = decode_square(data, *size, path, opened=opened)
+    header = decoded.header
     file = ImageFile(header.format, header.width, header.height, len(data))
-    return _Image(path, data, pixels, file, judged(pixels, header).trivial)
+    return _Image(path, data, decoded.pixels, file, decoded.trivial, decoded.note)
 
 
 def _same_pixels(one: _Image, two: _Image) -> bool:

@@ -22,6 +22,7 @@ from dedup.duplicates.pairs import PairTable, compare_pixels, prove, unreadable_
 from dedup.duplicates.ranking import rank_files
 from dedup.duplicates.relations import Relations
 from dedup.duplicates.tiers import ImageFile, evidence
+from dedup.freshness import Lookout
 from dedup.proof.prover import Prover
 from dedup.results import Duplicate, Group, Grouping, Tier
 from dedup.search.similarity import pair_similarities
@@ -136,25 +137,52 @@ def find_groups(
     threshold: float,
     how: Grouping,
     report: Report,
+    lookout: Lookout | None = None,
 ) -> Found:
-    """Find the duplicate groups of a collection.
+    """Find the duplicate groups of a collection, of files that are still what was indexed.
 
     Parameters
     ----------
     tiers : the relations that count
     threshold : lowest similarity of the tier `similar`, inclusive
     report : called with what is being done, how much of it is done, and how much there is
+    lookout : looks at the files; None: files of offline roots are left out
 
     Raises
     ------
     SearchError : the threshold is so low that everything is similar to everything.
     """
+    lookout = lookout or Lookout(gallery.catalog.roots())
     relations = relate(gallery, tiers, threshold, report)
-    found = group_files(gallery.order, gallery.files.row.tolist(), relations, tiers, how)
+    found = _fresh_groups(gallery, relations, tiers, how, lookout)
     groups = [
-        _described(number, group, gallery, relations.table) for number, group in enumerate(found, 1)
+        _described(number, group, gallery, relations.table, lookout)
+        for number, group in enumerate(found, 1)
     ]
-    return Found(groups, list(relations.table.notes))
+    return Found(groups, [*relations.table.notes, *lookout.notes()])
+
+
+def _fresh_groups(
+    gallery: Gallery,
+    relations: Relations,
+    tiers: frozenset[Tier],
+    how: Grouping,
+    lookout: Lookout,
+) -> list[FileGroup]:
+    """Group files, look at those in groups, and group again without what must not be shown."""
+    files, order = gallery.files, gallery.order
+    row_of = files.row.tolist()
+    while True:
+        found = group_files(order, row_of, relations, tiers, how)
+        lost = {
+            file
+            for group in found
+            for file in (group.keeper, *(member.file for member in group.members))
+            if not lookout.shows(files.facts(file))
+        }
+        if not lost:
+            return found
+        order = [file for file in order if file not in lost]
 
 
 def tiered_pairs(
@@ -220,7 +248,9 @@ def _prove(
         return relations.with_table(relations.table.noted(unreadable_note(prover)))
 
 
-def _described(number: int, group: FileGroup, gallery: Gallery, table: PairTable) -> Group:
+def _described(
+    number: int, group: FileGroup, gallery: Gallery, table: PairTable, lookout: Lookout
+) -> Group:
     files, vectors = gallery.files, gallery.vectors
     keeper = int(files.row[group.keeper])
     rows = [int(files.row[member.file]) for member in group.members]
@@ -240,7 +270,8 @@ def _described(number: int, group: FileGroup, gallery: Gallery, table: PairTable
                 # which is what passed the threshold, does not.
                 similarity=measured if member.tier is not Tier.SIMILAR else member.similarity or 0,
                 bytes=other.bytes or 0,
-                evidence=evidence(tier, facts, kept, other),
+                evidence=evidence(tier, facts, kept, other)
+                + _offline_words(lookout, files.root[group.keeper], files.root[member.file]),
             )
         )
     return Group(
@@ -251,6 +282,12 @@ def _described(number: int, group: FileGroup, gallery: Gallery, table: PairTable
         reclaimable_bytes=sum(duplicate.bytes for duplicate in duplicates),
         duplicates=tuple(duplicates),
     )
+
+
+def _offline_words(lookout: Lookout, kept: int, other: int) -> str:
+    if lookout.is_offline(kept):
+        return "; the keeper is offline"
+    return "; offline" if lookout.is_offline(other) else ""
 
 
 def _lowest(vectors: npt.NDArray[np.float32], rows: list[int]) -> float:

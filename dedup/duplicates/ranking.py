@@ -1,7 +1,7 @@
 """Which of several copies stays: the rank of files.
 
-Most pixels first, then most bytes (less was thrown away by compression), then oldest, then path
-bytes, so that no two files tie and two runs agree.
+Undamaged ones first, then most pixels, then most bytes (less was thrown away by compression), then
+oldest, then path bytes, so that no two files tie and two runs agree.
 """
 
 from __future__ import annotations
@@ -26,4 +26,5 @@ def rank_files(images: GalleryImages, files: GalleryFiles) -> npt.NDArray[np.int
     pixels = (images.width.astype(np.int64) * images.height)[files.row]
     by_path = np.empty(len(files), np.int64)
     by_path[sorted(range(len(files)), key=files.path.__getitem__)] = np.arange(len(files))
-    return np.lexsort((by_path, files.mtime_ns, -files.size, -pixels))
+    damaged = images.damaged[files.row]
+    return np.lexsort((by_path, files.mtime_ns, -files.size, -pixels, damaged))

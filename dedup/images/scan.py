@@ -16,9 +16,11 @@ from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from dedup.errors import DedupError
 from dedup.images.formats import SIGNATURE_BYTES, listed_extensions, sniff
 from dedup.images.passed_over import LINKS, PATTERNS, default_exclude, kind_of
-from dedup.records import FileEntry
+from dedup.mounts import keeps_inodes
+from dedup.records import INODE_BITS, FileEntry
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -61,28 +63,32 @@ class Listing:
     passed_over : what was not listed although a person may expect it, counted by kind, in words:
         videos, formats that are not read, symbolic links, and what was excluded (a folder counts
         once)
+    keeps_inodes : whether inodes below this root say which file is which
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps_inodes: bool = True) -> None:
+        self.keeps_inodes = keeps_inodes
         self.paths: list[bytes] = []
         self.unreadable: list[tuple[bytes, str]] = []
         self.passed_over: Counter[str] = Counter()
-        self._facts = array("q")  # size and time of each
+        self._facts = array("q")  # size, time and time of change of each
         self._names = array("Q")  # inode, device and number of names of each
 
     def digest(self) -> str:
-        """Sum up paths, sizes and times, and which paths are one file.
+        """Sum up paths, sizes, times and inodes, and which paths are one file.
 
         Notes
         -----
         It depends on the order in which the file system lists: nearly all keep to theirs while a
-        folder is as it was. Numbers of devices and inodes count only where files have several
-        names, since some file systems give them anew at every mount.
+        folder is as it was. Numbers of devices count only where files have several names, since
+        they are given anew at every mount.
         """
         state = hashlib.sha256(b"\0".join(self.paths))
         state.update(self._facts)
         if max(self._names[2::3], default=1) > 1:
             state.update(self._names)
+        elif self.keeps_inodes:
+            state.update(self._names[::3])
         return state.hexdigest()
 
     def files(self) -> Iterator[FileEntry]:
@@ -95,8 +101,8 @@ class Listing:
                 if (device, inode) in named:
                     continue
                 named.add((device, inode))
-            size, mtime_ns = facts[2 * row : 2 * row + 2]
-            yield FileEntry(paths[row], size, mtime_ns, device, inode, links)
+            size, mtime_ns, ctime_ns = facts[3 * row : 3 * row + 3]
+            yield FileEntry(paths[row], size, mtime_ns, device, inode & INODE_BITS, links, ctime_ns)
 
     def add(
         self, top: bytes, folder: bytes, excluded: frozenset[bytes], spec: GitIgnoreSpec | None
@@ -118,7 +124,7 @@ class Listing:
                                 self.passed_over[PATTERNS] += 1
                                 continue
                             found = entry.stat(follow_symlinks=False)
-                            add_facts((found.st_size, found.st_mtime_ns))
+                            add_facts((found.st_size, found.st_mtime_ns, found.st_ctime_ns))
                             add_names((found.st_ino, found.st_dev, found.st_nlink))
                             add_path(prefix + name)
                     elif self._is_inner(entry, prefix, excluded, spec):
@@ -198,7 +204,7 @@ def walk(
     start = within.strip(_SEPARATOR)
     if os.pardir.encode() in start.split(_SEPARATOR):
         raise ValueError(f"{within!r} leads out of the root")
-    listing = Listing()
+    listing = Listing(keeps_inodes=keeps_inodes(top))
     excluded = frozenset(exclude)
     spec = _spec(patterns) if patterns else None
     pending = [start]
@@ -244,6 +250,19 @@ def scan(
     files = list(listing.files())
     further = len(listing.paths) - len(files)
     return Scan(files, sorted(listing.unreadable), further, listing.passed_over)
+
+
+def check_patterns(patterns: Sequence[str]) -> None:
+    """Refuse patterns that make no sense.
+
+    Raises
+    ------
+    DedupError
+    """
+    try:
+        _spec(patterns)
+    except ValueError as error:
+        raise DedupError(f"a pattern of files to leave out makes no sense: {error}") from error
 
 
 def _spec(patterns: Sequence[str]) -> GitIgnoreSpec:

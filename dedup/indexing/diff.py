@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import os
 import time
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -17,12 +18,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from dedup.errors import CollectionError, DedupError
 from dedup.images.header import read_epoch
 from dedup.images.scan import scan, walk
+from dedup.indexing.moved import follow_moved
 from dedup.indexing.worklist import WorkList
-from dedup.records import Settled
+from dedup.records import INODE_BITS, Settled
 from dedup.results import Skip
+from dedup.store.roots import set_exclude
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from dedup.images.scan import Listing
     from dedup.records import FileEntry, Root
@@ -40,6 +43,8 @@ class Changes:
     gone : ids of files that are no longer there
     unreadable : folders that could not be listed
     seconds : what looking took
+    passed_over : as `Listing.passed_over`
+    undated : as in `Batch`
     looks : what to settle once the work is done, of roots that were seen as a whole and that
         nothing outside them bears upon; without the work
     """
@@ -53,6 +58,8 @@ class Changes:
     still_skipped: int = 0
     hard_links: int = 0
     seconds: float = 0.0
+    passed_over: Counter[str] = field(default_factory=Counter)
+    undated: list[tuple[int, int]] = field(default_factory=list)
 
 
 class _Scope(NamedTuple):
@@ -62,12 +69,18 @@ class _Scope(NamedTuple):
     within: bytes
 
 
-def find_changes(catalog: Catalog, paths: Iterable[str | os.PathLike[str]]) -> Changes:
+def find_changes(
+    catalog: Catalog,
+    paths: Iterable[str | os.PathLike[str]],
+    exclude: Sequence[str] | None = None,
+) -> Changes:
     """Scan folders and compare them with the catalog, recording new roots.
 
     Parameters
     ----------
     paths : folders; none means every root of the collection
+    exclude : patterns of what to leave out, which are kept with the roots and take the place of
+        those from before; None: those from before
 
     Raises
     ------
@@ -75,17 +88,30 @@ def find_changes(catalog: Catalog, paths: Iterable[str | os.PathLike[str]]) -> C
     """
     started = time.perf_counter()
     changes = Changes()
-    scopes = _scopes(catalog, [os.fspath(path) for path in paths], changes)
-    roots = {root.path: root for root in catalog.roots()}
-    new = [scope.root for scope in scopes if scope.root not in roots]
-    if new:
-        roots = {root.path: root for root in catalog.add_roots(new)}
+    folders = [os.fspath(path) for path in paths]
+    changes.notes += follow_moved(catalog, [_real(path) for path in folders])
+    scopes = _scopes(catalog, folders, changes)
+    roots = _roots(catalog, scopes, exclude)
     linked: set[tuple[int, int]] = set()
     with _uncollected():
         for scope in scopes:
             _compare(catalog, roots, scope, linked, changes)
     changes.seconds = time.perf_counter() - started
     return changes
+
+
+def _roots(
+    catalog: Catalog, scopes: list[_Scope], exclude: Sequence[str] | None
+) -> dict[bytes, Root]:
+    """Give the roots by path, new ones and new patterns recorded."""
+    roots = {root.path: root for root in catalog.roots()}
+    new = [scope.root for scope in scopes if scope.root not in roots]
+    if new:
+        roots = {root.path: root for root in catalog.add_roots(new)}
+    if exclude is not None:
+        set_exclude(catalog, {roots[scope.root] for scope in scopes}, exclude)
+        roots = {root.path: root for root in catalog.roots()}
+    return roots
 
 
 @contextmanager
@@ -128,7 +154,7 @@ def _scopes(catalog: Catalog, paths: list[str], changes: Changes) -> list[_Scope
 
 
 def _folder(path: str, known: list[bytes]) -> bytes:
-    real = os.path.realpath(os.fsencode(path))
+    real = _real(path)
     if os.path.isdir(real) or real in known:
         return real
     if os.path.exists(real):
@@ -137,6 +163,10 @@ def _folder(path: str, known: list[bytes]) -> bytes:
     if any(_inside(real, root) and not os.path.isdir(root) for root in known):
         raise CollectionError(path, "is on a folder that is not there now; nothing was changed")
     raise CollectionError(path, "there is no such folder")
+
+
+def _real(path: str) -> bytes:
+    return os.path.realpath(os.fsencode(path))
 
 
 def _inside(path: bytes, folder: bytes) -> bool:
@@ -163,7 +193,9 @@ def _compare(
         scope.root,
         within=scope.within,
         exclude={*nested, os.path.realpath(os.fsencode(catalog.store))},
+        patterns=root.exclude,
     )
+    changes.passed_over += listing.passed_over
     digest = f"{read_epoch()} {listing.digest()}"
     entire = bool(listing.paths) and not scope.within and not listing.unreadable
     settled = catalog.settled(root) if entire else None
@@ -202,7 +234,9 @@ def _compare_files(
     unseen = tuple(folder + b"/" for folder, _ in listing.unreadable)
     prefix = scope.within + b"/" if scope.within else b""
     named_elsewhere = 0
-    differences = catalog.diff(root, listing.files(), read_epoch())
+    differences = catalog.diff(
+        root, listing.files(), read_epoch(), keeps_inodes=listing.keeps_inodes
+    )
     for entry, known in differences:
         if entry is not None:
             if entry.links == 1 or not _is_further_name(catalog, root, entry, linked):
@@ -216,6 +250,7 @@ def _compare_files(
             and not known.path.startswith(unseen)
         ):
             changes.gone.append(known.id)
+    changes.undated += differences.undated
     return differences, named_elsewhere
 
 
@@ -246,7 +281,7 @@ def _is_further_name(
             there = os.stat(os.path.join(other.path, path), follow_symlinks=False)
         except OSError:
             continue
-        if (there.st_dev, there.st_ino) == key:
+        if (there.st_dev, there.st_ino & INODE_BITS) == key:
             return True
     return False
 

@@ -178,6 +178,7 @@ def _changed(path: bytes, entry: FileEntry) -> Skipped | None:
         now = os.stat(path, follow_symlinks=False)
     except OSError:
         return Skipped("vanished while it was being read", transient=True, vanished=True)
-    if (now.st_size, now.st_mtime_ns) != (entry.size, entry.mtime_ns):
+    ctime_ns = now.st_ctime_ns if entry.ctime_ns is None else entry.ctime_ns
+    if (now.st_size, now.st_mtime_ns, now.st_ctime_ns) != (entry.size, entry.mtime_ns, ctime_ns):
         return Skipped("changed while it was being read; index again", transient=True)
     return None

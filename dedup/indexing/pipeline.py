@@ -100,6 +100,7 @@ def run(
         notes=(*changes.notes, *_notes(writer)),
         seconds=changes.seconds + time.perf_counter() - started,
         stages=stages if total else None,
+        passed_over=dict(sorted(changes.passed_over.items())),
     )
 
 
@@ -221,7 +222,9 @@ def _finish(catalog: Catalog, changes: Changes, writer: Writer) -> None:
         for root, look in changes.looks.items()
         if root not in writer.unsettled
     }
-    catalog.commit(Batch(gone=changes.gone, settled=settled, ends_run=True))
+    catalog.commit(
+        Batch(gone=changes.gone, settled=settled, undated=changes.undated, ends_run=True)
+    )
 
 
 def _notes(writer: Writer) -> list[str]:

@@ -45,14 +45,11 @@ class Embeddable(NamedTuple):
 
     Parameters
     ----------
-    remark : what a person should know of it: that parts are damaged, or what was left out
-    damaged : whether stretches of it are lost, so that a sound copy is better
+    facts : what is kept of it, its remark included
     """
 
     facts: ImageFacts
     inputs: Inputs
-    remark: str | None
-    damaged: bool = False
 
     @property
     def digest(self) -> bytes:
@@ -128,5 +125,7 @@ def _embeddable(digest: bytes, image: Prepared) -> Embeddable:
         frames=header.frames,
         trivial=image.decoded.trivial,
         input_digest=image.input_digest,
+        damaged=image.decoded.damaged,
+        remark=image.decoded.note,
     )
-    return Embeddable(facts, image.inputs, image.decoded.note, image.decoded.damaged)
+    return Embeddable(facts, image.inputs)

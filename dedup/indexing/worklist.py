@@ -9,12 +9,14 @@ import os
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple, overload
+from typing import TYPE_CHECKING, Final, NamedTuple, overload
 
 from dedup.records import FileEntry
 
 if TYPE_CHECKING:
     from dedup.records import Root
+
+_UNKNOWN: Final = -(1 << 63)  # a time of change
 
 
 class Job(NamedTuple):
@@ -48,7 +50,7 @@ class WorkList(Sequence[Job]):
         self._starts: list[int] = []  # the first file of each stretch of one root
         self._paths = bytearray()
         self._ends = array("Q")
-        self._facts = array("q")  # size and time of each
+        self._facts = array("q")  # size, time and time of change of each
         self._names = array("Q")  # device and inode of each
 
     def append(self, root: Root, entry: FileEntry) -> None:
@@ -58,7 +60,9 @@ class WorkList(Sequence[Job]):
             self._starts.append(len(self))
         self._paths += entry.path
         self._ends.append(len(self._paths))
-        self._facts.extend((entry.size, entry.mtime_ns))
+        self._facts.extend(
+            (entry.size, entry.mtime_ns, _UNKNOWN if entry.ctime_ns is None else entry.ctime_ns)
+        )
         self._names.extend((entry.device, entry.inode))
 
     def __len__(self) -> int:
@@ -76,9 +80,10 @@ class WorkList(Sequence[Job]):
         row = range(len(self))[row]
         root = self._roots[bisect_right(self._starts, row) - 1]
         path = bytes(self._paths[self._ends[row - 1] if row else 0 : self._ends[row]])
-        size, mtime_ns = self._facts[2 * row : 2 * row + 2]
+        size, mtime_ns, ctime_ns = self._facts[3 * row : 3 * row + 3]
         device, inode = self._names[2 * row : 2 * row + 2]
-        return Job(root, FileEntry(path, size, mtime_ns, device, inode))
+        known = None if ctime_ns == _UNKNOWN else ctime_ns
+        return Job(root, FileEntry(path, size, mtime_ns, device, inode, ctime_ns=known))
 
     def __iter__(self) -> Iterator[Job]:
         return map(self.__getitem__, range(len(self)))

@@ -97,7 +97,7 @@ class Writer:
                 and embedded.finite[embedding]
             ):
                 batch.images.append(outcome.facts)
-                self.remarks.update([outcome.remark] if outcome.remark else [])
+                self.remarks.update([outcome.facts.remark] if outcome.facts.remark else [])
         new = {image.digest for image in batch.images}
         others = {row.outcome.digest for row in rows if not isinstance(row.outcome, Skipped)} - new
         known = self._catalog.known_contents(sorted(others)) | new

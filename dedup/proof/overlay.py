@@ -8,6 +8,7 @@ another shot is not taken for a copy.
 from __future__ import annotations
 
 import itertools
+from math import inf
 from typing import TYPE_CHECKING
 
 import cv2
@@ -41,7 +42,7 @@ def overlay_log_odds(raster: Raster, change: Change, owner: Bytes, other: Bytes)
     little to judge.
     """
     seen = figures(raster, change, owner, other)
-    return -np.inf if seen is None else max(_odds(row) for row in seen)
+    return -inf if seen is None else float(max(_odds(row) for row in seen))
 
 
 def figures(

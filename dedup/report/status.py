@@ -4,21 +4,66 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
+from dedup.answer import Answer
+from dedup.freshness import is_offline
 from dedup.results import RootStatus, Status
 from dedup.search.index_file import saved_facts
+from dedup.store.counts import layer_dimensions, remarks, totals
 from dedup.store.schema import INDEX
 
 if TYPE_CHECKING:
+    from dedup.records import Root
     from dedup.store.catalog import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class RootsAnswer(Answer[RootStatus]):
+    """Indexed folders, by path."""
+
+    rows_in: ClassVar[str] = "roots"
+    roots: tuple[RootStatus, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What a person should know of an indexed image."""
+
+    path: str
+    remark: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemarksAnswer(Answer[Remark]):
+    """The remarks on indexed images, by path."""
+
+    rows_in: ClassVar[str] = "remarks"
+    remarks: tuple[Remark, ...]
+    notes: tuple[str, ...] = ()
+
+
+def root_status(catalog: Catalog, root: Root) -> RootStatus:
+    """Count the files of a root and see whether it is there."""
+    files = catalog.files_by_state(root).get("indexed", 0)
+    present = not is_offline(root.path) if files else os.path.isdir(root.path)
+    return RootStatus(os.fsdecode(root.path), files, present)
+
+
+def read_remarks(catalog: Catalog) -> RemarksAnswer:
+    """List the remarks on live images."""
+    return RemarksAnswer(
+        tuple(Remark(os.fsdecode(path), remark) for path, remark in remarks(catalog))
+    )
 
 
 def read_status(catalog: Catalog) -> Status:
     """Count what a collection holds, and see which of its folders are there."""
     pinned = catalog.fingerprint
     states = catalog.files_by_state()
-    images, trivial, size = catalog.totals()
+    images, trivial, size = totals(catalog)
     skips = Counter(reason for _, reason in catalog.skips())
     saved = saved_facts(catalog.store / INDEX)
     return Status(
@@ -26,15 +71,8 @@ def read_status(catalog: Catalog) -> Status:
         model=f"{pinned.model} ({pinned.weights})" if pinned.model else "none",
         views=pinned.views,
         layers=pinned.stored,
-        dimensions=catalog.layer_dimensions(),
-        roots=tuple(
-            RootStatus(
-                os.fsdecode(root.path),
-                catalog.files_by_state(root).get("indexed", 0),
-                os.path.isdir(root.path),
-            )
-            for root in catalog.roots()
-        ),
+        dimensions=layer_dimensions(catalog),
+        roots=tuple(root_status(catalog, root) for root in catalog.roots()),
         files=states.get("indexed", 0),
         images=images,
         trivial=trivial,

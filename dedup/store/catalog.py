@@ -20,7 +20,6 @@ from dedup.records import ImageFacts, KnownFile, Root, Settled
 from dedup.store.changes import Differences
 from dedup.store.connections import Connections
 from dedup.store.schema import connect, create, translated, upgrade
-from dedup.store.vectors import dimension
 
 if TYPE_CHECKING:
     import sqlite3
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from dedup.store.vectors import Packed
 
 _PARAMETERS: Final = 2000  # of one statement, at most
-_ENTRY_COLUMNS: Final = 5  # of a file that are kept: not its number of links
 
 
 class Catalog:
@@ -156,11 +154,11 @@ class Catalog:
             ids |= self._images_with({digest for *_, digest in batch.files} - ids.keys())
             self._record(
                 [
-                    (root.id, *entry[:_ENTRY_COLUMNS], "indexed", ids[digest], None, None)
+                    (root.id, *_kept(entry), "indexed", ids[digest], None, None)
                     for root, entry, digest in batch.files
                 ]
                 + [
-                    (root.id, *entry[:_ENTRY_COLUMNS], "skipped", None, reason, tried_with)
+                    (root.id, *_kept(entry), "skipped", None, reason, tried_with)
                     for root, entry, reason, tried_with in batch.skipped
                 ]
             )
@@ -170,6 +168,10 @@ class Catalog:
             self.connection.executemany(
                 "UPDATE files SET state = 'gone' WHERE root = ? AND path = ?",
                 [(root.id, entry.path) for root, entry in batch.vanished],
+            )
+            self.connection.executemany(
+                "UPDATE files SET ctime_ns = ? WHERE id = ?",
+                [(ctime_ns, file) for file, ctime_ns in batch.undated],
             )
             if batch.changes_gallery:
                 self.gallery_changed()
@@ -196,7 +198,9 @@ class Catalog:
                     for layer, (norms, vectors, checksums) in embeddings.items()
                 ]
         self._insert(
-            "images (id, digest, format, width, height, frames, trivial, input_digest)", new
+            "images (id, digest, format, width, height, frames, trivial, input_digest, damaged,"
+            " remark)",
+            new,
         )
         self._insert("embeddings (image, layer, norm, vector, checksum)", rows)
         return ids
@@ -226,10 +230,12 @@ class Catalog:
 
     def _record(self, rows: list[tuple[Any, ...]]) -> None:
         self._insert(
-            "files (root, path, size, mtime_ns, device, inode, state, image, reason, tried_with)",
+            "files (root, path, size, mtime_ns, device, inode, ctime_ns, state, image, reason,"
+            " tried_with)",
             rows,
             " ON CONFLICT (root, path) DO UPDATE SET size = excluded.size,"
             " mtime_ns = excluded.mtime_ns, device = excluded.device, inode = excluded.inode,"
+            " ctime_ns = excluded.ctime_ns,"
             " state = excluded.state, image = excluded.image, reason = excluded.reason,"
             " tried_with = excluded.tried_with",
         )
@@ -257,15 +263,17 @@ class Catalog:
     def roots(self) -> list[Root]:
         """List the indexed folders by path."""
         with translated(self.store):
-            rows = self.connection.execute("SELECT id, path FROM roots ORDER BY path")
-            return [Root(*row) for row in rows]
+            rows = self.connection.execute("SELECT id, path, exclude FROM roots ORDER BY path")
+            return [
+                Root(number, path, tuple(exclude.splitlines())) for number, path, exclude in rows
+            ]
 
     def known_files(self, root: Root) -> Iterator[KnownFile]:
         """Give what is known of the files under a root, gone ones included, by relative path."""
         with translated(self.store):
             rows = self.connection.execute(
-                "SELECT path, id, size, mtime_ns, state, tried_with FROM files WHERE root = ?"
-                " ORDER BY path",
+                "SELECT path, id, size, mtime_ns, state, tried_with, inode, ctime_ns FROM files"
+                " WHERE root = ? ORDER BY path",
                 (root.id,),
             )
             yield from map(KnownFile._make, rows)
@@ -286,14 +294,22 @@ class Catalog:
             )
             return [(Root(number, root), path) for number, root, path in rows]
 
-    def diff(self, root: Root, entries: Iterable[FileEntry], decoders: str) -> Differences:
+    def diff(
+        self,
+        root: Root,
+        entries: Iterable[FileEntry],
+        decoders: str,
+        *,
+        keeps_inodes: bool = True,
+    ) -> Differences:
         """Compare the files found under a root, sorted by path, with what is known of them.
 
         Parameters
         ----------
-        decoders : what can be decoded now; see `Differences`
+        decoders, keeps_inodes : see `Differences`
         """
-        return Differences(self.known_files(root), entries, decoders)
+        known = self.known_files(root)
+        return Differences(known, entries, decoders, keeps_inodes=keeps_inodes)
 
     def known_contents(self, digests: Collection[bytes]) -> set[bytes]:
         """Say which of some contents, by their SHA-256, have embeddings."""
@@ -314,12 +330,13 @@ class Catalog:
 
     def image_facts(self, image: int) -> ImageFacts:
         """Read what is kept of an image."""
-        digest, kind, width, height, frames, trivial, inputs = self.connection.execute(
-            "SELECT digest, format, width, height, frames, trivial, input_digest FROM images"
-            " WHERE id = ?",
+        row = self.connection.execute(
+            "SELECT digest, format, width, height, frames, trivial, input_digest, damaged, remark"
+            " FROM images WHERE id = ?",
             (image,),
         ).fetchone()
-        return ImageFacts(digest, kind, width, height, frames, bool(trivial), inputs)
+        facts = ImageFacts(*row)
+        return facts._replace(trivial=bool(facts.trivial), damaged=bool(facts.damaged))
 
     def skips(self) -> list[tuple[bytes, str]]:
         """List skipped files as (absolute path, reason), by path."""
@@ -355,29 +372,10 @@ class Catalog:
             )
             return {str(state): int(count) for state, count in rows}
 
-    def totals(self) -> tuple[int, int, int]:
-        """Count the live images, the trivial ones among them, and the bytes of their files."""
-        with translated(self.store):
-            images, trivial = self.connection.execute(
-                "SELECT count(*), coalesce(sum(trivial), 0) FROM images"
-                " WHERE id IN (SELECT image FROM files WHERE state = 'indexed')"
-            ).fetchone()
-            (size,) = self.connection.execute(
-                "SELECT coalesce(sum(size), 0) FROM files WHERE state = 'indexed'"
-            ).fetchone()
-        return int(images), int(trivial), int(size)
 
-    def layer_dimensions(self) -> dict[str, int]:
-        """Map what is stored of each image, layers and details, to D."""
-        result = {}
-        with translated(self.store):
-            for layer in self.fingerprint.stored:
-                row = self.connection.execute(
-                    "SELECT length(vector) FROM embeddings WHERE layer = ? LIMIT 1", (layer,)
-                ).fetchone()
-                if row is not None:
-                    result[layer] = dimension(layer, int(row[0]))
-        return result
+def _kept(entry: FileEntry) -> tuple[bytes, int, int, int, int, int | None]:
+    """Give what is kept of a file: not its number of links."""
+    return *entry[:5], entry.ctime_ns
 
 
 def _now() -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from dedup.records import is_unchanged
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -21,21 +23,30 @@ class Differences:
     Parameters
     ----------
     decoders : what can be decoded now; a file that was skipped with the same is not read again
+    keeps_inodes : whether another inode means another file
 
     Attributes
     ----------
     found, unchanged, still_skipped : entries so far; complete after the last difference
+    undated : ids of unchanged files whose time of change was not known, each with that time
     """
 
     def __init__(
-        self, known: Iterable[KnownFile], entries: Iterable[FileEntry], decoders: str
+        self,
+        known: Iterable[KnownFile],
+        entries: Iterable[FileEntry],
+        decoders: str,
+        *,
+        keeps_inodes: bool = True,
     ) -> None:
         self._known = iter(known)
         self._entries = iter(entries)
         self._decoders = decoders
+        self._keeps_inodes = keeps_inodes
         self.found = 0
         self.unchanged = 0
         self.still_skipped = 0
+        self.undated: list[tuple[int, int]] = []
 
     def __iter__(self) -> Iterator[tuple[FileEntry | None, KnownFile | None]]:
         entry, known = next(self._entries, None), next(self._known, None)
@@ -54,15 +65,17 @@ class Differences:
                 entry, known = next(self._entries, None), next(self._known, None)
 
     def _same(self, entry: FileEntry, known: KnownFile) -> bool:
-        if (entry.size, entry.mtime_ns) != (known.size, known.mtime_ns):
+        if not is_unchanged(entry, known, keeps_inodes=self._keeps_inodes):
             return False
         if known.state == "indexed":
             self.unchanged += 1
-            return True
-        if (known.state, known.tried_with) == ("skipped", self._decoders):
+        elif (known.state, known.tried_with) == ("skipped", self._decoders):
             self.still_skipped += 1
-            return True
-        return False
+        else:
+            return False
+        if known.ctime_ns is None and entry.ctime_ns is not None:
+            self.undated.append((known.id, entry.ctime_ns))
+        return True
 
 
 @dataclass(slots=True)
@@ -79,6 +92,7 @@ class Batch:
     vanished : files that were there when they were found
     gone : ids of known files that were not found
     settled : how roots look that have nothing left to do
+    undated : ids of files whose time of change was not known, each with that time
     ends_run : whether a run of indexing ends with this batch
     """
 
@@ -89,6 +103,7 @@ class Batch:
     vanished: list[tuple[Root, FileEntry]] = field(default_factory=list)
     gone: list[int] = field(default_factory=list)
     settled: dict[Root, Settled] = field(default_factory=dict)
+    undated: list[tuple[int, int]] = field(default_factory=list)
     ends_run: bool = False
 
     @property

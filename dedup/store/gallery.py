@@ -15,6 +15,7 @@ import numpy as np
 import xxhash
 
 from dedup.errors import DamagedError
+from dedup.records import FileEntry, IndexedFile
 from dedup.store.schema import translated
 from dedup.store.vectors import unpack
 
@@ -41,6 +42,7 @@ class GalleryImages:
         and b"" when there is none
     width, height, frames : (N,) int32
     trivial : (N,) bool
+    damaged : (N,) bool, whether stretches are lost
     """
 
     ids: npt.NDArray[np.int64]
@@ -52,6 +54,7 @@ class GalleryImages:
     trivial: npt.NDArray[np.bool_]
     input_digest: list[bytes]
     pixel_digest: list[bytes | None]
+    damaged: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -67,15 +70,28 @@ class GalleryFiles:
     path : absolute
     size : (M,) int64, bytes
     mtime_ns : (M,) int64
+    root : ids of their roots
+    inode, ctime_ns : as `FileEntry`
     """
 
     row: npt.NDArray[np.int64]
     path: list[bytes]
     size: npt.NDArray[np.int64]
     mtime_ns: npt.NDArray[np.int64]
+    root: list[int]
+    inode: list[int]
+    ctime_ns: list[int | None]
 
     def __len__(self) -> int:
         return len(self.path)
+
+    def facts(self, file: int) -> IndexedFile:
+        """Give what was recorded of one file."""
+        path, inode, ctime_ns = self.path[file], self.inode[file], self.ctime_ns[file]
+        size, mtime_ns = int(self.size[file]), int(self.mtime_ns[file])
+        return IndexedFile(
+            path, self.root[file], FileEntry(path, size, mtime_ns, 0, inode, 1, ctime_ns)
+        )
 
 
 def read_ids(catalog: Catalog) -> npt.NDArray[np.int64]:
@@ -91,11 +107,11 @@ def read_images(catalog: Catalog) -> GalleryImages:
     """Read what is known of the live images."""
     with translated(catalog.store):
         rows = catalog.connection.execute(
-            "SELECT id, digest, format, width, height, frames, trivial, input_digest, pixel_digest"  # noqa: S608 - constant
-            f" FROM images WHERE id IN {_LIVE} ORDER BY id"
+            "SELECT id, digest, format, width, height, frames, trivial, input_digest, pixel_digest,"  # noqa: S608 - constant
+            f" damaged FROM images WHERE id IN {_LIVE} ORDER BY id"
         ).fetchall()
-    columns = list(zip(*rows, strict=True)) or [()] * 9
-    ids, digest, image_format, width, height, frames, trivial, inputs, pixels = columns
+    columns = list(zip(*rows, strict=True)) or [()] * 10
+    ids, digest, image_format, width, height, frames, trivial, inputs, pixels, damaged = columns
     return GalleryImages(
         ids=np.array(ids, np.int64),
         digest=list(digest),
@@ -106,6 +122,7 @@ def read_images(catalog: Catalog) -> GalleryImages:
         trivial=np.array(trivial, np.bool_),
         input_digest=list(inputs),
         pixel_digest=list(pixels),
+        damaged=np.array(damaged, np.bool_),
     )
 
 
@@ -119,15 +136,20 @@ def read_files(catalog: Catalog, ids: npt.NDArray[np.int64]) -> GalleryFiles:
     with translated(catalog.store):
         rows = catalog.connection.execute(
             "SELECT files.image, CAST(roots.path || X'2F' || files.path AS BLOB) AS whole,"
-            " files.size, files.mtime_ns FROM files JOIN roots ON roots.id = files.root"
+            " files.size, files.mtime_ns, files.root, files.inode, files.ctime_ns"
+            " FROM files JOIN roots ON roots.id = files.root"
             " WHERE files.state = 'indexed' ORDER BY files.image, whole"
         ).fetchall()
-    images, paths, sizes, times = list(zip(*rows, strict=True)) or [()] * 4
+    columns = list(zip(*rows, strict=True)) or [()] * 7
+    images, paths, sizes, times, roots, inodes, changes = columns
     return GalleryFiles(
         row=np.searchsorted(ids, np.array(images, np.int64)),
         path=list(paths),
         size=np.array(sizes, np.int64),
         mtime_ns=np.array(times, np.int64),
+        root=list(roots),
+        inode=list(inodes),
+        ctime_ns=list(changes),
     )
 
 
@@ -145,6 +167,25 @@ def read_paths(catalog: Catalog, images: Iterable[int]) -> dict[int, list[bytes]
         )
         for image, path in rows:
             result[image].append(path)
+    return result
+
+
+def read_indexed(catalog: Catalog, images: Iterable[int]) -> dict[int, list[IndexedFile]]:
+    """Map chosen image ids to what was recorded of their live files, by path."""
+    wanted = sorted(set(images))
+    result: dict[int, list[IndexedFile]] = {image: [] for image in wanted}
+    with translated(catalog.store):
+        rows = catalog.connection.execute(
+            "SELECT files.image, CAST(roots.path || X'2F' || files.path AS BLOB) AS whole,"
+            " files.root, files.size, files.mtime_ns, files.device, files.inode, files.ctime_ns"
+            " FROM files JOIN roots ON roots.id = files.root"
+            " WHERE files.state = 'indexed'"
+            " AND files.image IN (SELECT value FROM json_each(?)) ORDER BY whole",
+            (json.dumps(wanted),),
+        )
+        for image, path, root, size, mtime_ns, device, inode, ctime_ns in rows:
+            entry = FileEntry(path, size, mtime_ns, device, inode, ctime_ns=ctime_ns)
+            result[image].append(IndexedFile(path, root, entry))
     return result
 
 

@@ -17,6 +17,7 @@ from dedup.arguments import (
     tiers_of,
 )
 from dedup.errors import CollectionError, FingerprintError, ModelError
+from dedup.freshness import Lookout
 from dedup.query import embed_queries, expand, similarity_of
 from dedup.results import Comparison, DuplicatesAnswer, Explanation, Grouping
 from dedup.verbs.decisions import is_ignored
@@ -34,6 +35,8 @@ def duplicates(
     group: Any,
     join: Any,
     progress: Any,
+    *,
+    offline: bool = False,
 ) -> DuplicatesAnswer:
     """Find the duplicate groups."""
     from dedup.duplicates.find import find_groups, read_gallery
@@ -48,12 +51,20 @@ def duplicates(
     space = session.space()
     lowest = space.threshold(threshold, precision)
     gallery = read_gallery(catalog, space, join)
-    found = find_groups(gallery, tiers, lowest, how, report)
+    lookout = Lookout(catalog.roots(), offline=offline)
+    found = find_groups(gallery, tiers, lowest, how, report, lookout)
     return DuplicatesAnswer(tuple(found.groups), lowest, tuple(found.notes))
 
 
 def compare_new(
-    session: Session, new: Any, against: Any, tier: Any, threshold: Any, progress: Any
+    session: Session,
+    new: Any,
+    against: Any,
+    tier: Any,
+    threshold: Any,
+    progress: Any,
+    *,
+    offline: bool = False,
 ) -> Comparison:
     """Find which new images are there already."""
     from dedup.duplicates.compare import NewImages, compare
@@ -69,7 +80,8 @@ def compare_new(
     images = NewImages(queries.paths, queries.facts, queries.raw, space.vectors(queries.raw))
     gallery = read_gallery(catalog, space)
     lowest = space.threshold(threshold)
-    matches, notes = compare(gallery, within, images, tiers, lowest, report)
+    lookout = Lookout(catalog.roots(), offline=offline, asked=within)
+    matches, notes = compare(gallery, within, images, tiers, lowest, report, lookout)
     return session.noted(
         Comparison(tuple(matches), len(queries.paths), tuple(queries.skipped), tuple(notes))
     )

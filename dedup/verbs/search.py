@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from dedup.arguments import callback_of, count_of, paths_of, threshold_of
 from dedup.errors import SearchError
 from dedup.files import remove_leftovers
+from dedup.freshness import Lookout
+from dedup.images.scan import check_patterns
 from dedup.indexing import pipeline
 from dedup.indexing.diff import find_changes, require_images
 from dedup.query import answer, embed_queries, expand, require_read
@@ -18,13 +20,14 @@ if TYPE_CHECKING:
     from dedup.session import Session
 
 
-def index(session: Session, paths: Any, progress: Any) -> IndexSummary:
+def index(session: Session, paths: Any, progress: Any, exclude: Any = None) -> IndexSummary:
     """Bring the collection up to date with folders."""
     folders, report = paths_of(paths, "paths"), callback_of(progress)
+    patterns = None if exclude is None else _patterns_of(exclude)
     catalog = session.computing()
     with writer_lock(session.path):
         remove_leftovers(session.path)
-        changes = find_changes(catalog, folders)
+        changes = find_changes(catalog, folders, patterns)
         require_images(catalog, changes, folders)
         summary = pipeline.run(
             catalog,
@@ -35,7 +38,28 @@ def index(session: Session, paths: Any, progress: Any) -> IndexSummary:
     return session.noted(summary)
 
 
-def query(session: Session, images: Any, k: Any, threshold: Any, progress: Any) -> QueryAnswer:
+def _patterns_of(exclude: Any) -> tuple[str, ...]:
+    """Check patterns; empty ones, which only take back those from before, are left out."""
+    patterns = (exclude,) if isinstance(exclude, str) else tuple(exclude)
+    for pattern in patterns:
+        if not isinstance(pattern, str):
+            raise TypeError(f"each of exclude is a pattern (str), not {type(pattern).__name__}")
+        if len(pattern.splitlines()) > 1 or "\0" in pattern:
+            raise ValueError(f"each of exclude is one line: {pattern!r}")
+    found = tuple(filter(str.strip, patterns))
+    check_patterns(found)
+    return found
+
+
+def query(
+    session: Session,
+    images: Any,
+    k: Any,
+    threshold: Any,
+    progress: Any,
+    *,
+    offline: bool = False,
+) -> QueryAnswer:
     """Find the indexed images nearest to each query image."""
     names, k = paths_of(images, "images"), count_of(k, "k", 1)
     threshold, report = threshold_of(threshold), callback_of(progress)
@@ -48,5 +72,6 @@ def query(session: Session, images: Any, k: Any, threshold: Any, progress: Any) 
         if isinstance(images, str | os.PathLike) and not os.path.isdir(images):
             require_read(queries)
         limit = k if threshold is None else None
-        found = answer(catalog, space, ready(), queries, limit, threshold)
+        lookout = Lookout(catalog.roots(), offline=offline)
+        found = answer(catalog, space, ready(), queries, limit, threshold, lookout)
     return session.noted(found)

@@ -35,7 +35,7 @@ def test_compare_finds_what_is_there_already_surest_first(
 ) -> None:
     done = dedup("compare", card, "--against", store)
     assert done.code == 0
-    assert [list(row) for row in done.rows] == [["path", "tier", "match", "similarity"]] * 3
+    assert [list(row) for row in done.rows] == [["path", "tier", "match", "similarity", "note"]] * 3
     found = [
         (os.path.basename(row["path"]), row["tier"], os.path.relpath(row["match"], drawn))
         for row in done.rows

@@ -20,7 +20,7 @@ def test_a_first_run_tells_what_was_indexed_and_skipped(dedup: Dedup, images: Pa
     done = dedup("index", images, "--model", SMALL_MODEL, "--untrained")
     assert done.code == 0
     assert done.out == b""
-    assert "18 images: 14 indexed, 2 reused (renamed or copied), 2 skipped" in done.err
+    assert "18 images: 14 indexed, 2 reused (renamed, copied or touched), 2 skipped" in done.err
     assert "cut.jpg: truncated" in done.err
     assert "text.jpg: not an image" in done.err
     assert "Created the collection .dedup" in done.err

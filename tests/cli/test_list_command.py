@@ -170,7 +170,7 @@ def test_images_that_are_gone_cannot_be_proven_and_that_is_said(
 ) -> None:
     dedup("index", images, "--model", SMALL_MODEL, "--untrained")
     images.rename(tmp_path / "unplugged")
-    done = dedup("list")
+    done = dedup("list", "--offline")
     assert done.code == 0
     assert [row["tier"] for row in rows(done)] == ["exact"]
     assert "could not be read again to be proven" in done.err

@@ -2,9 +2,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from drawings import scene
 from PIL import Image
+
+from dedup.edits.catalogue import edit
+from dedup.images.encode import write_png
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,3 +83,16 @@ def test_why_of_odd_images_has_an_answer(dedup: Dedup, drawn: Path, tmp_path: Pa
         (row,) = dedup("why", tmp_path / name, drawn / "a/0.jpg").rows
         assert row["tier"] is None
         assert row["evidence"]
+
+
+def test_why_of_an_image_with_text_on_it_is_written_as_json(dedup: Dedup, tmp_path: Path) -> None:
+    """An overlay is judged by figures of NumPy's, which JSON does not know."""
+    pixels = np.asarray(scene(3, (480, 360)))
+    lettered = edit("text", 0.2, pixels, np.random.default_rng(0))
+    for name, each in (("a.png", pixels), ("b.png", lettered)):
+        write_png(each, tmp_path / name)
+    (row,) = dedup("why", tmp_path / "a.png", tmp_path / "b.png").rows
+    checks = {check["name"]: check for check in row["checks"]}
+    odds = checks["log odds that the change is drawn on"]
+    assert type(odds["passed"]) is bool
+    assert type(odds["value"]) is float

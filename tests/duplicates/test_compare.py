@@ -172,6 +172,41 @@ def test_what_cannot_be_read_again_is_counted(gallery: Gallery, card: Path) -> N
     assert note.startswith("1 image could not be read again to be proven")
 
 
+def test_what_is_gone_or_changed_is_no_match(gallery: Gallery, card: Path, images: Path) -> None:
+    new = read(gallery, card / "copy.jpg", card / "pixels.png", card / "edited.jpg")
+    (images / "a/4.jpg").unlink()
+    with (images / "a/5.jpg").open("ab") as file:
+        file.write(b"longer")
+    found, notes = compare(gallery, None, new, SURE, 0.999, quiet)
+    assert found == []
+    # The other one cannot be proven on what it is now, and was not to be shown.
+    assert notes[-1] == "1 file is gone or has changed since it was indexed; run: dedup index"
+
+
+def test_another_copy_matches_in_the_place_of_one_that_is_gone(
+    gallery: Gallery, images: Path, card: Path
+) -> None:
+    shutil.copy(images / "a/0.jpg", card / "new.jpg")
+    for name, left in (("a/0.jpg", "b/0 again.jpg"), ("b/0 again.jpg", "b/0 copy.jpg")):
+        (images / name).unlink()
+        (match,), _ = compare(gallery, None, read(gallery, card / "new.jpg"), SURE, 0.999, quiet)
+        assert (match.match, match.note) == (os.fspath(images / left), "")
+
+
+def test_an_archive_that_is_offline_says_so_in_each_row(
+    gallery: Gallery, images: Path, card: Path
+) -> None:
+    new = read(gallery, card / "copy.jpg")
+    images.rename(images.parent / "unplugged")
+    (match,), notes = compare(gallery, os.fsencode(images), new, SURE, 0.999, quiet)
+    assert (match.match, match.tier) == (os.fspath(images / "a/4.jpg"), Tier.EXACT)
+    assert match.note == "offline: not there now, known from when it was indexed"
+    assert notes == [f"{images} is not there (an unplugged drive?): 1 file of it shown as indexed"]
+    found, notes = compare(gallery, None, new, SURE, 0.999, quiet)
+    assert found == []
+    assert "1 file of it left out; to see them: --offline" in notes[-1]
+
+
 def test_no_gallery_and_no_images_match_nothing(
     gallery: Gallery, card: Path, tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from drawings import scene
 
 from dedup.duplicates.find import Found, Gallery, find_groups, read_gallery, tiered_pairs
+from dedup.freshness import Lookout
 from dedup.results import Grouping, Tier
 from dedup.space.space import Space
 from dedup.store.pairs import Decision, content_pair, now, write_decisions
@@ -108,9 +109,52 @@ def test_similar_says_what_the_proof_said_where_there_was_one(gallery: Gallery) 
 def test_what_is_found_is_kept(gallery: Gallery, catalog: Catalog, images: Path) -> None:
     first = find(gallery)
     images.rename(images.parent / "unplugged")
-    again = find(read_gallery(catalog, Space.of(catalog)))
-    assert again.groups == first.groups
-    assert again.notes == []
+    again = read_gallery(catalog, Space.of(catalog))
+    lookout = Lookout(catalog.roots(), offline=True)
+    found = find_groups(again, SURE, 0.999, Grouping.COVER, quiet, lookout)
+    assert as_table(found).keys() == as_table(first).keys()
+    for group, before in zip(found.groups, first.groups, strict=True):
+        assert group.keeper == before.keeper
+        for one, other in zip(group.duplicates, before.duplicates, strict=True):
+            offline = dataclasses.replace(
+                other, evidence=f"{other.evidence}; the keeper is offline"
+            )
+            assert one == offline
+    assert [note.split(": ", 1)[1] for note in found.notes] == ["10 files of it shown as indexed"]
+
+
+def test_what_is_offline_is_left_out(gallery: Gallery, catalog: Catalog, images: Path) -> None:
+    assert len(find(gallery).groups) == 4
+    images.rename(images.parent / "unplugged")
+    images.mkdir()  # an empty mount point
+    found = find(read_gallery(catalog, Space.of(catalog)))
+    assert found.groups == []
+    (note,) = found.notes
+    assert note.startswith(f"{images} is not there (an unplugged drive?): 10 files of it left out")
+
+
+def test_what_is_gone_or_changed_is_in_no_group(
+    gallery: Gallery, catalog: Catalog, images: Path
+) -> None:
+    first = find(gallery)
+    assert set(as_table(first)) == {"b/1.bmp", "a/0.jpg", "a/2.jpg", "blank.bmp"}
+    (images / "b/1.bmp").unlink()  # a keeper: the group is formed again
+    (images / "b/2 small.jpg").unlink()  # the one duplicate of a group
+    stat = (images / "a/0.jpg").stat()
+    with (images / "a/0.jpg").open("r+b") as file:  # changed in place, size and time as before
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\0")
+    os.utime(images / "a/0.jpg", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    found = find(read_gallery(catalog, Space.of(catalog)))
+    members = {keeper: set(group) for keeper, group in as_table(found).items()}
+    assert members == {
+        "b/1.png": {"a/1.jpg"},
+        "b/0 again.jpg": {"b/0 copy.jpg"},
+        "blank.bmp": {"blank.png"},
+    }
+    assert found.notes == [
+        "3 files are gone or have changed since they were indexed; run: dedup index"
+    ]
 
 
 def test_a_gallery_is_not_changed_by_what_is_found(gallery: Gallery) -> None:

@@ -38,6 +38,12 @@ def test_who_stays(case: list[tuple[tuple[int, int], int, int, bytes]]) -> None:
         assert [members.path[file] for file in rank_files(known, members)] == expected
 
 
+def test_a_damaged_image_stays_only_where_no_other_does() -> None:
+    known = images(3, sizes=[(90, 90), (10, 10), (80, 80)], damaged=[0, 2])
+    members = files((0, b"/large", 99, 1), (1, b"/small", 5, 3), (2, b"/smaller", 99, 1))
+    assert rank_files(known, members).tolist() == [1, 0, 2]
+
+
 def test_files_of_one_image_share_its_pixels() -> None:
     known = images(2, sizes=[(10, 10), (20, 20)])
     members = files((0, b"/big file", 99, 1), (1, b"/later", 5, 3), (1, b"/sooner", 5, 2))

@@ -11,6 +11,7 @@ from drawn import as_nobody, encode, textured
 from dedup.images.formats import KNOWN_EXTENSIONS, readable_formats
 from dedup.images.passed_over import LINKS, ODD_NAMES, PATTERNS
 from dedup.images.scan import scan
+from dedup.records import FileEntry
 
 JPEG = encode(textured(20, 30), "JPEG")
 
@@ -42,7 +43,8 @@ def test_entries_say_what_stat_says(tmp_path: Path) -> None:
     put(tmp_path, "d/a.jpg", data=JPEG)
     (found,) = scan(tmp_path).files
     stat = (tmp_path / "d/a.jpg").stat()
-    assert found == (b"d/a.jpg", len(JPEG), stat.st_mtime_ns, stat.st_dev, stat.st_ino, 1)
+    expected = (len(JPEG), stat.st_mtime_ns, stat.st_dev, stat.st_ino, 1, stat.st_ctime_ns)
+    assert found == FileEntry(b"d/a.jpg", *expected)
 
 
 def test_known_extensions_count_in_any_case(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ FILES = st.builds(
     st.integers(0, 2**64 - 1),
     st.integers(0, 2**64 - 1),
     links=st.just(1),
+    ctime_ns=st.none() | st.integers(1 - 2**63, 2**63 - 1),
 )
 JOBS = st.lists(st.builds(Job, st.sampled_from(ROOTS), FILES, st.none()), max_size=30)
 

@@ -16,6 +16,7 @@ from dedup.fingerprint import DETAILS, Fingerprint
 from dedup.records import FileEntry, ImageFacts
 from dedup.store.catalog import Catalog
 from dedup.store.changes import Batch
+from dedup.store.counts import layer_dimensions
 from dedup.store.gallery import read_files, read_ids, read_images, read_paths, read_vectors
 from dedup.store.vectors import as_stored, dimension, pack, unpack
 
@@ -55,7 +56,7 @@ def test_vectors_come_back_as_unit_rows_and_as_given(catalog: Catalog) -> None:
     np.testing.assert_allclose(np.linalg.norm(units, axis=1), 1, atol=1e-7)
     np.testing.assert_allclose(units[0], [0.6, 0.8, 0], atol=1e-3)
     np.testing.assert_allclose(read_vectors(catalog, "pool", 3, scaled=True), given, rtol=1e-3)
-    assert catalog.layer_dimensions() == {"pool": 3, "conv": 2}
+    assert layer_dimensions(catalog) == {"pool": 3, "conv": 2}
 
 
 def test_names_are_bytes(catalog: Catalog) -> None:

@@ -1,0 +1,65 @@
+"""What is done to roots: patterns kept with one, one that moved, one that is forgotten."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from dedup.store.schema import translated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from dedup.records import Root
+    from dedup.store.catalog import Catalog
+
+
+def set_exclude(catalog: Catalog, roots: Iterable[Root], patterns: Sequence[str]) -> None:
+    """Keep the patterns of what is left out below some roots, instead of those from before."""
+    with catalog.transaction():
+        catalog.connection.executemany(
+            "UPDATE roots SET exclude = ? WHERE id = ?",
+            [("\n".join(patterns), root.id) for root in roots],
+        )
+
+
+def move_root(catalog: Catalog, root: Root, path: bytes) -> None:
+    """Say where a root is now; its files keep their relative paths.
+
+    Parameters
+    ----------
+    path : absolute, symbolic links resolved; of no root yet
+    """
+    with catalog.transaction():
+        catalog.connection.execute("UPDATE roots SET path = ? WHERE id = ?", (path, root.id))
+        catalog.gallery_changed()
+
+
+def forget_root(catalog: Catalog, root: Root) -> int:
+    """Drop a root and its files; images and their embeddings stay.
+
+    Returns
+    -------
+    How many indexed files it had.
+    """
+    with catalog.transaction():
+        (count,) = catalog.connection.execute(
+            "SELECT count(*) FROM files WHERE root = ? AND state = 'indexed'", (root.id,)
+        ).fetchone()
+        catalog.connection.execute("DELETE FROM files WHERE root = ?", (root.id,))
+        # Its number may be given to another root.
+        catalog.connection.execute("DELETE FROM meta WHERE key = ?", (f"settled {root.id}",))
+        catalog.connection.execute("DELETE FROM roots WHERE id = ?", (root.id,))
+        catalog.gallery_changed()
+    return int(count)
+
+
+def contents_of(catalog: Catalog, files: Sequence[int]) -> dict[int, bytes]:
+    """Map ids of files to the SHA-256 of what they held when they were indexed."""
+    with translated(catalog.store):
+        rows = catalog.connection.execute(
+            "SELECT files.id, images.digest FROM files JOIN images ON images.id = files.image"
+            " WHERE files.id IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(files)),),
+        )
+        return dict(rows)

@@ -1,0 +1,108 @@
+"""What a collection holds: its folders, what could not be read in them, and remarks."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from dedup import binding
+from dedup.arguments import path_of
+from dedup.errors import CollectionError
+from dedup.report.status import RemarksAnswer, RootsAnswer, read_remarks, read_status, root_status
+from dedup.results import Skip, SkippedAnswer
+from dedup.store import roots as stored
+from dedup.store.lock import writer_lock
+
+if TYPE_CHECKING:
+    from dedup.records import Root
+    from dedup.results import LayersAnswer, Status
+    from dedup.session import Session
+    from dedup.store.catalog import Catalog
+
+    AnyPath = str | os.PathLike[str]
+
+
+class HoldingsVerbs:
+    """The verbs of a collection that are about its folders and what was found in them."""
+
+    _session: Session
+
+    def roots(self) -> RootsAnswer:
+        """List the indexed folders by path, and whether each is there now."""
+        catalog = self._session.catalog
+        return RootsAnswer(tuple(root_status(catalog, root) for root in catalog.roots()))
+
+    def forget_root(self, path: AnyPath) -> RootsAnswer:
+        """Drop an indexed folder and its files from the collection; the files are not touched.
+
+        What was computed of the images is kept, so that indexing them again is quick.
+
+        Returns
+        -------
+        The folder that was forgotten, as it was.
+
+        Raises
+        ------
+        CollectionError : it is no indexed folder.
+        LockedError : another process is indexing.
+        """
+        catalog = self._session.catalog
+        with writer_lock(self._session.path):
+            root = _root_at(catalog, path_of(path, "path"))
+            status = root_status(catalog, root)
+            stored.forget_root(catalog, root)
+        note = f"Forgot {status.path}: {status.files:,} files; the files themselves are not touched"
+        return RootsAnswer((status,), (note,))
+
+    def move_root(self, old: AnyPath, new: AnyPath) -> RootsAnswer:
+        """Say that an indexed folder is at another place now; nothing is read.
+
+        Files that are not there, or are not what was indexed, are found by the next `index`.
+
+        Returns
+        -------
+        The folder at its new place.
+
+        Raises
+        ------
+        CollectionError : `old` is no indexed folder, `new` is none at all or indexed already.
+        LockedError : another process is indexing.
+        """
+        catalog = self._session.catalog
+        target = os.path.realpath(os.fsencode(path_of(new, "new")))
+        with writer_lock(self._session.path):
+            root = _root_at(catalog, path_of(old, "old"))
+            if not os.path.isdir(target):
+                raise CollectionError(os.fspath(new), "there is no such folder")
+            if any(other.path == target for other in catalog.roots()):
+                raise CollectionError(os.fspath(new), "is an indexed folder already")
+            stored.move_root(catalog, root, target)
+            status = root_status(catalog, root._replace(path=target))
+        note = f"{os.fsdecode(root.path)} is now {status.path}; run: dedup index"
+        return RootsAnswer((status,), (note,))
+
+    def remarks(self) -> RemarksAnswer:
+        """List the files with a remark: that parts are damaged, or what was left out; by path."""
+        return read_remarks(self._session.catalog)
+
+    def status(self) -> Status:
+        """Count what the collection holds."""
+        return read_status(self._session.catalog)
+
+    def skipped(self) -> SkippedAnswer:
+        """List the files that could not be read, by path, with their reasons."""
+        skips = self._session.catalog.skips()
+        return SkippedAnswer(tuple(Skip(os.fsdecode(path), reason) for path, reason in skips))
+
+    def layers(self) -> LayersAnswer:
+        """List every layer of the collection's model that can be hooked."""
+        return binding.layers_of(self._session.catalog)
+
+
+def _root_at(catalog: Catalog, path: Any) -> Root:
+    """Find the root at a path, which need not exist any more."""
+    wanted = {os.path.realpath(os.fsencode(path)), os.path.abspath(os.fsencode(path))}
+    for root in catalog.roots():
+        if root.path in wanted:
+            return root
+    raise CollectionError(path, "is no indexed folder; to see them: dedup roots")
