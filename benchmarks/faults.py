@@ -75,7 +75,7 @@ def main() -> None:
     corpus.Given.folders = tuple(options.corpus)
     rows: dict[str, list[list[str | int | None]]] = {}
     with tempfile.TemporaryDirectory() as place:
-        lab = Lab(Path(place) / "lab", 14 if options.short else 60)
+        lab = Lab(Path(place) / "lab", 9 if options.short else 60)
         settings = {"seed": options.seed, "short": options.short}
         state = State(options.state or Path(place) / "state.json", settings)
         for kind in SECTIONS:

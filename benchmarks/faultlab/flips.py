@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Flips(Trials):
     """One byte of one file, drawn by its size, gets another value."""
 
-    name, title, asked, short = "flips", "one byte of a collection flipped", 1000, 30
+    name, title, asked, short = "flips", "one byte of a collection flipped", 1000, 20
 
     def prepare(self) -> None:
         """Make a collection that holds all there can be: verdicts, index, cache."""

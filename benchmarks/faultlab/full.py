@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Full(Trials):
     """A disk of a drawn size for one of the folders."""
 
-    asked, short = 20, 2
+    asked, short = 20, 1
 
     def prepare(self) -> None:
         """Keep what an undisturbed collection answers."""

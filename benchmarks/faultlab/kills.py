@@ -82,7 +82,7 @@ class IndexKills(Kills):
 class ListKills(Kills):
     """Of `list`, which proves pairs."""
 
-    name, title, asked, short = "kills list", "list, killed", 50, 3
+    name, title, asked, short = "kills list", "list, killed", 50, 1
 
     def arguments(self, store: Path) -> list[str | Path]:
         """List everything."""
@@ -121,7 +121,7 @@ class CalibrateKills(Kills):
 class MigrationKills(Kills):
     """Of a command that upgrades an older format first."""
 
-    name, title, asked, short = "kills migration", "upgrade of an older format, killed", 25, 2
+    name, title, asked, short = "kills migration", "upgrade of an older format, killed", 25, 4
 
     def store(self) -> Path:
         """Give a collection of an older format."""

@@ -27,7 +27,7 @@ RAW = re.compile(
 class Names(Trials):
     """A name with one such character between two others of the kind."""
 
-    name, title, asked, short = "names", "hostile names × every command", 100, 2
+    name, title, asked, short = "names", "hostile names × every command", 100, 1
 
     def prepare(self) -> None:
         """Count commands."""
