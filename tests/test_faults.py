@@ -32,22 +32,33 @@ def rows(*arguments: str) -> dict[str, tuple[int, int, str, str]]:
     }
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+QUICK = ("kills index", "kills query", "kills migration", "full collection", "concurrent writers")
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+
+
+@linux
+def test_a_few_faults_do_no_harm() -> None:
+    table = rows("--short", *QUICK, "corpus mutated")
+    assert {fault: row[1:3] for fault, row in table.items()} == {
+        "index, killed": (4, "0"),
+        "upgrade of an older format, killed": (4, "0"),
+        "query that writes an index, killed": (3, "0"),
+        "disk full: the collection": (1, "0"),
+        "two writers at once": (1, "0"),
+        "runs over 50 mutated files": (4, "0"),
+    }
+
+
+@linux
+@pytest.mark.slow
 def test_a_few_faults_of_each_kind_do_no_harm() -> None:
     table = rows("--short")
-    assert {"index, killed", "one byte of a collection flipped", "two writers at once"} < {*table}
-    assert {"disk full: the collection", "hostile names × every command"} < {*table}
-    flips = table.pop("one byte of a collection flipped")
-    assert flips[1] == 20
-    assert int(flips[2]) <= 2, flips  # none, once every row has a checksum
+    assert {"one byte of a collection flipped", "hostile names × every command"} < {*table}
     for fault, (asked, made, wrong, note) in table.items():
         assert (made, wrong) == (asked, "0") or note.startswith("skipped: "), (fault, wrong, note)
-    kills = sum(made for fault, (_, made, _, _) in table.items() if "killed" in fault)
-    assert kills >= 12
-    assert table["runs over 50 mutated files"][1] == 4
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@linux
 def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
     state = tmp_path / "state.json"
     arguments = ["kills migration", "--state", os.fspath(state)]
