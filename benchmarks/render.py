@@ -52,6 +52,12 @@ combinations of these.""",
     ),
     ("scale", "Scale", ""),
     ("peers", "Other tools", ""),
+    (
+        "faults",
+        "Faults made on purpose",
+        """After every fault the next run has to answer as an undisturbed collection does, and no
+process, shared memory or temporary file may be left over.""",
+    ),
     ("suites", "Test suites", ""),
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,8 @@ from dedup.errors import DedupError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_TEMPORARY = re.compile(r"\.dedup-(\d+)-\d+\.tmp|catalog\.sqlite\.(\d+)\.new(?:-\w+)?")
 
 
 @contextmanager
@@ -43,10 +46,13 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what `atomic_write` was writing to a folder when its process was killed."""
-    for path in folder.glob(".dedup-*.tmp"):
-        process = path.name.split("-")[1]
-        if process.isdecimal() and not _runs(int(process)):
+    """Remove what `atomic_write` was writing to a folder when its process was killed.
+
+    So too the catalogs that were being made there.
+    """
+    for path in folder.iterdir():
+        of = _TEMPORARY.fullmatch(path.name)
+        if of is not None and not _runs(int(of[1] or of[2])):
             with suppress(OSError):
                 path.unlink()
 

@@ -105,7 +105,8 @@ def test_what_a_killed_process_was_writing_is_removed(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", "pass"])
     process.wait()
     left, written = (tmp_path / f".dedup-{pid}-1.tmp" for pid in (process.pid, os.getpid()))
-    for path in (left, written, tmp_path / "mine.tmp"):
+    catalog = tmp_path / f"catalog.sqlite.{process.pid}.new-journal"
+    for path in (left, written, catalog, tmp_path / "mine.tmp"):
         path.touch()
     remove_leftovers(tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted([written, tmp_path / "mine.tmp"])

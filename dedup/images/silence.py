@@ -20,7 +20,8 @@ def silence_pillow() -> None:
     Pillow takes libtiff's warnings from stderr but leaves its errors there. A Pillow that was
     built against the system's libtiff keeps them.
     """
-    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+    for category in (UserWarning, RuntimeWarning):  # the second: sizes, which we judge ourselves
+        warnings.filterwarnings("ignore", category=category, module=r"PIL\.")
     package = Path(PIL.__file__).parent
     for library in (
         *package.parent.glob("pillow.libs/libtiff*"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dedup.arguments import callback_of, count_of, paths_of, threshold_of
 from dedup.errors import SearchError
+from dedup.files import remove_leftovers
 from dedup.freshness import Lookout
 from dedup.images.scan import check_patterns
 from dedup.indexing import pipeline
@@ -28,6 +29,7 @@ def index(session: Session, paths: Any, progress: Any, exclude: Any = None) -> I
     patterns = None if exclude is None else _patterns_of(exclude)
     catalog = session.computing()
     with writer_lock(session.path):
+        remove_leftovers(session.path)
         healed = heal(catalog)
         changes = find_changes(catalog, folders, patterns)
         require_images(catalog, changes, folders)
