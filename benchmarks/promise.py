@@ -46,7 +46,7 @@ from dedup.space.whitening import Transform, fit_transform
 from dedup.spec import ModelSpec
 from dedup.store.catalog import Catalog
 from dedup.store.changes import Batch
-from dedup.store.gallery import GalleryImages, read_images, read_paths, read_vectors
+from dedup.store.gallery import GalleryImages, read_images, read_indexed, read_vectors
 from dedup.store.pairs import (
     ContentPair,
     StoredVerdict,
@@ -109,14 +109,14 @@ def read_world(store: Path, photos: Path, groups: Path, *, singles: bool = False
     """Read the collection of photographs and copies."""
     catalog = Catalog.open(store)
     images = read_images(catalog)
-    named = read_paths(catalog, images.ids.tolist())
-    paths = [named[image][0] for image in images.ids.tolist()]
+    named = read_indexed(catalog, images.ids.tolist())
+    paths = [named[image][0].path for image in images.ids.tolist()]
     # A content that is in both folders, or in several places, is an original.
     root = os.path.realpath(photos)
     rows: dict[str, int] = {}
     copies: dict[str, int] = {}
     for row, image in enumerate(images.ids.tolist()):
-        names = [os.fsdecode(path) for path in named[image]]
+        names = [os.fsdecode(file.path) for file in named[image]]
         inside = [os.path.relpath(name, root) for name in names if name.startswith(root + os.sep)]
         for name in inside:
             rows[name] = row

@@ -261,25 +261,6 @@ def _check_order(catalog: Catalog, ids: list[int]) -> None:
         )
 
 
-def read_paths(catalog: Catalog, images: Iterable[int]) -> dict[int, list[bytes]]:
-    """Map chosen image ids to the absolute paths of their live files, sorted."""
-    wanted = sorted(set(images))
-    result: dict[int, list[bytes]] = {image: [] for image in wanted}
-    with translated(catalog.store):
-        rows = catalog.connection.execute(
-            "SELECT f.image, CAST(r.path || X'2F' || f.path AS BLOB) AS whole, f.path, r.path"  # noqa: S608 - constant
-            " FROM files AS f JOIN roots AS r ON r.id = f.root"
-            f" WHERE f.state = 'indexed' AND {_SOUND_FILE} AND {sound('roots', 'r')}"
-            " AND f.image IN (SELECT value FROM json_each(?)) ORDER BY whole",
-            (json.dumps(wanted),),
-        )
-        for image, path, name, root in rows:
-            checked_root(catalog.store, root)
-            checked_path(catalog.store, name)
-            result[image].append(path)
-    return result
-
-
 def read_indexed(catalog: Catalog, images: Iterable[int]) -> dict[int, list[IndexedFile]]:
     """Map chosen image ids to what was recorded of their live files, by path."""
     wanted = sorted(set(images))

@@ -17,7 +17,7 @@ from dedup.records import FileEntry, ImageFacts
 from dedup.store.catalog import Catalog
 from dedup.store.changes import Batch
 from dedup.store.counts import layer_dimensions
-from dedup.store.gallery import read_files, read_ids, read_images, read_paths, read_vectors
+from dedup.store.gallery import read_files, read_ids, read_images, read_indexed, read_vectors
 from dedup.store.vectors import as_stored, dimension, pack, unpack
 
 if TYPE_CHECKING:
@@ -106,7 +106,9 @@ def test_one_content_is_one_image_with_two_files(catalog: Catalog) -> None:
     first = add(catalog, b"b.png", np.ones(3, np.float32), content=b"same")
     second = add(catalog, b"a.png", np.ones(3, np.float32), content=b"same")
     assert first == second
-    assert read_paths(catalog, [first]) == {first: [b"/images/a.png", b"/images/b.png"]}
+    found = read_indexed(catalog, [first])
+    paths = {image: [file.path for file in files] for image, files in found.items()}
+    assert paths == {first: [b"/images/a.png", b"/images/b.png"]}
     assert len(read_images(catalog)) == 1
 
 
