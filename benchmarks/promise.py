@@ -217,7 +217,7 @@ def precision_on(
         prover.prove(list(asked.values()))
         verdicts = {pair: prover.verdict(*contents) for pair, contents in asked.items()}
     right = sum(
-        pair not in asked or bool((verdict := verdicts[pair]) and verdict.near) for pair in named
+        pair not in asked or bool((verdict := verdicts[pair]) and verdict.tier) for pair in named
     )
     sizes: dict[int, int] = defaultdict(int)
     for row in own:
@@ -272,7 +272,7 @@ def found_beyond_ten(world: World, rows: Sequence[int], transform: Transform | N
         first, second = (originals[place // len(originals)], originals[place % len(originals)])
         digests = (world.images.digest[first], world.images.digest[second])
         verdict = world.verdicts.get(content_pair(*digests))
-        if world.label[first] != world.label[second] and not (verdict and verdict.near):
+        if world.label[first] != world.label[second] and not (verdict and verdict.tier):
             strangers.append(float(similarity.flat[place]))
         if len(strangers) == 10:
             break

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     AnyPath = str | os.PathLike[str]
     Paths = AnyPath | Iterable[AnyPath]
 
-DEFAULT_TIERS = (Tier.EXACT, Tier.PIXELS, Tier.NEAR)
+DEFAULT_TIERS = (Tier.EXACT, Tier.PIXELS, Tier.RESAVED, Tier.NEAR)
 
 
 class Collection(HoldingsVerbs):

@@ -26,6 +26,7 @@ class Tier(StrEnum):
 
     EXACT = "exact"
     PIXELS = "pixels"
+    RESAVED = "resaved"
     NEAR = "near"
     SIMILAR = "similar"
 

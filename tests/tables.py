@@ -8,6 +8,7 @@ import numpy as np
 
 from dedup.duplicates.candidates import Proposals
 from dedup.duplicates.pairs import PairTable
+from dedup.results import Tier
 from dedup.search.join import Pairs
 from dedup.store.gallery import GalleryFiles, GalleryImages
 from dedup.store.pairs import StoredVerdict
@@ -68,8 +69,10 @@ def table(
     ignored: Iterable[tuple[int, int]] = (),
 ) -> PairTable:
     """Make a table in which some pairs are proven with a similarity, and some refuted."""
-    verdicts = dict.fromkeys(near or {}, StoredVerdict(near=True, evidence="cropped to 80%"))
-    verdicts |= dict.fromkeys(refuted, StoredVerdict(near=False, evidence="the textures differ"))
+    verdicts = dict.fromkeys(near or {}, StoredVerdict(Tier.NEAR, "cropped to 80%", "shows more"))
+    verdicts |= dict.fromkeys(
+        refuted, StoredVerdict(None, "the textures differ", "the textures differ")
+    )
     return PairTable(known, known.pixel_digest, frozenset(ignored), verdicts, near or {})
 
 

@@ -152,7 +152,7 @@ class PairSampler:
         verdicts = {rank: self._prover.verdict(*contents[rank]) for rank in drawn}
         known = {rank: verdict for rank, verdict in verdicts.items() if verdict is not None}
         for rank, verdict in known.items():
-            weight[rank], true[rank] = len(open_ranks) / len(known), verdict.near
+            weight[rank], true[rank] = len(open_ranks) / len(known), verdict.tier is not None
 
 
 def _floor(

@@ -59,7 +59,7 @@ _COLUMNS = (
     "--tier",
     "tiers",
     type=Tiers(),
-    default="exact,pixels,near",
+    default="exact,pixels,resaved,near",
     show_default=True,
     metavar="TIERS",
     help="The tiers that count, separated by commas.",

@@ -53,11 +53,12 @@ _COLUMNS = (
     "--tier",
     "tiers",
     type=Tiers(),
-    default="exact,pixels,near",
+    default="exact,pixels,resaved,near",
     show_default=True,
     metavar="TIERS",
     help="The tiers that count, separated by commas: exact (same bytes), pixels (the same image "
-    "bit for bit), near (one photograph, edited; proven from both images), similar (looks alike).",
+    "bit for bit), resaved (the whole image, resized or re-encoded), near (one photograph, edited; "
+    "proven from both images), similar (looks alike).",
 )
 @threshold_option
 @click.option(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from dedup.duplicates.pairs import row_pair
+from dedup.duplicates.tiers import PROVEN
 from dedup.results import Tier
 from dedup.search.join import Pairs, nearest_pairs, self_join
 from dedup.search.similarity import inclusive, unit_rows
@@ -194,11 +195,11 @@ def propose(
     """
     nothing = Proposals([], Pairs.empty())
     similar = source.reaching(threshold) if Tier.SIMILAR in tiers else nothing
-    nearest = source.nearest(near_floors) if Tier.NEAR in tiers else nothing
+    nearest = source.nearest(near_floors) if tiers & PROVEN else nothing
     to_prove = nearest.row_pairs()
     may_be_equal: list[Sequence[int]] = []
     if Tier.PIXELS in tiers:
-        close = to_prove if Tier.NEAR in tiers else source.close(pixels_floor).row_pairs()
+        close = to_prove if tiers & PROVEN else source.close(pixels_floor).row_pairs()
         may_be_equal = [*source.identical_inputs(), *close]
     notes = tuple(dict.fromkeys(source.notes))
     return Candidates(similar, may_be_equal, to_prove, nearest.capped, notes)

@@ -16,7 +16,7 @@ import numpy as np
 
 from dedup.duplicates.candidates import AgainstGallery, propose
 from dedup.duplicates.pairs import PairTable, compare_pixels, prove, unreadable_note
-from dedup.duplicates.tiers import ImageFile, PairFacts, decide, evidence, reaches
+from dedup.duplicates.tiers import PROVEN, ImageFile, PairFacts, decide, evidence, reaches
 from dedup.freshness import Lookout
 from dedup.proof.prover import Prover
 from dedup.results import Match, Tier
@@ -236,7 +236,7 @@ def _checked(
     )
     table = PairTable.of(joint.images, gallery.decisions).noted(candidates.notes)
     table = compare_pixels(table, candidates.may_be_equal, paths, gallery.catalog, report)
-    if Tier.NEAR in tiers:
+    if tiers & PROVEN:
         sources = {joint.images.digest[row]: found for row, found in paths.items()}
         with Prover(gallery.catalog, sources, report) as prover:
             table = prove(table, table.unproven(candidates.to_prove), prover)

@@ -21,7 +21,7 @@ from dedup.duplicates.groups import FileGroup, family_pairs, group_files
 from dedup.duplicates.pairs import PairTable, compare_pixels, prove, unreadable_note
 from dedup.duplicates.ranking import rank_files
 from dedup.duplicates.relations import Relations
-from dedup.duplicates.tiers import ImageFile, evidence
+from dedup.duplicates.tiers import PROVEN, ImageFile, evidence
 from dedup.freshness import Lookout
 from dedup.proof.prover import Prover
 from dedup.results import Duplicate, Group, Grouping, Tier
@@ -211,7 +211,7 @@ def relate(gallery: Gallery, tiers: frozenset[Tier], threshold: float, report: R
     table = PairTable.of(gallery.images, gallery.decisions).noted(candidates.notes)
     table = compare_pixels(table, candidates.may_be_equal, gallery.paths(), gallery.catalog, report)
     relations = Relations(table, candidates.similar, threshold)
-    if Tier.NEAR not in tiers:
+    if not tiers & PROVEN:
         return relations
     relations = _prove(gallery, relations, candidates.to_prove, tiers, report)
     if not candidates.capped:

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dedup.duplicates.tiers import PairFacts, decide
+from dedup.duplicates.tiers import PROVEN, PairFacts, decide
 from dedup.proof.pixel_digests import digest_images
-from dedup.results import Tier
 from dedup.search.similarity import pair_similarities
 from dedup.store.pairs import content_pair
 
@@ -50,7 +49,7 @@ class PairTable:
     pixel_digest : (N,); None where nobody looked yet, b"" where there is none
     ignored : pairs of which a person said that they are no duplicates
     verdicts : of the pairs that were checked
-    near : of the pairs in the tier `near`, their similarity
+    proven : of the pairs in the tiers `resaved` and `near`, their similarity
     notes : what a person should know of the checks, one sentence each
     """
 
@@ -58,7 +57,7 @@ class PairTable:
     pixel_digest: Sequence[bytes | None]
     ignored: frozenset[RowPair] = frozenset()
     verdicts: Mapping[RowPair, StoredVerdict] = field(default_factory=dict)
-    near: Mapping[RowPair, float] = field(default_factory=dict)
+    proven: Mapping[RowPair, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -78,11 +77,12 @@ class PairTable:
         return cls(images, images.pixel_digest, ignored)
 
     def facts(self, first: int, second: int, *, alike: bool = False) -> PairFacts:
-        """Give what is known of two different images, in either order."""
+        """Give what is known of two different images; the verdict is of the second."""
         pair, trivial, pixels = row_pair(first, second), self.images.trivial, self.pixel_digest
+        verdict = self.verdicts.get(pair)
         return PairFacts(
             same_pixels=bool(pixels[first]) and pixels[first] == pixels[second],
-            verdict=self.verdicts.get(pair),
+            verdict=verdict.turned() if verdict is not None and pair[0] != first else verdict,
             alike=alike,
             trivial=bool(trivial[first] or trivial[second]),
             ignored=pair in self.ignored,
@@ -164,21 +164,21 @@ def prove(
 
     Parameters
     ----------
-    vectors : (N, D) float32, unit rows as they are compared, where the similarity of `near` pairs
+    vectors : (N, D) float32, unit rows as they are compared, where the similarity of proven pairs
         is wanted
     """
     digest = table.images.digest
-    contents = {(one, two): content_pair(digest[one], digest[two]) for one, two in pairs}
-    prover.prove(contents.values())
+    contents = {(one, two): (digest[one], digest[two]) for one, two in pairs}
+    prover.prove([content_pair(*content) for content in contents.values()])
     found = {pair: prover.verdict(*content) for pair, content in contents.items()}
     known = {pair: verdict for pair, verdict in found.items() if verdict is not None}
-    proven = replace(table, verdicts={**table.verdicts, **known})
-    near = sorted(pair for pair in known if decide(proven.facts(*pair)) is Tier.NEAR)
-    if vectors is None or not near:
-        return proven
-    first, second = np.array(near, np.int64).T
+    checked = replace(table, verdicts={**table.verdicts, **known})
+    right = sorted(pair for pair in known if decide(checked.facts(*pair)) in PROVEN)
+    if vectors is None or not right:
+        return checked
+    first, second = np.array(right, np.int64).T
     similarities = pair_similarities(vectors, vectors, first, second).tolist()
-    return replace(proven, near={**table.near, **dict(zip(near, similarities, strict=True))})
+    return replace(checked, proven={**table.proven, **dict(zip(right, similarities, strict=True))})
 
 
 def unreadable_note(prover: Prover) -> tuple[str, ...]:

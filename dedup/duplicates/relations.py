@@ -50,7 +50,7 @@ class Relations:
         threshold: float,
     ) -> None:
         self.table = table
-        self._near = _near_of(table)
+        self._proven = _proven_of(table)
         self._ignored: dict[int, set[int]] = defaultdict(set)
         for first, second in table.ignored:
             self._ignored[first].add(second)
@@ -78,14 +78,14 @@ class Relations:
         """Give the relations of a table that knows of more proofs and is otherwise the same."""
         other = copy(self)
         other.table = table
-        if table.near is not self.table.near:
-            other._near = _near_of(table)  # noqa: SLF001 - own class
+        if table.proven is not self.table.proven:
+            other._proven = _proven_of(table)  # noqa: SLF001 - own class
         return other
 
     def of(self, row: int, tiers: frozenset[Tier]) -> Iterator[Relation]:
         """List the other images related to one, each once in its tier, surest tier first."""
         digest = self.table.pixel_digest[row]
-        proven = self._near.get(row)
+        proven = self._proven.get(row)
         seen = {row}
         if row in self._ignored:
             seen |= self._ignored[row]
@@ -122,8 +122,8 @@ class Relations:
         match tier:
             case None:
                 return None
-            case Tier.NEAR:
-                return Relation(second, tier, self._near[first][second])
+            case Tier.RESAVED | Tier.NEAR:
+                return Relation(second, tier, self._proven[first][second])
             case Tier.SIMILAR:
                 return Relation(second, tier, alike or 0.0)
         return Relation(second, tier, 1.0)
@@ -135,8 +135,8 @@ class Relations:
         return 1.0 if mine == other else self._adjacent.get(mine, {}).get(other)
 
 
-def _near_of(table: PairTable) -> dict[int, dict[int, float]]:
-    return _both_ways((*pair, similarity) for pair, similarity in table.near.items())
+def _proven_of(table: PairTable) -> dict[int, dict[int, float]]:
+    return _both_ways((*pair, similarity) for pair, similarity in table.proven.items())
 
 
 def _both_ways(pairs: Iterable[tuple[int, int, float]]) -> dict[int, dict[int, float]]:

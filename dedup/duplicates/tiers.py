@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from dedup.store.pairs import StoredVerdict
 
 ALL_TIERS: Final = frozenset(Tier)
+PROVEN: Final = frozenset({Tier.RESAVED, Tier.NEAR})
+"""The tiers that a proof on the two images decides."""
 
 
 class PairFacts(NamedTuple):
@@ -56,10 +58,15 @@ class ImageFile(NamedTuple):
     bytes: int | None
 
 
+def _said(facts: PairFacts) -> Tier | None:
+    return facts.verdict.tier if facts.verdict is not None and not facts.trivial else None
+
+
 _HOLDS: Final[dict[Tier, Callable[[PairFacts], bool]]] = {
     Tier.EXACT: lambda facts: facts.same_bytes,
     Tier.PIXELS: lambda facts: facts.same_pixels,
-    Tier.NEAR: lambda facts: facts.verdict is not None and facts.verdict.near and not facts.trivial,
+    Tier.RESAVED: lambda facts: _said(facts) is Tier.RESAVED,
+    Tier.NEAR: lambda facts: _said(facts) is Tier.NEAR,
     Tier.SIMILAR: lambda facts: facts.alike and not facts.trivial,
 }
 """Per tier whether facts prove it; surest first."""
@@ -101,7 +108,7 @@ def evidence(tier: Tier | None, facts: PairFacts, kept: ImageFile, other: ImageF
             return "same bytes"
         case Tier.PIXELS:
             return f"same pixels, {container or 'other compression or metadata'}"
-        case Tier.NEAR:
+        case Tier.RESAVED | Tier.NEAR:
             size = _size(kept, other)
             encoded = "" if size or container else _encoded(kept, other)
             return _listed(found, size, container, encoded)
@@ -134,7 +141,7 @@ def missing(tier: Tier | None, verdict: Verdict) -> str:
             return ""
         case Tier.PIXELS:
             return "exact: the two files would have to have the same bytes"
-        case Tier.NEAR:
+        case Tier.RESAVED | Tier.NEAR:
             return "pixels: the two images would have to have the same size and pixels"
     failed = next((check for check in verdict.checks if not check.passed), None)
     if failed is None:

@@ -142,8 +142,10 @@ class Prover:
         self._descriptions.close()
 
     def verdict(self, first: bytes, second: bytes) -> StoredVerdict | None:
-        """Give what is known of a pair of contents; None when it was not checked."""
-        return self._verdicts.get(content_pair(first, second))
+        """Give what is known of a pair of contents, seen from the first; None: not checked."""
+        pair = content_pair(first, second)
+        verdict = self._verdicts.get(pair)
+        return verdict.turned() if verdict is not None and pair[0] != first else verdict
 
     def prove(self, pairs: Collection[ContentPair]) -> None:
         """Check the pairs that were not checked before.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dedup.results import Tier
 from dedup.store.pairs import StoredVerdict
 
 if TYPE_CHECKING:
@@ -69,4 +70,4 @@ class Verdict:
     @property
     def stored(self) -> StoredVerdict:
         """What of it is kept in a catalog."""
-        return StoredVerdict(self.near, self.evidence)
+        return StoredVerdict(Tier.NEAR if self.near else None, self.evidence, self.evidence)

@@ -25,6 +25,8 @@ _KINDS: Final = {
     "files": "file",
     "embeddings": "embedding",
     "verdicts": "verdict",
+    "traits": "trait",
+    "parts": "part",
     "decisions": "decision",
     "calibration": "calibration",
 }
@@ -37,7 +39,8 @@ class Finding:
     Parameters
     ----------
     kind : "catalog" (the database as a whole), "meta", "root", "image", "file", "embedding",
-        "verdict", "decision", "calibration", "index", or "content" (a file's own bytes)
+        "verdict", "trait", "part", "decision", "calibration", "index", or "content" (a file's
+        own bytes)
     path : the file or folder that it is about; of verdicts and decisions the SHA-256 of the first
         image; "" where nothing can be named
     detail : a few words

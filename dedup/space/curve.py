@@ -120,7 +120,7 @@ class Calibration:
         if precision >= 1:
             raise DedupError(
                 "no similarity is certain: a precision of 1 takes a proof on each pair. "
-                "Use --tier exact,pixels,near instead of --precision 1"
+                "Use --tier exact,pixels,resaved,near instead of --precision 1"
             )
         promised = self._promised(count or self.images)
         best = int(np.argmax(promised))
@@ -128,7 +128,7 @@ class Calibration:
             raise DedupError(
                 f"in this collection no similarity promises a precision of {precision:g}; the "
                 f"highest promise is {np.floor(promised[best] * 1000) / 1000:g}. Ask for less, or "
-                "use --tier exact,pixels,near, which are proven pair by pair"
+                "use --tier exact,pixels,resaved,near, which are proven pair by pair"
             )
         below = np.flatnonzero(promised[:best] < precision)
         return self.thresholds[int(below[-1]) + 1 if len(below) else 0]

@@ -165,7 +165,8 @@ class Catalog(Database):
     def _forget_image(self, image: int) -> None:
         """Make room for a damaged image to be recorded again; its files refer to it meanwhile."""
         self.connection.execute("PRAGMA defer_foreign_keys = ON")  # until the end of this commit
-        self.connection.execute("DELETE FROM embeddings WHERE image = ?", (image,))
+        for table in ("embeddings", "traits", "parts"):
+            self.connection.execute(f"DELETE FROM {table} WHERE image = ?", (image,))  # noqa: S608 - constant
         self.connection.execute("DELETE FROM images WHERE id = ?", (image,))
 
     def _insert(

@@ -29,7 +29,9 @@ COVERED: Final = {
         "root", "path", "size", "mtime_ns", "device", "inode", "state", "image", "reason",
         "tried_with", "ctime_ns",
     ),
-    "verdicts": ("first", "second", "verifier", "near", "evidence"),
+    "verdicts": ("first", "second", "verifier", "tier", "derived", "evidence", "backwards"),
+    "traits": ("image", "version", "value"),
+    "parts": ("image", "version", "value"),
     "decisions": ("first", "second", "duplicate", "decided"),
     "calibration": ("id", "curve", "transform"),
 }  # fmt: skip
@@ -37,7 +39,7 @@ COVERED: Final = {
 
 _TEXTS: Final = {
     "key", "value", "exclude", "format", "remark", "state", "reason", "tried_with", "verifier",
-    "evidence", "decided", "curve",
+    "evidence", "backwards", "tier", "version", "decided", "curve",
 }  # fmt: skip
 
 MAX_VECTOR_BYTES: Final = 1 << 20

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from dedup.errors import CollectionError, FormatError
 from dedup.store.format_2 import to_2
 from dedup.store.format_3 import to_3
+from dedup.store.format_4 import to_4
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -262,7 +263,7 @@ def _sync(path: Path) -> None:
         os.close(number)
 
 
-_MIGRATIONS: Final = {1: to_2, 2: to_3}
+_MIGRATIONS: Final = {1: to_2, 2: to_3, 3: to_4}
 """By the format that each starts from."""
 
 FORMAT: Final = max(_MIGRATIONS) + 1

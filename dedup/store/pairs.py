@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from dedup.results import Tier
 from dedup.store.checksums import checksum_of, sound
 from dedup.store.schema import translated
 from dedup.store.trust import MAX_TEXT_BYTES
@@ -24,10 +25,26 @@ ContentPair = tuple[bytes, bytes]
 
 
 class StoredVerdict(NamedTuple):
-    """What a check on the two images said."""
+    """What a check on the two images said.
 
-    near: bool
+    Parameters
+    ----------
+    tier : `RESAVED`, `NEAR`, or None where it was refuted
+    evidence : in words, of the second image as against the first
+    backwards : of the first as against the second
+    derived : 1 where the first was made from the second, 2 where the second was made from the
+        first, 0 where that is not known
+    """
+
+    tier: Tier | None
     evidence: str
+    backwards: str
+    derived: int = 0
+
+    def turned(self) -> StoredVerdict:
+        """Give the same with the two images exchanged."""
+        derived = 3 - self.derived if self.derived else 0
+        return StoredVerdict(self.tier, self.backwards, self.evidence, derived)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +71,13 @@ def read_verdicts(catalog: Catalog, verifier: str) -> dict[ContentPair, StoredVe
     """Read all proofs of one version of the check; damaged ones count as not proven."""
     with translated(catalog.store):
         rows = catalog.connection.execute(
-            "SELECT first, second, near, evidence FROM verdicts"  # noqa: S608 - constant
+            "SELECT first, second, tier, evidence, backwards, derived FROM verdicts"  # noqa: S608 - constant
             f" WHERE verifier = ? AND {sound('verdicts')}",
             (verifier,),
         )
         return {
-            (first, second): StoredVerdict(bool(near), evidence)
-            for first, second, near, evidence in rows
+            (first, second): StoredVerdict(None if tier is None else Tier(tier), *rest)
+            for first, second, tier, *rest in rows
         }
 
 
@@ -70,12 +87,12 @@ def write_verdicts(
     """Keep proofs, replacing those of other versions; a transaction of its own."""
     with catalog.transaction():
         catalog.connection.executemany(
-            "INSERT OR REPLACE INTO verdicts (first, second, verifier, near, evidence, checksum)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO verdicts (first, second, verifier, tier, derived, evidence,"
+            " backwards, checksum) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (*row, checksum_of("verdicts", row))
-                for pair, verdict in verdicts.items()
-                for row in [(*pair, verifier, int(verdict.near), verdict.evidence)]
+                for pair, (tier, evidence, backwards, derived) in verdicts.items()
+                for row in [(*pair, verifier, tier, derived, evidence, backwards)]
             ],
         )
 

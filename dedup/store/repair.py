@@ -27,12 +27,16 @@ if TYPE_CHECKING:
     from dedup.store.verify import Unsound
 
 COPY: Final = "catalog.repair.bak"
-FOUND_AGAIN: Final = ("roots", "images", "files", "embeddings", "verdicts")
+FOUND_AGAIN: Final = ("roots", "images", "files", "embeddings", "verdicts", "traits", "parts")
 """Tables whose rows indexing and listing find out again."""
 
-_ORDERS: Final = {"verdicts": "first, second", "decisions": "first, second", "meta": "key"}
+_ORDERS: Final = {
+    "verdicts": "first, second", "decisions": "first, second", "meta": "key",
+    "traits": "image", "parts": "image",
+}  # fmt: skip
 _TABLES: Final = (
-    "meta", "roots", "images", "files", "embeddings", "verdicts", "decisions", "calibration",
+    "meta", "roots", "images", "files", "embeddings", "verdicts", "traits", "parts", "decisions",
+    "calibration",
 )  # fmt: skip
 
 
@@ -117,7 +121,8 @@ def drop(connection: sqlite3.Connection, found: Iterable[Unsound]) -> None:
         "DELETE FROM files WHERE root NOT IN (SELECT id FROM roots)"
         " OR (image IS NOT NULL AND image NOT IN (SELECT id FROM images))"
     )
-    connection.execute("DELETE FROM embeddings WHERE image NOT IN (SELECT id FROM images)")
+    for table in ("embeddings", "traits", "parts"):
+        connection.execute(f"DELETE FROM {table} WHERE image NOT IN (SELECT id FROM images)")  # noqa: S608 - constant
     # Folders are compared in full again, and no index of before is fresh.
     connection.execute("DELETE FROM meta WHERE key GLOB 'settled *' OR key IN ('rows', 'damaged')")
     number = int(version[0]) + 1 if version else 1 + secrets.randbits(40)

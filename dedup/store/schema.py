@@ -90,11 +90,25 @@ CREATE TABLE verdicts (                        -- proofs on pairs of images; fir
     first BLOB NOT NULL,                       -- SHA-256 of the file
     second BLOB NOT NULL,
     verifier TEXT NOT NULL,                    -- the version of the check that said so
-    near INTEGER NOT NULL,                     -- 1: the same photograph, edited
-    evidence TEXT NOT NULL,
+    tier TEXT CHECK (tier IN ('resaved', 'near')),  -- NULL: refuted
+    derived INTEGER NOT NULL,                  -- 1: first made from second; 2: second from first
+    evidence TEXT NOT NULL,                    -- of second as against first
+    backwards TEXT NOT NULL,                   -- of first as against second
     checksum INTEGER,
     PRIMARY KEY (first, second)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE traits (                          -- what an image tells of its history
+    image INTEGER PRIMARY KEY REFERENCES images (id),
+    version TEXT NOT NULL,                     -- of what was measured
+    value TEXT NOT NULL,                       -- JSON
+    checksum INTEGER
+) STRICT;
+CREATE TABLE parts (                           -- local features, by which parts are found
+    image INTEGER PRIMARY KEY REFERENCES images (id),
+    version TEXT NOT NULL,                     -- of what described them
+    value BLOB NOT NULL,
+    checksum INTEGER
+) STRICT;
 CREATE TABLE decisions (                       -- what a person said of a pair; first < second
     first BLOB NOT NULL,                       -- SHA-256 of the file
     second BLOB NOT NULL,

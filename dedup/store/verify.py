@@ -31,6 +31,8 @@ _KEYS = {
     "files": ("id",),
     "embeddings": ("id",),
     "verdicts": ("first", "second"),
+    "traits": ("image",),
+    "parts": ("image",),
     "decisions": ("first", "second"),
     "calibration": ("id",),
 }

@@ -20,6 +20,7 @@ from dedup.collection import Collection
 from dedup.edits.catalogue import EDITS, edit
 from dedup.errors import DamagedError, DedupError
 from dedup.preparation import Preparation
+from dedup.results import Tier
 from dedup.search.similarity import unit_rows
 from dedup.space.bounds import Events, Tail, proportion_bounds
 from dedup.space.space import Space
@@ -138,7 +139,9 @@ def test_without_true_pairs_one_in_a_hundred_images_is_assumed() -> None:
 
 
 def test_certainty_is_not_for_sale() -> None:
-    with pytest.raises(DedupError, match=r"no similarity is certain.*--tier exact,pixels,near"):
+    with pytest.raises(
+        DedupError, match=r"no similarity is certain.*--tier exact,pixels,resaved,near"
+    ):
         example().threshold_for(1.0)
     with pytest.raises(ValueError, match="above 0"):
         example().threshold_for(0.0)
@@ -186,7 +189,7 @@ class Oracle:
     def verdict(self, first: bytes, second: bytes) -> StoredVerdict | None:
         if content_pair(first, second) not in self.asked:
             return None
-        return StoredVerdict(self.label[first] == self.label[second], "")
+        return StoredVerdict(Tier.NEAR if self.label[first] == self.label[second] else None, "", "")
 
 
 class World:
@@ -328,7 +331,7 @@ def test_decisions_are_labels(calibrated: Path, tmp_path: Path) -> None:
     contents = [content_pair(digests[one], digests[two]) for one, two in pairs[:100]]
     verdicts = read_verdicts(catalog, before.verifier)
     # The most similar negatives, which every calibration looks at.
-    negatives = [pair for pair in contents if pair in verdicts and not verdicts[pair].near][:12]
+    negatives = [pair for pair in contents if pair in verdicts and verdicts[pair].tier is None][:12]
     write_decisions(
         catalog, [Decision(pair, duplicate=True, decided="2026-01-01") for pair in negatives]
     )

@@ -14,6 +14,7 @@ from tables import images, table
 from dedup.duplicates.pairs import PairTable, compare_pixels, prove, unreadable_note
 from dedup.duplicates.tiers import PairFacts
 from dedup.proof.prover import Prover
+from dedup.results import Tier
 from dedup.store.pairs import Decision, StoredVerdict, content_pair
 
 if TYPE_CHECKING:
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
 
     from dedup.store.catalog import Catalog
 
-NEAR = StoredVerdict(near=True, evidence="cropped to 80%")
+NEAR = StoredVerdict(Tier.NEAR, "cropped to 80%", "shows more", derived=2)
 
 
 def quiet(*_: object) -> None:
     pass
 
 
-def test_facts_are_the_same_in_either_order() -> None:
+def test_facts_are_the_same_in_either_order_but_for_the_side_of_the_verdict() -> None:
     known = table(
         images(5, pixels={0: b"same", 1: b"same", 2: b"", 3: b""}, trivial=[3]),
         near={(1, 2): 0.7},
@@ -36,13 +37,16 @@ def test_facts_are_the_same_in_either_order() -> None:
     )
     expected = {
         (0, 1): PairFacts(same_pixels=True),
-        (1, 2): PairFacts(verdict=NEAR),
+        (1, 2): PairFacts(verdict=StoredVerdict(Tier.NEAR, "cropped to 80%", "shows more")),
         (2, 3): PairFacts(trivial=True),
         (0, 4): PairFacts(ignored=True),
         (2, 4): PairFacts(),
     }
     for (first, second), facts in expected.items():
-        assert known.facts(first, second) == known.facts(second, first) == facts
+        assert known.facts(first, second) == facts
+        verdict = facts.verdict and facts.verdict.turned()
+        assert known.facts(second, first) == facts._replace(verdict=verdict)
+    assert NEAR.turned() == StoredVerdict(Tier.NEAR, "shows more", "cropped to 80%", derived=1)
     assert known.facts(2, 4, alike=True) == PairFacts(alike=True)
 
 
@@ -135,9 +139,9 @@ def test_proofs_come_with_the_similarity_of_what_is_near(folder: Path, catalog: 
     with Prover(catalog, sources, quiet) as prover:
         after = prove(known, [(2, 3), (0, 2)], prover, vectors)
         assert unreadable_note(prover) == ()
-    assert after.near == {(2, 3): pytest.approx(0.6)}
+    assert after.proven == {(2, 3): pytest.approx(0.6)}
     assert set(after.verdicts) == {(2, 3), (0, 2)}
-    assert not after.verdicts[0, 2].near
+    assert after.verdicts[0, 2].tier is None
     pair = content_pair(known.images.digest[2], known.images.digest[3])
     assert prover.verdict(*pair) == after.verdicts[2, 3]
     assert before.verdicts == known.verdicts == {}

@@ -11,8 +11,9 @@ from dedup.proof import Check, Verdict
 from dedup.results import Tier
 from dedup.store.pairs import StoredVerdict
 
-NEAR = StoredVerdict(near=True, evidence="cropped to 80%")
-REFUTED = StoredVerdict(near=False, evidence="the textures differ")
+RESAVED = StoredVerdict(Tier.RESAVED, "", "")
+NEAR = StoredVerdict(Tier.NEAR, "cropped to 80%", "shows more")
+REFUTED = StoredVerdict(None, "the textures differ", "the textures differ")
 JPEG = ImageFile("JPEG", 400, 300, 1000)
 
 
@@ -22,6 +23,8 @@ JPEG = ImageFile("JPEG", 400, 300, 1000)
         (PairFacts(), None),
         (PairFacts(same_bytes=True), Tier.EXACT),
         (PairFacts(same_pixels=True), Tier.PIXELS),
+        (PairFacts(verdict=RESAVED), Tier.RESAVED),
+        (PairFacts(verdict=RESAVED, alike=True, trivial=True), None),
         (PairFacts(verdict=NEAR), Tier.NEAR),
         (PairFacts(verdict=REFUTED), None),
         (PairFacts(alike=True), Tier.SIMILAR),
@@ -109,7 +112,11 @@ FINE = Check("median local correlation", 0.9, 0.7, passed=True)
     [
         (Tier.EXACT, (), ""),
         (Tier.PIXELS, (), "exact: the two files would have to have the same bytes"),
-        (Tier.NEAR, (FINE,), "pixels: the two images would have to have the same size and pixels"),
+        (
+            Tier.RESAVED,
+            (FINE,),
+            "pixels: the two images would have to have the same size and pixels",
+        ),
         (
             Tier.SIMILAR,
             (FEW,),

@@ -76,7 +76,7 @@ def test_a_chunk_is_checked_as_its_pairs_are_alone(sources: dict[bytes, list[byt
     }
     assert prove_chunk(pairs, packed.get) == expected
     assert prove_chunk(pairs[::-1], packed.get) == expected
-    assert sum(verdict.near for verdict in expected.values()) == 3
+    assert sum(verdict.tier is not None for verdict in expected.values()) == 3
 
 
 def test_a_chunk_leaves_out_what_has_no_description(sources: dict[bytes, list[bytes]]) -> None:

@@ -19,7 +19,7 @@ from dedup.results import Tier
 if TYPE_CHECKING:
     from pathlib import Path
 
-E, P, N, S = Tier
+E, P, R, N, S = Tier
 
 
 def truth_of(*groups: tuple[Tier, str]) -> Truth:
@@ -33,9 +33,9 @@ def test_levels_count_a_tier_and_all_surer_ones() -> None:
     result = evaluate(truth, found)
     assert (result.images, result.judged, result.true_pairs) == (5, 10, 3)
     counts = [(level.tier, level.found, level.right) for level in result.levels]
-    assert counts == [(E, 1, 1), (P, 1, 1), (N, 3, 2), (S, 4, 2)]
-    assert [level.precision for level in result.levels] == [1, 1, 2 / 3, 2 / 4]
-    assert [level.recall for level in result.levels] == [1 / 3, 1 / 3, 2 / 3, 2 / 3]
+    assert counts == [(E, 1, 1), (P, 1, 1), (R, 1, 1), (N, 3, 2), (S, 4, 2)]
+    assert [level.precision for level in result.levels] == [1, 1, 1, 2 / 3, 2 / 4]
+    assert [level.recall for level in result.levels] == [1 / 3, 1 / 3, 1 / 3, 2 / 3, 2 / 3]
 
 
 def test_confusion_holds_every_judged_pair_once() -> None:
@@ -88,7 +88,7 @@ def test_random_rankings_equal_plain_counting() -> None:
             if dice.random() < 0.5
         ]
         result = evaluate(Truth(frozenset(names), tiers), found)
-        true = {pair for pair, tier in tiers.items() if tier in (E, P, N)}
+        true = {pair for pair, tier in tiers.items() if tier in (E, P, R, N)}
         area = 0.0
         for pair in true:
             own = next((row for row in found if row[:2] == pair), None)
@@ -122,7 +122,7 @@ def test_nothing_to_find_gives_no_recall() -> None:
 
 def test_a_pair_that_comes_twice_has_its_surer_tier() -> None:
     result = evaluate(truth_of((N, "ab")), [("a", "b", S, 0.9), ("b", "a", P, 0.8)])
-    assert [level.found for level in result.levels] == [0, 1, 1, 1]
+    assert [level.found for level in result.levels] == [0, 1, 1, 1, 1]
 
 
 def test_groups_are_read_and_the_surer_of_two_wins(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_a_damaged_row_is_left_out_counted_and_mended_by_indexing(
 
 def test_a_damaged_verdict_is_proven_again(store: Path) -> None:
     before = seen(store)
-    changed(store, "UPDATE verdicts SET near = 1 - near")
+    changed(store, "UPDATE verdicts SET tier = iif(tier IS NULL, 'near', NULL)")
     assert seen(store) == before
 
 

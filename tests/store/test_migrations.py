@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 FIXTURES = Path(__file__).parent / "fixtures"
 COMMITS = sorted(path.stem.partition("-")[2] for path in FIXTURES.glob("format1-*.json"))
 DETAILS_OF_BYTES = "3237a22"
-OF_FORMAT_2 = "148fb89"
+OF_FORMAT = {2: "148fb89", 3: "7ae6903"}
 WITHOUT_TABLES = "66cda5b"
 COPY = "catalog.format-1.bak"
 NOTE = (
@@ -130,9 +130,12 @@ def test_a_collection_of_every_earlier_state_opens_with_all_that_it_held(
     again.close()
 
 
-def test_a_collection_of_format_2_opens_with_all_that_it_held(tmp_path: Path) -> None:
-    store, expected = old_store(tmp_path, OF_FORMAT_2), expected_of(OF_FORMAT_2)
-    assert format_of(store / "catalog.sqlite") == expected["format"] == 2
+@pytest.mark.parametrize("number", OF_FORMAT)
+def test_a_collection_of_a_later_format_opens_with_all_that_it_held(
+    tmp_path: Path, number: int
+) -> None:
+    store, expected = old_store(tmp_path, OF_FORMAT[number]), expected_of(OF_FORMAT[number])
+    assert format_of(store / "catalog.sqlite") == expected["format"] == number
     new = Catalog.create(tmp_path / "new", Fingerprint("m", "u", "0", ("pool",), 8, 8, "rules 1"))
     catalog = Catalog.open(store)
     check_contents(catalog, expected, halved=False)
@@ -141,7 +144,7 @@ def test_a_collection_of_format_2_opens_with_all_that_it_held(tmp_path: Path) ->
     catalog.close()
     new.close()
     assert sorted(path.name for path in store.iterdir()) == [
-        "catalog.format-2.bak",
+        f"catalog.format-{number}.bak",
         "catalog.sqlite",
     ]
 
@@ -161,11 +164,7 @@ def check_contents(catalog: Catalog, expected: dict[str, Any], *, halved: bool) 
             np.testing.assert_allclose(rows, unit_rows(as_stored(DETAILS, before)), atol=1e-7)
         else:
             np.testing.assert_array_equal(rows, before)
-    verdicts = read_verdicts(catalog, expected["verifier"])
-    assert [
-        [first.hex(), second.hex(), one.near, one.evidence]
-        for (first, second), one in verdicts.items()
-    ] == expected["verdicts"]
+    assert read_verdicts(catalog, expected["verifier"]) == {}  # of an older check
     assert [
         [*(part.hex() for part in pair), one.duplicate, one.decided]
         for pair, one in read_decisions(catalog).items()
