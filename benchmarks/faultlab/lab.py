@@ -87,6 +87,9 @@ class Lab:
         draw(self.images, count)
         self.sound = folder / "sound"
         self.index(self.sound)
+        undisturbed = self.answer(self.sound)
+        if undisturbed.code:
+            raise SystemExit(f"an undisturbed list fails: {undisturbed.err}")
 
     def index(self, store: Path, images: Path | None = None, **how: Callable[[], None]) -> Run:
         """Index images into a collection, with the bundled model."""
