@@ -23,7 +23,7 @@ from dedup.results import Skip
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dedup.results import Status
+    from dedup.report.status import Status
 
 _SKIPS = (
     Column("path", lambda row: shown(row.path)),
