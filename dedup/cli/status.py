@@ -64,10 +64,13 @@ def status_command(
             from dedup.report.status import Remark
 
             write_rows(collection.remarks(), Remark, form, _REMARKS)
-        elif form == "table":
-            _write_status(collection.status())
         else:
-            write_jsonl([row_of(collection.status())])
+            status = collection.status()
+            if form == "table":
+                _write_status(status)
+            else:
+                write_jsonl([row_of(status)])
+            note(*status.notes)
     note(*collection.notes)
 
 

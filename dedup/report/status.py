@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from dedup.answer import Answer, column
 from dedup.freshness import is_offline
 from dedup.search.index_file import saved_facts
-from dedup.store.counts import layer_dimensions, remarks, totals
+from dedup.store.counts import find_damaged, layer_dimensions, remarks, totals
 from dedup.store.schema import INDEX
 
 if TYPE_CHECKING:
@@ -111,6 +111,7 @@ def read_remarks(catalog: Catalog) -> RemarksAnswer:
 def read_status(catalog: Catalog) -> Status:
     """Count what a collection holds, and see which of its folders are there."""
     pinned = catalog.fingerprint
+    find_damaged(catalog)
     states = catalog.files_by_state()
     images, trivial, size = totals(catalog)
     skips = Counter(reason for _, reason in catalog.skips())

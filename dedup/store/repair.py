@@ -13,7 +13,7 @@ import sqlite3
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Final
 
-from dedup.errors import DamagedError
+from dedup.errors import CollectionError, DamagedError
 from dedup.store.checksums import checksum_of, sound
 from dedup.store.migrations import keep_copy
 from dedup.store.schema import CATALOG, create, open_damaged, translated
@@ -58,7 +58,7 @@ def repair_catalog(store: Path) -> list[Unsound]:
                 f"of {CATALOG}, or move the folder away and index again; the images themselves are "
                 "not touched.",
             )
-        keep_copy(store / CATALOG, store / COPY)
+        _keep_copy(store)
         structural = [one for one in found if not one.table]
         if structural:
             _write_anew(store, connection)
@@ -72,25 +72,45 @@ def repair_catalog(store: Path) -> list[Unsound]:
     return found
 
 
-def heal(catalog: Catalog) -> int:
-    """Drop damaged rows that indexing finds out again, where reading has met some before.
+def heal(catalog: Catalog) -> list[Unsound]:
+    """Drop damaged rows that indexing finds out again, where reading has met some.
+
+    The catalog is copied before; the caller holds the writer's lock.
 
     Returns
     -------
-    How many there were.
+    What is dropped.
     """
-    if not catalog.is_marked:
-        return 0
-    with catalog.transaction():
-        connection = catalog.connection
+    catalog.roots()  # without which nothing else would be read
+    if not (catalog.is_marked or catalog.damage):
+        return []
+    connection = catalog.connection
+    with translated(catalog.store):
         found = [
-            one for table in FOUND_AGAIN for one in check_table(catalog.store, connection, table)
+            one
+            for table in FOUND_AGAIN
+            for one in check_table(catalog.store, connection, table)
+            if one.table in FOUND_AGAIN
         ]
-        found = [one for one in found if one.table in FOUND_AGAIN]
-        drop(connection, found)
+    if found:
+        _keep_copy(catalog.store)
+    with catalog.transaction():
+        drop(connection, found)  # rows that are missing, too, make folders be compared in full
         connection.execute("DELETE FROM meta WHERE key = 'damaged'")
     catalog.forget_damage()
-    return len(found)
+    return found
+
+
+def _keep_copy(store: Path) -> None:
+    try:
+        with translated(store):
+            keep_copy(store / CATALOG, store / COPY)
+    except OSError as error:
+        raise CollectionError(
+            store,
+            f"cannot be copied before it is repaired ({error.strerror}). It is unchanged: free "
+            "some space and run the same command again.",
+        ) from error
 
 
 def drop(connection: sqlite3.Connection, found: Iterable[Unsound]) -> None:

@@ -98,7 +98,7 @@ class HoldingsVerbs:
 
     def status(self) -> Status:
         """Count what the collection holds."""
-        return read_status(self._session.catalog)
+        return self._session.noted(read_status(self._session.catalog))
 
     def skipped(self) -> SkippedAnswer:
         """List the files that could not be read, by path, with their reasons."""

@@ -78,11 +78,7 @@ def repair(store: Path, progress: Any, session: Session | None = None) -> Repair
         )
         if table in lost
     ]
-    notes += [
-        f"Lost: a folder's name ({root.path}); index that folder again"
-        for root in findings
-        if root.kind == "root"
-    ]
+    notes += [search.lost_folder(root.path) for root in findings if root.kind == "root"]
     if any(one.table in ("", "roots", "images", "files", "embeddings") for one in unsound):
         notes += _read_again(store, progress, session)
     return RepairAnswer(tuple(findings), tuple(notes))
