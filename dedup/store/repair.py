@@ -8,6 +8,7 @@ that have it open survive.
 
 from __future__ import annotations
 
+import re
 import secrets
 import sqlite3
 from contextlib import closing, suppress
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from dedup.errors import CollectionError, DamagedError
 from dedup.store.checksums import checksum_of, sound
+from dedup.store.database import LOST_MODEL, UNBOUND
 from dedup.store.migrations import keep_copy
 from dedup.store.schema import CATALOG, create, open_damaged, translated
 from dedup.store.verify import check_catalog, check_structure, check_table, read_fingerprint
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from dedup.fingerprint import Fingerprint
     from dedup.store.catalog import Catalog
     from dedup.store.verify import Unsound
 
@@ -45,19 +48,19 @@ def repair_catalog(store: Path) -> list[Unsound]:
 
     Raises
     ------
-    DamagedError : it cannot be read at all, or what it was made with is lost; it is unchanged.
+    DamagedError : it cannot be read at all; it is unchanged.
+
+    Notes
+    -----
+    Where the fingerprint is lost, nobody can say what model embedded the images: all that was
+    computed with it is dropped, and the collection is unbound until `bind` gives it another one.
     """
     with translated(store), closing(open_damaged(store)) as connection:
         found = list(check_catalog(store, connection))
         if not found:
             return []
-        if read_fingerprint(connection) is None:
-            raise DamagedError(
-                store,
-                "cannot be repaired, as the model that it was made with is lost. Put back a backup "
-                f"of {CATALOG}, or move the folder away and index again; the images themselves are "
-                "not touched.",
-            )
+        if _is_unbound(connection) and {one.key for one in found} == {("fingerprint",)}:
+            return found  # and leave the copy from before alone
         _keep_copy(store)
         structural = [one for one in found if not one.table]
         if structural:
@@ -65,11 +68,58 @@ def repair_catalog(store: Path) -> list[Unsound]:
             found = structural + list(check_catalog(store, connection))
         connection.execute("BEGIN IMMEDIATE")
         drop(connection, found)
+        if read_fingerprint(connection) is None:
+            _unbind(connection)
         connection.execute("COMMIT")
         left = list(check_structure(store, connection))
         if left:
             raise DamagedError(store, f"cannot be repaired: {left[0].detail}. Index again")
     return found
+
+
+def _is_unbound(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM meta WHERE key = ?", (UNBOUND,)).fetchone() is not None
+
+
+def _unbind(connection: sqlite3.Connection) -> None:
+    """Drop all that a model computed; folders, proofs and decisions know of none."""
+    for table in ("embeddings", "files", "images", "calibration"):
+        connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constant
+    row = UNBOUND, "1"
+    connection.execute(
+        "INSERT OR REPLACE INTO meta (key, value, checksum) VALUES (?, ?, ?)",
+        (*row, checksum_of("meta", row)),
+    )
+
+
+def lost_model(store: Path) -> str | None:
+    """Say that the model is lost, and what its name may have been; None where it is known."""
+    copy = store / COPY
+    with translated(store), closing(open_damaged(store)) as connection:
+        if not _is_unbound(connection):
+            return None
+    name = None
+    if copy.is_file():
+        with closing(sqlite3.connect(copy)) as connection, suppress(sqlite3.DatabaseError):
+            connection.text_factory = bytes
+            (text,) = connection.execute(
+                "SELECT value FROM meta WHERE key = 'fingerprint'"
+            ).fetchone() or (b"",)
+            name = re.search(rb'"model": "([ -~]{1,80}?)"', text)
+    return LOST_MODEL + (f" (it may have been {name[1].decode()})" if name else "")
+
+
+def bind(store: Path, fingerprint: Fingerprint) -> None:
+    """Give a collection a fingerprint where its own is lost; the caller holds the lock."""
+    with translated(store), closing(open_damaged(store)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        row = "fingerprint", fingerprint.to_json()
+        connection.execute(
+            "INSERT INTO meta (key, value, checksum) VALUES (?, ?, ?)",
+            (*row, checksum_of("meta", row)),
+        )
+        connection.execute("DELETE FROM meta WHERE key = ?", (UNBOUND,))
+        connection.execute("COMMIT")
 
 
 def heal(catalog: Catalog) -> list[Unsound]:

@@ -20,7 +20,7 @@ from dedup.report.integrity import (
 from dedup.session import STORE_NAME, Session
 from dedup.spec import ModelSpec, Runtime
 from dedup.store.lock import writer_lock
-from dedup.store.repair import COPY, FOUND_AGAIN, repair_catalog
+from dedup.store.repair import COPY, FOUND_AGAIN, lost_model, repair_catalog
 from dedup.store.schema import CATALOG, INDEX, open_damaged, translated
 from dedup.store.verify import check_catalog, live_files
 from dedup.verbs import search
@@ -79,7 +79,9 @@ def repair(store: Path, progress: Any, session: Session | None = None) -> Repair
         if table in lost
     ]
     notes += [search.lost_folder(root.path) for root in findings if root.kind == "root"]
-    if any(one.table in ("", "roots", "images", "files", "embeddings") for one in unsound):
+    if (lost_name := lost_model(store)) is not None:
+        notes.append(lost_name[0].upper() + lost_name[1:])
+    elif any(one.table in ("", "roots", "images", "files", "embeddings") for one in unsound):
         notes += _read_again(store, progress, session)
     return RepairAnswer(tuple(findings), tuple(notes))
 
