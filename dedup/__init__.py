@@ -43,11 +43,9 @@ from dedup.results import (
     Match,
     Neighbour,
     QueryAnswer,
-    RootStatus,
     Skip,
     SkippedAnswer,
     Stages,
-    Status,
     Tier,
 )
 from dedup.spec import ModelSpec, Runtime
@@ -61,7 +59,7 @@ if TYPE_CHECKING:
     from dedup.report.evaluation import Evaluation, EvaluationAnswer, Level
     from dedup.report.export import FeatureTable, Written
     from dedup.report.integrity import Finding, RepairAnswer, VerifyAnswer
-    from dedup.report.status import Remark, RemarksAnswer, RootsAnswer
+    from dedup.report.status import Remark, RemarksAnswer, RootsAnswer, RootStatus, Status
     from dedup.verbs.pairs import why
 
 __all__ = [
@@ -139,7 +137,9 @@ _LOADED_LATER = {
     "Promise": "dedup.report.calibration",
     "Remark": "dedup.report.status",
     "RemarksAnswer": "dedup.report.status",
+    "RootStatus": "dedup.report.status",
     "RootsAnswer": "dedup.report.status",
+    "Status": "dedup.report.status",
     "Written": "dedup.report.export",
     "Finding": "dedup.report.integrity",
     "RepairAnswer": "dedup.report.integrity",

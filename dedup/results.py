@@ -210,56 +210,6 @@ class IndexSummary(Answer[Skip]):
 
 
 @dataclass(frozen=True, slots=True)
-class RootStatus:
-    """One indexed folder."""
-
-    path: str
-    files: int
-    present: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Status(Answer[RootStatus]):
-    """What a collection holds, at a glance. Iterates over `roots`.
-
-    Parameters
-    ----------
-    files : indexed files that were there when last indexed
-    images : of these, different contents
-    trivial : of the images, blank or tiny ones
-    gone : files that were indexed once and are no longer there
-    views : "content", "details" or both
-    layers : what is stored of each image; details are among them where they are a view
-    skips : how many files were skipped, by reason, most frequent first
-    updated : when the last run ended, ISO 8601 in UTC
-    index : the FAISS index: "fresh", "stale" or "none" (it is rebuilt when needed)
-    index_kind, index_recall : "flat" or "ivf", and the share of the ten nearest that it
-        finds, measured on a sample; None without an index
-    """
-
-    rows_in: ClassVar[str] = "roots"
-    path: str
-    model: str
-    views: tuple[str, ...]
-    layers: tuple[str, ...]
-    dimensions: dict[str, int]
-    roots: tuple[RootStatus, ...]
-    files: int
-    images: int
-    trivial: int
-    gone: int
-    skipped: int
-    skips: dict[str, int] = field(default_factory=dict)
-    bytes_indexed: int = 0
-    bytes_catalog: int = 0
-    updated: str | None = None
-    index: str = "none"
-    index_kind: str | None = None
-    index_recall: float | None = None
-    notes: tuple[str, ...] = field(default=(), metadata=_HIDDEN)
-
-
-@dataclass(frozen=True, slots=True)
 class CheckResult:
     """One check on a pair; `value` and `limit` in the same unit, None where it is yes or no."""
 
@@ -282,6 +232,7 @@ class Explanation(Answer[CheckResult]):
     ignored : the pair was marked as not a duplicate
     checks : in the order they were made; the proof ends at the first that failed
     remarks : on the two, where there are any: that parts are damaged, or what was left out
+    companions : one is a raw image and the other the JPEG or HEIC developed from it, by their names
     """
 
     rows_in: ClassVar[str] = "checks"
@@ -295,6 +246,7 @@ class Explanation(Answer[CheckResult]):
     missing: str
     checks: tuple[CheckResult, ...]
     remarks: tuple[str, ...] = ()
+    companions: bool = False
     notes: tuple[str, ...] = field(default=(), metadata=_HIDDEN)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -18,6 +18,8 @@ from dedup.errors import CollectionError, NoCollectionError
 from dedup.query import fresh_index
 from dedup.space.space import Space
 from dedup.store.catalog import Catalog
+from dedup.store.lock import writer_lock
+from dedup.store.repair import bind, lost_model
 from dedup.store.schema import CATALOG
 
 if TYPE_CHECKING:
@@ -77,7 +79,9 @@ class Session:
 
     @classmethod
     def open(cls, path: Path, spec: ModelSpec, runtime: Runtime) -> Session:
-        """Open a collection that has to be as the spec says."""
+        """Open a collection that has to be as the spec says, or becomes so if its model is lost."""
+        if spec.model is not None and lost_model(path) is not None:
+            cls._bind(path, spec)
         catalog = Catalog.open(path)
         try:
             binding.check(catalog, spec)
@@ -85,6 +89,15 @@ class Session:
             catalog.close()
             raise
         return cls(catalog, runtime, spec.weights)
+
+    @staticmethod
+    def _bind(path: Path, spec: ModelSpec) -> None:
+        chosen = binding.prepare(spec)
+        with writer_lock(path):
+            bind(path, chosen.fingerprint)
+        if spec.weights is not None:
+            with closing(Catalog.open(path)) as catalog:
+                catalog.weights_path = os.path.abspath(spec.weights)
 
     @classmethod
     def create(cls, path: Path, spec: ModelSpec, runtime: Runtime) -> Session:

@@ -131,7 +131,7 @@ class Corpus(Trials):
 class Mutated(Corpus):
     """Files that the mutator made of good ones."""
 
-    name, title, asked, short = "corpus mutated", f"runs over {TOGETHER} mutated files", 100, 4
+    name, title, asked, short = "corpus mutated", f"runs over {TOGETHER} mutated files", 108, 4
 
     def trial(self, number: int, rng: Generator) -> list[str]:
         """Write some and index them."""

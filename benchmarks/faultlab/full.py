@@ -54,7 +54,7 @@ class FullCollection(Full):
     def trial(self, number: int, rng: Generator) -> list[str]:  # noqa: ARG002 - of all trials
         """Index with a limit."""
         store = self.lab.empty()
-        size = int(2 ** rng.uniform(0, 18))
+        size = int(2 ** rng.uniform(10, 18))  # what it says on stderr has to fit as well
         return self.judged([self.lab.index(store, prepare=limit_file_size(size))], store)
 
 

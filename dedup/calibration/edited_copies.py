@@ -197,11 +197,11 @@ def _drawing(
 
 
 def _read(source: Source) -> Pixels | None:
-    data = read_unchanged(source.paths, source.content)
-    if data is None:
+    found = read_unchanged(source.paths, source.content)
+    if found is None:
         return None
     try:
-        return decode_bounded(data, _MAX_SIDE_PIXELS)
+        return decode_bounded(found[0], _MAX_SIDE_PIXELS, found[1])
     except ImageError:
         return None
 

@@ -86,6 +86,12 @@ _COLUMNS = (
     "exact would take minutes.",
 )
 @offline_option
+@click.option(
+    "--companions",
+    is_flag=True,
+    help="Let a camera's raw file and the JPEG or HEIC beside it be duplicates of each other. "
+    "Without it they count as a pair.",
+)
 @fail_on_option
 @format_options
 def list_command(
@@ -96,6 +102,7 @@ def list_command(
     grouping: str,
     join: str,
     offline: bool,  # noqa: FBT001 - click passes flags by name
+    companions: bool,  # noqa: FBT001
     fail_on: str | None,
     kind: str | None,
     nul: bool,  # noqa: FBT001
@@ -129,6 +136,7 @@ def list_command(
             group=grouping,
             join=join,
             offline=offline,
+            companions=companions,
             progress=progress,
         )
     _write_groups(answer, form, nul=nul, csv_safe=csv_safe)

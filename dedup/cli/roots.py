@@ -14,7 +14,6 @@ from dedup.cli.options import (
     store_option,
 )
 from dedup.cli.output import Column, note, shown, write_rows
-from dedup.results import RootStatus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,6 +58,8 @@ def roots_command(
     """
     if forget is not None and move is not None:
         raise click.UsageError("--forget and --move exclude each other")
+    from dedup.report.status import RootStatus
+
     with open_collection(store) as collection:
         if forget is not None:
             answer = collection.forget_root(forget)

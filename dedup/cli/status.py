@@ -23,7 +23,7 @@ from dedup.results import Skip
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dedup.results import Status
+    from dedup.report.status import Status
 
 _SKIPS = (
     Column("path", lambda row: shown(row.path)),
@@ -64,10 +64,13 @@ def status_command(
             from dedup.report.status import Remark
 
             write_rows(collection.remarks(), Remark, form, _REMARKS)
-        elif form == "table":
-            _write_status(collection.status())
         else:
-            write_jsonl([row_of(collection.status())])
+            status = collection.status()
+            if form == "table":
+                _write_status(status)
+            else:
+                write_jsonl([row_of(status)])
+            note(*status.notes)
     note(*collection.notes)
 
 

@@ -97,6 +97,11 @@ def _write_explanation(answer: Explanation) -> None:
         say(f"  similarity {answer.similarity:.4f} (similar from {answer.threshold:.4f})")
     for remark in answer.remarks:
         say(f"  {shown(remark)}")
+    if answer.companions:
+        say(
+            "  companions: a raw file and the image developed from it; list keeps them apart "
+            "(--companions does not)"
+        )
     if answer.ignored:
         say("  ignored: marked as not a duplicate")
     write_rows(answer, CheckResult, "table", _COLUMNS)

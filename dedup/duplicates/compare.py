@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dedup.duplicates.candidates import AgainstGallery, propose
-from dedup.duplicates.pairs import PairTable, compare_pixels, prove, unreadable_note
+from dedup.duplicates.pairs import (
+    PairTable,
+    companion_pairs,
+    companions_note,
+    compare_pixels,
+    prove,
+    unreadable_note,
+)
 from dedup.duplicates.tiers import PROVEN, ImageFile, PairFacts, decide, evidence, reaches
 from dedup.freshness import Lookout
 from dedup.proof.prover import Prover
@@ -190,6 +197,17 @@ class _Joint:
             paths[row] = [os.fsencode(self.new.paths[one]) for one in numbers] + paths[row]
         return paths
 
+    def companions(self) -> tuple[set[RowPair], set[bytes]]:
+        """Find raw images and what was developed from them, and the new raw files among them."""
+        paths, new = self.gallery.paths(), set()
+        for name, facts in zip(self.new.paths, self.new.facts, strict=True):
+            path = os.path.realpath(os.fsencode(name))
+            new.add(path)
+            if facts.digest in self.rows:  # also of those that have a match by their bytes
+                paths.setdefault(self.rows[facts.digest], []).append(path)
+        pairs = companion_pairs(self.images, paths)
+        return set(pairs), new & set().union(*pairs.values())
+
     def from_one_side(
         self, pairs: set[RowPair], reference: Container[int]
     ) -> list[tuple[int, int]]:
@@ -234,7 +252,9 @@ def _checked(
         gallery.near_floors,
         gallery.pixels_floor,
     )
-    table = PairTable.of(joint.images, gallery.decisions).noted(candidates.notes)
+    apart, raws = joint.companions()
+    table = PairTable.of(joint.images, gallery.decisions, apart).noted(candidates.notes)
+    table = table.noted(companions_note(raws))
     table = compare_pixels(table, candidates.may_be_equal, paths, gallery.catalog, report)
     if tiers & PROVEN:
         sources = {joint.images.digest[row]: found for row, found in paths.items()}

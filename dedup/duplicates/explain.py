@@ -7,10 +7,12 @@ is added by the caller. The tier is that of the images alone: a decision is repo
 from __future__ import annotations
 
 import hashlib
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from dedup.duplicates.tiers import ImageFile, PairFacts, decide, evidence, missing, reaches
 from dedup.errors import DedupError
+from dedup.images.companions import companions
 from dedup.images.decode import bounded_size, decode_square, pixel_digest, read_file
 from dedup.images.encode import write_png
 from dedup.images.header import open_image
@@ -92,6 +94,7 @@ def explain(
         remarks=tuple(f"{each.path}: {each.remark}" for each in (one, two) if each.remark),
         missing=missing(tier, verdict),
         ignored=ignored,
+        companions=_are_companions(one, two),
     )
 
 
@@ -103,6 +106,12 @@ def _read(path: str) -> _Image:
     header = decoded.header
     file = ImageFile(header.format, header.width, header.height, len(data))
     return _Image(path, data, decoded.pixels, file, decoded.trivial, decoded.note)
+
+
+def _are_companions(one: _Image, two: _Image) -> bool:
+    names = [os.path.realpath(os.fsencode(each.path)) for each in (one, two)]
+    kinds = [each.file.format for each in (one, two)]
+    return bool(companions(names).raws) and kinds.count("RAW") == 1
 
 
 def _same_pixels(one: _Image, two: _Image) -> bool:

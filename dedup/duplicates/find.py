@@ -18,7 +18,14 @@ import numpy as np
 
 from dedup.duplicates.candidates import CANDIDATES, WithinGallery, propose
 from dedup.duplicates.groups import FileGroup, family_pairs, group_files
-from dedup.duplicates.pairs import PairTable, compare_pixels, prove, unreadable_note
+from dedup.duplicates.pairs import (
+    PairTable,
+    companion_pairs,
+    companions_note,
+    compare_pixels,
+    prove,
+    unreadable_note,
+)
 from dedup.duplicates.ranking import rank_files
 from dedup.duplicates.relations import Relations
 from dedup.duplicates.tiers import PROVEN, ImageFile, evidence
@@ -73,6 +80,7 @@ class Gallery:
     decisions : what a person said of pairs
     near_floors, pixels_floor : as `candidates.propose` takes them
     join : how pairs are looked for, see `dedup.search.join.JOINS`
+    companions : whether a raw image and what was developed from it can be duplicates
     """
 
     catalog: Catalog
@@ -85,6 +93,7 @@ class Gallery:
     near_floors: tuple[float, float]
     pixels_floor: float
     join: str = "auto"
+    companions: bool = False
 
     def paths(self) -> dict[int, list[bytes]]:
         """Map rows to the files of their images."""
@@ -104,13 +113,15 @@ def read_gallery(
     catalog: Catalog,
     space: Space,
     join: str = "auto",
+    *,
+    companions: bool = False,
 ) -> Gallery:
     """Read a collection as it is now.
 
     Parameters
     ----------
     space : of the collection
-    join : how pairs are looked for, see `dedup.search.join.JOINS`
+    join, companions : as those of `Gallery`
     """
 
     def read() -> tuple[GalleryImages, GalleryFiles, npt.NDArray[np.float32]]:
@@ -131,6 +142,7 @@ def read_gallery(
         near_floors=space.near_floors,
         pixels_floor=space.pixels_floor,
         join=join,
+        companions=companions,
     )
 
 
@@ -208,8 +220,12 @@ def relate(gallery: Gallery, tiers: frozenset[Tier], threshold: float, report: R
     """Find all relations of the tiers asked for; parameters as in `find_groups`."""
     source = WithinGallery(gallery.images, gallery.raw, gallery.vectors, gallery.join, report)
     candidates = propose(source, tiers, threshold, gallery.near_floors, gallery.pixels_floor)
-    table = PairTable.of(gallery.images, gallery.decisions).noted(candidates.notes)
-    table = compare_pixels(table, candidates.may_be_equal, gallery.paths(), gallery.catalog, report)
+    paths = gallery.paths()
+    kept = gallery.companions or tiers == {Tier.EXACT}
+    apart = {} if kept else companion_pairs(gallery.images, paths)
+    table = PairTable.of(gallery.images, gallery.decisions, apart).noted(candidates.notes)
+    table = table.noted(companions_note(set().union(*apart.values()), "; --companions lists them"))
+    table = compare_pixels(table, candidates.may_be_equal, paths, gallery.catalog, report)
     relations = Relations(table, candidates.similar, threshold)
     if not tiers & PROVEN:
         return relations

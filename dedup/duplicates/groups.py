@@ -128,6 +128,11 @@ class _Walk:
         relation = self._relations.between(left, right, self._tiers)
         return relation and Member(second, relation.tier, relation.similarity)
 
+    def _apart(self, first: int, second: int) -> bool:
+        """Say whether two files are companions, which no chain of others makes duplicates."""
+        pair = row_pair(self._row_of[first], self._row_of[second])
+        return pair in self._relations.table.companions
+
     def _in_order(self, members: list[Member]) -> tuple[Member, ...]:
         return tuple(sorted(members, key=lambda member: self._rank[member.file]))
 
@@ -162,7 +167,7 @@ class _Walk:
             waiting, reached = [keeper], []
             while waiting:
                 for member in self._related(waiting.pop()):
-                    if member.file not in seen:
+                    if member.file not in seen and not self._apart(keeper, member.file):
                         seen.add(member.file)
                         reached.append(member.file)
                         waiting.append(member.file)

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dedup.duplicates.tiers import PROVEN, PairFacts, decide
+from dedup.images.companions import companions
 from dedup.proof.pixel_digests import digest_images
 from dedup.search.similarity import pair_similarities
 from dedup.store.pairs import content_pair
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -51,6 +52,7 @@ class PairTable:
     verdicts : of the pairs that were checked
     proven : of the pairs in the tiers `resaved` and `near`, their similarity
     notes : what a person should know of the checks, one sentence each
+    companions : pairs of a raw image and what was developed from it, which are kept apart
     """
 
     images: GalleryImages
@@ -59,14 +61,21 @@ class PairTable:
     verdicts: Mapping[RowPair, StoredVerdict] = field(default_factory=dict)
     proven: Mapping[RowPair, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    companions: frozenset[RowPair] = frozenset()
 
     @classmethod
-    def of(cls, images: GalleryImages, decisions: Mapping[ContentPair, Decision]) -> PairTable:
+    def of(
+        cls,
+        images: GalleryImages,
+        decisions: Mapping[ContentPair, Decision],
+        apart: Iterable[RowPair] = (),
+    ) -> PairTable:
         """Begin with what the catalog knows.
 
         Parameters
         ----------
         images : no content twice
+        apart : as `companions`
         """
         rows = {digest: row for row, digest in enumerate(images.digest)}
         ignored = frozenset(
@@ -74,7 +83,7 @@ class PairTable:
             for (first, second), decision in decisions.items()
             if not decision.duplicate and first in rows and second in rows
         )
-        return cls(images, images.pixel_digest, ignored)
+        return cls(images, images.pixel_digest, ignored, companions=frozenset(apart))
 
     def facts(self, first: int, second: int, *, alike: bool = False) -> PairFacts:
         """Give what is known of two different images; the verdict is of the second."""
@@ -85,7 +94,7 @@ class PairTable:
             verdict=verdict.turned() if verdict is not None and pair[0] != first else verdict,
             alike=alike,
             trivial=bool(trivial[first] or trivial[second]),
-            ignored=pair in self.ignored,
+            ignored=pair in self.ignored or pair in self.companions,
         )
 
     def noted(self, notes: Iterable[str]) -> PairTable:
@@ -101,6 +110,48 @@ class PairTable:
                 if not (facts.ignored or facts.trivial or facts.same_pixels):
                     found.add(pair)
         return found
+
+
+def companion_pairs(
+    images: GalleryImages, paths: Mapping[int, Sequence[bytes]]
+) -> dict[RowPair, set[bytes]]:
+    """Find the raw images and the JPEG or HEIC beside them, by names; each pair with its raw files.
+
+    What holds for two files holds for their contents wherever else these are: a raw image on a
+    card is no copy of the JPEG that was developed from it and has been moved to the library.
+
+    Parameters
+    ----------
+    paths : per row the files of the image, absolute
+    """
+    kinds = images.format
+    if "RAW" not in kinds:
+        return {}
+    row_of = {
+        path: row
+        for row, found in paths.items()
+        if kinds[row] in {"RAW", "JPEG", "HEIF"}
+        for path in found
+    }
+    pairs: dict[RowPair, set[bytes]] = defaultdict(set)
+    for raw, developed in companions(row_of).raws.items():
+        for other in developed:
+            if kinds[row_of[raw]] == "RAW" != kinds[row_of[other]]:
+                pairs[row_pair(row_of[raw], row_of[other])].add(raw)
+    return dict(pairs)
+
+
+def companions_note(raws: Collection[bytes], more: str = "") -> tuple[str, ...]:
+    """Say how many raw files are kept apart from what was developed from them."""
+    if not raws:
+        return ()
+    one = len(raws) == 1
+    files = (
+        "1 RAW file and the JPEG beside it"
+        if one
+        else (f"{len(raws):,} RAW files and the JPEGs beside them")
+    )
+    return (f"{files} count as {'a pair' if one else 'pairs'}, not duplicates{more}",)
 
 
 def compare_pixels(

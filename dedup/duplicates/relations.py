@@ -52,7 +52,7 @@ class Relations:
         self.table = table
         self._proven = _proven_of(table)
         self._ignored: dict[int, set[int]] = defaultdict(set)
-        for first, second in table.ignored:
+        for first, second in table.ignored | table.companions:
             self._ignored[first].add(second)
             self._ignored[second].add(first)
         self._members = similar.members

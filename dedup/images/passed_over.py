@@ -1,5 +1,8 @@
 """What a walk through folders does not list although a person may expect it to, by kind.
 
+What belongs to an image by its name (`dedup.images.companions`) is not expected: edits, the film
+of a live photo.
+
 The kinds are words for people: "12 videos", "3 .psd files".
 """
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LINKS = "symbolic links"
+VIDEOS = "videos"
 ODD_NAMES = "files with more after an image's extension, such as photo.jpg?w=800"
 PATTERNS = "files and folders left out by a pattern"
 
@@ -73,7 +77,7 @@ def default_exclude(name: bytes) -> str | None:
 @lru_cache(1)
 def _kinds() -> dict[bytes, str]:
     kinds = {name.encode(): f".{name} files" for name in _UNREAD.split()}
-    kinds |= dict.fromkeys(_VIDEOS.encode().split(), "videos")
+    kinds |= dict.fromkeys(_VIDEOS.encode().split(), VIDEOS)
     kinds[b"mpo"] = ".mpo files (several images in one)"
     for name, words in (("RAW", "raw images of cameras"), ("JXL", "JPEG XL images")):
         kind = f"{words} (pip install 'dedup-vision[{name.lower()}]' reads them)"

@@ -17,8 +17,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from dedup.errors import DedupError
+from dedup.images.companions import companions
 from dedup.images.formats import SIGNATURE_BYTES, listed_extensions, sniff
-from dedup.images.passed_over import LINKS, PATTERNS, default_exclude, kind_of
+from dedup.images.passed_over import LINKS, PATTERNS, VIDEOS, default_exclude, kind_of
 from dedup.mounts import keeps_inodes
 from dedup.records import INODE_BITS, FileEntry
 
@@ -73,6 +74,7 @@ class Listing:
         self.passed_over: Counter[str] = Counter()
         self._facts = array("q")  # size, time and time of change of each
         self._names = array("Q")  # inode, device and number of names of each
+        self._films: list[bytes] = []  # of the folder in hand
 
     def digest(self) -> str:
         """Sum up paths, sizes, times and inodes, and which paths are one file.
@@ -112,6 +114,7 @@ class Listing:
         folders = []
         add_path, add_facts, add_names = self.paths.append, self._facts.extend, self._names.extend
         suffixes = _suffixes()
+        first, self._films = len(self.paths), []
         with os.scandir(os.path.join(top, folder)) as entries:
             for entry in entries:
                 name = entry.name
@@ -131,7 +134,15 @@ class Listing:
                         folders.append(prefix + name)
                 except OSError:
                     continue  # vanished between being listed and being looked at
+        if self._films:
+            self._count_films([os.path.basename(path) for path in self.paths[first:]])
         return folders
+
+    def _count_films(self, images: list[bytes]) -> None:
+        """Count the films of a folder as passed over, except those of live photos."""
+        belonging = set().union(*companions([*images, *self._films]).sidecars.values())
+        if alone := len(set(self._films) - belonging):
+            self.passed_over[VIDEOS] += alone
 
     def _is_inner(
         self,
@@ -159,7 +170,9 @@ class Listing:
             if extension.lower() in listed_extensions():
                 return True
             kind = kind_of(entry.name)
-            if kind is not None:
+            if kind == VIDEOS:
+                self._films.append(entry.name)
+            elif kind is not None:
                 self.passed_over[kind] += 1
             return False
         descriptor = os.open(entry.path, _PEEK_FLAGS)

@@ -47,10 +47,10 @@ def digest_images(
 
 
 def _digest(content: bytes, paths: Sequence[bytes]) -> bytes | None:
-    data = read_unchanged(paths, content)
-    if data is None:
+    found = read_unchanged(paths, content)
+    if found is None:
         return None
     try:
-        return pixel_digest(data) or NO_DIGEST
+        return pixel_digest(*found) or NO_DIGEST
     except ImageError:
         return None

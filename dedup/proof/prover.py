@@ -52,7 +52,7 @@ def describe_bytes(data: bytes, name: str = "") -> bytes:
     Parameters
     ----------
     data : a whole file
-    name : of the file, for errors
+    name : of the file, for errors; raw images are known by it
 
     Raises
     ------
@@ -237,11 +237,11 @@ def _prover(path: str) -> Iterator[Callable[[_Work], _Done]]:
 
 
 def _described(image: _Image) -> bytes | None:
-    data = read_unchanged(image.paths, image.content)
-    if data is None:
+    found = read_unchanged(image.paths, image.content)
+    if found is None:
         return None
     try:
-        return describe_bytes(data)
+        return describe_bytes(*found)
     except ImageError:
         return None
 

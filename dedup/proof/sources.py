@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def read_unchanged(paths: Iterable[bytes], content: bytes) -> bytes | None:
+def read_unchanged(paths: Iterable[bytes], content: bytes) -> tuple[bytes, str] | None:
     """Read the first file that still has a content.
 
     Parameters
@@ -23,11 +24,12 @@ def read_unchanged(paths: Iterable[bytes], content: bytes) -> bytes | None:
 
     Returns
     -------
-    The whole file; None where no file is readable and unchanged.
+    The whole file, and its name, by which raw images are known; None where no file is readable and
+    unchanged.
     """
     for path in paths:
         with suppress(ImageError):
             data = read_file(path)
             if hashlib.sha256(data).digest() == content:
-                return data
+                return data, os.fsdecode(path)
     return None

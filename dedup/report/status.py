@@ -4,19 +4,68 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from dedup.answer import Answer
+from dedup.answer import Answer, column
 from dedup.freshness import is_offline
-from dedup.results import RootStatus, Status
 from dedup.search.index_file import saved_facts
-from dedup.store.counts import layer_dimensions, remarks, totals
+from dedup.store.counts import find_damaged, layer_dimensions, remarks, totals
 from dedup.store.schema import INDEX
 
 if TYPE_CHECKING:
     from dedup.records import Root
     from dedup.store.catalog import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class RootStatus:
+    """One indexed folder."""
+
+    path: str
+    files: int
+    present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Status(Answer[RootStatus]):
+    """What a collection holds, at a glance. Iterates over `roots`.
+
+    Parameters
+    ----------
+    files : indexed files that were there when last indexed
+    images : of these, different contents
+    trivial : of the images, blank or tiny ones
+    gone : files that were indexed once and are no longer there
+    views : "content", "details" or both
+    layers : what is stored of each image; details are among them where they are a view
+    skips : how many files were skipped, by reason, most frequent first
+    updated : when the last run ended, ISO 8601 in UTC
+    index : the FAISS index: "fresh", "stale" or "none" (it is rebuilt when needed)
+    index_kind, index_recall : "flat" or "ivf", and the share of the ten nearest that it
+        finds, measured on a sample; None without an index
+    """
+
+    rows_in: ClassVar[str] = "roots"
+    path: str
+    model: str
+    views: tuple[str, ...]
+    layers: tuple[str, ...]
+    dimensions: dict[str, int]
+    roots: tuple[RootStatus, ...]
+    files: int
+    images: int
+    trivial: int
+    gone: int
+    skipped: int
+    skips: dict[str, int] = field(default_factory=dict)
+    bytes_indexed: int = 0
+    bytes_catalog: int = 0
+    updated: str | None = None
+    index: str = "none"
+    index_kind: str | None = None
+    index_recall: float | None = None
+    notes: tuple[str, ...] = field(default=(), metadata=column(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +111,7 @@ def read_remarks(catalog: Catalog) -> RemarksAnswer:
 def read_status(catalog: Catalog) -> Status:
     """Count what a collection holds, and see which of its folders are there."""
     pinned = catalog.fingerprint
+    find_damaged(catalog)
     states = catalog.files_by_state()
     images, trivial, size = totals(catalog)
     skips = Counter(reason for _, reason in catalog.skips())

@@ -251,23 +251,38 @@ class Catalog(Database):
     # -- questions -------------------------------------------------------------------------------
 
     def roots(self) -> list[Root]:
-        """List the indexed folders by path."""
-        with translated(self.store):
-            rows = self.connection.execute("SELECT id, path, exclude FROM roots ORDER BY path")
-            return [
-                Root(number, checked_root(self.store, path), tuple(exclude.splitlines()))
-                for number, path, exclude in rows
-            ]
-
-    def known_files(self, root: Root) -> Iterator[KnownFile]:
-        """Give what is known of the files under a root, gone ones included, by relative path."""
+        """List the indexed folders by path, damaged rows left out."""
         with translated(self.store):
             rows = self.connection.execute(
-                "SELECT path, id, size, mtime_ns, state, tried_with, inode, ctime_ns FROM files"
-                " WHERE root = ? ORDER BY path",
+                f"SELECT id, path, exclude, {sound('roots')} FROM roots ORDER BY path"  # noqa: S608 - constant
+            ).fetchall()
+        if unsound := sum(not row[-1] for row in rows):
+            self.found_damaged("roots", unsound)
+        return [
+            Root(number, checked_root(self.store, path), tuple(exclude.splitlines()))
+            for number, path, exclude, is_sound in rows
+            if is_sound
+        ]
+
+    def known_files(self, root: Root) -> Iterator[KnownFile]:
+        """Give what is known of the files under a root, gone ones included, by relative path.
+
+        Damaged rows are left out, so that their files are read again.
+        """
+        unsound = 0
+        with translated(self.store):
+            rows = self.connection.execute(
+                "SELECT path, id, size, mtime_ns, state, tried_with, inode, ctime_ns,"  # noqa: S608 - constant
+                f" {sound('files')} FROM files WHERE root = ? ORDER BY path",
                 (root.id,),
             )
-            yield from map(KnownFile._make, rows)
+            for *known, is_sound in rows:
+                if is_sound:
+                    yield KnownFile._make(known)
+                else:
+                    unsound += 1
+        if unsound:
+            self.found_damaged("files", unsound)
 
     def settled(self, root: Root) -> Settled | None:
         """Give what `settle` remembered; None when anything changed since."""
@@ -338,10 +353,10 @@ class Catalog(Database):
         """List skipped files as (absolute path, reason), by path."""
         with translated(self.store):
             rows = self.connection.execute(
-                "SELECT CAST(roots.path || X'2F' || files.path AS BLOB) AS whole, files.reason"
+                "SELECT CAST(roots.path || X'2F' || files.path AS BLOB) AS whole, files.reason"  # noqa: S608 - constant
                 " FROM files"
                 " JOIN roots ON roots.id = files.root"
-                " WHERE files.state = 'skipped' ORDER BY whole"
+                f" WHERE files.state = 'skipped' AND {sound('files', 'files')} ORDER BY whole"
             )
             return [(bytes(path), str(reason)) for path, reason in rows]
 
@@ -359,11 +374,11 @@ class Catalog(Database):
         return bool(found)
 
     def files_by_state(self, root: Root | None = None) -> dict[str, int]:
-        """Count the files of one root, or of all, by state."""
-        where, values = ("", ()) if root is None else (" WHERE root = ?", (root.id,))
+        """Count the files of one root, or of all, by state; damaged rows are left out."""
+        where, values = ("", ()) if root is None else (" AND root = ?", (root.id,))
         with translated(self.store):
             rows = self.connection.execute(
-                f"SELECT state, count(*) FROM files{where} GROUP BY state",  # noqa: S608 - constant
+                f"SELECT state, count(*) FROM files WHERE {sound('files')}{where} GROUP BY state",  # noqa: S608 - constant
                 values,
             )
             return {str(state): int(count) for state, count in rows}

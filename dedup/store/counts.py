@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dedup.store.checksums import sound
 from dedup.store.schema import translated
 from dedup.store.vectors import dimension
 
@@ -11,15 +12,34 @@ if TYPE_CHECKING:
     from dedup.store.catalog import Catalog
 
 
+_TOLD = ("roots", "images", "files", "decisions", "calibration")
+_LIVE = f"(SELECT image, size FROM files WHERE state = 'indexed' AND {sound('files')})"  # noqa: S608 - constant
+
+
+def find_damaged(catalog: Catalog) -> None:
+    """Count the damaged and missing rows of what a person is told of, for `Catalog.damage`."""
+    wanted = catalog.row_counts()
+    with translated(catalog.store):
+        for table in _TOLD:
+            rows, unsound = catalog.connection.execute(
+                f"SELECT count(*), coalesce(sum(NOT {sound(table)}), 0) FROM {table} NOT INDEXED"  # noqa: S608 - constant
+            ).fetchone()
+            missing = max(wanted.get(table, rows) - rows, 0)
+            catalog.found_damaged(table, unsound + missing)
+
+
 def totals(catalog: Catalog) -> tuple[int, int, int]:
-    """Count the live images, the trivial ones among them, and the bytes of their files."""
+    """Count the live images, the trivial ones among them, and the bytes of their files.
+
+    Damaged rows are left out.
+    """
     with translated(catalog.store):
         images, trivial = catalog.connection.execute(
-            "SELECT count(*), coalesce(sum(trivial), 0) FROM images"
-            " WHERE id IN (SELECT image FROM files WHERE state = 'indexed')"
+            "SELECT count(*), coalesce(sum(trivial), 0) FROM images"  # noqa: S608 - constant
+            f" WHERE {sound('images')} AND id IN (SELECT image FROM {_LIVE})"
         ).fetchone()
         (size,) = catalog.connection.execute(
-            "SELECT coalesce(sum(size), 0) FROM files WHERE state = 'indexed'"
+            f"SELECT coalesce(sum(size), 0) FROM {_LIVE}"  # noqa: S608 - constant
         ).fetchone()
     return int(images), int(trivial), int(size)
 
@@ -41,9 +61,10 @@ def remarks(catalog: Catalog) -> list[tuple[bytes, str]]:
     """List the live files whose images have a remark as (absolute path, remark), by path."""
     with translated(catalog.store):
         rows = catalog.connection.execute(
-            "SELECT CAST(roots.path || X'2F' || files.path AS BLOB) AS whole, images.remark"
+            "SELECT CAST(roots.path || X'2F' || files.path AS BLOB) AS whole, images.remark"  # noqa: S608 - constant
             " FROM files JOIN roots ON roots.id = files.root"
             " JOIN images ON images.id = files.image"
-            " WHERE files.state = 'indexed' AND images.remark IS NOT NULL ORDER BY whole"
+            " WHERE files.state = 'indexed' AND images.remark IS NOT NULL"
+            f" AND {sound('files', 'files')} AND {sound('images', 'images')} ORDER BY whole"
         )
         return [(bytes(path), str(remark)) for path, remark in rows]

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from dedup.errors import CollectionError, DamagedError
+from dedup.errors import CollectionError, DamagedError, FingerprintError
 from dedup.fingerprint import Fingerprint
 from dedup.store.checksums import checksum_of, sound
 from dedup.store.connections import Connections
@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 
 COUNTED: Final = ("roots", "images", "files", "decisions")
 """Tables whose rows are counted at every commit: of a page that lost some, nothing else tells."""
+
+UNBOUND: Final = "unbound"
+"""The row of `meta` that stands for a fingerprint that is lost, until there is another one."""
+
+LOST_MODEL: Final = (
+    "the model that this collection was made with is lost, and what it computed with it: "
+    "embeddings and calibration. Name a model again: dedup index --model NAME; folders and "
+    "decisions are kept"
+)
 
 _NEEDED: Final = {"fingerprint", "version"}
 _WORDS: Final = {
@@ -60,6 +69,8 @@ class Database:
 
     def _read_fingerprint(self) -> Fingerprint:
         text = self._meta("fingerprint")
+        if text is None and self._meta(UNBOUND) is not None:
+            raise FingerprintError(self.store, LOST_MODEL)
         if text is None:
             raise DamagedError(
                 self.store, "its making was interrupted; remove the folder, index again"

@@ -8,13 +8,15 @@ that have it open survive.
 
 from __future__ import annotations
 
+import re
 import secrets
 import sqlite3
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Final
 
-from dedup.errors import DamagedError
+from dedup.errors import CollectionError, DamagedError
 from dedup.store.checksums import checksum_of, sound
+from dedup.store.database import LOST_MODEL, UNBOUND
 from dedup.store.migrations import keep_copy
 from dedup.store.schema import CATALOG, create, open_damaged, translated
 from dedup.store.verify import check_catalog, check_structure, check_table, read_fingerprint
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from dedup.fingerprint import Fingerprint
     from dedup.store.catalog import Catalog
     from dedup.store.verify import Unsound
 
@@ -30,6 +33,7 @@ COPY: Final = "catalog.repair.bak"
 FOUND_AGAIN: Final = ("roots", "images", "files", "embeddings", "verdicts", "traits", "parts")
 """Tables whose rows indexing and listing find out again."""
 
+_TO_READ: Final = "to read again"  # in `meta`, until the files of dropped rows were read
 _ORDERS: Final = {
     "verdicts": "first, second", "decisions": "first, second", "meta": "key",
     "traits": "image", "parts": "image",
@@ -49,26 +53,34 @@ def repair_catalog(store: Path) -> list[Unsound]:
 
     Raises
     ------
-    DamagedError : it cannot be read at all, or what it was made with is lost; it is unchanged.
+    DamagedError : it cannot be read at all; it is unchanged.
+
+    Notes
+    -----
+    Where the fingerprint is lost, nobody can say what model embedded the images: all that was
+    computed with it is dropped, and the collection is unbound until `bind` gives it another one.
     """
     with translated(store), closing(open_damaged(store)) as connection:
         found = list(check_catalog(store, connection))
         if not found:
             return []
-        if read_fingerprint(connection) is None:
-            raise DamagedError(
-                store,
-                "cannot be repaired, as the model that it was made with is lost. Put back a backup "
-                f"of {CATALOG}, or move the folder away and index again; the images themselves are "
-                "not touched.",
-            )
-        keep_copy(store / CATALOG, store / COPY)
+        if _is_unbound(connection) and {one.key for one in found} == {("fingerprint",)}:
+            return found  # and leave the copy from before alone
+        _keep_copy(store)
         structural = [one for one in found if not one.table]
         if structural:
             _write_anew(store, connection)
             found = structural + list(check_catalog(store, connection))
         connection.execute("BEGIN IMMEDIATE")
         drop(connection, found)
+        if read_fingerprint(connection) is None:
+            _unbind(connection)
+        if any(one.table in ("", "roots", "images", "files", "embeddings") for one in found):
+            row = _TO_READ, "1"
+            connection.execute(
+                "INSERT OR REPLACE INTO meta (key, value, checksum) VALUES (?, ?, ?)",
+                (*row, checksum_of("meta", row)),
+            )
         connection.execute("COMMIT")
         left = list(check_structure(store, connection))
         if left:
@@ -76,25 +88,103 @@ def repair_catalog(store: Path) -> list[Unsound]:
     return found
 
 
-def heal(catalog: Catalog) -> int:
-    """Drop damaged rows that indexing finds out again, where reading has met some before.
+def is_to_be_read(store: Path) -> bool:
+    """Tell whether files have to be read again, as a repair dropped their rows."""
+    with translated(store), closing(open_damaged(store)) as connection:
+        row = connection.execute("SELECT 1 FROM meta WHERE key = ?", (_TO_READ,)).fetchone()
+        return row is not None
+
+
+def was_read(store: Path) -> None:
+    """Note that the files were read again."""
+    with translated(store), closing(open_damaged(store)) as connection:
+        connection.execute("DELETE FROM meta WHERE key = ?", (_TO_READ,))
+
+
+def _is_unbound(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM meta WHERE key = ?", (UNBOUND,)).fetchone() is not None
+
+
+def _unbind(connection: sqlite3.Connection) -> None:
+    """Drop all that a model computed; folders, proofs and decisions know of none."""
+    for table in ("embeddings", "files", "images", "calibration"):
+        connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constant
+    row = UNBOUND, "1"
+    connection.execute(
+        "INSERT OR REPLACE INTO meta (key, value, checksum) VALUES (?, ?, ?)",
+        (*row, checksum_of("meta", row)),
+    )
+
+
+def lost_model(store: Path) -> str | None:
+    """Say that the model is lost, and what its name may have been; None where it is known."""
+    copy = store / COPY
+    with translated(store), closing(open_damaged(store)) as connection:
+        if not _is_unbound(connection):
+            return None
+    name = None
+    if copy.is_file():
+        with closing(sqlite3.connect(copy)) as connection, suppress(sqlite3.DatabaseError):
+            connection.text_factory = bytes
+            (text,) = connection.execute(
+                "SELECT value FROM meta WHERE key = 'fingerprint'"
+            ).fetchone() or (b"",)
+            name = re.search(rb'"model": "([ -~]{1,80}?)"', text)
+    return LOST_MODEL + (f" (it may have been {name[1].decode()})" if name else "")
+
+
+def bind(store: Path, fingerprint: Fingerprint) -> None:
+    """Give a collection a fingerprint where its own is lost; the caller holds the lock."""
+    with translated(store), closing(open_damaged(store)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        row = "fingerprint", fingerprint.to_json()
+        connection.execute(
+            "INSERT INTO meta (key, value, checksum) VALUES (?, ?, ?)",
+            (*row, checksum_of("meta", row)),
+        )
+        connection.execute("DELETE FROM meta WHERE key = ?", (UNBOUND,))
+        connection.execute("COMMIT")
+
+
+def heal(catalog: Catalog) -> list[Unsound]:
+    """Drop damaged rows that indexing finds out again, where reading has met some.
+
+    The catalog is copied before; the caller holds the writer's lock.
 
     Returns
     -------
-    How many there were.
+    What is dropped.
     """
-    if not catalog.is_marked:
-        return 0
-    with catalog.transaction():
-        connection = catalog.connection
+    catalog.roots()  # without which nothing else would be read
+    if not (catalog.is_marked or catalog.damage):
+        return []
+    connection = catalog.connection
+    with translated(catalog.store):
         found = [
-            one for table in FOUND_AGAIN for one in check_table(catalog.store, connection, table)
+            one
+            for table in FOUND_AGAIN
+            for one in check_table(catalog.store, connection, table)
+            if one.table in FOUND_AGAIN
         ]
-        found = [one for one in found if one.table in FOUND_AGAIN]
-        drop(connection, found)
+    if found:
+        _keep_copy(catalog.store)
+    with catalog.transaction():
+        drop(connection, found)  # rows that are missing, too, make folders be compared in full
         connection.execute("DELETE FROM meta WHERE key = 'damaged'")
     catalog.forget_damage()
-    return len(found)
+    return found
+
+
+def _keep_copy(store: Path) -> None:
+    try:
+        with translated(store):
+            keep_copy(store / CATALOG, store / COPY)
+    except OSError as error:
+        raise CollectionError(
+            store,
+            f"cannot be copied before it is repaired ({error.strerror}). It is unchanged: free "
+            "some space and run the same command again.",
+        ) from error
 
 
 def drop(connection: sqlite3.Connection, found: Iterable[Unsound]) -> None:

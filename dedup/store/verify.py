@@ -6,6 +6,7 @@ Works on what `Catalog` refuses to open, as far as SQLite can read it.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,7 +18,7 @@ from dedup.store.schema import EXPECTED
 from dedup.store.trust import MAX_TEXT_BYTES, check_schema, checked_root, is_inside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 LiveFile = tuple[bytes, int, int, bytes]
@@ -105,7 +106,10 @@ def check_table(store: Path, connection: sqlite3.Connection, table: str) -> Iter
     for row in rows:
         if not row[-1]:
             path = _name_of(table, row[-2]) if table != "images" else _a_file(connection, row[0])
-            yield Unsound(table, tuple(row[: len(key)]), path, "fails its checksum")
+            detail = "fails its checksum"
+            if table == "decisions":
+                detail += f"; it was about {' and '.join(_images(connection, row[: len(key)]))}"
+            yield Unsound(table, tuple(row[: len(key)]), path, detail)
         elif table == "roots":
             try:
                 checked_root(store, row[-2])
@@ -129,6 +133,14 @@ def _name_of(table: str, value: object) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode()
 
 
+def _images(connection: sqlite3.Connection, digests: Iterable[object]) -> Iterator[str]:
+    """Name images by a file, where one is known, else by their SHA-256."""
+    for digest in digests:
+        row = connection.execute("SELECT id FROM images WHERE digest = ?", (digest,)).fetchone()
+        path = _a_file(connection, row[0]) if row else b""
+        yield os.fsdecode(path or _name_of("decisions", digest))
+
+
 def _a_file(connection: sqlite3.Connection, image: int) -> bytes:
     row = connection.execute(
         "SELECT CAST(r.path || X'2F' || f.path AS BLOB) FROM files AS f JOIN roots AS r"
@@ -139,7 +151,10 @@ def _a_file(connection: sqlite3.Connection, image: int) -> bytes:
 
 
 def _check_fingerprint(connection: sqlite3.Connection) -> Iterator[Unsound]:
-    if read_fingerprint(connection) is None:
+    told = connection.execute(
+        f"SELECT 1 FROM meta WHERE key = 'fingerprint' AND NOT {sound('meta')}"  # noqa: S608 - constant
+    ).fetchone()
+    if read_fingerprint(connection) is None and not told:
         yield Unsound("meta", ("fingerprint",), b"fingerprint", "is missing or cannot be read")
 
 

@@ -1,21 +1,32 @@
-"""What a collection holds: its folders, what could not be read in them, and remarks."""
+"""What a collection holds: its folders, what was found in them, remarks, and embeddings."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dedup import binding
-from dedup.arguments import path_of
+from dedup.arguments import path_of, strings_of
 from dedup.errors import CollectionError
-from dedup.report.status import RemarksAnswer, RootsAnswer, read_remarks, read_status, root_status
+from dedup.report.status import (
+    RemarksAnswer,
+    RootsAnswer,
+    Status,
+    read_remarks,
+    read_status,
+    root_status,
+)
 from dedup.results import Skip, SkippedAnswer
 from dedup.store import roots as stored
 from dedup.store.lock import writer_lock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dedup.records import Root
-    from dedup.results import LayersAnswer, Status
+    from dedup.report.export import FeatureTable, Written
+    from dedup.results import LayersAnswer
     from dedup.session import Session
     from dedup.store.catalog import Catalog
 
@@ -87,12 +98,42 @@ class HoldingsVerbs:
 
     def status(self) -> Status:
         """Count what the collection holds."""
-        return read_status(self._session.catalog)
+        return self._session.noted(read_status(self._session.catalog))
 
     def skipped(self) -> SkippedAnswer:
         """List the files that could not be read, by path, with their reasons."""
         skips = self._session.catalog.skips()
         return SkippedAnswer(tuple(Skip(os.fsdecode(path), reason) for path, reason in skips))
+
+    def features(self, layers: str | Iterable[str] = ()) -> FeatureTable:
+        """Give the stored embeddings (of all layers, by default) as the extractor gave them.
+
+        Raises
+        ------
+        LayerError : a layer is not stored.
+        """
+        from dedup.report.export import collect
+
+        return collect(self._session.catalog, strings_of(layers, "layers"))
+
+    def export(self, output: AnyPath, layers: str | Iterable[str] = ()) -> Written:
+        """Write the stored embeddings to a .npz or .parquet file.
+
+        Parameters
+        ----------
+        layers : of those that are stored; none means all
+
+        Raises
+        ------
+        LayerError : a layer is not stored.
+        DedupError : another ending, or the file cannot be written.
+        ExtraMissingError : .parquet without pyarrow.
+        """
+        from dedup.report.export import check_output, write
+
+        path = Path(path_of(output, "output"))
+        check_output(path)
+        return write(self.features(layers), path)
 
     def layers(self) -> LayersAnswer:
         """List every layer of the collection's model that can be hooked."""

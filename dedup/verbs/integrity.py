@@ -20,7 +20,14 @@ from dedup.report.integrity import (
 from dedup.session import STORE_NAME, Session
 from dedup.spec import ModelSpec, Runtime
 from dedup.store.lock import writer_lock
-from dedup.store.repair import COPY, FOUND_AGAIN, repair_catalog
+from dedup.store.repair import (
+    COPY,
+    FOUND_AGAIN,
+    is_to_be_read,
+    lost_model,
+    repair_catalog,
+    was_read,
+)
 from dedup.store.schema import CATALOG, INDEX, open_damaged, translated
 from dedup.store.verify import check_catalog, live_files
 from dedup.verbs import search
@@ -78,12 +85,10 @@ def repair(store: Path, progress: Any, session: Session | None = None) -> Repair
         )
         if table in lost
     ]
-    notes += [
-        f"Lost: a folder's name ({root.path}); index that folder again"
-        for root in findings
-        if root.kind == "root"
-    ]
-    if any(one.table in ("", "roots", "images", "files", "embeddings") for one in unsound):
+    notes += [search.lost_folder(root.path) for root in findings if root.kind == "root"]
+    if (lost_name := lost_model(store)) is not None:
+        notes.append(lost_name[0].upper() + lost_name[1:])
+    elif is_to_be_read(store):
         notes += _read_again(store, progress, session)
     return RepairAnswer(tuple(findings), tuple(notes))
 
@@ -94,6 +99,7 @@ def _read_again(store: Path, progress: Any, session: Session | None) -> list[str
     try:
         opened.catalog.forget_damage()
         summary = search.index(opened, (), progress)
+        was_read(store)
     except LockedError:
         raise
     except DedupError as error:

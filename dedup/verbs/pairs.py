@@ -37,6 +37,7 @@ def duplicates(
     progress: Any,
     *,
     offline: bool = False,
+    companions: bool = False,
 ) -> DuplicatesAnswer:
     """Find the duplicate groups."""
     from dedup.duplicates.find import find_groups, read_gallery
@@ -50,7 +51,7 @@ def duplicates(
     catalog = session.computing(decodes=False)
     space = session.space()
     lowest = space.threshold(threshold, precision)
-    gallery = read_gallery(catalog, space, join)
+    gallery = read_gallery(catalog, space, join, companions=companions)
     lookout = Lookout(catalog.roots(), offline=offline)
     found = find_groups(gallery, tiers, lowest, how, report, lookout)
     return session.noted(DuplicatesAnswer(tuple(found.groups), lowest, tuple(found.notes)))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dedup.arguments import callback_of, count_of, paths_of, threshold_of
-from dedup.errors import SearchError
+from dedup.errors import CollectionError, SearchError
 from dedup.files import remove_leftovers
 from dedup.freshness import Lookout
 from dedup.images.scan import check_patterns
@@ -16,11 +16,12 @@ from dedup.indexing.diff import find_changes, require_images
 from dedup.query import answer, embed_queries, expand, require_read
 from dedup.store.gallery import leaving_out
 from dedup.store.lock import writer_lock
-from dedup.store.repair import heal
+from dedup.store.repair import COPY, heal
 
 if TYPE_CHECKING:
     from dedup.results import IndexSummary, QueryAnswer
     from dedup.session import Session
+    from dedup.store.verify import Unsound
 
 
 def index(session: Session, paths: Any, progress: Any, exclude: Any = None) -> IndexSummary:
@@ -32,6 +33,12 @@ def index(session: Session, paths: Any, progress: Any, exclude: Any = None) -> I
         remove_leftovers(session.path)
         healed = heal(catalog)
         changes = find_changes(catalog, folders, patterns)
+        if catalog.damage:  # met just now
+            healed += heal(catalog)
+            changes = find_changes(catalog, folders, patterns)
+        notes = _healed_notes(healed)
+        if len(notes) > 1 and not folders and not catalog.roots():
+            raise CollectionError(session.path, notes[-1])
         require_images(catalog, changes, folders)
         summary = pipeline.run(
             catalog,
@@ -39,10 +46,24 @@ def index(session: Session, paths: Any, progress: Any, exclude: Any = None) -> I
             session.embedder,
             lambda done, total: report("Indexing", done, total),
         )
-    if healed:
-        note = f"{healed:,} damaged rows of the catalog were dropped, and their files read again"
-        summary = replace(summary, notes=(*summary.notes, note))
-    return session.noted(summary)
+    return session.noted(replace(summary, notes=(*summary.notes, *notes)))
+
+
+def _healed_notes(healed: list[Unsound]) -> list[str]:
+    """Say what was dropped because it was damaged, and what of it indexing does not find again."""
+    if not healed:
+        return []
+    count = "1 damaged row" if len(healed) == 1 else f"{len(healed):,} damaged rows"
+    dropped = f"{count} of the catalog dropped, and the files read again; the catalog as it was is"
+    return [
+        f"{dropped} kept as {COPY}",
+        *(lost_folder(os.fsdecode(one.path)) for one in healed if one.table == "roots"),
+    ]
+
+
+def lost_folder(path: str) -> str:
+    """Say that the row of an indexed folder is lost."""
+    return f"Lost: a folder's name ({path}); index that folder again"
 
 
 def _patterns_of(exclude: Any) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from drawings import scene
 
+from dedup.cli import cli
+
 ROOT = Path(__file__).parent.parent.parent
 
 BAN = """
@@ -40,16 +42,29 @@ eval --truth truth.csv --store store
 status --store store
 status --store store --skipped
 export --store store --output features.npz
+roots --store store
+verify --store store --deep
+sql UPDATE files SET size = size + 1 WHERE path = CAST('a/2.jpg' AS BLOB)
+repair --store store
 layers mobilenetv3_small_050
 index images --store untrained --untrained --runtime onnxruntime --views content
 """
 
+SLOW_COMMANDS = """
+calibrate --samples 50 --store untrained
+"""
+"""Half a minute each."""
+
 RUN = """
-import sys
+import sqlite3, sys
 from dedup.cli import main
 
 for line in open("commands"):
-    if line.strip():
+    if line.startswith("sql "):
+        with sqlite3.connect("store/catalog.sqlite") as connection:
+            assert connection.execute(line[4:]).rowcount == 1
+        connection.close()
+    elif line.strip():
         sys.argv = ["dedup", *line.split()]
         try:
             main()
@@ -106,6 +121,11 @@ class Place:
         return [name for name in names if not expected.fullmatch(name)]
 
 
+def test_every_command_is_among_those_that_are_run() -> None:
+    run = {line.split()[0] for line in (COMMANDS + SLOW_COMMANDS).splitlines() if line}
+    assert run - {"sql"} == set(cli.commands)
+
+
 def test_no_command_connects_or_leaves_files(drawn: Path, tmp_path: Path) -> None:
     place = Place(tmp_path, drawn)
     done = place.run()
@@ -132,7 +152,7 @@ def test_the_ban_of_these_tests_works(drawn: Path, tmp_path: Path) -> None:
 def test_no_library_of_native_code_connects(drawn: Path, tmp_path: Path) -> None:
     place = Place(tmp_path, drawn)
     with (place.work / "commands").open("a") as commands:
-        commands.write("calibrate --samples 50 --store untrained\n")  # half a minute
+        commands.write(SLOW_COMMANDS)
     log = tmp_path / "work/images/strace.txt"  # where files are expected
     done = place.run("strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg", "-o", str(log))
     assert done.returncode == 0, done.stderr

@@ -97,16 +97,53 @@ def test_a_damaged_index_is_found_and_removed(dedup: Dedup, store: Path, drawn: 
 
 
 def test_what_cannot_be_repaired_says_what_to_do(dedup: Dedup, store: Path) -> None:
-    damage(store, "UPDATE meta SET value = 'x' WHERE key = 'fingerprint'")
-    assert dedup("verify", "--store", store).code == 3
-    done = dedup("repair", "--store", store)
-    assert done.code == 1
-    assert "the model that it was made with is lost" in done.err
     (store / "catalog.sqlite").write_bytes(b"no database")
     for command in ("verify", "repair"):
         refused = dedup(command, "--store", store)
         assert refused.code == 1
         assert "damaged or foreign catalog" in refused.err
+
+
+def test_a_lost_model_is_named_again_and_no_decision_is_lost(
+    dedup: Dedup, images: Path, tmp_path: Path
+) -> None:
+    store, pair = tmp_path / "own", (images / "a/2.jpg", images / "b/2 small.jpg")
+    model = ("--model", "mobilenetv3_small_050", "--untrained", "--store", store)
+    dedup("index", images, *model)
+    dedup("ignore", *pair, "--store", store)
+    listed = dedup("list", "--store", store)
+    assert "2 small" not in listed.text
+    dedup("ignore", "--export", tmp_path / "before", "--store", store)
+    damage(store, "UPDATE meta SET value = replace(value, '224', '225') WHERE key = 'fingerprint'")
+    assert dedup("verify", "--store", store).code == 3
+    for _ in range(2):  # the second time nothing is left to drop
+        done = dedup("repair", "--store", store)
+        assert done.code == 0
+        assert [(row["kind"], row["path"]) for row in rows(done)] == [("meta", "fingerprint")]
+        assert "dedup index --model NAME" in done.err
+        assert "(it may have been mobilenetv3_small_050)" in done.err
+    for command in (("list",), ("query", pair[0]), ("index",), ("status",)):
+        refused = dedup(*command, "--store", store)
+        assert refused.code == 1
+        assert "Name a model again: dedup index --model NAME" in refused.err
+    again = dedup("index", *model)  # the folders are known
+    assert again.code == 0, again.err
+    assert dedup("verify", "--store", store).code == 0
+    assert dedup("list", "--store", store).out == listed.out
+    dedup("ignore", "--export", tmp_path / "after", "--store", store)
+    assert (tmp_path / "after").read_bytes() == (tmp_path / "before").read_bytes() != b""
+    other = dedup("index", "--model", "resnet18", "--untrained", "--store", store)
+    assert (other.code, "was made with model: mobilenetv3" in other.err) == (1, True)
+
+
+def test_a_damaged_decision_is_named_by_its_images(dedup: Dedup, store: Path, drawn: Path) -> None:
+    names = drawn / "a/3.jpg", drawn / "a/4.jpg"
+    dedup("ignore", *names, "--store", store)
+    damage(store, "UPDATE decisions SET duplicate = 1")
+    (row,) = rows(dedup("repair", "--store", store))
+    assert row["kind"] == "decision"
+    assert row["detail"].startswith("fails its checksum; it was about ")
+    assert all(os.fspath(name) in row["detail"] for name in names)
 
 
 def test_no_collection(dedup: Dedup, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from drawings import scene
+from drawn import dng, encode, textured
 from PIL import Image
 
 from dedup.edits.catalogue import edit
@@ -96,3 +97,25 @@ def test_why_of_an_image_with_text_on_it_is_written_as_json(dedup: Dedup, tmp_pa
     odds = checks["log odds that the change is drawn on"]
     assert type(odds["passed"]) is bool
     assert type(odds["value"]) is float
+
+
+def test_why_says_that_a_raw_image_and_its_jpeg_belong_together(
+    dedup: Dedup, tmp_path: Path
+) -> None:
+    pytest.importorskip("rawpy")
+    shot = textured(600, 800)
+    (tmp_path / "1.dng").write_bytes(dng(shot))
+    (tmp_path / "1.jpg").write_bytes(encode(shot, "JPEG"))
+    (row,) = dedup("why", tmp_path / "1.dng", tmp_path / "1.jpg").rows
+    assert row["companions"] is True
+    table = dedup("why", tmp_path / "1.dng", tmp_path / "1.jpg", "--format", "table")
+    assert "companions: a raw file and the image developed from it" in table.text
+    store = tmp_path / "store"
+    dedup("index", tmp_path, "-s", store, "--views", "details")
+    listed = dedup("list", "-s", store)
+    assert listed.rows == []
+    assert "1 RAW file and the JPEG beside it count as a pair" in listed.err
+    (group,) = dedup("list", "-s", store, "--companions").rows
+    assert {group["keeper"], group["duplicates"][0]["path"]} == {
+        str(tmp_path / name) for name in ("1.dng", "1.jpg")
+    }

@@ -219,3 +219,9 @@ def test_patterns_leave_out_what_gitignore_would(tmp_path: Path) -> None:
 def test_a_pattern_takes_in_what_the_defaults_leave_out(tmp_path: Path) -> None:
     put(tmp_path, "@eaDir/a.jpg", "#recycle/b.jpg")
     assert names(tmp_path, patterns=["!@eaDir/"]) == [b"@eaDir/a.jpg"]
+
+
+def test_what_belongs_to_an_image_is_not_passed_over(tmp_path: Path) -> None:
+    put(tmp_path, "a/IMG_1.HEIC", "a/IMG_1.MOV", "a/img_2.jpg", "a/IMG_2.mp4", "a/IMG_1.AAE")
+    put(tmp_path, "a/IMG_1.xmp", "a/img_2.jpg.xmp", "a/IMG_3.MOV", "b/IMG_1.MOV", "b/c.png")
+    assert scan(tmp_path).passed_over == {"videos": 2}  # those without an image beside them

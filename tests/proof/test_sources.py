@@ -17,7 +17,10 @@ def test_the_first_file_that_is_unchanged_is_read(tmp_path: Path) -> None:
     gone, changed, same, again = (
         os.fsencode(tmp_path / name) for name in ("gone", "changed", "same", "again")
     )
-    assert read_unchanged([gone, changed, same, again], content) == b"content"
+    assert read_unchanged([gone, changed, same, again], content) == (
+        b"content",
+        os.fsdecode(same),
+    )
     assert read_unchanged([gone, changed], content) is None
     assert read_unchanged([os.fsencode(tmp_path)], content) is None  # a folder
     assert read_unchanged([], content) is None

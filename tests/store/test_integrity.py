@@ -4,7 +4,6 @@ import os
 import random
 import shutil
 import sqlite3
-import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from dedup.spec import ModelSpec
 from dedup.store.catalog import Catalog
 from dedup.store.checksums import COVERED, checksum_of
 from dedup.store.pairs import Decision, read_decisions, write_decisions
+from dedup.store.repair import repair_catalog
 from dedup.store.schema import translated
 
 if TYPE_CHECKING:
@@ -110,9 +110,71 @@ def test_a_damaged_row_is_left_out_counted_and_mended_by_indexing(
         for keeper, _, duplicates in groups:
             for path, _ in duplicates:
                 assert path in known[keeper]
-        collection.index()
+        damaged = (store / "catalog.sqlite").read_bytes()
+        assert not (store / "catalog.repair.bak").exists()
+        summary = collection.index()
+        if "DELETE" not in statement:
+            (note,) = (each for each in summary.notes if "dropped" in each)
+            assert "damaged row" in note
+            assert "kept as catalog.repair.bak" in note
+            assert (store / "catalog.repair.bak").stat().st_size == len(damaged)
         assert len(collection.verify()) == 0
     assert seen(store) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["size = size + 1", "state = 'gone'", "image = 2", "inode = inode + 1", "tried_with = 'x'"],
+)
+def test_a_file_whose_row_is_damaged_does_not_count_as_unchanged(
+    change: str, images: Path, tmp_path: Path
+) -> None:
+    store = tmp_path / "own"
+    with Collection.create(store, ModelSpec(SMALL_MODEL, untrained=True)) as collection:
+        collection.index(images)
+        before = collection.index()
+        (images / "new.jpg").write_bytes((images / "a/0.jpg").read_bytes())  # else nothing is read
+        changed(store, f"UPDATE files SET {change} WHERE path = CAST('a/3.jpg' AS BLOB)")  # noqa: S608 - constants
+        after = collection.index()
+        assert (after.unchanged, after.reused, after.indexed) == (before.unchanged - 1, 2, 0)
+        assert after.notes[0].startswith("1 damaged row of the catalog dropped")
+        assert len(collection.verify()) == 0
+
+
+def test_a_lost_folder_is_named_by_indexing(images: Path, tmp_path: Path) -> None:
+    store = tmp_path / "own"
+    with Collection.create(store, ModelSpec(SMALL_MODEL, untrained=True)) as collection:
+        found = collection.index(images).found
+        changed(store, "UPDATE roots SET exclude = 'x'")
+        with pytest.raises(CollectionError, match=r"Lost: a folder's name .*images.; index that"):
+            collection.index()
+        again = collection.index(images)
+        assert (again.found, again.indexed, again.notes) == (found, 0, ())
+
+
+@pytest.mark.parametrize(
+    ("statement", "note", "figures"),
+    [
+        ("UPDATE files SET size = size + 1 WHERE id = 1", "1 file", (-1, None, 0)),
+        ("UPDATE images SET width = 0 WHERE id IN (1, 2)", "2 images", (0, -2, 0)),
+        ("DELETE FROM files WHERE id = 1", "1 file", (-1, None, 0)),
+        ("UPDATE roots SET exclude = 'x'", "1 folder", (0, 0, -1)),
+    ],
+)
+def test_status_counts_no_damaged_row_and_says_so(
+    statement: str, note: str, figures: tuple[int, int | None, int], store: Path
+) -> None:
+    with Collection.open(store) as collection:
+        before = collection.status()
+        assert before.notes == ()
+        changed(store, statement)
+        after = collection.status()
+        assert f"left out: {note}. " in after.notes[0]
+        assert "`dedup repair`" in after.notes[0]
+        assert after.files == before.files + figures[0]
+        if figures[1] is not None:
+            assert after.images == before.images + figures[1]
+        assert len(after.roots) == len(before.roots) + figures[2]
 
 
 def test_a_damaged_verdict_is_proven_again(store: Path) -> None:
@@ -190,14 +252,6 @@ def test_a_question_that_does_not_end_is_interrupted(store: Path) -> None:
     catalog.close()
 
 
-def test_opening_checks_within_milliseconds(store: Path) -> None:
-    Catalog.open(store).close()
-    started = time.perf_counter()
-    for _ in range(20):
-        Catalog.open(store).close()
-    assert (time.perf_counter() - started) / 20 < 0.05  # measured: 3 ms on a quiet machine
-
-
 def test_a_damaged_index_of_the_database_is_written_anew(store: Path) -> None:
     before = seen(store)
     path = store / "catalog.sqlite"
@@ -271,6 +325,18 @@ def test_every_byte_of_chosen_rows(small: Path, tmp_path: Path) -> None:
             changed(copy, statement)
             assert outcome_of(copy, good) == "note", (column, place)
             shutil.rmtree(copy)
+
+
+def test_a_repair_that_ended_before_reading_again_is_finished_by_the_next(store: Path) -> None:
+    before = seen(store)
+    changed(store, "UPDATE embeddings SET vector = zeroblob(length(vector)) WHERE id = 1")
+    assert repair_catalog(store)  # and here the process was killed
+    with Collection.open(store) as collection:
+        answer = collection.repair()
+        assert len(answer) == 0
+        assert any("Read again" in note for note in answer.notes)
+        assert not any("Read again" in note for note in collection.repair().notes)
+    assert seen(store) == before
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Pixels = npt.NDArray[np.uint8]
 
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 ORIENTATION_TAG = 0x0112
 
 
@@ -132,3 +132,55 @@ def tiff(tags: list[tuple[int, int, int, bytes]], start: int = 0) -> bytes:
             directory += struct.pack("<HHII", tag, kind, count, base + len(values))
             values += value
     return b"II*\0" + struct.pack("<I", 8) + directory + bytes(4) + values
+
+
+def dng(pixels: Pixels, preview: bytes = b"", size: tuple[int, int] = (1600, 1200)) -> bytes:
+    """Write a mosaic of 16-bit samples, red first (DNG specification 1.4)."""
+    height, width = pixels.shape[:2]
+    light = ((pixels / 255.0) ** 2.2 * 60_000).astype("<u2")
+    mosaic = light[:, :, 1].copy()
+    mosaic[::2, ::2], mosaic[1::2, 1::2] = light[::2, ::2, 0], light[1::2, 1::2, 2]
+    long, short = struct.Struct("<I").pack, struct.Struct("<H").pack
+    matrix = (3.24, -1.54, -0.5, -0.97, 1.88, 0.04, 0.06, -0.2, 1.06)
+    start = 4096
+    sub = start + mosaic.nbytes
+    tags = [
+        (254, 4, 1, long(0)),
+        (256, 4, 1, long(width)),
+        (257, 4, 1, long(height)),
+        (258, 3, 1, short(16)),
+        (259, 3, 1, short(1)),
+        (262, 3, 1, short(32_803)),
+        (271, 2, 5, b"Test\0"),
+        (272, 2, 5, b"Test\0"),
+        (273, 4, 1, long(start)),
+        (277, 3, 1, short(1)),
+        (278, 4, 1, long(height)),
+        (279, 4, 1, long(mosaic.nbytes)),
+        (33_421, 3, 2, struct.pack("<2H", 2, 2)),
+        (33_422, 1, 4, bytes((0, 1, 1, 2))),
+        (50_706, 1, 4, bytes((1, 4, 0, 0))),
+        (50_708, 2, 5, b"Test\0"),
+        (50_717, 4, 1, long(60_000)),
+        (50_721, 10, 9, b"".join(struct.pack("<2i", int(v * 10_000), 10_000) for v in matrix)),
+        (50_728, 5, 3, struct.pack("<6I", *(1,) * 6)),
+        (50_778, 3, 1, short(21)),
+    ]
+    if preview:
+        tags.append((330, 4, 1, long(sub)))
+    head = tiff(tags).ljust(start, b"\0") + mosaic.tobytes()
+    if not preview:
+        return head
+    inner = [
+        (254, 4, 1, long(1)),
+        (256, 4, 1, long(size[0])),
+        (257, 4, 1, long(size[1])),
+        (258, 3, 3, short(8) * 3),
+        (259, 3, 1, short(7)),
+        (262, 3, 1, short(6)),
+        (273, 4, 1, long(sub + 4096)),
+        (277, 3, 1, short(3)),
+        (278, 4, 1, long(size[1])),
+        (279, 4, 1, long(len(preview))),
+    ]
+    return head + tiff(inner, sub)[8:].ljust(4096, b"\0") + preview
