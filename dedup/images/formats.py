@@ -111,6 +111,22 @@ def listed_extensions() -> frozenset[bytes]:
     }
 
 
+def missing_extra(name: bytes) -> str | None:
+    """Name the extra without which a file is not even listed in this installation, by its name.
+
+    Returns
+    -------
+    "raw" or "jxl"; None for all other files
+    """
+    extension = name[name.rfind(b".") + 1 :].lower()
+    if extension in listed_extensions():
+        return None
+    readers = (
+        each for each in _LISTED_IF_READABLE if extension.decode("latin-1") in EXTENSIONS[each]
+    )
+    return next(map(str.lower, readers), None)
+
+
 def extra_version(name: str) -> str | None:
     """Name the version of an optional decoder, None where it is not installed.
 

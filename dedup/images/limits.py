@@ -16,7 +16,8 @@ class Limits:
     ----------
     pixels : above the 200 megapixels of today's largest phone sensors, below what hurts
     side : longer than any panorama, shorter than the 65,500 that JPEG can claim
-    decode_bytes : what one decode may need at its peak
+    decode_bytes : what one decode may need at its peak; a TIFF of 200 megapixels is estimated at
+        2.2 GB, and takes 2.2 GB with its file where that is compressed by LZW
     empty_decode_bytes : the same for files with more than `pixels_per_byte`, which hold next to
         nothing: no photograph does, and a few hundred bytes can claim as much
     scans : passes over one JPEG. Encoders write about ten; each costs time that its few bytes do
@@ -36,7 +37,7 @@ class Limits:
 
     pixels: int = 1 << 28
     side: int = 65_000
-    decode_bytes: int = 2 << 30
+    decode_bytes: int = 5 << 29
     empty_decode_bytes: int = 640 << 20
     pixels_per_byte: int = 64
     scans: int = 256

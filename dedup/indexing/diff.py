@@ -15,7 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from dedup.errors import CollectionError, DedupError
+from dedup.errors import DISTRIBUTION, CollectionError, DedupError
+from dedup.images.formats import missing_extra
 from dedup.images.header import read_epoch
 from dedup.images.scan import scan, walk
 from dedup.indexing.moved import follow_moved
@@ -45,6 +46,7 @@ class Changes:
     seconds : what looking took
     passed_over : as `Listing.passed_over`
     undated : as in `Batch`
+    not_readable : indexed files that are there, by the extra that would read them and was removed
     looks : what to settle once the work is done, of roots that were seen as a whole and that
         nothing outside them bears upon; without the work
     """
@@ -60,6 +62,7 @@ class Changes:
     seconds: float = 0.0
     passed_over: Counter[str] = field(default_factory=Counter)
     undated: list[tuple[int, int]] = field(default_factory=list)
+    not_readable: Counter[str] = field(default_factory=Counter)
 
 
 class _Scope(NamedTuple):
@@ -96,6 +99,12 @@ def find_changes(
     with _uncollected():
         for scope in scopes:
             _compare(catalog, roots, scope, linked, changes)
+    changes.notes += [
+        f"{count:,} indexed {'file is' if count == 1 else 'files are'} not readable now: "
+        f"pip install '{DISTRIBUTION}[{extra}]'"
+        for extra, count in sorted(changes.not_readable.items())
+        if count
+    ]
     changes.seconds = time.perf_counter() - started
     return changes
 
@@ -213,7 +222,9 @@ def _compare(
     if not listing.paths and not scope.within and _was_emptied(catalog, root):
         changes.notes.append(_kept(scope.root))
         return
+    unreadable = changes.not_readable.total()
     counts, named_elsewhere = _compare_files(catalog, root, scope, listing, linked, changes)
+    entire = entire and changes.not_readable.total() == unreadable  # to be said at every run
     changes.unchanged += counts.unchanged
     changes.still_skipped += counts.still_skipped
     further = len(listing.paths) - counts.found
@@ -249,7 +260,11 @@ def _compare_files(
             and known.path.startswith(prefix)
             and not known.path.startswith(unseen)
         ):
-            changes.gone.append(known.id)
+            extra = missing_extra(known.path)
+            if extra and os.path.lexists(os.path.join(root.path, known.path)):
+                changes.not_readable[extra] += known.state == "indexed"
+            else:
+                changes.gone.append(known.id)
     changes.undated += differences.undated
     return differences, named_elsewhere
 

@@ -7,11 +7,16 @@ import struct
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from drawn import encode, jpeg_claiming, png, png_chunk, textured, tiff
+
+from dedup.images.decode import decode_bytes
+from dedup.images.header import read_header
+from dedup.images.limits import LIMITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -164,3 +169,12 @@ def test_a_hostile_file_costs_little(what: str, tmp_path: Path) -> None:
     assert seconds < MAX_SECONDS
     assert peak < MAX_BYTES
     assert not ended.stderr
+
+
+@pytest.mark.parametrize(("name", "mode"), [("TIFF", "RGB"), ("TIFF", "RGBA"), ("PNG", "RGB")])
+def test_a_scan_of_200_megapixels_is_within_the_limits(name: str, mode: str) -> None:
+    small = read_header(encode(textured(12, 16), name, mode))
+    scan = replace(small, width=16_320, height=12_240)
+    pixels, needed = scan.width * scan.height, decode_bytes(scan, 224, 224)
+    assert LIMITS.most_decode_bytes(pixels, 1 << 20) < needed  # where a file of 1 MB claims it
+    assert needed <= LIMITS.most_decode_bytes(pixels, 1 << 28)

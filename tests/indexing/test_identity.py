@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from blocks import BlockMeans, fill, index
+from drawn import dng, textured
 from PIL import Image
 
+from dedup.images import formats, passed_over, scan
 from dedup.indexing.diff import find_changes
 from dedup.records import FileEntry, KnownFile
 from dedup.store.changes import Differences
@@ -290,3 +292,31 @@ def test_a_damaged_image_is_recorded_with_its_remark(
         b"two.gif": (False, "animated: first frame only"),
     }
     assert images.damaged.tolist().count(True) == 1
+
+
+def test_files_whose_extra_was_removed_stay_and_are_counted(
+    folder: Path, catalog: Catalog, embedder: BlockMeans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("rawpy")
+    for number in range(2):
+        (folder / f"{number}.DNG").write_bytes(dng(textured(60 + 2 * number, 80)))
+    assert index(catalog, embedder, folder).indexed == 2
+    (folder / "1.DNG").unlink()
+    kept = contents(catalog)
+    del kept["1.DNG"]
+    note = "1 indexed file is not readable now: pip install 'dedup-vision[raw]'"
+    with monkeypatch.context() as patch:
+        patch.setitem(formats.EXTRAS, "RAW", "a-distribution-that-is-not-installed")
+        forget_extras()
+        for gone in (1, 0):  # not said once alone
+            done = index(catalog, embedder, folder)
+            assert (done.unchanged, done.gone, done.notes) == (4, gone, (note,))
+            assert contents(catalog) == kept
+    forget_extras()
+    done = index(catalog, embedder, folder)
+    assert (done.unchanged, done.indexed, done.gone, done.notes) == (5, 0, 0, ())
+
+
+def forget_extras() -> None:
+    for remembered in (formats.listed_extensions, scan._suffixes, passed_over._kinds):  # noqa: SLF001
+        remembered.cache_clear()
