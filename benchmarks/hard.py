@@ -31,18 +31,29 @@ if TYPE_CHECKING:
 
 SECTIONS = ("proof", "list", "keepers")
 COLUMNS = ("kind", "family", "half", "pairs", "asked")
+TITLES = {"proof": "Hard pairs, by the proof alone", "list": "Hard pairs, in a list with company"}
 SHEETS = {"documents", "cards", "screens"}
 NOTE = "`wrong`: called surer than asked, or not found; in a list, groups of several pairs as well."
 UNTIERED = " There is no tier `resaved` yet: `near` counts as it where that is asked."
 
 
-def rates(seen: Seen, asked: Asked) -> list[Cell]:
+def heads(way: str) -> list[str]:
+    """Name the figures of a kind, measured in one way."""
+    return ["proposed"] * (way == "list") + ["resaved", "near", "neither", "wrong"]
+
+
+def about(kind: Kind, pairs: int) -> list[Cell]:
+    """Say what a kind is, as `COLUMNS`."""
+    return [kind.name, kind.family, kind.half, pairs, kind.asked]
+
+
+def rates(seen: Seen, kind: Kind) -> list[Cell]:
     """Give the figures of a kind, measured in one way."""
     share = [seen.resaved, seen.near, seen.pairs - seen.called]
     shares: list[Cell] = [f"{count / max(1, seen.pairs):.2f}" for count in share]
     if seen.proposed is not None:
         shares = [f"{seen.proposed / max(1, seen.pairs):.2f}", *shares]
-    return [*shares, seen.wrong(asked)]
+    return [*shares, seen.wrong(kind.asked)]
 
 
 class Totals:
@@ -117,38 +128,32 @@ def measured(
             company = Company(Path(place), photographs)
             one = partial(company.listed, photographs=photographs, pairs=pairs, seed=options.seed)
             ways["list"] = dict(zip(kinds, said("list", names, pool.map(one, names)), strict=True))
-    columns = list(COLUMNS)
-    for way in ways:
-        columns += [f"{way}: proposed"] if way == "list" else []
-        columns += [f"{way}: {each}" for each in ("resaved", "near", "neither", "wrong")]
-    rows: list[list[Cell]] = [
-        [kind.name, kind.family, kind.half, pairs, kind.asked]
-        + [cell for seen in ways.values() for cell in rates(seen[kind], kind.asked)]
-        for kind in kinds
-    ]
-    show(columns, rows)
-    halves = [half for half in Half if any(kind.half is half for kind in kinds)]
-    tables = {
-        (half, way): Totals(seen, half, listed=way == "list").rows()
-        for half in halves
-        for way, seen in ways.items()
-    }
-    longest = max(tables.values(), key=len)
-    heads = [f"{half}: {way}" for half, way in tables]
-    totals: list[list[Cell]] = [
-        [
-            what,
-            limit,
-            *(table[place][2] if place < len(table) else None for table in tables.values()),
-        ]
-        for place, (what, limit, _) in enumerate(longest)
-    ]
-    show(("what", "asked", *heads), totals)
+    columns = {way: heads(way) for way in ways}
     note = NOTE + ("" if TIERED else UNTIERED)
+    show(
+        [*COLUMNS, *(f"{way}: {each}" for way, names in columns.items() for each in names)],
+        [
+            [
+                *about(kind, pairs),
+                *(cell for seen in ways.values() for cell in rates(seen[kind], kind)),
+            ]
+            for kind in kinds
+        ],
+    )
+    halves = [half for half in Half if any(kind.half is half for kind in kinds)]
+    for way, seen in ways.items():
+        sums = [Totals(seen, half, listed=way == "list").rows() for half in halves]
+        totals: list[list[Cell]] = [
+            [*one[0][:2], *(each[2] for each in one)] for one in zip(*sums, strict=True)
+        ]
+        print(f"\nBy the {way}:")
+        show(("what", "asked", *halves), totals)
+        if options.json:
+            title = TITLES[way]
+            rows = [[*about(kind, pairs), *rates(seen[kind], kind)] for kind in kinds]
+            record("hard", way, f"{title}, in sum", ["what", "asked", *halves], totals, note=note)
+            record("hard", f"{way} kinds", f"{title}, by kind", [*COLUMNS, *columns[way]], rows)
     print(f"\n{note}")
-    if options.json:
-        record("hard", "kinds", "Hard pairs by kind", columns, rows, note=note)
-        record("hard", "totals", "Hard pairs in sum", ["what", "asked", *heads], totals)
 
 
 def keepers(options: argparse.Namespace, photographs: Photographs | None) -> None:
@@ -163,7 +168,7 @@ def keepers(options: argparse.Namespace, photographs: Photographs | None) -> Non
     columns = ("derived by", "groups", "found", "original kept")
     show(columns, rows)
     if options.json:
-        record("hard", "keepers", "Originals kept", columns, rows)
+        record("hard", "keepers", "Originals beside what was made from them", columns, rows)
 
 
 def main() -> None:

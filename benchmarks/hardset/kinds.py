@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hardset.files import Pair, Pixels, Rng
     from hardset.photos import Photographs
 
-PAIRS = 24
+PAIRS = 16
 
 
 class Asked(StrEnum):

@@ -22,6 +22,7 @@ CORRECTIONS = Path(__file__).parent.parent / "corrections.json"
 LARGE = 500  # pixels of the longest side of a photograph that pairs are made from
 MOST_OF_ONE_FOLDER = 160  # so that no folder is most of them
 COMPANY = 320
+COLOURFUL = 6  # levels between the channels, on average
 
 
 class Photographs:
@@ -50,11 +51,12 @@ class Photographs:
                 else:
                     small.append(path)
         rng = np.random.default_rng(17)
-        self._large = [
+        chosen = [
             paths[place]
             for paths in large.values()
             for place in sorted(rng.permutation(len(paths))[:MOST_OF_ONE_FOLDER])
         ]
+        self._large = [path for path in chosen if _colourful(path)]
         self.company = [small[place] for place in rng.permutation(len(small))[:COMPANY]]
 
     def some(self, kind: str, number: int, count: int, rng: Rng) -> list[Pixels]:
@@ -72,6 +74,12 @@ def as_taken(pixels: Pixels, rng: Rng) -> Pixels:
     big = scaled(pixels, rng.uniform(850, 1500) / longest)
     soft = cv2.GaussianBlur(big, (0, 0), 1.5)
     return grain(np.asarray(cv2.addWeighted(big, 1.6, soft, -0.6, 0), np.uint8), rng, 3)
+
+
+def _colourful(path: Path) -> bool:
+    """Tell whether there are colours to take away or to change."""
+    small = cv2.imread(str(path), cv2.IMREAD_REDUCED_COLOR_8)
+    return small is not None and float(np.mean(np.ptp(small, axis=2))) > COLOURFUL
 
 
 def _read(path: Path) -> Pixels:
