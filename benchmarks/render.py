@@ -50,6 +50,12 @@ SECTIONS = (
 that `dedup calibrate` makes: crops, rotations, colour changes, text, borders, screenshots and
 combinations of these.""",
     ),
+    (
+        "hard",
+        "Hard pairs",
+        """Pairs drawn to be confused or missed, half of them from photographs. Each kind belongs to
+one half for good: `work` may be looked at, `measure` gives rates only.""",
+    ),
     ("scale", "Scale", ""),
     ("peers", "Other tools", ""),
     (
