@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dedup
+from dedup.proof.verdict import VERIFIER
 from dedup.results import Tier
 from hardset.kinds import Asked, Half
 from hardset.table import KINDS
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 BY_NAME = {kind.name: kind for kind in KINDS}
 COPIES = frozenset({"exact", "pixels", "resaved"})
-TIERED = "resaved" in {tier.value for tier in Tier}
+TIERED = VERIFIER != "proof-1"
 """Whether there is a tier `resaved`; as long as there is none, `near` counts as it."""
 
 

@@ -8,6 +8,7 @@ libtiff in Pillow's wheels.
 from __future__ import annotations
 
 import ctypes
+import logging
 import warnings
 from pathlib import Path
 
@@ -15,11 +16,13 @@ import PIL
 
 
 def silence_pillow() -> None:
-    """Silence warnings about damaged metadata, and libtiff's lines about damaged images.
+    """Silence what Pillow warns and logs of damaged images, and libtiff's lines about them.
 
     Pillow takes libtiff's warnings from stderr but leaves its errors there. A Pillow that was
     built against the system's libtiff keeps them.
     """
+    # A logger without a handler writes its errors to stderr.
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
     for category in (UserWarning, RuntimeWarning):  # the second: sizes, which we judge ourselves
         warnings.filterwarnings("ignore", category=category, module=r"PIL\.")
     package = Path(PIL.__file__).parent

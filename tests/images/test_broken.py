@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from drawn import SHARED
@@ -91,3 +93,21 @@ def test_every_broken_file_ends_in_an_outcome() -> None:
     assert counts["truncated"] + counts["damaged"] > 1000
     assert counts["PNG"] > 100
     assert counts["JPEG"] > 40
+
+
+def test_what_a_decoder_logs_of_a_damaged_image_does_not_reach_stderr(tmp_path: Path) -> None:
+    entries = [(256, 3, 1, 8), (257, 3, 1, 8), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1),
+               (273, 4, 1, 8), (277, 3, 1, 1028), (278, 3, 1, 8), (279, 4, 1, 64)]  # fmt: skip
+    packed = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+    data = b"II*\0" + struct.pack("<IH", 8, len(entries)) + packed + bytes(4) + bytes(64)
+    path = tmp_path / "many.tif"
+    path.write_bytes(data)
+    code = (
+        "import sys\n"
+        "from dedup.errors import ImageError\n"
+        "from dedup.images.decode import decode_bounded\n"
+        "try:\n    decode_bounded(open(sys.argv[1], 'rb').read(), 64, 'many.tif')\n"
+        "except ImageError as error:\n    print('refused')\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
+    assert (ran.stdout, ran.stderr) == ("refused\n", "")
