@@ -109,5 +109,7 @@ def test_what_a_decoder_logs_of_a_damaged_image_does_not_reach_stderr(tmp_path: 
         "try:\n    decode_bounded(open(sys.argv[1], 'rb').read(), 64, 'many.tif')\n"
         "except ImageError as error:\n    print('refused')\n"
     )
-    ran = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
+    ran = subprocess.run(
+        [sys.executable, "-c", code, path], capture_output=True, text=True, check=True
+    )
     assert (ran.stdout, ran.stderr) == ("refused\n", "")
