@@ -6,10 +6,13 @@ import json
 import struct
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from drawn import SHARED
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BROKEN = SHARED / "broken"
 SECONDS_PER_FILE = 5.0
