@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from dedup.arguments import path_of, strings_of
+from dedup.policy import INFORMATION
 from dedup.results import Grouping, Tier
 from dedup.session import STORE_NAME, Session, instance
 from dedup.spec import ModelSpec, Runtime
@@ -191,6 +192,7 @@ class Collection(HoldingsVerbs):
         precision: float | None = None,
         group: str = Grouping.COVER,
         join: str = "auto",
+        keep: str | Iterable[str] = INFORMATION,
         offline: bool = False,
         progress: Progress | None = None,
     ) -> DuplicatesAnswer:
@@ -206,15 +208,18 @@ class Collection(HoldingsVerbs):
         join : "exact" compares all images with all; "ivf" compares within overlapping cells, which
             is quicker and misses some pairs (a note says how many of a sample); "auto" takes cells
             where the exact way would take minutes
+        keep : which file of a group stays, see `dedup.policy.TERMS`: terms in one string with
+            commas, or several; the first that tells two files apart decides
         offline : whether files on drives that are not there now count, too
 
         Returns
         -------
-        By the keep order of their keepers: most pixels, most bytes, oldest, path.
+        The group with the largest image first.
         """
         return pairs.duplicates(
-            self._session, tier, threshold, precision, group, join, progress, offline=offline
-        )
+            self._session, tier, threshold, precision, group, join, progress,
+            offline=offline, keep=keep,
+        )  # fmt: skip
 
     def compare(
         self,

@@ -94,6 +94,7 @@ class Group:
     min_similarity : lowest similarity between any two members, in [-1, 1]
     reclaimable_bytes : of all duplicates together
     duplicates : in keep order
+    kept_because : why the keeper stays and not the best of the duplicates, in words
     """
 
     number: int = field(metadata=column("group"))
@@ -102,6 +103,7 @@ class Group:
     min_similarity: float = field(metadata=_SIMILARITY)
     reclaimable_bytes: int
     duplicates: tuple[Duplicate, ...]
+    kept_because: str = field(default="", metadata=_HIDDEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,38 @@ class DuplicatesAnswer(Answer[Group]):
 
     rows_in: ClassVar[str] = "groups"
     groups: tuple[Group, ...]
+    threshold: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two files that hold the same image, or images that look alike.
+
+    Parameters
+    ----------
+    first : the one that is more worth keeping
+    evidence : of the second as against the first, in words
+    """
+
+    first: str
+    second: str
+    tier: Tier
+    similarity: float = field(metadata=_SIMILARITY)
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class PairsAnswer(Answer[Pair]):
+    """Pairs, surest tier first, then by their paths.
+
+    Parameters
+    ----------
+    threshold : lowest similarity of the tier `similar` that counted, inclusive
+    """
+
+    rows_in: ClassVar[str] = "pairs"
+    pairs: tuple[Pair, ...]
     threshold: float
     notes: tuple[str, ...] = ()
 

@@ -12,17 +12,26 @@ import os
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import combinations, product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from dedup.duplicates.candidates import CANDIDATES, WithinGallery, propose
-from dedup.duplicates.groups import FileGroup, family_pairs, group_files
+from dedup.duplicates.groups import (
+    FileGroup,
+    Member,
+    family_pairs,
+    group_files,
+    left_alone,
+    row_families,
+)
 from dedup.duplicates.pairs import PairTable, compare_pixels, prove, unreadable_note
-from dedup.duplicates.ranking import rank_files
+from dedup.duplicates.ranking import KeepOrder, rank_files
 from dedup.duplicates.relations import Relations
 from dedup.duplicates.tiers import PROVEN, ImageFile, evidence
+from dedup.duplicates.traits import measured_traits
 from dedup.freshness import Lookout
+from dedup.policy import KeepPolicy
 from dedup.proof.prover import Prover
 from dedup.results import Duplicate, Group, Grouping, Tier
 from dedup.search.similarity import pair_similarities
@@ -35,6 +44,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from dedup.duplicates.pairs import Report, RowPair
+    from dedup.images.traits import Traits
     from dedup.space.space import Space
     from dedup.store.catalog import Catalog
     from dedup.store.gallery import GalleryFiles, GalleryImages
@@ -141,6 +151,7 @@ def find_groups(
     how: Grouping,
     report: Report,
     lookout: Lookout | None = None,
+    policy: KeepPolicy | None = None,
 ) -> Found:
     """Find the duplicate groups of a collection, of files that are still what was indexed.
 
@@ -150,33 +161,47 @@ def find_groups(
     threshold : lowest similarity of the tier `similar`, inclusive
     report : called with what is being done, how much of it is done, and how much there is
     lookout : looks at the files; None: files of offline roots are left out
+    policy : which file of a group stays; None: the default
 
     Raises
     ------
     SearchError : the threshold is so low that everything is similar to everything.
     """
     lookout = lookout or Lookout(gallery.catalog.roots())
-    relations = relate(gallery, tiers, threshold, report)
-    found = _fresh_groups(gallery, relations, tiers, how, lookout)
+    related = relate(gallery, tiers, threshold, report, policy or KeepPolicy())
+    found = _fresh_groups(gallery, related, tiers, how, lookout)
     groups = [
-        _described(number, group, gallery, relations.table, lookout)
-        for number, group in enumerate(found, 1)
+        _described(number, group, gallery, related, lookout) for number, group in enumerate(found, 1)
     ]
-    return Found(groups, [*relations.table.notes, *lookout.notes()])
+    notes = [*related.relations.table.notes, *lookout.notes()]
+    if how is Grouping.COVER:
+        row_of, shown = gallery.files.row.tolist(), lambda file: lookout.shows(gallery.files.facts(file))
+        notes += _left_note(left_alone(found, row_of, related.relations, tiers, shown))
+    return Found(groups, notes)
+
+
+def _left_note(count: int) -> list[str]:
+    if not count:
+        return []
+    files = "1 file is" if count == 1 else f"{count:,} files are"
+    return [
+        f"{files} proven to show the same as a duplicate but not as its keeper, and in no group for "
+        "that; to see all proven pairs: dedup list --pairs"
+    ]
 
 
 def _fresh_groups(
     gallery: Gallery,
-    relations: Relations,
+    related: Related,
     tiers: frozenset[Tier],
     how: Grouping,
     lookout: Lookout,
 ) -> list[FileGroup]:
     """Group files, look at those in groups, and group again without what must not be shown."""
-    files, order = gallery.files, gallery.order
+    files, order = gallery.files, related.order.files
     row_of = files.row.tolist()
     while True:
-        found = group_files(order, row_of, relations, tiers, how)
+        found = group_files(order, row_of, related.relations, tiers, how)
         lost = {
             file
             for group in found
@@ -192,7 +217,7 @@ def tiered_pairs(
     gallery: Gallery, tiers: frozenset[Tier], threshold: float, report: Report
 ) -> Iterator[tuple[str, str, Tier, float]]:
     """List every pair of files in its tier, with its similarity; parameters as in `find_groups`."""
-    relations = relate(gallery, tiers, threshold, report)
+    relations = relate(gallery, tiers, threshold, report, KeepPolicy()).relations
     paths = {row: [os.fsdecode(path) for path in found] for row, found in gallery.paths().items()}
     for row, files in paths.items():
         if Tier.EXACT in tiers:
@@ -204,32 +229,78 @@ def tiered_pairs(
                     yield first, second, relation.tier, relation.similarity
 
 
-def relate(gallery: Gallery, tiers: frozenset[Tier], threshold: float, report: Report) -> Relations:
+class Related(NamedTuple):
+    """All relations of a gallery, and the order in which its files are worth keeping."""
+
+    relations: Relations
+    order: KeepOrder
+
+
+def relate(
+    gallery: Gallery,
+    tiers: frozenset[Tier],
+    threshold: float,
+    report: Report,
+    policy: KeepPolicy,
+) -> Related:
     """Find all relations of the tiers asked for; parameters as in `find_groups`."""
     source = WithinGallery(gallery.images, gallery.raw, gallery.vectors, gallery.join, report)
     candidates = propose(source, tiers, threshold, gallery.near_floors, gallery.pixels_floor)
     table = PairTable.of(gallery.images, gallery.decisions).noted(candidates.notes)
     table = compare_pixels(table, candidates.may_be_equal, gallery.paths(), gallery.catalog, report)
     relations = Relations(table, candidates.similar, threshold)
+    ordering = _Ordering(gallery, tiers, policy, report)
     if not tiers & PROVEN:
-        return relations
-    relations = _prove(gallery, relations, candidates.to_prove, tiers, report)
+        return Related(relations, ordering.of(relations))
+    related = _prove(gallery, relations, candidates.to_prove, ordering, report)
     if not candidates.capped:
-        return relations
+        return related
     note = (
         f"Of {candidates.capped:,} images only the {CANDIDATES} nearest look-alikes were proven "
         "or refuted; further copies of theirs are found through those"
     )
-    return relations.with_table(relations.table.noted([note]))
+    table = related.relations.table.noted([note])
+    return related._replace(relations=related.relations.with_table(table))
+
+
+class _Ordering:
+    """Puts files in keep order as relations become known; measures what is in a family, once."""
+
+    def __init__(
+        self, gallery: Gallery, tiers: frozenset[Tier], policy: KeepPolicy, report: Report
+    ) -> None:
+        self._gallery, self.tiers = gallery, tiers
+        self._policy, self._report = policy, report
+        self._traits: dict[int, Traits] = {}
+
+    def of(self, relations: Relations) -> KeepOrder:
+        """Order all files."""
+        gallery = self._gallery
+        families = row_families(gallery.order, gallery.files.row.tolist(), relations, self.tiers)
+        if self._policy.measures:
+            new = {row for family in families for row in family} - self._traits.keys()
+            self._traits |= measured_traits(
+                gallery.catalog, gallery.images, sorted(new), gallery.paths(), self._report
+            )
+        made = relations.table.made_from()
+        return KeepOrder(
+            gallery.images,
+            gallery.files,
+            gallery.order,
+            self._policy,
+            families,
+            self._traits,
+            [pair for pair in made if relations.between(*pair, self.tiers) is not None],
+        )
 
 
 def _prove(
     gallery: Gallery,
     relations: Relations,
     pairs: set[RowPair],
-    tiers: frozenset[Tier],
+    ordering: _Ordering,
     report: Report,
-) -> Relations:
+) -> Related:
     """Prove or refute pairs, then the members of each family against its keepers.
 
     Members of a family need not have been candidates of its keeper: a turned copy may resemble
@@ -237,24 +308,26 @@ def _prove(
     """
     digest, row_of = gallery.images.digest, gallery.files.row.tolist()
     sources = {digest[row]: paths for row, paths in gallery.paths().items()}
-    proven = (tiers | {Tier.EXACT}) - {Tier.SIMILAR}
+    proven = (ordering.tiers | {Tier.EXACT}) - {Tier.SIMILAR}
     new = relations.table.unproven(pairs)
     asked = set(new)
     with Prover(gallery.catalog, sources, report) as prover:
         for _ in range(MAX_FAMILY_ROUNDS):
             relations = relations.with_table(prove(relations.table, new, prover, gallery.vectors))
-            families = family_pairs(gallery.order, row_of, relations, proven)
+            order = ordering.of(relations)
+            families = family_pairs(order.files, row_of, relations, proven)
             new = relations.table.unproven(families) - asked
             asked |= new
             if not new:
                 break
-        return relations.with_table(relations.table.noted(unreadable_note(prover)))
+        relations = relations.with_table(relations.table.noted(unreadable_note(prover)))
+        return Related(relations, order)
 
 
 def _described(
-    number: int, group: FileGroup, gallery: Gallery, table: PairTable, lookout: Lookout
+    number: int, group: FileGroup, gallery: Gallery, related: Related, lookout: Lookout
 ) -> Group:
-    files, vectors = gallery.files, gallery.vectors
+    files, vectors, table = gallery.files, gallery.vectors, related.relations.table
     keeper = int(files.row[group.keeper])
     rows = [int(files.row[member.file]) for member in group.members]
     similarities = pair_similarities(
@@ -269,9 +342,7 @@ def _described(
             Duplicate(
                 path=os.fsdecode(files.path[member.file]),
                 tier=tier,
-                # Equal inputs embedded in two batches may differ in the last bits; their class,
-                # which is what passed the threshold, does not.
-                similarity=measured if member.tier is not Tier.SIMILAR else member.similarity or 0,
+                similarity=_similarity(member, measured),
                 bytes=other.bytes or 0,
                 evidence=evidence(tier, facts, kept, other)
                 + _offline_words(lookout, files.root[group.keeper], files.root[member.file]),
@@ -284,7 +355,16 @@ def _described(
         min_similarity=min(_lowest(vectors, sorted({keeper, *rows})), 1.0),
         reclaimable_bytes=sum(duplicate.bytes for duplicate in duplicates),
         duplicates=tuple(duplicates),
+        kept_because=related.order.why(group.keeper, [member.file for member in group.members]),
     )
+
+
+def _similarity(member: Member, measured: float) -> float:
+    if member.tier in (Tier.EXACT, Tier.PIXELS):
+        return 1.0
+    # Equal inputs embedded in two batches may differ in the last bits; their class, which is what
+    # passed the threshold, does not.
+    return measured if member.tier is not Tier.SIMILAR else member.similarity or 0.0
 
 
 def _offline_words(lookout: Lookout, kept: int, other: int) -> str:

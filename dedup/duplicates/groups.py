@@ -16,7 +16,7 @@ from dedup.duplicates.pairs import row_pair
 from dedup.results import Grouping, Tier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from dedup.duplicates.pairs import RowPair
     from dedup.duplicates.relations import Relations
@@ -92,6 +92,51 @@ def family_pairs(
                 other = taken_by.get(file, file)
                 if rank[other] > rank[keeper] and row_of[file] != row_of[keeper]:
                     yield row_pair(row_of[keeper], row_of[file])
+
+
+def row_families(
+    order: Sequence[int], row_of: Sequence[int], relations: Relations, tiers: frozenset[Tier]
+) -> list[list[int]]:
+    """List sets of two and more images that relations join, over however many steps.
+
+    Parameters as in `group_files`.
+    """
+    found = []
+    for family in group_files(order, row_of, relations, tiers, Grouping.COMPONENT):
+        files = (family.keeper, *(member.file for member in family.members))
+        rows = sorted({row_of[file] for file in files})
+        if len(rows) > 1:
+            found.append(rows)
+    return found
+
+
+def left_alone(
+    groups: Sequence[FileGroup],
+    row_of: Sequence[int],
+    relations: Relations,
+    tiers: frozenset[Tier],
+    shown: Callable[[int], bool],
+) -> int:
+    """Count the files in no group that are proven to show the same as a file in one.
+
+    Parameters
+    ----------
+    groups : of `group_files`
+    shown : tells whether a file may be shown
+    """
+    grouped = {
+        row_of[file]
+        for group in groups
+        for file in (group.keeper, *(member.file for member in group.members))
+    }
+    proven = tiers - {Tier.SIMILAR}
+    alone = {
+        relation.row
+        for row in grouped
+        for relation in relations.of(row, proven)
+        if relation.row not in grouped
+    }
+    return sum(shown(file) for file, row in enumerate(row_of) if row in alone) if alone else 0
 
 
 class _Walk:

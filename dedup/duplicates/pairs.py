@@ -19,7 +19,7 @@ from dedup.search.similarity import pair_similarities
 from dedup.store.pairs import content_pair
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -87,6 +87,12 @@ class PairTable:
             trivial=bool(trivial[first] or trivial[second]),
             ignored=pair in self.ignored,
         )
+
+    def made_from(self) -> Iterator[tuple[int, int]]:
+        """List pairs of an original and of what a proof says was made from it."""
+        for (first, second), verdict in self.verdicts.items():
+            if verdict.tier is not None and verdict.derived:
+                yield (second, first) if verdict.derived == 1 else (first, second)
 
     def noted(self, notes: Iterable[str]) -> PairTable:
         """Add notes."""

@@ -271,6 +271,16 @@ def decode_seconds(header: Header, size: int) -> float:
     return 1e-9 * (pixels * each + size * _BYTE_NANOSECONDS)
 
 
+def decode_whole(opened: Opened, path: str) -> Pixels:
+    """Decode upright in full size.
+
+    Raises
+    ------
+    ImageError : as `decode_square`
+    """
+    return _decode(opened, path, *opened.header.size)[0]
+
+
 def _decode(opened: Opened, path: str, height: int, width: int) -> tuple[Pixels, bool]:
     """Decode upright at a scale that suffices for the given size."""
     header = opened.header

@@ -18,6 +18,7 @@ from dedup.arguments import (
 )
 from dedup.errors import CollectionError, FingerprintError, ModelError
 from dedup.freshness import Lookout
+from dedup.policy import INFORMATION, KeepPolicy
 from dedup.query import embed_queries, expand, similarity_of
 from dedup.results import Comparison, DuplicatesAnswer, Explanation, Grouping
 from dedup.verbs.decisions import is_ignored
@@ -37,6 +38,7 @@ def duplicates(
     progress: Any,
     *,
     offline: bool = False,
+    keep: Any = INFORMATION,
 ) -> DuplicatesAnswer:
     """Find the duplicate groups."""
     from dedup.duplicates.find import find_groups, read_gallery
@@ -47,12 +49,13 @@ def duplicates(
     if threshold is not None and precision is not None:
         raise ValueError("threshold and precision exclude each other")
     join, report = one_of(join, JOINS, "join"), callback_of(progress)
+    policy = KeepPolicy.of(keep)
     catalog = session.computing(decodes=False)
     space = session.space()
     lowest = space.threshold(threshold, precision)
     gallery = read_gallery(catalog, space, join)
     lookout = Lookout(catalog.roots(), offline=offline)
-    found = find_groups(gallery, tiers, lowest, how, report, lookout)
+    found = find_groups(gallery, tiers, lowest, how, report, lookout, policy)
     return session.noted(DuplicatesAnswer(tuple(found.groups), lowest, tuple(found.notes)))
 
 
