@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from dedup.arguments import path_of, strings_of
+from dedup.arguments import path_of
 from dedup.policy import INFORMATION
 from dedup.results import Grouping, Tier
 from dedup.session import STORE_NAME, Session, instance
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from dedup.answer import Progress
     from dedup.report.calibration import CalibrationAnswer
     from dedup.report.evaluation import EvaluationAnswer
-    from dedup.report.export import FeatureTable, Written
+    from dedup.report.export import Written
     from dedup.report.integrity import RepairAnswer, VerifyAnswer
+    from dedup.report.pairs import PairsAnswer
     from dedup.results import (
         Comparison,
         DecisionsAnswer,
@@ -221,6 +222,26 @@ class Collection(HoldingsVerbs):
             offline=offline, keep=keep,
         )  # fmt: skip
 
+    def pairs(
+        self,
+        tier: str | Iterable[str] = DEFAULT_TIERS,
+        threshold: float | None = None,
+        *,
+        keep: str | Iterable[str] = INFORMATION,
+        offline: bool = False,
+        progress: Progress | None = None,
+    ) -> PairsAnswer:
+        """List every pair of images that is proven, whatever groups they are in.
+
+        An image goes by its best file. Files of the same bytes, and images of the same pixels, are
+        each paired with the best of them only.
+
+        Parameters
+        ----------
+        tier, threshold, keep, offline : as in `duplicates`
+        """
+        return pairs.all_pairs(self._session, tier, threshold, progress, offline=offline, keep=keep)
+
     def compare(
         self,
         new: Paths,
@@ -325,9 +346,8 @@ class Collection(HoldingsVerbs):
     ) -> CalibrationAnswer:
         """Measure what a similarity is worth in this collection, and keep the answer with it.
 
-        From then on embeddings are centred before they are compared (and whitened, where that
-        helps), and a wanted precision means something. `features` and `export` still give what the
-        extractor gave.
+        From then on a wanted precision means something, and the default threshold is measured.
+        Similarities stay as they are.
 
         Parameters
         ----------
@@ -371,33 +391,3 @@ class Collection(HoldingsVerbs):
     def repair(self, progress: Progress | None = None) -> RepairAnswer:
         """Make good what can be made good, and read files again whose rows were damaged."""
         return integrity.repair(self._session.catalog.store, progress, self._session)
-
-    def features(self, layers: str | Iterable[str] = ()) -> FeatureTable:
-        """Give the stored embeddings (of all layers, by default) as the extractor gave them.
-
-        Raises
-        ------
-        LayerError : a layer is not stored.
-        """
-        from dedup.report.export import collect
-
-        return collect(self._session.catalog, strings_of(layers, "layers"))
-
-    def export(self, output: AnyPath, layers: str | Iterable[str] = ()) -> Written:
-        """Write the stored embeddings to a .npz or .parquet file.
-
-        Parameters
-        ----------
-        layers : of those that are stored; none means all
-
-        Raises
-        ------
-        LayerError : a layer is not stored.
-        DedupError : another ending, or the file cannot be written.
-        ExtraMissingError : .parquet without pyarrow.
-        """
-        from dedup.report.export import check_output, write
-
-        path = Path(path_of(output, "output"))
-        check_output(path)
-        return write(self.features(layers), path)

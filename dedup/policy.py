@@ -54,6 +54,11 @@ class KeepPolicy:
     terms: tuple[Term, ...] = (Term(INFORMATION),)
 
     @property
+    def texts(self) -> tuple[str, ...]:
+        """The terms as they are written."""
+        return tuple(f"{_UNDER}{one.folder}" if one.folder else one.name for one in self.terms)
+
+    @property
     def measures(self) -> bool:
         """Whether images have to be looked at."""
         return any(term.name == INFORMATION for term in self.terms)
@@ -66,8 +71,6 @@ class KeepPolicy:
         ------
         TypeError, ValueError : the text says what the terms are.
         """
-        if isinstance(value, KeepPolicy):
-            return cls(value.terms)
         if isinstance(value, str):
             value = value.split(",")
         if isinstance(value, bytes) or not isinstance(value, Iterable):

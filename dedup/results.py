@@ -94,7 +94,7 @@ class Group:
     min_similarity : lowest similarity between any two members, in [-1, 1]
     reclaimable_bytes : of all duplicates together
     duplicates : in keep order
-    kept_because : why the keeper stays and not the best of the duplicates, in words
+    kept_because : why the keeper stays, in words
     """
 
     number: int = field(metadata=column("group"))
@@ -140,38 +140,6 @@ class DuplicatesAnswer(Answer[Group]):
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """Two files that hold the same image, or images that look alike.
-
-    Parameters
-    ----------
-    first : the one that is more worth keeping
-    evidence : of the second as against the first, in words
-    """
-
-    first: str
-    second: str
-    tier: Tier
-    similarity: float = field(metadata=_SIMILARITY)
-    evidence: str
-
-
-@dataclass(frozen=True, slots=True)
-class PairsAnswer(Answer[Pair]):
-    """Pairs, surest tier first, then by their paths.
-
-    Parameters
-    ----------
-    threshold : lowest similarity of the tier `similar` that counted, inclusive
-    """
-
-    rows_in: ClassVar[str] = "pairs"
-    pairs: tuple[Pair, ...]
-    threshold: float
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Stages:
     """Where a run of indexing spent its time; work in parallel counts where it was waited for.
 
@@ -204,9 +172,7 @@ class Stages:
 
 @dataclass(frozen=True, slots=True)
 class IndexSummary(Answer[Skip]):
-    """What one run of indexing did; the first five add up to the files that were found.
-
-    Iterates over `new_skips`.
+    """What a run did; the first five add up to what was found. Iterates over `new_skips`.
 
     Parameters
     ----------

@@ -9,49 +9,24 @@ second look costs nothing.
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from dataclasses import dataclass
-from itertools import combinations, product
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dedup.duplicates.candidates import CANDIDATES, WithinGallery, propose
-from dedup.duplicates.groups import (
-    FileGroup,
-    Member,
-    family_pairs,
-    group_files,
-    left_alone,
-    row_families,
-)
-from dedup.duplicates.pairs import PairTable, compare_pixels, prove, unreadable_note
-from dedup.duplicates.ranking import KeepOrder, rank_files
-from dedup.duplicates.relations import Relations
-from dedup.duplicates.tiers import PROVEN, ImageFile, evidence
-from dedup.duplicates.traits import measured_traits
+from dedup.duplicates.groups import FileGroup, Member, group_files, left_alone
+from dedup.duplicates.relate import Related, relate
+from dedup.duplicates.tiers import evidence
 from dedup.freshness import Lookout
 from dedup.policy import KeepPolicy
-from dedup.proof.prover import Prover
 from dedup.results import Duplicate, Group, Grouping, Tier
 from dedup.search.similarity import pair_similarities
-from dedup.store.gallery import leaving_out, read_files, read_images
-from dedup.store.pairs import read_decisions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     import numpy.typing as npt
 
-    from dedup.duplicates.pairs import Report, RowPair
-    from dedup.images.traits import Traits
-    from dedup.space.space import Space
-    from dedup.store.catalog import Catalog
-    from dedup.store.gallery import GalleryFiles, GalleryImages
-    from dedup.store.pairs import ContentPair, Decision
-
-MAX_FAMILY_ROUNDS = 8
-"""Times that families are completed; each may join what was apart."""
+    from dedup.duplicates.gallery import Gallery
+    from dedup.duplicates.pairs import Report
 
 MAX_ROWS_MULTIPLIED = 1024
 """Rows of one product when the least similar pair of a group is looked for."""
@@ -69,79 +44,6 @@ class Found:
 
     groups: list[Group]
     notes: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Gallery:
-    """The live images and files of a collection at one moment.
-
-    Parameters
-    ----------
-    raw : (N, D) float32, unit rows as stored: what candidates are proposed by
-    vectors : (N, D') float32, unit rows as they are compared: what similarity is
-    order : (M,) files, from the one most worth keeping
-    decisions : what a person said of pairs
-    near_floors, pixels_floor : as `candidates.propose` takes them
-    join : how pairs are looked for, see `dedup.search.join.JOINS`
-    """
-
-    catalog: Catalog
-    images: GalleryImages
-    files: GalleryFiles
-    raw: npt.NDArray[np.float32]
-    vectors: npt.NDArray[np.float32]
-    order: list[int]
-    decisions: Mapping[ContentPair, Decision]
-    near_floors: tuple[float, float]
-    pixels_floor: float
-    join: str = "auto"
-
-    def paths(self) -> dict[int, list[bytes]]:
-        """Map rows to the files of their images."""
-        result: dict[int, list[bytes]] = defaultdict(list)
-        for row, path in zip(self.files.row.tolist(), self.files.path, strict=True):
-            result[row].append(path)
-        return result
-
-    def image_file(self, file: int) -> ImageFile:
-        """Give what evidence says of a file."""
-        images, row = self.images, int(self.files.row[file])
-        width, height = int(images.width[row]), int(images.height[row])
-        return ImageFile(images.format[row], width, height, int(self.files.size[file]))
-
-
-def read_gallery(
-    catalog: Catalog,
-    space: Space,
-    join: str = "auto",
-) -> Gallery:
-    """Read a collection as it is now.
-
-    Parameters
-    ----------
-    space : of the collection
-    join : how pairs are looked for, see `dedup.search.join.JOINS`
-    """
-
-    def read() -> tuple[GalleryImages, GalleryFiles, npt.NDArray[np.float32]]:
-        images = read_images(catalog)
-        return images, read_files(catalog, images.ids), space.rows(catalog, len(images))
-
-    with catalog.snapshot():
-        images, files, raw = leaving_out(catalog, read)
-        decisions = read_decisions(catalog)
-    return Gallery(
-        catalog,
-        images,
-        files,
-        raw=raw,
-        vectors=space.vectors(raw),
-        order=rank_files(images, files).tolist(),
-        decisions=decisions,
-        near_floors=space.near_floors,
-        pixels_floor=space.pixels_floor,
-        join=join,
-    )
 
 
 def find_groups(
@@ -171,12 +73,14 @@ def find_groups(
     related = relate(gallery, tiers, threshold, report, policy or KeepPolicy())
     found = _fresh_groups(gallery, related, tiers, how, lookout)
     groups = [
-        _described(number, group, gallery, related, lookout) for number, group in enumerate(found, 1)
+        _described(number, group, gallery, related, lookout)
+        for number, group in enumerate(found, 1)
     ]
     notes = [*related.relations.table.notes, *lookout.notes()]
     if how is Grouping.COVER:
-        row_of, shown = gallery.files.row.tolist(), lambda file: lookout.shows(gallery.files.facts(file))
-        notes += _left_note(left_alone(found, row_of, related.relations, tiers, shown))
+        files = gallery.files
+        alone = left_alone(found, files.row.tolist(), related.relations, tiers)
+        notes += _left_note(sum(lookout.shows(files.facts(file)) for file in alone))
     return Found(groups, notes)
 
 
@@ -184,10 +88,8 @@ def _left_note(count: int) -> list[str]:
     if not count:
         return []
     files = "1 file is" if count == 1 else f"{count:,} files are"
-    return [
-        f"{files} proven to show the same as a duplicate but not as its keeper, and in no group for "
-        "that; to see all proven pairs: dedup list --pairs"
-    ]
+    words = "proven against a duplicate but not against its keeper, and in no group"
+    return [f"{files} {words}; to see all proven pairs: dedup list --pairs"]
 
 
 def _fresh_groups(
@@ -211,117 +113,6 @@ def _fresh_groups(
         if not lost:
             return found
         order = [file for file in order if file not in lost]
-
-
-def tiered_pairs(
-    gallery: Gallery, tiers: frozenset[Tier], threshold: float, report: Report
-) -> Iterator[tuple[str, str, Tier, float]]:
-    """List every pair of files in its tier, with its similarity; parameters as in `find_groups`."""
-    relations = relate(gallery, tiers, threshold, report, KeepPolicy()).relations
-    paths = {row: [os.fsdecode(path) for path in found] for row, found in gallery.paths().items()}
-    for row, files in paths.items():
-        if Tier.EXACT in tiers:
-            for first, second in combinations(files, 2):
-                yield first, second, Tier.EXACT, 1.0
-        for relation in relations.of(row, tiers):
-            if relation.row > row:
-                for first, second in product(files, paths[relation.row]):
-                    yield first, second, relation.tier, relation.similarity
-
-
-class Related(NamedTuple):
-    """All relations of a gallery, and the order in which its files are worth keeping."""
-
-    relations: Relations
-    order: KeepOrder
-
-
-def relate(
-    gallery: Gallery,
-    tiers: frozenset[Tier],
-    threshold: float,
-    report: Report,
-    policy: KeepPolicy,
-) -> Related:
-    """Find all relations of the tiers asked for; parameters as in `find_groups`."""
-    source = WithinGallery(gallery.images, gallery.raw, gallery.vectors, gallery.join, report)
-    candidates = propose(source, tiers, threshold, gallery.near_floors, gallery.pixels_floor)
-    table = PairTable.of(gallery.images, gallery.decisions).noted(candidates.notes)
-    table = compare_pixels(table, candidates.may_be_equal, gallery.paths(), gallery.catalog, report)
-    relations = Relations(table, candidates.similar, threshold)
-    ordering = _Ordering(gallery, tiers, policy, report)
-    if not tiers & PROVEN:
-        return Related(relations, ordering.of(relations))
-    related = _prove(gallery, relations, candidates.to_prove, ordering, report)
-    if not candidates.capped:
-        return related
-    note = (
-        f"Of {candidates.capped:,} images only the {CANDIDATES} nearest look-alikes were proven "
-        "or refuted; further copies of theirs are found through those"
-    )
-    table = related.relations.table.noted([note])
-    return related._replace(relations=related.relations.with_table(table))
-
-
-class _Ordering:
-    """Puts files in keep order as relations become known; measures what is in a family, once."""
-
-    def __init__(
-        self, gallery: Gallery, tiers: frozenset[Tier], policy: KeepPolicy, report: Report
-    ) -> None:
-        self._gallery, self.tiers = gallery, tiers
-        self._policy, self._report = policy, report
-        self._traits: dict[int, Traits] = {}
-
-    def of(self, relations: Relations) -> KeepOrder:
-        """Order all files."""
-        gallery = self._gallery
-        families = row_families(gallery.order, gallery.files.row.tolist(), relations, self.tiers)
-        if self._policy.measures:
-            new = {row for family in families for row in family} - self._traits.keys()
-            self._traits |= measured_traits(
-                gallery.catalog, gallery.images, sorted(new), gallery.paths(), self._report
-            )
-        made = relations.table.made_from()
-        return KeepOrder(
-            gallery.images,
-            gallery.files,
-            gallery.order,
-            self._policy,
-            families,
-            self._traits,
-            [pair for pair in made if relations.between(*pair, self.tiers) is not None],
-        )
-
-
-def _prove(
-    gallery: Gallery,
-    relations: Relations,
-    pairs: set[RowPair],
-    ordering: _Ordering,
-    report: Report,
-) -> Related:
-    """Prove or refute pairs, then the members of each family against its keepers.
-
-    Members of a family need not have been candidates of its keeper: a turned copy may resemble
-    another copy more than the original.
-    """
-    digest, row_of = gallery.images.digest, gallery.files.row.tolist()
-    sources = {digest[row]: paths for row, paths in gallery.paths().items()}
-    proven = (ordering.tiers | {Tier.EXACT}) - {Tier.SIMILAR}
-    new = relations.table.unproven(pairs)
-    asked = set(new)
-    with Prover(gallery.catalog, sources, report) as prover:
-        for _ in range(MAX_FAMILY_ROUNDS):
-            relations = relations.with_table(prove(relations.table, new, prover, gallery.vectors))
-            order = ordering.of(relations)
-            families = family_pairs(order.files, row_of, relations, proven)
-            new = relations.table.unproven(families) - asked
-            asked |= new
-            if not new:
-                break
-        relations = relations.with_table(relations.table.noted(unreadable_note(prover)))
-        return Related(relations, order)
 
 
 def _described(

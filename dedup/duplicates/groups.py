@@ -16,7 +16,7 @@ from dedup.duplicates.pairs import row_pair
 from dedup.results import Grouping, Tier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from dedup.duplicates.pairs import RowPair
     from dedup.duplicates.relations import Relations
@@ -115,14 +115,12 @@ def left_alone(
     row_of: Sequence[int],
     relations: Relations,
     tiers: frozenset[Tier],
-    shown: Callable[[int], bool],
-) -> int:
-    """Count the files in no group that are proven to show the same as a file in one.
+) -> list[int]:
+    """List the files in no group that are proven against a file in one.
 
     Parameters
     ----------
-    groups : of `group_files`
-    shown : tells whether a file may be shown
+    groups : of `group_files`, with the rest as it was given there
     """
     grouped = {
         row_of[file]
@@ -136,7 +134,7 @@ def left_alone(
         for relation in relations.of(row, proven)
         if relation.row not in grouped
     }
-    return sum(shown(file) for file, row in enumerate(row_of) if row in alone) if alone else 0
+    return [file for file, row in enumerate(row_of) if row in alone] if alone else []
 
 
 class _Walk:

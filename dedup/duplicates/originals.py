@@ -100,10 +100,11 @@ def ranks(family: Mapping[int, Candidate]) -> dict[int, Rank]:
     }
 
 
-def steps(
-    values: Mapping[int, float], is_worse: Callable[[float, float], bool]
-) -> dict[int, int]:
-    """Number values from the highest down; what is not worse than the one before shares its number."""
+def steps(values: Mapping[int, float], is_worse: Callable[[float, float], bool]) -> dict[int, int]:
+    """Give values numbers from the highest down.
+
+    One that is not worse than the one before shares its number.
+    """
     result: dict[int, int] = {}
     number, before = 0, None
     for row in sorted(values, key=lambda row: (-values[row], row)):

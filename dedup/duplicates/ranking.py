@@ -174,7 +174,8 @@ class KeepOrder:
         keeper, others : files, the others in keep order
         """
         mine, best = self._key(keeper), self._key(others[0])
-        at = next(place for place, pair in enumerate(zip(mine, best, strict=True)) if pair[0] != pair[1])
+        both = enumerate(zip(mine, best, strict=True))
+        at = next(place for place, (one, two) in both if one != two)
         terms = self._policy.terms
         if at == 0:
             return "undamaged"
