@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dedup.duplicates.tiers import PROVEN, PairFacts, decide
+from dedup.images.digest import FIRST_DIGEST_BYTES
 from dedup.proof.pixel_digests import digest_images
 from dedup.search.similarity import pair_similarities
 from dedup.store.pairs import content_pair
@@ -74,7 +75,11 @@ class PairTable:
             for (first, second), decision in decisions.items()
             if not decision.duplicate and first in rows and second in rows
         )
-        return cls(images, images.pixel_digest, ignored)
+        current = [
+            None if digest is not None and len(digest) == FIRST_DIGEST_BYTES else digest
+            for digest in images.pixel_digest
+        ]
+        return cls(images, current, ignored)
 
     def facts(self, first: int, second: int, *, alike: bool = False) -> PairFacts:
         """Give what is known of two different images; the verdict is of the second."""
