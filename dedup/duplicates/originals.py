@@ -24,9 +24,9 @@ and its reduction. Medians of 88 photographs are 1.0 to 1.5, and 0.0."""
 
 _LEAST_RATIO: Final = 1.1  # of sides; nearer ones say nothing
 _SAME_PIXELS: Final = 0.08
-_VISIBLE_QUALITY: Final = 90
-"""From here on nobody sees how strongly a JPEG was compressed; editors often save at more than the
-camera did."""
+_VISIBLE_QUALITY: Final = 80
+"""From here on few see how strongly a JPEG was compressed, and tables tell little of which was first:
+editors save at more than their source was saved at."""
 _SAME_QUALITY: Final = 5
 _SAME_ASPECT: Final = 0.02
 
@@ -118,16 +118,18 @@ def steps(values: Mapping[int, float], is_worse: Callable[[float, float], bool])
 def _true_pixels(family: Mapping[int, Candidate]) -> dict[int, float]:
     """Count the pixels of each image that show something and are not made up by enlarging."""
     shown = _shown(family)
+    # Of one size the finest counts: the others were blurred, not enlarged.
+    detail: dict[tuple[int, int], float] = defaultdict(float)
+    for one in family.values():
+        detail[_canvas(one)] = max(detail[_canvas(one)], one.traits.detail)
     result: dict[int, float] = {}
     order = sorted(family, key=lambda row: (shown[row], row))
     for place, row in enumerate(order):
-        one, result[row] = family[row], shown[row]
+        result[row], own = shown[row], _canvas(family[row])
         for smaller in order[:place]:
             ratio = (shown[row] / max(shown[smaller], 1)) ** 0.5
-            if ratio < _LEAST_RATIO:
-                break
-            finer = family[smaller].traits.detail / one.traits.detail
-            if finer >= ratio**_ENLARGED:
+            finer = detail[_canvas(family[smaller])] / detail[own]
+            if ratio >= _LEAST_RATIO and finer >= ratio**_ENLARGED:
                 # Just below what it was made from, and above what is smaller than that.
                 result[row] = min(result[row], result[smaller] * (1 - 2 * _SAME_PIXELS))
     return result
