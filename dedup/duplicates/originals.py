@@ -25,8 +25,8 @@ and its reduction. Medians of 88 photographs are 1.0 to 1.5, and 0.0."""
 _LEAST_RATIO: Final = 1.1  # of sides; nearer ones say nothing
 _SAME_PIXELS: Final = 0.08
 _VISIBLE_QUALITY: Final = 80
-"""From here on few see how strongly a JPEG was compressed, and tables tell little of which was first:
-editors save at more than their source was saved at."""
+"""From here on few see how strongly a JPEG was compressed, and tables tell little of which was
+first: editors save at more than their source was saved at."""
 _SAME_QUALITY: Final = 5
 _SAME_ASPECT: Final = 0.02
 
