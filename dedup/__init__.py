@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from dedup.report.evaluation import Evaluation, EvaluationAnswer, Level
     from dedup.report.export import FeatureTable, Written
     from dedup.report.integrity import Finding, RepairAnswer, VerifyAnswer
+    from dedup.report.pairs import Pair, PairsAnswer
     from dedup.report.status import Remark, RemarksAnswer, RootsAnswer, RootStatus, Status
     from dedup.verbs.pairs import why
 
@@ -100,6 +101,8 @@ __all__ = [
     "ModelSpec",
     "Neighbour",
     "NoCollectionError",
+    "Pair",
+    "PairsAnswer",
     "Progress",
     "Promise",
     "QueryAnswer",
@@ -134,6 +137,8 @@ _LOADED_LATER = {
     "Features": "dedup.models.features",
     "FoundShare": "dedup.report.calibration",
     "Level": "dedup.report.evaluation",
+    "Pair": "dedup.report.pairs",
+    "PairsAnswer": "dedup.report.pairs",
     "Promise": "dedup.report.calibration",
     "Remark": "dedup.report.status",
     "RemarksAnswer": "dedup.report.status",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from dedup.arguments import path_of
+from dedup.policy import INFORMATION
 from dedup.results import Grouping, Tier
 from dedup.session import STORE_NAME, Session, instance
 from dedup.spec import ModelSpec, Runtime
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from dedup.report.evaluation import EvaluationAnswer
     from dedup.report.export import Written
     from dedup.report.integrity import RepairAnswer, VerifyAnswer
+    from dedup.report.pairs import PairsAnswer
     from dedup.results import (
         Comparison,
         DecisionsAnswer,
@@ -191,6 +193,7 @@ class Collection(HoldingsVerbs):
         precision: float | None = None,
         group: str = Grouping.COVER,
         join: str = "auto",
+        keep: str | Iterable[str] = INFORMATION,
         offline: bool = False,
         companions: bool = False,
         progress: Progress | None = None,
@@ -207,24 +210,43 @@ class Collection(HoldingsVerbs):
         join : "exact" compares all images with all; "ivf" compares within overlapping cells, which
             is quicker and misses some pairs (a note says how many of a sample); "auto" takes cells
             where the exact way would take minutes
+        keep : which file of a group stays, see `dedup.policy.TERMS`: terms in one string with
+            commas, or several; the first that tells two files apart decides
         offline : whether files on drives that are not there now count, too
         companions : whether a raw image and the JPEG or HEIC beside it can be duplicates
 
         Returns
         -------
-        By the keep order of their keepers: most pixels, most bytes, oldest, path.
+        The group with the largest image first.
         """
         return pairs.duplicates(
-            self._session,
-            tier,
-            threshold,
-            precision,
-            group,
-            join,
-            progress,
-            offline=offline,
-            companions=companions,
-        )
+            self._session, tier, threshold, precision, group, join, progress,
+            offline=offline, keep=keep, companions=companions,
+        )  # fmt: skip
+
+    def pairs(
+        self,
+        tier: str | Iterable[str] = DEFAULT_TIERS,
+        threshold: float | None = None,
+        *,
+        keep: str | Iterable[str] = INFORMATION,
+        offline: bool = False,
+        companions: bool = False,
+        progress: Progress | None = None,
+    ) -> PairsAnswer:
+        """List every pair of images that is proven, whatever groups they are in.
+
+        An image goes by its best file. Files of the same bytes, and images of the same pixels, are
+        each paired with the best of them only.
+
+        Parameters
+        ----------
+        tier, threshold, keep, offline, companions : as in `duplicates`
+        """
+        return pairs.all_pairs(
+            self._session, tier, threshold, progress,
+            offline=offline, keep=keep, companions=companions,
+        )  # fmt: skip
 
     def compare(
         self,
@@ -330,9 +352,8 @@ class Collection(HoldingsVerbs):
     ) -> CalibrationAnswer:
         """Measure what a similarity is worth in this collection, and keep the answer with it.
 
-        From then on embeddings are centred before they are compared (and whitened, where that
-        helps), and a wanted precision means something. `features` and `export` still give what the
-        extractor gave.
+        From then on a wanted precision means something, and the default threshold is measured.
+        Similarities stay as they are.
 
         Parameters
         ----------

@@ -94,6 +94,7 @@ class Group:
     min_similarity : lowest similarity between any two members, in [-1, 1]
     reclaimable_bytes : of all duplicates together
     duplicates : in keep order
+    kept_because : why the keeper stays, in words
     """
 
     number: int = field(metadata=column("group"))
@@ -102,6 +103,7 @@ class Group:
     min_similarity: float = field(metadata=_SIMILARITY)
     reclaimable_bytes: int
     duplicates: tuple[Duplicate, ...]
+    kept_because: str = field(default="", metadata=_HIDDEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +172,7 @@ class Stages:
 
 @dataclass(frozen=True, slots=True)
 class IndexSummary(Answer[Skip]):
-    """What one run of indexing did; the first five add up to the files that were found.
-
-    Iterates over `new_skips`.
+    """What a run did; the first five add up to what was found. Iterates over `new_skips`.
 
     Parameters
     ----------

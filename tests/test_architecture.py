@@ -18,6 +18,7 @@ FLOORS = {
     "dedup.errors": 0,
     "dedup.answer": 0,
     "dedup.results": 1,
+    "dedup.policy": 1,
     "dedup.fingerprint": 1,
     "dedup.records": 1,
     "dedup.files": 1,

@@ -27,7 +27,7 @@ EXPORTED = {
     "Answer IndexSummary Stages Skip QueryAnswer Neighbour DuplicatesAnswer Group Duplicate",
     "Comparison Match Explanation CheckResult DecisionsAnswer DecidedPair SkippedAnswer",
     "CalibrationAnswer Promise FoundShare EvaluationAnswer Evaluation Level Status RootStatus",
-    "RootsAnswer Remark RemarksAnswer",
+    "RootsAnswer Remark RemarksAnswer Pair PairsAnswer",
     "LayersAnswer Layer FeatureTable Written VerifyAnswer RepairAnswer Finding",
     "DedupError ImageError ModelError UnknownModelError LayerError WeightsError",
     "CollectionError NoCollectionError LockedError FingerprintError FormatError DamagedError",
@@ -122,7 +122,7 @@ def test_answers_iterate_over_rows_and_carry_notes() -> None:
         for name in NAMES - {"Progress", "Answer", "__version__"}
         if inspect.isclass(getattr(dedup, name)) and issubclass(getattr(dedup, name), dedup.Answer)
     ]
-    assert len(answers) == 16
+    assert len(answers) == 17
     for answer in answers:
         names = [field.name for field in dataclasses.fields(answer)]
         assert "notes" in names

@@ -16,7 +16,6 @@ from dedup.proof.prover import Prover
 from dedup.space.bounds import Counts, Events, Tail
 from dedup.space.curve import Calibration, Recall
 from dedup.space.space import Space
-from dedup.space.whitening import fit_transform
 from dedup.store.gallery import leaving_out, read_files, read_images
 from dedup.store.pairs import read_decisions, write_calibration
 
@@ -63,8 +62,8 @@ def calibrate(
         decisions = read_decisions(catalog)
     kept = np.array([members[0] for members in group_identical_inputs(images)], np.int64)
     _require(catalog, len(kept))
-    transform = fit_transform(raw[kept])
-    space = Space(catalog.fingerprint, transform)
+    # As they were embedded: a calibration says what similarities are worth, and moves none.
+    space = Space(catalog.fingerprint)
     rows = space.vectors(raw[kept])
     contents = [images.digest[row] for row in kept.tolist()]
     paths: dict[int, list[bytes]] = {}
@@ -83,9 +82,7 @@ def calibrate(
     with Prover(catalog, {source.content: source.paths for source in sources}, report) as prover:
         found = PairSampler(rows, contents, decisions, prover).sample(rng, report)
     calibration = curve(len(kept), copies, found, seed)
-    write_calibration(
-        catalog, calibration.to_json(), None if transform.is_identity else transform.to_bytes()
-    )
+    write_calibration(catalog, calibration.to_json(), None)
     return calibration
 
 

@@ -27,7 +27,15 @@ from dedup.cli.options import (
     threshold_option,
     weights_option,
 )
-from dedup.cli.output import Column, note, note_skips, progress_bars, shown, write_rows
+from dedup.cli.output import (
+    Column,
+    note,
+    note_skips,
+    progress_bars,
+    shown,
+    similarity_in_words,
+    write_rows,
+)
 from dedup.errors import NoCollectionError
 from dedup.results import Match, Tier
 
@@ -38,7 +46,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     Column("tier", lambda row: row.tier.value),
-    Column("similarity", lambda row: f"{row.similarity:.4f}", right=True),
+    Column("similarity", similarity_in_words, right=True),
     Column("new", lambda row: shown(row.path)),
     Column("already there", lambda row: shown(row.match)),
     Column("evidence", lambda row: "; ".join(filter(None, (row.evidence, row.note)))),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,12 +13,14 @@ from dedup.cli.options import (
     chosen_format,
     fail_on_option,
     format_options,
+    keep_option,
     offline_option,
     open_collection,
     store_option,
     threshold_option,
 )
 from dedup.cli.output import (
+    Column,
     bytes_in_words,
     counted,
     keys_of,
@@ -26,16 +28,21 @@ from dedup.cli.output import (
     progress_bars,
     row_of,
     shown,
+    similarity_in_words,
     write_csv,
     write_jsonl,
     write_paths,
+    write_rows,
     write_table,
 )
 from dedup.results import Duplicate, Grouping, Tier
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from dedup.policy import KeepPolicy
+    from dedup.report.pairs import PairsAnswer
     from dedup.results import DuplicatesAnswer
 
 _COLUMNS = (
@@ -44,6 +51,14 @@ _COLUMNS = (
     ("similarity", "right"),
     ("path", "left"),
     ("evidence", "left"),
+)
+
+_PAIR_COLUMNS = (
+    Column("tier", lambda row: row.tier.value),
+    Column("similarity", similarity_in_words, right=True),
+    Column("first", lambda row: shown(row.first)),
+    Column("second", lambda row: shown(row.second)),
+    Column("evidence", lambda row: row.evidence),
 )
 
 
@@ -85,6 +100,14 @@ _COLUMNS = (
     "which is quicker and misses some pairs; how many is estimated and printed. auto: ivf where "
     "exact would take minutes.",
 )
+@keep_option
+@click.option("--explain", is_flag=True, help="Say of each group why its keeper is kept.")
+@click.option(
+    "--pairs",
+    "as_pairs",
+    is_flag=True,
+    help="List all pairs of images instead of groups, and copies with the best of theirs.",
+)
 @offline_option
 @click.option(
     "--companions",
@@ -101,7 +124,10 @@ def list_command(
     precision: float | None,
     grouping: str,
     join: str,
-    offline: bool,  # noqa: FBT001 - click passes flags by name
+    keep: KeepPolicy,
+    explain: bool,  # noqa: FBT001 - click passes flags by name
+    as_pairs: bool,  # noqa: FBT001
+    offline: bool,  # noqa: FBT001
     companions: bool,  # noqa: FBT001
     fail_on: str | None,
     kind: str | None,
@@ -110,7 +136,7 @@ def list_command(
 ) -> None:
     """Show the duplicate groups.
 
-    The keeper of each group comes first: undamaged, most pixels, most bytes, oldest, by path.
+    The keeper of each group comes first: the original before what was made from it, as --keep says.
     Files that are gone or have changed since they were indexed are left out.
     The format "paths" prints the duplicates only, without the keepers. Nothing is changed. Proofs
     are kept, so that the next run is quick.
@@ -120,6 +146,8 @@ def list_command(
       dedup list
       dedup list --tier exact,pixels --format paths
       dedup list --tier similar --threshold 0.95 --group clique
+      dedup list --keep under:originals,information --explain
+      dedup list --pairs --format csv
       dedup list --tier exact --fail-on exact        exit code 3 when there are copies
     """
     form = chosen_format(kind, nul=nul, csv_safe=csv_safe)
@@ -128,23 +156,51 @@ def list_command(
             raise click.UsageError("--threshold and --precision exclude each other")
         if Tier.SIMILAR not in tiers:
             raise click.UsageError("--precision is about the tier similar: add it to --tier")
+    if as_pairs:
+        no = {"--precision": precision, "--explain": explain, "--format paths": form == "paths"}
+        _refuse_with_pairs(no)
+    shared: dict[str, Any] = {"keep": keep.texts, "offline": offline, "companions": companions}
     with open_collection(store) as collection, progress_bars() as progress:
-        answer = collection.duplicates(
-            tiers,
-            threshold,
-            precision=precision,
-            group=grouping,
-            join=join,
-            offline=offline,
-            companions=companions,
-            progress=progress,
-        )
-    _write_groups(answer, form, nul=nul, csv_safe=csv_safe)
-    _print_totals(answer, proven=Tier.SIMILAR not in tiers)
+        answer: DuplicatesAnswer | PairsAnswer
+        if as_pairs:
+            answer = collection.pairs(tiers, threshold, progress=progress, **shared)
+            found = _print_pairs(answer, form, nul=nul, csv_safe=csv_safe)
+        else:
+            answer = collection.duplicates(
+                tiers, threshold, precision=precision, group=grouping, join=join,
+                progress=progress, **shared,
+            )  # fmt: skip
+            found = _print_groups(
+                answer, form, nul=nul, csv_safe=csv_safe, explain=explain,
+                proven=Tier.SIMILAR not in tiers,
+            )  # fmt: skip
     note(*collection.notes, *answer.notes)
-    found = [duplicate.tier.looseness for group in answer for duplicate in group.duplicates]
     if fail_on is not None and found and min(found) <= Tier(fail_on).looseness:
         raise click.exceptions.Exit(EXIT_FOUND)
+
+
+def _refuse_with_pairs(options: Mapping[str, object]) -> None:
+    for name, given in options.items():
+        if given:
+            raise click.UsageError(f"{name} does not go with --pairs")
+
+
+def _print_groups(
+    answer: DuplicatesAnswer, form: str, *, nul: bool, csv_safe: bool, explain: bool, proven: bool
+) -> list[int]:
+    """Print groups; gives how loose what was found is."""
+    _write_groups(answer, form, nul=nul, csv_safe=csv_safe, explain=explain)
+    _print_totals(answer, proven=proven)
+    return [one.tier.looseness for group in answer for one in group.duplicates]
+
+
+def _print_pairs(answer: PairsAnswer, form: str, *, nul: bool, csv_safe: bool) -> list[int]:
+    """Print pairs; gives how loose what was found is."""
+    from dedup.report.pairs import Pair
+
+    write_rows(answer, Pair, form, _PAIR_COLUMNS, nul=nul, csv_safe=csv_safe)
+    note(counted(len(answer), "pair"))
+    return [one.tier.looseness for one in answer]
 
 
 def _print_totals(answer: DuplicatesAnswer, *, proven: bool) -> None:
@@ -162,11 +218,13 @@ def _print_totals(answer: DuplicatesAnswer, *, proven: bool) -> None:
         )
 
 
-def _write_groups(answer: DuplicatesAnswer, form: str, *, nul: bool, csv_safe: bool) -> None:
+def _write_groups(
+    answer: DuplicatesAnswer, form: str, *, nul: bool, csv_safe: bool, explain: bool
+) -> None:
     if form == "paths":
         write_paths((one.path for group in answer for one in group.duplicates), nul=nul)
     elif form == "table":
-        _write_table(answer)
+        _write_table(answer, explain=explain)
     elif form == "csv":
         heads = ("group", "group_tier", "keeper", "min_similarity", "reclaimable_bytes")
         write_csv(
@@ -179,16 +237,20 @@ def _write_groups(answer: DuplicatesAnswer, form: str, *, nul: bool, csv_safe: b
             safe=csv_safe,
         )
     else:
-        write_jsonl(map(row_of, answer))
+        write_jsonl(
+            row_of(group) | ({"why": group.kept_because} if explain else {}) for group in answer
+        )
 
 
-def _write_table(answer: DuplicatesAnswer) -> None:
+def _write_table(answer: DuplicatesAnswer, *, explain: bool) -> None:
     rows = []
     for group in answer:
-        lowest = f"keeper; lowest similarity {group.min_similarity:.4f}"
-        rows.append((str(group.number), "", "", shown(group.keeper), lowest))
+        words = f"keeper: {group.kept_because}" if explain else "keeper"
+        if group.tier is Tier.SIMILAR:
+            words += f"; lowest similarity {group.min_similarity:.4f}"
+        rows.append((str(group.number), "", "", shown(group.keeper), words))
         rows += [
-            ("", one.tier.value, f"{one.similarity:.4f}", shown(one.path), one.evidence)
+            ("", one.tier.value, similarity_in_words(one), shown(one.path), one.evidence)
             for one in group.duplicates
         ]
     if rows:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dedup.errors import DedupError, NoCollectionError
+from dedup.policy import INFORMATION, KeepPolicy
 from dedup.results import Tier
 from dedup.spec import DEVICES, ENGINES, ModelSpec, Runtime
 
@@ -176,6 +177,36 @@ def chosen_format(kind: str | None, *, nul: bool = False, csv_safe: bool = False
             return "paths"
         return "table" if sys.stdout.isatty() else "jsonl"
     return kind
+
+
+class Policy(click.ParamType[KeepPolicy]):
+    """Terms of a policy separated by commas."""
+
+    name = "policy"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> KeepPolicy:
+        """Parse "under:originals,information"."""
+        if isinstance(value, KeepPolicy):
+            return value
+        try:
+            return KeepPolicy.of(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+keep_option = click.option(
+    "--keep",
+    type=Policy(),
+    default=INFORMATION,
+    show_default=True,
+    metavar="POLICY",
+    help="Which file of a group stays: terms separated by commas, the first that tells two files "
+    "apart decides. under:FOLDER (below a folder of that name or path), information (an original "
+    "before what was made from it), pixels, bytes, oldest, newest, shortest (path). Undamaged "
+    "files always come first.",
+)
 
 
 class Tiers(click.ParamType[frozenset[Tier]]):

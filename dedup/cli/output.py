@@ -43,6 +43,9 @@ of lines and paragraphs; and surrogates, which UTF-8 does not have."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what a spreadsheet takes for the start of one
 
 
+_SIMILARITY_WORDS = {"exact": "1.0", "pixels": "1.0", "resaved": "proven", "near": "proven"}
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column of a table: its title, and what makes its cells of a row."""
@@ -270,6 +273,16 @@ def shown(path: str) -> str:
     """Make a path short for a person: relative when it is below the current folder."""
     here = os.getcwd()
     return os.path.relpath(path, here) if path.startswith(here + os.sep) else path
+
+
+def similarity_in_words(row: Any) -> str:
+    """Say how alike two files are: what is proven by other means needs no figure.
+
+    Parameters
+    ----------
+    row : with a tier and a similarity
+    """
+    return _SIMILARITY_WORDS.get(row.tier, f"{row.similarity:.4f}")
 
 
 def visible(text: str) -> str:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from dedup.duplicates.candidates import Candidates
-    from dedup.duplicates.find import Gallery
+    from dedup.duplicates.gallery import Gallery
     from dedup.duplicates.pairs import Report, RowPair
     from dedup.records import ImageFacts
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dedup.duplicates.tiers import ImageFile, PairFacts, decide, evidence, missing, reaches
 from dedup.errors import DedupError
 from dedup.images.companions import companions
+from dedup.images.containers import has_gain_map
 from dedup.images.decode import bounded_size, decode_square, pixel_digest, read_file
 from dedup.images.encode import write_png
 from dedup.images.header import open_image
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
     import numpy as np
     import numpy.typing as npt
+
+
+GAIN_MAP = "gain map ignored: compared as it looks on an ordinary screen"
 
 
 class _Image(NamedTuple):
@@ -102,10 +106,12 @@ def _read(path: str) -> _Image:
     data = read_file(path)
     opened = open_image(data, path)
     size = bounded_size(opened.header, WORKING_SIDE)
-    decoded = decode_square(data, *size, path, opened=opened)
+    decoded = decode_square(data, *size, path, opened=opened, srgb=True)
     header = decoded.header
     file = ImageFile(header.format, header.width, header.height, len(data))
-    return _Image(path, data, decoded.pixels, file, decoded.trivial, decoded.note)
+    notes = (decoded.note, GAIN_MAP if has_gain_map(data) else None)
+    remark = "; ".join(filter(None, notes)) or None
+    return _Image(path, data, decoded.pixels, file, decoded.trivial, remark)
 
 
 def _are_companions(one: _Image, two: _Image) -> bool:

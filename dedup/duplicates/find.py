@@ -9,46 +9,24 @@ second look costs nothing.
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from dataclasses import dataclass
-from itertools import combinations, product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dedup.duplicates.candidates import CANDIDATES, WithinGallery, propose
-from dedup.duplicates.groups import FileGroup, family_pairs, group_files
-from dedup.duplicates.pairs import (
-    PairTable,
-    companion_pairs,
-    companions_note,
-    compare_pixels,
-    prove,
-    unreadable_note,
-)
-from dedup.duplicates.ranking import rank_files
-from dedup.duplicates.relations import Relations
-from dedup.duplicates.tiers import PROVEN, ImageFile, evidence
+from dedup.duplicates.groups import FileGroup, Member, group_files, left_alone
+from dedup.duplicates.relate import Related, relate
+from dedup.duplicates.tiers import evidence
 from dedup.freshness import Lookout
-from dedup.proof.prover import Prover
+from dedup.policy import KeepPolicy
 from dedup.results import Duplicate, Group, Grouping, Tier
 from dedup.search.similarity import pair_similarities
-from dedup.store.gallery import leaving_out, read_files, read_images
-from dedup.store.pairs import read_decisions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     import numpy.typing as npt
 
-    from dedup.duplicates.pairs import Report, RowPair
-    from dedup.space.space import Space
-    from dedup.store.catalog import Catalog
-    from dedup.store.gallery import GalleryFiles, GalleryImages
-    from dedup.store.pairs import ContentPair, Decision
-
-MAX_FAMILY_ROUNDS = 8
-"""Times that families are completed; each may join what was apart."""
+    from dedup.duplicates.gallery import Gallery
+    from dedup.duplicates.pairs import Report
 
 MAX_ROWS_MULTIPLIED = 1024
 """Rows of one product when the least similar pair of a group is looked for."""
@@ -68,84 +46,6 @@ class Found:
     notes: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Gallery:
-    """The live images and files of a collection at one moment.
-
-    Parameters
-    ----------
-    raw : (N, D) float32, unit rows as stored: what candidates are proposed by
-    vectors : (N, D') float32, unit rows as they are compared: what similarity is
-    order : (M,) files, from the one most worth keeping
-    decisions : what a person said of pairs
-    near_floors, pixels_floor : as `candidates.propose` takes them
-    join : how pairs are looked for, see `dedup.search.join.JOINS`
-    companions : whether a raw image and what was developed from it can be duplicates
-    """
-
-    catalog: Catalog
-    images: GalleryImages
-    files: GalleryFiles
-    raw: npt.NDArray[np.float32]
-    vectors: npt.NDArray[np.float32]
-    order: list[int]
-    decisions: Mapping[ContentPair, Decision]
-    near_floors: tuple[float, float]
-    pixels_floor: float
-    join: str = "auto"
-    companions: bool = False
-
-    def paths(self) -> dict[int, list[bytes]]:
-        """Map rows to the files of their images."""
-        result: dict[int, list[bytes]] = defaultdict(list)
-        for row, path in zip(self.files.row.tolist(), self.files.path, strict=True):
-            result[row].append(path)
-        return result
-
-    def image_file(self, file: int) -> ImageFile:
-        """Give what evidence says of a file."""
-        images, row = self.images, int(self.files.row[file])
-        width, height = int(images.width[row]), int(images.height[row])
-        return ImageFile(images.format[row], width, height, int(self.files.size[file]))
-
-
-def read_gallery(
-    catalog: Catalog,
-    space: Space,
-    join: str = "auto",
-    *,
-    companions: bool = False,
-) -> Gallery:
-    """Read a collection as it is now.
-
-    Parameters
-    ----------
-    space : of the collection
-    join, companions : as those of `Gallery`
-    """
-
-    def read() -> tuple[GalleryImages, GalleryFiles, npt.NDArray[np.float32]]:
-        images = read_images(catalog)
-        return images, read_files(catalog, images.ids), space.rows(catalog, len(images))
-
-    with catalog.snapshot():
-        images, files, raw = leaving_out(catalog, read)
-        decisions = read_decisions(catalog)
-    return Gallery(
-        catalog,
-        images,
-        files,
-        raw=raw,
-        vectors=space.vectors(raw),
-        order=rank_files(images, files).tolist(),
-        decisions=decisions,
-        near_floors=space.near_floors,
-        pixels_floor=space.pixels_floor,
-        join=join,
-        companions=companions,
-    )
-
-
 def find_groups(
     gallery: Gallery,
     tiers: frozenset[Tier],
@@ -153,6 +53,7 @@ def find_groups(
     how: Grouping,
     report: Report,
     lookout: Lookout | None = None,
+    policy: KeepPolicy | None = None,
 ) -> Found:
     """Find the duplicate groups of a collection, of files that are still what was indexed.
 
@@ -162,33 +63,47 @@ def find_groups(
     threshold : lowest similarity of the tier `similar`, inclusive
     report : called with what is being done, how much of it is done, and how much there is
     lookout : looks at the files; None: files of offline roots are left out
+    policy : which file of a group stays; None: the default
 
     Raises
     ------
     SearchError : the threshold is so low that everything is similar to everything.
     """
     lookout = lookout or Lookout(gallery.catalog.roots())
-    relations = relate(gallery, tiers, threshold, report)
-    found = _fresh_groups(gallery, relations, tiers, how, lookout)
+    related = relate(gallery, tiers, threshold, report, policy or KeepPolicy())
+    found = _fresh_groups(gallery, related, tiers, how, lookout)
     groups = [
-        _described(number, group, gallery, relations.table, lookout)
+        _described(number, group, gallery, related, lookout)
         for number, group in enumerate(found, 1)
     ]
-    return Found(groups, [*relations.table.notes, *lookout.notes()])
+    notes = [*related.relations.table.notes, *lookout.notes()]
+    if how is Grouping.COVER:
+        files = gallery.files
+        alone = left_alone(found, files.row.tolist(), related.relations, tiers)
+        notes += _left_note(sum(lookout.shows(files.facts(file)) for file in alone))
+    return Found(groups, notes)
+
+
+def _left_note(count: int) -> list[str]:
+    if not count:
+        return []
+    files = "1 file is" if count == 1 else f"{count:,} files are"
+    words = "proven against a duplicate but not against its keeper, and in no group"
+    return [f"{files} {words}; to see all proven pairs: dedup list --pairs"]
 
 
 def _fresh_groups(
     gallery: Gallery,
-    relations: Relations,
+    related: Related,
     tiers: frozenset[Tier],
     how: Grouping,
     lookout: Lookout,
 ) -> list[FileGroup]:
     """Group files, look at those in groups, and group again without what must not be shown."""
-    files, order = gallery.files, gallery.order
+    files, order = gallery.files, related.order.files
     row_of = files.row.tolist()
     while True:
-        found = group_files(order, row_of, relations, tiers, how)
+        found = group_files(order, row_of, related.relations, tiers, how)
         lost = {
             file
             for group in found
@@ -200,77 +115,10 @@ def _fresh_groups(
         order = [file for file in order if file not in lost]
 
 
-def tiered_pairs(
-    gallery: Gallery, tiers: frozenset[Tier], threshold: float, report: Report
-) -> Iterator[tuple[str, str, Tier, float]]:
-    """List every pair of files in its tier, with its similarity; parameters as in `find_groups`."""
-    relations = relate(gallery, tiers, threshold, report)
-    paths = {row: [os.fsdecode(path) for path in found] for row, found in gallery.paths().items()}
-    for row, files in paths.items():
-        if Tier.EXACT in tiers:
-            for first, second in combinations(files, 2):
-                yield first, second, Tier.EXACT, 1.0
-        for relation in relations.of(row, tiers):
-            if relation.row > row:
-                for first, second in product(files, paths[relation.row]):
-                    yield first, second, relation.tier, relation.similarity
-
-
-def relate(gallery: Gallery, tiers: frozenset[Tier], threshold: float, report: Report) -> Relations:
-    """Find all relations of the tiers asked for; parameters as in `find_groups`."""
-    source = WithinGallery(gallery.images, gallery.raw, gallery.vectors, gallery.join, report)
-    candidates = propose(source, tiers, threshold, gallery.near_floors, gallery.pixels_floor)
-    paths = gallery.paths()
-    kept = gallery.companions or tiers == {Tier.EXACT}
-    apart = {} if kept else companion_pairs(gallery.images, paths)
-    table = PairTable.of(gallery.images, gallery.decisions, apart).noted(candidates.notes)
-    table = table.noted(companions_note(set().union(*apart.values()), "; --companions lists them"))
-    table = compare_pixels(table, candidates.may_be_equal, paths, gallery.catalog, report)
-    relations = Relations(table, candidates.similar, threshold)
-    if not tiers & PROVEN:
-        return relations
-    relations = _prove(gallery, relations, candidates.to_prove, tiers, report)
-    if not candidates.capped:
-        return relations
-    note = (
-        f"Of {candidates.capped:,} images only the {CANDIDATES} nearest look-alikes were proven "
-        "or refuted; further copies of theirs are found through those"
-    )
-    return relations.with_table(relations.table.noted([note]))
-
-
-def _prove(
-    gallery: Gallery,
-    relations: Relations,
-    pairs: set[RowPair],
-    tiers: frozenset[Tier],
-    report: Report,
-) -> Relations:
-    """Prove or refute pairs, then the members of each family against its keepers.
-
-    Members of a family need not have been candidates of its keeper: a turned copy may resemble
-    another copy more than the original.
-    """
-    digest, row_of = gallery.images.digest, gallery.files.row.tolist()
-    sources = {digest[row]: paths for row, paths in gallery.paths().items()}
-    proven = (tiers | {Tier.EXACT}) - {Tier.SIMILAR}
-    new = relations.table.unproven(pairs)
-    asked = set(new)
-    with Prover(gallery.catalog, sources, report) as prover:
-        for _ in range(MAX_FAMILY_ROUNDS):
-            relations = relations.with_table(prove(relations.table, new, prover, gallery.vectors))
-            families = family_pairs(gallery.order, row_of, relations, proven)
-            new = relations.table.unproven(families) - asked
-            asked |= new
-            if not new:
-                break
-        return relations.with_table(relations.table.noted(unreadable_note(prover)))
-
-
 def _described(
-    number: int, group: FileGroup, gallery: Gallery, table: PairTable, lookout: Lookout
+    number: int, group: FileGroup, gallery: Gallery, related: Related, lookout: Lookout
 ) -> Group:
-    files, vectors = gallery.files, gallery.vectors
+    files, vectors, table = gallery.files, gallery.vectors, related.relations.table
     keeper = int(files.row[group.keeper])
     rows = [int(files.row[member.file]) for member in group.members]
     similarities = pair_similarities(
@@ -285,9 +133,7 @@ def _described(
             Duplicate(
                 path=os.fsdecode(files.path[member.file]),
                 tier=tier,
-                # Equal inputs embedded in two batches may differ in the last bits; their class,
-                # which is what passed the threshold, does not.
-                similarity=measured if member.tier is not Tier.SIMILAR else member.similarity or 0,
+                similarity=_similarity(member, measured),
                 bytes=other.bytes or 0,
                 evidence=evidence(tier, facts, kept, other)
                 + _offline_words(lookout, files.root[group.keeper], files.root[member.file]),
@@ -300,7 +146,16 @@ def _described(
         min_similarity=min(_lowest(vectors, sorted({keeper, *rows})), 1.0),
         reclaimable_bytes=sum(duplicate.bytes for duplicate in duplicates),
         duplicates=tuple(duplicates),
+        kept_because=related.order.why(group.keeper, [member.file for member in group.members]),
     )
+
+
+def _similarity(member: Member, measured: float) -> float:
+    if member.tier in (Tier.EXACT, Tier.PIXELS):
+        return 1.0
+    # Equal inputs embedded in two batches may differ in the last bits; their class, which is what
+    # passed the threshold, does not.
+    return measured if member.tier is not Tier.SIMILAR else member.similarity or 0.0
 
 
 def _offline_words(lookout: Lookout, kept: int, other: int) -> str:

@@ -94,6 +94,49 @@ def family_pairs(
                     yield row_pair(row_of[keeper], row_of[file])
 
 
+def row_families(
+    order: Sequence[int], row_of: Sequence[int], relations: Relations, tiers: frozenset[Tier]
+) -> list[list[int]]:
+    """List sets of two and more images that relations join, over however many steps.
+
+    Parameters as in `group_files`.
+    """
+    found = []
+    for family in group_files(order, row_of, relations, tiers, Grouping.COMPONENT):
+        files = (family.keeper, *(member.file for member in family.members))
+        rows = sorted({row_of[file] for file in files})
+        if len(rows) > 1:
+            found.append(rows)
+    return found
+
+
+def left_alone(
+    groups: Sequence[FileGroup],
+    row_of: Sequence[int],
+    relations: Relations,
+    tiers: frozenset[Tier],
+) -> list[int]:
+    """List the files in no group that are proven against a file in one.
+
+    Parameters
+    ----------
+    groups : of `group_files`, with the rest as it was given there
+    """
+    grouped = {
+        row_of[file]
+        for group in groups
+        for file in (group.keeper, *(member.file for member in group.members))
+    }
+    proven = tiers - {Tier.SIMILAR}
+    alone = {
+        relation.row
+        for row in grouped
+        for relation in relations.of(row, proven)
+        if relation.row not in grouped
+    }
+    return [file for file, row in enumerate(row_of) if row in alone] if alone else []
+
+
 class _Walk:
     def __init__(
         self,

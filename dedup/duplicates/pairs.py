@@ -15,12 +15,13 @@ import numpy as np
 
 from dedup.duplicates.tiers import PROVEN, PairFacts, decide
 from dedup.images.companions import companions
+from dedup.images.digest import FIRST_DIGEST_BYTES
 from dedup.proof.pixel_digests import digest_images
 from dedup.search.similarity import pair_similarities
 from dedup.store.pairs import content_pair
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -83,7 +84,11 @@ class PairTable:
             for (first, second), decision in decisions.items()
             if not decision.duplicate and first in rows and second in rows
         )
-        return cls(images, images.pixel_digest, ignored, companions=frozenset(apart))
+        current = [
+            None if digest is not None and len(digest) == FIRST_DIGEST_BYTES else digest
+            for digest in images.pixel_digest
+        ]
+        return cls(images, current, ignored, companions=frozenset(apart))
 
     def facts(self, first: int, second: int, *, alike: bool = False) -> PairFacts:
         """Give what is known of two different images; the verdict is of the second."""
@@ -96,6 +101,12 @@ class PairTable:
             trivial=bool(trivial[first] or trivial[second]),
             ignored=pair in self.ignored or pair in self.companions,
         )
+
+    def made_from(self) -> Iterator[tuple[int, int]]:
+        """List pairs of an original and of what a proof says was made from it."""
+        for (first, second), verdict in self.verdicts.items():
+            if verdict.tier is not None and verdict.derived:
+                yield (second, first) if verdict.derived == 1 else (first, second)
 
     def noted(self, notes: Iterable[str]) -> PairTable:
         """Add notes."""

@@ -1,23 +1,64 @@
-"""Which of several copies stays: the rank of files.
+"""Which of several copies stays: the order in which files are worth keeping, and why.
 
-Undamaged ones first, then most pixels, then most bytes (less was thrown away by compression), then
-oldest, then path bytes, so that no two files tie and two runs agree.
+`rank_files` orders all files by what the catalog alone knows, which is enough to propose pairs and
+to name the best file of one image. `KeepOrder` orders them for good, by the policy that a person
+chose and, where that asks for information, by `originals`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from dedup.duplicates.originals import (
+    ENLARGED,
+    REASONS,
+    Candidate,
+    Rank,
+    above_derived,
+    ranks,
+)
+from dedup.images.traits import NEUTRAL
+from dedup.policy import INFORMATION
+
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
     import numpy.typing as npt
 
+    from dedup.images.traits import Traits
+    from dedup.policy import KeepPolicy, Term
     from dedup.store.gallery import GalleryFiles, GalleryImages
+
+_SCREENSHOT: Final = re.compile(
+    r"(?i)screen[ _-]?shot|screencap|bildschirmfoto|capture d.écran|captura de pantalla|schermata"
+)
+_COPY: Final = re.compile(
+    r"(?ix) (^|[\s_-]) (copy|kopie|copie|copia|c[oó]pia|kopia) (\s?\(?\d+\)?)? $"
+    r"| ^ (copy\ of|kopie\ von|copie\ de|copia\ de) \b"
+    r"| \(\d+\) $ | [_-](edit|edited|bearbeitet) (-\d+)? $ | [_~-]\d $"
+)
+
+_TERMS: Final[dict[str, str]] = {
+    "pixels": "more pixels",
+    "bytes": "a larger file",
+    "oldest": "older",
+    "newest": "newer",
+    "shortest": "a shorter path",
+}
+
+MADE_FROM_IT: Final = "the others were made from it"
+ONE_MADE_FROM_IT: Final = "another was made from it"
 
 
 def rank_files(images: GalleryImages, files: GalleryFiles) -> npt.NDArray[np.int64]:
-    """Order the files from the one most worth keeping to the least.
+    """Order the files by what is known without reading them.
+
+    Undamaged ones first, then most pixels, most bytes, oldest, and path bytes.
 
     Returns
     -------
@@ -28,3 +69,162 @@ def rank_files(images: GalleryImages, files: GalleryFiles) -> npt.NDArray[np.int
     by_path[sorted(range(len(files)), key=files.path.__getitem__)] = np.arange(len(files))
     damaged = images.damaged[files.row]
     return np.lexsort((by_path, files.mtime_ns, -files.size, -pixels, damaged))
+
+
+class KeepOrder:
+    """The order of all files from the one most worth keeping, and the reasons for it.
+
+    Parameters
+    ----------
+    order : of all files, as `rank_files` gives it; families keep their places among each other
+    families : the rows that relations join, each in one family
+    traits : by row, of the rows in families; those that are missing are neutral
+    derived : pairs of rows, of an original and of what was made from it
+    """
+
+    def __init__(
+        self,
+        images: GalleryImages,
+        files: GalleryFiles,
+        order: Sequence[int],
+        policy: KeepPolicy,
+        families: Iterable[Iterable[int]],
+        traits: Mapping[int, Traits],
+        derived: Iterable[tuple[int, int]],
+    ) -> None:
+        self._images, self._files, self._policy = images, files, policy
+        self._traits = traits
+        self._derived = frozenset(
+            # What is damaged tells nothing of an undamaged copy.
+            (one, two) for one, two in derived if not images.damaged[one] or images.damaged[two]
+        )  # fmt: skip
+        self._of_row: dict[int, list[int]] = defaultdict(list)
+        for file, row in enumerate(files.row.tolist()):
+            self._of_row[row].append(file)
+        self._ranks: dict[int, Rank] = {}
+        self._position: dict[int, int] = {}
+        family_of: dict[int, int] = {}
+        for number, rows in enumerate(families):
+            members = list(rows)
+            family_of |= dict.fromkeys(members, number)
+            if policy.measures:
+                self._compare(members)
+        place: dict[int, int] = {}
+        row_of = files.row.tolist()
+        for at, file in enumerate(order):
+            place.setdefault(self._family(family_of, row_of[file]), at)
+
+        def key(file: int) -> tuple[int, tuple[Any, ...]]:
+            row = row_of[file]
+            alone = row not in family_of and len(self._of_row[row]) == 1
+            return place[self._family(family_of, row)], () if alone else self._key(file)
+
+        self.files: list[int] = sorted(order, key=key)
+        """(M,) indices of files"""
+
+    @staticmethod
+    def _family(family_of: Mapping[int, int], row: int) -> int:
+        return family_of.get(row, -1 - row)
+
+    def _compare(self, rows: list[int]) -> None:
+        found = ranks({row: self._candidate(row) for row in rows})
+        number = {rank: place for place, rank in enumerate(sorted(set(found.values())))}
+        positions = {row: number[rank] for row, rank in found.items()}
+        within = set(rows)
+        edges = [(one, two) for one, two in self._derived if one in within and two in within]
+        self._ranks |= found
+        self._position |= above_derived(positions, edges)
+
+    def _candidate(self, row: int) -> Candidate:
+        images, names = self._images, (self._files.path[file] for file in self._of_row[row])
+        return Candidate(
+            int(images.width[row]),
+            int(images.height[row]),
+            self._traits.get(row, NEUTRAL),
+            any(_SCREENSHOT.search(_stem(path)) for path in names),
+        )
+
+    def _key(self, file: int) -> tuple[Any, ...]:
+        files, row = self._files, int(self._files.row[file])
+        path = files.path[file]
+        stem = _stem(path)
+        return (
+            bool(self._images.damaged[row]),
+            *(self._value(term, file, row) for term in self._policy.terms),
+            int(files.mtime_ns[file]),
+            -min(self._traits.get(row, NEUTRAL).quality, 1000),
+            -int(files.size[file]),
+            bool(_COPY.search(stem)),
+            len(stem),
+            path,
+        )
+
+    def _value(self, term: Term, file: int, row: int) -> int:
+        return _VALUES[term.name](self, term, file, row)
+
+    def position(self, row: int) -> int:
+        """Give the place of an image in its family by information, 0 for the best."""
+        return self._position.get(row, 0)
+
+    def why(self, keeper: int, others: Sequence[int]) -> str:
+        """Say why a file is kept, and not the best of the others in its group.
+
+        Parameters
+        ----------
+        keeper, others : files, the others in keep order
+        """
+        mine, best = self._key(keeper), self._key(others[0])
+        both = enumerate(zip(mine, best, strict=True))
+        at = next(place for place, (one, two) in both if one != two)
+        terms = self._policy.terms
+        if at == 0:
+            return "undamaged"
+        if at > len(terms):
+            return _TIES[at - len(terms) - 1]
+        term = terms[at - 1]
+        if term.name == "under":
+            return f"under {term.folder}"
+        if term.name != INFORMATION:
+            return _TERMS[term.name]
+        rows = self._files.row
+        return self._informed(int(rows[keeper]), [int(rows[other]) for other in others])
+
+    def _informed(self, keeper: int, others: list[int]) -> str:
+        made = [row for row in others if row != keeper]
+        if all((keeper, row) in self._derived for row in made):
+            return MADE_FROM_IT if len(made) > 1 else "the other was made from it"
+        mine, best = self._ranks[keeper], self._ranks[made[0]]
+        for name, one, two in zip(Rank._fields, mine, best, strict=True):
+            if one < two:
+                larger = self._area(made[0]) > self._area(keeper)
+                return ENLARGED if name == "pixels" and larger else REASONS[name]
+            if one > two:
+                break
+        return ONE_MADE_FROM_IT
+
+    def _area(self, row: int) -> int:
+        return int(self._images.width[row]) * int(self._images.height[row])
+
+
+_VALUES: Final[dict[str, Callable[[KeepOrder, Term, int, int], int]]] = {
+    "under": lambda order, term, file, _: not term.holds(order._files.path[file]),  # noqa: SLF001
+    INFORMATION: lambda order, _, __, row: order.position(row),
+    "pixels": lambda order, _, __, row: -order._area(row),  # noqa: SLF001
+    "bytes": lambda order, _, file, __: -int(order._files.size[file]),  # noqa: SLF001
+    "oldest": lambda order, _, file, __: int(order._files.mtime_ns[file]),  # noqa: SLF001
+    "newest": lambda order, _, file, __: -int(order._files.mtime_ns[file]),  # noqa: SLF001
+    "shortest": lambda order, _, file, __: len(order._files.path[file]),  # noqa: SLF001
+}
+
+_TIES: Final = (
+    "older",
+    "less compressed",
+    "a larger file",
+    "not named as a copy",
+    "a shorter name",
+    "first by path",
+)
+
+
+def _stem(path: bytes) -> str:
+    return os.path.splitext(os.fsdecode(os.path.basename(path)))[0]

@@ -31,6 +31,9 @@ _PNG_PIXELS = frozenset((b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"))
 _PNG_TEXT = frozenset((b"tEXt", b"zTXt", b"iTXt", b"iCCP"))
 _PNG_TEXT_TOLERATED = 1000  # times the deflate ratio, that is 1 MB
 
+_HEAD_BYTES = 1 << 17  # two segments and more, in which XMP comes
+_GAIN_MAPS = (b"hdrgm:Version", b"urn:iso:std:iso:ts:21496:-1", b"HDRGainMap")
+
 _EXIF_PREFIX = b"Exif\x00\x00"
 _ORIENTATION_TAG = 0x0112
 _IFD_ENTRY_BYTES = 12
@@ -57,6 +60,11 @@ def exif_orientation(exif: bytes) -> int:
     except struct.error:
         return 1
     return 1
+
+
+def has_gain_map(data: bytes) -> bool:
+    """Tell whether a JPEG says that it carries a gain map (Ultra HDR, ISO 21496-1, Apple's)."""
+    return data[:2] == b"\xff\xd8" and any(mark in data[:_HEAD_BYTES] for mark in _GAIN_MAPS)
 
 
 def without_png_text(data: bytes) -> bytes:

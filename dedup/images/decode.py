@@ -24,6 +24,7 @@ from dedup.errors import ImageError
 from dedup.images.digest import pixel_digest
 from dedup.images.header import open_image, read_header, too_large
 from dedup.images.limits import LIMITS
+from dedup.images.profiles import profile_of, to_srgb
 from dedup.images.resize import resize
 from dedup.images.rgb import BAND_PIXELS, decode_rgb
 
@@ -171,6 +172,7 @@ def decode_square(
     *,
     bound: int = 0,
     opened: Opened | None = None,
+    srgb: bool = False,
 ) -> Decoded:
     """Decode the whole image into exactly the given size, its aspect ignored, nothing cut off.
 
@@ -181,6 +183,7 @@ def decode_square(
     bound : when above 0, the image is handed over in its aspect as well, as `decode_bounded`
         would with this longest side, from the same decoding
     opened : what `open_image` gave for the same data, where that was asked for already
+    srgb : apply an embedded colour profile; extractors see values as they are stored
 
     Raises
     ------
@@ -194,9 +197,14 @@ def decode_square(
     opened = opened or open_image(data, path)
     header = opened.header
     inner = bounded_size(header, bound)
-    decoded, damaged = _decode(opened, path, max(height, inner[0]), max(width, inner[1]))
+    size = max(height, inner[0]), max(width, inner[1])
+    decoded, damaged = _decode(opened, path, *size, srgb=srgb)
     bounded = resize(decoded, *inner) if bound else None
-    return judged(resize(decoded, height, width), header, bounded, damaged=damaged)
+    pixels = resize(decoded, height, width)
+    if srgb:
+        pixels = _in_srgb(pixels, opened)
+        bounded = None if bounded is None else _in_srgb(bounded, opened)
+    return judged(pixels, header, bounded, damaged=damaged)
 
 
 def judged(
@@ -224,10 +232,14 @@ def bounded_size(header: Header, bound: int) -> tuple[int, int]:
     return max(1, round(header.height * factor)), max(1, round(header.width * factor))
 
 
-def decode_bounded(data: bytes, max_side: int, path: str = "") -> Pixels:
+def decode_bounded(data: bytes, max_side: int, path: str = "", *, srgb: bool = False) -> Pixels:
     """Decode the whole image upright, in its aspect, no side longer than `max_side`.
 
     Smaller images are not enlarged.
+
+    Parameters
+    ----------
+    srgb : as in `decode_square`
 
     Returns
     -------
@@ -239,7 +251,14 @@ def decode_bounded(data: bytes, max_side: int, path: str = "") -> Pixels:
     """
     opened = open_image(data, path)
     size = bounded_size(opened.header, max_side)
-    return resize(_decode(opened, path, *size)[0], *size)
+    pixels = resize(_decode(opened, path, *size, srgb=srgb)[0], *size)
+    return _in_srgb(pixels, opened) if srgb else pixels
+
+
+def _in_srgb(pixels: Pixels, opened: Opened) -> Pixels:
+    """Apply the embedded profile of an RGB or grey image; that of CMYK was when it was decoded."""
+    profile = profile_of(opened.image)
+    return pixels if profile is None else to_srgb(pixels, profile)
 
 
 def decode_bytes(header: Header, height: int, width: int) -> int:
@@ -271,14 +290,26 @@ def decode_seconds(header: Header, size: int) -> float:
     return 1e-9 * (pixels * each + size * _BYTE_NANOSECONDS)
 
 
-def _decode(opened: Opened, path: str, height: int, width: int) -> tuple[Pixels, bool]:
+def decode_whole(opened: Opened, path: str) -> Pixels:
+    """Decode upright in full size.
+
+    Raises
+    ------
+    ImageError : as `decode_square`
+    """
+    return _decode(opened, path, *opened.header.size)[0]
+
+
+def _decode(
+    opened: Opened, path: str, height: int, width: int, *, srgb: bool = False
+) -> tuple[Pixels, bool]:
     """Decode upright at a scale that suffices for the given size."""
     header = opened.header
     pixels = header.width * header.height
     most = LIMITS.most_decode_bytes(pixels, len(opened.data))
     if decode_bytes(header, height, width) > most:
         raise ImageError(path, too_large(header))
-    return decode_rgb(opened, path, _scale(header, height, width))
+    return decode_rgb(opened, path, _scale(header, height, width), srgb=srgb)
 
 
 def jpeg_scale(size: tuple[int, int], height: int, width: int) -> int:

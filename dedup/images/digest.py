@@ -1,7 +1,8 @@
 """Whether two files hold the same image bit for bit, whatever the container.
 
-The digest covers the fully decoded, upright samples: size, depth, transparency and every value. It
-knows nothing of names, compression, metadata or colour profiles.
+The digest covers the fully decoded, upright samples: size, depth, transparency and every value, and
+the colour profile that says what they mean, unless that is sRGB. It knows nothing of names,
+compression and other metadata.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from dedup.images.containers import bare_png
 from dedup.images.header import open_image
 from dedup.images.late import LateImage
+from dedup.images.profiles import profile_of
 from dedup.images.rgb import bands, decode_rgb, load, to_rgb, upright, with_alpha
 
 if TYPE_CHECKING:
@@ -31,6 +33,11 @@ MAX_DIGEST_PIXELS = 1 << 27
 """134 megapixels in full, half of that at 16 bits, which need 2 GB either way at most; what is
 larger is not compared bit for bit."""
 
+FIRST_DIGEST_BYTES = 32
+"""Length of the digests of the first version, which knew no profiles and are void. Later ones begin
+with a byte that names their version."""
+_VERSION = b"\x02"
+
 _BYTE_BITS = 8
 _DEEP_BITS = 16
 _RGBA = 4
@@ -43,13 +50,14 @@ def pixel_digest(data: bytes, path: str = "") -> bytes | None:
     Equal digests mean the same image bit for bit. Grey equals RGB of equal channels, a palette
     equals the colours it names, an opaque alpha channel equals none. Anything transparent makes
     alpha part of the digest, the colours under it included. Samples of more than 8 bits are
-    compared at 16 and never equal those of 8; CMYK is compared as CMYK.
+    compared at 16 and never equal those of 8; CMYK is compared as CMYK. Equal values with different
+    colour profiles are different images.
 
     Returns
     -------
-    32 bytes, or None where equality cannot be claimed: several frames or pages, more than
-    `MAX_DIGEST_PIXELS`, damaged or raw images, and colour of more than 8 bits where the decoder
-    hands over 8 (all but PNG and plain TIFF)
+    33 bytes (`FIRST_DIGEST_BYTES` says why), or None where equality cannot be claimed: several
+    frames or pages, more than `MAX_DIGEST_PIXELS`, damaged or raw images, and colour of more than
+    8 bits where the decoder hands over 8 (all but PNG and plain TIFF)
 
     Raises
     ------
@@ -62,13 +70,13 @@ def pixel_digest(data: bytes, path: str = "") -> bytes | None:
         return None
     if header.bits <= _BYTE_BITS and header.mode != "CMYK" and not header.alpha:
         pixels, damaged = decode_rgb(opened, path)
-        return None if damaged else _hash(pixels, header.mode)
+        return None if damaged else _hash(pixels, header.mode, profile_of(image))
     load(image, header, data, path)
     samples = _samples(image, header, data)
     if samples is None:
         return None
     turn = 1 if header.format == "TIFF" else header.orientation
-    return _hash(upright(samples, turn), header.mode)
+    return _hash(upright(samples, turn), header.mode, profile_of(image))
 
 
 def _samples(image: Image.Image, header: Header, data: bytes) -> Samples | None:
@@ -120,14 +128,15 @@ def _is_see_through(band: Image.Image) -> bool:
     return with_alpha(band).getchannel("A").getextrema() != (0xFF, 0xFF)
 
 
-def _hash(samples: Samples, mode: str) -> bytes:
+def _hash(samples: Samples, mode: str, profile: bytes | None) -> bytes:
     height, width = samples.shape[:2]
     channels = samples.reshape(height, width, -1)
     grey = channels.shape[2] == 1
     opaque = channels.shape[2] < _RGBA
     kind = "CMYK" if mode == "CMYK" else "RGB" if opaque else "RGBA"
     hasher = hashlib.sha256(f"{kind} {samples.dtype.name} {width} {height}".encode())
+    hasher.update(hashlib.sha256(profile).digest() if profile else b"")
     for top in range(0, height, _HASHED_ROWS):
         rows = channels[top : top + _HASHED_ROWS]
         hasher.update(np.ascontiguousarray(np.repeat(rows, 3, axis=2) if grey else rows).data)
-    return hasher.digest()
+    return _VERSION + hasher.digest()

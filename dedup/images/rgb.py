@@ -1,9 +1,9 @@
 """From what a decoder hands over to upright 8-bit RGB, the same for every format.
 
 Transparent pixels are laid on one fixed grey, 16 bits keep their upper 8, CMYK and palettes become
-RGB by Pillow's rules, colour profiles are ignored. JPEG is decoded by simplejpeg, in half of
-Pillow's time, nearly everything else by Pillow. Work goes in bands, so that a large image is held
-once as decoded and once as RGB, and never a third time.
+RGB by Pillow's rules, colour profiles are ignored unless they are asked for. JPEG is decoded by
+simplejpeg, in half of Pillow's time, nearly everything else by Pillow. Work goes in bands, so that
+a large image is held once as decoded and once as RGB, and never a third time.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dedup.errors import ImageError
 from dedup.images.containers import is_cut_short
 from dedup.images.header import DECODER_FAILURES, failure
 from dedup.images.jpeg import TruncatedError, decode_jpeg, without_stray
+from dedup.images.profiles import cmyk_to_srgb, profile_of
 from dedup.images.silence import silence_opencv
 
 if TYPE_CHECKING:
@@ -48,12 +49,15 @@ _TURNS = {
 }
 
 
-def decode_rgb(opened: Opened, path: str, scale: int = 1) -> tuple[Pixels, bool]:
+def decode_rgb(
+    opened: Opened, path: str, scale: int = 1, *, srgb: bool = False
+) -> tuple[Pixels, bool]:
     """Decode to upright 8-bit RGB.
 
     Parameters
     ----------
     scale : 1, 2, 4 or 8: a JPEG is decoded at that fraction of its size, rounded up
+    srgb : convert CMYK by its embedded profile; of other kinds the result keeps the values
 
     Returns
     -------
@@ -71,7 +75,10 @@ def decode_rgb(opened: Opened, path: str, scale: int = 1) -> tuple[Pixels, bool]
         width, height = image.size
         image.draft(None, (width // scale, height // scale))
     load(image, header, data, path)
-    return upright(to_rgb(image), 1 if header.format == "TIFF" else header.orientation), False
+    profile = profile_of(image) if srgb and image.mode == "CMYK" else None
+    return upright(
+        to_rgb(image, profile), 1 if header.format == "TIFF" else header.orientation
+    ), False
 
 
 def load(image: Image.Image, header: Header, data: bytes, path: str) -> None:
@@ -90,8 +97,12 @@ def load(image: Image.Image, header: Header, data: bytes, path: str) -> None:
         raise ImageError(path, failure(data, header.format, error)) from error
 
 
-def to_rgb(image: Image.Image) -> Pixels:
+def to_rgb(image: Image.Image, profile: bytes | None = None) -> Pixels:
     """Turn a decoded image into 8-bit RGB, as it is stored.
+
+    Parameters
+    ----------
+    profile : by which CMYK is converted; None: by Pillow's rule
 
     Returns
     -------
@@ -100,7 +111,8 @@ def to_rgb(image: Image.Image) -> Pixels:
     width, height = image.size
     pixels = np.empty((height, width, 3), np.uint8)
     for top, band in bands(image):
-        pixels[top : top + band.height] = _band_to_rgb(band)
+        converted = None if profile is None else cmyk_to_srgb(band, profile)
+        pixels[top : top + band.height] = _band_to_rgb(band) if converted is None else converted
     return pixels
 
 

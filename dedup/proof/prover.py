@@ -58,7 +58,7 @@ def describe_bytes(data: bytes, name: str = "") -> bytes:
     ------
     ImageError : it cannot be decoded.
     """
-    return describe(decode_bounded(data, WORKING_SIDE, name)).to_bytes()
+    return describe(decode_bounded(data, WORKING_SIDE, name, srgb=True)).to_bytes()
 
 
 def prove_chunk(

@@ -107,7 +107,7 @@ def _is_unbound(connection: sqlite3.Connection) -> bool:
 
 def _unbind(connection: sqlite3.Connection) -> None:
     """Drop all that a model computed; folders, proofs and decisions know of none."""
-    for table in ("embeddings", "files", "images", "calibration"):
+    for table in ("embeddings", "traits", "parts", "files", "images", "calibration"):
         connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constant
     row = UNBOUND, "1"
     connection.execute(

@@ -38,7 +38,8 @@ def evaluate(
     session: Session, truth: Any, root: Any, threshold: Any, chart: Any, progress: Any
 ) -> EvaluationAnswer:
     """Compare found pairs with known ones."""
-    from dedup.duplicates.find import read_gallery, tiered_pairs
+    from dedup.duplicates.gallery import read_gallery
+    from dedup.duplicates.relate import tiered_pairs
 
     file, threshold = Path(path_of(truth, "truth")), threshold_of(threshold)
     write_chart, report = chart_file(chart), callback_of(progress)

@@ -18,11 +18,13 @@ from dedup.arguments import (
 )
 from dedup.errors import CollectionError, FingerprintError, ModelError
 from dedup.freshness import Lookout
+from dedup.policy import INFORMATION, KeepPolicy
 from dedup.query import embed_queries, expand, similarity_of
 from dedup.results import Comparison, DuplicatesAnswer, Explanation, Grouping
 from dedup.verbs.decisions import is_ignored
 
 if TYPE_CHECKING:
+    from dedup.report.pairs import PairsAnswer
     from dedup.session import Session
     from dedup.store.catalog import Catalog
 
@@ -38,9 +40,11 @@ def duplicates(
     *,
     offline: bool = False,
     companions: bool = False,
+    keep: Any = INFORMATION,
 ) -> DuplicatesAnswer:
     """Find the duplicate groups."""
-    from dedup.duplicates.find import find_groups, read_gallery
+    from dedup.duplicates.find import find_groups
+    from dedup.duplicates.gallery import read_gallery
     from dedup.search.join import JOINS
 
     tiers, how = tiers_of(tier), Grouping(one_of(group, Grouping, "group"))
@@ -48,13 +52,40 @@ def duplicates(
     if threshold is not None and precision is not None:
         raise ValueError("threshold and precision exclude each other")
     join, report = one_of(join, JOINS, "join"), callback_of(progress)
+    policy = KeepPolicy.of(keep)
     catalog = session.computing(decodes=False)
     space = session.space()
     lowest = space.threshold(threshold, precision)
     gallery = read_gallery(catalog, space, join, companions=companions)
     lookout = Lookout(catalog.roots(), offline=offline)
-    found = find_groups(gallery, tiers, lowest, how, report, lookout)
+    found = find_groups(gallery, tiers, lowest, how, report, lookout, policy)
     return session.noted(DuplicatesAnswer(tuple(found.groups), lowest, tuple(found.notes)))
+
+
+def all_pairs(
+    session: Session,
+    tier: Any,
+    threshold: Any,
+    progress: Any,
+    *,
+    offline: bool = False,
+    keep: Any = INFORMATION,
+    companions: bool = False,
+) -> PairsAnswer:
+    """List every pair of the tiers asked for."""
+    from dedup.duplicates.gallery import read_gallery
+    from dedup.duplicates.relate import best_pairs
+    from dedup.report.pairs import Pair, PairsAnswer
+
+    tiers, threshold = tiers_of(tier), threshold_of(threshold)
+    report, policy = callback_of(progress), KeepPolicy.of(keep)
+    catalog = session.computing(decodes=False)
+    space = session.space()
+    lowest = space.threshold(threshold)
+    lookout = Lookout(catalog.roots(), offline=offline)
+    gallery = read_gallery(catalog, space, companions=companions)
+    found, notes = best_pairs(gallery, tiers, lowest, report, lookout, policy)
+    return session.noted(PairsAnswer(tuple(Pair(*one) for one in found), lowest, tuple(notes)))
 
 
 def compare_new(
@@ -69,7 +100,7 @@ def compare_new(
 ) -> Comparison:
     """Find which new images are there already."""
     from dedup.duplicates.compare import NewImages, compare
-    from dedup.duplicates.find import read_gallery
+    from dedup.duplicates.gallery import read_gallery
 
     names, tiers = paths_of(new, "new"), tiers_of(tier)
     threshold, report = threshold_of(threshold), callback_of(progress)

@@ -176,3 +176,40 @@ def test_images_that_are_gone_cannot_be_proven_and_that_is_said(
     assert "could not be read again to be proven" in done.err
     (tmp_path / "unplugged").rename(images)
     assert len(rows(dedup("list"))) == 4
+
+
+def test_pairs_are_listed_in_stable_order(dedup: Dedup, store: Path, drawn: Path) -> None:
+    done = dedup("list", "-s", store, "--pairs")
+    found = rows(done)
+    assert [list(row) for row in found] == [
+        ["first", "second", "tier", "similarity", "evidence"]
+    ] * len(found)
+    pairs = [(row["tier"], *names(drawn, [row["first"], row["second"]])) for row in found]
+    assert pairs[:2] == [
+        ("exact", "a/0.jpg", "b/0 again.jpg"),
+        ("exact", "a/0.jpg", "b/0 copy.jpg"),
+    ]
+    assert ("near", "a/2.jpg", "b/2 small.jpg") in pairs or "near" in {pair[0] for pair in pairs}
+    assert {row["similarity"] for row in found if row["tier"] in ("exact", "pixels")} == {1.0}
+    assert dedup("list", "-s", store, "--pairs").out == done.out
+    assert dedup("list", "-s", store, "--pairs", "--explain").code == 2
+
+
+def test_explain_says_why_the_keeper_stays(dedup: Dedup, store: Path) -> None:
+    found = rows(dedup("list", "-s", store, "--explain"))
+    assert all(list(row)[-1] == "why" and row["why"] for row in found)
+    assert "larger" in {row["why"] for row in found if row["tier"] == "near"}
+    table = dedup("list", "-s", store, "--explain", "--format", "table").out
+    assert b"keeper: larger" in table
+    assert b"proven" in table
+
+
+def test_a_policy_is_followed_and_a_wrong_one_refused(
+    dedup: Dedup, store: Path, drawn: Path
+) -> None:
+    found = rows(dedup("list", "-s", store, "--keep", f"under:{drawn / 'b'},information"))
+    exact = next(row for row in found if row["tier"] == "exact")
+    assert names(drawn, [exact["keeper"]])[0].startswith("b/")
+    wrong = dedup("list", "-s", store, "--keep", "biggest")
+    assert wrong.code == 2
+    assert "terms are under:FOLDER, information, pixels" in " ".join(wrong.err.split())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from blocks import SIDE, BlockMeans, index
 
-from dedup.duplicates.find import Gallery, read_gallery
+from dedup.duplicates.gallery import Gallery, read_gallery
 from dedup.fingerprint import Fingerprint
 from dedup.images.decode import DECODER
 from dedup.space.space import Space

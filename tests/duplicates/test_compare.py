@@ -13,7 +13,7 @@ from drawings import scene
 from PIL import Image
 
 from dedup.duplicates.compare import NewImages, compare
-from dedup.duplicates.find import Gallery, read_gallery
+from dedup.duplicates.gallery import Gallery, read_gallery
 from dedup.query import embed_queries
 from dedup.results import Match, Tier
 from dedup.space.space import Space

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tables import images, proposals, table
 
-from dedup.duplicates.groups import FileGroup, family_pairs, group_files
+from dedup.duplicates.groups import FileGroup, family_pairs, group_files, left_alone
 from dedup.duplicates.relations import Relations
 from dedup.results import Grouping, Tier
 
@@ -204,3 +204,14 @@ def test_a_familys_keepers_are_paired_with_what_better_ones_did_not_take() -> No
     assert set(family_pairs(range(4), range(4), chain, proven)) == {(0, 2), (0, 3)}
     apart = relations(4, {}, near={(0, 1): 0.9, (2, 3): 0.9})
     assert set(family_pairs(range(4), range(4), apart, proven)) == set()
+
+
+def test_what_is_proven_against_a_duplicate_only_is_not_lost() -> None:
+    chain = relations(3, {}, near={(0, 1): 0.95, (1, 2): 0.95})
+    groups = group_files(range(3), range(3), chain, ALL)
+    assert as_sets(groups) == [(0, {1})]
+    assert left_alone(groups, range(3), chain, ALL) == [2]
+    whole = relations(3, {}, near={(0, 1): 0.95, (0, 2): 0.95})
+    assert left_alone(group_files(range(3), range(3), whole, ALL), range(3), whole, ALL) == []
+    alike = relations(3, {(0, 1): 0.95, (1, 2): 0.95})
+    assert left_alone(group_files(range(3), range(3), alike, ALL), range(3), alike, ALL) == []

@@ -1,0 +1,205 @@
+"""From candidates to relations: propose, compare pixels, prove, and put in keep order.
+
+What is found of a pair is kept in the catalog as well, so that a second look costs nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from itertools import combinations, product
+from typing import TYPE_CHECKING, NamedTuple
+
+from dedup.duplicates.candidates import CANDIDATES, WithinGallery, propose
+from dedup.duplicates.groups import family_pairs, row_families
+from dedup.duplicates.pairs import (
+    PairTable,
+    companion_pairs,
+    companions_note,
+    compare_pixels,
+    prove,
+    unreadable_note,
+)
+from dedup.duplicates.ranking import KeepOrder
+from dedup.duplicates.relations import Relations
+from dedup.duplicates.tiers import PROVEN, PairFacts, evidence
+from dedup.duplicates.traits import measured_traits
+from dedup.policy import KeepPolicy
+from dedup.proof.prover import Prover
+from dedup.results import Tier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dedup.duplicates.gallery import Gallery
+    from dedup.duplicates.pairs import Report, RowPair
+    from dedup.freshness import Lookout
+    from dedup.images.traits import Traits
+
+MAX_FAMILY_ROUNDS = 8
+"""Times that families are completed; each may join what was apart."""
+
+
+class Related(NamedTuple):
+    """All relations of a gallery, and the order in which its files are worth keeping."""
+
+    relations: Relations
+    order: KeepOrder
+
+
+def relate(
+    gallery: Gallery,
+    tiers: frozenset[Tier],
+    threshold: float,
+    report: Report,
+    policy: KeepPolicy,
+) -> Related:
+    """Find all relations of the tiers asked for; parameters as in `find_groups`."""
+    source = WithinGallery(gallery.images, gallery.raw, gallery.vectors, gallery.join, report)
+    candidates = propose(source, tiers, threshold, gallery.near_floors, gallery.pixels_floor)
+    paths = gallery.paths()
+    kept = gallery.companions or tiers == {Tier.EXACT}
+    apart = {} if kept else companion_pairs(gallery.images, paths)
+    table = PairTable.of(gallery.images, gallery.decisions, apart).noted(candidates.notes)
+    table = table.noted(companions_note(set().union(*apart.values()), "; --companions lists them"))
+    table = compare_pixels(table, candidates.may_be_equal, paths, gallery.catalog, report)
+    relations = Relations(table, candidates.similar, threshold)
+    ordering = _Ordering(gallery, tiers, policy, report)
+    if not tiers & PROVEN:
+        return Related(relations, ordering.of(relations))
+    related = _prove(gallery, relations, candidates.to_prove, ordering, report)
+    if not candidates.capped:
+        return related
+    note = (
+        f"Of {candidates.capped:,} images only the {CANDIDATES} nearest look-alikes were proven "
+        "or refuted; further copies of theirs are found through those"
+    )
+    table = related.relations.table.noted([note])
+    return related._replace(relations=related.relations.with_table(table))
+
+
+class _Ordering:
+    """Puts files in keep order as relations become known; measures what is in a family, once."""
+
+    def __init__(
+        self, gallery: Gallery, tiers: frozenset[Tier], policy: KeepPolicy, report: Report
+    ) -> None:
+        self._gallery, self.tiers = gallery, tiers
+        self._policy, self._report = policy, report
+        self._traits: dict[int, Traits] = {}
+
+    def of(self, relations: Relations) -> KeepOrder:
+        """Order all files."""
+        gallery = self._gallery
+        families = row_families(gallery.order, gallery.files.row.tolist(), relations, self.tiers)
+        if self._policy.measures:
+            new = {row for family in families for row in family} - self._traits.keys()
+            self._traits |= measured_traits(
+                gallery.catalog, gallery.images, sorted(new), gallery.paths(), self._report
+            )
+        made = relations.table.made_from()
+        return KeepOrder(
+            gallery.images,
+            gallery.files,
+            gallery.order,
+            self._policy,
+            families,
+            self._traits,
+            [pair for pair in made if relations.between(*pair, self.tiers) is not None],
+        )
+
+
+def _prove(
+    gallery: Gallery,
+    relations: Relations,
+    pairs: set[RowPair],
+    ordering: _Ordering,
+    report: Report,
+) -> Related:
+    """Prove or refute pairs, then the members of each family against its keepers.
+
+    Members of a family need not have been candidates of its keeper: a turned copy may resemble
+    another copy more than the original.
+    """
+    digest, row_of = gallery.images.digest, gallery.files.row.tolist()
+    sources = {digest[row]: paths for row, paths in gallery.paths().items()}
+    proven = (ordering.tiers | {Tier.EXACT}) - {Tier.SIMILAR}
+    new = relations.table.unproven(pairs)
+    asked = set(new)
+    with Prover(gallery.catalog, sources, report) as prover:
+        for _ in range(MAX_FAMILY_ROUNDS):
+            relations = relations.with_table(prove(relations.table, new, prover, gallery.vectors))
+            order = ordering.of(relations)
+            families = family_pairs(order.files, row_of, relations, proven)
+            new = relations.table.unproven(families) - asked
+            asked |= new
+            if not new:
+                break
+        relations = relations.with_table(relations.table.noted(unreadable_note(prover)))
+        return Related(relations, order)
+
+
+def tiered_pairs(
+    gallery: Gallery, tiers: frozenset[Tier], threshold: float, report: Report
+) -> Iterator[tuple[str, str, Tier, float]]:
+    """List every pair of files in its tier, with its similarity; parameters as in `find_groups`."""
+    relations = relate(gallery, tiers, threshold, report, KeepPolicy()).relations
+    paths = {row: [os.fsdecode(path) for path in found] for row, found in gallery.paths().items()}
+    for row, files in paths.items():
+        if Tier.EXACT in tiers:
+            for first, second in combinations(files, 2):
+                yield first, second, Tier.EXACT, 1.0
+        for relation in relations.of(row, tiers):
+            if relation.row > row:
+                for first, second in product(files, paths[relation.row]):
+                    yield first, second, relation.tier, relation.similarity
+
+
+def best_pairs(
+    gallery: Gallery,
+    tiers: frozenset[Tier],
+    threshold: float,
+    report: Report,
+    lookout: Lookout,
+    policy: KeepPolicy,
+) -> tuple[list[tuple[str, str, Tier, float, str]], list[str]]:
+    """List the pairs of images by their best files, and copies with the best of theirs.
+
+    Files of the same bytes, and images of the same pixels, are each paired with the best of them
+    only: that says it all, and ten thousand of them are not fifty million pairs.
+
+    Parameters
+    ----------
+    the others : as in `find_groups`
+
+    Returns
+    -------
+    (first, second, tier, similarity, evidence), the surest tier first, then by paths; and notes.
+    """
+    related = relate(gallery, tiers, threshold, report, policy)
+    relations, files = related.relations, gallery.files
+    best: dict[int, int] = {}
+    found: list[tuple[int, int, Tier, float]] = []
+    equals: dict[bytes, int] = {}
+    shown = [file for file in related.order.files if lookout.shows(files.facts(file))]
+    for file in shown:
+        row = int(files.row[file])
+        if best.setdefault(row, file) != file and Tier.EXACT in tiers:
+            found.append((best[row], file, Tier.EXACT, 1.0))
+    place = {row: at for at, row in enumerate(best)}
+    for row, file in best.items():
+        digest = relations.table.pixel_digest[row]
+        chief = equals.setdefault(digest, row) if digest else row
+        for one in relations.of(row, tiers):
+            implied = one.tier is Tier.PIXELS and chief != row
+            if place.get(one.row, -1) > place[row] and not implied:
+                found.append((file, best[one.row], one.tier, one.similarity))
+    rows = []
+    for first, second, tier, similarity in found:
+        mine, other = int(files.row[first]), int(files.row[second])
+        same = PairFacts(same_bytes=True)
+        facts = same if mine == other else relations.table.facts(mine, other)
+        words = evidence(tier, facts, gallery.image_file(first), gallery.image_file(second))
+        paths = os.fsdecode(files.path[first]), os.fsdecode(files.path[second])
+        rows.append((*paths, tier, min(similarity, 1.0), words))
+    rows.sort(key=lambda row: (row[2].looseness, os.fsencode(row[0]), os.fsencode(row[1])))
+    return rows, [*relations.table.notes, *lookout.notes()]

@@ -1,0 +1,383 @@
+"""What one image tells of its history: whether something was made from it, or it from something.
+
+`measure` reads a file's bytes once and gives a `Traits`: how far the spectrum of its pixels
+reaches (an enlarged image has nothing near the top), how strongly it was quantised, by its own
+tables and by what an earlier JPEG left in the pixels, how much of its area is added margin, and
+what its metadata still hold. Nothing here compares images; which of several is the original is for
+`dedup.duplicates.ranking`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import cv2
+import numpy as np
+from PIL import JpegImagePlugin
+
+from dedup.images.decode import decode_whole
+from dedup.images.header import DECODER_FAILURES, open_image
+from dedup.images.rgb import with_alpha
+from dedup.images.screens import is_screen
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from PIL import Image
+
+    from dedup.images.header import Header
+
+    Floats = npt.NDArray[np.float32]
+    Pixels = npt.NDArray[np.uint8]
+
+TRAITS: Final = "traits-1"
+"""Changes with every change that can change a trait; stored ones are keyed by it."""
+
+MAX_PIXELS: Final = 1 << 26
+"""67 megapixels; of larger images only the header is read."""
+
+LOSSLESS: Final = 100
+RAW: Final = 101
+
+_DETAIL_TILE, _DETAIL_TILES = 128, 16
+_DETAIL_FALL = 8.0
+"""Decibels that power, weighted by frequency squared, may fall below that of coarse structure. The
+spectra of photographs fall with the square of frequency (Field 1987), so that weighted ones are
+level. Of 1.25, 1.5 and 2 times enlarged photographs the fall is there at 0.77, 0.58 and 0.45 of the
+highest frequency, at the end of what they hold."""
+
+_HISTORY_BLOCKS = 1600
+_HISTORY_PLACES = ((0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (1, 2), (2, 1), (2, 2), (0, 3), (3, 0))
+_MOST_STEP = 64
+_LEAST_VALUES = 100
+_COMB = 0.45
+"""How well coefficients must sit on multiples of a step, where 1 is perfectly and 0 not at all."""
+_LEAST_PLACES = 4
+_EARLIER = 5  # by so much an earlier quality is below the present one
+
+_LUMINANCE: Final = np.array(
+    [
+        16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55,
+        14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62,
+        18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92,
+        49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
+    ],
+    np.float64,
+).reshape(8, 8)  # fmt: skip
+"""The table that libjpeg's qualities scale (ITU-T T.81, K.1)."""
+
+_SELDOM_FIRST: Final = {"GIF": 30, "WEBP": 60, "AVIF": 60}
+"""Formats that say nothing of their quality and that photographs are converted to, not taken in."""
+_LOSSLESS_WEBP = b"VP8L"
+
+_SMALL_SIDE = 256
+_FLAT, _FILL = 8, 0.55
+_GREY_CHROMA = 3.0
+
+_MAKE, _MODEL, _DATE, _EXIF, _GPS, _TAKEN, _RATING = (
+    0x010F, 0x0110, 0x0132, 0x8769, 0x8825, 0x9003, 0x4746,
+)  # fmt: skip
+
+
+class Traits(NamedTuple):
+    """What is known of one image.
+
+    Parameters
+    ----------
+    detail : frequency up to which its spectrum reaches, as a share of the highest, in (0, 1]
+    content : share of its area that is no plain margin or filled corner
+    holes : share of its area that is transparent
+    quality : as libjpeg counts, 1 to 99, of the strongest quantisation it shows; `LOSSLESS` where
+        it shows none, `RAW` for a camera's raw file
+    grey : it has no colour
+    camera : it names the camera
+    taken : when it was taken, as EXIF has it; "" where that is not known
+    edited : its metadata were written later than it was taken
+    place, rated : it says where it was taken; a person rated it
+    screen : it is as large as a screen, and no camera is named
+    """
+
+    detail: float = 1.0
+    content: float = 1.0
+    holes: float = 0.0
+    quality: int = LOSSLESS
+    grey: bool = False
+    camera: bool = False
+    taken: str = ""
+    edited: bool = False
+    place: bool = False
+    rated: bool = False
+    screen: bool = False
+
+
+NEUTRAL: Final = Traits()
+
+
+def measure(data: bytes, path: str = "") -> Traits:
+    """Measure the traits of the image in a file's bytes.
+
+    Raises
+    ------
+    ImageError : it cannot be read as an image.
+    """
+    opened = open_image(data, path)
+    image, header = opened.image, opened.header
+    traits = _told(image, header, opened.data)
+    if header.width * header.height > MAX_PIXELS:
+        return traits
+    pixels = decode_whole(opened, path)
+    stored = _as_stored(pixels, header)
+    earlier = earlier_quality(_grey_of(_middle(stored)))
+    small = _reduced(pixels)
+    return traits._replace(
+        detail=detail(pixels),
+        content=round(content(small), 3),
+        holes=round(_holes(image, header), 3),
+        # Of its own quantisation the tables tell more exactly.
+        quality=earlier if earlier < traits.quality - _EARLIER else traits.quality,
+        grey=_is_grey(small),
+    )
+
+
+# -- metadata --------------------------------------------------------------------------------------
+
+
+def _told(image: Image.Image, header: Header, data: bytes) -> Traits:
+    """Take from the header what needs no pixels."""
+    quality = LOSSLESS
+    if header.format == "RAW":
+        quality = RAW
+    elif isinstance(image, JpegImagePlugin.JpegImageFile):
+        quality = table_quality(image.quantization)
+    else:
+        quality = _SELDOM_FIRST.get(header.format, LOSSLESS)
+    if header.format == "WEBP" and _LOSSLESS_WEBP in data[:64]:
+        quality = LOSSLESS
+    if header.mode == "P":
+        quality = min(quality, _SELDOM_FIRST["GIF"])
+    tags = _exif(image)
+    camera = header.format == "RAW" or bool(tags.get(_MAKE) and tags.get(_MODEL))
+    taken, changed = (str(tags.get(tag) or "").strip(" \0") for tag in (_TAKEN, _DATE))
+    return NEUTRAL._replace(
+        quality=quality,
+        camera=camera,
+        taken=taken[:19],
+        edited=bool(taken and changed and taken != changed),
+        place=bool(tags.get(_GPS)),
+        rated=bool(tags.get(_RATING)),
+        screen=not camera and is_screen(header.width, header.height),
+    )
+
+
+def _exif(image: Image.Image) -> dict[int, Any]:
+    try:
+        exif = image.getexif()
+        tags = dict(exif) | dict(exif.get_ifd(_EXIF))
+        tags[_GPS] = dict(exif.get_ifd(_GPS))
+    except DECODER_FAILURES:
+        return {}
+    return tags
+
+
+def table_quality(tables: dict[int, list[int]]) -> int:
+    """Give the quality at which libjpeg's table of luminance is nearest to the first of a JPEG.
+
+    Parameters
+    ----------
+    tables : as Pillow hands them over, in natural order
+    """
+    if not tables:
+        return LOSSLESS - 1
+    table = np.array(tables[min(tables)], np.float64).reshape(8, 8)
+    return _quality(float((100 * table / _LUMINANCE).mean()))
+
+
+def _quality(scale: float) -> int:
+    quality = 100 - scale / 2 if scale <= 100 else 5000 / scale  # noqa: PLR2004 - libjpeg's rule
+    return int(np.clip(round(quality), 1, LOSSLESS - 1))
+
+
+# -- pixels ----------------------------------------------------------------------------------------
+
+
+def detail(pixels: Pixels) -> float:
+    """Give the frequency up to which the spectrum of an image reaches, as a share of the highest.
+
+    Parameters
+    ----------
+    pixels : (H, W, 3) uint8
+
+    Returns
+    -------
+    In (0, 1]; 1 for an image too small to tell.
+    """
+    height, width = pixels.shape[:2]
+    size = min(_DETAIL_TILE, height & ~1, width & ~1)
+    if size < _DETAIL_TILE // 4:
+        return 1.0
+    power = _power(pixels, size)
+    half = size // 2
+    frequency = (np.arange(half) + 0.5) / half
+    level = 10 * np.log10(power + 1e-3) + 20 * np.log10(frequency)
+    smooth = np.convolve(np.pad(level, 2, "edge"), np.full(5, 0.2), "valid")
+    coarse = float(level[(frequency > 0.1) & (frequency < 0.25)].mean())  # noqa: PLR2004 - coarse structure
+    reached = np.flatnonzero((smooth < coarse - _DETAIL_FALL) & (frequency > 0.2))  # noqa: PLR2004 - finer than that
+    return round(float(frequency[reached[0]]) if len(reached) else 1.0, 3)
+
+
+def _power(pixels: Pixels, size: int) -> npt.NDArray[np.float64]:
+    """Give mean power by the larger of the two frequencies, of the tiles with most structure."""
+    height, width = pixels.shape[:2]
+    tops, lefts = _starts(height, size), _starts(width, size)
+    # Every 8th pixel is enough to tell where there is structure.
+    corners = [(top, left) for top in tops for left in lefts]
+    some = [pixels[y : y + size : 8, x : x + size : 8, 1] for y, x in corners]
+    order = np.argsort([-float(part.std()) for part in some], kind="stable")[:_DETAIL_TILES]
+    tiles = [corners[place] for place in order.tolist()]
+    window = np.hanning(size).astype(np.float32)
+    total = np.zeros((size, size // 2 + 1))
+    for y, x in tiles:
+        grey = _grey_of(pixels[y : y + size, x : x + size])
+        total += np.abs(np.fft.rfft2((grey - grey.mean()) * window[:, None] * window)) ** 2
+    rows = np.abs(np.fft.fftfreq(size, 1 / size)).astype(int)
+    ring = np.maximum(rows[:, None], np.arange(size // 2 + 1)[None]).ravel()
+    sums = np.bincount(ring, total.ravel(), size // 2 + 1)
+    counts = np.bincount(ring, minlength=size // 2 + 1)
+    power: npt.NDArray[np.float64] = (sums / counts / len(tiles))[: size // 2]
+    return power
+
+
+def _starts(length: int, size: int) -> list[int]:
+    """Spread at most eight tiles over a side."""
+    count = min(8, length // size)
+    return [round(start) for start in np.linspace(0, length - size, count)]
+
+
+def earlier_quality(grey: Floats) -> int:
+    """Tell at which quality a JPEG was that these pixels once were; `LOSSLESS` for none.
+
+    Coefficients of 8 × 8 blocks that were quantised still sit on multiples of the steps (Fan and
+    de Queiroz 2003). A later JPEG of half the steps or finer leaves that to be seen, and so does a
+    conversion without loss; resizing, turning and cropping off the grid do not.
+
+    Parameters
+    ----------
+    grey : (H, W), luminance; its corner is on the grid
+    """
+    height, width = grey.shape[0] // 8, grey.shape[1] // 8
+    if height * width < _LEAST_VALUES:
+        return LOSSLESS
+    blocks = grey[: height * 8, : width * 8].reshape(height, 8, width, 8).transpose(0, 2, 1, 3)
+    places = np.array(_HISTORY_PLACES)
+    basis = _cosines()[places[:, 0], :, None] * _cosines()[places[:, 1], None, :]
+    values = blocks.reshape(-1, 64) @ basis.reshape(len(places), 64).T.astype(np.float32)
+    scales = [
+        100 * step / _LUMINANCE[row, column]
+        for (row, column), column_values in zip(_HISTORY_PLACES, values.T, strict=True)
+        if (step := _step(column_values)) > 1
+    ]
+    return _quality(float(np.median(scales))) if len(scales) >= _LEAST_PLACES else LOSSLESS
+
+
+def _cosines() -> npt.NDArray[np.float64]:
+    """Give the (8, 8) orthonormal basis of the discrete cosine transform, rows by frequency."""
+    angle = np.pi * np.arange(8)[:, None] * (2 * np.arange(8)[None] + 1) / 16
+    scale = np.where(np.arange(8) == 0, np.sqrt(1 / 8), 0.5)[:, None]
+    return np.asarray(scale * np.cos(angle))
+
+
+def _step(values: npt.NDArray[np.floating[Any]]) -> int:
+    """Find the largest step on whose multiples coefficients sit; 1 for none."""
+    for step in range(_MOST_STEP, 1, -1):
+        beyond = values[np.abs(values) > step / 2]  # those that were not quantised to zero
+        if len(beyond) < _LEAST_VALUES:
+            continue
+        if float(np.cos(beyond * (2 * np.pi / step)).mean()) > _COMB:
+            return step
+    return 1
+
+
+def content(pixels: Pixels) -> float:
+    """Give the share of an image that is no plain margin and no filled corner.
+
+    Parameters
+    ----------
+    pixels : (H, W, 3) uint8, reduced
+    """
+    height, width = pixels.shape[:2]
+    if min(height, width) < 16:  # noqa: PLR2004 - too small to have margins
+        return 1.0
+    sides = [_margin(pixels), _margin(pixels[::-1])]
+    across = pixels.transpose(1, 0, 2)
+    sides += [_margin(across), _margin(across[::-1])]
+    tall, wide = height - sides[0] - sides[1], width - sides[2] - sides[3]
+    inner = tall * wide / (height * width) if min(tall, wide) > 0 else 1.0
+    return min(inner, 1 - _corners(pixels))
+
+
+def _margin(pixels: Pixels) -> int:
+    """Count the rows from the first on that are one plain colour, or mostly so, as captions are."""
+    first = np.median(pixels[0], axis=0)
+    low, high = np.clip(first - _FLAT, 0, 255), np.clip(first + _FLAT, 0, 255)
+    same = cv2.inRange(np.ascontiguousarray(pixels), low, high).mean(axis=1) / 255
+    if same[0] < 0.98:  # noqa: PLR2004 - a plain edge, but for JPEG's noise
+        return 0
+    ends = np.flatnonzero(same < _FILL)
+    return int(ends[0]) if len(ends) else 0
+
+
+def _corners(pixels: Pixels) -> float:
+    """Give the share of the plain areas at all four corners, where these have one colour."""
+    height, width = pixels.shape[:2]
+    places = ((0, 0), (width - 1, 0), (0, height - 1), (width - 1, height - 1))
+    colours = np.array([pixels[y, x] for x, y in places], np.int16)
+    if np.ptp(colours, axis=0).max() > _FLAT:
+        return 0.0
+    mask = np.zeros((height + 2, width + 2), np.uint8)
+    image, limit = np.ascontiguousarray(pixels), (_FLAT,) * 3
+    flags = 4 | cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE | (1 << 8)
+    for place in places:
+        cv2.floodFill(image, mask, place, (0, 0, 0), limit, limit, flags)
+    return float(mask[1:-1, 1:-1].mean())
+
+
+def _holes(image: Image.Image, header: Header) -> float:
+    """Give the share of transparent pixels."""
+    if not header.alpha:
+        return 0.0
+    counts = with_alpha(image.reduce(max(1, max(image.size) // _SMALL_SIDE))).getchannel("A")
+    return float((np.asarray(counts) < 0x80).mean())  # noqa: PLR2004 - half
+
+
+def _is_grey(pixels: Pixels) -> bool:
+    red, green, blue = (pixels[:, :, channel].astype(np.int16) for channel in range(3))
+    chroma = np.maximum(np.abs(red - green), np.abs(green - blue))
+    return float(np.percentile(chroma, 98)) <= _GREY_CHROMA
+
+
+def _reduced(pixels: Pixels) -> Pixels:
+    step = -(-max(pixels.shape[:2]) // _SMALL_SIDE)
+    return pixels[::step, ::step]
+
+
+def _as_stored(pixels: Pixels, header: Header) -> Pixels:
+    """Undo the EXIF orientation, so that the corner is that of the first block."""
+    turn = 1 if header.format == "TIFF" else header.orientation
+    if turn in (5, 6, 7, 8):
+        pixels = pixels.transpose(1, 0, 2)
+    if turn in (2, 3, 7, 8):
+        pixels = pixels[:, ::-1]
+    if turn in (3, 4, 6, 7):
+        pixels = pixels[::-1]
+    return pixels
+
+
+def _middle(pixels: Pixels) -> Pixels:
+    """Cut out a square of whole blocks."""
+    side = int(_HISTORY_BLOCKS**0.5) * 8
+    top, left = (max(0, (length - side) // 2) & ~7 for length in pixels.shape[:2])
+    return pixels[top : top + side, left : left + side]
+
+
+def _grey_of(pixels: Pixels) -> Floats:
+    weights = np.array((0.299, 0.587, 0.114), np.float32)  # ITU-R BT.601, as JPEG has it
+    return pixels.astype(np.float32) @ weights

@@ -1,0 +1,141 @@
+"""Which of several related images is the original."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from tables import files, images, proposals, table
+
+from dedup.duplicates.originals import Candidate, above_derived, ranks
+from dedup.duplicates.ranking import KeepOrder, rank_files
+from dedup.duplicates.relations import Relations
+from dedup.images.traits import LOSSLESS, NEUTRAL, Traits
+from dedup.policy import KeepPolicy
+from dedup.results import Tier
+from dedup.store.pairs import StoredVerdict
+
+PHOTO = Traits(quality=92)
+
+# The first of each case is to stay.
+CASES = {
+    "larger": [Candidate(800, 600, PHOTO), Candidate(400, 300, PHOTO)],
+    "enlarged": [Candidate(400, 300, PHOTO), Candidate(800, 600, PHOTO._replace(detail=0.5))],
+    "soft, and reduced": [
+        Candidate(800, 600, PHOTO._replace(detail=0.6)),
+        Candidate(400, 300, PHOTO._replace(detail=0.65)),
+    ],
+    "border": [Candidate(400, 300, PHOTO), Candidate(500, 400, PHOTO._replace(content=0.6))],
+    "plain margins of its own": [
+        Candidate(400, 300, PHOTO._replace(content=0.6)),
+        Candidate(400, 300, PHOTO._replace(quality=70)),
+    ],
+    "cut out": [Candidate(400, 300, PHOTO), Candidate(400, 300, NEUTRAL._replace(holes=0.4))],
+    "grey": [Candidate(400, 300, PHOTO), Candidate(800, 600, PHOTO._replace(grey=True))],
+    "screenshot": [
+        Candidate(640, 480, PHOTO),
+        Candidate(1170, 2532, NEUTRAL._replace(screen=True)),
+    ],
+    "screenshot, saved again": [
+        Candidate(1170, 2532, NEUTRAL._replace(screen=True)),
+        Candidate(585, 1266, PHOTO),
+    ],
+    "recompressed": [Candidate(400, 300, PHOTO), Candidate(400, 300, PHOTO._replace(quality=60))],
+    "a little larger, much worse": [
+        Candidate(400, 300, PHOTO),
+        Candidate(410, 308, PHOTO._replace(quality=60)),
+    ],
+    "camera before a finer table": [
+        Candidate(400, 300, PHOTO._replace(camera=True, taken="2020:01:01 10:00:00")),
+        Candidate(400, 300, PHOTO._replace(quality=LOSSLESS)),
+    ],
+    "edited later": [
+        Candidate(400, 300, PHOTO._replace(taken="x")),
+        Candidate(400, 300, PHOTO._replace(taken="x", edited=True)),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_the_original_is_ranked_first(case: list[Candidate]) -> None:
+    for order in itertools.permutations(case):
+        found = ranks(dict(enumerate(order)))
+        assert order[min(found, key=found.__getitem__)] == case[0]
+        assert len(set(found.values())) == 2
+
+
+def test_what_margins_and_tables_leave_open_is_a_tie() -> None:
+    alike = [Candidate(400, 300, PHOTO), Candidate(300, 400, PHOTO._replace(quality=96))]
+    first, second = ranks(dict(enumerate(alike))).values()
+    assert first == second
+
+
+def test_an_original_takes_the_place_of_what_was_made_from_it() -> None:
+    positions = {0: 0, 1: 1, 2: 2, 3: 3}
+    assert above_derived(positions, [(2, 0)]) == {2: 0, 0: 1, 1: 2, 3: 3}
+    assert above_derived(positions, [(3, 2), (2, 0)]) == {3: 0, 2: 1, 0: 2, 1: 3}
+    assert above_derived(positions, []) == positions
+
+
+def test_pairs_in_a_circle_change_nothing_and_others_still_do() -> None:
+    positions = dict.fromkeys(range(5), 0) | {1: 1, 2: 2, 3: 3, 4: 4}
+    assert above_derived(positions, [(0, 1), (1, 0)]) == positions
+    found = above_derived(positions, [(0, 1), (1, 0), (4, 3)])
+    assert sorted(found, key=found.__getitem__) == [0, 1, 2, 4, 3]
+
+
+def order_of(policy: str, *, derived: int = 0, damaged: tuple[int, ...] = ()) -> KeepOrder:
+    """Order a small image with a large one; `derived` as a verdict on (small, large) has it."""
+    known = images(2, sizes=[(40, 30), (80, 60)], damaged=damaged)
+    members = files((0, b"/p/originals/small.jpg", 50, 9), (1, b"/p/large.jpg", 40, 5))
+    verdict = StoredVerdict(Tier.NEAR, "cropped", "shows more", derived)
+    pairs = table(known, {(0, 1): 0.9})
+    pairs = pairs.__class__(
+        known, pairs.pixel_digest, verdicts={(0, 1): verdict}, proven={(0, 1): 0.9}
+    )
+    made = list(Relations(pairs, proposals([], {}), 0.9).table.made_from())
+    order = rank_files(known, members).tolist()
+    return KeepOrder(known, members, order, KeepPolicy.of(policy), [[0, 1]], {}, made)
+
+
+@pytest.mark.parametrize(
+    ("policy", "derived", "first", "why"),
+    [
+        ("information", 0, 1, "larger"),
+        ("information", 1, 1, "the other was made from it"),
+        ("information", 2, 0, "the other was made from it"),
+        ("pixels", 2, 1, "more pixels"),
+        ("under:originals,information", 1, 0, "under originals"),
+        ("under:elsewhere,information", 0, 1, "larger"),
+        ("bytes", 0, 0, "a larger file"),
+        ("oldest", 0, 1, "older"),
+        ("newest", 0, 0, "newer"),
+        ("shortest", 0, 1, "a shorter path"),
+    ],
+)
+def test_a_policy_decides(policy: str, derived: int, first: int, why: str) -> None:
+    order = order_of(policy, derived=derived)
+    assert order.files == [first, 1 - first]
+    assert order.why(first, [1 - first]) == why
+
+
+@pytest.mark.parametrize("policy", ["information", "pixels", "oldest"])
+def test_what_is_damaged_never_stays_over_what_is_not(policy: str) -> None:
+    order = order_of(policy, derived=1, damaged=(1,))
+    assert order.files == [0, 1]
+    assert order.why(0, [1]) == "undamaged"
+
+
+def test_ties_end_with_names() -> None:
+    known = images(1)
+    names = [b"/p/IMG_0541 - Kopie.jpg", b"/p/IMG_0541.jpg", b"/p/IMG_0541 (1).jpg"]
+    members = files(*((0, name, 5, 5) for name in names))
+    order = KeepOrder(known, members, [0, 1, 2], KeepPolicy(), [], {}, [])
+    assert [names[file] for file in order.files] == [names[1], names[2], names[0]]
+    assert order.why(1, [2, 0]) == "not named as a copy"
+
+
+@pytest.mark.parametrize("wrong", ["", "size", "under:", "pixels,,bytes", "under"])
+def test_a_wrong_term_lists_those_there_are(wrong: str) -> None:
+    with pytest.raises(ValueError, match="terms are under:FOLDER, information, pixels, bytes"):
+        KeepPolicy.of(wrong)
