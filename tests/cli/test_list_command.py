@@ -63,7 +63,7 @@ def test_list_rows_have_the_promised_keys(dedup: Dedup, store: Path, drawn: Path
         "b/1.png": "same pixels, PNG instead of BMP",
     }
     (small,) = by_keeper["a/2.jpg"]["duplicates"]
-    assert small["tier"] == "near"
+    assert small["tier"] == "resaved"
     assert small["evidence"].endswith("160×120 instead of 320×240")
 
 
