@@ -21,7 +21,7 @@ from dedup.duplicates.groups import FileGroup, family_pairs, group_files
 from dedup.duplicates.pairs import PairTable, compare_pixels, prove, unreadable_note
 from dedup.duplicates.ranking import rank_files
 from dedup.duplicates.relations import Relations
-from dedup.duplicates.tiers import PROVEN, ImageFile, evidence
+from dedup.duplicates.tiers import COPIES, PROVEN, ImageFile, evidence
 from dedup.freshness import Lookout
 from dedup.proof.prover import Prover
 from dedup.results import Duplicate, Group, Grouping, Tier
@@ -282,7 +282,7 @@ def _described(
         tier=max((duplicate.tier for duplicate in duplicates), key=lambda tier: tier.looseness),
         keeper=os.fsdecode(files.path[group.keeper]),
         min_similarity=min(_lowest(vectors, sorted({keeper, *rows})), 1.0),
-        reclaimable_bytes=sum(duplicate.bytes for duplicate in duplicates),
+        reclaimable_bytes=sum(one.bytes for one in duplicates if one.tier in COPIES),
         duplicates=tuple(duplicates),
     )
 

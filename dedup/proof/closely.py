@@ -17,7 +17,7 @@ from dedup.proof.alignment import jacobian, overlap, register, scaling, warp_col
 from dedup.proof.colour_fit import fitted
 from dedup.proof.description import Features
 from dedup.proof.original import grey
-from dedup.proof.residual import contrast, mean
+from dedup.proof.residual import contrast, equalised, mean
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -32,12 +32,15 @@ if TYPE_CHECKING:
 
 MAX_RASTER_PIXELS = 3 << 19
 MAX_DECODED_PIXELS = 12_000_000
-MAX_NOISE_LEVELS = 4.0
+_SELDOM_SHARE = 0.0002
 _BLURRED_RATIO = 1.5  # of fine detail at one size; ways of shrinking make up to 1.3
 _NOISY_RATIO = 1.6
+_FOCUS_WINDOW_PIXELS = 31
+_FOCUS_CONTRAST_LEVELS = 6.0
+_FOCUS_SHARE = 0.04  # of the textures, that each of the two has sharper
 _BLACK_WHITE_LEVELS = (4, 251)
 _REGISTERED_SIDE = 512
-_SMALLEST_SIDE = 256
+_SMALLEST_SIDE = 150
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +58,13 @@ class Laid:
     two: Bytes
     inside: Mask
     owner: int
+
+    @property
+    def least(self) -> bool:
+        """Whether half of it would be too little to judge by."""
+        height, width = self.inside.shape
+        small = max(height, width) < 2 * _SMALLEST_SIDE or min(height, width) < _SMALLEST_SIDE // 2
+        return bool(small)
 
     def halved(self) -> Laid:
         """Give the same at half the resolution."""
@@ -159,33 +169,40 @@ class Compared:
 
 
 def compare(laid: Laid) -> Compared:
-    """Compare at the finest resolution at which noise leaves enough to compare."""
-    while True:
-        found = _compared(laid)
-        smaller = max(laid.inside.shape) < 2 * _SMALLEST_SIDE or min(laid.inside.shape) < 128  # noqa: PLR2004 -- next to nothing left
-        if found.noise <= MAX_NOISE_LEVELS or smaller:
-            return found
-        laid = laid.halved()
-
-
-def _compared(laid: Laid) -> Compared:
+    """Compare at this resolution."""
     one, two = grey(laid.one), grey(laid.two)
     inside = laid.inside
-    there = one - fitted(laid.two, one, inside), contrast(one)
-    back = two - fitted(laid.one, two, inside), contrast(two)
+    made = fitted(laid.two, one, inside), fitted(laid.one, two, inside)
+    strange, noise = _weighed((one, two), made, inside)
+    if float((strange > 1).mean()) > _SELDOM_SHARE:
+        # What sharpening and blur leave is no content.
+        even = [
+            equalised(mine, theirs, inside)[0]
+            for mine, theirs in zip(made, (one, two), strict=True)
+        ]
+        again, noise = _weighed((one, two), (even[0], even[1]), inside)
+        strange = np.minimum(strange, again)
+    return Compared(laid, strange, noise)
+
+
+def _weighed(
+    images: tuple[Floats, Floats], made: tuple[Floats, Floats], inside: Mask
+) -> tuple[Floats, float]:
+    """Give what is left over what may be left, and what is left where little is."""
     ratios, sizes = [], []
-    for left, size in (there, back):
+    for image, guess in zip(images, made, strict=True):
+        left, size = image - guess, contrast(image)
         found = np.sqrt(np.maximum(mean(left * left), 0))
         sizes.append(found)
         ratios.append(found / np.maximum(8.0, 0.6 * size))
-    flat = [_few_levels(each, inside) for each in (one, two)]
+    flat = [_few_levels(each, inside) for each in images]
     strange = np.minimum(*ratios) if any(flat) else np.maximum(*ratios)
-    for each in (one, two):  # what is clipped hides what the other shows
+    for each in images:  # what is clipped hides what the other shows
         strange = np.where(_clipped(each), np.minimum(*ratios), strange)
     strange[~inside] = 0
     some = np.maximum(*sizes)[inside]
     noise = float(np.percentile(some, 40)) if some.size else 0.0
-    return Compared(laid, np.asarray(strange, np.float32), noise)
+    return np.asarray(strange, np.float32), noise
 
 
 def _clipped(image: Floats) -> Mask:
@@ -220,3 +237,20 @@ def softer(laid: Laid) -> int:
     if max(ratio, 1 / ratio) < _BLURRED_RATIO or max(noise, 1 / noise) > _NOISY_RATIO:
         return 0
     return laid.owner if ratio < 1 else 3 - laid.owner
+
+
+def focused_apart(laid: Laid) -> bool:
+    """Tell whether either is the sharper one in parts, as shots with another focus are."""
+    one, two = grey(laid.one), grey(laid.two)
+    fine = [
+        mean(np.abs(each - cv2.GaussianBlur(each, (0, 0), 1.5)), _FOCUS_WINDOW_PIXELS) + 0.7
+        for each in (one, two)
+    ]
+    spread = contrast(one, _FOCUS_WINDOW_PIXELS), contrast(two, _FOCUS_WINDOW_PIXELS)
+    textured = laid.inside & (np.minimum(*spread) > _FOCUS_CONTRAST_LEVELS)
+    ratio = fine[0][textured] / spread[0][textured]
+    ratio = ratio * spread[1][textured] / fine[1][textured]
+    if ratio.size < _FOCUS_WINDOW_PIXELS**2:
+        return False
+    shares = [float((each > _BLURRED_RATIO).mean()) for each in (ratio, 1 / ratio)]
+    return min(shares) > _FOCUS_SHARE

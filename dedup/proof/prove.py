@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from dedup.proof.closely import compare, lay, softer
+from dedup.proof.closely import compare, focused_apart, lay, softer
 from dedup.proof.original import grey
 from dedup.proof.pages import compare_pages
 from dedup.proof.paper import is_page
@@ -20,12 +20,19 @@ from dedup.proof.shared_parts import judge
 from dedup.proof.verdict import Check, Verdict
 from dedup.proof.verify import reversed_verdict, verify, worded
 from dedup.proof.whole import frames, may_be_whole, same_shape
+from dedup.proof.wording import shows_both
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy.typing as npt
+
     from dedup.proof.description import Features
     from dedup.proof.original import Original
+
+    Floats = npt.NDArray[np.float32]
+
+_UNTOUCHED_LEVELS = 6.0  # median difference, before any tone is mapped
 
 
 class Side(NamedTuple):
@@ -106,13 +113,27 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
     laid = lay(one.open(), two.open(), verdict, shapes)
     if laid is None:
         return _refused(verdict, "too small to compare what both show")
-    page = is_page(grey(laid.one)) or is_page(grey(laid.two))
-    found = judge(compare(laid), page=page)
+    both = grey(laid.one), grey(laid.two)
+    pages = [is_page(each) for each in both]
+    # A posterised photograph is as flat as a page; one that was hardly touched is not posterised.
+    page = all(pages) or (any(pages) and _untouched(*both))
+    if page and min(verdict.overlap) < 1 and shows_both(one.features, two.features, verdict):
+        return _refused(verdict, "two parts of one page: either shows what the other does not")
+    if focused_apart(laid):
+        return _refused(verdict, "sharp in other places")
+    found, level = judge(compare(laid), page=page), laid
+    while found.lossy and not level.least:
+        level = level.halved()
+        found = judge(compare(level), page=page)
     verdict = replace(verdict, checks=(*verdict.checks, *found.checks))
     if found.refusal:
         return _refused(verdict, found.refusal)
     verdict = replace(verdict, checks=(*verdict.checks, *kept), softer=softer(laid))
     return worded(one.features, two.features, verdict, found.drawn)
+
+
+def _untouched(one: Floats, two: Floats) -> bool:
+    return float(np.median(np.abs(one - two))) <= _UNTOUCHED_LEVELS
 
 
 def _refused(verdict: Verdict, reason: str) -> Verdict:

@@ -23,10 +23,16 @@ _STEEPER = 1.6
 
 
 class Shares(NamedTuple):
-    """Of what differs, the shares whose edges only one image has."""
+    """Of what differs, the shares whose edges only one image has.
+
+    Parameters
+    ----------
+    area : of all that differs, in pixels
+    """
 
     one: float
     two: float
+    area: int
 
 
 def sides(one: Floats, two: Floats, places: Mask) -> Shares:
@@ -38,9 +44,10 @@ def sides(one: Floats, two: Floats, places: Mask) -> Shares:
     places : (H, W), where they differ
     """
     mask = ((np.abs(one - two) > _MIN_GAP_LEVELS) & places).astype(np.uint8)
+    mask = np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)), np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
     if count < 2:  # noqa: PLR2004 -- ground alone
-        return Shares(0.0, 0.0)
+        return Shares(0.0, 0.0, 0)
     kernel = np.ones((3, 3), np.uint8)
     rim = (mask > 0) & (cv2.erode(mask, kernel) == 0)
     steep = [_steep(each)[rim] for each in (one, two)]
@@ -52,7 +59,7 @@ def sides(one: Floats, two: Floats, places: Mask) -> Shares:
     total = area.sum() or 1.0
     first = area[sums[0] > _STEEPER * sums[1]].sum() / total
     second = area[sums[1] > _STEEPER * sums[0]].sum() / total
-    return Shares(float(first), float(second))
+    return Shares(float(first), float(second), int(area.sum()))
 
 
 def _steep(image: Floats) -> Floats:

@@ -118,6 +118,15 @@ def _shape(words: Words, one: Features, two: Features, verdict: Verdict) -> None
         words.both("in perspective")
 
 
+def shows_both(one: Features, two: Features, verdict: Verdict) -> bool:
+    """Tell whether either image has more than a plain border around what both show."""
+    more = (
+        share < _WHOLE_SHARE and not _frame(one, two, verdict, side).startswith("border")
+        for side, share in enumerate(verdict.overlap)
+    )
+    return all(more)
+
+
 def _frame(one: Features, two: Features, verdict: Verdict, smaller: int) -> str:
     """Words for an added border or caption; empty where the outside is photographic."""
     placed = verdict.transform

@@ -28,7 +28,7 @@ def names(drawn: Path, paths: list[str]) -> list[str]:
 def test_list_rows_have_the_promised_keys(dedup: Dedup, store: Path, drawn: Path) -> None:
     done = dedup("list", "-s", store)
     assert done.code == 0
-    assert "4 groups, 6 duplicates" in done.err
+    assert "4 groups: 6 copies" in done.err
     found = rows(done)
     by_keeper = {names(drawn, [row["keeper"]])[0]: row for row in found}
     assert set(by_keeper) == {"a/0.jpg", "b/1.bmp", "a/2.jpg", "blank.bmp"}

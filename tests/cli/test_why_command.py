@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     [
         ("a/0.jpg", "b/0 copy.jpg", "exact"),
         ("a/1.jpg", "b/1.png", "pixels"),
-        ("a/2.jpg", "b/2 small.jpg", "near"),
+        ("a/2.jpg", "b/2 small.jpg", "resaved"),
         ("a/3.jpg", "a/4.jpg", None),
         ("blank.png", "blank.bmp", "pixels"),
     ],
