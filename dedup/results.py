@@ -92,7 +92,7 @@ class Group:
     number : from 1, in the order of the list
     tier : of the loosest member
     min_similarity : lowest similarity between any two members, in [-1, 1]
-    reclaimable_bytes : of all duplicates together
+    reclaimable_bytes : of the copies together: `exact`, `pixels` and `resaved`
     duplicates : in keep order
     kept_because : why the keeper stays, in words
     """

@@ -288,7 +288,7 @@ def test_duplicates_iterates_over_groups(collection: Collection, drawn: Path) ->
     assert {named([group.keeper], drawn)[0]: group.tier for group in answer} == {
         "a/0.jpg": Tier.EXACT,
         "b/1.bmp": Tier.PIXELS,
-        "a/2.jpg": Tier.NEAR,
+        "a/2.jpg": Tier.RESAVED,
         "blank.bmp": Tier.PIXELS,
     }
     assert [group.number for group in answer] == [1, 2, 3, 4]
@@ -322,7 +322,7 @@ def test_compare_goes_one_way(collection: Collection, drawn: Path, tmp_path: Pat
         ("0 copy.jpg", "exact"),
         ("1.bmp", "pixels"),
         ("1.png", "pixels"),
-        ("2 small.jpg", "near"),
+        ("2 small.jpg", "resaved"),
     ]
     assert {os.path.dirname(one.match) for one in answer} == {os.path.realpath(drawn / "a")}
     everywhere = collection.compare(drawn / "a/0.jpg")
@@ -360,7 +360,7 @@ def test_why_without_the_model_still_explains(tmp_path: Path, drawn: Path, weigh
     weights.unlink()
     with Collection.open(tmp_path / "s", runtime=cpu) as lost:
         answer = lost.why(drawn / "a/2.jpg", drawn / "b/2 small.jpg")
-    assert (answer.tier, answer.similarity) == (Tier.NEAR, None)
+    assert (answer.tier, answer.similarity) == (Tier.RESAVED, None)
     assert answer.notes[0].startswith("Similarity not known: ")
 
 
@@ -595,6 +595,7 @@ VERBS: dict[str, Callable[[Collection], object]] = {
     "index": lambda c: c.index(),
     "query": lambda c: c.query(IMAGE),
     "duplicates": lambda c: c.duplicates(),
+    "pairs": lambda collection: collection.pairs(),
     "compare": lambda c: c.compare(IMAGE),
     "why": lambda c: c.why(IMAGE, IMAGE),
     "ignore": lambda c: c.ignore(IMAGE, "other.jpg"),

@@ -204,11 +204,22 @@ def _print_pairs(answer: PairsAnswer, form: str, *, nul: bool, csv_safe: bool) -
 
 
 def _print_totals(answer: DuplicatesAnswer, *, proven: bool) -> None:
-    count = sum(len(group.duplicates) for group in answer)
+    found = [one for group in answer for one in group.duplicates]
+    copies = [one for one in found if one.tier.looseness < Tier.NEAR.looseness]
+    versions = [one for one in found if one.tier is Tier.NEAR]
+    alike = len(found) - len(copies) - len(versions)
     size = sum(group.reclaimable_bytes for group in answer)
-    if count:
-        groups, duplicates = counted(len(answer), "group"), counted(count, "duplicate")
-        note(f"{groups}, {duplicates}, {bytes_in_words(size)} in them")
+    parts = []
+    if copies:
+        number = f"{len(copies):,} {'copy' if len(copies) == 1 else 'copies'}"
+        parts.append(f"{number}, {bytes_in_words(size)} reclaimable")
+    if versions:
+        used = bytes_in_words(sum(one.bytes for one in versions))
+        parts.append(f"{counted(len(versions), 'edited version')}, {used}")
+    if alike:
+        parts.append(counted(alike, "look-alike"))
+    if parts:
+        note(f"{counted(len(answer), 'group')}: {'; '.join(parts)}")
     else:
         note("No duplicates found.")
     if not proven:

@@ -17,7 +17,7 @@ from dedup.images.containers import has_gain_map
 from dedup.images.decode import bounded_size, decode_square, pixel_digest, read_file
 from dedup.images.encode import write_png
 from dedup.images.header import open_image
-from dedup.proof import WORKING_SIDE, describe, verify
+from dedup.proof import WORKING_SIDE, Original, Side, describe, prove
 from dedup.proof.drawing import draw_proof
 from dedup.results import CheckResult, Explanation
 
@@ -40,6 +40,11 @@ class _Image(NamedTuple):
     file: ImageFile
     trivial: bool
     remark: str | None
+
+    def side(self) -> Side:
+        """Give it as the proof takes it."""
+        original = Original(self.data, self.path)
+        return Side(describe(self.pixels), lambda: original)
 
 
 def explain(
@@ -68,7 +73,7 @@ def explain(
     if image is not None and image.suffix.lower() != ".png":
         raise DedupError(f"{image}: the drawing of a proof is a .png")
     one, two = _read(first), _read(second)
-    verdict = verify(describe(one.pixels), describe(two.pixels))
+    verdict = prove(one.side(), two.side())
     if image is not None:
         write_png(draw_proof(one.pixels, two.pixels, verdict.transform), image)
     facts = PairFacts(

@@ -16,7 +16,7 @@ import numpy as np
 
 from dedup.duplicates.groups import FileGroup, Member, group_files, left_alone
 from dedup.duplicates.relate import Related, relate
-from dedup.duplicates.tiers import evidence
+from dedup.duplicates.tiers import COPIES, evidence
 from dedup.freshness import Lookout
 from dedup.policy import KeepPolicy
 from dedup.results import Duplicate, Group, Grouping, Tier
@@ -144,7 +144,7 @@ def _described(
         tier=max((duplicate.tier for duplicate in duplicates), key=lambda tier: tier.looseness),
         keeper=os.fsdecode(files.path[group.keeper]),
         min_similarity=min(_lowest(vectors, sorted({keeper, *rows})), 1.0),
-        reclaimable_bytes=sum(duplicate.bytes for duplicate in duplicates),
+        reclaimable_bytes=sum(one.bytes for one in duplicates if one.tier in COPIES),
         duplicates=tuple(duplicates),
         kept_because=related.order.why(group.keeper, [member.file for member in group.members]),
     )

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 ALL_TIERS: Final = frozenset(Tier)
 PROVEN: Final = frozenset({Tier.RESAVED, Tier.NEAR})
 """The tiers that a proof on the two images decides."""
+COPIES: Final = frozenset({Tier.EXACT, Tier.PIXELS, Tier.RESAVED})
+"""The tiers in which nothing is lost with a file; edited versions and look-alikes are none."""
 
 
 class PairFacts(NamedTuple):
@@ -141,8 +143,12 @@ def missing(tier: Tier | None, verdict: Verdict) -> str:
             return ""
         case Tier.PIXELS:
             return "exact: the two files would have to have the same bytes"
-        case Tier.RESAVED | Tier.NEAR:
+        case Tier.RESAVED:
             return "pixels: the two images would have to have the same size and pixels"
+        case Tier.NEAR:
+            kept = next((check for check in verdict.checks if not check.passed), None)
+            why = f", and for {kept.name} {kept.value:.3g} is not {kept.limit:g}" if kept else ""
+            return f"resaved: one would have to be the whole of the other, unedited{why}"
     failed = next((check for check in verdict.checks if not check.passed), None)
     if failed is None:
         return f"near: {verdict.evidence}"

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import simplejpeg
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     import numpy.typing as npt
 
@@ -158,3 +160,18 @@ def without_stray(data: bytes) -> bytes:
             at += int.from_bytes(data[at : at + 2], "big")
         kept.append(data[start:at])
     return data
+
+
+_STANDARD_SUM = 3688  # of the luminance table at quality 50 (ITU-T T.81, K.1)
+
+
+def quality(table: Sequence[int]) -> int:
+    """Give the quality, 1 to 100 as libjpeg counts, of which a quantisation table is as coarse.
+
+    Parameters
+    ----------
+    table : (64,) of the luminance, in any order
+    """
+    scale = 100 * sum(table) / _STANDARD_SUM
+    found = (200 - scale) / 2 if scale <= 100 else 5000 / scale  # noqa: PLR2004 -- libjpeg's rule
+    return round(min(100, max(1, found)))

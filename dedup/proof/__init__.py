@@ -1,4 +1,4 @@
-"""The proof on a pair: `describe` an image once, `verify` two of them.
+"""The proof on a pair: `describe` an image once, `prove` two of them.
 
 A package of its own because the proof has several steps; this is all that others need of it.
 """
@@ -6,7 +6,20 @@ A package of its own because the proof has several steps; this is all that other
 from __future__ import annotations
 
 from dedup.proof.description import WORKING_SIDE, Features, describe
+from dedup.proof.original import Original
+from dedup.proof.prove import Side, prove
 from dedup.proof.verdict import VERIFIER, Check, Verdict
 from dedup.proof.verify import verify
 
-__all__ = ["VERIFIER", "WORKING_SIDE", "Check", "Features", "Verdict", "describe", "verify"]
+__all__ = [
+    "VERIFIER",
+    "WORKING_SIDE",
+    "Check",
+    "Features",
+    "Original",
+    "Side",
+    "Verdict",
+    "describe",
+    "prove",
+    "verify",
+]

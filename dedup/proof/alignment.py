@@ -80,13 +80,16 @@ def jacobian(matrix: Doubles, x: float, y: float) -> Doubles:
     return np.asarray((matrix[:2, :2] - np.outer((u / w, v / w), matrix[2, :2])) / w)
 
 
-def register(owner: Features, other: Features, matrix: Doubles) -> Raster | None:
+def register(
+    owner: Features, other: Features, matrix: Doubles, longest: int = MAX_RASTER_PIXELS
+) -> Raster | None:
     """Refine a placing and lay both images on the owner's grid.
 
     Parameters
     ----------
     owner, other : compared within their plain margins
     matrix : (3, 3), the other's pixels to the owner's; the owner should be the coarser one
+    longest : side of the raster
 
     Returns
     -------
@@ -98,11 +101,11 @@ def register(owner: Features, other: Features, matrix: Doubles) -> Raster | None
     low = np.maximum(np.ceil(outline.min(axis=0) - 0.5), owner.frame[:2]).astype(int)
     high = np.minimum(np.floor(outline.max(axis=0) + 0.5) + 1, owner.frame[2:]).astype(int)
     part = owner.grey[low[1] : high[1], low[0] : high[0]]
-    fine = min(1.0, MAX_RASTER_PIXELS / max(part.shape))
+    fine = min(1.0, longest / max(part.shape))
     width, height = (int(side * fine) // CELL_PIXELS * CELL_PIXELS for side in part.shape[::-1])
     if min(width, height) < 3 * CELL_PIXELS:
         return None
-    to_grid = _scaling(part.shape, (height, width)) @ _shift(-low)
+    to_grid = scaling(part.shape, (height, width)) @ _shift(-low)
     one = _smooth(part, (height, width))
     small, from_small = _shrunk(other.grey, to_grid @ matrix, outline_centre(matrix, outline))
     placed = to_grid @ matrix @ from_small
@@ -152,7 +155,8 @@ def _shift(by: npt.NDArray[np.int_]) -> Doubles:
     return np.array([[1.0, 0, by[0]], [0, 1, by[1]], [0, 0, 1]])
 
 
-def _scaling(old: tuple[int, ...], new: tuple[int, ...]) -> Doubles:
+def scaling(old: tuple[int, ...], new: tuple[int, ...]) -> Doubles:
+    """(3, 3) map between the pixels of an image of one (H, W) and those of its copy of another."""
     y, x = new[0] / old[0], new[1] / old[1]
     return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
 
@@ -169,7 +173,7 @@ def _shrunk(image: Bytes, placed: Doubles, centre: Doubles) -> tuple[Floats, Dou
     x, y = (min(1.0, float(slope)) for slope in slopes)
     height, width = image.shape
     shape = (max(CELL_PIXELS, round(height * y)), max(CELL_PIXELS, round(width * x)))
-    return _smooth(image, shape), _scaling(shape, image.shape)
+    return _smooth(image, shape), scaling(shape, image.shape)
 
 
 def _normal(image: Floats) -> Floats:

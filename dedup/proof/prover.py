@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Self
 from dedup.errors import CollectionError, ImageError
 from dedup.images.decode import decode_bounded
 from dedup.parallel.workers import WORTH_PROCESSES, Workers, cores
-from dedup.proof import VERIFIER, WORKING_SIDE, Features, describe, verify
+from dedup.proof import VERIFIER, WORKING_SIDE, Features, Original, Side, describe, prove
 from dedup.proof.sources import read_unchanged
 from dedup.store.pairs import (
     ContentPair,
@@ -43,6 +43,9 @@ MAX_PENDING = 64
 MAX_UNPACKED = 16
 """Descriptions that a chunk keeps, the last used; about 1 MB each with what is derived."""
 
+MAX_OPEN = 4
+"""Files that a worker keeps, the last used, each decoded in one size."""
+
 _Slot = tuple[int, int]  # where a description begins in the file, and its bytes
 
 
@@ -62,7 +65,9 @@ def describe_bytes(data: bytes, name: str = "") -> bytes:
 
 
 def prove_chunk(
-    pairs: Iterable[ContentPair], fetch: Callable[[bytes], bytes | None]
+    pairs: Iterable[ContentPair],
+    fetch: Callable[[bytes], bytes | None],
+    read: Callable[[bytes], tuple[bytes, str] | None],
 ) -> dict[ContentPair, StoredVerdict]:
     """Check pairs of described images.
 
@@ -70,10 +75,13 @@ def prove_chunk(
     ----------
     pairs : quickest when sorted, so that each first image is unpacked once
     fetch : gives what `describe_bytes` gave for a content (SHA-256); None: there is none
+    read : gives a file of that content and its name, for pairs that cannot be told apart by
+        descriptions; None: there is none any more
 
     Returns
     -------
-    Per pair its verdict; pairs with an image that has no description are left out.
+    Per pair its verdict; pairs with an image that has no description, or no file where one is
+    needed, are left out.
     """
 
     @lru_cache(MAX_UNPACKED)
@@ -81,11 +89,20 @@ def prove_chunk(
         packed = fetch(content)
         return None if packed is None else Features.from_bytes(packed)
 
+    @lru_cache(MAX_OPEN)
+    def opened(content: bytes) -> Original:
+        file = read(content)
+        if file is None:
+            raise ImageError("", "gone or changed", transient=True)
+        return Original(*file)
+
     found = {}
     for first, second in pairs:
         one, two = unpacked(first), unpacked(second)
         if one is not None and two is not None:
-            found[first, second] = verify(one, two).stored
+            sides = Side(one, partial(opened, first)), Side(two, partial(opened, second))
+            with suppress(ImageError):
+                found[first, second] = prove(*sides).stored
     return found
 
 
@@ -103,6 +120,7 @@ class _Chunk:
 
     pairs: tuple[ContentPair, ...]
     slots: Mapping[bytes, _Slot]
+    paths: Mapping[bytes, Sequence[bytes]]
 
 
 _Work = _Image | _Chunk
@@ -205,7 +223,11 @@ class Prover:
 
     def _work(self, chunk: tuple[ContentPair, ...]) -> _Chunk:
         contents = {content for pair in chunk for content in pair}
-        return _Chunk(chunk, {content: self._descriptions.slots[content] for content in contents})
+        return _Chunk(
+            chunk,
+            {content: self._descriptions.slots[content] for content in contents},
+            {content: self._sources.get(content, ()) for content in contents},
+        )
 
     def _keep(self, found: dict[ContentPair, StoredVerdict]) -> None:
         if not found:
@@ -228,7 +250,9 @@ def _prover(path: str) -> Iterator[Callable[[_Work], _Done]]:
     def work(item: _Work) -> _Done:
         if isinstance(item, _Image):
             return _described(item)
-        return prove_chunk(item.pairs, partial(_fetch, file, item.slots))
+        return prove_chunk(
+            item.pairs, partial(_fetch, file, item.slots), partial(_read, item.paths)
+        )
 
     try:
         yield work
@@ -249,6 +273,10 @@ def _described(image: _Image) -> bytes | None:
 def _fetch(file: int, slots: Mapping[bytes, _Slot], content: bytes) -> bytes:
     begin, size = slots[content]
     return os.pread(file, size, begin)
+
+
+def _read(paths: Mapping[bytes, Sequence[bytes]], content: bytes) -> tuple[bytes, str] | None:
+    return read_unchanged(paths[content], content)
 
 
 class _Descriptions:

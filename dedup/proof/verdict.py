@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Doubles = npt.NDArray[np.float64]
 
-VERIFIER = "proof-1"
+VERIFIER = "proof-2"
 """Changes with every change that can change a verdict; cached verdicts are keyed by it."""
 
 
@@ -44,8 +44,8 @@ class Verdict:
 
     Parameters
     ----------
-    near : the same photograph, edited
-    evidence : in plain words
+    near : the same photograph, edited or saved again
+    evidence : in plain words, of the second image as against the first
     checks : in the order they were made; the first that failed ends the list
     overlap : part in [0, 1] of the first and of the second image that both show
     transform : (3, 3), the second's described pixels to the first's; None where none was found
@@ -54,6 +54,11 @@ class Verdict:
     scale : described pixels of the first per described pixel of the second
     inliers : local features that agree on the placing; 0 where it was found without them
     residual : median difference in grey levels once light and colour are mapped
+    resaved : the whole image, with nothing but its size, format or compression changed
+    backwards : as `evidence`, of the first image as against the second
+    derived : as in `StoredVerdict`
+    drawn : share of the overlap that something drawn covers
+    softer : 1 or 2 for the image that is the less sharp at one size, 0 where they are alike
     """
 
     near: bool
@@ -66,8 +71,14 @@ class Verdict:
     scale: float = 1.0
     inliers: int = 0
     residual: float = 0.0
+    resaved: bool = False
+    backwards: str = ""
+    derived: int = 0
+    drawn: float = 0.0
+    softer: int = 0
 
     @property
     def stored(self) -> StoredVerdict:
         """What of it is kept in a catalog."""
-        return StoredVerdict(Tier.NEAR if self.near else None, self.evidence, self.evidence)
+        tier = Tier.RESAVED if self.resaved else Tier.NEAR if self.near else None
+        return StoredVerdict(tier, self.evidence, self.backwards or self.evidence, self.derived)

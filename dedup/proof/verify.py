@@ -21,7 +21,7 @@ from dedup.proof.geometry import MIN_PLACING_INLIERS, Fit, placings, upright
 from dedup.proof.overlay import overlay_log_odds
 from dedup.proof.photometry import Change, changes
 from dedup.proof.verdict import Check, Verdict
-from dedup.proof.wording import describe_edits
+from dedup.proof.wording import Drawn, describe_edits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +78,7 @@ def verify(first: Features, second: Features) -> Verdict:
     if best is None:
         check = Check("local features that agree", 0, MIN_PLACING_INLIERS, passed=False)
         return Verdict(near=False, evidence="no common detail found", checks=(check,))
-    return _reversed(best) if turned else best
+    return reversed_verdict(best) if turned else best
 
 
 def _key(features: Features) -> tuple[int, bytes]:
@@ -155,12 +155,9 @@ class _Inquiry:
             scale=scale,
             inliers=self.fit.inliers,
             residual=self.change.usual if self.change else 0.0,
+            drawn=self.drawn,
         )
-        return (
-            verdict
-            if refusal
-            else replace(verdict, evidence=describe_edits(one, two, verdict, self.drawn))
-        )
+        return verdict if refusal else worded(one, two, verdict, Drawn(self.drawn))
 
     def _least(self, name: str, value: float, limit: float) -> bool:
         self.checks.append(Check(name, value, limit, value >= limit))
@@ -217,6 +214,12 @@ class _Inquiry:
         if not self._least("log odds that the change is drawn on", odds, MIN_DRAWN_LOG_ODDS):
             return f"{change.share:.1%} of the content differs and is not drawn on"
         return ""
+
+
+def worded(one: Features, two: Features, verdict: Verdict, drawn: Drawn) -> Verdict:
+    """Say of a proven pair what sets the two apart."""
+    words = describe_edits(one, two, verdict, drawn)
+    return replace(verdict, evidence=words.said(2), backwards=words.said(1), derived=words.derived)
 
 
 def differing(aligned: Aligned) -> Change:
@@ -281,15 +284,22 @@ def _pose(placed: Doubles, two: Features) -> tuple[float, float]:
     return float(angle), float(np.sqrt(abs(determinant)))
 
 
-def _reversed(verdict: Verdict) -> Verdict:
-    """Seen from the other image."""
+def reversed_verdict(verdict: Verdict) -> Verdict:
+    """Give what is said, seen from the other image."""
+    swapped = replace(
+        verdict,
+        evidence=verdict.backwards or verdict.evidence,
+        backwards=verdict.evidence,
+        derived=3 - verdict.derived if verdict.derived else 0,
+        softer=3 - verdict.softer if verdict.softer else 0,
+    )
     if verdict.transform is None:
-        return verdict
+        return swapped
     back = np.linalg.inv(verdict.transform)
     # A mirror image turned by an angle is undone by the same turn, any other by the opposite one.
     rotation = verdict.rotation if verdict.mirrored else -verdict.rotation
     return replace(
-        verdict,
+        swapped,
         overlap=verdict.overlap[::-1],
         transform=back / back[2, 2],
         rotation=rotation,

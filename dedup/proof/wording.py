@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import cv2
@@ -23,46 +24,107 @@ _MAX_GREY_CHROMA, _MIN_COLOUR_CHROMA = 2, 5  # mean spread of the channels
 _SIDES = ("left", "top", "right", "bottom")
 
 
-def describe_edits(one: Features, two: Features, verdict: Verdict, drawn: float) -> str:
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What lies over one of two images.
+
+    Parameters
+    ----------
+    share : of the overlap; 0 for nothing
+    on : 1 for the first image, 2 for the second, 0 where that is not known
+    """
+
+    share: float = 0.0
+    on: int = 0
+
+
+class Words:
+    """What is said of either image as against the other, and which was made from which."""
+
+    def __init__(self) -> None:
+        self._said: tuple[list[str], list[str]] = ([], [])
+        self._made: set[int] = set()
+
+    def both(self, words: str) -> None:
+        """Say what is true either way."""
+        for said in self._said:
+            said.append(words)
+
+    def of(self, side: int, words: str, other: str) -> None:
+        """Say of the image 1 or 2 that this was done to it, and the reverse of the other."""
+        self._said[side - 1].append(words)
+        self._said[2 - side].append(other)
+        self._made.add(side)
+
+    def said(self, side: int) -> str:
+        """Give the words on the image 1 or 2."""
+        return ", ".join(self._said[side - 1]) or "hardly changed"
+
+    @property
+    def derived(self) -> int:
+        """The image that was made from the other; 0 where neither or both were changed."""
+        return next(iter(self._made)) if len(self._made) == 1 else 0
+
+
+def describe_edits(one: Features, two: Features, verdict: Verdict, drawn: Drawn) -> Words:
     """Say what sets two images apart that are one photograph.
 
     Parameters
     ----------
     verdict : with its placing, seen from `one`
-    drawn : share of the overlap that something drawn covers
     """
-    parts = _shape(one, two, verdict)
-    parts += _tone(one, two, verdict)
-    if drawn:
-        parts.append(f"something drawn over {max(drawn, 0.01):.0%}")
-    return ", ".join(parts) or "the same picture"
+    words = Words()
+    _shape(words, one, two, verdict)
+    _tone(words, one, two, verdict)
+    if drawn.share:
+        share = f"{max(drawn.share, 0.01):.0%}"
+        if drawn.on:
+            words.of(
+                drawn.on,
+                f"something drawn over {share}",
+                f"without what is drawn over {share} of the other",
+            )
+        else:
+            words.both(f"something drawn over {share}")
+    return words
 
 
-def _shape(one: Features, two: Features, verdict: Verdict) -> list[str]:
-    parts = []
+def _shape(words: Words, one: Features, two: Features, verdict: Verdict) -> None:
     placed = verdict.transform
     if placed is None:
-        return []
-    low = min(verdict.overlap)
-    if low < _WHOLE_SHARE:
-        smaller = int(verdict.overlap[1] < verdict.overlap[0])
-        frame = _frame(one, two, verdict, smaller)
-        parts.append(frame or f"cropped to {low:.0%}")
+        return
+    for side, share in enumerate(verdict.overlap, 1):
+        if share >= _WHOLE_SHARE:
+            continue
+        frame = _frame(one, two, verdict, side - 1)
+        if frame:
+            words.of(side, frame, f"without the other's {frame.partition(' added')[0]}")
+        else:
+            cropped = f"cropped to {share:.0%}"
+            words.of(3 - side, cropped, f"shows more: the other is {cropped}")
     angle = abs(verdict.rotation)
     if verdict.mirrored:
         over = angle > 179  # noqa: PLR2004 -- upside down and mirrored is turned over
-        parts.append("mirrored top to bottom" if over else "mirrored")
+        words.both("mirrored top to bottom" if over else "mirrored")
         angle = 0 if over else angle
     if angle > 1:
-        parts.append(f"rotated {angle:.0f}°")
+        words.both(f"rotated {angle:.0f}°")
     slope = jacobian(placed, (two.grey.shape[1] - 1) / 2, (two.grey.shape[0] - 1) / 2)
     long, short = np.linalg.svd(slope, compute_uv=False)
     if long / short > 1.04:  # noqa: PLR2004 -- below, it is rounding of sides
-        parts.append(f"stretched by {long / short - 1:.0%}")
+        words.both(f"stretched by {long / short - 1:.0%}")
     bend = np.abs(placed[2, :2]) @ np.array(two.grey.shape[::-1], float)
     if bend > 0.03:  # noqa: PLR2004 -- a corner moved by some 1 %
-        parts.append("in perspective")
-    return parts
+        words.both("in perspective")
+
+
+def shows_both(one: Features, two: Features, verdict: Verdict) -> bool:
+    """Tell whether either image has more than a plain border around what both show."""
+    more = (
+        share < _WHOLE_SHARE and not _frame(one, two, verdict, side).startswith("border")
+        for side, share in enumerate(verdict.overlap)
+    )
+    return all(more)
 
 
 def _frame(one: Features, two: Features, verdict: Verdict, smaller: int) -> str:
@@ -96,27 +158,28 @@ def _frame(one: Features, two: Features, verdict: Verdict, smaller: int) -> str:
     return f"{what} added {where}" if sides else "corners filled"
 
 
-def _tone(one: Features, two: Features, verdict: Verdict) -> list[str]:
+def _tone(words: Words, one: Features, two: Features, verdict: Verdict) -> None:
     """Say what was done to light and colour, where both show the same."""
     first, second = _shared(one, two, verdict)
     if not len(first):
-        return []
-    parts = []
+        return
     chroma = [float((c.max(axis=1) - c.min(axis=1)).mean()) for c in (first, second)]
     means = [c.mean(axis=0) for c in (first, second)]
     cast = np.abs((means[0] - means[0].mean()) - (means[1] - means[1].mean())).max()
     if min(chroma) < _MAX_GREY_CHROMA and max(chroma) > _MIN_COLOUR_CHROMA:
-        parts.append("colour taken away")
+        grey = 1 if chroma[0] < chroma[1] else 2
+        words.of(grey, "colour taken away", "in colour, which the other lost")
     elif abs(np.log((chroma[0] + 3) / (chroma[1] + 3))) > 0.25 or cast > 8:  # noqa: PLR2004 -- seen side by side
-        parts.append("recoloured")
+        words.both("recoloured")
     spread = [float(c.mean(axis=1).std()) + 1 for c in (first, second)]
     if abs(float(means[0].mean() - means[1].mean())) > 12:  # noqa: PLR2004 -- seen side by side
-        parts.append("light changed")
+        words.both("light changed")
     elif abs(np.log(spread[0] / spread[1])) > 0.15:  # noqa: PLR2004 -- seen side by side
-        parts.append("contrast changed")
-    if verdict.residual > 1:
-        parts.append("loss of detail (blur, noise or strong compression)")
-    return parts
+        words.both("contrast changed")
+    if verdict.softer:
+        words.of(verdict.softer, "blurred", "sharper than the other")
+    elif verdict.residual > 1:
+        words.both("other noise or compression")
 
 
 def _shared(one: Features, two: Features, verdict: Verdict) -> tuple[Floats, Floats]:

@@ -43,19 +43,19 @@ def test_compare_finds_what_is_there_already_surest_first(
     assert found == [
         ("copy.jpg", "exact", "a/4.jpg"),
         ("pixels.png", "pixels", "a/5.jpg"),
-        ("edited.jpg", "near", "a/5.jpg"),
+        ("edited.jpg", "resaved", "a/5.jpg"),
     ]
-    assert "3 of 4 images are there already: 1 exact, 1 pixels, 1 near" in done.err
+    assert "3 of 4 images are there already: 1 exact, 1 pixels, 1 resaved" in done.err
     assert "broken.jpg" in done.err
     for form in ("csv", "paths"):
         assert b"edited.jpg" in dedup("compare", card, "--against", store, "--format", form).out
     table = dedup("compare", card, "--against", store, "--format", "table").out
-    assert table.count(b"near") == 1
+    assert table.count(b"resaved") == 1
 
 
 def test_compare_indexes_a_folder_that_is_not_yet(dedup: Dedup, card: Path, images: Path) -> None:
     done = dedup("compare", card, "--against", images, "--model", SMALL_MODEL, "--untrained")
-    assert [row["tier"] for row in done.rows] == ["exact", "pixels", "near"]
+    assert [row["tier"] for row in done.rows] == ["exact", "pixels", "resaved"]
     again = dedup("compare", card, "--against", images)
     assert again.out == done.out
 
@@ -68,7 +68,7 @@ def test_two_splits_of_one_collection_leak_one_way(dedup: Dedup, images: Path) -
         ("0 copy.jpg", "exact"),
         ("1.bmp", "pixels"),
         ("1.png", "pixels"),
-        ("2 small.jpg", "near"),
+        ("2 small.jpg", "resaved"),
     ]
     assert all(os.path.dirname(row["match"]).endswith("/a") for row in leaks.rows)
 
@@ -78,7 +78,9 @@ def test_an_image_never_matches_itself(dedup: Dedup, store: Path, drawn: Path) -
     assert [os.path.basename(row["match"]) for row in done.rows] == ["0 again.jpg"]
 
 
-@pytest.mark.parametrize(("fail_on", "code"), [("exact", 3), ("near", 3), ("similar", 3)])
+@pytest.mark.parametrize(
+    ("fail_on", "code"), [("exact", 3), ("resaved", 3), ("near", 3), ("similar", 3)]
+)
 def test_compare_fails_on_a_tier(
     dedup: Dedup, store: Path, card: Path, fail_on: str, code: int
 ) -> None:

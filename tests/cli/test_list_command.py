@@ -28,7 +28,7 @@ def names(drawn: Path, paths: list[str]) -> list[str]:
 def test_list_rows_have_the_promised_keys(dedup: Dedup, store: Path, drawn: Path) -> None:
     done = dedup("list", "-s", store)
     assert done.code == 0
-    assert "4 groups, 6 duplicates" in done.err
+    assert "4 groups: 6 copies" in done.err
     found = rows(done)
     by_keeper = {names(drawn, [row["keeper"]])[0]: row for row in found}
     assert set(by_keeper) == {"a/0.jpg", "b/1.bmp", "a/2.jpg", "blank.bmp"}
@@ -63,7 +63,7 @@ def test_list_rows_have_the_promised_keys(dedup: Dedup, store: Path, drawn: Path
         "b/1.png": "same pixels, PNG instead of BMP",
     }
     (small,) = by_keeper["a/2.jpg"]["duplicates"]
-    assert small["tier"] == "near"
+    assert small["tier"] == "resaved"
     assert small["evidence"].endswith("160×120 instead of 320×240")
 
 
@@ -189,7 +189,7 @@ def test_pairs_are_listed_in_stable_order(dedup: Dedup, store: Path, drawn: Path
         ("exact", "a/0.jpg", "b/0 again.jpg"),
         ("exact", "a/0.jpg", "b/0 copy.jpg"),
     ]
-    assert ("near", "a/2.jpg", "b/2 small.jpg") in pairs or "near" in {pair[0] for pair in pairs}
+    assert ("resaved", "a/2.jpg", "b/2 small.jpg") in pairs
     assert {row["similarity"] for row in found if row["tier"] in ("exact", "pixels")} == {1.0}
     assert dedup("list", "-s", store, "--pairs").out == done.out
     assert dedup("list", "-s", store, "--pairs", "--explain").code == 2
@@ -198,7 +198,7 @@ def test_pairs_are_listed_in_stable_order(dedup: Dedup, store: Path, drawn: Path
 def test_explain_says_why_the_keeper_stays(dedup: Dedup, store: Path) -> None:
     found = rows(dedup("list", "-s", store, "--explain"))
     assert all(list(row)[-1] == "why" and row["why"] for row in found)
-    assert "larger" in {row["why"] for row in found if row["tier"] == "near"}
+    assert "larger" in {row["why"] for row in found if row["tier"] == "resaved"}
     table = dedup("list", "-s", store, "--explain", "--format", "table").out
     assert b"keeper: larger" in table
     assert b"proven" in table

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     [
         ("a/0.jpg", "b/0 copy.jpg", "exact"),
         ("a/1.jpg", "b/1.png", "pixels"),
-        ("a/2.jpg", "b/2 small.jpg", "near"),
+        ("a/2.jpg", "b/2 small.jpg", "resaved"),
         ("a/3.jpg", "a/4.jpg", None),
         ("blank.png", "blank.bmp", "pixels"),
     ],
@@ -103,8 +103,8 @@ def test_why_says_that_a_raw_image_and_its_jpeg_belong_together(
     dedup: Dedup, tmp_path: Path
 ) -> None:
     pytest.importorskip("rawpy")
-    shot = textured(600, 800)
-    (tmp_path / "1.dng").write_bytes(dng(shot))
+    shot = textured(1200, 1600)
+    (tmp_path / "1.dng").write_bytes(dng(shot, encode(shot, "JPEG", quality=95)))
     (tmp_path / "1.jpg").write_bytes(encode(shot, "JPEG"))
     (row,) = dedup("why", tmp_path / "1.dng", tmp_path / "1.jpg").rows
     assert row["companions"] is True

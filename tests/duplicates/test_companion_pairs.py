@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 pytest.importorskip("rawpy")
 
-SURE = frozenset({Tier.EXACT, Tier.PIXELS, Tier.NEAR})
+SURE = frozenset({Tier.EXACT, Tier.PIXELS, Tier.RESAVED, Tier.NEAR})
 SHOT = textured(1200, 1600)
 RAW = dng(SHOT, encode(SHOT, "JPEG", quality=95))
 JPEG = encode(SHOT, "JPEG", quality=80)
@@ -129,7 +129,7 @@ def test_other_names_and_folders_are_no_companions(
     (tmp_path / "lib/IMG_1.DNG").write_bytes(RAW)
     (tmp_path / "lib/IMG_2.jpg").write_bytes(JPEG)
     found, notes = groups(gallery_of(tmp_path / "lib"), tmp_path / "lib")
-    assert found == {"IMG_1.DNG": {"IMG_2.jpg": "near"}}
+    assert found == {"IMG_1.DNG": {"IMG_2.jpg": "resaved"}}
     assert notes == []
 
 
@@ -157,7 +157,7 @@ def test_a_raw_image_is_not_there_because_its_jpeg_is(
     assert compared(gallery, library / "2026-05.dng")[0] == {}
     lonely = tmp_path / "other.dng"
     shutil.copy(raw, lonely)
-    assert compared(gallery, lonely)[0][os.fspath(lonely)].tier is Tier.NEAR
+    assert compared(gallery, lonely)[0][os.fspath(lonely)].tier is Tier.RESAVED
 
 
 def test_why_says_that_they_are_companions(shots: Path, monkeypatch: pytest.MonkeyPatch) -> None:

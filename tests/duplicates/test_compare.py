@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from dedup.store.catalog import Catalog
 
-SURE = frozenset({Tier.EXACT, Tier.PIXELS, Tier.NEAR})
+SURE = frozenset({Tier.EXACT, Tier.PIXELS, Tier.RESAVED, Tier.NEAR})
 
 
 def quiet(*_: object) -> None:
@@ -85,8 +85,8 @@ def test_each_image_has_its_surest_match_in_the_words_of_list(
         ("pixels.png", Tier.PIXELS, "a/5.jpg"),
     ]
     assert sorted(rows[3:]) == [
-        ("edited.jpg", Tier.NEAR, "a/5.jpg"),
-        ("weaker.jpg", Tier.NEAR, "a/5.jpg"),
+        ("edited.jpg", Tier.RESAVED, "a/5.jpg"),
+        ("weaker.jpg", Tier.RESAVED, "a/5.jpg"),
     ]
     words = {os.path.basename(one.path): one.evidence for one in found}
     assert words["copy.jpg"] == "same bytes"
@@ -111,7 +111,7 @@ def test_two_names_of_one_new_content_match_alike(gallery: Gallery, card: Path) 
     shutil.copy(card / "edited.jpg", card / "twin.jpg")
     found = matches(gallery, card / "edited.jpg", card / "twin.jpg")
     assert found["edited.jpg"].match == found["twin.jpg"].match
-    assert found["twin.jpg"].tier is Tier.NEAR
+    assert found["twin.jpg"].tier is Tier.RESAVED
 
 
 def test_new_images_are_not_compared_with_each_other(gallery: Gallery, card: Path) -> None:
@@ -124,8 +124,8 @@ def test_new_images_are_not_compared_with_each_other(gallery: Gallery, card: Pat
     [
         ({Tier.EXACT}, {"copy.jpg"}),
         ({Tier.PIXELS}, {"pixels.png", "blank.tif"}),
-        ({Tier.NEAR}, {"pixels.png", "edited.jpg", "weaker.jpg"}),
-        ({Tier.PIXELS, Tier.NEAR}, {"pixels.png", "blank.tif", "edited.jpg", "weaker.jpg"}),
+        ({Tier.RESAVED}, {"pixels.png", "edited.jpg", "weaker.jpg"}),
+        ({Tier.PIXELS, Tier.RESAVED}, {"pixels.png", "blank.tif", "edited.jpg", "weaker.jpg"}),
     ],
 )
 def test_only_the_tiers_asked_for_match(

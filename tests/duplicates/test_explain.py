@@ -39,8 +39,8 @@ def why(
         ("a/0.jpg", "a/0.jpg", Tier.EXACT, "same bytes"),
         ("a/1.jpg", "b/1.png", Tier.PIXELS, "same pixels, PNG instead of JPEG"),
         ("b/1.png", "a/1.jpg", Tier.PIXELS, "same pixels, JPEG instead of PNG"),
-        ("a/2.jpg", "b/2 small.jpg", Tier.NEAR, "160×120 instead of 320×240"),
-        ("b/2 small.jpg", "a/2.jpg", Tier.NEAR, "320×240 instead of 160×120"),
+        ("a/2.jpg", "b/2 small.jpg", Tier.RESAVED, "160×120 instead of 320×240"),
+        ("b/2 small.jpg", "a/2.jpg", Tier.RESAVED, "320×240 instead of 160×120"),
         ("a/3.jpg", "a/4.jpg", None, ""),
         ("blank.png", "blank.bmp", Tier.PIXELS, "same pixels, BMP instead of PNG"),
         ("blank.png", "a/3.jpg", None, "one colour, nothing to compare"),
@@ -89,7 +89,7 @@ def test_a_copy_of_equal_size_tells_its_bytes(tmp_path: Path) -> None:
     scene(5).save(tmp_path / "two.jpg", quality=60)
     sizes = [os.path.getsize(tmp_path / name) for name in ("one.jpg", "two.jpg")]
     found = why(tmp_path, "one.jpg", "two.jpg")
-    assert found.tier is Tier.NEAR
+    assert found.tier is Tier.RESAVED
     assert found.evidence.endswith(f"re-encoded to {sizes[1] / sizes[0]:.0%} of the bytes")
 
 

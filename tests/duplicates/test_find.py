@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from dedup.store.catalog import Catalog
 
-SURE = frozenset({Tier.EXACT, Tier.PIXELS, Tier.NEAR})
+SURE = frozenset({Tier.EXACT, Tier.PIXELS, Tier.RESAVED, Tier.NEAR})
 
 
 def quiet(*_: object) -> None:
@@ -62,7 +62,7 @@ def test_groups_hold_the_surest_tier_and_its_evidence(gallery: Gallery) -> None:
             "b/0 again.jpg": (Tier.EXACT, "same bytes"),
             "b/0 copy.jpg": (Tier.EXACT, "same bytes"),
         },
-        "a/2.jpg": {"b/2 small.jpg": (Tier.NEAR, half.evidence)},
+        "a/2.jpg": {"b/2 small.jpg": (Tier.RESAVED, half.evidence)},
         "blank.bmp": {"blank.png": (Tier.PIXELS, "same pixels, PNG instead of BMP")},
     }
     assert half.evidence.endswith("160×120 instead of 320×240")
@@ -75,7 +75,8 @@ def test_groups_add_up(gallery: Gallery) -> None:
     for number, group in enumerate(found.groups, 1):
         assert group.number == number
         assert group.tier == max((one.tier for one in group.duplicates), key=list(Tier).index)
-        assert group.reclaimable_bytes == sum(os.path.getsize(one.path) for one in group.duplicates)
+        copies = [one for one in group.duplicates if one.tier is not Tier.NEAR]
+        assert group.reclaimable_bytes == sum(os.path.getsize(one.path) for one in copies)
         assert group.min_similarity <= min(one.similarity for one in group.duplicates)
 
 
@@ -84,7 +85,7 @@ def test_groups_add_up(gallery: Gallery) -> None:
     [
         ({Tier.EXACT}, {"a/0.jpg"}),
         ({Tier.PIXELS}, {"b/1.bmp", "blank.bmp"}),
-        ({Tier.NEAR}, {"a/2.jpg"}),
+        ({Tier.RESAVED}, {"a/2.jpg"}),
     ],
 )
 def test_only_the_tiers_asked_for_are_found(
@@ -243,8 +244,8 @@ def test_every_pair_of_files_is_listed_in_its_tier(gallery: Gallery) -> None:
     exact.append({"b/0 again.jpg", "b/0 copy.jpg"})
     pixels = [{"a/1.jpg", "b/1.png"}, {"a/1.jpg", "b/1.bmp"}, {"b/1.png", "b/1.bmp"}]
     pixels.append({"blank.png", "blank.bmp"})
-    near = frozenset({"a/2.jpg", "b/2 small.jpg"})
-    assert pairs.pop(near)[0] is Tier.NEAR
+    resaved = frozenset({"a/2.jpg", "b/2 small.jpg"})
+    assert pairs.pop(resaved)[0] is Tier.RESAVED
     assert pairs == {
         **{frozenset(pair): (Tier.EXACT, 1.0) for pair in exact},
         **{frozenset(pair): (Tier.PIXELS, 1.0) for pair in pixels},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,13 +17,13 @@ from dedup.errors import ImageError
 from dedup.fingerprint import Fingerprint
 from dedup.images.decode import DECODER
 from dedup.images.encode import as_jpeg, write_png
-from dedup.proof import Features, verify
+from dedup.proof import Features, Original, Side, prove
 from dedup.proof.prover import Prover, describe_bytes, prove_chunk
 from dedup.store.catalog import Catalog
 from dedup.store.pairs import content_pair
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 FINGERPRINT = Fingerprint("blocks", "none", "0" * 64, ("blocks",), 32, 32, DECODER)
 
@@ -65,17 +66,28 @@ def described(sources: dict[bytes, list[bytes]]) -> dict[bytes, bytes]:
     }
 
 
+def reader(sources: dict[bytes, list[bytes]]) -> Callable[[bytes], tuple[bytes, str]]:
+    def read(content: bytes) -> tuple[bytes, str]:
+        path = os.fsdecode(sources[content][0])
+        return Path(path).read_bytes(), path
+
+    return read
+
+
 def test_a_chunk_is_checked_as_its_pairs_are_alone(sources: dict[bytes, list[bytes]]) -> None:
-    packed = described(sources)
+    packed, read = described(sources), reader(sources)
     pairs = [content_pair(*pair) for pair in itertools.combinations(sources, 2)]
     expected = {
-        (one, other): verify(
-            Features.from_bytes(packed[one]), Features.from_bytes(packed[other])
+        (one, other): prove(
+            *(
+                Side(Features.from_bytes(packed[each]), partial(Original, *read(each)))
+                for each in (one, other)
+            )
         ).stored
         for one, other in pairs
     }
-    assert prove_chunk(pairs, packed.get) == expected
-    assert prove_chunk(pairs[::-1], packed.get) == expected
+    assert prove_chunk(pairs, packed.get, read) == expected
+    assert prove_chunk(pairs[::-1], packed.get, read) == expected
     assert sum(verdict.tier is not None for verdict in expected.values()) == 3
 
 
@@ -84,8 +96,10 @@ def test_a_chunk_leaves_out_what_has_no_description(sources: dict[bytes, list[by
     gone = next(iter(packed))
     del packed[gone]
     pairs = [content_pair(*pair) for pair in itertools.combinations(sources, 2)]
-    assert set(prove_chunk(pairs, packed.get)) == {pair for pair in pairs if gone not in pair}
-    assert prove_chunk([], packed.get) == {}
+    assert set(prove_chunk(pairs, packed.get, reader(sources))) == {
+        pair for pair in pairs if gone not in pair
+    }
+    assert prove_chunk([], packed.get, reader(sources)) == {}
 
 
 def test_what_is_no_image_cannot_be_described() -> None:
@@ -98,12 +112,12 @@ def test_the_prover_says_what_a_chunk_says(
 ) -> None:
     packed = described(sources)
     pairs = [content_pair(*pair) for pair in itertools.combinations(sources, 2)]
-    expected = prove_chunk(pairs, packed.get)
+    expected = prove_chunk(pairs, packed.get, reader(sources))
     steps: list[tuple[str, int, int]] = []
     with Prover(catalog, sources, lambda *step: steps.append(step), worth_processes=worth) as one:
         one.prove(pairs[:4])
         one.prove(pairs)
-        assert {pair: one.verdict(*pair[::-1]) for pair in pairs} == expected
+        assert {pair: one.verdict(*pair) for pair in pairs} == expected
     assert [step for step in steps if step[1] == step[2]][1::2] == [
         ("Proving", 4, 4),
         ("Proving", len(pairs) - 4, len(pairs) - 4),

@@ -150,7 +150,8 @@ def test_the_verdict_does_not_depend_on_the_order(kind: str, strength: float) ->
     there, back = verify(first, second), verify(second, first)
     assert there.near
     assert there.near == back.near
-    assert there.evidence == back.evidence
+    assert (there.evidence, there.backwards) == (back.backwards, back.evidence)
+    assert there.derived == (3 - back.derived if back.derived else 0)
     assert there.overlap == back.overlap[::-1]
     assert there.transform is not None
     assert back.transform is not None

@@ -1,0 +1,256 @@
+"""A pair that the proof on small copies found near, looked at again at the files' own resolution.
+
+Both are laid on the coarser one's pixels. From there the pair is compared at falling resolution,
+down to the first at which noise and compression leave its textures recognisable; what differs there
+has to be something drawn over one side, and the other side has to be clean beneath it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from dedup.proof.alignment import jacobian, overlap, register, scaling, warp_colour
+from dedup.proof.colour_fit import fitted
+from dedup.proof.description import Features
+from dedup.proof.original import grey
+from dedup.proof.residual import contrast, equalised, mean
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from dedup.proof.original import Original
+    from dedup.proof.verdict import Verdict
+
+    Floats = npt.NDArray[np.float32]
+    Doubles = npt.NDArray[np.float64]
+    Bytes = npt.NDArray[np.uint8]
+    Mask = npt.NDArray[np.bool_]
+
+MAX_RASTER_PIXELS = 3 << 19
+MAX_DECODED_PIXELS = 12_000_000
+_SELDOM_SHARE = 0.0002
+_BLURRED_RATIO = 1.5  # of fine detail at one size; ways of shrinking make up to 1.3
+_NOISY_RATIO = 1.6
+_FOCUS_WINDOW_PIXELS = 31
+_FOCUS_CONTRAST_LEVELS = 6.0
+_FOCUS_SHARE = 0.04  # of the textures, that each of the two has sharper
+_BLACK_WHITE_LEVELS = (4, 251)
+_REGISTERED_SIDE = 512
+_SMALLEST_SIDE = 150
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Laid:
+    """The part that two images share, on one raster.
+
+    Parameters
+    ----------
+    one, two : (H, W, 3) RGB of the raster's owner and of the other
+    inside : (H, W), where both have pixels
+    owner : 1 or 2, which of the pair the raster is of
+    """
+
+    one: Bytes
+    two: Bytes
+    inside: Mask
+    owner: int
+
+    @property
+    def least(self) -> bool:
+        """Whether half of it would be too little to judge by."""
+        height, width = self.inside.shape
+        small = max(height, width) < 2 * _SMALLEST_SIDE or min(height, width) < _SMALLEST_SIDE // 2
+        return bool(small)
+
+    def halved(self) -> Laid:
+        """Give the same at half the resolution."""
+        height, width = (side // 2 for side in self.inside.shape)
+        one, two = (
+            np.asarray(cv2.resize(each, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+            for each in (self.one, self.two)
+        )
+        share = cv2.resize(
+            self.inside.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA
+        )
+        return Laid(one, two, np.asarray(share > 0.99), self.owner)  # noqa: PLR2004 -- whole
+
+
+def lay(
+    one: Original, two: Original, verdict: Verdict, described: tuple[tuple[int, int], ...]
+) -> Laid | None:
+    """Lay both on the coarser one's pixels, cut to the overlap.
+
+    Parameters
+    ----------
+    verdict : with its placing
+    described : (H, W) of both as they were described
+
+    Returns
+    -------
+    None where they cannot be placed at that resolution.
+    """
+    placed = verdict.transform
+    if placed is None:
+        return None
+    matrix = scaling(described[0], one.size) @ placed @ scaling(two.size, described[1])
+    matrix = matrix / matrix[2, 2]
+    middle = (two.size[1] / 2, two.size[0] / 2)
+    scale = float(np.sqrt(abs(np.linalg.det(jacobian(matrix, *middle)))))
+    owner, other, ratio = (two, one, scale) if scale > 1 else (one, two, 1 / scale)
+    if scale > 1:
+        matrix = np.linalg.inv(matrix)
+    # ratio: pixels of the other per pixel of the owner, at least 1
+    whole = [(0, 0, each.size[1], each.size[0]) for each in (owner, other)]
+    outline = overlap(whole[0], whole[1], matrix / matrix[2, 2])
+    if outline is None:
+        return None
+    shared = float(cv2.contourArea(outline.astype(np.float32)))
+    factor = min(
+        1.0,
+        (MAX_RASTER_PIXELS / max(shared, 1)) ** 0.5,
+        (MAX_DECODED_PIXELS / float(np.prod(owner.size))) ** 0.5,
+        (MAX_DECODED_PIXELS / float(np.prod(other.size))) ** 0.5 * max(ratio, 1),
+    )
+    first = owner.pixels(*(max(1, round(side * factor)) for side in owner.size))
+    middle = (other.size[1] / 2, other.size[0] / 2)
+    steps = factor * np.linalg.norm(jacobian(matrix, *middle), axis=0)[::-1]
+    sides = (max(1, round(n * min(1.0, s))) for n, s in zip(other.size, steps, strict=True))
+    second = other.pixels(*sides)
+    matrix = scaling(owner.size, first.shape[:2]) @ matrix @ scaling(second.shape[:2], other.size)
+    return _warped(first, second, matrix / matrix[2, 2], 2 if scale > 1 else 1)
+
+
+def _warped(first: Bytes, second: Bytes, matrix: Doubles, owner: int) -> Laid | None:
+    raster = register(_plain(first), _plain(second), matrix, _REGISTERED_SIDE)
+    if raster is None:
+        return None
+    matrix = raster.matrix
+    height, width = second.shape[:2]
+    outline = overlap((0, 0, first.shape[1], first.shape[0]), (0, 0, width, height), matrix)
+    if outline is None:
+        return None
+    low = np.maximum(np.ceil(outline.min(axis=0)), 0).astype(int)
+    high = np.floor(outline.max(axis=0)).astype(int) + 1
+    part = np.ascontiguousarray(first[low[1] : high[1], low[0] : high[0]])
+    if min(part.shape[:2]) < 32:  # noqa: PLR2004 -- too little to judge
+        return None
+    moved = np.array([[1.0, 0, -low[0]], [0, 1, -low[1]], [0, 0, 1]]) @ matrix
+    laid = warp_colour(second, moved, part.shape)
+    full = np.full((height, width), 255, np.uint8)
+    cover = cv2.warpPerspective(full, moved, (part.shape[1], part.shape[0]))
+    inside = cv2.erode(cover, np.ones((9, 9), np.uint8), borderValue=0) > 250  # noqa: PLR2004 -- whole
+    return Laid(part, laid, np.asarray(inside), owner)
+
+
+def _plain(pixels: Bytes) -> Features:
+    """Take an image as `register` wants it, without local features."""
+    level = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
+    return Features(np.zeros((0, 4), np.float32), np.zeros((0, 128), np.uint8), level, pixels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compared:
+    """What a comparison at one resolution found.
+
+    Parameters
+    ----------
+    laid : what was compared
+    strange : (H, W), what is left over what may be left; above 1 is unexplained
+    noise : what is left where little is, in levels
+    """
+
+    laid: Laid
+    strange: Floats
+    noise: float
+
+
+def compare(laid: Laid) -> Compared:
+    """Compare at this resolution."""
+    one, two = grey(laid.one), grey(laid.two)
+    inside = laid.inside
+    made = fitted(laid.two, one, inside), fitted(laid.one, two, inside)
+    strange, noise = _weighed((one, two), made, inside)
+    if float((strange > 1).mean()) > _SELDOM_SHARE:
+        # What sharpening and blur leave is no content.
+        even = [
+            equalised(mine, theirs, inside)[0]
+            for mine, theirs in zip(made, (one, two), strict=True)
+        ]
+        again, noise = _weighed((one, two), (even[0], even[1]), inside)
+        strange = np.minimum(strange, again)
+    return Compared(laid, strange, noise)
+
+
+def _weighed(
+    images: tuple[Floats, Floats], made: tuple[Floats, Floats], inside: Mask
+) -> tuple[Floats, float]:
+    """Give what is left over what may be left, and what is left where little is."""
+    ratios, sizes = [], []
+    for image, guess in zip(images, made, strict=True):
+        left, size = image - guess, contrast(image)
+        found = np.sqrt(np.maximum(mean(left * left), 0))
+        sizes.append(found)
+        ratios.append(found / np.maximum(8.0, 0.6 * size))
+    flat = [_few_levels(each, inside) for each in images]
+    strange = np.minimum(*ratios) if any(flat) else np.maximum(*ratios)
+    for each in images:  # what is clipped hides what the other shows
+        strange = np.where(_clipped(each), np.minimum(*ratios), strange)
+    strange[~inside] = 0
+    some = np.maximum(*sizes)[inside]
+    noise = float(np.percentile(some, 40)) if some.size else 0.0
+    return np.asarray(strange, np.float32), noise
+
+
+def _clipped(image: Floats) -> Mask:
+    black, white = _BLACK_WHITE_LEVELS
+    share = mean(((image <= black) | (image >= white)).astype(np.float32))
+    return np.asarray(share > 0.5)  # noqa: PLR2004 -- most of the window
+
+
+def _few_levels(image: Floats, inside: Mask) -> bool:
+    """Tell a posterised image by its levels."""
+    counts = np.bincount(image[inside].astype(np.intp), minlength=256)
+    top = np.sort(counts)[::-1][:16].sum()
+    return bool(top > 0.9 * counts.sum())
+
+
+def softer(laid: Laid) -> int:
+    """Tell which of the pair, 1 or 2, is blurred against the other; 0 for neither.
+
+    Noise makes sharper what has no detail as well, and is no sharpness.
+    """
+    one, two = grey(laid.one), grey(laid.two)
+    fine = [np.abs(each - cv2.GaussianBlur(each, (0, 0), 1.0)) for each in (one, two)]
+    busy = np.minimum(contrast(one, 15), contrast(two, 15))
+    some = busy[laid.inside]
+    if not some.size:
+        return 0
+    low, high = np.percentile(some, (20, 80))
+    calm, rich = laid.inside & (busy <= low), laid.inside & (busy >= high)
+    textures = [float(each[rich].mean()) + 0.5 for each in fine]
+    grounds = [float(each[calm].mean()) + 0.5 for each in fine]
+    ratio, noise = textures[0] / textures[1], grounds[0] / grounds[1]
+    if max(ratio, 1 / ratio) < _BLURRED_RATIO or max(noise, 1 / noise) > _NOISY_RATIO:
+        return 0
+    return laid.owner if ratio < 1 else 3 - laid.owner
+
+
+def focused_apart(laid: Laid) -> bool:
+    """Tell whether either is the sharper one in parts, as shots with another focus are."""
+    one, two = grey(laid.one), grey(laid.two)
+    fine = [
+        mean(np.abs(each - cv2.GaussianBlur(each, (0, 0), 1.5)), _FOCUS_WINDOW_PIXELS) + 0.7
+        for each in (one, two)
+    ]
+    spread = contrast(one, _FOCUS_WINDOW_PIXELS), contrast(two, _FOCUS_WINDOW_PIXELS)
+    textured = laid.inside & (np.minimum(*spread) > _FOCUS_CONTRAST_LEVELS)
+    ratio = fine[0][textured] / spread[0][textured]
+    ratio = ratio * spread[1][textured] / fine[1][textured]
+    if ratio.size < _FOCUS_WINDOW_PIXELS**2:
+        return False
+    shares = [float((each > _BLURRED_RATIO).mean()) for each in (ratio, 1 / ratio)]
+    return min(shares) > _FOCUS_SHARE

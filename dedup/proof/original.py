@@ -1,0 +1,96 @@
+"""A file that a proof looks at once more: its size, its compression, its pixels at any size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from dedup.images.decode import decode_square
+from dedup.images.header import open_image
+from dedup.images.jpeg import quality
+from dedup.images.pages import page_count
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from dedup.images.header import Opened
+
+    Pixels = npt.NDArray[np.uint8]
+    Floats = npt.NDArray[np.float32]
+
+LOSSLESS = 100
+_LOSSY = {"WEBP": 75, "AVIF": 75, "HEIF": 75, "JXL": 80, "JPEG2000": 80}
+"""Of formats whose losses cannot be read off: the JPEG quality whose noise is allowed for."""
+
+
+@dataclass(eq=False)
+class Original:
+    """A whole file, decoded when and as large as it is asked for.
+
+    Parameters
+    ----------
+    data : a file that could be described
+    name : of the file, by which raw images are known
+    """
+
+    data: bytes
+    name: str = ""
+
+    @cached_property
+    def opened(self) -> Opened:
+        """The file, its pixels not read."""
+        return open_image(self.data, self.name)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width, upright."""
+        return self.opened.header.size
+
+    @cached_property
+    def pages(self) -> int:
+        """1 for stills."""
+        return page_count(self.opened)
+
+    @cached_property
+    def quality(self) -> int:
+        """JPEG quality in 1 to 100; `LOSSLESS` where nothing was lost."""
+        tables = getattr(self.opened.image, "quantization", None)
+        if tables:
+            return quality(tables[min(tables)])
+        return _LOSSY.get(self.opened.header.format, LOSSLESS)
+
+    def pixels(self, height: int, width: int) -> Pixels:
+        """Decode the whole image, its first page, into exactly this size.
+
+        Returns
+        -------
+        (height, width, 3) uint8 RGB
+        """
+        return _decoded(self, height, width)
+
+    def noise_at(self, height: int) -> int:
+        """Give the JPEG quality whose noise is left once shrunk to a height."""
+        shrink = self.size[0] / height
+        if shrink < 1.1:  # noqa: PLR2004 -- as it is
+            return self.quality
+        return round(LOSSLESS - (LOSSLESS - self.quality) / (2 * shrink))
+
+
+def _decoded(original: Original, height: int, width: int) -> Pixels:
+    kept = original.__dict__.setdefault("_kept", {})
+    if (height, width) not in kept:
+        kept.clear()
+        kept[height, width] = decode_square(
+            original.data, height, width, original.name, srgb=True
+        ).pixels
+    found: Pixels = kept[height, width]
+    return found
+
+
+def grey(pixels: Pixels) -> Floats:
+    """Give (H, W) float32 in grey levels."""
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)).astype(np.float32)

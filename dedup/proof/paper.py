@@ -1,0 +1,54 @@
+"""Whether an image is a page, a table, a chart or a screen: flat ground, sharp strokes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float32]
+
+_TILE_PIXELS = 16
+_GROUND_LEVELS = 8  # around a tile's commonest level
+_MIN_GROUND_SHARE = 0.4
+_STROKE_LEVELS = 40.0  # between a tile's ground and its ink
+_FLAT_LEVELS = 3.0
+_MIN_STROKED_SHARE = 0.55
+_MIN_FLAT_SHARE = 0.25
+
+
+def is_page(image: Floats) -> bool:
+    """Tell a page by its tiles: ground of one tone, empty or with strokes on it.
+
+    Parameters
+    ----------
+    image : (H, W) grey
+    """
+    height, width = (side // _TILE_PIXELS for side in image.shape)
+    if min(height, width) < 4:  # noqa: PLR2004 -- too few to tell
+        return False
+    tiles = image[: height * _TILE_PIXELS, : width * _TILE_PIXELS]
+    tiles = tiles.reshape(height, _TILE_PIXELS, width, _TILE_PIXELS).swapaxes(1, 2)
+    tiles = tiles.reshape(height * width, -1)
+    spread = tiles.std(axis=1)
+    # Of two tones the commoner is the ground; the median is in it, or the quarter below or above.
+    ground = np.zeros(len(tiles))
+    level = np.zeros(len(tiles))
+    for at in (25, 50, 75):
+        middle = np.percentile(tiles, at, axis=1)
+        share = (np.abs(tiles - middle[:, None]) <= _GROUND_LEVELS).mean(axis=1)
+        better = share > ground
+        ground[better], level[better] = share[better], middle[better]
+    reach = np.abs(tiles - level[:, None]).max(axis=1)
+    textured = spread > 2 * _FLAT_LEVELS
+    flat = spread < _FLAT_LEVELS
+    if not textured.any():
+        return False
+    stroked = textured & (ground >= _MIN_GROUND_SHARE) & (reach >= _STROKE_LEVELS)
+    return bool(
+        stroked.sum() >= _MIN_STROKED_SHARE * textured.sum()
+        and flat.sum() >= _MIN_FLAT_SHARE * len(tiles)
+    )

@@ -1,0 +1,140 @@
+"""The whole proof on a pair: first on what is described, then on the files themselves.
+
+A pair is `resaved` when the two files, frame on frame, agree at full resolution (`whole`).
+Otherwise local features have to place one in the other (`verify`), and what both show has to agree
+at the files' own resolution but for what was drawn over one of them (`closely`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from dedup.proof.closely import compare, focused_apart, lay, softer
+from dedup.proof.original import grey
+from dedup.proof.pages import compare_pages
+from dedup.proof.paper import is_page
+from dedup.proof.shared_parts import judge
+from dedup.proof.verdict import Check, Verdict
+from dedup.proof.verify import reversed_verdict, verify, worded
+from dedup.proof.whole import frames, may_be_whole, same_shape
+from dedup.proof.wording import shows_both
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    from dedup.proof.description import Features
+    from dedup.proof.original import Original
+
+    Floats = npt.NDArray[np.float32]
+
+_UNTOUCHED_LEVELS = 6.0  # median difference, before any tone is mapped
+
+
+class Side(NamedTuple):
+    """One image of a pair.
+
+    Parameters
+    ----------
+    features : as described
+    open : gives the file; asked only where what is described is not enough
+    """
+
+    features: Features
+    open: Callable[[], Original]
+
+
+def prove(first: Side, second: Side) -> Verdict:
+    """Prove, or fail to prove, that two files hold one image.
+
+    Returns
+    -------
+    The same for (first, second) and (second, first), but for what is seen from the first.
+
+    Raises
+    ------
+    ImageError : a file cannot be read or decoded.
+    """
+    turned = _key(first) < _key(second)
+    one, two = (second, first) if turned else (first, second)
+    verdict = _proven(one, two)
+    return reversed_verdict(verdict) if turned else verdict
+
+
+def _key(side: Side) -> tuple[int, bytes]:
+    return side.features.grey.size, side.features.digest
+
+
+def _proven(one: Side, two: Side) -> Verdict:
+    kept: tuple[Check, ...] = ()
+    if may_be_whole(one.features, two.features):
+        first, second = one.open(), two.open()
+        if same_shape(first.size, second.size):
+            if max(first.pages, second.pages) > 1:
+                return compare_pages(first, second)
+            found = tuple(frames(first, second).checks())
+            if all(check.passed for check in found):
+                return _saved_again(one, two, found)
+            kept = tuple(check for check in found if not check.passed)[:1]
+    verdict = verify(one.features, two.features)
+    if not verdict.near:
+        return verdict
+    first, second = one.open(), two.open()
+    if max(first.pages, second.pages) > 1:
+        return compare_pages(first, second)
+    return _looked_at(one, two, verdict, kept)
+
+
+def _saved_again(one: Side, two: Side, checks: tuple[Check, ...]) -> Verdict:
+    tall, wide = one.features.grey.shape
+    height, width = two.features.grey.shape
+    across, down = wide / width, tall / height
+    placed = np.array([
+        [across, 0, (across - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1.0]
+    ])  # fmt: skip
+    return Verdict(
+        near=True,
+        evidence="the same image",
+        checks=checks,
+        overlap=(1.0, 1.0),
+        transform=placed,
+        scale=float(np.sqrt(across * down)),
+        resaved=True,
+        backwards="the same image",
+    )
+
+
+def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) -> Verdict:
+    shapes = (one.features.grey.shape, two.features.grey.shape)
+    laid = lay(one.open(), two.open(), verdict, shapes)
+    if laid is None:
+        return _refused(verdict, "too small to compare what both show")
+    both = grey(laid.one), grey(laid.two)
+    pages = [is_page(each) for each in both]
+    # A posterised photograph is as flat as a page; one that was hardly touched is not posterised.
+    page = all(pages) or (any(pages) and _untouched(*both))
+    if page and min(verdict.overlap) < 1 and shows_both(one.features, two.features, verdict):
+        return _refused(verdict, "two parts of one page: either shows what the other does not")
+    if focused_apart(laid):
+        return _refused(verdict, "sharp in other places")
+    found, level = judge(compare(laid), page=page), laid
+    while found.lossy and not level.least:
+        level = level.halved()
+        found = judge(compare(level), page=page)
+    verdict = replace(verdict, checks=(*verdict.checks, *found.checks))
+    if found.refusal:
+        return _refused(verdict, found.refusal)
+    verdict = replace(verdict, checks=(*verdict.checks, *kept), softer=softer(laid))
+    return worded(one.features, two.features, verdict, found.drawn)
+
+
+def _untouched(one: Floats, two: Floats) -> bool:
+    return float(np.median(np.abs(one - two))) <= _UNTOUCHED_LEVELS
+
+
+def _refused(verdict: Verdict, reason: str) -> Verdict:
+    return replace(verdict, near=False, evidence=reason, backwards=reason, derived=0)

@@ -1,0 +1,204 @@
+"""Where two images on one raster show different things at fine scale.
+
+The finer one is brought to the sharpness of the coarser by one filter for the whole image, which
+is fitted and never assumed, and then compressed as the coarser was. What is left, over a few
+pixels, is held against a share of the contrast that is there. Every bound is fixed, so that a
+difference never becomes usual by being large.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float32]
+    Doubles = npt.NDArray[np.float64]
+    Bytes = npt.NDArray[np.uint8]
+    Mask = npt.NDArray[np.bool_]
+
+WINDOW_PIXELS = 7
+OVERSAMPLED = 2
+"""Pixels of the finer image per pixel of the raster, where it has so many: a filter that is fitted
+to them knows what another way of shrinking made of lines thinner than a pixel."""
+
+_SIGMAS = (0.35, 0.6, 0.9, 1.4, 2.4)  # raster pixels, of the filter's parts
+_PLAIN_LEVELS = 6.0  # contrast below which nothing is said of sharpness
+_FIT_ROUNDS = 3
+_MIN_FIT_PIXELS = 64
+_STIFFNESS = 1.0  # towards no filter at all
+_SEEN_FREQUENCIES = (np.pi / 2, np.pi / 4)  # radians per pixel: periods of 4 and 8 pixels
+_MAX_STEP_PIXELS = 0.35  # that another way of shrinking may leave locally
+_STEP_WINDOW_PIXELS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What may be left over.
+
+    Parameters
+    ----------
+    floor : grey levels that nobody sees
+    share : of the contrast in the same window
+    noise : times the compression's own noise
+    cap : grey levels that noise explains at most
+    """
+
+    floor: float
+    share: float
+    noise: float
+    cap: float
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What the fitted filter does.
+
+    Parameters
+    ----------
+    gain : of contrast altogether
+    fine, middle : of details of 4 and of 8 pixels, as against `gain`
+    offset : in grey levels
+    """
+
+    gain: float
+    fine: float
+    middle: float
+    offset: float
+
+
+def mean(values: Floats, size: int = WINDOW_PIXELS) -> Floats:
+    """Average over a square window."""
+    return np.asarray(cv2.boxFilter(values, -1, (size, size)), np.float32)
+
+
+def contrast(values: Floats, size: int = WINDOW_PIXELS) -> Floats:
+    """Give the standard deviation over a square window."""
+    middle = mean(values, size)
+    return np.asarray(np.sqrt(np.maximum(mean(values * values, size) - middle * middle, 0)))
+
+
+def blurred(fine: Floats, shape: tuple[int, ...]) -> list[Floats]:
+    """Shrink to (H, W) by filters of rising width; the first is the plain average of areas."""
+    size = (shape[1], shape[0])
+    ratio = fine.shape[1] / shape[1]
+    parts = [cv2.resize(fine, size, interpolation=cv2.INTER_AREA)]
+    for sigma in _SIGMAS:
+        smooth = cv2.GaussianBlur(fine, (0, 0), sigma * ratio)
+        parts.append(cv2.resize(smooth, size, interpolation=cv2.INTER_LINEAR))
+    return [np.asarray(part, np.float32) for part in parts]
+
+
+def equalised(fine: Floats, coarse: Floats, inside: Mask) -> tuple[Floats, Response]:
+    """Bring the finer image to the raster and the sharpness of the coarser.
+
+    Parameters
+    ----------
+    fine : (h, w) grey, as large as the raster or up to `OVERSAMPLED` times
+    coarse : (H, W) grey
+    inside : (H, W), pixels that count
+    """
+    parts = blurred(fine, coarse.shape)
+    weights = _fitted(parts, coarse, inside)
+    made = np.full_like(coarse, weights[-1])
+    for weight, part in zip(weights[:-1], parts, strict=True):
+        made += weight * part
+    return made, _response(weights)
+
+
+def _fitted(parts: Sequence[Floats], wanted: Floats, inside: Mask) -> Floats:
+    # Flat ground says nothing of sharpness.
+    some = (inside & (contrast(wanted) > _PLAIN_LEVELS))[1::2, 1::2]
+    count = len(parts) + 1
+    weights = np.zeros(count)
+    weights[0] = 1.0
+    target = wanted[1::2, 1::2][some].astype(np.float64)
+    if len(target) < _MIN_FIT_PIXELS:
+        return weights.astype(np.float32)
+    rows = [part[1::2, 1::2][some] for part in parts]
+    table = np.stack([*rows, np.full(len(target), 16.0, np.float32)]).astype(np.float64)
+    for _ in range(_FIT_ROUNDS):
+        off = np.abs(weights @ table - target)
+        kept = off < max(8.0, 3 * float(np.median(off)))
+        chosen = table[:, kept]
+        stiff = _STIFFNESS * kept.sum()
+        normal = chosen @ chosen.T + stiff * np.eye(count)
+        pull = chosen @ target[kept]
+        pull[0] += stiff
+        weights = np.linalg.solve(normal, pull)
+    weights[-1] *= 16.0
+    return weights.astype(np.float32)
+
+
+def _response(weights: Floats) -> Response:
+    sigmas = np.array([0.0, *_SIGMAS])
+    gain = float(weights[:-1].sum())
+    fine, middle = (
+        float(weights[:-1] @ np.exp(-0.5 * (sigmas * at) ** 2)) / (gain or 1.0)
+        for at in _SEEN_FREQUENCIES
+    )
+    return Response(gain, fine, middle, float(weights[-1]))
+
+
+def compressed(grey: Floats, quality: int) -> Floats:
+    """Give what JPEG of this quality makes of a grey image."""
+    source = np.clip(grey + 0.5, 0, 255).astype(np.uint8)
+    _, data = cv2.imencode(".jpg", source, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)).astype(np.float32)
+
+
+def strangeness(made: Floats, seen: Floats, qualities: tuple[int, int], limits: Limits) -> Floats:
+    """Give what is left over what may be left, (H, W); above 1 is unexplained.
+
+    Parameters
+    ----------
+    made, seen : (H, W), equally sharp
+    qualities : of the JPEGs that either comes from; 100 where it comes from none
+    """
+    found = _left(made, seen)
+    noise = np.zeros_like(seen)
+    for mine, theirs, quality in ((made, seen, qualities[1]), (seen, made, qualities[0])):
+        if quality < 100:  # noqa: PLR2004 -- no JPEG
+            again = compressed(mine, quality)
+            found = np.minimum(found, _left(again, theirs))
+            noise += mean((again - mine) ** 2, 9)
+    noise = np.asarray(
+        cv2.dilate(np.sqrt(np.maximum(noise, 0)), np.ones((9, 9), np.uint8)), np.float32
+    )
+    size = np.maximum(contrast(made), contrast(seen))
+    allowed = np.maximum(limits.floor, limits.share * size)
+    allowed = np.maximum(allowed, np.minimum(limits.noise * noise, limits.cap))
+    return np.asarray(found / allowed, np.float32)
+
+
+def _left(one: Floats, two: Floats) -> Floats:
+    """Give what is left over a window, in levels, less what a step of part of a pixel explains."""
+    middle, left = (one + two) / 2, one - two
+    across = np.asarray(cv2.Sobel(middle, -1, 1, 0, scale=1 / 8))
+    down = np.asarray(cv2.Sobel(middle, -1, 0, 1, scale=1 / 8))
+    a, b, c, p, q = (
+        mean(values, _STEP_WINDOW_PIXELS)
+        for values in (across * across, across * down, down * down, across * left, down * left)
+    )
+    a, c = a + 4, c + 4  # keeps what has no texture where it is
+    root = a * c - b * b
+    dx, dy = (c * p - b * q) / root, (a * q - b * p) / root
+    long = np.maximum(np.hypot(dx, dy) / _MAX_STEP_PIXELS, 1)
+    left -= (dx * across + dy * down) / long
+    return np.asarray(np.sqrt(np.maximum(mean(left * left), 0)), np.float32)
+
+
+def blobs(strange: Floats, inside: Mask, least: int) -> tuple[Mask, int]:
+    """Find connected places above 1; those smaller than `least` pixels are left out."""
+    mask = ((strange > 1) & inside).astype(np.uint8)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    large = stats[:, cv2.CC_STAT_AREA] >= least
+    large[0] = False
+    return np.asarray(large[labels]), int(large.sum())

@@ -1,0 +1,175 @@
+"""Whether two files are one image saved twice: nothing cropped, added, turned or recoloured.
+
+The coarser file's own pixels are the raster, so that compression can be told from content; the
+other is laid on it frame on frame, without a search: a placing that has to be found is an edit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from dedup.proof.original import grey
+from dedup.proof.residual import OVERSAMPLED, Limits, Response, blobs, equalised, strangeness
+from dedup.proof.verdict import Check
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from dedup.proof.description import Features
+    from dedup.proof.original import Original
+
+    Bytes = npt.NDArray[np.uint8]
+    Floats = npt.NDArray[np.float32]
+
+MAX_RASTER_PIXELS = 3 << 20
+"""A page of A4 at 250 dpi has about as many, and its smallest print is 20 pixels high on it."""
+
+LIMITS = Limits(floor=8, share=0.4, noise=1.5, cap=24)
+MIN_SPOT_PIXELS = 6
+MAX_TONE_LEVELS = 4.0  # between tiles, at the 98th percentile
+_TILE_PIXELS = 16
+_MAX_SHAPE_PIXELS = 1.01  # that rounding of sides explains
+_GAIN = (0.95, 1.05)
+_FINE = (0.6, 1.6)
+_MIDDLE = (0.85, 1.12)
+_MAX_LOOSE_LEVELS = 7.0  # mean difference of described images that may be one
+_LOOSE_SIDE = 96
+_MAX_ASPECT = 1.03
+_SAME_SIZE = 1.01
+
+
+def may_be_whole(one: Features, two: Features) -> bool:
+    """Tell, by what is described, whether a look at the files is worth while."""
+    (height, width), (tall, wide) = one.grey.shape, two.grey.shape
+    if max(height * wide, width * tall) > _MAX_ASPECT * min(height * wide, width * tall) + 400:
+        return False
+    factor = min(1.0, _LOOSE_SIDE / max(height, width), _LOOSE_SIDE / max(tall, wide))
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    first, second = (
+        cv2.resize(each.grey, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        for each in (one, two)
+    )
+    off = cv2.blur(first - second, (3, 3))
+    return float(np.abs(off).mean()) < _MAX_LOOSE_LEVELS
+
+
+def same_shape(one: tuple[int, int], two: tuple[int, int]) -> bool:
+    """Tell whether one size is the other but for scale and rounding."""
+    large, small = (one, two) if one[0] * one[1] >= two[0] * two[1] else (two, one)
+    return (
+        abs(large[1] * small[0] / large[0] - small[1]) <= _MAX_SHAPE_PIXELS
+        or abs(large[0] * small[1] / large[1] - small[0]) <= _MAX_SHAPE_PIXELS
+    )
+
+
+class Frames:
+    """Two whole images on one raster.
+
+    Parameters
+    ----------
+    fine, coarse : RGB; the fine one has up to `OVERSAMPLED` times the raster's pixels a side
+    qualities : of the JPEGs that fine and coarse come from
+    """
+
+    def __init__(self, fine: Bytes, coarse: Bytes, qualities: tuple[int, int]) -> None:
+        self.fine, self.coarse, self.qualities = fine, coarse, qualities
+
+    @classmethod
+    def of(cls, large: Bytes, small: Bytes, qualities: tuple[int, int]) -> Frames:
+        """Take two images of one shape, the larger first."""
+        height, width = small.shape[:2]
+        if large.shape[0] < _SAME_SIZE * height:
+            size = (width, height)
+        else:
+            # Twice the raster, whatever is between: then every pixel of it is made of as many.
+            size = (OVERSAMPLED * width, OVERSAMPLED * height)
+        shrinks = large.shape[0] > size[1]
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+        if large.shape[1::-1] != size:
+            large = np.asarray(cv2.resize(large, size, interpolation=how))
+        return cls(large, small, qualities)
+
+    def checks(self) -> list[Check]:
+        """Compare shape by shape and tone by tone; the first that fails ends the list."""
+        inside = np.ones(self.coarse.shape[:2], np.bool_)
+        made, response = equalised(grey(self.fine), grey(self.coarse), inside)
+        found = _tone(self.fine, self.coarse)
+        found += _sharpness(response)
+        strange = strangeness(made, grey(self.coarse), self.qualities, LIMITS)
+        _, spots = blobs(strange, inside, MIN_SPOT_PIXELS)
+        found.append(Check("places that differ at full resolution", spots, 0, spots == 0))
+        chroma = self._chroma()
+        found.append(Check("places of another colour", chroma, 0, chroma == 0))
+        return found
+
+    def _chroma(self) -> int:
+        height, width = (max(1, side // 2) for side in self.coarse.shape[:2])
+        both = [
+            cv2.cvtColor(
+                cv2.resize(each, (width, height), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2YCrCb
+            ).astype(np.float32)
+            for each in (self.fine, self.coarse)
+        ]
+        inside = np.ones((height, width), np.bool_)
+        limits = Limits(floor=20, share=0.7, noise=0, cap=0)
+        count = 0
+        for channel in (1, 2):
+            one, two = (np.ascontiguousarray(each[..., channel]) for each in both)
+            strange = strangeness(one, two, (100, 100), limits)
+            count += blobs(strange, inside, 2 * MIN_SPOT_PIXELS)[1]
+        return count
+
+
+def frames(one: Original, two: Original) -> Frames:
+    """Lay two files of one shape on the raster of the smaller."""
+    large, small = (one, two) if np.prod(one.size) >= np.prod(two.size) else (two, one)
+    factor = min(1.0, (MAX_RASTER_PIXELS / float(np.prod(small.size))) ** 0.5)
+    height, width = (max(1, round(side * factor)) for side in small.size)
+    shrink = large.size[0] / height
+    size = (OVERSAMPLED * height, OVERSAMPLED * width)
+    if shrink < _SAME_SIZE:
+        size = (height, width)
+    elif shrink < OVERSAMPLED:
+        size = large.size
+    qualities = (large.noise_at(height), small.noise_at(height))
+    return Frames.of(large.pixels(*size), small.pixels(height, width), qualities)
+
+
+def _tone(fine: Bytes, coarse: Bytes) -> list[Check]:
+    """Compare light and colour over tiles."""
+    height, width = coarse.shape[:2]
+    size = max(1, width // _TILE_PIXELS), max(1, height // _TILE_PIXELS)
+    one, two = (
+        cv2.cvtColor(
+            cv2.resize(each.astype(np.float32), size, interpolation=cv2.INTER_AREA) / 255,
+            cv2.COLOR_RGB2YCrCb,
+        )
+        * 255
+        for each in (fine, coarse)
+    )
+    off = np.abs(one - two).reshape(-1, 3)
+    light, colour = off[:, 0], off[:, 1:].max(axis=1)
+    found = []
+    for name, values in (("light", light), ("colour", colour)):
+        value = float(np.percentile(values, 90))
+        found.append(
+            Check(
+                f"{name} that differs, in levels", value, MAX_TONE_LEVELS, value <= MAX_TONE_LEVELS
+            )
+        )
+    return found
+
+
+def _sharpness(response: Response) -> list[Check]:
+    found = []
+    for name, value, (low, high) in (
+        ("contrast against the other's", response.gain, _GAIN),
+        ("sharpness of fine details against the other's", response.fine, _FINE),
+        ("sharpness of details against the other's", response.middle, _MIDDLE),
+    ):
+        limit = low if value < low else high
+        found.append(Check(name, value, limit, low <= value <= high))
+    return found
