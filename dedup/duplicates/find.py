@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dedup.duplicates.candidates import CANDIDATES, WithinGallery, propose
+from dedup.duplicates.candidates import CANDIDATES, WithinGallery, group_identical_inputs, propose
 from dedup.duplicates.groups import FileGroup, family_pairs, group_files
 from dedup.duplicates.pairs import PairTable, compare_pixels, prove, unreadable_note
+from dedup.duplicates.parts import share_parts
 from dedup.duplicates.ranking import rank_files
 from dedup.duplicates.relations import Relations
 from dedup.duplicates.tiers import PROVEN, ImageFile, evidence
@@ -73,6 +74,7 @@ class Gallery:
     decisions : what a person said of pairs
     near_floors, pixels_floor : as `candidates.propose` takes them
     join : how pairs are looked for, see `dedup.search.join.JOINS`
+    parts : whether images that show a part of another are looked for
     """
 
     catalog: Catalog
@@ -85,6 +87,7 @@ class Gallery:
     near_floors: tuple[float, float]
     pixels_floor: float
     join: str = "auto"
+    parts: bool = True
 
     def paths(self) -> dict[int, list[bytes]]:
         """Map rows to the files of their images."""
@@ -104,13 +107,15 @@ def read_gallery(
     catalog: Catalog,
     space: Space,
     join: str = "auto",
+    *,
+    parts: bool = True,
 ) -> Gallery:
     """Read a collection as it is now.
 
     Parameters
     ----------
     space : of the collection
-    join : how pairs are looked for, see `dedup.search.join.JOINS`
+    join, parts : as in `Gallery`
     """
 
     def read() -> tuple[GalleryImages, GalleryFiles, npt.NDArray[np.float32]]:
@@ -131,6 +136,7 @@ def read_gallery(
         near_floors=space.near_floors,
         pixels_floor=space.pixels_floor,
         join=join,
+        parts=parts,
     )
 
 
@@ -213,7 +219,9 @@ def relate(gallery: Gallery, tiers: frozenset[Tier], threshold: float, report: R
     relations = Relations(table, candidates.similar, threshold)
     if not tiers & PROVEN:
         return relations
-    relations = _prove(gallery, relations, candidates.to_prove, tiers, report)
+    shared, notes = _sharing_parts(gallery, report)
+    relations = relations.with_table(relations.table.noted(notes))
+    relations = _prove(gallery, relations, candidates.to_prove | shared, tiers, report)
     if not candidates.capped:
         return relations
     note = (
@@ -221,6 +229,13 @@ def relate(gallery: Gallery, tiers: frozenset[Tier], threshold: float, report: R
         "or refuted; further copies of theirs are found through those"
     )
     return relations.with_table(relations.table.noted([note]))
+
+
+def _sharing_parts(gallery: Gallery, report: Report) -> tuple[set[RowPair], list[str]]:
+    if not gallery.parts:
+        return set(), []
+    members = group_identical_inputs(gallery.images)
+    return share_parts(gallery.catalog, gallery.images, members, report)
 
 
 def _prove(

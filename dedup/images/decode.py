@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from stat import S_ISREG
 from typing import TYPE_CHECKING
@@ -125,6 +125,8 @@ class Decoded:
     """what a person should know: that stretches are damaged, or what was left out"""
     bounded: Pixels | None = None
     """(h, w, 3) uint8 RGB, the same image in its aspect, where that was asked for"""
+    larger: Pixels | None = None
+    """the same again with longer sides, where that was asked for"""
     damaged: bool = False
     """whether the decoder read on past damage, so that stretches of it show something else"""
 
@@ -170,6 +172,7 @@ def decode_square(
     path: str = "",
     *,
     bound: int = 0,
+    larger: int = 0,
     opened: Opened | None = None,
 ) -> Decoded:
     """Decode the whole image into exactly the given size, its aspect ignored, nothing cut off.
@@ -180,6 +183,7 @@ def decode_square(
     height, width : of the upright result
     bound : when above 0, the image is handed over in its aspect as well, as `decode_bounded`
         would with this longest side, from the same decoding
+    larger : when above 0, the same again, of another longest side
     opened : what `open_image` gave for the same data, where that was asked for already
 
     Raises
@@ -193,10 +197,14 @@ def decode_square(
     """
     opened = opened or open_image(data, path)
     header = opened.header
-    inner = bounded_size(header, bound)
-    decoded, damaged = _decode(opened, path, max(height, inner[0]), max(width, inner[1]))
-    bounded = resize(decoded, *inner) if bound else None
-    return judged(resize(decoded, height, width), header, bounded, damaged=damaged)
+    inner, outer = bounded_size(header, bound), bounded_size(header, larger)
+    tallest, widest = (max(sides) for sides in zip((height, width), inner, outer, strict=True))
+    decoded, damaged = _decode(opened, path, tallest, widest)
+    bounded, closer = (
+        resize(decoded, *size) if side else None for side, size in ((bound, inner), (larger, outer))
+    )
+    square = resize(decoded, height, width)
+    return replace(judged(square, header, bounded, damaged=damaged), larger=closer)
 
 
 def judged(
@@ -212,7 +220,7 @@ def judged(
     notes = [DAMAGED] if damaged else []
     notes += [note] if (note := _note(header)) else []
     trivial = _is_trivial(pixels, header)
-    return Decoded(pixels, header, trivial, "; ".join(notes) or None, bounded, damaged)
+    return Decoded(pixels, header, trivial, "; ".join(notes) or None, bounded, damaged=damaged)
 
 
 def bounded_size(header: Header, bound: int) -> tuple[int, int]:
