@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from dedup.arguments import path_of, strings_of
+from dedup.arguments import path_of
 from dedup.results import Grouping, Tier
 from dedup.session import STORE_NAME, Session, instance
 from dedup.spec import ModelSpec, Runtime
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dedup.answer import Progress
     from dedup.report.calibration import CalibrationAnswer
     from dedup.report.evaluation import EvaluationAnswer
-    from dedup.report.export import FeatureTable, Written
+    from dedup.report.export import Written
     from dedup.report.integrity import RepairAnswer, VerifyAnswer
     from dedup.results import (
         Comparison,
@@ -192,6 +192,7 @@ class Collection(HoldingsVerbs):
         group: str = Grouping.COVER,
         join: str = "auto",
         offline: bool = False,
+        parts: bool = True,
         progress: Progress | None = None,
     ) -> DuplicatesAnswer:
         """Find the duplicate groups.
@@ -207,13 +208,22 @@ class Collection(HoldingsVerbs):
             is quicker and misses some pairs (a note says how many of a sample); "auto" takes cells
             where the exact way would take minutes
         offline : whether files on drives that are not there now count, too
+        parts : whether images that show a part of another are looked for
 
         Returns
         -------
         By the keep order of their keepers: most pixels, most bytes, oldest, path.
         """
         return pairs.duplicates(
-            self._session, tier, threshold, precision, group, join, progress, offline=offline
+            self._session,
+            tier,
+            threshold,
+            precision,
+            group,
+            join,
+            progress,
+            offline=offline,
+            parts=parts,
         )
 
     def compare(
@@ -224,6 +234,7 @@ class Collection(HoldingsVerbs):
         tier: str | Iterable[str] = DEFAULT_TIERS,
         threshold: float | None = None,
         offline: bool = False,
+        parts: bool = True,
         progress: Progress | None = None,
     ) -> Comparison:
         """Find out which of some images are in the collection already; one way.
@@ -232,7 +243,7 @@ class Collection(HoldingsVerbs):
         ----------
         new : files and folders, which need not be indexed; an image never matches itself
         against : only matches in this folder count; None: in the whole collection
-        tier, threshold, offline : as in `duplicates`
+        tier, threshold, offline, parts : as in `duplicates`
 
         Returns
         -------
@@ -243,7 +254,7 @@ class Collection(HoldingsVerbs):
         CollectionError : nothing of the folder `against` was ever indexed.
         """
         return pairs.compare_new(
-            self._session, new, against, tier, threshold, progress, offline=offline
+            self._session, new, against, tier, threshold, progress, offline=offline, parts=parts
         )
 
     def why(
@@ -366,33 +377,3 @@ class Collection(HoldingsVerbs):
     def repair(self, progress: Progress | None = None) -> RepairAnswer:
         """Make good what can be made good, and read files again whose rows were damaged."""
         return integrity.repair(self._session.catalog.store, progress, self._session)
-
-    def features(self, layers: str | Iterable[str] = ()) -> FeatureTable:
-        """Give the stored embeddings (of all layers, by default) as the extractor gave them.
-
-        Raises
-        ------
-        LayerError : a layer is not stored.
-        """
-        from dedup.report.export import collect
-
-        return collect(self._session.catalog, strings_of(layers, "layers"))
-
-    def export(self, output: AnyPath, layers: str | Iterable[str] = ()) -> Written:
-        """Write the stored embeddings to a .npz or .parquet file.
-
-        Parameters
-        ----------
-        layers : of those that are stored; none means all
-
-        Raises
-        ------
-        LayerError : a layer is not stored.
-        DedupError : another ending, or the file cannot be written.
-        ExtraMissingError : .parquet without pyarrow.
-        """
-        from dedup.report.export import check_output, write
-
-        path = Path(path_of(output, "output"))
-        check_output(path)
-        return write(self.features(layers), path)

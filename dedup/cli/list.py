@@ -15,6 +15,7 @@ from dedup.cli.options import (
     format_options,
     offline_option,
     open_collection,
+    parts_option,
     store_option,
     threshold_option,
 )
@@ -86,6 +87,7 @@ _COLUMNS = (
     "exact would take minutes.",
 )
 @offline_option
+@parts_option
 @fail_on_option
 @format_options
 def list_command(
@@ -96,6 +98,7 @@ def list_command(
     grouping: str,
     join: str,
     offline: bool,  # noqa: FBT001 - click passes flags by name
+    parts: str,
     fail_on: str | None,
     kind: str | None,
     nul: bool,  # noqa: FBT001
@@ -129,6 +132,7 @@ def list_command(
             group=grouping,
             join=join,
             offline=offline,
+            parts=parts == "on",
             progress=progress,
         )
     _write_groups(answer, form, nul=nul, csv_safe=csv_safe)

@@ -167,7 +167,7 @@ def find_fine(grey: Bytes, most: int) -> Keypoints:
     tops = _inside(np.asarray(cv2.compare(band, limit, cv2.CMP_GE)))
     sizes = np.zeros(1, np.intp), np.array([grey.shape[1]], np.intp)
     sigma = np.array([_SIGMA * factor], np.float32)
-    pyramid = _Pyramid([base], sigma, band.ravel(), *sizes, tops)
+    pyramid = _Pyramid([base], sigma, np.asarray(band.ravel(), np.float32), *sizes, tops)
     blobs = _blobs(pyramid)
     return _described(pyramid, blobs.only(_spread(blobs, grey.shape, most)), max(grey.shape))
 

@@ -18,17 +18,18 @@ import numpy as np
 
 from dedup.duplicates.candidates import CANDIDATES, WithinGallery, group_identical_inputs, propose
 from dedup.duplicates.groups import FileGroup, family_pairs, group_files
-from dedup.duplicates.pairs import PairTable, compare_pixels, prove, unreadable_note
+from dedup.duplicates.pairs import PairTable, compare_pixels, prove, row_pair, unreadable_note
 from dedup.duplicates.parts import share_parts
 from dedup.duplicates.ranking import rank_files
 from dedup.duplicates.relations import Relations
 from dedup.duplicates.tiers import PROVEN, ImageFile, evidence
 from dedup.freshness import Lookout
+from dedup.proof import VERIFIER
 from dedup.proof.prover import Prover
 from dedup.results import Duplicate, Group, Grouping, Tier
 from dedup.search.similarity import pair_similarities
 from dedup.store.gallery import leaving_out, read_files, read_images
-from dedup.store.pairs import read_decisions
+from dedup.store.pairs import read_decisions, read_proven
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -221,7 +222,8 @@ def relate(gallery: Gallery, tiers: frozenset[Tier], threshold: float, report: R
         return relations
     shared, notes = _sharing_parts(gallery, report)
     relations = relations.with_table(relations.table.noted(notes))
-    relations = _prove(gallery, relations, candidates.to_prove | shared, tiers, report)
+    pairs = candidates.to_prove | shared | _known_pairs(gallery)
+    relations = _prove(gallery, relations, pairs, tiers, report)
     if not candidates.capped:
         return relations
     note = (
@@ -236,6 +238,16 @@ def _sharing_parts(gallery: Gallery, report: Report) -> tuple[set[RowPair], list
         return set(), []
     members = group_identical_inputs(gallery.images)
     return share_parts(gallery.catalog, gallery.images, members, report)
+
+
+def _known_pairs(gallery: Gallery) -> set[RowPair]:
+    """List the pairs that were proven before, by `why` or when there were other candidates."""
+    rows = {digest: row for row, digest in enumerate(gallery.images.digest)}
+    return {
+        row_pair(rows[first], rows[second])
+        for first, second in read_proven(gallery.catalog, VERIFIER)
+        if first in rows and second in rows
+    }
 
 
 def _prove(

@@ -77,7 +77,10 @@ def share_parts(
     )
     every = rows + new
     found = {row_pair(every[one], every[two]) for one, two in pairs if every[one] != every[two]}
-    note = f"{lacking:,} images have no parts yet, by which crops and pasted images are found: `dedup index` describes them"
+    note = (
+        f"{lacking:,} images have no parts yet, by which crops and pasted images are found: "
+        "`dedup index` describes them"
+    )
     return found, [note] if lacking else []
 
 

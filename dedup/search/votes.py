@@ -24,26 +24,26 @@ if TYPE_CHECKING:
     Numbers = npt.NDArray[np.int64]
     Flags = npt.NDArray[np.bool_]
 
-NEAREST: Final = 4
+NEAREST: Final = 8
 """Features of other images that one feature is matched with."""
 
-FEWEST_VOTES: Final = 5
+FEWEST_VOTES: Final = 4
 """Features that have to agree, on either side."""
 
-_REACH: Final = 45.0  # squared distance of codes up to which two features match
+_REACH: Final = 30.0  # squared distance of codes up to which two features match
 _SEED: Final = 0
 _FLAT_FEATURES: Final = 4096  # up to which all are compared with all
 _FEATURES_PER_CELL: Final = 160
 _MAX_CELLS: Final = 16384
-_PROBED: Final = 6
+_PROBED: Final = 8
 _TRAINING_PER_CELL: Final = 32
 _BLOCK: Final = 65536  # features that ask at a time
 _MAX_CHECKED: Final = 40
 _TURN: Final = np.pi / 4
 _SCALE_AGREES: Final = 0.6  # octaves
 _TURN_AGREES: Final = 0.45  # radians
-_SHIFT: Final = 0.02  # of the longest side of the image that is asked about, at its scale
-_DRIFT: Final = 0.2  # of the distance between two features: what scale and direction are off
+_SHIFT: Final = 0.012  # of the longest side of the image that is asked about, at its scale
+_DRIFT: Final = 0.1  # of the distance between two features: what scale and direction are off
 _MAX_MATCHES: Final = 256  # of a pair that are looked at
 
 
@@ -270,7 +270,7 @@ def _agreed(features: LocalFeatures, matches: _Matches) -> float:
 
 
 def _spot(features: LocalFeatures, rows: Numbers) -> Numbers:
-    """Number places by a grid, so that features on one spot are one vote."""
+    """Give places the numbers of a grid, so that features on one spot are one vote."""
     return np.asarray(
         np.rint(features.x[rows] * 64) * 128 + np.rint(features.y[rows] * 64), np.int64
     )

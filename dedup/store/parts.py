@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Iterator, Mapping
 
-    from dedup.store.catalog import Catalog
+    from dedup.store.database import Database
 
 _AT_ONCE = 1024
 
@@ -35,7 +35,7 @@ def write_parts(connection: sqlite3.Connection, parts: Mapping[int, tuple[str, b
 
 
 def read_parts(
-    catalog: Catalog, version: str, images: Iterable[int]
+    catalog: Database, version: str, images: Iterable[int]
 ) -> Iterator[tuple[int, bytes]]:
     """Give the parts of images by rising id; those that are damaged or of another version not."""
     wanted = sorted(images)
@@ -49,7 +49,7 @@ def read_parts(
             ).fetchall()
 
 
-def without_parts(catalog: Catalog, version: str) -> list[int]:
+def without_parts(catalog: Database, version: str) -> list[int]:
     """List the live images that have no parts of a version that are whole, rising."""
     with translated(catalog.store):
         rows = catalog.connection.execute(

@@ -1,12 +1,13 @@
-"""What a collection holds: its folders, what could not be read in them, and remarks."""
+"""What a collection holds: folders, what could not be read in them, remarks, embeddings."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dedup import binding
-from dedup.arguments import path_of
+from dedup.arguments import path_of, strings_of
 from dedup.errors import CollectionError
 from dedup.report.status import RemarksAnswer, RootsAnswer, read_remarks, read_status, root_status
 from dedup.results import Skip, SkippedAnswer
@@ -14,7 +15,10 @@ from dedup.store import roots as stored
 from dedup.store.lock import writer_lock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dedup.records import Root
+    from dedup.report.export import FeatureTable, Written
     from dedup.results import LayersAnswer, Status
     from dedup.session import Session
     from dedup.store.catalog import Catalog
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class HoldingsVerbs:
-    """The verbs of a collection that are about its folders and what was found in them."""
+    """The verbs of a collection that give what is in it: folders, files, stored embeddings."""
 
     _session: Session
 
@@ -97,6 +101,36 @@ class HoldingsVerbs:
     def layers(self) -> LayersAnswer:
         """List every layer of the collection's model that can be hooked."""
         return binding.layers_of(self._session.catalog)
+
+    def features(self, layers: str | Iterable[str] = ()) -> FeatureTable:
+        """Give the stored embeddings (of all layers, by default) as the extractor gave them.
+
+        Raises
+        ------
+        LayerError : a layer is not stored.
+        """
+        from dedup.report.export import collect
+
+        return collect(self._session.catalog, strings_of(layers, "layers"))
+
+    def export(self, output: AnyPath, layers: str | Iterable[str] = ()) -> Written:
+        """Write the stored embeddings to a .npz or .parquet file.
+
+        Parameters
+        ----------
+        layers : of those that are stored; none means all
+
+        Raises
+        ------
+        LayerError : a layer is not stored.
+        DedupError : another ending, or the file cannot be written.
+        ExtraMissingError : .parquet without pyarrow.
+        """
+        from dedup.report.export import check_output, write
+
+        path = Path(path_of(output, "output"))
+        check_output(path)
+        return write(self.features(layers), path)
 
 
 def _root_at(catalog: Catalog, path: Any) -> Root:
