@@ -128,7 +128,7 @@ class Preparation:
 
     def decode_bytes(self, header: Header) -> int:
         """Estimate from above what decoding takes at its peak."""
-        height, width = bounded_size(header, PARTS_SIDE if self.details else 0)
+        height, width = bounded_size(header, SIDE if self.details else 0)
         return decode_bytes(header, max(height, self.height), max(width, self.width))
 
 

@@ -44,8 +44,7 @@ DIGEST: Final = "637db89c8630aaea70ca08f59d1dce0995daf61f686dc0a0fb1da33bc8f9bac
 """SHA-256 of the shipped file."""
 
 PARTS_SIDE: Final = 384
-"""Longest side, in pixels, at which the finest features of parts are found; the shortest at which
-a 12-megapixel JPEG is still decoded at an eighth."""
+"""Longest side, in pixels, at which the finest features of parts are found."""
 
 PARTS_VERSION: Final = f"1 {DIGEST[:16]}"
 """What described the parts of an image; those of two versions are not compared."""

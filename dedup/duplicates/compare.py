@@ -16,7 +16,7 @@ import numpy as np
 
 from dedup.duplicates.candidates import AgainstGallery, group_identical_inputs, propose
 from dedup.duplicates.pairs import PairTable, compare_pixels, prove, unreadable_note
-from dedup.duplicates.parts import share_parts
+from dedup.duplicates.sharing import share_parts
 from dedup.duplicates.tiers import PROVEN, ImageFile, PairFacts, decide, evidence, reaches
 from dedup.freshness import Lookout
 from dedup.proof.prover import Prover

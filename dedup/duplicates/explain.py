@@ -86,10 +86,7 @@ def explain(
     checks = [
         CheckResult("same bytes", None, None, facts.same_bytes),
         CheckResult("same pixels", None, None, facts.same_pixels),
-        *(
-            CheckResult(check.name, check.value, check.limit, check.passed)
-            for check in verdict.checks
-        ),
+        *(CheckResult(each.name, each.value, each.limit, each.passed) for each in verdict.checks),
     ]
     return Explanation(
         first=first,

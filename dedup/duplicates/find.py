@@ -19,9 +19,9 @@ import numpy as np
 from dedup.duplicates.candidates import CANDIDATES, WithinGallery, group_identical_inputs, propose
 from dedup.duplicates.groups import FileGroup, family_pairs, group_files
 from dedup.duplicates.pairs import PairTable, compare_pixels, prove, row_pair, unreadable_note
-from dedup.duplicates.parts import share_parts
 from dedup.duplicates.ranking import rank_files
 from dedup.duplicates.relations import Relations
+from dedup.duplicates.sharing import share_parts
 from dedup.duplicates.tiers import PROVEN, ImageFile, evidence
 from dedup.freshness import Lookout
 from dedup.proof import VERIFIER

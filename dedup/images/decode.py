@@ -183,7 +183,8 @@ def decode_square(
     height, width : of the upright result
     bound : when above 0, the image is handed over in its aspect as well, as `decode_bounded`
         would with this longest side, from the same decoding
-    larger : when above 0, the same again, of another longest side
+    larger : when above 0, the same again with no side longer than this; smaller where what is
+        decoded for the other two is
     opened : what `open_image` gave for the same data, where that was asked for already
 
     Raises
@@ -197,12 +198,10 @@ def decode_square(
     """
     opened = opened or open_image(data, path)
     header = opened.header
-    inner, outer = bounded_size(header, bound), bounded_size(header, larger)
-    tallest, widest = (max(sides) for sides in zip((height, width), inner, outer, strict=True))
-    decoded, damaged = _decode(opened, path, tallest, widest)
-    bounded, closer = (
-        resize(decoded, *size) if side else None for side, size in ((bound, inner), (larger, outer))
-    )
+    inner = bounded_size(header, bound)
+    decoded, damaged = _decode(opened, path, max(height, inner[0]), max(width, inner[1]))
+    bounded = resize(decoded, *inner) if bound else None
+    closer = resize(decoded, *_within(decoded.shape, larger)) if larger else None
     square = resize(decoded, height, width)
     return replace(judged(square, header, bounded, damaged=damaged), larger=closer)
 
@@ -228,8 +227,12 @@ def bounded_size(header: Header, bound: int) -> tuple[int, int]:
 
     Smaller images keep their size.
     """
-    factor = min(1.0, bound / max(header.width, header.height))
-    return max(1, round(header.height * factor)), max(1, round(header.width * factor))
+    return _within((header.height, header.width), bound)
+
+
+def _within(shape: tuple[int, ...], bound: int) -> tuple[int, int]:
+    factor = min(1.0, bound / max(shape[:2]))
+    return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
 
 
 def decode_bounded(data: bytes, max_side: int, path: str = "") -> Pixels:

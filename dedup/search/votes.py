@@ -35,7 +35,7 @@ _SEED: Final = 0
 _FLAT_FEATURES: Final = 4096  # up to which all are compared with all
 _FEATURES_PER_CELL: Final = 160
 _MAX_CELLS: Final = 16384
-_PROBED: Final = 8
+_PROBED: Final = 5
 _TRAINING_PER_CELL: Final = 32
 _BLOCK: Final = 65536  # features that ask at a time
 _MAX_CHECKED: Final = 40
@@ -151,7 +151,8 @@ def _matched(
         return _Matches(none, none, none, np.zeros(0, np.float32))
     asking_one, asked_two = (np.concatenate(side) for side in zip(*found, strict=True))
     low, high = np.minimum(asking_one, asked_two), np.maximum(asking_one, asked_two)
-    key = np.unique(low * count + high)
+    key = np.sort(low * count + high)  # sorting millions is quicker than hashing them
+    key = key[np.diff(key, prepend=-1) > 0]
     one, two = np.divmod(key, count)
     often = np.bincount(one, minlength=count) + np.bincount(two, minlength=count)
     weight = 1 / np.sqrt(often[one] * often[two])
@@ -202,14 +203,17 @@ def _agreeing(features: LocalFeatures, matches: _Matches) -> _Matches:
     """Keep the matches of pairs of images of which enough agree on turn and scale."""
     scale, turn, mirrored = _differences(features, matches)
     enough = np.zeros(len(matches.pair), np.bool_)
-    _, pair = np.unique(matches.pair, return_inverse=True)
+    order = np.argsort(matches.pair, kind="stable")
+    pair = np.empty_like(order)
+    pair[order] = np.cumsum(np.diff(matches.pair[order], prepend=-1) > 0)
     for half_scale in (0.0, 0.5):
         for half_turn in (0.0, 0.5):
             octave = np.floor(scale + half_scale).astype(np.int64) + 16
             eighth = np.floor(turn / _TURN + half_turn).astype(np.int64) % 8
             key = ((pair * 32 + octave) * 8 + eighth) * 2 + mirrored
-            _, place, counts = np.unique(key, return_inverse=True, return_counts=True)
-            enough |= counts[place] >= FEWEST_VOTES
+            ranked = np.sort(key)
+            votes = np.searchsorted(ranked, key, "right") - np.searchsorted(ranked, key)
+            enough |= votes >= FEWEST_VOTES
     return matches.at(enough)
 
 
