@@ -44,6 +44,7 @@ _CELLS: Final = 4
 _BINS: Final = 8
 _CLIPPED: Final = 0.2  # share of a descriptor's norm that one bin may have (section 6.1)
 _TINY: Final = 1e-6
+_TOPS: Final = 8  # peaks that are looked at for every fine feature that is wanted
 _GRID: Final = 8  # cells along either side of an image among which its fine features are spread
 
 _SQUARE: Final = np.ones((3, 3), np.uint8)
@@ -161,10 +162,14 @@ def find_fine(grey: Bytes, most: int) -> Keypoints:
     if min(grey.shape) < _SMALLEST:
         return _nothing()
     factor = 2 ** (1 / _PER_OCTAVE)
-    base = _blurred(_even(grey), np.sqrt((_SIGMA * factor) ** 2 - _CAMERA**2))
+    image = np.asarray(grey, np.float32)
+    base = _blurred(image, np.sqrt((_SIGMA * factor) ** 2 - _CAMERA**2))
     band = np.asarray(cv2.absdiff(base, _blurred(base, _SIGMA * factor * np.sqrt(factor**2 - 1))))
     limit = np.maximum(cv2.dilate(band, _SQUARE), _ABOVE_NOISE)
     tops = _inside(np.asarray(cv2.compare(band, limit, cv2.CMP_GE)))
+    if len(tops) > _TOPS * most:
+        strongest = np.argpartition(-band.ravel()[tops], _TOPS * most)[: _TOPS * most]
+        tops = tops[np.sort(strongest)]
     sizes = np.zeros(1, np.intp), np.array([grey.shape[1]], np.intp)
     sigma = np.array([_SIGMA * factor], np.float32)
     pyramid = _Pyramid([base], sigma, np.asarray(band.ravel(), np.float32), *sizes, tops)

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     Bytes = npt.NDArray[np.uint8]
     Flags = npt.NDArray[np.bool_]
 
-COARSE: Final = 240
+COARSE: Final = 220
 """Most features that are kept of those that details are made of: the ones of strongest contrast."""
 
-FINE: Final = 160
+FINE: Final = 120
 """Most features that are kept beyond those, of finer scale."""
 
 FEATURE_BYTES: Final = 20

@@ -167,15 +167,14 @@ class Details:
         Parameters
         ----------
         pixels : as `embed` takes them
-        larger : the same image, longest side at most `PARTS_SIDE`; enlarged to that where it is
-            smaller
+        larger : the same image in (H, W, 3) uint8 RGB of any size
 
         Returns
         -------
         What `embed` gives, and parts as `dedup.descriptors.parts` packs them.
         """
         found = find(grey(pixels))
-        fine = find_fine(grey(larger, PARTS_SIDE), FINE)
+        fine = find_fine(_resized(larger, PARTS_SIDE), FINE)
         reduced = self._vocabulary.reduce(found.descriptors)
         finer = self._vocabulary.reduce(fine.descriptors)
         turned = (self._vocabulary.is_turned(each.descriptors) for each in (found, fine))
@@ -195,23 +194,29 @@ def load_details() -> Details:
     return Details()
 
 
-def grey(pixels: Bytes, side: int = SIDE) -> Bytes:
-    """Bring an image to what is described: grey, its longest side as given.
+def grey(pixels: Bytes) -> Bytes:
+    """Bring an image to what is described: grey, longest side `SIDE`.
 
     Raises
     ------
-    ValueError : not (H, W, 3) uint8, or a side is 0 or longer than that.
+    ValueError : not (H, W, 3) uint8, or a side is 0 or longer than `SIDE`.
     """
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:  # noqa: PLR2004 -- RGB
         raise ValueError("pixels must be (H, W, 3) uint8")
     height, width = pixels.shape[:2]
+    if min(height, width) < 1 or max(height, width) > SIDE:
+        raise ValueError(f"sides must be 1 to {SIDE}, not {height} x {width}")
+    return _resized(pixels, SIDE)
+
+
+def _resized(pixels: Bytes, side: int) -> Bytes:
+    height, width = pixels.shape[:2]
     longest = max(height, width)
-    if min(height, width) < 1 or longest > side:
-        raise ValueError(f"sides must be 1 to {side}, not {height} x {width}")
     values = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    if longest < side:
+    if longest != side:
         size = (max(1, round(width * side / longest)), max(1, round(height * side / longest)))
-        values = cv2.resize(values, size, interpolation=cv2.INTER_CUBIC)
+        how = cv2.INTER_AREA if longest > side else cv2.INTER_CUBIC
+        values = cv2.resize(values, size, interpolation=how)
     return np.asarray(values, np.uint8)
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dedup.descriptors.vlad import PARTS_VERSION
 from dedup.duplicates.candidates import CANDIDATES, WithinGallery, group_identical_inputs, propose
 from dedup.duplicates.groups import FileGroup, family_pairs, group_files
 from dedup.duplicates.pairs import PairTable, compare_pixels, prove, row_pair, unreadable_note
@@ -220,10 +221,7 @@ def relate(gallery: Gallery, tiers: frozenset[Tier], threshold: float, report: R
     relations = Relations(table, candidates.similar, threshold)
     if not tiers & PROVEN:
         return relations
-    shared, notes = _sharing_parts(gallery, report)
-    relations = relations.with_table(relations.table.noted(notes))
-    pairs = candidates.to_prove | shared | _known_pairs(gallery)
-    relations = _prove(gallery, relations, pairs, tiers, report)
+    relations = _prove_all(gallery, relations, candidates.to_prove, tiers, report)
     if not candidates.capped:
         return relations
     note = (
@@ -233,11 +231,31 @@ def relate(gallery: Gallery, tiers: frozenset[Tier], threshold: float, report: R
     return relations.with_table(relations.table.noted([note]))
 
 
-def _sharing_parts(gallery: Gallery, report: Report) -> tuple[set[RowPair], list[str]]:
-    if not gallery.parts:
-        return set(), []
-    members = group_identical_inputs(gallery.images)
-    return share_parts(gallery.catalog, gallery.images, members, report)
+def _prove_all(
+    gallery: Gallery,
+    relations: Relations,
+    pairs: set[RowPair],
+    tiers: frozenset[Tier],
+    report: Report,
+) -> Relations:
+    """Prove what embeddings propose, what parts propose, and what was proven before.
+
+    Parts are compared once for each state of the catalog: from then on what was proven is known,
+    and what was refuted need not be proposed.
+    """
+    catalog, notes = gallery.catalog, list[str]()
+    state = f"{catalog.version} {VERIFIER} {PARTS_VERSION}"
+    shared: set[RowPair] = set()
+    compares = gallery.parts and catalog.parts_compared != state
+    if compares:
+        members = group_identical_inputs(gallery.images)
+        shared, notes = share_parts(catalog, gallery.images, members, report)
+    relations = relations.with_table(relations.table.noted(notes))
+    relations = _prove(gallery, relations, pairs | shared | _known_pairs(gallery), tiers, report)
+    table = relations.table
+    if compares and not notes and not (table.unproven(shared) or shared & table.ignored):
+        catalog.parts_compared = state
+    return relations
 
 
 def _known_pairs(gallery: Gallery) -> set[RowPair]:

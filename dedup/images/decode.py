@@ -77,6 +77,7 @@ decoded."""
 DAMAGED = "damaged: parts of it are lost"
 """The note on an image that was decoded past damage."""
 
+_FAR_LARGER = 4  # times as long as asked for: then an array worth the time to resize it
 _FEW_ROWS = 16  # of which the first is looked at
 _JPEG_SCALES = (8, 4, 2)
 _READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
@@ -126,7 +127,7 @@ class Decoded:
     bounded: Pixels | None = None
     """(h, w, 3) uint8 RGB, the same image in its aspect, where that was asked for"""
     larger: Pixels | None = None
-    """the same again with longer sides, where that was asked for"""
+    """the same again as it was decoded, or near to it, where that was asked for"""
     damaged: bool = False
     """whether the decoder read on past damage, so that stretches of it show something else"""
 
@@ -183,8 +184,8 @@ def decode_square(
     height, width : of the upright result
     bound : when above 0, the image is handed over in its aspect as well, as `decode_bounded`
         would with this longest side, from the same decoding
-    larger : when above 0, the same again with no side longer than this; smaller where what is
-        decoded for the other two is
+    larger : when above 0, what was decoded is handed over as well, with no side far longer than
+        this
     opened : what `open_image` gave for the same data, where that was asked for already
 
     Raises
@@ -201,7 +202,9 @@ def decode_square(
     inner = bounded_size(header, bound)
     decoded, damaged = _decode(opened, path, max(height, inner[0]), max(width, inner[1]))
     bounded = resize(decoded, *inner) if bound else None
-    closer = resize(decoded, *_within(decoded.shape, larger)) if larger else None
+    closer = decoded if larger else None
+    if max(decoded.shape) > _FAR_LARGER * larger:
+        closer = resize(decoded, *_within(decoded.shape, larger)) if larger else None
     square = resize(decoded, height, width)
     return replace(judged(square, header, bounded, damaged=damaged), larger=closer)
 

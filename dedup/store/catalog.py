@@ -87,6 +87,16 @@ class Catalog(Database):
         with self.transaction():
             self._set_meta("weights_path", path)
 
+    @property
+    def parts_compared(self) -> str | None:
+        """What `list` last compared the parts of, and how: pairs that were proven then are kept."""
+        return self._meta("parts_compared")
+
+    @parts_compared.setter
+    def parts_compared(self, state: str) -> None:
+        with suppress(CollectionError), self.transaction():  # it only saves work
+            self._set_meta("parts_compared", state)
+
     # -- recording ---------------------------------------------------------------------------------
 
     def add_roots(self, paths: Iterable[bytes]) -> list[Root]:

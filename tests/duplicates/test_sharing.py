@@ -154,3 +154,17 @@ def test_compare_finds_both_ways(folder: Path, tmp_path: Path) -> None:
         confirmed = collection.why(folder / "1 quarter.jpg", gallery / "1.jpg").tier
         assert ("1 quarter.jpg" in found) == (confirmed is not None)
         assert "2.jpg" not in found
+
+
+def test_a_second_list_compares_no_parts_and_says_the_same(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Collection.open(tmp_path / "c", create=True) as collection:
+        collection.index(folder)
+        first = collection.duplicates()
+        monkeypatch.setattr(shared_parts, "MOST_IMAGES", 0)  # which a comparison would say
+        second = collection.duplicates()
+        assert (second.groups, second.notes) == (first.groups, first.notes)
+        (folder / "0 page.jpg").unlink()
+        collection.index(folder)
+        assert any("Parts were not looked for" in note for note in collection.duplicates().notes)
