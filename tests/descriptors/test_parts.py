@@ -56,7 +56,7 @@ def test_what_is_unpacked_is_what_was_found(details: Details) -> None:
 def test_fine_features_are_spread_over_the_image() -> None:
     loud, quiet = drawn(4, 384, 192), drawn(5, 384, 192) // 4 + 96
     both = np.concatenate((loud, quiet), axis=1)
-    found = find_fine(cv2.cvtColor(both, cv2.COLOR_RGB2GRAY), 100)
+    found = find_fine(np.asarray(cv2.cvtColor(both, cv2.COLOR_RGB2GRAY), np.uint8), 100)
     assert len(found) <= 100
     assert (found.x > 0.5).mean() > 0.3
 
