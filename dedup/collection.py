@@ -196,9 +196,10 @@ class Collection(HoldingsVerbs):
         keep: str | Iterable[str] = INFORMATION,
         offline: bool = False,
         companions: bool = False,
+        parts: bool = True,
         progress: Progress | None = None,
     ) -> DuplicatesAnswer:
-        """Find the duplicate groups.
+        """Find the duplicate groups; the one with the largest image comes first.
 
         Parameters
         ----------
@@ -214,14 +215,11 @@ class Collection(HoldingsVerbs):
             commas, or several; the first that tells two files apart decides
         offline : whether files on drives that are not there now count, too
         companions : whether a raw image and the JPEG or HEIC beside it can be duplicates
-
-        Returns
-        -------
-        The group with the largest image first.
+        parts : whether images that show a part of another are looked for
         """
         return pairs.duplicates(
             self._session, tier, threshold, precision, group, join, progress,
-            offline=offline, keep=keep, companions=companions,
+            offline=offline, keep=keep, companions=companions, parts=parts,
         )  # fmt: skip
 
     def pairs(
@@ -232,6 +230,7 @@ class Collection(HoldingsVerbs):
         keep: str | Iterable[str] = INFORMATION,
         offline: bool = False,
         companions: bool = False,
+        parts: bool = True,
         progress: Progress | None = None,
     ) -> PairsAnswer:
         """List every pair of images that is proven, whatever groups they are in.
@@ -241,11 +240,11 @@ class Collection(HoldingsVerbs):
 
         Parameters
         ----------
-        tier, threshold, keep, offline, companions : as in `duplicates`
+        tier, threshold, keep, offline, companions, parts : as in `duplicates`
         """
         return pairs.all_pairs(
             self._session, tier, threshold, progress,
-            offline=offline, keep=keep, companions=companions,
+            offline=offline, keep=keep, companions=companions, parts=parts,
         )  # fmt: skip
 
     def compare(
@@ -256,6 +255,7 @@ class Collection(HoldingsVerbs):
         tier: str | Iterable[str] = DEFAULT_TIERS,
         threshold: float | None = None,
         offline: bool = False,
+        parts: bool = True,
         progress: Progress | None = None,
     ) -> Comparison:
         """Find out which of some images are in the collection already; one way.
@@ -264,7 +264,7 @@ class Collection(HoldingsVerbs):
         ----------
         new : files and folders, which need not be indexed; an image never matches itself
         against : only matches in this folder count; None: in the whole collection
-        tier, threshold, offline : as in `duplicates`
+        tier, threshold, offline, parts : as in `duplicates`
 
         Returns
         -------
@@ -275,7 +275,7 @@ class Collection(HoldingsVerbs):
         CollectionError : nothing of the folder `against` was ever indexed.
         """
         return pairs.compare_new(
-            self._session, new, against, tier, threshold, progress, offline=offline
+            self._session, new, against, tier, threshold, progress, offline=offline, parts=parts
         )
 
     def why(

@@ -1,4 +1,4 @@
-"""The two views of an image, and what is computed for each.
+"""The two views of an image, and what is computed for each; with details come parts.
 
 *Content* is what a network's hooked layer saw, *details* are local features aggregated to one
 vector. They fail on different edits, so that a collection keeps both by default. A `Preparation`
@@ -8,13 +8,13 @@ turns a file into what both need; `embed` runs them on a batch. How the parts ar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import xxhash
 
-from dedup.descriptors.vlad import DIGEST, SIDE, load_details
+from dedup.descriptors.vlad import DIGEST, PARTS_SIDE, SIDE, load_details
 from dedup.errors import FingerprintError
 from dedup.fingerprint import CONTENT, DETAILS
 from dedup.images.decode import bounded_size, decode_bytes, decode_square
@@ -40,10 +40,12 @@ class Inputs(NamedTuple):
     ----------
     pixels : (H, W, 3) uint8 RGB, the input to the model
     details : (D,) float32, of unit norm or zeros; None where they are not a view
+    parts : the features by which parts are found, packed; None as `details`
     """
 
     pixels: npt.NDArray[np.uint8]
     details: Rows | None
+    parts: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,12 @@ class Prepared:
 
     Parameters
     ----------
-    details : (D,) float32, of unit norm or zeros; None where they are not a view
+    details, parts : as in `Inputs`
     """
 
     decoded: Decoded
     details: Rows | None
+    parts: bytes | None = None
 
     @property
     def pixels(self) -> npt.NDArray[np.uint8]:
@@ -79,7 +82,7 @@ class Prepared:
     @property
     def inputs(self) -> Inputs:
         """Leave out the pixels that details were made of, and what is known of the file."""
-        return Inputs(self.decoded.pixels, self.details)
+        return Inputs(self.decoded.pixels, self.details, self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +115,16 @@ class Preparation:
         ------
         ImageError : as `decode_square`.
         """
-        bound = SIDE if self.details else 0
-        decoded = decode_square(data, self.height, self.width, path, bound=bound, opened=opened)
-        if decoded.bounded is None:
+        bound, larger = (SIDE, PARTS_SIDE) if self.details else (0, 0)
+        decoded = decode_square(
+            data, self.height, self.width, path, bound=bound, larger=larger, opened=opened
+        )
+        if decoded.bounded is None or decoded.larger is None:
             return Prepared(decoded, None)
-        return Prepared(decoded, load_details().embed(decoded.bounded))
+        return Prepared(
+            replace(decoded, larger=None),
+            *load_details().describe(decoded.bounded, decoded.larger),
+        )
 
     def decode_bytes(self, header: Header) -> int:
         """Estimate from above what decoding takes at its peak."""

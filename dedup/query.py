@@ -50,12 +50,14 @@ class QueryVectors:
     paths : (Q,) as they were given
     facts : (Q,)
     raw : (Q, D) float32, raw rows of the space
+    parts : (Q,) packed; None where the catalog holds them, or details are no view
     """
 
     paths: list[str]
     facts: list[ImageFacts]
     raw: npt.NDArray[np.float32]
     skipped: list[Skip]
+    parts: list[bytes | None]
 
 
 def expand(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
@@ -86,6 +88,7 @@ def embed_queries(
     vectors: dict[int, npt.NDArray[np.float32]] = {}
     facts: dict[int, ImageFacts] = {}
     skipped: list[Skip] = []
+    fresh_parts: dict[int, bytes | None] = {}
     model: Embedder | None = None
 
     def loaded() -> Embedder:
@@ -116,12 +119,14 @@ def embed_queries(
             images = [reading.inputs for reading in fresh.values()]
             parts = embed(catalog.fingerprint, loaded, images)
             vectors.update(zip(fresh, space.fuse_fresh(parts), strict=True))
+            fresh_parts |= {number: reading.inputs.parts for number, reading in fresh.items()}
     order = sorted(vectors)
     return QueryVectors(
         [paths[number] for number in order],
         [facts[number] for number in order],
         np.stack([vectors[number] for number in order]) if order else np.empty((0, 0), np.float32),
         skipped,
+        [fresh_parts.get(number) for number in order],
     )
 
 

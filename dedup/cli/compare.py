@@ -20,6 +20,7 @@ from dedup.cli.options import (
     model_options,
     offline_option,
     open_or_create,
+    parts_option,
     runtime_from,
     spec_from,
     store_option,
@@ -74,6 +75,7 @@ _COLUMNS = (
 )
 @threshold_option
 @offline_option
+@parts_option
 @fail_on_option
 @model_options
 @weights_option
@@ -87,6 +89,7 @@ def compare_command(
     tiers: frozenset[Tier],
     threshold: float | None,
     offline: bool,  # noqa: FBT001 - click passes flags by name
+    parts: str,
     fail_on: str | None,
     model: str | None,
     untrained: bool,  # noqa: FBT001
@@ -115,7 +118,13 @@ def compare_command(
         if folder is not None and not _is_offline(collection, folder):
             print_index(collection.index(folder, progress))
         answer = collection.compare(
-            new, folder, tier=tiers, threshold=threshold, offline=offline, progress=progress
+            new,
+            folder,
+            tier=tiers,
+            threshold=threshold,
+            offline=offline,
+            parts=parts == "on",
+            progress=progress,
         )
     write_rows(answer, Match, form, _COLUMNS, nul=nul, csv_safe=csv_safe)
     _print_totals(answer)

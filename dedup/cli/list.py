@@ -16,6 +16,7 @@ from dedup.cli.options import (
     keep_option,
     offline_option,
     open_collection,
+    parts_option,
     store_option,
     threshold_option,
 )
@@ -115,6 +116,7 @@ _PAIR_COLUMNS = (
     help="Let a camera's raw file and the JPEG or HEIC beside it be duplicates of each other. "
     "Without it they count as a pair.",
 )
+@parts_option
 @fail_on_option
 @format_options
 def list_command(
@@ -129,6 +131,7 @@ def list_command(
     as_pairs: bool,  # noqa: FBT001
     offline: bool,  # noqa: FBT001
     companions: bool,  # noqa: FBT001
+    parts: str,
     fail_on: str | None,
     kind: str | None,
     nul: bool,  # noqa: FBT001
@@ -159,7 +162,10 @@ def list_command(
     if as_pairs:
         no = {"--precision": precision, "--explain": explain, "--format paths": form == "paths"}
         _refuse_with_pairs(no)
-    shared: dict[str, Any] = {"keep": keep.texts, "offline": offline, "companions": companions}
+    shared: dict[str, Any] = {
+        "keep": keep.texts, "offline": offline, "companions": companions,
+        "parts": parts == "on",
+    }  # fmt: skip
     with open_collection(store) as collection, progress_bars() as progress:
         answer: DuplicatesAnswer | PairsAnswer
         if as_pairs:

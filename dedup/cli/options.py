@@ -112,6 +112,14 @@ offline_option = click.option(
     is_flag=True,
     help="Also show files on drives that are not there now, as they were when they were indexed.",
 )
+parts_option = click.option(
+    "--parts",
+    type=click.Choice(["on", "off"]),
+    default="on",
+    show_default=True,
+    help="Whether to look for images that show a part of another as well: cropped to a tenth, "
+    "pasted on a page, one of a collage.",
+)
 report_format_option = click.option(
     "--format",
     "kind",

@@ -2,13 +2,14 @@
 
 The same idea as SIFT (Lowe 2004) at a quarter of OpenCV's cost: no doubled image, and all blobs
 are placed and described together by a few calls. Three things are ours: few features over wide
-scales, descriptors that a mirrored image shares (`fold_mirror`), and nothing per feature in
+scales, descriptors that a mirrored image shares (`mirror`), and nothing per feature in
 Python. What is made of the descriptors is left to `dedup.descriptors.vlad`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -43,15 +44,12 @@ _CELLS: Final = 4
 _BINS: Final = 8
 _CLIPPED: Final = 0.2  # share of a descriptor's norm that one bin may have (section 6.1)
 _TINY: Final = 1e-6
+_TOPS: Final = 8  # peaks that are looked at for every fine feature that is wanted
+_GRID: Final = 8  # cells along either side of an image among which its fine features are spread
 
 _SQUARE: Final = np.ones((3, 3), np.uint8)
 _ABOVE_NOISE: Final = np.nextafter(np.float32(_CONTRAST), np.float32(np.inf))
 _LINE: Final = np.arange(_PATCH + 2, dtype=np.float32) - np.float32((_PATCH + 1) / 2)
-_MIRRORED: Final = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8)].ravel()
-# SIFT's cells and directions, mirrored along the main direction. No bin is its own image, so that
-# there are 64 pairs.
-_ONE: Final = np.flatnonzero(np.arange(128) < _MIRRORED)
-_OTHER: Final = _MIRRORED[_ONE]
 
 
 def _window(sigma: float) -> Floats:
@@ -106,8 +104,36 @@ class _Blobs:
         return _Blobs(self.level[kept], self.x[kept], self.y[kept], self.contrast[kept])
 
 
+@dataclass(frozen=True, slots=True)
+class Keypoints:
+    """F described blobs.
+
+    Parameters
+    ----------
+    x, y, scale : (F,) place and blur, as shares of the longest side of the image
+    angle : (F,) radians
+    contrast : (F,) grey levels
+    descriptors : (F, 128) RootSIFT rows of unit L2 norm (Arandjelović and Zisserman 2012)
+    """
+
+    x: Floats
+    y: Floats
+    scale: Floats
+    angle: Floats
+    contrast: Floats
+    descriptors: Floats
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
 def describe(grey: Bytes) -> Floats:
-    """Describe the strongest blobs of an image.
+    """Describe the strongest blobs of an image; as `find`, the descriptors alone."""
+    return find(grey).descriptors
+
+
+def find(grey: Bytes) -> Keypoints:
+    """Find and describe the strongest blobs of an image at every scale.
 
     Parameters
     ----------
@@ -115,47 +141,75 @@ def describe(grey: Bytes) -> Floats:
 
     Returns
     -------
-    (F, 128) RootSIFT rows of unit L2 norm (Arandjelović and Zisserman 2012), F at most `FEATURES`
-    and ties; none where there is no texture or a side is shorter than 10 pixels
+    F is at most `FEATURES` and ties; none where there is no texture or a side is shorter than 10
+    pixels
     """
-    even = cv2.createCLAHE(clipLimit=3, tileGridSize=(4, 4)).apply(grey)
-    pyramid = _pyramid(np.asarray(even, np.float32))
-    blobs = _strongest(_blobs(pyramid))
-    if not len(blobs.x):
-        return np.zeros((0, 128), np.float32)
-    angles = _main_directions(_patches(pyramid, blobs, _TURNING, None))
-    return _histograms(_patches(pyramid, blobs, _DESCRIBED, angles))
+    pyramid = _pyramid(_even(grey))
+    return _described(pyramid, _strongest(_blobs(pyramid)), max(grey.shape))
 
 
-def fold_mirror(descriptors: Floats, axis: Floats) -> Floats:
-    """Make descriptors equal to those of the mirrored image.
+def find_fine(grey: Bytes, most: int) -> Keypoints:
+    """Find and describe blobs at the finest scale alone, spread over the image.
+
+    They are the peaks of one band, whatever the scales next to it show: half as many blurs, and
+    what is small in a large image need not be the strongest there.
 
     Parameters
     ----------
-    descriptors : (F, 128) from `describe`
-    axis : (64,) the direction in which descriptors differ most from their mirror image
-
-    Returns
-    -------
-    (F, 128) of the same norms: sums of the bins that a mirror exchanges, and their differences with
-    the sign that makes the component along `axis` positive
+    grey : (H, W) uint8, larger than what `find` is given
+    most : F, at most
     """
-    one, other = descriptors[:, _ONE], descriptors[:, _OTHER]
-    differences = (one - other) * np.float32(np.sqrt(0.5))
-    differences *= np.where(differences @ axis < 0, np.float32(-1), np.float32(1))[:, None]
-    return np.concatenate(((one + other) * np.float32(np.sqrt(0.5)), differences), axis=1)
+    if min(grey.shape) < _SMALLEST:
+        return _nothing()
+    factor = 2 ** (1 / _PER_OCTAVE)
+    image = np.asarray(grey, np.float32)
+    base = _blurred(image, np.sqrt((_SIGMA * factor) ** 2 - _CAMERA**2))
+    band = np.asarray(cv2.absdiff(base, _blurred(base, _SIGMA * factor * np.sqrt(factor**2 - 1))))
+    limit = np.maximum(cv2.dilate(band, _SQUARE), _ABOVE_NOISE)
+    tops = _inside(np.asarray(cv2.compare(band, limit, cv2.CMP_GE)))
+    if len(tops) > _TOPS * most:
+        strongest = np.argpartition(-band.ravel()[tops], _TOPS * most)[: _TOPS * most]
+        tops = tops[np.sort(strongest)]
+    sizes = np.zeros(1, np.intp), np.array([grey.shape[1]], np.intp)
+    sigma = np.array([_SIGMA * factor], np.float32)
+    pyramid = _Pyramid([base], sigma, np.asarray(band.ravel(), np.float32), *sizes, tops)
+    blobs = _blobs(pyramid)
+    return _described(pyramid, blobs.only(_spread(blobs, grey.shape, most)), max(grey.shape))
 
 
-def asymmetry(descriptors: Floats) -> Floats:
-    """Find the axis for `fold_mirror`: the main direction of the differences.
+def _even(grey: Bytes) -> Floats:
+    """Even out the contrast of the parts of an image."""
+    return np.asarray(cv2.createCLAHE(clipLimit=3, tileGridSize=(4, 4)).apply(grey), np.float32)
 
-    Returns
-    -------
-    (64,) of unit L2 norm
-    """
-    differences = descriptors[:, _ONE] - descriptors[:, _OTHER]
-    _, axes = np.linalg.eigh(differences.T @ differences)
-    return np.asarray(axes[:, -1] * np.sign(axes[:, -1].sum()), np.float32)
+
+def _nothing() -> Keypoints:
+    none = np.zeros(0, np.float32)
+    return Keypoints(none, none, none, none, none, np.zeros((0, 128), np.float32))
+
+
+def _described(pyramid: _Pyramid, blobs: _Blobs, longest: int) -> Keypoints:
+    if not len(blobs.x):
+        return _nothing()
+    angles = _main_directions(_patches(pyramid, blobs, _TURNING, None))
+    descriptors = _histograms(_patches(pyramid, blobs, _DESCRIBED, angles))
+    pixel = np.exp2(blobs.level // _PER_OCTAVE).astype(np.float32) / np.float32(longest)
+    scale = pyramid.sigmas[blobs.level] * pixel
+    return Keypoints(blobs.x * pixel, blobs.y * pixel, scale, angles, blobs.contrast, descriptors)
+
+
+def _spread(blobs: _Blobs, shape: tuple[int, ...], most: int) -> npt.NDArray[np.bool_]:
+    """Mark the strongest blob of every cell of a grid, then the second of each, and so on."""
+    row, column = (
+        np.minimum((place * (_GRID / side)).astype(np.intp), _GRID - 1)
+        for place, side in zip((blobs.y, blobs.x), shape, strict=True)
+    )
+    cell = row * _GRID + column
+    order = np.lexsort((-blobs.contrast, cell))
+    begins = np.searchsorted(cell[order], cell[order])
+    rank = np.arange(len(order)) - begins
+    kept = np.zeros(len(order), np.bool_)
+    kept[order[np.lexsort((-blobs.contrast[order], rank))[:most]]] = True
+    return kept
 
 
 def _pyramid(image: Floats) -> _Pyramid:
@@ -187,7 +241,7 @@ def _pyramid(image: Floats) -> _Pyramid:
         highest = [cv2.dilate(band, _SQUARE) for band in steps]
         for step in range(1, _PER_OCTAVE + 1):
             limit = cv2.max(cv2.max(highest[step - 1], highest[step + 1]), highest[step])
-            limit = np.maximum(limit, _ABOVE_NOISE)
+            np.maximum(limit, _ABOVE_NOISE, out=limit)
             peaks = cv2.compare(steps[step], limit, cv2.CMP_GE)
             tops.append(_inside(np.asarray(peaks)) + begins[first + step - 1])
         blurs += octave[1 : _PER_OCTAVE + 1]
@@ -204,8 +258,14 @@ def _pyramid(image: Floats) -> _Pyramid:
 
 
 def _blurred(image: Floats, sigma: float) -> Floats:
+    line = _kernel(float(sigma))
+    return np.asarray(cv2.sepFilter2D(image, -1, line, line), np.float32)
+
+
+@cache
+def _kernel(sigma: float) -> Floats:
     side = 2 * int(np.ceil(3 * sigma)) + 1
-    return np.asarray(cv2.GaussianBlur(image, (side, side), sigma), np.float32)
+    return np.asarray(cv2.getGaussianKernel(side, sigma, cv2.CV_32F), np.float32)
 
 
 def _inside(peaks: Bytes) -> Numbers:
@@ -281,8 +341,9 @@ def _main_directions(patches: Floats) -> Floats:
     """Find the direction in which most of each patch's gradients point: (F,) radians."""
     magnitudes, angles = _gradients(patches)
     count = len(patches)
-    bins = np.minimum((angles * (_DIRECTIONS / (2 * np.pi))).astype(np.intp), _DIRECTIONS - 1)
-    bins += _DIRECTIONS * np.arange(count)[:, None]
+    bins = (angles * np.float32(_DIRECTIONS / (2 * np.pi))).astype(np.int32)
+    np.minimum(bins, _DIRECTIONS - 1, out=bins)
+    bins += _DIRECTIONS * np.arange(count, dtype=np.int32)[:, None]
     weights = (magnitudes * _TURNING_WINDOW).ravel()
     counted = np.bincount(bins.ravel(), weights, count * _DIRECTIONS)
     votes = np.asarray(counted, np.float64).reshape(count, -1)
@@ -297,20 +358,22 @@ def _main_directions(patches: Floats) -> Floats:
 def _histograms(patches: Floats) -> Floats:
     """Count directions in 4 x 4 cells: (F, 128) RootSIFT rows."""
     magnitudes, angles = _gradients(patches)
-    angles *= _BINS / (2 * np.pi)
+    angles *= np.float32(_BINS / (2 * np.pi))
     count = len(patches)
-    shares = np.empty((_BINS, count, _PATCH**2), np.float32)
+    ramps = np.empty((_BINS, count, _PATCH**2), np.float32)
     for number in range(_BINS):
-        # 1 at the bin's own direction, falling to 0 at its neighbours'. The first bin is on both
-        # ends of the scale, so that it is what the opposite direction is far from.
-        share = shares[number]
-        np.abs(np.subtract(angles, number or _BINS / 2, out=share), out=share)
-        if number:
-            np.subtract(1, share, out=share)
-        else:
-            np.subtract(share, _BINS / 2 - 1, out=share)
-        np.multiply(np.maximum(share, 0, out=share), magnitudes, out=share)
-    cells = (shares.reshape(_BINS * count, -1) @ _POOLING).reshape(_BINS, count, _CELLS**2)
+        # 0 up to the direction of a bin, 1 from that of the next one on.
+        ramp = ramps[number]
+        np.subtract(angles, np.float32(number), out=ramp)
+        np.clip(ramp, 0, 1, out=ramp)
+        np.multiply(ramp, magnitudes, out=ramp)
+    risen = (ramps.reshape(_BINS * count, -1) @ _POOLING).reshape(_BINS, count, _CELLS**2)
+    # A bin's share is 1 at its own direction and falls to 0 at its neighbours': what one ramp has
+    # risen by and the next has not. The first bin is on both ends of the scale.
+    cells = np.empty_like(risen)
+    np.subtract(risen[:-1], risen[1:], out=cells[1:])
+    np.subtract(magnitudes @ _POOLING, risen[0] - risen[-1], out=cells[0])
+    np.maximum(cells, 0, out=cells)  # of which rounding may take some
     rows = cells.transpose(1, 2, 0).reshape(count, 128)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), _TINY)
     np.minimum(rows, _CLIPPED, out=rows)

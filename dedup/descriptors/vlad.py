@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from dedup.descriptors.keypoints import describe, fold_mirror
+from dedup.descriptors.keypoints import find, find_fine
+from dedup.descriptors.mirror import fold_mirror, is_turned
+from dedup.descriptors.parts import FINE, pack
 from dedup.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -40,6 +42,12 @@ DIMENSION: Final = 1024
 WEIGHTS: Final = Path(__file__).with_name("vocabulary.safetensors")
 DIGEST: Final = "637db89c8630aaea70ca08f59d1dce0995daf61f686dc0a0fb1da33bc8f9bac5"
 """SHA-256 of the shipped file."""
+
+PARTS_SIDE: Final = 384
+"""Longest side, in pixels, at which the finest features of parts are found."""
+
+PARTS_VERSION: Final = f"1 {DIGEST[:16]}"
+"""What described the parts of an image; those of two versions are not compared."""
 
 _NEAREST: Final = 6  # words among which a descriptor is divided
 _SOFTNESS: Final = 0.03  # squared distance (0 to 4) over which a weight falls by the root of e
@@ -68,6 +76,10 @@ class Vocabulary:
         folded = fold_mirror(descriptors, self._mirror_axis)
         return np.asarray((folded - self._mean) @ self._axes, np.float32)
 
+    def is_turned(self, descriptors: Floats) -> npt.NDArray[np.bool_]:
+        """Mark the descriptors that `reduce` had to turn to the one side of the mirror: (F,)."""
+        return is_turned(descriptors, self._mirror_axis)
+
     def count(self, descriptors: Floats) -> Floats:
         """Sum what the nearest words leave over (VLAD, Jégou et al. 2010, softly assigned).
 
@@ -80,7 +92,10 @@ class Vocabulary:
         (K * d,) of unit L2 norm, every word's part of equal norm, so that a texture that repeats
         (letters, bricks) is no louder than the rest (Arandjelović and Zisserman 2013)
         """
-        reduced = self.reduce(descriptors)
+        return self.sum(self.reduce(descriptors))
+
+    def sum(self, reduced: Floats) -> Floats:
+        """As `count`, of descriptors that are reduced already."""
         weights = self._weights(reduced)
         sums = weights.T @ reduced - weights.sum(axis=0)[:, None] * self._words
         sums /= np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), _TINY)
@@ -143,10 +158,33 @@ class Details:
         (D,) of unit L2 norm, the same for the mirrored image up to where its pixels fall; all
         zeros, whose cosine with anything is 0, where there are fewer than `FEWEST` features
         """
-        descriptors = describe(grey(pixels))
-        if len(descriptors) < FEWEST:
+        found = find(grey(pixels))
+        return self._projected(self._vocabulary.reduce(found.descriptors))
+
+    def describe(self, pixels: Bytes, larger: Bytes) -> tuple[Floats, bytes]:
+        """Embed one image, and describe its parts by the same features and some finer ones.
+
+        Parameters
+        ----------
+        pixels : as `embed` takes them
+        larger : the same image in (H, W, 3) uint8 RGB of any size
+
+        Returns
+        -------
+        What `embed` gives, and parts as `dedup.descriptors.parts` packs them.
+        """
+        found = find(grey(pixels))
+        fine = find_fine(_resized(larger, PARTS_SIDE), FINE)
+        reduced = self._vocabulary.reduce(found.descriptors)
+        finer = self._vocabulary.reduce(fine.descriptors)
+        turned = (self._vocabulary.is_turned(each.descriptors) for each in (found, fine))
+        packed = pack((found, fine), (reduced, finer), tuple(turned))
+        return self._projected(reduced), packed
+
+    def _projected(self, reduced: Floats) -> Floats:
+        if len(reduced) < FEWEST:
             return np.zeros(self.dimension, np.float32)
-        values = (self._vocabulary.count(descriptors) - self._centre) @ self._projection
+        values = (self._vocabulary.sum(reduced) - self._centre) @ self._projection
         return np.asarray(values / max(float(np.linalg.norm(values)), _TINY), np.float32)
 
 
@@ -166,13 +204,19 @@ def grey(pixels: Bytes) -> Bytes:
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8:  # noqa: PLR2004 -- RGB
         raise ValueError("pixels must be (H, W, 3) uint8")
     height, width = pixels.shape[:2]
-    longest = max(height, width)
-    if min(height, width) < 1 or longest > SIDE:
+    if min(height, width) < 1 or max(height, width) > SIDE:
         raise ValueError(f"sides must be 1 to {SIDE}, not {height} x {width}")
+    return _resized(pixels, SIDE)
+
+
+def _resized(pixels: Bytes, side: int) -> Bytes:
+    height, width = pixels.shape[:2]
+    longest = max(height, width)
     values = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    if longest < SIDE:
-        size = (max(1, round(width * SIDE / longest)), max(1, round(height * SIDE / longest)))
-        values = cv2.resize(values, size, interpolation=cv2.INTER_CUBIC)
+    if longest != side:
+        size = (max(1, round(width * side / longest)), max(1, round(height * side / longest)))
+        how = cv2.INTER_AREA if longest > side else cv2.INTER_CUBIC
+        values = cv2.resize(values, size, interpolation=how)
     return np.asarray(values, np.uint8)
 
 
@@ -199,6 +243,8 @@ __all__ = [
     "DIGEST",
     "DIMENSION",
     "FEWEST",
+    "PARTS_SIDE",
+    "PARTS_VERSION",
     "SIDE",
     "WEIGHTS",
     "Details",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dedup.duplicates.candidates import AgainstGallery, propose
+from dedup.duplicates.candidates import AgainstGallery, group_identical_inputs, propose
 from dedup.duplicates.pairs import (
     PairTable,
     companion_pairs,
@@ -23,6 +23,7 @@ from dedup.duplicates.pairs import (
     prove,
     unreadable_note,
 )
+from dedup.duplicates.sharing import share_parts
 from dedup.duplicates.tiers import PROVEN, ImageFile, PairFacts, decide, evidence, reaches
 from dedup.freshness import Lookout
 from dedup.proof.prover import Prover
@@ -53,12 +54,14 @@ class NewImages:
     facts : (Q,)
     raw : (Q, D) float32, unit rows as embedded: what candidates are proposed by
     vectors : (Q, D') float32, unit rows as they are compared: what similarity is
+    parts : (Q,) packed; None where the catalog holds them, or details are no view
     """
 
     paths: list[str]
     facts: list[ImageFacts]
     raw: npt.NDArray[np.float32]
     vectors: npt.NDArray[np.float32]
+    parts: Sequence[bytes | None]
 
 
 def compare(
@@ -190,6 +193,23 @@ class _Joint:
             (new.raw[first], new.vectors[first]),
         )
 
+    def sharing_parts(
+        self, reference: Sequence[int], report: Report
+    ) -> tuple[set[RowPair], list[str]]:
+        """Pair new images with those of the gallery that show a part of them, or they of those."""
+        gallery, trivial = self.gallery, self.images.trivial
+        if not gallery.parts:
+            return set(), []
+        fresh = [
+            (row, self.new.parts[numbers[0]])
+            for row, numbers in self.numbers.items()
+            if not trivial[row]
+        ]
+        members = group_identical_inputs(self.images, reference)
+        if not fresh:
+            return set(), []
+        return share_parts(gallery.catalog, self.images, members, report, fresh)
+
     def paths(self) -> dict[int, list[bytes]]:
         """Map rows to the files of their images, those that were just read first."""
         paths = self.gallery.paths()
@@ -256,12 +276,15 @@ def _checked(
     table = PairTable.of(joint.images, gallery.decisions, apart).noted(candidates.notes)
     table = table.noted(companions_note(raws))
     table = compare_pixels(table, candidates.may_be_equal, paths, gallery.catalog, report)
+    to_prove = set(candidates.to_prove)
     if tiers & PROVEN:
+        shared, notes = joint.sharing_parts(sorted(reference.files), report)
+        table, to_prove = table.noted(notes), to_prove | shared
         sources = {joint.images.digest[row]: found for row, found in paths.items()}
         with Prover(gallery.catalog, sources, report) as prover:
-            table = prove(table, table.unproven(candidates.to_prove), prover)
+            table = prove(table, table.unproven(to_prove), prover)
             table = table.noted(unreadable_note(prover))
-    return _all_pairs(candidates), table
+    return _all_pairs(candidates) | to_prove, table
 
 
 def _all_pairs(candidates: Candidates) -> set[RowPair]:

@@ -10,7 +10,7 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from dedup.duplicates.tiers import ImageFile, PairFacts, decide, evidence, missing, reaches
+from dedup.duplicates.tiers import PROVEN, ImageFile, PairFacts, decide, evidence, missing, reaches
 from dedup.errors import DedupError
 from dedup.images.companions import companions
 from dedup.images.containers import has_gain_map
@@ -22,10 +22,15 @@ from dedup.proof.drawing import draw_proof
 from dedup.results import CheckResult, Explanation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
+
+    from dedup.store.pairs import StoredVerdict
+
+    Keep = Callable[[bytes, bytes, StoredVerdict], None]
 
 
 GAIN_MAP = "gain map ignored: compared as it looks on an ordinary screen"
@@ -55,6 +60,7 @@ def explain(
     *,
     ignored: bool = False,
     image: Path | None = None,
+    keep: Keep | None = None,
 ) -> Explanation:
     """Compare two files in every way there is.
 
@@ -64,6 +70,7 @@ def explain(
     threshold : lowest similarity of the tier `similar`, inclusive
     ignored : a person said that they are no duplicates
     image : a .png to draw the proof into
+    keep : called with the SHA-256 of both and the verdict where that makes them duplicates
 
     Raises
     ------
@@ -76,21 +83,21 @@ def explain(
     verdict = prove(one.side(), two.side())
     if image is not None:
         write_png(draw_proof(one.pixels, two.pixels, verdict.transform), image)
+    digests = hashlib.sha256(one.data).digest(), hashlib.sha256(two.data).digest()
     facts = PairFacts(
-        same_bytes=hashlib.sha256(one.data).digest() == hashlib.sha256(two.data).digest(),
+        same_bytes=digests[0] == digests[1],
         same_pixels=_same_pixels(one, two),
         verdict=verdict.stored,
         alike=similarity is not None and threshold is not None and reaches(similarity, threshold),
         trivial=one.trivial or two.trivial,
     )
     tier = decide(facts)
+    if keep is not None and tier in PROVEN:
+        keep(*digests, verdict.stored)
     checks = [
         CheckResult("same bytes", None, None, facts.same_bytes),
         CheckResult("same pixels", None, None, facts.same_pixels),
-        *(
-            CheckResult(check.name, check.value, check.limit, check.passed)
-            for check in verdict.checks
-        ),
+        *(CheckResult(each.name, each.value, each.limit, each.passed) for each in verdict.checks),
     ]
     return Explanation(
         first=first,

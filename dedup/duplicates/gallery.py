@@ -36,6 +36,7 @@ class Gallery:
     near_floors, pixels_floor : as `candidates.propose` takes them
     join : how pairs are looked for, see `dedup.search.join.JOINS`
     companions : whether a raw image and what was developed from it can be duplicates
+    parts : whether images that show a part of another are looked for
     """
 
     catalog: Catalog
@@ -49,6 +50,7 @@ class Gallery:
     pixels_floor: float
     join: str = "auto"
     companions: bool = False
+    parts: bool = True
 
     def paths(self) -> dict[int, list[bytes]]:
         """Map rows to the files of their images."""
@@ -70,13 +72,14 @@ def read_gallery(
     join: str = "auto",
     *,
     companions: bool = False,
+    parts: bool = True,
 ) -> Gallery:
     """Read a collection as it is now.
 
     Parameters
     ----------
     space : of the collection
-    join, companions : as those of `Gallery`
+    join, companions, parts : as those of `Gallery`
     """
 
     def read() -> tuple[GalleryImages, GalleryFiles, npt.NDArray[np.float32]]:
@@ -98,4 +101,5 @@ def read_gallery(
         pixels_floor=space.pixels_floor,
         join=join,
         companions=companions,
+        parts=parts,
     )

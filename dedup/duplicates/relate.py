@@ -9,7 +9,8 @@ import os
 from itertools import combinations, product
 from typing import TYPE_CHECKING, NamedTuple
 
-from dedup.duplicates.candidates import CANDIDATES, WithinGallery, propose
+from dedup.descriptors.vlad import PARTS_VERSION
+from dedup.duplicates.candidates import CANDIDATES, WithinGallery, group_identical_inputs, propose
 from dedup.duplicates.groups import family_pairs, row_families
 from dedup.duplicates.pairs import (
     PairTable,
@@ -17,15 +18,19 @@ from dedup.duplicates.pairs import (
     companions_note,
     compare_pixels,
     prove,
+    row_pair,
     unreadable_note,
 )
 from dedup.duplicates.ranking import KeepOrder
 from dedup.duplicates.relations import Relations
+from dedup.duplicates.sharing import share_parts
 from dedup.duplicates.tiers import PROVEN, PairFacts, evidence
 from dedup.duplicates.traits import measured_traits
 from dedup.policy import KeepPolicy
+from dedup.proof import VERIFIER
 from dedup.proof.prover import Prover
 from dedup.results import Tier
+from dedup.store.pairs import read_proven
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +71,7 @@ def relate(
     ordering = _Ordering(gallery, tiers, policy, report)
     if not tiers & PROVEN:
         return Related(relations, ordering.of(relations))
-    related = _prove(gallery, relations, candidates.to_prove, ordering, report)
+    related = _prove_all(gallery, relations, candidates.to_prove, ordering, report)
     if not candidates.capped:
         return related
     note = (
@@ -106,6 +111,43 @@ class _Ordering:
             self._traits,
             [pair for pair in made if relations.between(*pair, self.tiers) is not None],
         )
+
+
+def _prove_all(
+    gallery: Gallery,
+    relations: Relations,
+    pairs: set[RowPair],
+    ordering: _Ordering,
+    report: Report,
+) -> Related:
+    """Prove what embeddings propose, what parts propose, and what was proven before.
+
+    Parts are compared once for each state of the catalog: from then on what was proven is known,
+    and what was refuted need not be proposed.
+    """
+    catalog, notes = gallery.catalog, list[str]()
+    state = f"{catalog.version} {VERIFIER} {PARTS_VERSION}"
+    shared: set[RowPair] = set()
+    compares = gallery.parts and catalog.parts_compared != state
+    if compares:
+        members = group_identical_inputs(gallery.images)
+        shared, notes = share_parts(catalog, gallery.images, members, report)
+    relations = relations.with_table(relations.table.noted(notes))
+    related = _prove(gallery, relations, pairs | shared | _known_pairs(gallery), ordering, report)
+    table = related.relations.table
+    if compares and not notes and not (table.unproven(shared) or shared & table.ignored):
+        catalog.parts_compared = state
+    return related
+
+
+def _known_pairs(gallery: Gallery) -> set[RowPair]:
+    """List the pairs that were proven before, by `why` or when there were other candidates."""
+    rows = {digest: row for row, digest in enumerate(gallery.images.digest)}
+    return {
+        row_pair(rows[first], rows[second])
+        for first, second in read_proven(gallery.catalog, VERIFIER)
+        if first in rows and second in rows
+    }
 
 
 def _prove(

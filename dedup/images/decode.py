@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from stat import S_ISREG
 from typing import TYPE_CHECKING
@@ -78,6 +78,7 @@ decoded."""
 DAMAGED = "damaged: parts of it are lost"
 """The note on an image that was decoded past damage."""
 
+_FAR_LARGER = 4  # times as long as asked for: then an array worth the time to resize it
 _FEW_ROWS = 16  # of which the first is looked at
 _JPEG_SCALES = (8, 4, 2)
 _READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
@@ -126,6 +127,8 @@ class Decoded:
     """what a person should know: that stretches are damaged, or what was left out"""
     bounded: Pixels | None = None
     """(h, w, 3) uint8 RGB, the same image in its aspect, where that was asked for"""
+    larger: Pixels | None = None
+    """the same again as it was decoded, or near to it, where that was asked for"""
     damaged: bool = False
     """whether the decoder read on past damage, so that stretches of it show something else"""
 
@@ -171,6 +174,7 @@ def decode_square(
     path: str = "",
     *,
     bound: int = 0,
+    larger: int = 0,
     opened: Opened | None = None,
     srgb: bool = False,
 ) -> Decoded:
@@ -182,6 +186,8 @@ def decode_square(
     height, width : of the upright result
     bound : when above 0, the image is handed over in its aspect as well, as `decode_bounded`
         would with this longest side, from the same decoding
+    larger : when above 0, what was decoded is handed over as well, with no side far longer than
+        this
     opened : what `open_image` gave for the same data, where that was asked for already
     srgb : apply an embedded colour profile; extractors see values as they are stored
 
@@ -200,11 +206,14 @@ def decode_square(
     size = max(height, inner[0]), max(width, inner[1])
     decoded, damaged = _decode(opened, path, *size, srgb=srgb)
     bounded = resize(decoded, *inner) if bound else None
+    closer = decoded if larger else None
+    if max(decoded.shape) > _FAR_LARGER * larger:
+        closer = resize(decoded, *_within(decoded.shape, larger)) if larger else None
     pixels = resize(decoded, height, width)
     if srgb:
         pixels = _in_srgb(pixels, opened)
         bounded = None if bounded is None else _in_srgb(bounded, opened)
-    return judged(pixels, header, bounded, damaged=damaged)
+    return replace(judged(pixels, header, bounded, damaged=damaged), larger=closer)
 
 
 def judged(
@@ -220,7 +229,7 @@ def judged(
     notes = [DAMAGED] if damaged else []
     notes += [note] if (note := _note(header)) else []
     trivial = _is_trivial(pixels, header)
-    return Decoded(pixels, header, trivial, "; ".join(notes) or None, bounded, damaged)
+    return Decoded(pixels, header, trivial, "; ".join(notes) or None, bounded, damaged=damaged)
 
 
 def bounded_size(header: Header, bound: int) -> tuple[int, int]:
@@ -228,8 +237,12 @@ def bounded_size(header: Header, bound: int) -> tuple[int, int]:
 
     Smaller images keep their size.
     """
-    factor = min(1.0, bound / max(header.width, header.height))
-    return max(1, round(header.height * factor)), max(1, round(header.width * factor))
+    return _within((header.height, header.width), bound)
+
+
+def _within(shape: tuple[int, ...], bound: int) -> tuple[int, int]:
+    factor = min(1.0, bound / max(shape[:2]))
+    return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
 
 
 def decode_bounded(data: bytes, max_side: int, path: str = "", *, srgb: bool = False) -> Pixels:

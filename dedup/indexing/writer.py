@@ -11,6 +11,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+from dedup.descriptors.vlad import PARTS_VERSION
 from dedup.images.header import read_epoch
 from dedup.indexing.reader import Embeddable, Known, Skipped
 from dedup.results import Skip
@@ -97,6 +98,8 @@ class Writer:
                 and embedded.finite[embedding]
             ):
                 batch.images.append(outcome.facts)
+                if outcome.inputs.parts is not None:
+                    batch.parts[outcome.digest] = PARTS_VERSION, outcome.inputs.parts
                 self.remarks.update([outcome.facts.remark] if outcome.facts.remark else [])
         new = {image.digest for image in batch.images}
         others = {row.outcome.digest for row in rows if not isinstance(row.outcome, Skipped)} - new

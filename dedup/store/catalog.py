@@ -25,6 +25,7 @@ from dedup.store.checksums import (
     sound,
 )
 from dedup.store.database import Database
+from dedup.store.parts import write_parts
 from dedup.store.schema import create, translated
 from dedup.store.trust import checked_path, checked_root
 
@@ -104,6 +105,9 @@ class Catalog(Database):
         with self.transaction():
             ids = self._add_images(batch.images, batch.embeddings)
             ids |= self._images_with({digest for *_, digest in batch.files} - ids.keys())
+            write_parts(
+                self.connection, {ids[digest]: parts for digest, parts in batch.parts.items()}
+            )
             self._record(
                 [
                     (root.id, *_kept(entry), "indexed", ids[digest], None, None)

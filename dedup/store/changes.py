@@ -86,6 +86,7 @@ class Batch:
     ----------
     images : with embeddings; those whose content is known already are ignored
     embeddings : per layer, one row for each of `images`
+    parts : of what is among `images`, by its SHA-256: what described them, and what it gave
     files : each with the SHA-256 of its content, which is among `images` or known
     skipped : files that gave no image, each with the reason, and what it was tried with: it is
         tried again when it changes or when that differs; None: at every run
@@ -99,6 +100,7 @@ class Batch:
     images: list[ImageFacts] = field(default_factory=list)
     embeddings: Mapping[str, Packed] = field(default_factory=dict)
     files: list[tuple[Root, FileEntry, bytes]] = field(default_factory=list)
+    parts: dict[bytes, tuple[str, bytes]] = field(default_factory=dict)
     skipped: list[tuple[Root, FileEntry, str, str | None]] = field(default_factory=list)
     vanished: list[tuple[Root, FileEntry]] = field(default_factory=list)
     gone: list[int] = field(default_factory=list)

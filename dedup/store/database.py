@@ -96,6 +96,16 @@ class Database:
 
     # -- meta ------------------------------------------------------------------------------------
 
+    @property
+    def parts_compared(self) -> str | None:
+        """What `list` last compared the parts of, and how: pairs that were proven then are kept."""
+        return self._meta("parts_compared")
+
+    @parts_compared.setter
+    def parts_compared(self, state: str) -> None:
+        with suppress(CollectionError), self.transaction():  # it only saves work
+            self._set_meta("parts_compared", state)
+
     def _meta(self, key: str) -> str | None:
         """Read a value; one that is damaged counts as absent where it can be found out again."""
         with translated(self.store):

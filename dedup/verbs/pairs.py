@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,12 +22,14 @@ from dedup.freshness import Lookout
 from dedup.policy import INFORMATION, KeepPolicy
 from dedup.query import embed_queries, expand, similarity_of
 from dedup.results import Comparison, DuplicatesAnswer, Explanation, Grouping
+from dedup.store.pairs import content_pair, read_verdicts, write_verdicts
 from dedup.verbs.decisions import is_ignored
 
 if TYPE_CHECKING:
     from dedup.report.pairs import PairsAnswer
     from dedup.session import Session
     from dedup.store.catalog import Catalog
+    from dedup.store.pairs import StoredVerdict
 
 
 def duplicates(
@@ -41,6 +44,7 @@ def duplicates(
     offline: bool = False,
     companions: bool = False,
     keep: Any = INFORMATION,
+    parts: bool = True,
 ) -> DuplicatesAnswer:
     """Find the duplicate groups."""
     from dedup.duplicates.find import find_groups
@@ -56,7 +60,7 @@ def duplicates(
     catalog = session.computing(decodes=False)
     space = session.space()
     lowest = space.threshold(threshold, precision)
-    gallery = read_gallery(catalog, space, join, companions=companions)
+    gallery = read_gallery(catalog, space, join, companions=companions, parts=parts)
     lookout = Lookout(catalog.roots(), offline=offline)
     found = find_groups(gallery, tiers, lowest, how, report, lookout, policy)
     return session.noted(DuplicatesAnswer(tuple(found.groups), lowest, tuple(found.notes)))
@@ -71,6 +75,7 @@ def all_pairs(
     offline: bool = False,
     keep: Any = INFORMATION,
     companions: bool = False,
+    parts: bool = True,
 ) -> PairsAnswer:
     """List every pair of the tiers asked for."""
     from dedup.duplicates.gallery import read_gallery
@@ -83,7 +88,7 @@ def all_pairs(
     space = session.space()
     lowest = space.threshold(threshold)
     lookout = Lookout(catalog.roots(), offline=offline)
-    gallery = read_gallery(catalog, space, companions=companions)
+    gallery = read_gallery(catalog, space, companions=companions, parts=parts)
     found, notes = best_pairs(gallery, tiers, lowest, report, lookout, policy)
     return session.noted(PairsAnswer(tuple(Pair(*one) for one in found), lowest, tuple(notes)))
 
@@ -97,6 +102,7 @@ def compare_new(
     progress: Any,
     *,
     offline: bool = False,
+    parts: bool = True,
 ) -> Comparison:
     """Find which new images are there already."""
     from dedup.duplicates.compare import NewImages, compare
@@ -109,8 +115,10 @@ def compare_new(
     within = None if folder is None else _indexed_folder(catalog, folder)
     space = session.space()
     queries = embed_queries(catalog, space, expand(names), session.embedder, report)
-    images = NewImages(queries.paths, queries.facts, queries.raw, space.vectors(queries.raw))
-    gallery = read_gallery(catalog, space)
+    images = NewImages(
+        queries.paths, queries.facts, queries.raw, space.vectors(queries.raw), queries.parts
+    )
+    gallery = read_gallery(catalog, space, parts=parts)
     lowest = space.threshold(threshold)
     lookout = Lookout(catalog.roots(), offline=offline, asked=within)
     matches, notes = compare(gallery, within, images, tiers, lowest, report, lookout)
@@ -139,6 +147,7 @@ def explain_pair(session: Session, first: Any, second: Any, image: Any) -> Expla
     space = session.space()
     similarity: float | None = None
     notes: tuple[str, ...] = ()
+    kept: list[bool] = []
     try:
         session.computing()
         queries = embed_queries(catalog, space, [*names], session.embedder)
@@ -151,8 +160,34 @@ def explain_pair(session: Session, first: Any, second: Any, image: Any) -> Expla
         space.threshold(),
         ignored=is_ignored(catalog, *names),
         image=output,
+        keep=lambda *found: kept.append(_remember(catalog, *found)),
     )
+    if any(kept):
+        news = (
+            "list had not compared these two, which are not among each other's candidates; it "
+            "counts them from now on"
+        )
+        notes += (news,)
     return session.noted(replace(explanation, notes=(*explanation.notes, *notes)))
+
+
+def _remember(catalog: Catalog, first: bytes, second: bytes, verdict: StoredVerdict) -> bool:
+    """Keep a proof on two images that are indexed, so that `list` finds the pair.
+
+    Returns
+    -------
+    Whether it is news in a collection that was listed before.
+    """
+    from dedup.proof import VERIFIER
+
+    if catalog.image_with(first) is None or catalog.image_with(second) is None:
+        return False
+    known, pair = read_verdicts(catalog, VERIFIER), content_pair(first, second)
+    if pair in known:
+        return False
+    with suppress(CollectionError):  # it cannot be written to now
+        write_verdicts(catalog, VERIFIER, {pair: verdict if pair[0] == first else verdict.turned()})
+    return bool(known)
 
 
 def why(

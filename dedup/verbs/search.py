@@ -13,6 +13,7 @@ from dedup.freshness import Lookout
 from dedup.images.scan import check_patterns
 from dedup.indexing import pipeline
 from dedup.indexing.diff import find_changes, require_images
+from dedup.indexing.parts import describe_missing
 from dedup.query import answer, embed_queries, expand, require_read
 from dedup.store.gallery import leaving_out
 from dedup.store.lock import writer_lock
@@ -46,6 +47,15 @@ def index(session: Session, paths: Any, progress: Any, exclude: Any = None) -> I
             session.embedder,
             lambda done, total: report("Indexing", done, total),
         )
+        described = describe_missing(
+            catalog, lambda done, total: report("Describing parts", done, total)
+        )
+    if described:
+        note = (
+            f"{described:,} images that were indexed before were read again, for parts by which "
+            "crops and pasted images are found"
+        )
+        summary = replace(summary, notes=(*summary.notes, note))
     return session.noted(replace(summary, notes=(*summary.notes, *notes)))
 
 

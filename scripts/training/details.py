@@ -25,7 +25,8 @@ import faiss
 import numpy as np
 from safetensors.numpy import save
 
-from dedup.descriptors.keypoints import asymmetry, describe, fold_mirror
+from dedup.descriptors.keypoints import describe
+from dedup.descriptors.mirror import asymmetry, fold_mirror
 from dedup.descriptors.vlad import FEWEST, SIDE, Vocabulary, grey
 from dedup.edits.catalogue import EDITS, edit
 from dedup.errors import ImageError

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from dedup.descriptors import keypoints
-from dedup.descriptors.keypoints import asymmetry, describe, fold_mirror
+from dedup.descriptors.keypoints import describe
+from dedup.descriptors.mirror import asymmetry, fold_mirror
 from dedup.descriptors.vlad import DIGEST, SIDE, WEIGHTS, Details
 from dedup.edits.catalogue import drawn, edit
 from dedup.errors import WeightsError

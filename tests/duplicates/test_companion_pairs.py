@@ -136,7 +136,7 @@ def test_other_names_and_folders_are_no_companions(
 def compared(gallery: Gallery, *files: Path) -> tuple[dict[str, Match], list[str]]:
     names = [os.fspath(file) for file in files]
     new = embed_queries(gallery.catalog, Space.of(gallery.catalog), names, BlockMeans)
-    images = NewImages(new.paths, new.facts, new.raw, new.raw)
+    images = NewImages(new.paths, new.facts, new.raw, new.raw, new.parts)
     found, notes = compare(gallery, None, images, SURE, 0.999, quiet)
     return {match.path: match for match in found}, notes
 

@@ -36,7 +36,7 @@ def read(gallery: Gallery, *files: Path) -> NewImages:
         gallery.catalog, Space.of(gallery.catalog), [os.fspath(file) for file in files], BlockMeans
     )
     assert not found.skipped
-    return NewImages(found.paths, found.facts, found.raw, found.raw)
+    return NewImages(found.paths, found.facts, found.raw, found.raw, found.parts)
 
 
 def matches(
@@ -211,7 +211,7 @@ def test_no_gallery_and_no_images_match_nothing(
     gallery: Gallery, card: Path, tmp_path: Path
 ) -> None:
     assert matches(gallery, card / "copy.jpg", within=tmp_path / "elsewhere") == {}
-    nothing = NewImages([], [], gallery.raw[:0], gallery.vectors[:0])
+    nothing = NewImages([], [], gallery.raw[:0], gallery.vectors[:0], [])
     assert compare(gallery, None, nothing, SURE, 0.999, quiet) == ([], [])
 
 

@@ -1,0 +1,118 @@
+"""The local features of an image, kept in 20 bytes each, by which its parts are found elsewhere.
+
+Where one image shows a part of another (cropped out of it, pasted on a page, one of four in a
+collage), their embeddings need not be alike, and some of their features are. A feature is kept as
+its descriptor, reduced by the vocabulary to 32 values of half a byte, and as place, scale and
+direction of a byte each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+
+    from dedup.descriptors.keypoints import Keypoints
+
+    Floats = npt.NDArray[np.float32]
+    Bytes = npt.NDArray[np.uint8]
+    Flags = npt.NDArray[np.bool_]
+
+COARSE: Final = 220
+"""Most features that are kept of those that details are made of: the ones of strongest contrast."""
+
+FINE: Final = 120
+"""Most features that are kept beyond those, of finer scale."""
+
+FEATURE_BYTES: Final = 20
+VALUES: Final = 32
+"""Values of a reduced descriptor."""
+
+STEP: Final = 0.08
+"""Between two values of half a byte; of a descriptor's length, which is some 0.7 when reduced."""
+
+_LEVELS: Final = 16
+_CODE_BYTES: Final = VALUES // 2
+_PLACES: Final = 255
+_TURNS: Final = 128  # directions told apart; the lowest bit of their byte says which side is shown
+_SCALES: Final = 40  # steps an octave
+_FINEST: Final = 1 / 256
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """F unpacked features, of one image or of several.
+
+    Parameters
+    ----------
+    codes : (F, `VALUES`) uint8, 0 to 15
+    x, y : (F,) float32, as shares of the longest side of the image
+    scale : (F,) float32, the binary logarithm of a feature's size as such a share
+    angle : (F,) float32, radians
+    turned : (F,) bool, which side of the mirror the descriptor was folded to
+    """
+
+    codes: Bytes
+    x: Floats
+    y: Floats
+    scale: Floats
+    angle: Floats
+    turned: Flags
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+
+def pack(found: Sequence[Keypoints], reduced: Sequence[Floats], turned: Sequence[Flags]) -> bytes:
+    """Pack the features of an image, of each kind those of strongest contrast.
+
+    Parameters
+    ----------
+    found : at most `COARSE` are kept of the first, and `FINE` of the others
+    reduced : of each, (F, `VALUES`)
+    turned : of each, (F,), as in `Parts`
+    """
+    rows = [
+        _packed(each, values, flags)[np.argsort(-each.contrast, kind="stable")[:most]]
+        for each, values, flags, most in zip(
+            found, reduced, turned, (COARSE, *[FINE] * (len(found) - 1)), strict=True
+        )
+    ]
+    return np.concatenate(rows).tobytes()
+
+
+def _packed(found: Keypoints, reduced: Floats, turned: Flags) -> Bytes:
+    rows = np.empty((len(found), FEATURE_BYTES), np.uint8)
+    steps = np.clip(np.rint(reduced / np.float32(STEP)) + _LEVELS // 2, 0, _LEVELS - 1)
+    codes = steps.astype(np.uint8)
+    rows[:, :_CODE_BYTES] = codes[:, 0::2] | codes[:, 1::2] << 4
+    rows[:, _CODE_BYTES] = np.clip(np.rint(found.x * _PLACES), 0, _PLACES)
+    rows[:, _CODE_BYTES + 1] = np.clip(np.rint(found.y * _PLACES), 0, _PLACES)
+    octaves = np.log2(found.scale / np.float32(_FINEST))
+    rows[:, _CODE_BYTES + 2] = np.clip(np.rint(octaves * _SCALES), 0, 255)
+    turns = np.rint(found.angle * (_TURNS / (2 * np.pi))).astype(np.int64) % _TURNS
+    rows[:, _CODE_BYTES + 3] = turns << 1 | turned
+    return rows
+
+
+def unpack(packed: bytes) -> Parts:
+    """Unpack the features of one image, or of several one after the other."""
+    rows = np.frombuffer(packed, np.uint8)
+    rows = rows[: len(rows) // FEATURE_BYTES * FEATURE_BYTES].reshape(-1, FEATURE_BYTES)
+    halves = rows[:, :_CODE_BYTES]
+    codes = np.stack([halves & 15, halves >> 4], axis=2).reshape(-1, VALUES)
+    x, y, scale, turns = rows[:, _CODE_BYTES:].T.astype(np.float32)
+    return Parts(
+        codes,
+        x / np.float32(_PLACES),
+        y / np.float32(_PLACES),
+        scale / np.float32(_SCALES) + np.float32(np.log2(_FINEST)),
+        (turns // 2) * np.float32(2 * np.pi / _TURNS),
+        (rows[:, -1] & 1).astype(np.bool_),
+    )

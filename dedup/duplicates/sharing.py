@@ -1,0 +1,93 @@
+"""Pairs of images of which one shows a part of the other, as candidates for the proof.
+
+Their embeddings may be far apart: a tenth of an image, a photograph on a page, one of four in a
+collage. Their local features vote instead (`dedup.search.votes`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from dedup.descriptors.parts import unpack
+from dedup.descriptors.vlad import PARTS_VERSION
+from dedup.duplicates.pairs import row_pair
+from dedup.fingerprint import DETAILS
+from dedup.search.votes import LocalFeatures, sharing_parts
+from dedup.store.parts import read_parts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dedup.duplicates.pairs import Report, RowPair
+    from dedup.store.catalog import Catalog
+    from dedup.store.gallery import GalleryImages
+
+MOST: Final = 10
+"""Further candidates that an image may bring in."""
+
+MOST_IMAGES: Final = 50_000
+"""Images up to which parts are looked for."""
+
+
+def share_parts(
+    catalog: Catalog,
+    images: GalleryImages,
+    members: Sequence[Sequence[int]],
+    report: Report,
+    fresh: Sequence[tuple[int, bytes | None]] = (),
+) -> tuple[set[RowPair], list[str]]:
+    """Find pairs of images of which one seems to show a part of the other.
+
+    Parameters
+    ----------
+    members : classes of rows with identical decoded input; the first of each stands for it
+    fresh : rows that are compared with those, and not with each other, each with its parts where
+        the catalog does not hold them; none: all are compared with each other
+
+    Returns
+    -------
+    Pairs of rows, and what a person should know.
+    """
+    if DETAILS not in catalog.fingerprint.views:
+        return set(), []
+    rows = [rows[0] for rows in members]
+    if len(rows) > MOST_IMAGES:
+        note = (
+            f"Parts were not looked for (crops to a tenth, images pasted on pages): they are in "
+            f"collections of up to {MOST_IMAGES:,} images"
+        )
+        return set(), [note]
+    new = [row for row, _ in fresh]
+    ids = images.ids[rows + new]
+    stored = dict(read_parts(catalog, PARTS_VERSION, ids[ids >= 0].tolist()))
+    given = [None] * len(rows) + [parts for _, parts in fresh]
+    packed = [
+        parts if parts is not None else stored.get(image)
+        for image, parts in zip(ids.tolist(), given, strict=True)
+    ]
+    lacking = sum(parts is None for parts in packed)
+    features = _features(packed)
+    pairs = sharing_parts(
+        features,
+        MOST,
+        first_new=len(rows) if fresh else None,
+        progress=lambda done, total: report("Looking for parts", done, total),
+    )
+    every = rows + new
+    found = {row_pair(every[one], every[two]) for one, two in pairs if every[one] != every[two]}
+    note = (
+        f"{lacking:,} images have no parts yet, by which crops and pasted images are found: "
+        "`dedup index` describes them"
+    )
+    return found, [note] if lacking else []
+
+
+def _features(packed: Sequence[bytes | None]) -> LocalFeatures:
+    each = [unpack(parts or b"") for parts in packed]
+    whole = unpack(b"".join(parts or b"" for parts in packed))
+    owner = np.repeat(np.arange(len(each)), [len(parts) for parts in each])
+    return LocalFeatures(
+        owner, whole.codes, whole.x, whole.y, whole.scale, whole.angle, whole.turned
+    )

@@ -1,0 +1,67 @@
+"""Local features of an image, packed in 20 bytes each."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from dedup.descriptors.keypoints import find, find_fine
+from dedup.descriptors.parts import COARSE, FEATURE_BYTES, FINE, STEP, unpack
+from dedup.descriptors.vlad import FEWEST, SIDE, Details, Vocabulary, grey
+from dedup.edits.catalogue import drawn as scene
+
+
+def drawn(seed: int, height: int, width: int) -> np.ndarray:
+    return scene(height, width, np.random.default_rng(seed))
+
+
+@pytest.fixture(scope="module")
+def details() -> Details:
+    return Details()
+
+
+def test_parts_take_at_most_eight_kilobytes(details: Details) -> None:
+    pixels = drawn(1, 192, 256)
+    _, packed = details.describe(pixels, pixels)
+    assert len(packed) % FEATURE_BYTES == 0
+    assert FEWEST < len(unpack(packed)) <= COARSE + FINE
+    assert (COARSE + FINE) * FEATURE_BYTES <= 8192
+
+
+def test_details_are_the_same_with_parts_and_without(details: Details) -> None:
+    pixels = drawn(2, 200, SIDE)
+    vector, _ = details.describe(pixels, pixels)
+    np.testing.assert_array_equal(vector, details.embed(pixels))
+
+
+def test_what_is_unpacked_is_what_was_found(details: Details) -> None:
+    pixels = drawn(3, 180, SIDE)
+    found = find(grey(pixels))
+    order = np.argsort(-found.contrast, kind="stable")[:COARSE]
+    parts = unpack(details.describe(pixels, pixels)[1])
+    count = len(order)
+    np.testing.assert_allclose(parts.x[:count], found.x[order], atol=0.6 / 255)
+    np.testing.assert_allclose(parts.y[:count], found.y[order], atol=0.6 / 255)
+    np.testing.assert_allclose(np.exp2(parts.scale[:count]), found.scale[order], rtol=0.01)
+    turned = np.angle(np.exp(1j * (parts.angle[:count] - found.angle[order])))
+    assert np.abs(turned).max() < 0.03
+    vocabulary: Vocabulary = details._vocabulary  # noqa: SLF001
+    reduced = vocabulary.reduce(found.descriptors[order])
+    inside = np.abs(reduced) < 7 * STEP
+    codes = (parts.codes[:count].astype(np.float32) - 8) * STEP
+    assert np.abs(codes - reduced)[inside].max() <= STEP / 2 + 1e-5
+
+
+def test_fine_features_are_spread_over_the_image() -> None:
+    loud, quiet = drawn(4, 384, 192), drawn(5, 384, 192) // 4 + 96
+    both = np.concatenate((loud, quiet), axis=1)
+    found = find_fine(np.asarray(cv2.cvtColor(both, cv2.COLOR_RGB2GRAY), np.uint8), 100)
+    assert len(found) <= 100
+    assert (found.x > 0.5).mean() > 0.3
+
+
+def test_without_texture_there_are_no_parts(details: Details) -> None:
+    flat = np.full((100, 200, 3), 90, np.uint8)
+    assert details.describe(flat, flat)[1] == b""
+    assert len(unpack(b"")) == 0

@@ -1,0 +1,139 @@
+"""Votes of local features, against comparing all with all."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from dedup.search import votes
+from dedup.search.votes import LocalFeatures, sharing_parts
+
+FEATURES = 60
+
+
+def made(images: list[tuple[np.ndarray, ...]]) -> LocalFeatures:
+    """Join images of (codes, x, y, scale, angle, turned)."""
+    owner = np.repeat(np.arange(len(images)), [len(image[0]) for image in images])
+    return LocalFeatures(owner, *(np.concatenate(column) for column in zip(*images, strict=True)))
+
+
+def random_image(rng: np.random.Generator, count: int = FEATURES) -> tuple[np.ndarray, ...]:
+    return (
+        rng.integers(0, 16, (count, 32)).astype(np.uint8),
+        rng.random(count).astype(np.float32),
+        rng.random(count).astype(np.float32),
+        rng.uniform(-8, -4, count).astype(np.float32),
+        rng.uniform(0, 2 * np.pi, count).astype(np.float32),
+        rng.random(count) < 0.5,
+    )
+
+
+def placed(
+    image: tuple[np.ndarray, ...],
+    kept: int,
+    scale: float,
+    turn: float,
+    *,
+    mirrored: bool = False,
+) -> tuple[np.ndarray, ...]:
+    """Show some features of an image elsewhere: smaller, turned, mirrored."""
+    codes, x, y, size, angle, turned = (column[:kept] for column in image)
+    across = 1 - x if mirrored else x
+    angle = np.pi - angle if mirrored else angle
+    cos, sin = scale * np.cos(turn), scale * np.sin(turn)
+    return (
+        codes,
+        np.asarray(0.4 + cos * across - sin * y, np.float32),
+        np.asarray(0.3 + sin * across + cos * y, np.float32),
+        np.asarray(size + np.log2(scale), np.float32),
+        np.asarray(np.mod(angle + turn, 2 * np.pi), np.float32),
+        turned != mirrored,
+    )
+
+
+def joined(*parts: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("scale", "turn", "mirrored"),
+    [(1.0, 0.0, False), (0.3, 0.0, False), (0.5, 2.0, False), (0.3, 0.0, True), (2.0, 4.0, True)],
+)
+def test_a_part_is_found_wherever_it_lies(scale: float, turn: float, mirrored: bool) -> None:  # noqa: FBT001
+    rng = np.random.default_rng(0)
+    images = [random_image(rng) for _ in range(30)]
+    part = placed(images[7], 12, scale, turn, mirrored=mirrored)
+    images.append(joined(random_image(rng), part))
+    assert sharing_parts(made(images), 10) == [(7, 30)]
+
+
+def test_features_that_agree_on_no_place_are_no_part() -> None:
+    rng = np.random.default_rng(1)
+    images = [random_image(rng) for _ in range(10)]
+    codes = random_image(rng, 20)
+    images.append((images[3][0][:20], *codes[1:]))
+    assert sharing_parts(made(images), 10) == []
+
+
+def test_one_spot_is_one_vote() -> None:
+    rng = np.random.default_rng(2)
+    image = random_image(rng)
+    for column, value in ((1, 0.5), (2, 0.5), (3, -6.0), (4, 1.0)):
+        image[column][:] = value
+    assert sharing_parts(made([image, placed(image, FEATURES, 1.0, 0.0)]), 10) == []
+
+
+def all_with_all(features: LocalFeatures) -> set[tuple[int, int]]:
+    """Pairs with four features whose codes are close and that one placing explains, slowly."""
+    found = set()
+    for first, second in combinations(range(int(features.owner.max()) + 1), 2):
+        one, two = (np.flatnonzero(features.owner == image) for image in (first, second))
+        apart = features.codes[one][:, None].astype(int) - features.codes[two][None]
+        rows, columns = np.nonzero((apart**2).sum(axis=2) <= 30)
+        if len(rows) < 4:
+            continue
+        shift = np.exp2(features.scale[two[columns]] - features.scale[one[rows]])
+        turn = features.angle[two[columns]] - features.angle[one[rows]]
+        here = features.x[one[rows]] + 1j * features.y[one[rows]]
+        there = features.x[two[columns]] + 1j * features.y[two[columns]]
+        placing = shift * np.exp(1j * turn)
+        off = np.abs(there[:, None] + placing[:, None] * (here - here[:, None]) - there)
+        if ((off < 0.01).sum(axis=1) >= 4).any():
+            found.add((first, second))
+    return found
+
+
+def test_by_cells_as_by_comparing_all_with_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    images = [random_image(rng) for _ in range(60)]
+    for number in range(0, 40, 2):
+        part = placed(images[number], int(rng.integers(6, 20)), rng.uniform(0.3, 1), 0.5)
+        images.append(joined(random_image(rng, 40), part))
+    features = made(images)
+    expected = all_with_all(features)
+    assert len(expected) == 20
+    monkeypatch.setattr(votes, "_FLAT_FEATURES", 0)
+    assert set(sharing_parts(features, 10)) == expected
+
+
+def test_new_images_are_compared_with_the_others_only() -> None:
+    rng = np.random.default_rng(4)
+    images = [random_image(rng) for _ in range(6)]
+    images += [placed(images[0], 20, 0.5, 0.0), placed(images[1], 20, 0.5, 0.0)]
+    images.append(placed(images[0], 20, 0.7, 0.0))
+    assert sharing_parts(made(images), 10, first_new=6) == [(0, 6), (0, 8), (1, 7)]
+
+
+def test_an_image_brings_in_so_many_and_no_more() -> None:
+    rng = np.random.default_rng(5)
+    template = random_image(rng)
+    images = [joined(template, random_image(rng, 20)) for _ in range(60)]
+    assert len(sharing_parts(made(images), 3)) <= 3 * 60
+
+
+def test_no_features_are_no_pairs() -> None:
+    rng = np.random.default_rng(6)
+    empty = tuple(column[:0] for column in random_image(rng))
+    assert sharing_parts(made([empty, empty]), 10) == []
