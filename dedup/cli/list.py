@@ -155,17 +155,11 @@ def list_command(
     """
     form = chosen_format(kind, nul=nul, csv_safe=csv_safe)
     if precision is not None:
-        if threshold is not None:
-            raise click.UsageError("--threshold and --precision exclude each other")
-        if Tier.SIMILAR not in tiers:
-            raise click.UsageError("--precision is about the tier similar: add it to --tier")
+        _check_precision(threshold, tiers)
     if as_pairs:
         no = {"--precision": precision, "--explain": explain, "--format paths": form == "paths"}
         _refuse_with_pairs(no)
-    shared: dict[str, Any] = {
-        "keep": keep.texts, "offline": offline, "companions": companions,
-        "parts": parts == "on",
-    }  # fmt: skip
+    shared = _shared(keep, parts, offline=offline, companions=companions)
     with open_collection(store) as collection, progress_bars() as progress:
         answer: DuplicatesAnswer | PairsAnswer
         if as_pairs:
@@ -183,6 +177,18 @@ def list_command(
     note(*collection.notes, *answer.notes)
     if fail_on is not None and found and min(found) <= Tier(fail_on).looseness:
         raise click.exceptions.Exit(EXIT_FOUND)
+
+
+def _check_precision(threshold: float | None, tiers: frozenset[Tier]) -> None:
+    if threshold is not None:
+        raise click.UsageError("--threshold and --precision exclude each other")
+    if Tier.SIMILAR not in tiers:
+        raise click.UsageError("--precision is about the tier similar: add it to --tier")
+
+
+def _shared(keep: KeepPolicy, parts: str, **flags: bool) -> dict[str, Any]:
+    """Give the arguments that groups and pairs have in common."""
+    return {"keep": keep.texts, "parts": parts == "on", **flags}
 
 
 def _refuse_with_pairs(options: Mapping[str, object]) -> None:

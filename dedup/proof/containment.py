@@ -80,15 +80,15 @@ def _filled(owner: Bytes, outside: npt.NDArray[np.bool_], inner: Bytes) -> bool:
         share += float((np.abs(rest - second) <= _FILL_LEVELS).sum()) / len(values)
         if share < _MIN_TWO_FILLS_SHARE:
             return False
-        return _edged(owner, outside, inner, (level, second))
+        return is_edged(owner, outside, inner, (level, second))
     return (
         level <= _BLACK_WHITE_LEVELS[0]
         or level >= _BLACK_WHITE_LEVELS[1]
-        or _edged(owner, outside, inner, (level,))
+        or is_edged(owner, outside, inner, (level,))
     )
 
 
-def _edged(
+def is_edged(
     owner: Bytes, outside: npt.NDArray[np.bool_], inner: Bytes, levels: tuple[int, ...]
 ) -> bool:
     """Tell whether the image differs from the fill along the seam, as skies do not."""

@@ -13,6 +13,7 @@ from dedup.images.decode import decode_square
 from dedup.images.header import open_image
 from dedup.images.jpeg import quality
 from dedup.images.pages import page_count
+from dedup.images.profiles import profile_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -35,10 +36,12 @@ class Original:
     ----------
     data : a file that could be described
     name : of the file, by which raw images are known
+    srgb : whether an embedded colour profile is applied
     """
 
     data: bytes
     name: str = ""
+    srgb: bool = True
 
     @cached_property
     def opened(self) -> Opened:
@@ -54,6 +57,15 @@ class Original:
     def pages(self) -> int:
         """1 for stills."""
         return page_count(self.opened)
+
+    @cached_property
+    def has_profile(self) -> bool:
+        """Whether it has a colour profile that changes what it shows."""
+        return profile_of(self.opened.image) is not None
+
+    def as_stored(self) -> Original:
+        """Give the same file without its colour profile."""
+        return Original(self.data, self.name, srgb=False)
 
     @cached_property
     def quality(self) -> int:
@@ -85,7 +97,7 @@ def _decoded(original: Original, height: int, width: int) -> Pixels:
     if (height, width) not in kept:
         kept.clear()
         kept[height, width] = decode_square(
-            original.data, height, width, original.name, srgb=True
+            original.data, height, width, original.name, srgb=original.srgb
         ).pixels
     found: Pixels = kept[height, width]
     return found

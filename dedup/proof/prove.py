@@ -79,6 +79,10 @@ def _proven(one: Side, two: Side) -> Verdict:
             found = tuple(frames(first, second).checks())
             if all(check.passed for check in found):
                 return _saved_again(one, two, found)
+            if first.has_profile != second.has_profile:
+                stored = tuple(frames(first.as_stored(), second.as_stored()).checks())
+                if all(check.passed for check in stored):
+                    return _without_profile(_saved_again(one, two, stored), first.has_profile)
             kept = tuple(check for check in found if not check.passed)[:1]
     verdict = verify(one.features, two.features)
     if not verdict.near:
@@ -106,6 +110,15 @@ def _saved_again(one: Side, two: Side, checks: tuple[Check, ...]) -> Verdict:
         resaved=True,
         backwards="the same image",
     )
+
+
+def _without_profile(verdict: Verdict, second_lost_it: bool) -> Verdict:  # noqa: FBT001 - of two
+    """Say that one was saved without its colour profile: the values are the same."""
+    lost = "the same image, without its colour profile"
+    has = "the same image, with the colour profile that the other has lost"
+    if second_lost_it:
+        return replace(verdict, evidence=lost, backwards=has, derived=2)
+    return replace(verdict, evidence=has, backwards=lost, derived=1)
 
 
 def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) -> Verdict:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from dedup.proof.alignment import corners, jacobian
+from dedup.proof.containment import is_edged
 from dedup.proof.geometry import project
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _WHOLE_SHARE = 0.97  # of an image; more is the whole of it
 _MAX_GREY_CHROMA, _MIN_COLOUR_CHROMA = 2, 5  # mean spread of the channels
+_GROUND = "plain ground around it"
 _SIDES = ("left", "top", "right", "bottom")
 
 
@@ -55,6 +57,11 @@ class Words:
         self._said[side - 1].append(words)
         self._said[2 - side].append(other)
         self._made.add(side)
+
+    def seen_on(self, side: int, words: str, other: str) -> None:
+        """Say of the image 1 or 2 what may have been done to either of them."""
+        self._said[side - 1].append(words)
+        self._said[2 - side].append(other)
 
     def said(self, side: int) -> str:
         """Give the words on the image 1 or 2."""
@@ -97,7 +104,9 @@ def _shape(words: Words, one: Features, two: Features, verdict: Verdict) -> None
         if share >= _WHOLE_SHARE:
             continue
         frame = _frame(one, two, verdict, side - 1)
-        if frame:
+        if frame == _GROUND:
+            words.seen_on(side, f"more {frame}", f"less {frame}")
+        elif frame:
             words.of(side, frame, f"without the other's {frame.partition(' added')[0]}")
         else:
             cropped = f"cropped to {share:.0%}"
@@ -121,14 +130,17 @@ def _shape(words: Words, one: Features, two: Features, verdict: Verdict) -> None
 def shows_both(one: Features, two: Features, verdict: Verdict) -> bool:
     """Tell whether either image has more than a plain border around what both show."""
     more = (
-        share < _WHOLE_SHARE and not _frame(one, two, verdict, side).startswith("border")
+        share < _WHOLE_SHARE and not _frame(one, two, verdict, side).startswith(("border", _GROUND))
         for side, share in enumerate(verdict.overlap)
     )
     return all(more)
 
 
 def _frame(one: Features, two: Features, verdict: Verdict, smaller: int) -> str:
-    """Words for an added border or caption; empty where the outside is photographic."""
+    """Words for an added border or caption; empty where the outside is photographic.
+
+    Where the outside is as plain as what it surrounds, nobody can tell a border from a crop.
+    """
     placed = verdict.transform
     if placed is None:
         return ""
@@ -145,6 +157,9 @@ def _frame(one: Features, two: Features, verdict: Verdict, smaller: int) -> str:
     off = np.abs(owner.grey[outside].astype(int) - int(counts.argmax()))
     if float((off <= 8).mean()) < 0.5:  # noqa: PLR2004 -- mostly one fill, as in containment
         return ""
+    plain = float((off <= 8).mean()) > 0.97  # noqa: PLR2004 -- no words on it
+    if not is_edged(owner.grey, ~(inner > 0), inner, (int(counts.argmax()),)):
+        return _GROUND if plain else ""
     gaps = (
         outline[:, 0].min() / width,
         outline[:, 1].min() / height,
@@ -152,7 +167,6 @@ def _frame(one: Features, two: Features, verdict: Verdict, smaller: int) -> str:
         1 - outline[:, 1].max() / height,
     )
     sides = [name for name, gap in zip(_SIDES, gaps, strict=True) if gap > 0.015]  # noqa: PLR2004 -- seen
-    plain = float((off <= 8).mean()) > 0.97  # noqa: PLR2004 -- no words on it
     what = "border" if plain else "caption or frame"
     where = "around it" if len(sides) > 2 else "at the " + " and ".join(sides)  # noqa: PLR2004 -- most sides
     return f"{what} added {where}" if sides else "corners filled"

@@ -7,46 +7,12 @@ import struct
 
 import numpy as np
 import pytest
+from colour_profiles import ADOBE, P3, profile
 from PIL import Image, ImageCms
 
 from dedup.images.containers import has_gain_map
 from dedup.images.decode import decode_bounded, decode_square, pixel_digest
 from dedup.images.profiles import profile_of
-
-# Primaries adapted to D50: Display P3 (Apple's own profile), Adobe RGB (1998).
-P3 = ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407))
-ADOBE = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))
-WHITE = (0.9642, 1.0, 0.8249)
-
-
-def fixed(value: float) -> int:
-    return round(value * 65536)
-
-
-def profile(primaries: tuple[tuple[float, float, float], ...] | None, gamma: float) -> bytes:
-    """Build a matrix profile, or a grey one without primaries (ICC.1:2001-04)."""
-    curve = b"curv\0\0\0\0" + struct.pack(">IHxx", 1, round(gamma * 256))
-    text = b"A profile\0"
-    tags = {
-        b"desc": b"desc\0\0\0\0" + struct.pack(">I", len(text)) + text + bytes(78),
-        b"wtpt": b"XYZ \0\0\0\0" + struct.pack(">3i", *map(fixed, WHITE)),
-    }
-    if primaries is None:
-        tags[b"kTRC"] = curve
-    else:
-        for name, primary in zip("rgb", primaries, strict=True):
-            tags[f"{name}XYZ".encode()] = b"XYZ \0\0\0\0" + struct.pack(">3i", *map(fixed, primary))
-            tags[f"{name}TRC".encode()] = curve
-    table, body, start = struct.pack(">I", len(tags)), b"", 132 + 12 * len(tags)
-    for tag, data in tags.items():
-        table += tag + struct.pack(">2I", start + len(body), len(data))
-        body += data + bytes(-len(data) % 4)
-    size = 128 + len(table) + len(body)
-    space = b"RGB " if primaries else b"GRAY"
-    head = struct.pack(">I4xI", size, 0x02100000) + b"mntr" + space + b"XYZ " + bytes(12)
-    head += b"acsp" + bytes(28) + struct.pack(">3i", *map(fixed, WHITE))
-    return head.ljust(128, b"\0") + table + body
-
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
+
 import cv2
 import numpy as np
 import pytest
+from colour_profiles import ADOBE, profile
+from PIL import Image
 
 from dedup.edits.catalogue import drawn, edit
 from dedup.images.decode import decode_bounded
@@ -53,3 +57,29 @@ def test_what_is_cropped_is_said_of_the_crop() -> None:
     assert "shows more: the other is cropped to 64%" in there.backwards
     assert "shows more" in back.evidence
     assert (there.derived, back.derived) == (2, 1)
+
+
+def test_a_copy_that_lost_its_colour_profile_is_a_copy_and_the_lesser_one() -> None:
+    with_profile = io.BytesIO()
+    Image.fromarray(SCENE).save(with_profile, "JPEG", quality=95, icc_profile=profile(ADOBE, 2.2))
+    without = as_jpeg(decode_bounded(as_jpeg(SCENE, 95), 800), 80)
+    verdict = prove(side(with_profile.getvalue()), side(without))
+    assert verdict.resaved
+    assert (verdict.evidence, verdict.derived) == ("the same image, without its colour profile", 2)
+    back = prove(side(without), side(with_profile.getvalue()))
+    assert back.evidence == "the same image, with the colour profile that the other has lost"
+    assert back.derived == 1
+
+
+def test_a_crop_of_what_has_plain_ground_is_no_original_that_got_a_border() -> None:
+    shot = np.full((600, 800, 3), 250, np.uint8)
+    shot[150:520, 200:700] = SCENE[150:520, 200:700]
+    verdict = proven(shot, shot[:, 160:])  # plain ground was cut off, and only that
+    assert verdict.near
+    assert verdict.derived == 0
+    assert "plain ground" in verdict.evidence
+    framed = np.full((700, 900, 3), 255, np.uint8)
+    framed[50:650, 50:850] = SCENE
+    verdict = proven(SCENE, framed)
+    assert "border added around it" in verdict.evidence
+    assert verdict.derived == 2
