@@ -8,6 +8,7 @@ was made from it. Where such pairs contradict each other, traits alone decide.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -129,10 +130,19 @@ def _true_pixels(family: Mapping[int, Candidate]) -> dict[int, float]:
         for smaller in order[:place]:
             ratio = (shown[row] / max(shown[smaller], 1)) ** 0.5
             finer = detail[_canvas(family[smaller])] / detail[own]
-            if ratio >= _LEAST_RATIO and finer >= ratio**_ENLARGED:
+            if (
+                ratio >= _LEAST_RATIO
+                and finer >= ratio**_ENLARGED
+                and may_come_of(family[row].traits, family[smaller].traits)
+            ):
                 # Just below what it was made from, and above what is smaller than that.
                 result[row] = min(result[row], result[smaller] * (1 - 2 * _SAME_PIXELS))
     return result
+
+
+def may_come_of(made: Traits, original: Traits) -> bool:
+    """Tell whether one image may have been made from another: no edit adds the camera's data."""
+    return original.camera or not made.camera
 
 
 def _canvas(one: Candidate) -> tuple[int, int]:
@@ -193,17 +203,14 @@ def above_derived(
     Returns
     -------
     Per row a position; an original takes the best one of all that came of it, and stands before
-    them. Families whose pairs run in a circle stay as they are.
+    them. Pairs that run in a circle contradict each other, and none of them counts.
     """
     made_from: dict[int, set[int]] = defaultdict(set)
     for original, made in originals:
         made_from[made].add(original)
     best, depth = dict(positions), dict.fromkeys(positions, 0)
-    for edges in _connected(made_from):
-        try:
-            order = list(TopologicalSorter(edges).static_order())  # originals first
-        except CycleError:
-            continue
+    for joined in _connected(made_from):
+        edges, order = _without_circles(joined)
         for made in order:
             depth[made] = max((depth[one] + 1 for one in edges.get(made, ())), default=0)
         for made in reversed(order):
@@ -212,6 +219,20 @@ def above_derived(
     keys = {row: (best[row], depth[row], positions[row]) for row in positions}
     number = {key: place for place, key in enumerate(sorted(set(keys.values())))}
     return {row: number[key] for row, key in keys.items()}
+
+
+def _without_circles(edges: dict[int, set[int]]) -> tuple[dict[int, set[int]], list[int]]:
+    """Leave out what runs in circles; gives the rest, and its images, originals first."""
+    while True:
+        try:
+            return edges, list(TopologicalSorter(edges).static_order())
+        except CycleError as error:
+            circle = error.args[1]
+            runs = set(itertools.pairwise(circle))
+            edges = {
+                made: {one for one in originals if not {(one, made), (made, one)} & runs}
+                for made, originals in edges.items()
+            }
 
 
 def _connected(edges: Mapping[int, set[int]]) -> list[dict[int, set[int]]]:

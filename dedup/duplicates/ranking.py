@@ -20,6 +20,7 @@ from dedup.duplicates.originals import (
     Candidate,
     Rank,
     above_derived,
+    may_come_of,
     ranks,
 )
 from dedup.images.traits import NEUTRAL
@@ -95,9 +96,12 @@ class KeepOrder:
         self._images, self._files, self._policy = images, files, policy
         self._traits = traits
         self._derived = frozenset(
+            (one, two)
+            for one, two in derived
             # What is damaged tells nothing of an undamaged copy.
-            (one, two) for one, two in derived if not images.damaged[one] or images.damaged[two]
-        )  # fmt: skip
+            if (not images.damaged[one] or images.damaged[two])
+            and may_come_of(traits.get(two, NEUTRAL), traits.get(one, NEUTRAL))
+        )
         self._of_row: dict[int, list[int]] = defaultdict(list)
         for file, row in enumerate(files.row.tolist()):
             self._of_row[row].append(file)

@@ -7,7 +7,7 @@ import itertools
 import pytest
 from tables import files, images, proposals, table
 
-from dedup.duplicates.originals import Candidate, above_derived, ranks
+from dedup.duplicates.originals import Candidate, above_derived, may_come_of, ranks
 from dedup.duplicates.ranking import KeepOrder, rank_files
 from dedup.duplicates.relations import Relations
 from dedup.images.traits import LOSSLESS, NEUTRAL, Traits
@@ -82,6 +82,18 @@ def test_pairs_in_a_circle_change_nothing_and_others_still_do() -> None:
     assert above_derived(positions, [(0, 1), (1, 0)]) == positions
     found = above_derived(positions, [(0, 1), (1, 0), (4, 3)])
     assert sorted(found, key=found.__getitem__) == [0, 1, 2, 4, 3]
+    # A circle takes nothing from pairs of the same family that are not in it.
+    found = above_derived(positions, [(0, 1), (1, 0), (4, 1)])
+    assert found[4] < found[1]
+
+
+def test_an_image_with_the_cameras_data_was_not_made_from_one_without() -> None:
+    taken = PHOTO._replace(camera=True)
+    assert may_come_of(PHOTO, taken)
+    assert may_come_of(taken, taken)
+    assert not may_come_of(taken, PHOTO)
+    soft = {0: Candidate(800, 600, taken._replace(detail=0.5)), 1: Candidate(400, 300, PHOTO)}
+    assert min(ranks(soft), key=ranks(soft).__getitem__) == 0
 
 
 def order_of(policy: str, *, derived: int = 0, damaged: tuple[int, ...] = ()) -> KeepOrder:
