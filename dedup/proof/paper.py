@@ -37,8 +37,7 @@ def is_page(image: Floats) -> bool:
     # Of two tones the commoner is the ground; the median is in it, or the quarter below or above.
     ground = np.zeros(len(tiles))
     level = np.zeros(len(tiles))
-    for at in (25, 50, 75):
-        middle = np.percentile(tiles, at, axis=1)
+    for middle in np.percentile(tiles, (25, 50, 75), axis=1):
         share = (np.abs(tiles - middle[:, None]) <= _GROUND_LEVELS).mean(axis=1)
         better = share > ground
         ground[better], level[better] = share[better], middle[better]

@@ -15,6 +15,8 @@ from dedup.proof.whole import LIMITS
 from dedup.proof.wording import Drawn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy.typing as npt
 
     from dedup.proof.closely import Compared, Laid
@@ -34,6 +36,7 @@ MAX_CLEAN_SHARE = 0.02
 _PLAIN_LEVELS = 7.0  # of light left over, that no edit need explain
 _TILE_PIXELS = 16
 _FIT_ROUNDS = 4
+_COLOUR_STEP = 4
 
 
 class Judgement(NamedTuple):
@@ -112,11 +115,20 @@ def _drawn(laid: Laid, mapped: Floats, mask: Mask, checks: list[Check]) -> Judge
 
 def _colour(laid: Laid, sound: Mask) -> float:
     """Give how far tiles are from the colour that one rule for the whole image gives them."""
-    wanted = cv2.cvtColor(laid.one, cv2.COLOR_RGB2YCrCb)
+    # Tiles are averages, for which a quarter of the resolution is plenty.
+    height, width = (max(1, side // _COLOUR_STEP) for side in sound.shape)
+    one, two = (
+        np.asarray(cv2.resize(each, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        for each in (laid.one, laid.two)
+    )
+    part = cv2.resize(sound.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    sound = np.asarray(part > 0.5)  # noqa: PLR2004 -- most of it
+    wanted = cv2.cvtColor(one, cv2.COLOR_RGB2YCrCb)
     left = []
     for channel in (1, 2):
         mine = wanted[..., channel].astype(np.float32)
-        left.append(np.abs(_tiles(mine - _mapped(laid.two, mine, sound), sound)))
+        off = mine - _mapped(two, mine, sound, step=1)
+        left.append(np.abs(_tiles(off, sound, _TILE_PIXELS // _COLOUR_STEP)))
     both = np.maximum(*left)
     return float(np.percentile(both, 97)) if both.size else 0.0
 
@@ -126,13 +138,20 @@ def _toned(laid: Laid) -> Floats:
     return np.clip(_mapped(laid.two, grey(laid.one), laid.inside), 0, 255)
 
 
-def _mapped(colour: Bytes, wanted: Floats, sound: Mask) -> Floats:
-    """Give what of `wanted` follows from another image's colours by one rule."""
-    few = sound[::3, ::3]
+def _mapped(colour: Bytes, wanted: Floats, sound: Mask, step: int = 3) -> Floats:
+    """Give what of `wanted` follows from another image's colours by one rule.
+
+    Parameters
+    ----------
+    step : in pixels, between the places that the rule is fitted to
+    """
+    few = sound[::step, ::step]
     if few.sum() < 64:  # noqa: PLR2004 -- nothing to fit
         return grey(colour)
-    table = _terms(colour)
-    some, target = table[:, ::3, ::3][:, few], wanted[::3, ::3][few]
+    values = np.moveaxis(colour.astype(np.float32), 2, 0) / np.float32(128) - np.float32(1)
+    far = _far(sound.shape)
+    some = np.stack(list(_terms(values[:, ::step, ::step][:, few], far[::step, ::step][few])))
+    target = wanted[::step, ::step][few]
     weights = np.zeros(len(some), np.float32)
     trust = np.ones(len(target), np.float32)
     for _ in range(_FIT_ROUNDS):
@@ -141,27 +160,37 @@ def _mapped(colour: Bytes, wanted: Floats, sound: Mask) -> Floats:
         weights = np.linalg.solve(normal, heavy @ target).astype(np.float32)
         off = np.abs(weights @ some - target)
         trust = 1 / (1 + (off / max(4.0, 2 * float(np.median(off)))) ** 2)
-    return np.asarray(np.tensordot(weights, table, 1), np.float32)
+    made = np.zeros_like(far)
+    for weight, term in zip(weights, _terms(values, far), strict=True):
+        made += weight * term
+    return made
 
 
-def _terms(colour: Bytes) -> Floats:
-    values = colour.astype(np.float32) / 128 - 1
-    height, width = colour.shape[:2]
-    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
-    x = np.linspace(-1, 1, width, dtype=np.float32)[None]
-    level = values.mean(axis=2)
-    far = (x * x + y * y) * np.ones_like(level)
-    return np.stack(
-        [
-            np.ones_like(level),
-            *np.moveaxis(values, 2, 0),
-            level * level,
-            level**3,
-            *np.moveaxis(values * values, 2, 0),
-            far,
-            far * level,
-        ]
-    )
+def _far(shape: tuple[int, ...]) -> Floats:
+    """Give the squared distance from the middle, 2 in the corners."""
+    y = np.linspace(-1, 1, shape[0], dtype=np.float32)[:, None]
+    x = np.linspace(-1, 1, shape[1], dtype=np.float32)[None]
+    return np.asarray(x * x + y * y, np.float32)
+
+
+def _terms(values: Floats, far: Floats) -> Iterator[Floats]:
+    """Yield what a rule is made of, one after the other.
+
+    Parameters
+    ----------
+    values : (3, ...), channels in -1 to 1
+    far : (...), squared distance from the middle
+    """
+    level = (values[0] + values[1] + values[2]) / np.float32(3)
+    square = level * level
+    yield np.ones_like(level)
+    yield from values
+    yield square
+    yield square * level
+    for channel in values:
+        yield channel * channel
+    yield far
+    yield far * level
 
 
 def _light(one: Floats, two: Floats, sound: Mask) -> float:
@@ -175,10 +204,10 @@ def _light(one: Floats, two: Floats, sound: Mask) -> float:
     return max(0.0, 1 - (left / max(float(mine.std()), 1e-6)) ** 2)
 
 
-def _tiles(values: Floats, sound: Mask) -> Floats:
+def _tiles(values: Floats, sound: Mask, side: int = _TILE_PIXELS) -> Floats:
     """Average over the tiles that are mostly sound."""
     height, width = values.shape
-    size = max(1, width // _TILE_PIXELS), max(1, height // _TILE_PIXELS)
+    size = max(1, width // side), max(1, height // side)
     weight = sound.astype(np.float32)
     total = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
     sums = cv2.resize(values * weight, size, interpolation=cv2.INTER_AREA)
