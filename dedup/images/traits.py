@@ -287,11 +287,13 @@ def _cosines() -> npt.NDArray[np.float64]:
 
 def _step(values: npt.NDArray[np.floating[Any]]) -> int:
     """Find the largest step on whose multiples coefficients sit; 1 for none."""
+    sizes = np.sort(np.abs(values))
     for step in range(_MOST_STEP, 1, -1):
-        beyond = values[np.abs(values) > step / 2]  # those that were not quantised to zero
+        # Those that were not quantised to zero, without looking at each of them for each step.
+        beyond = sizes[np.searchsorted(sizes, step / 2, "right") :]
         if len(beyond) < _LEAST_VALUES:
             continue
-        if float(np.cos(beyond * (2 * np.pi / step)).mean()) > _COMB:
+        if float(np.cos(beyond * (2 * np.pi / step)).sum()) > _COMB * len(beyond):
             return step
     return 1
 

@@ -201,11 +201,12 @@ def _differences(features: LocalFeatures, matches: _Matches) -> tuple[Floats, Fl
 
 def _agreeing(features: LocalFeatures, matches: _Matches) -> _Matches:
     """Keep the matches of pairs of images of which enough agree on turn and scale."""
+    # Most pairs have a match or two by chance: without them the rest is a fraction of the work.
+    _, pair, often = np.unique(matches.pair, return_inverse=True, return_counts=True)
+    many = often[pair] >= FEWEST_VOTES
+    matches, pair = matches.at(many), pair[many]
     scale, turn, mirrored = _differences(features, matches)
     enough = np.zeros(len(matches.pair), np.bool_)
-    order = np.argsort(matches.pair, kind="stable")
-    pair = np.empty_like(order)
-    pair[order] = np.cumsum(np.diff(matches.pair[order], prepend=-1) > 0)
     for half_scale in (0.0, 0.5):
         for half_turn in (0.0, 0.5):
             octave = np.floor(scale + half_scale).astype(np.int64) + 16
