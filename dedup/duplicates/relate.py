@@ -75,8 +75,8 @@ def relate(
     if not candidates.capped:
         return related
     note = (
-        f"Of {candidates.capped:,} images only the {CANDIDATES} nearest look-alikes were proven "
-        "or refuted; further copies of theirs are found through those"
+        f"{candidates.capped:,} images have more than {CANDIDATES} look-alikes: the nearest "
+        f"{CANDIDATES} of each were compared, and further copies are found through those"
     )
     table = related.relations.table.noted([note])
     return related._replace(relations=related.relations.with_table(table))
