@@ -23,6 +23,7 @@ from dedup.errors import (
     LockedError,
     ModelError,
     NoCollectionError,
+    PlanError,
     SearchError,
     UnknownModelError,
     WeightsError,
@@ -51,6 +52,8 @@ from dedup.results import (
 from dedup.spec import ModelSpec, Runtime
 
 if TYPE_CHECKING:
+    from dedup.actions.outcomes import Acted, ActedFile, Run, RunsAnswer
+    from dedup.actions.plan_file import LeftOut, Plan, PlanEntry
     from dedup.binding import layers
     from dedup.collection import Collection
     from dedup.models.extractor import Extractor
@@ -64,6 +67,8 @@ if TYPE_CHECKING:
     from dedup.verbs.pairs import why
 
 __all__ = [
+    "Acted",
+    "ActedFile",
     "Answer",
     "CalibrationAnswer",
     "CheckResult",
@@ -94,6 +99,7 @@ __all__ = [
     "Layer",
     "LayerError",
     "LayersAnswer",
+    "LeftOut",
     "Level",
     "LockedError",
     "Match",
@@ -103,6 +109,9 @@ __all__ = [
     "NoCollectionError",
     "Pair",
     "PairsAnswer",
+    "Plan",
+    "PlanEntry",
+    "PlanError",
     "Progress",
     "Promise",
     "QueryAnswer",
@@ -111,6 +120,8 @@ __all__ = [
     "RepairAnswer",
     "RootStatus",
     "RootsAnswer",
+    "Run",
+    "RunsAnswer",
     "Runtime",
     "SearchError",
     "Skip",
@@ -128,6 +139,13 @@ __all__ = [
 ]
 
 _LOADED_LATER = {
+    "Acted": "dedup.actions.outcomes",
+    "ActedFile": "dedup.actions.outcomes",
+    "Run": "dedup.actions.outcomes",
+    "RunsAnswer": "dedup.actions.outcomes",
+    "LeftOut": "dedup.actions.plan_file",
+    "Plan": "dedup.actions.plan_file",
+    "PlanEntry": "dedup.actions.plan_file",
     "CalibrationAnswer": "dedup.report.calibration",
     "Collection": "dedup.collection",
     "Evaluation": "dedup.report.evaluation",

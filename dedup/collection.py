@@ -1,7 +1,7 @@
 """The public Python API: a collection of images, and every question that can be asked of it.
 
 One method a verb, the twin of a command; each returns an answer that iterates over its rows and
-carries notes. Nothing here prints, and nothing here ever changes or deletes an image. torch is
+carries notes. Nothing here prints, and nothing but `apply` and `undo` touches an image. torch is
 loaded only when an image has to be embedded.
 """
 
@@ -17,6 +17,7 @@ from dedup.session import STORE_NAME, Session, instance
 from dedup.spec import ModelSpec, Runtime
 from dedup.store.schema import CATALOG
 from dedup.verbs import decisions, integrity, measure, pairs, search
+from dedup.verbs.acting import ActingVerbs
 from dedup.verbs.holdings import HoldingsVerbs
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 DEFAULT_TIERS = (Tier.EXACT, Tier.PIXELS, Tier.RESAVED, Tier.NEAR)
 
 
-class Collection(HoldingsVerbs):
+class Collection(HoldingsVerbs, ActingVerbs):
     """An open collection. A context manager; `close` it otherwise.
 
     It can be used from several threads at once. In a process forked from one that has used dedup,

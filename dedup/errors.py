@@ -13,6 +13,7 @@
     │  ├─ FormatError              written by a newer dedup
     │  └─ DamagedError             the catalog cannot be read
     ├─ SearchError                 a search that cannot be answered as asked
+    ├─ PlanError                   a plan that cannot be carried out as it is written
     └─ ExtraMissingError           an optional package is needed
 
 Programmer's mistakes stay ``ValueError`` and ``TypeError``. A bad image in a folder is data
@@ -122,6 +123,10 @@ class DamagedError(CollectionError):
 
 class SearchError(DedupError):
     """A search that cannot be answered as asked."""
+
+
+class PlanError(DedupError):
+    """A plan that cannot be carried out as it is written; nothing of it was done."""
 
 
 class ExtraMissingError(DedupError):

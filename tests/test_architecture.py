@@ -41,6 +41,7 @@ FLOORS = {
     "dedup.indexing": 5,
     "dedup.duplicates": 5,
     "dedup.report": 5,
+    "dedup.actions": 5,
     "dedup.query": 6,
     "dedup.calibration": 6,
     "dedup.session": 7,

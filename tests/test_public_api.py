@@ -31,7 +31,8 @@ EXPORTED = {
     "LayersAnswer Layer FeatureTable Written VerifyAnswer RepairAnswer Finding",
     "DedupError ImageError ModelError UnknownModelError LayerError WeightsError",
     "CollectionError NoCollectionError LockedError FingerprintError FormatError DamagedError",
-    "SearchError ExtraMissingError",
+    "SearchError PlanError ExtraMissingError",
+    "Plan PlanEntry LeftOut Acted ActedFile Run RunsAnswer",
 }
 NAMES = {name for line in EXPORTED for name in line.split()}
 
@@ -49,6 +50,7 @@ ERRORS: list[DedupError] = [
     errors.FormatError("store", "reason"),
     errors.DamagedError("store", "reason"),
     errors.SearchError("text"),
+    errors.PlanError("text"),
     errors.ExtraMissingError("writing Parquet", "parquet"),
 ]
 
@@ -122,7 +124,7 @@ def test_answers_iterate_over_rows_and_carry_notes() -> None:
         for name in NAMES - {"Progress", "Answer", "__version__"}
         if inspect.isclass(getattr(dedup, name)) and issubclass(getattr(dedup, name), dedup.Answer)
     ]
-    assert len(answers) == 17
+    assert len(answers) == 20
     for answer in answers:
         names = [field.name for field in dataclasses.fields(answer)]
         assert "notes" in names

@@ -12,6 +12,7 @@ import sys
 
 import click
 
+from dedup.cli.apply import apply_command, log_command, recover_command, undo_command
 from dedup.cli.calibrate import calibrate_command
 from dedup.cli.compare import compare_command
 from dedup.cli.evaluate import eval_command
@@ -21,6 +22,7 @@ from dedup.cli.index import index_command
 from dedup.cli.layers import layers_command
 from dedup.cli.list import list_command
 from dedup.cli.output import note
+from dedup.cli.plan import plan_command
 from dedup.cli.query import query_command
 from dedup.cli.roots import roots_command
 from dedup.cli.status import status_command
@@ -53,13 +55,15 @@ def cli() -> None:
     """Find duplicate images, and images that look alike.
 
     dedup reads every image of a folder once, keeps a small vector of it, and answers from then on:
-    which images are like this one, and which are duplicates? It never changes or deletes an image.
+    which images are like this one, and which are duplicates? Only `dedup apply` changes files, as a
+    plan says that you have read, and `dedup undo` takes it back.
 
     \b
     Examples:
       dedup index ~/Pictures        read every image once
       dedup list                    show the duplicate groups
       dedup query holiday.jpg       show the images most like this one
+      dedup plan -o plan.json       plan which duplicates are to go
     """
 
 
@@ -70,6 +74,11 @@ for _command in (
     compare_command,
     why_command,
     ignore_command,
+    plan_command,
+    apply_command,
+    undo_command,
+    log_command,
+    recover_command,
     calibrate_command,
     eval_command,
     status_command,

@@ -24,7 +24,7 @@ from dedup.mounts import keeps_inodes
 from dedup.records import INODE_BITS, FileEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from pathspec import GitIgnoreSpec
 
@@ -276,6 +276,12 @@ def check_patterns(patterns: Sequence[str]) -> None:
         _spec(patterns)
     except ValueError as error:
         raise DedupError(f"a pattern of files to leave out makes no sense: {error}") from error
+
+
+def matcher(patterns: Sequence[str]) -> Callable[[bytes], bool]:
+    """Give what says whether a path relative to its root fits patterns, by gitignore's rules."""
+    spec = _spec(patterns)
+    return lambda path: spec.match_file(os.fsdecode(path))
 
 
 def _spec(patterns: Sequence[str]) -> GitIgnoreSpec:

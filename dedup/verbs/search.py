@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from dedup.actions.recover import recover
 from dedup.arguments import callback_of, count_of, paths_of, threshold_of
 from dedup.errors import CollectionError, SearchError
 from dedup.files import remove_leftovers
@@ -32,6 +33,7 @@ def index(session: Session, paths: Any, progress: Any, exclude: Any = None) -> I
     catalog = session.computing()
     with writer_lock(session.path):
         remove_leftovers(session.path)
+        recovered = recover(catalog)
         healed = heal(catalog)
         changes = find_changes(catalog, folders, patterns)
         if catalog.damage:  # met just now
@@ -56,7 +58,7 @@ def index(session: Session, paths: Any, progress: Any, exclude: Any = None) -> I
             "crops and pasted images are found"
         )
         summary = replace(summary, notes=(*summary.notes, note))
-    return session.noted(replace(summary, notes=(*summary.notes, *notes)))
+    return session.noted(replace(summary, notes=(*summary.notes, *notes, *recovered)))
 
 
 def _healed_notes(healed: list[Unsound]) -> list[str]:

@@ -1,0 +1,1 @@
+"""Acting on duplicates, and taking it back: plan, apply, undo, recover."""

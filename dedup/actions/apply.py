@@ -1,0 +1,182 @@
+"""Carrying out a plan, file by file: what has changed since is refused, and the rest goes on."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from dedup.actions import steps
+from dedup.actions.checks import check_plan, check_system, root_of
+from dedup.actions.journal import BACK, DONE, Journal
+from dedup.actions.outcomes import Acted, ActedFile
+from dedup.actions.recover import finish, follow
+from dedup.actions.system import RefusedError, facts_at, in_words, is_there, look_at
+from dedup.actions.trash import Trashes
+from dedup.errors import DedupError
+
+if TYPE_CHECKING:
+    from dedup.actions.plan_file import Plan, PlanEntry
+    from dedup.answer import Progress
+    from dedup.store.catalog import Catalog
+
+
+def apply(plan: Plan, catalog: Catalog, report: Progress, *, dry_run: bool = False) -> Acted:
+    """Carry out a plan; the caller holds the writer's lock.
+
+    Raises
+    ------
+    PlanError : the plan cannot be carried out as it is written; nothing was done.
+    CollectionError : the journal cannot be written; what was done before stays done.
+    """
+    check_plan(plan, catalog)
+    trashes = Trashes()
+    if dry_run:
+        return _dry_run(plan, report)
+    check_system(plan, trashes)
+    if not plan.entries:
+        return Acted("", ())
+    run = _Applying(plan, catalog, trashes)
+    try:
+        run.all(report)
+    except BaseException:
+        with suppress(DedupError, OSError):  # the next command tries again
+            finish(run.journal, catalog)
+        raise
+    finally:
+        run.journal.close()
+    files = tuple(run.files)
+    return Acted(run.journal.run, files, tuple(run.notes))
+
+
+def _in_order(plan: Plan) -> list[PlanEntry]:
+    """Put sidecars after the images that they go with."""
+    return sorted(plan.entries, key=lambda entry: entry.kind == "sidecar")
+
+
+def _dry_run(plan: Plan, report: Progress) -> Acted:
+    files = []
+    stay: set[str] = set()
+    for number, entry in enumerate(_in_order(plan), 1):
+        outcome, reason = "planned", ""
+        try:
+            if stay.intersection(entry.of):
+                raise RefusedError("its image stays")  # noqa: TRY301
+            steps.check_before(entry)
+        except RefusedError as error:
+            outcome, reason = "refused", str(error)
+            stay.add(entry.path)
+        to = entry.folder
+        files.append(ActedFile(entry.path, entry.verb, outcome, entry.bytes, to, reason))
+        report("Checking", number, len(plan.entries))
+    return Acted("", tuple(files), ("A dry run: nothing was done.",))
+
+
+class _Applying:
+    """One run."""
+
+    def __init__(self, plan: Plan, catalog: Catalog, trashes: Trashes) -> None:
+        self._entries = _in_order(plan)
+        self._catalog = catalog
+        self._trashes = trashes
+        self._roots = [os.fsdecode(root.path) for root in catalog.roots()]
+        self._stay: set[str] = set()
+        self.files: list[ActedFile] = []
+        self.notes: list[str] = []
+        self.journal = Journal.begin(
+            catalog.store, version=1, files=len(plan.entries), bytes=plan.bytes
+        )
+
+    def all(self, report: Progress) -> None:
+        """Act on every file, then let the catalog follow."""
+        total = len(self._entries)
+        for number, entry in enumerate(self._entries, 1):
+            reason = self._one(number, entry)
+            item = self.journal.history.items[number]
+            done = item.state == DONE
+            if not done:
+                self._stay.add(entry.path)
+            self.files.append(
+                ActedFile(
+                    entry.path,
+                    entry.verb,
+                    "done" if done else "refused",
+                    entry.bytes,
+                    item.to if done else "",
+                    reason,
+                )
+            )
+            report("Acting", number, total)
+        for item in self.journal.history.items.values():
+            steps.clear_quarantine(item)
+        follow(self.journal.history, self._catalog)
+        self.journal.write("end")
+
+    def _one(self, number: int, entry: PlanEntry) -> str:
+        """Act on one file; gives why it was refused, or ""."""
+        try:
+            if self._stay.intersection(entry.of):
+                raise RefusedError("its image stays")  # noqa: TRY301
+            found = steps.check_before(entry)
+            ahead = steps.written_ahead(entry, found, self.journal.run, number)
+            ahead |= steps.choose_place(entry, self._trashes, self._below(entry))
+        except (RefusedError, OSError) as error:
+            reason = in_words(error) if isinstance(error, OSError) else str(error)
+            self.journal.write(
+                "refused", number, sync=False, path=entry.path, action=entry.verb, reason=reason
+            )
+            return reason
+        self.journal.write("about", number, **ahead)
+        try:
+            self._act(number, entry)
+        except (RefusedError, OSError) as error:
+            reason = in_words(error) if isinstance(error, OSError) else str(error)
+            return self._take_back(number, reason)
+        return ""
+
+    def _below(self, entry: PlanEntry) -> str:
+        return os.path.relpath(entry.path, root_of(entry.path, self._roots))
+
+    def _act(self, number: int, entry: PlanEntry) -> None:
+        item = self.journal.history.items[number]
+        if steps.is_linking(item):
+            steps.make_link(item)
+            steps.check_keeper(entry)
+            os.unlink(item.about["quarantine"])
+            self.journal.write(
+                DONE,
+                number,
+                sync=False,
+                facts=facts_at(entry.path),
+                keeper_facts=facts_at(str(entry.keeper)),
+            )
+            return
+        steps.take_aside(item)
+        if entry.verb == "delete":
+            steps.check_keeper(entry)
+        elif entry.keeper is not None and entry.keeper_stat is not None:
+            look_at(entry.keeper, entry.keeper_stat, "its keeper")
+        steps.act(item, entry, self.journal, self._trashes, self._below(entry))
+        self.journal.write(DONE, number, sync=False)
+
+    def _take_back(self, number: int, reason: str) -> str:
+        item = self.journal.history.items[number]
+        where = entry_path = item.path
+        try:
+            if steps.is_linking(item):
+                steps.unlink_aside(item)
+            elif is_there(item.about["quarantine"]):
+                where, _ = steps.put_back(item)
+            steps.clear_place(item, self.journal.run)
+        except (OSError, RefusedError) as error:
+            words = in_words(error) if isinstance(error, OSError) else str(error)
+            self.notes.append(
+                f"{entry_path}: could not be put back from {item.about['quarantine']}: {words}; "
+                "to try again: dedup recover"
+            )
+            raise DedupError(self.notes[-1]) from error
+        if where != entry_path:
+            reason += f"; it is {where} now"
+        facts = facts_at(entry_path) if steps.is_original(item, entry_path) else None
+        self.journal.write(BACK, number, sync=False, reason=reason, facts=facts)
+        return reason

@@ -1,0 +1,267 @@
+"""From duplicate groups to a plan: what may go, what stays all the same, and why."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from stat import S_ISREG
+from typing import TYPE_CHECKING
+
+from dedup.actions.checks import is_below, root_of
+from dedup.actions.plan_file import LINKS, LeftOut, Plan, PlanEntry, certificate
+from dedup.actions.system import Facts, RefusedError, digest_of
+from dedup.images.companions import companions
+from dedup.images.scan import matcher
+from dedup.policy import INFORMATION
+from dedup.results import Tier
+from dedup.store.acted import contents_by_path, name_of, plan_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from dedup.results import Duplicate, Group
+    from dedup.store.acted import Content
+    from dedup.store.catalog import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a person asked for.
+
+    Parameters
+    ----------
+    action : as in `PlanEntry`
+    tiers : that may go
+    keep : terms of the policy
+    folders : absolute; only what is below one of them may go; none means all
+    protect : patterns of what stays, by gitignore's rules, relative to the indexed folder
+    reference : absolute folders of which everything stays
+    max_bytes : that may go in all
+    """
+
+    action: str
+    tiers: frozenset[Tier]
+    keep: tuple[str, ...] = (INFORMATION,)
+    folders: tuple[str, ...] = ()
+    protect: tuple[str, ...] = ()
+    reference: tuple[str, ...] = ()
+    max_bytes: int | None = None
+    verb: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "verb", self.action.partition(":")[0])
+
+
+def make_plan(
+    catalog: Catalog, groups: Sequence[Group], wishes: Wishes, version: str, notes: Iterable[str]
+) -> Plan:
+    """Plan what is to become of the duplicates in groups that cover.
+
+    Parameters
+    ----------
+    groups : each duplicate is proven against its keeper
+    version : of dedup
+    """
+    key = plan_key(catalog, make=True)
+    assert key is not None  # noqa: S101 - for mypy
+    planner = _Planner(catalog, groups, wishes, key)
+    for group in groups:
+        for duplicate in group.duplicates:
+            planner.take(group, duplicate)
+    planner.take_sidecars()
+    return Plan(
+        collection=os.path.realpath(catalog.store),
+        identity=name_of(key),
+        dedup=version,
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        roots=tuple(planner.roots),
+        keep=wishes.keep,
+        tiers=tuple(tier.value for tier in Tier if tier in wishes.tiers),
+        action=wishes.action,
+        entries=tuple(sorted(planner.entries.values(), key=lambda one: os.fsencode(one.path))),
+        left_out=tuple(sorted(planner.left_out, key=lambda one: os.fsencode(one.path))),
+        notes=tuple(notes),
+    )
+
+
+class _Planner:
+    """Collects entries, and what is left out."""
+
+    def __init__(
+        self, catalog: Catalog, groups: Sequence[Group], wishes: Wishes, key: bytes
+    ) -> None:
+        self._wishes = wishes
+        self._key = key
+        paths = [
+            path
+            for group in groups
+            for path in (group.keeper, *(one.path for one in group.duplicates))
+        ]
+        self._known = contents_by_path(catalog, {os.fsencode(path) for path in paths})
+        self._keepers = {group.keeper for group in groups}
+        self._protects = matcher(wishes.protect)
+        self._beside: dict[str, dict[bytes, tuple[bytes, ...]]] = {}
+        self._bytes = 0
+        self.roots = [os.fsdecode(root.path) for root in catalog.roots()]
+        self.entries: dict[str, PlanEntry] = {}
+        self.left_out: list[LeftOut] = []
+
+    def take(self, group: Group, duplicate: Duplicate) -> None:
+        """Plan for one duplicate, or say why it stays."""
+        try:
+            self.entries[duplicate.path] = self._entry(group, duplicate)
+        except RefusedError as error:
+            self.left_out.append(LeftOut(duplicate.path, duplicate.bytes, str(error)))
+        else:
+            self._bytes += duplicate.bytes
+
+    def _entry(self, group: Group, duplicate: Duplicate) -> PlanEntry:
+        path, keeper = duplicate.path, group.keeper
+        self._check_wishes(duplicate)
+        known, found = self._look(path, "it")
+        kept, there = self._look(keeper, "its keeper")
+        if (found.st_dev, found.st_ino) == (there.st_dev, there.st_ino):
+            raise RefusedError("one file with its keeper (a hard link): would free nothing")
+        if found.st_nlink > 1:
+            raise RefusedError("has another hard link: would free nothing")
+        self._check_pair(duplicate, keeper, known, kept)
+        self._check_action(duplicate, found, there)
+        sha256, keeper_sha256 = known.digest.hex(), kept.digest.hex()
+        return PlanEntry(
+            path=path,
+            kind="image",
+            action=self._wishes.action,
+            tier=duplicate.tier,
+            why=group.kept_because,
+            evidence=duplicate.evidence,
+            keeper=keeper,
+            bytes=found.st_size,
+            sha256=sha256,
+            stat=Facts.of(found),
+            keeper_sha256=keeper_sha256,
+            keeper_stat=Facts.of(there),
+            certificate=certificate(self._key, sha256, keeper_sha256, duplicate.tier.value),
+        )
+
+    def _check_wishes(self, duplicate: Duplicate) -> None:
+        path, wishes = duplicate.path, self._wishes
+        root = root_of(path, self.roots)
+        if root is None:
+            raise RefusedError("outside the indexed folders")
+        if duplicate.tier not in wishes.tiers:
+            raise RefusedError(f"of the tier {duplicate.tier.value}, which was not asked for")
+        if wishes.folders and not any(is_below(path, folder) for folder in wishes.folders):
+            raise RefusedError("outside the folders that were named")
+        if any(is_below(path, folder) for folder in wishes.reference):
+            raise RefusedError("in a reference folder")
+        if self._is_protected(path, root):
+            raise RefusedError("protected by a pattern")
+        if path in self._keepers:
+            raise RefusedError("a keeper of others")
+        if wishes.max_bytes is not None and self._bytes + duplicate.bytes > wishes.max_bytes:
+            raise RefusedError("beyond the bytes that may go")
+
+    def _is_protected(self, path: str, root: str) -> bool:
+        return bool(self._wishes.protect) and self._protects(
+            os.fsencode(os.path.relpath(path, root))
+        )
+
+    def _look(self, path: str, name: str) -> tuple[Content, os.stat_result]:
+        known = self._known.get(os.fsencode(path))
+        try:
+            found = os.lstat(path)
+        except OSError:
+            raise RefusedError(f"{name} is not there now") from None
+        if (
+            known is None
+            or not S_ISREG(found.st_mode)
+            or (found.st_size, found.st_mtime_ns) != (known.size, known.mtime_ns)
+        ):
+            raise RefusedError(f"{name} has changed since it was indexed")
+        return known, found
+
+    def _check_pair(self, duplicate: Duplicate, keeper: str, known: Content, kept: Content) -> None:
+        """See that a keeper is as good as what goes for it."""
+        if (duplicate.tier is Tier.EXACT) != (known.digest == kept.digest):
+            raise RefusedError("the catalog changed meanwhile; make the plan again")
+        pair = [os.fsencode(duplicate.path), os.fsencode(keeper)]
+        if pair[0] in companions(pair).raws:
+            raise RefusedError("the raw image of its keeper")
+        if (
+            known.pixels > kept.pixels
+            and (self._wishes.keep[0] != INFORMATION or self._wishes.reference)
+            and duplicate.tier is not Tier.SIMILAR
+        ):
+            raise RefusedError("has more pixels than its keeper")
+
+    def _check_action(
+        self, duplicate: Duplicate, found: os.stat_result, there: os.stat_result
+    ) -> None:
+        verb = self._wishes.verb
+        if verb in LINKS and duplicate.tier is not Tier.EXACT:
+            raise RefusedError(f"other bytes than its keeper: {verb} would change what it holds")
+        if verb in ("hardlink", "reflink") and found.st_dev != there.st_dev:
+            raise RefusedError(f"on another drive than its keeper: no {verb} is possible")
+        if verb == "delete" and self._sidecars_of(duplicate.path):
+            raise RefusedError("has sidecars, which have no other copy: use trash or move")
+
+    def _sidecars_of(self, path: str) -> tuple[bytes, ...]:
+        return self._companions_in(os.path.dirname(path)).get(os.fsencode(path), ())
+
+    def _companions_in(self, folder: str) -> dict[bytes, tuple[bytes, ...]]:
+        found = self._beside.get(folder)
+        if found is None:
+            top = os.fsencode(folder)
+            try:
+                names = os.listdir(top)
+            except OSError:
+                names = []
+            found = companions(os.path.join(top, name) for name in names).sidecars
+            self._beside[folder] = found
+        return found
+
+    def take_sidecars(self) -> None:
+        """Let the files that belong to images go with them, unless an image that stays has them."""
+        if self._wishes.verb in LINKS:
+            return
+        images: dict[str, list[str]] = defaultdict(list)
+        for path in self.entries:
+            for sidecar in self._sidecars_of(path):
+                images[os.fsdecode(sidecar)].append(path)
+        for path in sorted(images, key=os.fsencode):
+            belonging = self._companions_in(os.path.dirname(path))
+            owners = [os.fsdecode(one) for one in belonging if os.fsencode(path) in belonging[one]]
+            stays = sorted(set(owners) - self.entries.keys())
+            try:
+                if stays:
+                    raise RefusedError(f"a sidecar of {stays[0]} as well, which stays")  # noqa: TRY301
+                self.entries[path] = self._sidecar(path, tuple(sorted(owners)))
+            except RefusedError as error:
+                self.left_out.append(LeftOut(path, 0, str(error)))
+
+    def _sidecar(self, path: str, owners: tuple[str, ...]) -> PlanEntry:
+        root = root_of(path, self.roots)
+        if root is None or self._is_protected(path, root):
+            raise RefusedError("protected by a pattern")
+        try:
+            found = os.lstat(path)
+        except OSError:
+            raise RefusedError("is not there now") from None
+        if not S_ISREG(found.st_mode) or found.st_nlink > 1:
+            raise RefusedError("is no file of its own")
+        sha256, read = digest_of(path)
+        return PlanEntry(
+            path=path,
+            kind="sidecar",
+            action=self._wishes.action,
+            tier=None,
+            why="",
+            evidence="goes with its image",
+            keeper=None,
+            bytes=read.st_size,
+            sha256=sha256,
+            stat=Facts.of(read),
+            of=owners,
+        )

@@ -1,0 +1,336 @@
+"""The steps for one file: look, take aside, look again, act; and how they are taken back.
+
+A file is renamed into a folder of quarantine beside it, on the same file system, where nobody else
+looks for it, and is hashed there: what another program saved in between is seen, and put back. A
+link takes a file's place by a swap, so that the path is never missing.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from dedup.actions.plan_file import LINKS
+from dedup.actions.system import (
+    Facts,
+    RefusedError,
+    attributes_of,
+    clone,
+    copy_whole,
+    digest_of,
+    exchange,
+    facts_at,
+    free_name,
+    in_words,
+    is_there,
+    look_at,
+    move_whole,
+    numbered,
+    remove,
+    rename_exclusive,
+    restore_facts,
+    same_inode,
+)
+from dedup.actions.trash import remove_note, write_note
+
+if TYPE_CHECKING:
+    from dedup.actions.journal import Item, Journal
+    from dedup.actions.plan_file import PlanEntry
+    from dedup.actions.trash import Trashes
+
+QUARANTINE = ".dedup-quarantine-"
+
+
+def check_before(entry: PlanEntry) -> os.stat_result:
+    """See that a file and its keeper are what was planned, on their bytes.
+
+    Raises
+    ------
+    RefusedError
+    """
+    found = look_at(entry.path, entry.stat, "the file")
+    if found.st_nlink > 1:
+        raise RefusedError("the file has another hard link now, and would free nothing")
+    if entry.keeper is not None and same_inode(entry.keeper, entry.path):
+        raise RefusedError("the file and its keeper are one file")
+    check_keeper(entry)
+    if digest_of(entry.path)[0] != entry.sha256:
+        raise RefusedError("the file has other bytes than when the plan was made")
+    return found
+
+
+def check_keeper(entry: PlanEntry) -> None:
+    """See that the file that stays is there, on its bytes.
+
+    Raises
+    ------
+    RefusedError
+    """
+    if entry.keeper is None or entry.keeper_stat is None:
+        return
+    there = look_at(entry.keeper, entry.keeper_stat, "its keeper")
+    try:
+        digest, read = digest_of(entry.keeper)
+    except RefusedError as error:
+        raise RefusedError(f"its keeper {error}") from error
+    if digest != entry.keeper_sha256 or (there.st_dev, there.st_ino) != (read.st_dev, read.st_ino):
+        raise RefusedError("its keeper has other bytes than when the plan was made")
+
+
+def written_ahead(entry: PlanEntry, found: os.stat_result, run: str, number: int) -> dict[str, Any]:
+    """Give what the journal says of a file before it is touched."""
+    folder = os.path.dirname(entry.path)
+    return {
+        "path": entry.path,
+        "kind": entry.kind,
+        "action": entry.verb,
+        "tier": entry.tier,
+        "sha256": entry.sha256,
+        "keeper": entry.keeper,
+        "keeper_sha256": entry.keeper_sha256,
+        "quarantine": os.path.join(folder, QUARANTINE + run, str(number)),
+        "stat": {
+            **Facts.of(found)._asdict(),
+            "atime_ns": found.st_atime_ns,
+            "mode": stat.S_IMODE(found.st_mode),
+            "uid": found.st_uid,
+            "gid": found.st_gid,
+            "attributes": attributes_of(entry.path),
+        },
+    }
+
+
+def part_of(path: str, run: str, number: int) -> str:
+    """Name what is not complete yet, in the folder of what it will be."""
+    return os.path.join(os.path.dirname(path), f".dedup-{run}-{number}.part")
+
+
+def swap_of(part: str) -> str:
+    """Name what is complete, and about to be swapped with a link."""
+    return part.removesuffix(".part") + ".swap"
+
+
+def put_away(item: Item, swap: str) -> None:
+    """Remove a link or a copy of the keeper; what another program wrote goes beside the file."""
+    ours = is_link(item, swap)
+    if not ours:
+        with suppress(OSError, RefusedError):
+            ours = digest_of(swap)[0] == item.about["sha256"]
+    if ours:
+        os.unlink(swap)
+        return
+    for name in numbered(item.path):
+        try:
+            rename_exclusive(swap, name)
+        except FileExistsError:
+            continue
+        return
+
+
+def take_aside(item: Item) -> None:
+    """Rename a file into quarantine, and see that it is the one that was looked at."""
+    aside, path = item.about["quarantine"], item.path
+    os.makedirs(os.path.dirname(aside), mode=0o700, exist_ok=True)
+    if is_there(aside):
+        raise RefusedError("its place in quarantine is taken")
+    os.rename(path, aside)
+    check_aside(item)
+
+
+def check_aside(item: Item) -> None:
+    """Hash a file in quarantine.
+
+    Raises
+    ------
+    RefusedError
+    """
+    found = os.lstat(item.about["quarantine"])
+    kept = item.about["stat"]
+    if (found.st_dev, found.st_ino) != (kept["device"], kept["inode"]):
+        raise RefusedError("the file was replaced by another one just now")
+    try:
+        digest, _ = digest_of(item.about["quarantine"], quiet=True)
+    except RefusedError as error:
+        raise RefusedError(f"the file {error}") from error
+    if digest != item.about["sha256"]:
+        raise RefusedError("the file was changed just now")
+
+
+def put_back(item: Item) -> tuple[str, dict[str, int]]:
+    """Rename a file from quarantine to where it was, or beside what is there now.
+
+    Returns
+    -------
+    Where it is, and what the catalog keeps of it.
+    """
+    aside = item.about["quarantine"]
+    os.makedirs(os.path.dirname(item.path), exist_ok=True)
+    if same_inode(aside, item.path):  # killed between its two names
+        os.unlink(aside)
+        return item.path, facts_at(item.path)
+    for name in numbered(item.path):
+        try:
+            rename_exclusive(aside, name)
+        except FileExistsError:
+            continue
+        return name, facts_at(name)
+    raise RefusedError("no name is free beside it")
+
+
+def act(item: Item, entry: PlanEntry, journal: Journal, trashes: Trashes, below: str) -> None:
+    """Send a file from quarantine where it is to go.
+
+    Parameters
+    ----------
+    below : its path relative to its root
+    """
+    if entry.verb == "trash":
+        _trash(item, journal, trashes)
+    elif entry.verb == "move":
+        _move(item, journal, os.path.join(entry.folder, below))
+    else:
+        os.unlink(item.about["quarantine"])
+
+
+def choose_place(entry: PlanEntry, trashes: Trashes, below: str) -> dict[str, str]:
+    """Choose where a file is to go: `to`, and `note` in the trash."""
+    if entry.verb == "trash":
+        to, note = trashes.of(entry.path).place(entry.path)
+        return {"to": to, "note": note}
+    if entry.verb == "move":
+        return {"to": free_name(os.path.join(entry.folder, below)), "note": ""}
+    return {}
+
+
+def _trash(item: Item, journal: Journal, trashes: Trashes) -> None:
+    trash = trashes.of(item.path)
+    while True:
+        note = item.about["note"]
+        try:
+            write_note(note, trash.note(item.path))
+            try:
+                rename_exclusive(item.about["quarantine"], item.to)
+            except BaseException:
+                remove(note)
+                raise
+        except FileExistsError:  # another program was quicker
+            to, note = trash.place(item.path)
+            journal.write("to", item.number, to=to, note=note)
+        else:
+            return
+
+
+def _move(item: Item, journal: Journal, wanted: str) -> None:
+    while True:
+        to = item.to
+        os.makedirs(os.path.dirname(to), exist_ok=True)
+        part = part_of(to, journal.run, item.number)
+        try:
+            move_whole(item.about["quarantine"], to, part, item.about["sha256"])
+        except FileExistsError:
+            journal.write("to", item.number, to=free_name(wanted), note="")
+        else:
+            return
+
+
+def make_link(item: Item) -> None:
+    """Put a link to the keeper in the place of a file, which is then in quarantine.
+
+    Raises
+    ------
+    RefusedError, OSError : the file is where it was.
+    """
+    aside, path, keeper = item.about["quarantine"], item.path, item.about["keeper"]
+    os.makedirs(os.path.dirname(aside), mode=0o700, exist_ok=True)
+    if item.action == "hardlink":
+        os.link(keeper, aside, follow_symlinks=False)
+    elif item.action == "symlink":
+        os.symlink(os.path.relpath(keeper, os.path.dirname(path)), aside)
+    else:
+        clone(keeper, aside)
+        restore_facts(aside, item.about["stat"])
+    if item.action != "symlink" and digest_of(aside)[0] != item.about["sha256"]:
+        raise RefusedError("its keeper was changed just now")
+    exchange(aside, path)
+    check_aside(item)
+
+
+def unlink_aside(item: Item) -> None:
+    """Undo `make_link`, however far it came; the file is where it was, or beside it."""
+    aside, path = item.about["quarantine"], item.path
+    if not is_there(aside):
+        return
+    if is_link(item, aside) and not is_original(item, aside):  # not swapped yet
+        os.unlink(aside)
+        return
+    if is_link(item, path):
+        exchange(aside, path)
+        if is_link(item, aside):
+            os.unlink(aside)
+            return
+        exchange(aside, path)  # a program has saved a file of its own there
+    put_back(item)
+
+
+def is_original(item: Item, path: str) -> bool:
+    """Say whether a path is of the very file that was to go."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return False
+    kept = item.about["stat"]
+    return (found.st_dev, found.st_ino) == (kept["device"], kept["inode"])
+
+
+def is_link(item: Item, path: str) -> bool:
+    """Say whether a path is the link that was made in a file's place."""
+    keeper = item.about["keeper"]
+    try:
+        if item.action == "symlink":
+            return os.readlink(path) == os.path.relpath(keeper, os.path.dirname(item.path))
+        if item.action == "hardlink":
+            return same_inode(path, keeper)
+        return not is_original(item, path) and digest_of(path)[0] == item.about["sha256"]
+    except (OSError, RefusedError):
+        return False
+
+
+def clear_place(item: Item, run: str) -> None:
+    """Remove what is left of an attempt: a copy that is not complete, a note without its file."""
+    if item.to:
+        remove(part_of(item.to, run, item.number))
+        if item.about.get("note") and not is_there(item.to):
+            remove_note(item.about["note"], item.path)
+
+
+def clear_quarantine(item: Item) -> None:
+    """Remove the folder of quarantine when nothing is in it."""
+    if "quarantine" in item.about:
+        with suppress(OSError):
+            os.rmdir(os.path.dirname(item.about["quarantine"]))
+
+
+def copy_of_keeper(item: Item, part: str) -> None:
+    """Make the file again from the bytes of its keeper, which are the same.
+
+    Raises
+    ------
+    RefusedError, OSError
+    """
+    keeper, sha256 = item.about["keeper"], item.about["sha256"]
+    if not keeper or item.about["keeper_sha256"] != sha256:
+        raise RefusedError("it was deleted, and no file with its bytes is known")
+    try:
+        copy_whole(keeper, part, sha256)
+        restore_facts(part, item.about["stat"])
+    except (OSError, RefusedError) as error:
+        remove(part)
+        words = in_words(error) if isinstance(error, OSError) else str(error)
+        raise RefusedError(f"its bytes cannot be had from {keeper}: {words}") from error
+
+
+def is_linking(item: Item) -> bool:
+    """Say whether a link takes the place of the file."""
+    return item.action in LINKS

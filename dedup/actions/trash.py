@@ -1,0 +1,157 @@
+"""The trash of the desktop, by the specification of freedesktop.org.
+
+A file is renamed into it, never copied, so that only a trash on the file's own file system serves:
+that of the home folder, or one at the top of the drive. Files come here from quarantine; the note
+beside each names the place that it had before, so that a desktop restores it there, too.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote_from_bytes
+
+from dedup.actions.system import RefusedError, is_there, numbered, remove
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Trash(NamedTuple):
+    """A folder of the trash, and what paths in its notes are relative to: "" for none."""
+
+    folder: str
+    top: str
+
+    def place(self, path: str) -> tuple[str, str]:
+        """Find free names for a file and its note."""
+        for name in numbered(os.path.basename(path)):
+            file = os.path.join(self.folder, "files", name)
+            note = os.path.join(self.folder, "info", f"{name}.trashinfo")
+            if not is_there(file) and not is_there(note):
+                return file, note
+        raise RefusedError("no name is free in the trash")
+
+    def note(self, path: str) -> bytes:
+        """Write the note that goes with a file."""
+        name = os.path.relpath(path, self.top) if self.top else path
+        when = datetime.now().astimezone().strftime("%Y-%m-%dT%H:%M:%S")
+        quoted = quote_from_bytes(os.fsencode(name))
+        return f"[Trash Info]\nPath={quoted}\nDeletionDate={when}\n".encode()
+
+
+class Trashes:
+    """Finds the trash for each file, and remembers it by file system."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, Trash | str] = {}
+
+    def of(self, path: str) -> Trash:
+        """Give the trash for a file.
+
+        Raises
+        ------
+        RefusedError : there is none.
+        """
+        device = os.lstat(os.path.dirname(path)).st_dev
+        found = self._found.get(device)
+        if found is None:
+            try:
+                found = _find(path, device)
+            except OSError as error:
+                found = f"cannot be written: {error.strerror}"
+            self._found[device] = found
+        if isinstance(found, str):
+            raise RefusedError(f"no trash for {path}: {found}")
+        return found
+
+    def check(self, paths: Iterable[str]) -> None:
+        """See that there is a trash for every file, before the first is touched.
+
+        Raises
+        ------
+        RefusedError
+        """
+        for path in paths:
+            if os.path.isdir(os.path.dirname(path)):
+                self.of(path)
+
+
+def _find(path: str, device: int) -> Trash | str:
+    if sys.platform == "darwin":
+        return "the trash of this system is not supported"
+    home = os.environ.get("XDG_DATA_HOME") or os.path.join(Path.home(), ".local", "share")
+    if os.path.isabs(home) and _device_of(home) == device:
+        return _made(Trash(os.path.join(os.path.realpath(home), "Trash"), ""), device)
+    top = os.path.dirname(path)
+    while not os.path.ismount(top):
+        top = os.path.dirname(top)
+    shared = os.path.join(top, ".Trash")
+    user = str(os.getuid())
+    try:
+        found = os.lstat(shared)
+    except OSError:
+        pass
+    else:
+        if stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX:
+            return _made(Trash(os.path.join(shared, user), top), device)
+    return _made(Trash(os.path.join(top, f".Trash-{user}"), top), device)
+
+
+def _device_of(folder: str) -> int | None:
+    """Give the file system of a folder that need not exist yet."""
+    while True:
+        try:
+            return os.stat(folder).st_dev
+        except FileNotFoundError:
+            above = os.path.dirname(folder)
+            if above == folder:
+                return None
+            folder = above
+        except OSError:
+            return None
+
+
+def _made(trash: Trash, device: int) -> Trash | str:
+    for name in ("files", "info"):
+        folder = os.path.join(trash.folder, name)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        found = os.lstat(folder)
+        if not stat.S_ISDIR(found.st_mode) or found.st_dev != device:
+            return f"{folder} is on another drive"
+        if not os.access(folder, os.W_OK | os.X_OK):
+            return f"{folder} cannot be written"
+    if os.lstat(trash.folder).st_uid != os.geteuid():
+        return f"{trash.folder} is another user's"
+    return trash
+
+
+def write_note(path: str, text: bytes) -> None:
+    """Write the note of a file that is about to come.
+
+    Raises
+    ------
+    FileExistsError : the name was taken meanwhile.
+    """
+    with open(path, "xb") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def remove_note(note: str, path: str) -> None:
+    """Remove the note of a file that is not in the trash, if it is about that file."""
+    try:
+        with open(note, "rb") as file:
+            text = file.read(1 << 16)
+    except OSError:
+        return
+    name = quote_from_bytes(os.fsencode(path))
+    lines = text.split(b"\n")
+    written = lines[1].removeprefix(b"Path=").decode("ascii", "replace") if len(lines) > 1 else ""
+    if not text or (written and (written == name or name.endswith(f"/{written}"))):
+        remove(note)

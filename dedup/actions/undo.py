@@ -1,0 +1,225 @@
+"""Taking a run back, the newest file first; what is in the way is never overwritten."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from dedup.actions import steps
+from dedup.actions.journal import (
+    BACK,
+    DONE,
+    REFUSED,
+    STAYS,
+    UNDO,
+    UNDONE,
+    Journal,
+    find_run,
+    read_history,
+    runs_of,
+)
+from dedup.actions.outcomes import Acted, ActedFile, Run, RunsAnswer
+from dedup.actions.plan_file import LINKS
+from dedup.actions.recover import finish, follow
+from dedup.actions.system import (
+    RefusedError,
+    digest_of,
+    exchange,
+    facts_at,
+    in_words,
+    is_there,
+    move_whole,
+    remove,
+    rename_exclusive,
+)
+from dedup.actions.trash import remove_note
+from dedup.errors import DedupError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dedup.actions.journal import Item
+    from dedup.answer import Progress
+    from dedup.store.catalog import Catalog
+
+
+def undo(catalog: Catalog, run: str | None, report: Progress, *, dry_run: bool = False) -> Acted:
+    """Bring back the files of a run; the caller holds the writer's lock.
+
+    Parameters
+    ----------
+    run : its name; None: the newest of which anything can be brought back
+
+    Raises
+    ------
+    DedupError : there is no such run, or nothing to bring back.
+    """
+    folder = _newest(catalog.store) if run is None else find_run(catalog.store, run)
+    with Journal(folder) as journal:
+        items = [item for item in journal.history.items.values() if item.state == DONE]
+        items.sort(key=lambda item: item.number, reverse=True)
+        if not items:
+            raise DedupError(f"of the run {journal.run} there is nothing to bring back")
+        if dry_run:
+            return Acted(journal.run, tuple(_looked_at(item) for item in items))
+        journal.write("begin undo")
+        try:
+            files = _undo_all(items, journal, report)
+            follow(journal.history, catalog)
+            journal.write("end")
+        except BaseException:
+            with suppress(DedupError, OSError):  # the next command tries again
+                finish(journal, catalog)
+            raise
+    return Acted(journal.run, tuple(files))
+
+
+def _newest(store: Path) -> Path:
+    for folder in runs_of(store):
+        if any(item.state == DONE for item in read_history(folder).items.values()):
+            return folder
+    raise DedupError(f"{store}: there is nothing to undo")
+
+
+def _looked_at(item: Item) -> ActedFile:
+    try:
+        _check(item)
+    except RefusedError as error:
+        return ActedFile(item.path, item.action, "refused", item.bytes, item.to, str(error))
+    return ActedFile(item.path, item.action, "planned", item.bytes, item.to)
+
+
+def _check(item: Item) -> None:
+    """See whether a file can be brought back, without reading it.
+
+    Raises
+    ------
+    RefusedError
+    """
+    if item.action in LINKS:
+        if item.facts is None or not is_there(item.path):
+            raise RefusedError("the link is gone")
+        if facts_at(item.path)["inode"] != item.facts["inode"]:
+            raise RefusedError("the link was replaced by another file")
+        return
+    if is_there(item.path):
+        raise RefusedError("there is another file at its path now")
+    if item.action == "delete":
+        if item.about["keeper_sha256"] != item.about["sha256"]:
+            raise RefusedError("it was deleted, and no file with its bytes is known")
+        if not is_there(item.about["keeper"]):
+            raise RefusedError(f"it was deleted, and its keeper {item.about['keeper']} is gone")
+        return
+    try:
+        found = os.lstat(item.to)
+    except OSError:
+        where = "the trash" if item.action == "trash" else item.to
+        raise RefusedError(f"it is not in {where} any more") from None
+    kept = item.about["stat"]
+    if (found.st_size, found.st_mtime_ns) != (kept["size"], kept["mtime_ns"]):
+        raise RefusedError(f"{item.to} is another file now")
+
+
+def _undo_all(items: list[Item], journal: Journal, report: Progress) -> list[ActedFile]:
+    files = []
+    for count, item in enumerate(items, 1):
+        reason = _undo_one(item, journal)
+        outcome = "refused" if reason else "undone"
+        files.append(ActedFile(item.path, item.action, outcome, item.bytes, "", reason))
+        report("Undoing", count, len(items))
+    return files
+
+
+def _undo_one(item: Item, journal: Journal) -> str:
+    """Bring back one file; gives why that was not possible, or ""."""
+    try:
+        _check(item)
+    except RefusedError as error:
+        return str(error)
+    facts = item.facts
+    journal.write(UNDO, item.number)
+    part = steps.part_of(item.path, journal.run, item.number)
+    try:
+        os.makedirs(os.path.dirname(item.path), exist_ok=True)
+        if item.action in LINKS:
+            _swap_link(item, part)
+        elif item.action == "delete":
+            steps.copy_of_keeper(item, part)
+            rename_exclusive(part, item.path)
+        else:
+            if digest_of(item.to)[0] != item.about["sha256"]:
+                raise RefusedError(f"{item.to} has other bytes now")  # noqa: TRY301
+            move_whole(item.to, item.path, part, item.about["sha256"])
+            if item.about.get("note"):
+                remove_note(item.about["note"], item.path)
+    except (OSError, RefusedError) as error:
+        remove(part)
+        reason = in_words(error) if isinstance(error, OSError) else str(error)
+        journal.write(STAYS, item.number, sync=False, facts=facts, reason=reason)
+        return reason
+    keeper = facts_at(item.about["keeper"]) if item.action == "hardlink" else None
+    journal.write(UNDONE, item.number, sync=False, facts=facts_at(item.path), keeper_facts=keeper)
+    return ""
+
+
+def _swap_link(item: Item, part: str) -> None:
+    """Put a copy of the keeper in the place of the link, in one step."""
+    swap = steps.swap_of(part)
+    steps.copy_of_keeper(item, part)
+    rename_exclusive(part, swap)
+    try:
+        exchange(swap, item.path)
+    except OSError:
+        remove(swap)
+        raise
+    if steps.is_link(item, swap):
+        os.unlink(swap)  # a name of the keeper, or what leads to it
+        return
+    exchange(swap, item.path)
+    steps.put_away(item, swap)
+    raise RefusedError("the link was replaced by another file just now")
+
+
+def list_runs(store: Path) -> RunsAnswer:
+    """List all runs, the newest first."""
+    return RunsAnswer(tuple(_summed_up(folder) for folder in runs_of(store)))
+
+
+def _summed_up(folder: Path) -> Run:
+    history = read_history(folder)
+    items = list(history.items.values())
+    states = [item.state for item in items]
+    return Run(
+        run=history.run,
+        started=history.started,
+        done=states.count(DONE),
+        undone=states.count(UNDONE),
+        refused=states.count(REFUSED) + states.count(BACK),
+        bytes=sum(item.bytes for item in items if item.state == DONE),
+    )
+
+
+def show_run(store: Path, name: str) -> Acted:
+    """Say what became of each file of a run.
+
+    Raises
+    ------
+    DedupError : there is no such run.
+    """
+    history = read_history(find_run(store, name))
+    words = {BACK: "refused", STAYS: "done", UNDO: "interrupted", "about": "interrupted"}
+    return Acted(
+        name,
+        tuple(
+            ActedFile(
+                item.path,
+                item.action,
+                words.get(item.state, item.state),
+                item.bytes,
+                item.to if item.state == DONE else "",
+                item.reason,
+            )
+            for item in history.items.values()
+        ),
+    )

@@ -1,0 +1,178 @@
+"""`dedup apply`, `undo`, `log` and `recover`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from dedup.cli.options import (
+    Name,
+    chosen_format,
+    open_collection,
+    report_format_option,
+    store_option,
+)
+from dedup.cli.output import (
+    Column,
+    bytes_in_words,
+    counted,
+    note,
+    progress_bars,
+    shown,
+    write_rows,
+)
+
+if TYPE_CHECKING:
+    from dedup.actions.outcomes import Acted
+
+_COLUMNS = (
+    Column("path", lambda row: shown(row.path)),
+    Column("action", lambda row: row.action),
+    Column("outcome", lambda row: row.outcome),
+    Column("to", lambda row: shown(row.to)),
+    Column("reason", lambda row: row.reason),
+)
+_RUN_COLUMNS = (
+    Column("run", lambda row: row.run),
+    Column("started", lambda row: row.started),
+    Column("done", lambda row: f"{row.done:,}", right=True),
+    Column("undone", lambda row: f"{row.undone:,}", right=True),
+    Column("refused", lambda row: f"{row.refused:,}", right=True),
+    Column("bytes", lambda row: bytes_in_words(row.bytes), right=True),
+)
+EXIT_NOTHING_DONE = 1
+
+
+@click.command("apply")
+@click.argument("plan", metavar="PLAN", type=click.Path(path_type=Path))
+@store_option
+@click.option("--dry-run", is_flag=True, help="Check every file and touch none.")
+@click.option("--yes", is_flag=True, help="Do not ask. Needed where nobody can be asked.")
+@report_format_option
+def apply_command(
+    plan: Path,
+    store: Path | None,
+    dry_run: bool,  # noqa: FBT001 - click passes flags by name
+    yes: bool,  # noqa: FBT001
+    kind: str | None,
+) -> None:
+    """Carry out a plan.
+
+    Each file and its keeper are read again immediately before. What has changed since the plan was
+    made is refused, with the reason, and the rest goes on. Exit code 1 when nothing could be done.
+    `dedup undo` takes it back.
+
+    \b
+    Examples:
+      dedup apply plan.json --dry-run
+      dedup apply plan.json
+      dedup apply plan.json --yes
+    """
+    from dedup.actions.outcomes import ActedFile
+    from dedup.actions.plan_file import read_plan
+
+    read = read_plan(plan)
+    if not dry_run and not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("nobody can be asked here: give --yes to carry the plan out")
+        files = f"{counted(len(read.entries), 'file')}, {bytes_in_words(read.bytes)}"
+        actions = ", ".join(sorted({entry.verb for entry in read.entries}))
+        click.confirm(f"{files}: {actions or 'nothing'}?", abort=True, err=True)
+    with open_collection(store) as collection, progress_bars("files") as progress:
+        note(*collection.notes)
+        acted = collection.apply(read, dry_run=dry_run, progress=progress)
+    write_rows(acted, ActedFile, chosen_format(kind), _COLUMNS)
+    note(*acted.notes)
+    _sum_up(acted, "planned" if dry_run else "done")
+    if acted.run and acted.count("done"):
+        note(f"To take it back: dedup undo {acted.run}")
+    if len(acted) and not acted.count("done") and not dry_run:
+        raise click.exceptions.Exit(EXIT_NOTHING_DONE)
+
+
+def _sum_up(acted: Acted, outcome: str) -> None:
+    words = {"planned": "would go", "done": "done", "undone": "brought back"}
+    done = counted(acted.count(outcome), "file")
+    note(f"{done} {words[outcome]}, {bytes_in_words(acted.bytes_of(outcome))}")
+    if refused := acted.count("refused"):
+        note(f"{counted(refused, 'file')} refused, and left as found")
+
+
+@click.command("undo")
+@click.argument("run", metavar="[RUN]", required=False, type=Name())
+@store_option
+@click.option("--dry-run", is_flag=True, help="Only say what can be brought back.")
+@report_format_option
+def undo_command(
+    run: str | None,
+    store: Path | None,
+    dry_run: bool,  # noqa: FBT001 - click passes flags by name
+    kind: str | None,
+) -> None:
+    """Bring back what a run of `dedup apply` took away.
+
+    Without RUN, of the newest run of which anything can be brought back. Paths, bytes, times and
+    modes are as before; what is at a path now is never overwritten. What cannot be brought back is
+    said before anything is done. To do it again: `dedup apply`, or a new plan.
+
+    \b
+    Examples:
+      dedup undo
+      dedup undo --dry-run
+      dedup undo 20261128-131052-1a2b
+    """
+    from dedup.actions.outcomes import ActedFile
+
+    with open_collection(store) as collection, progress_bars("files") as progress:
+        acted = collection.undo(run, dry_run=True)
+        note(*collection.notes, *acted.notes)
+        for file in acted:
+            if file.outcome == "refused":
+                note(f"  cannot be brought back: {shown(file.path)}: {file.reason}")
+        if not dry_run:
+            acted = collection.undo(acted.run, progress=progress)
+    write_rows(acted, ActedFile, chosen_format(kind), _COLUMNS)
+    _sum_up(acted, "planned" if dry_run else "undone")
+    if not dry_run and not acted.count("undone"):
+        raise click.exceptions.Exit(EXIT_NOTHING_DONE)
+
+
+@click.command("log")
+@click.argument("run", metavar="[RUN]", required=False, type=Name())
+@store_option
+@report_format_option
+def log_command(run: str | None, store: Path | None, kind: str | None) -> None:
+    """Show what was done: all runs, or each file of one.
+
+    \b
+    Examples:
+      dedup log
+      dedup log 20261128-131052-1a2b
+    """
+    from dedup.actions.outcomes import ActedFile, Run
+
+    with open_collection(store) as collection:
+        note(*collection.notes)
+        if run is None:
+            write_rows(collection.runs(), Run, chosen_format(kind), _RUN_COLUMNS)
+        else:
+            write_rows(collection.run(run), ActedFile, chosen_format(kind), _COLUMNS)
+
+
+@click.command("recover")
+@store_option
+def recover_command(store: Path | None) -> None:
+    """Bring runs to an end that were killed: each file is where it was, or where it was to go.
+
+    `index`, `plan`, `apply` and `undo` do so by themselves.
+
+    \b
+    Examples:
+      dedup recover
+    """
+    with open_collection(store) as collection:
+        note(*collection.notes)
+        note(*(collection.recover() or ["No run was interrupted."]))

@@ -1,0 +1,157 @@
+"""What acting on files needs of the catalog: contents by path, a key, and rows that follow."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from dedup.records import INODE_BITS
+from dedup.store.checksums import checksum_of, seal, sound
+from dedup.store.schema import translated
+from dedup.store.trust import checked_path, checked_root
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dedup.store.catalog import Catalog
+
+_KEY: Final = "plan key"
+_KEY_BYTES: Final = 32
+
+_GONE = "state = 'gone', checksum = " + seal("files", state="'gone'")
+_BACK = (
+    "state = 'indexed', size = ?1, mtime_ns = ?2, device = ?3, inode = ?4, ctime_ns = ?5, "
+    "checksum = "
+    + seal(
+        "files",
+        state="'indexed'",
+        size="?1",
+        mtime_ns="?2",
+        device="?3",
+        inode="?4",
+        ctime_ns="?5",
+    )
+)
+
+
+class Content(NamedTuple):
+    """What is known of an indexed file.
+
+    Parameters
+    ----------
+    digest : SHA-256
+    pixels : width times height
+    """
+
+    size: int
+    mtime_ns: int
+    digest: bytes
+    pixels: int
+
+
+class Back(NamedTuple):
+    """A file that is where it was, whose inode or times may be others.
+
+    Parameters
+    ----------
+    path : absolute
+    digest : SHA-256 of its content, which was read
+    """
+
+    path: bytes
+    digest: bytes
+    size: int
+    mtime_ns: int
+    device: int
+    inode: int
+    ctime_ns: int
+
+
+def contents_by_path(catalog: Catalog, wanted: set[bytes]) -> dict[bytes, Content]:
+    """Map absolute paths of indexed files to what is known of them; damaged rows are left out."""
+    found = {}
+    with translated(catalog.store):
+        rows = catalog.connection.execute(
+            "SELECT r.path, f.path, f.size, f.mtime_ns, i.digest, i.width * i.height"  # noqa: S608 - constant
+            " FROM files AS f JOIN roots AS r ON r.id = f.root JOIN images AS i ON i.id = f.image"
+            f" WHERE f.state = 'indexed' AND {sound('files', 'f')} AND {sound('roots', 'r')}"
+            f" AND {sound('images', 'i')}"
+        )
+        for top, name, *known in rows:
+            path = os.path.join(top, name)
+            if path in wanted:
+                checked_root(catalog.store, top)
+                checked_path(catalog.store, name)
+                found[path] = Content(*known)
+    return found
+
+
+def plan_key(catalog: Catalog, *, make: bool) -> bytes | None:
+    """Give the secret with which a collection knows its own plans again.
+
+    Parameters
+    ----------
+    make : whether one is made where there is none; a transaction of its own
+    """
+    with translated(catalog.store):
+        row = catalog.connection.execute(
+            f"SELECT value FROM meta WHERE key = ? AND {sound('meta')}",  # noqa: S608 - constant
+            (_KEY,),
+        ).fetchone()
+    if row is not None:
+        return bytes.fromhex(row[0])
+    if not make:
+        return None
+    key = secrets.token_bytes(_KEY_BYTES)
+    pair = _KEY, key.hex()
+    with catalog.transaction():
+        catalog.connection.execute(
+            "INSERT OR REPLACE INTO meta (key, value, checksum) VALUES (?, ?, ?)",
+            (*pair, checksum_of("meta", pair)),
+        )
+    return key
+
+
+def name_of(key: bytes) -> str:
+    """Give the name of the collection that has a key."""
+    return hashlib.blake2b(key, digest_size=8, person=b"collection").hexdigest()
+
+
+def record_acted(catalog: Catalog, gone: Iterable[bytes], back: Iterable[Back]) -> None:
+    """Let rows follow what was done to files, in one transaction.
+
+    Parameters
+    ----------
+    gone : absolute paths of files that were taken away
+    back : files that are there; rows of other contents are left as they are
+    """
+    lost, there = list(gone), list(back)
+    if not lost and not there:
+        return
+    roots = [(root.id, root.path.rstrip(b"/") + b"/") for root in catalog.roots()]
+    with catalog.transaction():
+        catalog.connection.executemany(
+            f"UPDATE files SET {_GONE} WHERE root = ? AND path = ? AND {sound('files')}",  # noqa: S608 - constant
+            [
+                (root, path.removeprefix(top))
+                for path in lost
+                for root, top in roots
+                if path.startswith(top)
+            ],
+        )
+        catalog.connection.executemany(
+            f"UPDATE files SET {_BACK} WHERE root = ?6 AND path = ?7 AND state != 'skipped'"  # noqa: S608 - constant
+            f" AND image = (SELECT id FROM images WHERE digest = ?8) AND {sound('files')}",
+            [
+                (
+                    one.size, one.mtime_ns, one.device, one.inode & INODE_BITS, one.ctime_ns,
+                    root, one.path.removeprefix(top), one.digest,
+                )
+                for one in there
+                for root, top in roots
+                if one.path.startswith(top)
+            ],
+        )  # fmt: skip
+        catalog.gallery_changed()

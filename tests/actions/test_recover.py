@@ -1,0 +1,124 @@
+"""A kill at any moment leaves every content somewhere, and `recover` every file at a place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from trees import contents, tree
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from dedup.collection import Collection
+
+ROOT = Path(__file__).parent.parent.parent
+
+# Ends the process, as a kill does, just before the Nth call that changes the file system.
+KILLED = """
+import os, sys
+from dedup.actions import journal, steps, system, trash, undo
+from dedup.collection import Collection
+
+store, what, plan, left = *sys.argv[1:4], int(sys.argv[4])
+
+def killed(module, name):
+    real = getattr(module, name)
+    def call(*arguments, **named):
+        global left
+        left -= 1
+        if left < 0:
+            os._exit(9)
+        return real(*arguments, **named)
+    setattr(module, name, call)
+
+with Collection.open(store) as collection:
+    for name in ("rename", "unlink", "fsync", "write", "link", "symlink", "makedirs", "utime"):
+        killed(os, name)
+    for module in (steps, system, undo):
+        for name in ("rename_exclusive", "exchange", "copy_whole"):
+            if hasattr(module, name):
+                killed(module, name)
+    collection.apply(plan) if what == "apply" else collection.undo()
+"""
+
+
+def run_killed(store: Path, what: str, plan: Path, after: int) -> int:
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, store, what, plan, str(after)],
+        env={**os.environ, "PYTHONPATH": os.fspath(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode in (0, 9), done.stderr
+    return done.returncode
+
+
+@pytest.mark.parametrize(
+    ("action", "steps"),
+    [("trash", (3, 9)), ("move", (6,)), ("delete", (5,)), ("hardlink", (6, 10)), ("symlink", (8,))],
+)
+def test_a_kill_loses_nothing(
+    own: Collection, images: Path, tmp_path: Path, action: str, steps: tuple[int, ...]
+) -> None:
+    killed_at_every_step(own, images, tmp_path, action, steps)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("action", ["trash", "move", "delete", "hardlink", "symlink"])
+def test_a_kill_at_every_step_loses_nothing(
+    own: Collection, images: Path, tmp_path: Path, action: str
+) -> None:
+    killed_at_every_step(own, images, tmp_path, action, range(200))
+
+
+def killed_at_every_step(
+    own: Collection, images: Path, tmp_path: Path, action: str, steps: range | tuple[int, ...]
+) -> None:
+    away = tmp_path / "away"
+    target = f"move:{away}" if action == "move" else action
+    tier = "exact"
+    before, everything = tree(images), contents(images)
+    places = [images, tmp_path / "home", away]
+    for what in ("apply", "undo"):
+        for after in steps:
+            own.plan(tier=tier, action=target).write(tmp_path / "plan.json")
+            if what == "undo":
+                own.apply(tmp_path / "plan.json")
+            code = run_killed(own.path, what, tmp_path / "plan.json", after)
+            check_all_there(everything, contents(*places), action)
+            notes = own.recover()
+            assert len(notes) <= 1
+            assert own.recover() == []
+            check_all_there(everything, contents(*places), action)
+            assert not [n for n in tree(images) if ".dedup-" in n], (what, after)
+            check_journal(own)
+            if any(run.done for run in own.runs()):
+                own.undo()
+            assert tree(images) == before, (what, after)
+            assert own.index().indexed == 0
+            shutil.rmtree(own.path / "runs", ignore_errors=True)
+            if code == 0:
+                break
+
+
+def check_all_there(everything: Counter[str], there: Counter[str], action: str) -> None:
+    assert set(everything) <= set(there)
+    if action in ("trash", "move"):
+        assert everything - there == {}
+
+
+def check_journal(own: Collection) -> None:
+    for file in [file for run in own.runs() for file in own.run(run.run)]:
+        linked = file.action.endswith("link")
+        if file.outcome == "done":
+            assert os.path.lexists(file.path) == linked
+            assert not file.to or os.path.exists(file.to)
+        else:
+            assert os.path.exists(file.path), file

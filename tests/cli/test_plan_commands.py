@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from trees import tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from outcome import Outcome
+
+    Dedup = Callable[..., Outcome]
+
+
+@pytest.fixture
+def place(
+    dedup: Dedup, store: Path, drawn: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A collection of `images`; the trash is the test's own."""
+    monkeypatch.setenv("XDG_DATA_HOME", os.fspath(store.parent / "home"))
+    dedup("roots", "--move", drawn, images, "-s", store)
+    dedup("index", "-s", store)
+    return store
+
+
+def test_a_plan_is_made_applied_and_taken_back(
+    dedup: Dedup, place: Path, images: Path, tmp_path: Path
+) -> None:
+    before, file = tree(images), tmp_path / "plan.json"
+    planned = dedup("plan", "--tier", "exact", "-o", file, "-s", place)
+    assert (planned.code, planned.out) == (0, b"")
+    assert "To go (trash): 2 files" in planned.err
+    assert "By folder:" in planned.err
+    dry = dedup("apply", file, "--dry-run", "-s", place)
+    assert {row["outcome"] for row in dry.rows} == {"planned"}
+    assert tree(images) == before
+    asked = dedup("apply", file, "-s", place)
+    assert asked.code == 2
+    assert "--yes" in asked.err
+    done = dedup("apply", file, "--yes", "-s", place)
+    assert done.code == 0
+    assert [row["outcome"] for row in done.rows] == ["done"] * 2
+    assert list(done.rows[0]) == ["path", "action", "outcome", "bytes", "to", "reason"]
+    (run,) = dedup("log", "-s", place).rows
+    assert run["done"] == 2
+    assert run["run"] in done.err
+    assert dedup("log", run["run"], "-s", place).rows == done.rows
+    again = dedup("apply", file, "--yes", "-s", place)
+    assert again.code == 1
+    assert {row["reason"] for row in again.rows} == {"the file is gone"}
+    undone = dedup("undo", "-s", place)
+    assert undone.code == 0
+    assert tree(images) == before
+    nothing = dedup("undo", "-s", place)
+    assert nothing.code == 1
+    assert "nothing to undo" in nothing.err
+    assert "No run was interrupted" in dedup("recover", "-s", place).err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--action", "shred"], "is no action"),
+        (["--action", "move:"], "is no action"),
+        (["--max-bytes", "many"], "is no size"),
+        (["--tier", "similar", "--action", "delete"], "not proven"),
+    ],
+)
+def test_a_plan_that_makes_no_sense_is_wrong_usage(
+    dedup: Dedup, place: Path, arguments: list[str], says: str
+) -> None:
+    done = dedup("plan", *arguments, "-s", place)
+    assert done.code == 2
+    assert says in done.err
+
+
+def test_a_summary_alone_writes_nothing(dedup: Dedup, place: Path, images: Path) -> None:
+    done = dedup("plan", images / "a", "--max-bytes", "2GB", "-s", place)
+    assert done.code == 0
+    assert "Nothing was written" in done.err
+    assert "outside the folders that were named" in done.err
+    assert dedup("apply", images / "a/0.jpg", "--yes", "-s", place).code == 1
+
+
+def test_without_a_trash_nothing_is_touched(
+    dedup: Dedup, place: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dedup("plan", "-o", tmp_path / "plan.json", "-s", place)
+    before = tree(images)
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_DATA_HOME", os.fspath(tmp_path / "file"))
+    done = dedup("apply", tmp_path / "plan.json", "--yes", "-s", place)
+    assert done.code == 1
+    assert "move:FOLDER" in done.err
+    assert tree(images) == before
