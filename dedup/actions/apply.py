@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dedup.actions import steps
-from dedup.actions.checks import check_plan, check_system, root_of
+from dedup.actions.checks import check_plan, check_system, root_of, try_links
 from dedup.actions.journal import BACK, DONE, Journal
 from dedup.actions.outcomes import Acted, ActedFile
 from dedup.actions.recover import finish, follow
@@ -38,6 +38,7 @@ def apply(plan: Plan, catalog: Catalog, report: Progress, *, dry_run: bool = Fal
         return Acted("", ())
     run = _Applying(plan, catalog, trashes)
     try:
+        try_links(plan, run.journal)
         run.all(report)
     except BaseException:
         with suppress(DedupError, OSError):  # the next command tries again

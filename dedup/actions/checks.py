@@ -21,6 +21,7 @@ from dedup.results import Tier
 from dedup.store.acted import name_of, plan_key
 
 if TYPE_CHECKING:
+    from dedup.actions.journal import Journal
     from dedup.actions.plan_file import Plan, PlanEntry
     from dedup.actions.trash import Trashes
     from dedup.store.catalog import Catalog
@@ -140,7 +141,7 @@ def root_of(path: str, roots: list[str]) -> str | None:
 
 
 def check_system(plan: Plan, trashes: Trashes) -> None:
-    """See that the system can do what is planned, before the first file is touched.
+    """See that there is a place for what goes, before the first file is touched.
 
     Raises
     ------
@@ -160,17 +161,26 @@ def check_system(plan: Plan, trashes: Trashes) -> None:
             raise PlanError(f"{folder}: cannot be made ({in_words(error)})") from error
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PlanError(f"{folder}: cannot be written; nothing was done")
+
+
+def try_links(plan: Plan, journal: Journal) -> None:
+    """Link and swap two small files on each file system where files are to become links.
+
+    Raises
+    ------
+    PlanError : that is not possible.
+    """
     tried = set()
     for entry in plan.entries:
         if entry.verb in LINKS and (entry.verb, entry.stat.device) not in tried:
             tried.add((entry.verb, entry.stat.device))
             if os.path.isdir(os.path.dirname(entry.path)):
-                _try_link(entry)
+                _try_link(entry, journal)
 
 
-def _try_link(entry: PlanEntry) -> None:
-    """Make two small files beside one that is to go, link them, and swap them."""
-    start = os.path.join(os.path.dirname(entry.path), f".dedup-try-{os.getpid()}-")
+def _try_link(entry: PlanEntry, journal: Journal) -> None:
+    start = os.path.join(os.path.dirname(entry.path), f".dedup-{journal.run}-trial-")
+    journal.write("trial", start=start)
     first, second = start + "1", start + "2"
     try:
         with open(first, "xb") as file:

@@ -81,12 +81,19 @@ class Item:
 
 @dataclass(slots=True)
 class History:
-    """What a journal says, by its lines so far."""
+    """What a journal says, by its lines so far.
+
+    Parameters
+    ----------
+    is_open : whether it does not say that the run ended
+    trials : how the names of small files begin that were made to see whether links are possible
+    """
 
     run: str
     started: str = ""
     items: dict[int, Item] = field(default_factory=dict)
     is_open: bool = True
+    trials: list[str] = field(default_factory=list)
 
     def take(self, line: dict[str, Any]) -> None:
         """Take in one line."""
@@ -94,6 +101,8 @@ class History:
         self.is_open = step != "end"
         if step == "begin":
             self.started = str(line.get("started", ""))
+        elif step == "trial":
+            self.trials.append(str(line["start"]))
         elif step in (ABOUT, REFUSED):
             self.items[line["n"]] = Item(line["n"], line, step, reason=line.get("reason", ""))
         elif step == "to":

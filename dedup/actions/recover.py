@@ -65,6 +65,9 @@ def finish(journal: Journal, catalog: Catalog) -> list[str]:
                     f"{item.about['quarantine']}, or at {item.to or 'no other place'}"
                 ) from error
             settled[step] += 1
+    for start in journal.history.trials:
+        remove(start + "1")
+        remove(start + "2")
     for item in journal.history.items.values():
         steps.clear_quarantine(item)
     follow(journal.history, catalog)

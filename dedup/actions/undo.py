@@ -39,7 +39,7 @@ from dedup.errors import DedupError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dedup.actions.journal import Item
+    from dedup.actions.journal import History, Item
     from dedup.answer import Progress
     from dedup.store.catalog import Catalog
 
@@ -183,11 +183,11 @@ def _swap_link(item: Item, part: str) -> None:
 
 def list_runs(store: Path) -> RunsAnswer:
     """List all runs, the newest first."""
-    return RunsAnswer(tuple(_summed_up(folder) for folder in runs_of(store)))
+    histories = map(read_history, runs_of(store))
+    return RunsAnswer(tuple(_summed_up(one) for one in histories if one.items))
 
 
-def _summed_up(folder: Path) -> Run:
-    history = read_history(folder)
+def _summed_up(history: History) -> Run:
     items = list(history.items.values())
     states = [item.state for item in items]
     return Run(

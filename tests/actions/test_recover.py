@@ -6,6 +6,8 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from trees import contents, tree
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Iterator
 
     from dedup.collection import Collection
 
@@ -71,17 +74,71 @@ def test_a_kill_loses_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("action", ["trash", "move", "delete", "hardlink", "symlink"])
+@pytest.mark.parametrize("action", ["trash", "move", "across", "delete", "hardlink", "symlink"])
 def test_a_kill_at_every_step_loses_nothing(
     own: Collection, images: Path, tmp_path: Path, action: str
 ) -> None:
-    killed_at_every_step(own, images, tmp_path, action, range(200))
+    if action != "across":
+        killed_at_every_step(own, images, tmp_path, action, range(200))
+        return
+    with other_file_system(images) as away:
+        killed_at_every_step(own, images, tmp_path, "move", range(200), away)
+
+
+@contextmanager
+def other_file_system(images: Path) -> Iterator[Path]:
+    memory = Path("/dev/shm")  # noqa: S108
+    if not memory.is_dir() or memory.stat().st_dev == images.stat().st_dev:
+        pytest.skip("needs a second file system")
+    with tempfile.TemporaryDirectory(dir=memory) as away:
+        yield Path(away)
+
+
+FULL = """
+import resource, sys
+from dedup.collection import Collection
+from dedup.errors import DedupError
+
+with Collection.open(sys.argv[1]) as collection:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)
+    try:
+        collection.apply(sys.argv[2])
+    except DedupError as error:
+        print(error)
+"""
+
+
+@pytest.mark.parametrize("limit", [100, 900, 1700, 2500])
+def test_a_full_disk_stops_the_run_and_loses_nothing(
+    own: Collection, images: Path, tmp_path: Path, limit: int
+) -> None:
+    before = tree(images)
+    with other_file_system(images) as away:
+        own.plan(tier="exact", action=f"move:{away}").write(tmp_path / "plan.json")
+        done = subprocess.run(
+            [sys.executable, "-c", FULL, own.path, tmp_path / "plan.json", str(limit)],
+            env={**os.environ, "PYTHONPATH": os.fspath(ROOT)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "cannot be written" in done.stdout or "is full" in done.stdout
+        own.recover()
+        assert sum(contents(images, away).values()) == len(before)
+        if own.runs():
+            own.undo()
+        assert tree(images) == before
 
 
 def killed_at_every_step(
-    own: Collection, images: Path, tmp_path: Path, action: str, steps: range | tuple[int, ...]
+    own: Collection,
+    images: Path,
+    tmp_path: Path,
+    action: str,
+    steps: range | tuple[int, ...],
+    away: Path | None = None,
 ) -> None:
-    away = tmp_path / "away"
+    away = away or tmp_path / "away"
     target = f"move:{away}" if action == "move" else action
     tier = "exact"
     before, everything = tree(images), contents(images)
