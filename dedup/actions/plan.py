@@ -103,6 +103,7 @@ class _Planner:
         self._keepers = {group.keeper for group in groups}
         self._protects = matcher(wishes.protect)
         self._beside: dict[str, dict[bytes, tuple[bytes, ...]]] = {}
+        self._owners: dict[bytes, list[bytes]] = defaultdict(list)
         self._bytes = 0
         self.roots = [os.fsdecode(root.path) for root in catalog.roots()]
         self.entries: dict[str, PlanEntry] = {}
@@ -220,6 +221,9 @@ class _Planner:
                 names = []
             found = companions(os.path.join(top, name) for name in names).sidecars
             self._beside[folder] = found
+            for image, sidecars in found.items():
+                for sidecar in sidecars:
+                    self._owners[sidecar].append(image)
         return found
 
     def take_sidecars(self) -> None:
@@ -231,8 +235,7 @@ class _Planner:
             for sidecar in self._sidecars_of(path):
                 images[os.fsdecode(sidecar)].append(path)
         for path in sorted(images, key=os.fsencode):
-            belonging = self._companions_in(os.path.dirname(path))
-            owners = [os.fsdecode(one) for one in belonging if os.fsencode(path) in belonging[one]]
+            owners = [os.fsdecode(one) for one in self._owners[os.fsencode(path)]]
             stays = sorted(set(owners) - self.entries.keys())
             try:
                 if stays:

@@ -65,7 +65,7 @@ def run_killed(store: Path, what: str, plan: Path, after: int) -> int:
 
 @pytest.mark.parametrize(
     ("action", "steps"),
-    [("trash", (3, 9)), ("move", (6,)), ("delete", (5,)), ("hardlink", (6, 10)), ("symlink", (8,))],
+    [("trash", (9,)), ("delete", (5,)), ("hardlink", (14,))],
 )
 def test_a_kill_loses_nothing(
     own: Collection, images: Path, tmp_path: Path, action: str, steps: tuple[int, ...]
@@ -108,7 +108,7 @@ with Collection.open(sys.argv[1]) as collection:
 """
 
 
-@pytest.mark.parametrize("limit", [100, 900, 1700, 2500])
+@pytest.mark.parametrize("limit", [900, 2500])
 def test_a_full_disk_stops_the_run_and_loses_nothing(
     own: Collection, images: Path, tmp_path: Path, limit: int
 ) -> None:
@@ -125,7 +125,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(
         assert "cannot be written" in done.stdout or "is full" in done.stdout
         own.recover()
         assert sum(contents(images, away).values()) == len(before)
-        if own.runs():
+        if any(run.done for run in own.runs()):
             own.undo()
         assert tree(images) == before
 
