@@ -38,6 +38,8 @@ def describe_missing(catalog: Catalog, progress: Callable[[int, int], None]) -> 
     if DETAILS not in catalog.fingerprint.views:
         return 0
     missing = without_parts(catalog, PARTS_VERSION)
+    if not missing:
+        return 0
     wanted = preparation(catalog)
     described = 0
     for start in range(0, len(missing), _AT_ONCE):

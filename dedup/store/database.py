@@ -36,6 +36,7 @@ _WORDS: Final = {
     "images": "image",
     "files": "file",
     "embeddings": "embedding",
+    "parts": "part",
     "decisions": "decision",
     "calibration": "calibration",
 }

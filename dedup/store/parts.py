@@ -37,24 +37,32 @@ def write_parts(connection: sqlite3.Connection, parts: Mapping[int, tuple[str, b
 def read_parts(
     catalog: Database, version: str, images: Iterable[int]
 ) -> Iterator[tuple[int, bytes]]:
-    """Give the parts of images by rising id; those that are damaged or of another version not."""
-    wanted = sorted(images)
+    """Give the parts of images by rising id; those that are damaged or of another version not.
+
+    Damaged ones are counted in `Database.damage`, and so mended by the next run of indexing.
+    """
+    wanted, damaged = sorted(images), 0
     for start in range(0, len(wanted), _AT_ONCE):
         with translated(catalog.store):
-            yield from catalog.connection.execute(
-                "SELECT image, value FROM parts WHERE version = ?"  # noqa: S608 - constant
-                f" AND image IN (SELECT value FROM json_each(?)) AND {sound('parts')}"
-                " ORDER BY image",
+            rows = catalog.connection.execute(
+                f"SELECT image, value, {sound('parts')} FROM parts WHERE version = ?"  # noqa: S608 - constant
+                " AND image IN (SELECT value FROM json_each(?)) ORDER BY image",
                 (version, json.dumps(wanted[start : start + _AT_ONCE])),
             ).fetchall()
+        damaged += sum(not row[2] for row in rows)
+        yield from ((image, value) for image, value, whole in rows if whole)
+    catalog.found_damaged("parts", damaged)
 
 
 def without_parts(catalog: Database, version: str) -> list[int]:
-    """List the live images that have no parts of a version that are whole, rising."""
+    """List the live images that have no parts of a version, rising.
+
+    Every run of indexing asks, so that no checksum is computed here: `read_parts` does.
+    """
     with translated(catalog.store):
         rows = catalog.connection.execute(
-            "SELECT DISTINCT image FROM files WHERE state = 'indexed' AND image NOT IN"  # noqa: S608 - constant
-            f" (SELECT image FROM parts WHERE version = ? AND {sound('parts')}) ORDER BY image",
+            "SELECT DISTINCT image FROM files WHERE state = 'indexed' AND image NOT IN"
+            " (SELECT image FROM parts WHERE version = ?) ORDER BY image",
             (version,),
         ).fetchall()
     return [image for (image,) in rows]

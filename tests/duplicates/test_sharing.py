@@ -110,6 +110,21 @@ def test_a_damaged_row_is_found_and_mended(folder: Path, tmp_path: Path) -> None
         assert again == good
 
 
+def test_a_damaged_row_that_a_list_meets_is_mended_by_the_next_index(
+    folder: Path, tmp_path: Path
+) -> None:
+    with Collection.open(tmp_path / "c", create=True) as collection:
+        collection.index(folder)
+        catalog = collection._session.catalog  # noqa: SLF001
+        good = catalog.connection.execute("SELECT value FROM parts WHERE image = 1").fetchone()
+        catalog.connection.execute("UPDATE parts SET value = zeroblob(40) WHERE image = 1")
+        assert any("1 part" in note for note in collection.duplicates().notes)
+        collection.index(folder)
+        again = catalog.connection.execute("SELECT value FROM parts WHERE image = 1").fetchone()
+        assert again == good
+        assert not any("part" in note for note in collection.duplicates().notes)
+
+
 def test_the_bound_and_the_switch(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
