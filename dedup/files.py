@@ -37,8 +37,13 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    with suppress(OSError):  # the name itself; some systems do not sync folders
-        folder = os.open(path.parent, os.O_RDONLY)
+    sync_folder(path.parent)  # the name itself
+
+
+def sync_folder(path: str | os.PathLike[str]) -> None:
+    """Have the system write a folder's names; some systems do not."""
+    with suppress(OSError):
+        folder = os.open(path, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:

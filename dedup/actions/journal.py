@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from dedup.actions.system import sync_folder
 from dedup.errors import CollectionError, DedupError
+from dedup.files import sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -143,7 +143,7 @@ class Journal:
             folder.mkdir(parents=True)
             journal = cls(folder)
         for above in (folder, folder.parent, store):
-            sync_folder(os.fspath(above))
+            sync_folder(above)
         try:
             journal.write("begin", started=now.isoformat(timespec="seconds"), **facts)
         except BaseException:

@@ -15,6 +15,8 @@ from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from dedup.files import sync_folder
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -264,16 +266,6 @@ def remove(path: str) -> None:
     """Remove a file of our own, if it is there."""
     with suppress(FileNotFoundError, NotADirectoryError):
         os.unlink(path)
-
-
-def sync_folder(path: str) -> None:
-    """Have the system write a folder's names; some systems do not."""
-    with suppress(OSError):
-        folder = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def in_words(error: OSError) -> str:
