@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from hardset.keepers import DERIVED, GROUPS, kept
 from hardset.kinds import PAIRS, Asked, Half
-from hardset.measure import TIERED, Company, Seen, proven
+from hardset.measure import Company, Seen, proven
 from hardset.photos import Photographs
 from hardset.table import KINDS
 from machine import add_json_option, describe, record
@@ -34,7 +34,6 @@ COLUMNS = ("kind", "family", "half", "pairs", "asked")
 TITLES = {"proof": "Hard pairs, by the proof alone", "list": "Hard pairs, in a list with company"}
 SHEETS = {"documents", "cards", "screens"}
 NOTE = "`wrong`: called surer than asked, or not found; in a list, groups of several pairs as well."
-UNTIERED = " There is no tier `resaved` yet: `near` counts as it where that is asked."
 
 
 def heads(way: str) -> list[str]:
@@ -76,12 +75,11 @@ class Totals:
         of = {asked: [kind for kind in self._seen if kind.asked is asked] for asked in Asked}
         different = of[Asked.DIFFERENT]
         strict = [kind for kind in different if kind.family in SHEETS]
-        copied = "resaved" if TIERED else "called"
         rows = [
             ("different, called `resaved`", "0", self._rate("resaved", different)),
             ("different, called `near`", "≤ .002", self._rate("near", different)),
             ("… documents, cards, screens", "0", self._rate("near", strict)),
-            ("resaved, called `resaved`", "≥ .97", self._rate(copied, of[Asked.RESAVED])),
+            ("resaved, called `resaved`", "≥ .97", self._rate("resaved", of[Asked.RESAVED])),
             ("versions, found", "≥ .98", self._rate("called", of[Asked.NEAR])),
             ("versions, called `resaved`", "0", self._rate("resaved", of[Asked.NEAR])),
             ("parts, found", "≥ .85", self._rate("called", of[Asked.PART])),
@@ -129,7 +127,7 @@ def measured(
             one = partial(company.listed, photographs=photographs, pairs=pairs, seed=options.seed)
             ways["list"] = dict(zip(kinds, said("list", names, pool.map(one, names)), strict=True))
     columns = {way: heads(way) for way in ways}
-    note = NOTE + ("" if TIERED else UNTIERED)
+    note = NOTE
     show(
         [*COLUMNS, *(f"{way}: {each}" for way, names in columns.items() for each in names)],
         [

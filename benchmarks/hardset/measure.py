@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dedup
-from dedup.proof.verdict import VERIFIER
 from dedup.results import Tier
 from hardset.kinds import Asked, Half
 from hardset.table import KINDS
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 
 BY_NAME = {kind.name: kind for kind in KINDS}
 COPIES = frozenset({"exact", "pixels", "resaved"})
-TIERED = VERIFIER != "proof-1"
-"""Whether there is a tier `resaved`; as long as there is none, `near` counts as it."""
 
 
 @dataclass
@@ -57,7 +54,7 @@ class Seen:
         """Pairs that were not called what was asked; a version may be called `resaved` here."""
         if asked is Asked.DIFFERENT:
             return self.called + self.strays
-        if asked is Asked.RESAVED and TIERED:
+        if asked is Asked.RESAVED:
             return self.pairs - self.resaved
         return self.pairs - self.called
 
