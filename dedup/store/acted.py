@@ -8,7 +8,7 @@ import secrets
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dedup.records import INODE_BITS
-from dedup.store.checksums import checksum_of, seal, sound
+from dedup.store.checksums import seal, sound, write_meta
 from dedup.store.schema import translated
 from dedup.store.trust import checked_path, checked_root
 
@@ -105,12 +105,8 @@ def plan_key(catalog: Catalog, *, make: bool) -> bytes | None:
     if not make:
         return None
     key = secrets.token_bytes(_KEY_BYTES)
-    pair = _KEY, key.hex()
     with catalog.transaction():
-        catalog.connection.execute(
-            "INSERT OR REPLACE INTO meta (key, value, checksum) VALUES (?, ?, ?)",
-            (*pair, checksum_of("meta", pair)),
-        )
+        write_meta(catalog.connection, _KEY, key.hex())
     return key
 
 

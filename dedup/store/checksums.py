@@ -72,6 +72,14 @@ def _plain(value: Value) -> bytes | float | None:
     return int(value) if isinstance(value, bool) else value
 
 
+def write_meta(connection: sqlite3.Connection, key: str, value: str) -> None:
+    """Keep a value in `meta` in place of what was there, with its checksum."""
+    connection.execute(
+        "INSERT OR REPLACE INTO meta (key, value, checksum) VALUES (?, ?, ?)",
+        (key, value, checksum_of("meta", (key, value))),
+    )
+
+
 def seal(table: str, alias: str = "", **changed: str) -> str:
     """Give the SQL that computes the checksum of a row.
 

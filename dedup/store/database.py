@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dedup.errors import CollectionError, DamagedError, FingerprintError
 from dedup.fingerprint import Fingerprint
-from dedup.store.checksums import checksum_of, sound
+from dedup.store.checksums import sound, write_meta
 from dedup.store.connections import Connections
 from dedup.store.schema import REPAIR, connect, translated, upgrade
 
@@ -123,10 +123,7 @@ class Database:
         return str(row[0])
 
     def _set_meta(self, key: str, value: str) -> None:
-        self.connection.execute(
-            "INSERT OR REPLACE INTO meta (key, value, checksum) VALUES (?, ?, ?)",
-            (key, value, checksum_of("meta", (key, value))),
-        )
+        write_meta(self.connection, key, value)
 
     @property
     def version(self) -> int:

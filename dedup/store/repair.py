@@ -15,7 +15,7 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Final
 
 from dedup.errors import CollectionError, DamagedError
-from dedup.store.checksums import checksum_of, sound
+from dedup.store.checksums import checksum_of, sound, write_meta
 from dedup.store.database import LOST_MODEL, UNBOUND
 from dedup.store.migrations import keep_copy
 from dedup.store.schema import CATALOG, create, open_damaged, translated
@@ -76,11 +76,7 @@ def repair_catalog(store: Path) -> list[Unsound]:
         if read_fingerprint(connection) is None:
             _unbind(connection)
         if any(one.table in ("", "roots", "images", "files", "embeddings") for one in found):
-            row = _TO_READ, "1"
-            connection.execute(
-                "INSERT OR REPLACE INTO meta (key, value, checksum) VALUES (?, ?, ?)",
-                (*row, checksum_of("meta", row)),
-            )
+            write_meta(connection, _TO_READ, "1")
         connection.execute("COMMIT")
         left = list(check_structure(store, connection))
         if left:
@@ -109,11 +105,7 @@ def _unbind(connection: sqlite3.Connection) -> None:
     """Drop all that a model computed; folders, proofs and decisions know of none."""
     for table in ("embeddings", "traits", "parts", "files", "images", "calibration"):
         connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constant
-    row = UNBOUND, "1"
-    connection.execute(
-        "INSERT OR REPLACE INTO meta (key, value, checksum) VALUES (?, ?, ?)",
-        (*row, checksum_of("meta", row)),
-    )
+    write_meta(connection, UNBOUND, "1")
 
 
 def lost_model(store: Path) -> str | None:
@@ -216,11 +208,7 @@ def drop(connection: sqlite3.Connection, found: Iterable[Unsound]) -> None:
     # Folders are compared in full again, and no index of before is fresh.
     connection.execute("DELETE FROM meta WHERE key GLOB 'settled *' OR key IN ('rows', 'damaged')")
     number = int(version[0]) + 1 if version else 1 + secrets.randbits(40)
-    row = "version", str(number)
-    connection.execute(
-        "INSERT OR REPLACE INTO meta (key, value, checksum) VALUES (?, ?, ?)",
-        (*row, checksum_of("meta", row)),
-    )
+    write_meta(connection, "version", str(number))
 
 
 def _write_anew(store: Path, connection: sqlite3.Connection) -> None:
