@@ -15,9 +15,9 @@ import numpy as np
 
 from dedup.errors import ImageError
 from dedup.images.decode import decode_bounded
+from dedup.images.sources import read_unchanged
 from dedup.parallel.workers import WORTH_PROCESSES, Workers
 from dedup.preparation import embed, preparation
-from dedup.proof.sources import read_unchanged
 from dedup.search.similarity import pair_similarities
 
 if TYPE_CHECKING:

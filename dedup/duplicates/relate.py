@@ -30,7 +30,6 @@ from dedup.policy import KeepPolicy
 from dedup.proof import VERIFIER
 from dedup.proof.prover import Prover
 from dedup.results import Tier
-from dedup.store.pairs import read_proven
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,19 +132,19 @@ def _prove_all(
         members = group_identical_inputs(gallery.images)
         shared, notes = share_parts(catalog, gallery.images, members, report)
     relations = relations.with_table(relations.table.noted(notes))
-    related = _prove(gallery, relations, pairs | shared | _known_pairs(gallery), ordering, report)
+    related = _prove(gallery, relations, pairs | shared, ordering, report)
     table = related.relations.table
     if compares and not notes and not (table.unproven(shared) or shared & table.ignored):
         catalog.parts_compared = state
     return related
 
 
-def _known_pairs(gallery: Gallery) -> set[RowPair]:
+def _known_pairs(gallery: Gallery, prover: Prover) -> set[RowPair]:
     """List the pairs that were proven before, by `why` or when there were other candidates."""
     rows = {digest: row for row, digest in enumerate(gallery.images.digest)}
     return {
         row_pair(rows[first], rows[second])
-        for first, second in read_proven(gallery.catalog, VERIFIER)
+        for first, second in prover.proven()
         if first in rows and second in rows
     }
 
@@ -165,9 +164,9 @@ def _prove(
     digest, row_of = gallery.images.digest, gallery.files.row.tolist()
     sources = {digest[row]: paths for row, paths in gallery.paths().items()}
     proven = (ordering.tiers | {Tier.EXACT}) - {Tier.SIMILAR}
-    new = relations.table.unproven(pairs)
-    asked = set(new)
     with Prover(gallery.catalog, sources, report) as prover:
+        new = relations.table.unproven(pairs | _known_pairs(gallery, prover))
+        asked = set(new)
         for _ in range(MAX_FAMILY_ROUNDS):
             relations = relations.with_table(prove(relations.table, new, prover, gallery.vectors))
             order = ordering.of(relations)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from dedup.descriptors.parts import unpack
+from dedup.descriptors.parts import FEATURE_BYTES, unpack
 from dedup.descriptors.vlad import PARTS_VERSION
 from dedup.duplicates.pairs import row_pair
 from dedup.fingerprint import DETAILS
@@ -85,9 +85,9 @@ def share_parts(
 
 
 def _features(packed: Sequence[bytes | None]) -> LocalFeatures:
-    each = [unpack(parts or b"") for parts in packed]
+    counts = [len(parts or b"") // FEATURE_BYTES for parts in packed]
     whole = unpack(b"".join(parts or b"" for parts in packed))
-    owner = np.repeat(np.arange(len(each)), [len(parts) for parts in each])
+    owner = np.repeat(np.arange(len(packed)), counts)
     return LocalFeatures(
         owner, whole.codes, whole.x, whole.y, whole.scale, whole.angle, whole.turned
     )

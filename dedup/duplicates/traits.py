@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from dedup.errors import ImageError
+from dedup.images.sources import read_unchanged
 from dedup.images.traits import NEUTRAL, TRAITS, Traits, measure
 from dedup.parallel.workers import WORTH_PROCESSES, Workers
-from dedup.proof.sources import read_unchanged
 from dedup.store.traits import read_traits, write_traits
 
 if TYPE_CHECKING:
@@ -57,11 +57,11 @@ def measured_traits(
         if known is not None:
             found[ids[image]] = known
     missing = {image: row for image, row in ids.items() if row not in found}
+    if not missing:
+        return found
     workers: Workers[_Wanted, Traits | None] = Workers(
         _measuring, processes=len(missing) >= WORTH_PROCESSES, lost=lambda _item, _cause: None
     )
-    if not missing:
-        return found
     new: dict[int, str] = {}
     with workers:
         wanted = (_Wanted(images.digest[row], paths[row]) for row in missing.values())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from dedup.descriptors.vlad import PARTS_VERSION
 from dedup.errors import ImageError
 from dedup.fingerprint import DETAILS
-from dedup.images.decode import read_file
+from dedup.images.sources import read_unchanged
 from dedup.parallel.workers import cores, one_blas_thread
 from dedup.preparation import preparation
 from dedup.store.gallery import read_indexed
@@ -66,11 +65,10 @@ def describe_missing(catalog: Catalog, progress: Callable[[int, int], None]) -> 
 
 def _parts(wanted: Preparation, files: Sequence[IndexedFile], digest: bytes) -> bytes | None:
     """Describe the first file that still holds a content (SHA-256)."""
-    for file in files:
-        try:
-            data = read_file(file.path)
-            if hashlib.sha256(data).digest() == digest:
-                return wanted.prepare(data).parts
-        except (ImageError, MemoryError):
-            continue
-    return None
+    found = read_unchanged((file.path for file in files), digest)
+    if found is None:
+        return None
+    try:
+        return wanted.prepare(*found).parts
+    except (ImageError, MemoryError):
+        return None

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from dedup.errors import ImageError
 from dedup.images.decode import pixel_digest
+from dedup.images.sources import read_unchanged
 from dedup.parallel.workers import cores
-from dedup.proof.sources import read_unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

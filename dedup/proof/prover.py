@@ -18,9 +18,9 @@ from typing import IO, TYPE_CHECKING, Self
 
 from dedup.errors import CollectionError, ImageError
 from dedup.images.decode import decode_bounded
+from dedup.images.sources import read_unchanged
 from dedup.parallel.workers import WORTH_PROCESSES, Workers, cores
 from dedup.proof import VERIFIER, WORKING_SIDE, Features, Original, Side, describe, prove
-from dedup.proof.sources import read_unchanged
 from dedup.store.pairs import (
     ContentPair,
     StoredVerdict,
@@ -164,6 +164,10 @@ class Prover:
         pair = content_pair(first, second)
         verdict = self._verdicts.get(pair)
         return verdict.turned() if verdict is not None and pair[0] != first else verdict
+
+    def proven(self) -> Iterator[ContentPair]:
+        """List the pairs that were proven, now or before."""
+        return (pair for pair, verdict in self._verdicts.items() if verdict.tier is not None)
 
     def prove(self, pairs: Collection[ContentPair]) -> None:
         """Check the pairs that were not checked before.

@@ -81,16 +81,6 @@ def read_verdicts(catalog: Catalog, verifier: str) -> dict[ContentPair, StoredVe
         }
 
 
-def read_proven(catalog: Catalog, verifier: str) -> list[ContentPair]:
-    """List the pairs that were proven by one version of the check, in the order of digests."""
-    with translated(catalog.store):
-        return catalog.connection.execute(
-            "SELECT first, second FROM verdicts WHERE verifier = ? AND tier IS NOT NULL"  # noqa: S608 - constant
-            f" AND {sound('verdicts')} ORDER BY first, second",
-            (verifier,),
-        ).fetchall()
-
-
 def write_verdicts(
     catalog: Catalog, verifier: str, verdicts: dict[ContentPair, StoredVerdict]
 ) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
-from dedup.proof.sources import read_unchanged
+from dedup.images.sources import read_unchanged
 
 if TYPE_CHECKING:
     from pathlib import Path
