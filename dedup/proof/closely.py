@@ -16,8 +16,8 @@ import numpy as np
 from dedup.proof.alignment import jacobian, overlap, register, scaling, warp_colour
 from dedup.proof.colour_fit import fitted
 from dedup.proof.description import Features
-from dedup.proof.original import grey
-from dedup.proof.residual import contrast, equalised, mean
+from dedup.proof.original import LOSSLESS, grey
+from dedup.proof.residual import contrast, equalised, mean, unlike
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -52,12 +52,14 @@ class Laid:
     one, two : (H, W, 3) RGB of the raster's owner and of the other
     inside : (H, W), where both have pixels
     owner : 1 or 2, which of the pair the raster is of
+    qualities : of the JPEGs that they come from, at this size; 100 where from none
     """
 
     one: Bytes
     two: Bytes
     inside: Mask
     owner: int
+    qualities: tuple[int, int]
 
     @property
     def least(self) -> bool:
@@ -76,7 +78,8 @@ class Laid:
         share = cv2.resize(
             self.inside.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA
         )
-        return Laid(one, two, np.asarray(share > 0.99), self.owner)  # noqa: PLR2004 -- whole
+        first, second = ((each + LOSSLESS) // 2 for each in self.qualities)
+        return Laid(one, two, np.asarray(share > 0.99), self.owner, (first, second))  # noqa: PLR2004 -- whole
 
 
 def lay(
@@ -121,10 +124,13 @@ def lay(
     sides = (max(1, round(n * min(1.0, s))) for n, s in zip(other.size, steps, strict=True))
     second = other.pixels(*sides)
     matrix = scaling(owner.size, first.shape[:2]) @ matrix @ scaling(second.shape[:2], other.size)
-    return _warped(first, second, matrix / matrix[2, 2], 2 if scale > 1 else 1)
+    qualities = owner.noise_at(first.shape[0]), other.noise_at(second.shape[0])
+    return _warped(first, second, matrix / matrix[2, 2], 2 if scale > 1 else 1, qualities)
 
 
-def _warped(first: Bytes, second: Bytes, matrix: Doubles, owner: int) -> Laid | None:
+def _warped(
+    first: Bytes, second: Bytes, matrix: Doubles, owner: int, qualities: tuple[int, int]
+) -> Laid | None:
     raster = register(_plain(first), _plain(second), matrix, _REGISTERED_SIDE)
     if raster is None:
         return None
@@ -143,7 +149,7 @@ def _warped(first: Bytes, second: Bytes, matrix: Doubles, owner: int) -> Laid | 
     full = np.full((height, width), 255, np.uint8)
     cover = cv2.warpPerspective(full, moved, (part.shape[1], part.shape[0]))
     inside = cv2.erode(cover, np.ones((9, 9), np.uint8), borderValue=0) > 250  # noqa: PLR2004 -- whole
-    return Laid(part, laid, np.asarray(inside), owner)
+    return Laid(part, laid, np.asarray(inside), owner, qualities)
 
 
 def _plain(pixels: Bytes) -> Features:
@@ -191,8 +197,7 @@ def _weighed(
     """Give what is left over what may be left, and what is left where little is."""
     ratios, sizes = [], []
     for image, guess in zip(images, made, strict=True):
-        left, size = image - guess, contrast(image)
-        found = np.sqrt(np.maximum(mean(left * left), 0))
+        found, size = unlike(image, guess), contrast(image)
         sizes.append(found)
         ratios.append(found / np.maximum(8.0, 0.6 * size))
     flat = [_few_levels(each, inside) for each in images]

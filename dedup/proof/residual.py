@@ -36,7 +36,10 @@ _MIN_FIT_PIXELS = 64
 _STIFFNESS = 1.0  # towards no filter at all
 _SEEN_FREQUENCIES = (np.pi / 2, np.pi / 4)  # radians per pixel: periods of 4 and 8 pixels
 _MAX_STEP_PIXELS = 0.35  # that another way of shrinking may leave locally
-_STEP_WINDOW_PIXELS = 15
+_MAX_SHARPER = 0.35  # of a pixel's second difference
+_LOCAL_STEP = 4  # pixels between the places at which that is worked out
+_LOCAL_SPAN = 3  # such places on a side
+_SECOND = np.array([[1, -2, 1]], np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +165,12 @@ def strangeness(made: Floats, seen: Floats, qualities: tuple[int, int], limits: 
     made, seen : (H, W), equally sharp
     qualities : of the JPEGs that either comes from; 100 where it comes from none
     """
-    found = _left(made, seen)
+    found = unlike(made, seen)
     noise = np.zeros_like(seen)
     for mine, theirs, quality in ((made, seen, qualities[1]), (seen, made, qualities[0])):
         if quality < 100:  # noqa: PLR2004 -- no JPEG
             again = compressed(mine, quality)
-            found = np.minimum(found, _left(again, theirs))
+            found = np.minimum(found, unlike(again, theirs))
             noise += mean((again - mine) ** 2, 9)
     noise = np.asarray(
         cv2.dilate(np.sqrt(np.maximum(noise, 0)), np.ones((9, 9), np.uint8)), np.float32
@@ -178,20 +181,40 @@ def strangeness(made: Floats, seen: Floats, qualities: tuple[int, int], limits: 
     return np.asarray(found / allowed, np.float32)
 
 
-def _left(one: Floats, two: Floats) -> Floats:
-    """Give what is left over a window, in levels, less what a step of part of a pixel explains."""
+def unlike(one: Floats, two: Floats) -> Floats:
+    """Give what is left over a window, in levels, less what another way of resizing explains.
+
+    That leaves details a part of a pixel off, and sharper here than there (Taylor's series, to the
+    second order, around every place). It makes no stroke of none.
+    """
     middle, left = (one + two) / 2, one - two
+    height, width = one.shape
+    size = (max(1, width // _LOCAL_STEP), max(1, height // _LOCAL_STEP))
+
+    def average(values: Floats) -> Floats:
+        small = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.boxFilter(small, -1, (_LOCAL_SPAN, _LOCAL_SPAN)))
+
+    def explained(first: Floats, second: Floats, stiffness: float) -> tuple[Floats, Floats]:
+        a, b, c, p, q = (
+            average(values)
+            for values in (first * first, first * second, second * second, first * left, second * left)
+        )
+        a, c = a + stiffness, c + stiffness  # keeps what has no texture as it is
+        root = a * c - b * b
+        return (c * p - b * q) / root, (a * q - b * p) / root
+
     across = np.asarray(cv2.Sobel(middle, -1, 1, 0, scale=1 / 8))
     down = np.asarray(cv2.Sobel(middle, -1, 0, 1, scale=1 / 8))
-    a, b, c, p, q = (
-        mean(values, _STEP_WINDOW_PIXELS)
-        for values in (across * across, across * down, down * down, across * left, down * left)
-    )
-    a, c = a + 4, c + 4  # keeps what has no texture where it is
-    root = a * c - b * b
-    dx, dy = (c * p - b * q) / root, (a * q - b * p) / root
-    long = np.maximum(np.hypot(dx, dy) / _MAX_STEP_PIXELS, 1)
-    left -= (dx * across + dy * down) / long
+    shifts = explained(across, down, 4)
+    long = np.maximum(np.hypot(*shifts) / _MAX_STEP_PIXELS, 1)
+    wide = np.asarray(cv2.filter2D(middle, -1, _SECOND))
+    tall = np.asarray(cv2.filter2D(middle, -1, _SECOND.T))
+    sharper = explained(wide, tall, 8)
+    weights = [shift / long for shift in shifts]
+    weights += [np.clip(weight, -_MAX_SHARPER, _MAX_SHARPER) for weight in sharper]
+    for weight, term in zip(weights, (across, down, wide, tall), strict=True):
+        left -= cv2.resize(weight, (width, height), interpolation=cv2.INTER_LINEAR) * term
     return np.asarray(np.sqrt(np.maximum(mean(left * left), 0)), np.float32)
 
 

@@ -66,7 +66,7 @@ def judge(found: Compared, *, page: bool) -> Judgement:
     mapped = _toned(laid)
     if page:
         made, _ = equalised(mapped, grey(laid.one), inside)
-        strange = strangeness(made, grey(laid.one), (100, 100), LIMITS)
+        strange = strangeness(made, grey(laid.one), laid.qualities[::-1], LIMITS)
         _, spots = blobs(strange, inside, MIN_SPOT_PIXELS)
         check = Check("places of a page that differ at full resolution", spots, 0, spots == 0)
         return Judgement([check], "" if spots == 0 else "words or figures on it differ")
