@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 MIN_SPOT_PIXELS = 6
 MIN_SPOTS_SHARE = 0.0003  # of the overlap; less is the edge of an overlap
 MAX_COVERED_SHARE = 0.45  # of the overlap, with all that lies between letters
-MIN_ONE_SIDE_SHARE = 0.65
-MAX_OTHER_SIDE_SHARE = 0.12
 MIN_EXPLAINED_SHARE = 0.6
 MAX_COLOUR_LEVELS = 14.0
 MAX_CLEAN_SHARE = 0.02
@@ -37,6 +35,7 @@ _PLAIN_LEVELS = 7.0  # of light left over, that no edit need explain
 _TILE_PIXELS = 16
 _FIT_ROUNDS = 4
 _COLOUR_STEP = 4
+_ONE_HUE_LEVELS = 3.0
 
 
 class Judgement(NamedTuple):
@@ -95,18 +94,16 @@ def judge(found: Compared, *, page: bool) -> Judgement:
 def _drawn(laid: Laid, mapped: Floats, mask: Mask, checks: list[Check]) -> Judgement:
     """Refuse what is not drawn on one side alone."""
     shares = sides(grey(laid.one), mapped, mask)
-    if shares.area <= MIN_SPOT_PIXELS:  # faint all over: no content
+    if shares is None:  # faint all over: no content
         return Judgement(checks)
     most, least = max(shares[:2]), min(shares[:2])
-    one_sided = most >= MIN_ONE_SIDE_SHARE
-    clean = least <= MAX_OTHER_SIDE_SHARE
     checks = [
         *checks,
-        Check("share of it drawn on one side", most, MIN_ONE_SIDE_SHARE, one_sided),
-        Check("share of it drawn on the other", least, MAX_OTHER_SIDE_SHARE, clean),
+        Check("share of it drawn on one side", most, shares.limits[0], most >= shares.limits[0]),
+        Check("share of it drawn on the other", least, shares.limits[1], least <= shares.limits[1]),
     ]
     share = float(mask.sum() / max(1, int(laid.inside.sum())))
-    if not (one_sided and clean):
+    if not shares.drawn:
         reason = f"{max(share, 0.001):.1%} of the content differs, and not on one side alone"
         return Judgement(checks, reason, lossy=share > MAX_CLEAN_SHARE)
     on = laid.owner if shares.one > shares.two else 3 - laid.owner
@@ -123,14 +120,27 @@ def _colour(laid: Laid, sound: Mask) -> float:
     )
     part = cv2.resize(sound.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
     sound = np.asarray(part > 0.5)  # noqa: PLR2004 -- most of it
+    if _has_one_hue(two, sound):  # from grey no colour follows, but grey does from any colour
+        one, two = two, one
     wanted = cv2.cvtColor(one, cv2.COLOR_RGB2YCrCb)
-    left = []
+    left = [np.zeros(1, np.float32)]
     for channel in (1, 2):
         mine = wanted[..., channel].astype(np.float32)
         off = mine - _mapped(two, mine, sound, step=1)
         left.append(np.abs(_tiles(off, sound, _TILE_PIXELS // _COLOUR_STEP)))
-    both = np.maximum(*left)
+    both = np.maximum.reduce(np.broadcast_arrays(*left))
     return float(np.percentile(both, 97)) if both.size else 0.0
+
+
+def _has_one_hue(image: Bytes, sound: Mask) -> bool:
+    """Tell grey, sepia and the like: colour follows from light alone."""
+    values = cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)[sound].astype(np.float32)
+    if len(values) < 64:  # noqa: PLR2004 -- nothing to fit
+        return False
+    light = values[:, 0] / 128 - 1
+    terms = np.stack([np.ones_like(light), light, light * light], 1)
+    weights = np.linalg.lstsq(terms, values[:, 1:], rcond=None)[0]
+    return float((values[:, 1:] - terms @ weights).std()) < _ONE_HUE_LEVELS
 
 
 def _toned(laid: Laid) -> Floats:

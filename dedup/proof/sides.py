@@ -1,7 +1,8 @@
 """Whose side a difference is on: what was drawn over one image leaves the other clean beneath.
 
-Along the edge of something drawn, the image that it was drawn on is steep and the other is not.
-Where either image has edges of its own, both carry something: other words, another face.
+Across the edge of something drawn, the image that it was drawn on is steep, and steps by as much as
+the two differ there; the other goes on as if nothing were. Where both do, both carry something:
+other words, another face. On plain ground slopes tell that best, on textured ground steps do.
 """
 
 from __future__ import annotations
@@ -15,51 +16,94 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Floats = npt.NDArray[np.float32]
+    Bytes = npt.NDArray[np.uint8]
     Mask = npt.NDArray[np.bool_]
 
 _MIN_GAP_LEVELS = 20.0
 _MIN_PIECE_PIXELS = 6
 _STEEPER = 1.6
+_SLOPE_LIMITS = (0.65, 0.12)
+_STEP_PIXELS = 5  # on a side of the window in which either side of an edge is averaged
+_STEP_SPAN_PIXELS = 11
+_STEP_OF_ONE = 0.65  # of the gap, that one image makes
+_STEP_LIMITS = (0.73, 0.1)
 
 
 class Shares(NamedTuple):
-    """Of what differs, the shares whose edges only one image has.
+    """Of what differs, the shares that are on one image and on the other.
 
     Parameters
     ----------
-    area : of all that differs, in pixels
+    limits : the least share of the one, and the most of the other, for something drawn
     """
 
     one: float
     two: float
-    area: int
+    limits: tuple[float, float]
+
+    @property
+    def drawn(self) -> bool:
+        """Whether all is on one side."""
+        least, most = self.limits
+        return max(self.one, self.two) >= least and min(self.one, self.two) <= most
 
 
-def sides(one: Floats, two: Floats, places: Mask) -> Shares:
-    """Sort differences by the image whose edges they follow.
+def sides(one: Floats, two: Floats, places: Mask) -> Shares | None:
+    """Sort differences by the image that they are on.
 
     Parameters
     ----------
     one, two : (H, W) grey, light and colour of one mapped onto the other's
     places : (H, W), where they differ
+
+    Returns
+    -------
+    None where all of it is faint.
     """
-    mask = ((np.abs(one - two) > _MIN_GAP_LEVELS) & places).astype(np.uint8)
-    mask = np.asarray(cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)), np.uint8)
+    mask = _opened((np.abs(one - two) > _MIN_GAP_LEVELS) & places)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
-    if count < 2:  # noqa: PLR2004 -- ground alone
-        return Shares(0.0, 0.0, 0)
-    kernel = np.ones((3, 3), np.uint8)
-    rim = (mask > 0) & (cv2.erode(mask, kernel) == 0)
-    steep = [_steep(each)[rim] for each in (one, two)]
-    own = labels[rim]
-    sums = [np.bincount(own, values, count) for values in steep]
     area = stats[:, cv2.CC_STAT_AREA].astype(np.float64)
     area[0] = 0
     area[area < _MIN_PIECE_PIXELS] = 0
-    total = area.sum() or 1.0
-    first = area[sums[0] > _STEEPER * sums[1]].sum() / total
-    second = area[sums[1] > _STEEPER * sums[0]].sum() / total
-    return Shares(float(first), float(second), int(area.sum()))
+    if area.sum() <= _MIN_PIECE_PIXELS:
+        return None
+    rim = (mask > 0) & (cv2.erode(mask, np.ones((3, 3), np.uint8)) == 0)
+    steep = [_steep(each)[rim] for each in (one, two)]
+    own = labels[rim]
+    first, second = (np.bincount(own, values, count) for values in steep)
+    slopes = [area[first > _STEEPER * second].sum(), area[second > _STEEPER * first].sum()]
+    found = Shares(*(float(each / area.sum()) for each in slopes), _SLOPE_LIMITS)
+    return found if found.drawn else _by_steps(one, two, mask, rim, places)
+
+
+def _opened(mask: Mask) -> Bytes:
+    kernel = np.ones((2, 2), np.uint8)
+    return np.asarray(cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, kernel), np.uint8)
+
+
+def _by_steps(one: Floats, two: Floats, mask: Bytes, rim: Mask, places: Mask) -> Shares:
+    faint = _opened((np.abs(one - two) > _MIN_GAP_LEVELS / 2) & places)
+    within, ground = mask.astype(np.float32), (faint == 0).astype(np.float32)
+    beside = rim & (_average(ground, _STEP_PIXELS) > 0.1)  # noqa: PLR2004 -- has ground near it
+    mine, theirs = (
+        _level(image, within) - _level(image, ground) for image in (one, two)
+    )
+    gap = np.where(beside, mine - theirs, 0)
+    # What the two images make of a step adds up to the gap.
+    part = _average(mine * gap, _STEP_SPAN_PIXELS) / (_average(gap * gap, _STEP_SPAN_PIXELS) + 1e-6)
+    part, weight = part[beside], np.minimum(np.abs(gap[beside]), 3 * _MIN_GAP_LEVELS)
+    total = float(weight.sum()) or 1.0
+    first, second = weight[part > _STEP_OF_ONE], weight[part < 1 - _STEP_OF_ONE]
+    return Shares(float(first.sum()) / total, float(second.sum()) / total, _STEP_LIMITS)
+
+
+def _average(values: Floats, size: int) -> Floats:
+    return np.asarray(cv2.boxFilter(values, -1, (size, size)), np.float32)
+
+
+def _level(image: Floats, weight: Floats) -> Floats:
+    """Average over a window, of the pixels with a weight."""
+    return _average(image * weight, _STEP_PIXELS) / (_average(weight, _STEP_PIXELS) + 1e-6)
 
 
 def _steep(image: Floats) -> Floats:
