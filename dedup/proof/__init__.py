@@ -9,9 +9,10 @@ from dedup.proof.description import WORKING_SIDE, Features, describe
 from dedup.proof.original import Original
 from dedup.proof.prove import Side, prove
 from dedup.proof.verdict import VERIFIER, Check, Verdict
-from dedup.proof.verify import verify
+from dedup.proof.verify import NO_COMMON_DETAIL, verify
 
 __all__ = [
+    "NO_COMMON_DETAIL",
     "VERIFIER",
     "WORKING_SIDE",
     "Check",

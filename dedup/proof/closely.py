@@ -17,7 +17,7 @@ from dedup.proof.alignment import jacobian, overlap, register, scaling, warp_col
 from dedup.proof.colour_fit import fitted
 from dedup.proof.description import Features
 from dedup.proof.original import LOSSLESS, grey
-from dedup.proof.residual import contrast, equalised, mean, unlike
+from dedup.proof.residual import contrast, equalised, left_over, mean, unlike
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 MAX_RASTER_PIXELS = 3 << 19
 MAX_DECODED_PIXELS = 12_000_000
 _SELDOM_SHARE = 0.0002
+_FLOOR_LEVELS = 8.0  # that may be left over
+_LEFT_SHARE = 0.6  # of the contrast there, that may be left over
 _BLURRED_RATIO = 1.5  # of fine detail at one size; ways of shrinking make up to 1.3
 _NOISY_RATIO = 1.6
 _FOCUS_WINDOW_PIXELS = 31
@@ -197,9 +199,12 @@ def _weighed(
     """Give what is left over what may be left, and what is left where little is."""
     ratios, sizes = [], []
     for image, guess in zip(images, made, strict=True):
-        found, size = unlike(image, guess), contrast(image)
+        allowed = np.maximum(_FLOOR_LEVELS, _LEFT_SHARE * contrast(image))
+        found = left_over(image - guess)
+        if (found > allowed).any():
+            found = unlike(image, guess)
         sizes.append(found)
-        ratios.append(found / np.maximum(8.0, 0.6 * size))
+        ratios.append(found / allowed)
     flat = [_few_levels(each, inside) for each in images]
     strange = np.minimum(*ratios) if any(flat) else np.maximum(*ratios)
     for each in images:  # what is clipped hides what the other shows

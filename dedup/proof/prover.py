@@ -16,11 +16,23 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import IO, TYPE_CHECKING, Self
 
+from dedup.descriptors.agreement import may_agree
+from dedup.descriptors.parts import unpack
+from dedup.descriptors.vlad import PARTS_VERSION
 from dedup.errors import CollectionError, ImageError
 from dedup.images.decode import decode_bounded
 from dedup.images.sources import read_unchanged
 from dedup.parallel.workers import WORTH_PROCESSES, Workers, cores
-from dedup.proof import VERIFIER, WORKING_SIDE, Features, Original, Side, describe, prove
+from dedup.proof import (
+    NO_COMMON_DETAIL,
+    VERIFIER,
+    WORKING_SIDE,
+    Features,
+    Original,
+    Side,
+    describe,
+    prove,
+)
 from dedup.store.pairs import (
     ContentPair,
     StoredVerdict,
@@ -28,6 +40,7 @@ from dedup.store.pairs import (
     read_verdicts,
     write_verdicts,
 )
+from dedup.store.parts import parts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -38,6 +51,8 @@ COMMIT_EVERY_PAIRS = 256
 MAX_CHUNK_PAIRS = 32
 """Pairs that a worker checks at once. Sorted, they share their first image, which is then unpacked
 once; more would make the last worker's wait longer."""
+MAX_SIFTED = 64
+"""Pairs that a worker sifts at once."""
 MAX_PENDING = 64
 """Results that may wait for whoever takes them."""
 MAX_UNPACKED = 16
@@ -123,7 +138,15 @@ class _Chunk:
     paths: Mapping[bytes, Sequence[bytes]]
 
 
-_Work = _Image | _Chunk
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """Wants the pairs of which no more parts agree than by chance."""
+
+    pairs: tuple[ContentPair, ...]
+    parts: Mapping[bytes, bytes]
+
+
+_Work = _Image | _Chunk | _Candidates
 _Done = bytes | dict[ContentPair, StoredVerdict] | None
 
 
@@ -185,8 +208,26 @@ class Prover:
             lost=lambda _item, _cause: None,
         )
         with workers:
-            self._describe(workers, new)
+            missing = self._sift(workers, missing)
+            wanted = {content for pair in missing for content in pair}
+            self._describe(workers, [content for content in new if content in wanted])
             self._check(workers, [pair for pair in missing if not self.unreadable & set(pair)])
+
+    def _sift(self, workers: Workers[_Work, _Done], pairs: list[ContentPair]) -> list[ContentPair]:
+        """Refute the pairs of which no parts agree, by what the catalog knows of them."""
+        chunks = [pairs[start : start + MAX_SIFTED] for start in range(0, len(pairs), MAX_SIFTED)]
+
+        def work() -> Iterator[_Work]:
+            for chunk in chunks:
+                contents = {content for pair in chunk for content in pair}
+                parts = parts_of(self._catalog, PARTS_VERSION, contents)
+                yield _Candidates(tuple(pair for pair in chunk if parts.keys() >= set(pair)), parts)
+
+        for done, found in enumerate(workers.run(work(), MAX_PENDING), 1):
+            if isinstance(found, dict):
+                self._keep(found)
+            self._report("Comparing parts", min(done * MAX_SIFTED, len(pairs)), len(pairs))
+        return [pair for pair in pairs if pair not in self._verdicts]
 
     def _describe(self, workers: Workers[_Work, _Done], new: list[bytes]) -> None:
         work = (_Image(content, self._sources.get(content, ())) for content in new)
@@ -254,6 +295,8 @@ def _prover(path: str) -> Iterator[Callable[[_Work], _Done]]:
     def work(item: _Work) -> _Done:
         if isinstance(item, _Image):
             return _described(item)
+        if isinstance(item, _Candidates):
+            return _sifted(item)
         return prove_chunk(
             item.pairs, partial(_fetch, file, item.slots), partial(_read, item.paths)
         )
@@ -272,6 +315,16 @@ def _described(image: _Image) -> bytes | None:
         return describe_bytes(*found)
     except ImageError:
         return None
+
+
+def _sifted(item: _Candidates) -> dict[ContentPair, StoredVerdict]:
+    parts = {content: unpack(packed) for content, packed in item.parts.items()}
+    refuted = StoredVerdict(None, NO_COMMON_DETAIL, NO_COMMON_DETAIL)
+    return {
+        (first, second): refuted
+        for first, second in item.pairs
+        if not may_agree(parts[first], parts[second])
+    }
 
 
 def _fetch(file: int, slots: Mapping[bytes, _Slot], content: bytes) -> bytes:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Mask = npt.NDArray[np.bool_]
 
 WINDOW_PIXELS = 7
+NO_LOSS = 100  # quality of what is no JPEG
 OVERSAMPLED = 2
 """Pixels of the finer image per pixel of the raster, where it has so many: a filter that is fitted
 to them knows what another way of shrinking made of lines thinner than a pixel."""
@@ -165,20 +166,31 @@ def strangeness(made: Floats, seen: Floats, qualities: tuple[int, int], limits: 
     made, seen : (H, W), equally sharp
     qualities : of the JPEGs that either comes from; 100 where it comes from none
     """
+    allowed = np.maximum(limits.floor, limits.share * np.maximum(contrast(made), contrast(seen)))
+    # Most pairs need no more than the first of these looks, which costs a fifth of all three.
+    strange = np.asarray(left_over(made - seen) / allowed, np.float32)
+    if strange.max() <= 1:
+        return strange
     found = unlike(made, seen)
+    strange = np.asarray(found / allowed, np.float32)
+    if strange.max() <= 1:
+        return strange
     noise = np.zeros_like(seen)
     for mine, theirs, quality in ((made, seen, qualities[1]), (seen, made, qualities[0])):
-        if quality < 100:  # noqa: PLR2004 -- no JPEG
+        if quality < NO_LOSS:
             again = compressed(mine, quality)
             found = np.minimum(found, unlike(again, theirs))
             noise += mean((again - mine) ** 2, 9)
     noise = np.asarray(
         cv2.dilate(np.sqrt(np.maximum(noise, 0)), np.ones((9, 9), np.uint8)), np.float32
     )
-    size = np.maximum(contrast(made), contrast(seen))
-    allowed = np.maximum(limits.floor, limits.share * size)
     allowed = np.maximum(allowed, np.minimum(limits.noise * noise, limits.cap))
     return np.asarray(found / allowed, np.float32)
+
+
+def left_over(left: Floats) -> Floats:
+    """Give the root mean square over a window."""
+    return np.asarray(np.sqrt(np.maximum(mean(left * left), 0)), np.float32)
 
 
 def unlike(one: Floats, two: Floats) -> Floats:
@@ -198,7 +210,13 @@ def unlike(one: Floats, two: Floats) -> Floats:
     def explained(first: Floats, second: Floats, stiffness: float) -> tuple[Floats, Floats]:
         a, b, c, p, q = (
             average(values)
-            for values in (first * first, first * second, second * second, first * left, second * left)
+            for values in (
+                first * first,
+                first * second,
+                second * second,
+                first * left,
+                second * left,
+            )
         )
         a, c = a + stiffness, c + stiffness  # keeps what has no texture as it is
         root = a * c - b * b
@@ -215,13 +233,22 @@ def unlike(one: Floats, two: Floats) -> Floats:
     weights += [np.clip(weight, -_MAX_SHARPER, _MAX_SHARPER) for weight in sharper]
     for weight, term in zip(weights, (across, down, wide, tall), strict=True):
         left -= cv2.resize(weight, (width, height), interpolation=cv2.INTER_LINEAR) * term
-    return np.asarray(np.sqrt(np.maximum(mean(left * left), 0)), np.float32)
+    return left_over(left)
 
 
-def blobs(strange: Floats, inside: Mask, least: int) -> tuple[Mask, int]:
-    """Find connected places above 1; those smaller than `least` pixels are left out."""
+def blobs(strange: Floats, inside: Mask, least: int, peak: float = 1.0) -> tuple[Mask, int]:
+    """Find connected places above 1.
+
+    Parameters
+    ----------
+    least : pixels; smaller places are left out
+    peak : places that nowhere reach it are left out
+    """
     mask = ((strange > 1) & inside).astype(np.uint8)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     large = stats[:, cv2.CC_STAT_AREA] >= least
+    if peak > 1:
+        high = np.bincount(labels[inside & (strange > peak)], minlength=len(large)) > 0
+        large &= high
     large[0] = False
     return np.asarray(large[labels]), int(large.sum())

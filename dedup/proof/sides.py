@@ -85,9 +85,7 @@ def _by_steps(one: Floats, two: Floats, mask: Bytes, rim: Mask, places: Mask) ->
     faint = _opened((np.abs(one - two) > _MIN_GAP_LEVELS / 2) & places)
     within, ground = mask.astype(np.float32), (faint == 0).astype(np.float32)
     beside = rim & (_average(ground, _STEP_PIXELS) > 0.1)  # noqa: PLR2004 -- has ground near it
-    mine, theirs = (
-        _level(image, within) - _level(image, ground) for image in (one, two)
-    )
+    mine, theirs = (_level(image, within) - _level(image, ground) for image in (one, two))
     gap = np.where(beside, mine - theirs, 0)
     # What the two images make of a step adds up to the gap.
     part = _average(mine * gap, _STEP_SPAN_PIXELS) / (_average(gap * gap, _STEP_SPAN_PIXELS) + 1e-6)

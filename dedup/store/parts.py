@@ -54,6 +54,22 @@ def read_parts(
     catalog.found_damaged("parts", damaged)
 
 
+def parts_of(catalog: Database, version: str, contents: Iterable[bytes]) -> dict[bytes, bytes]:
+    """Give the parts of the images of some contents (SHA-256); sound ones of a version only."""
+    wanted, found = sorted(contents), dict[bytes, bytes]()
+    for start in range(0, len(wanted), _AT_ONCE):
+        some = wanted[start : start + _AT_ONCE]
+        with translated(catalog.store):
+            rows = catalog.connection.execute(
+                "SELECT images.digest, value FROM parts JOIN images ON images.id = image"  # noqa: S608 - constant
+                f" WHERE version = ? AND {sound('parts', 'parts')}"
+                f" AND images.digest IN ({', '.join('?' * len(some))})",
+                (version, *some),
+            )
+            found.update(rows)
+    return found
+
+
 def without_parts(catalog: Database, version: str) -> list[int]:
     """List the live images that have no parts of a version, rising.
 

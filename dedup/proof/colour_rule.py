@@ -1,0 +1,159 @@
+"""One rule for the whole image by which its light and colour become another's.
+
+Filters, white balance and vignettes are such rules. Where a rule leaves much, a part of the image
+has another light or colour.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float32]
+    Doubles = npt.NDArray[np.float64]
+    Bytes = npt.NDArray[np.uint8]
+    Mask = npt.NDArray[np.bool_]
+
+TILE_PIXELS = 16
+_SHRINK = 4  # tiles are averages, for which a quarter of the resolution is plenty
+_FIT_ROUNDS = 4
+_MAX_FIT_PIXELS = 60_000
+_MIN_FIT_PIXELS = 64
+_ONE_HUE_LEVELS = 3.0
+_PATCH_LEVELS = 30.0
+_PATCH_OVER_USUAL = 5.0
+
+
+class ColourLeft(NamedTuple):
+    """What no one rule explains of the colours.
+
+    Parameters
+    ----------
+    levels : at the 97th percentile of tiles
+    patch : tiles in the largest place that is far off where others are not
+    """
+
+    levels: float
+    patch: int
+
+
+def mapped(colour: Bytes, wanted: Floats, sound: Mask) -> Floats:
+    """Give (H, W) what of `wanted` follows from another image's colours by one rule.
+
+    Parameters
+    ----------
+    colour : (H, W, 3) RGB
+    sound : (H, W), pixels that the rule is fitted to
+    """
+    step = max(1, int((sound.size / _MAX_FIT_PIXELS) ** 0.5))
+    few = sound[::step, ::step]
+    if few.sum() < _MIN_FIT_PIXELS:
+        return np.asarray(cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)).astype(np.float32)
+    far = _far(sound.shape)
+    weights = _fitted(
+        _terms(colour[::step, ::step][few], far[::step, ::step][few]), wanted[::step, ::step][few]
+    )
+    values = np.arange(256, dtype=np.float64) / 128 - 1
+    table = values[:, None] * weights[1:4] + values[:, None] ** 2 * weights[6:9]
+    parts = cv2.LUT(colour, table.astype(np.float32)[None])
+    made = cv2.transform(parts, np.ones((1, 3), np.float32))
+    level = cv2.transform(colour.astype(np.float32), np.full((1, 3), 1 / 384, np.float32)) - 1
+    weights = weights.astype(np.float32)
+    made += weights[0] + level * level * (weights[4] + weights[5] * level)
+    made += far * (weights[9] + weights[10] * level)
+    return np.asarray(made, np.float32)
+
+
+def _far(shape: tuple[int, ...]) -> Floats:
+    """Give the squared distance from the middle, 2 in the corners."""
+    y = np.linspace(-1, 1, shape[0], dtype=np.float32)[:, None]
+    x = np.linspace(-1, 1, shape[1], dtype=np.float32)[None]
+    return np.asarray(x * x + y * y, np.float32)
+
+
+def _terms(colour: Bytes, far: Floats) -> Floats:
+    """Give (11, N) what a rule is made of.
+
+    Parameters
+    ----------
+    colour : (N, 3)
+    far : (N,) squared distance from the middle
+    """
+    values = colour.T.astype(np.float32) / np.float32(128) - np.float32(1)
+    level = values.mean(axis=0)
+    square = level * level
+    one = np.ones_like(level)
+    return np.stack([one, *values, square, square * level, *values**2, far, far * level])
+
+
+def _fitted(terms: Floats, wanted: Floats) -> Doubles:
+    weights = np.zeros(len(terms))
+    trust = np.ones(len(wanted), np.float32)
+    for _ in range(_FIT_ROUNDS):
+        heavy = terms * trust / len(wanted)
+        normal = (heavy @ terms.T).astype(np.float64) + 1e-4 * np.eye(len(terms))
+        weights = np.linalg.solve(normal, (heavy @ wanted).astype(np.float64))
+        off = np.abs(weights.astype(np.float32) @ terms - wanted)
+        trust = 1 / (1 + (off / max(4.0, 2 * float(np.median(off)))) ** 2)
+    return np.asarray(weights)
+
+
+def colour_left(one: Bytes, two: Bytes, sound: Mask) -> ColourLeft:
+    """Give how far tiles are from the colour that one rule for the whole image gives them.
+
+    Parameters
+    ----------
+    one, two : (H, W, 3) RGB
+    sound : (H, W), pixels that count
+    """
+    height, width = (max(1, side // _SHRINK) for side in sound.shape)
+    one, two = (
+        np.asarray(cv2.resize(each, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        for each in (one, two)
+    )
+    part = cv2.resize(sound.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    sound = np.asarray(part > 0.5)  # noqa: PLR2004 -- most of it
+    if _has_one_hue(two, sound):  # from grey no colour follows, but grey does from any colour
+        one, two = two, one
+    wanted = cv2.cvtColor(one, cv2.COLOR_RGB2YCrCb)
+    left, used = [], sound
+    for channel in (1, 2):
+        mine = wanted[..., channel].astype(np.float32)
+        off, used = tiles(mine - mapped(two, mine, sound), sound, TILE_PIXELS // _SHRINK)
+        left.append(np.abs(off))
+    worst = np.maximum(*left)
+    if not used.any():
+        return ColourLeft(0.0, 0)
+    usual, most = np.percentile(worst[used], (90, 97))
+    far = (worst > max(_PATCH_LEVELS, _PATCH_OVER_USUAL * float(usual))) & used
+    _, _, stats, _ = cv2.connectedComponentsWithStats(far.astype(np.uint8), connectivity=8)
+    patch = int(stats[1:, cv2.CC_STAT_AREA].max()) if len(stats) > 1 else 0
+    return ColourLeft(float(most), patch)
+
+
+def _has_one_hue(image: Bytes, sound: Mask) -> bool:
+    """Tell grey, sepia and the like: colour follows from light alone."""
+    values = cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb)[sound].astype(np.float32)
+    if len(values) < _MIN_FIT_PIXELS:
+        return False
+    light = values[:, 0] / 128 - 1
+    terms = np.stack([np.ones_like(light), light, light * light], 1)
+    weights = np.linalg.lstsq(terms, values[:, 1:], rcond=None)[0]
+    return float((values[:, 1:] - terms @ weights).std()) < _ONE_HUE_LEVELS
+
+
+def tiles(values: Floats, sound: Mask, side: int = TILE_PIXELS) -> tuple[Floats, Mask]:
+    """Average over tiles, and tell which of them are mostly sound; 0 where not."""
+    height, width = values.shape
+    size = max(1, width // side), max(1, height // side)
+    weight = sound.astype(np.float32)
+    total = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
+    sums = cv2.resize(values * weight, size, interpolation=cv2.INTER_AREA)
+    used = np.asarray(total > 0.5)  # noqa: PLR2004 -- most of the tile
+    means = np.where(used, sums / np.maximum(total, 0.5), 0)
+    return np.asarray(means, np.float32), used
