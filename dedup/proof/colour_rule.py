@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TILE_PIXELS = 16
 _SHRINK = 4  # tiles are averages, for which a quarter of the resolution is plenty
 _FIT_ROUNDS = 4
-_MAX_FIT_PIXELS = 60_000
+_MAX_FIT_PIXELS = 30_000
 _MIN_FIT_PIXELS = 64
 _ONE_HUE_LEVELS = 3.0
 _PATCH_LEVELS = 30.0
