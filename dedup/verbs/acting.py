@@ -48,6 +48,7 @@ class ActingVerbs:
         keep: str | Iterable[str] = INFORMATION,
         protect: str | Iterable[str] = (),
         reference: Paths = (),
+        min_bytes: int = 0,
         max_bytes: int | None = None,
         progress: Progress | None = None,
     ) -> Plan:
@@ -62,6 +63,7 @@ class ActingVerbs:
         keep : as in `duplicates`
         protect : patterns of files that stay, by gitignore's rules
         reference : folders of which everything stays; their files are keepers before others
+        min_bytes : as in `duplicates`
         max_bytes : that may go in all
 
         Raises
@@ -80,7 +82,7 @@ class ActingVerbs:
         before = [f"under:{folder}" for folder in wishes.reference]
         answer = pairs.duplicates(
             self._session, wishes.tiers, None, None, Grouping.COVER, "auto", progress,
-            keep=[*before, *wishes.keep],
+            keep=[*before, *wishes.keep], min_bytes=min_bytes,
         )  # fmt: skip
         plan = make_plan(
             catalog, answer.groups, wishes, version(DISTRIBUTION), [*notes, *answer.notes]
