@@ -48,6 +48,7 @@ from dedup.results import (
     SkippedAnswer,
     Stages,
     Tier,
+    WatchAnswer,
 )
 from dedup.spec import ModelSpec, Runtime
 
@@ -131,6 +132,7 @@ __all__ = [
     "Tier",
     "UnknownModelError",
     "VerifyAnswer",
+    "WatchAnswer",
     "WeightsError",
     "Written",
     "__version__",

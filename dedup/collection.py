@@ -16,14 +16,14 @@ from dedup.results import Grouping, Tier
 from dedup.session import STORE_NAME, Session, instance
 from dedup.spec import ModelSpec, Runtime
 from dedup.store.schema import CATALOG
-from dedup.verbs import integrity, measure, pairs, search
+from dedup.verbs import integrity, measure, pairs, search, watching
 from dedup.verbs.acting import ActingVerbs
 from dedup.verbs.decisions import DecisionVerbs
 from dedup.verbs.holdings import HoldingsVerbs
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from dedup.answer import Progress
     from dedup.report.calibration import CalibrationAnswer
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Explanation,
         IndexSummary,
         QueryAnswer,
+        WatchAnswer,
     )
 
     AnyPath = str | os.PathLike[str]
@@ -154,6 +155,25 @@ class Collection(HoldingsVerbs, ActingVerbs, DecisionVerbs):
         FingerprintError : the decoder is another one than the collection was made with.
         """
         return search.index(self._session, paths, progress, exclude)
+
+    def watch(
+        self, paths: Paths = (), *, tier: str | Iterable[str] = DEFAULT_TIERS
+    ) -> Iterator[WatchAnswer]:
+        """Keep the collection up to date while folders change; gives an answer after each look.
+
+        The first look, which `index` would take, comes at once, the others after each burst of
+        events; between them the iterator waits.
+
+        Parameters
+        ----------
+        paths : one folder or several; none means all that were indexed before
+        tier : as in `compare`; parts are left to `duplicates`
+
+        Raises
+        ------
+        DedupError : as `index`; or the system has no room to watch so many folders.
+        """
+        return watching.watch(self._session, paths, tier)
 
     def query(
         self,

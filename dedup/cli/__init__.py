@@ -27,6 +27,7 @@ from dedup.cli.query import query_command
 from dedup.cli.roots import roots_command
 from dedup.cli.status import status_command
 from dedup.cli.verify import repair_command, verify_command
+from dedup.cli.watch import watch_command
 from dedup.cli.why import why_command
 from dedup.errors import DISTRIBUTION, DedupError
 
@@ -69,6 +70,7 @@ def cli() -> None:
 
 for _command in (
     index_command,
+    watch_command,
     query_command,
     list_command,
     compare_command,
