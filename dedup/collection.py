@@ -19,6 +19,7 @@ from dedup.store.schema import CATALOG
 from dedup.verbs import integrity, measure, pairs, search, watching
 from dedup.verbs.acting import ActingVerbs
 from dedup.verbs.decisions import DecisionVerbs
+from dedup.verbs.folders import FolderVerbs
 from dedup.verbs.holdings import HoldingsVerbs
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 DEFAULT_TIERS = (Tier.EXACT, Tier.PIXELS, Tier.RESAVED, Tier.NEAR)
 
 
-class Collection(HoldingsVerbs, ActingVerbs, DecisionVerbs):
+class Collection(HoldingsVerbs, FolderVerbs, ActingVerbs, DecisionVerbs):
     """An open collection. A context manager; `close` it otherwise.
 
     It can be used from several threads at once. In a process forked from one that has used dedup,

@@ -15,6 +15,7 @@ import click
 from dedup.cli.apply import apply_command, log_command, recover_command, undo_command
 from dedup.cli.calibrate import calibrate_command
 from dedup.cli.compare import compare_command
+from dedup.cli.contains import contains_command
 from dedup.cli.evaluate import eval_command
 from dedup.cli.export import export_command
 from dedup.cli.ignore import ignore_command
@@ -74,6 +75,7 @@ for _command in (
     query_command,
     list_command,
     compare_command,
+    contains_command,
     why_command,
     ignore_command,
     plan_command,

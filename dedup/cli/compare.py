@@ -11,7 +11,6 @@ import click
 from dedup.cli.index import print_index
 from dedup.cli.options import (
     Name,
-    Tiers,
     chosen_format,
     device_option,
     exit_if_found,
@@ -26,6 +25,7 @@ from dedup.cli.options import (
     store_option,
     strict_option,
     threshold_option,
+    tier_option,
     weights_option,
 )
 from dedup.cli.output import (
@@ -64,15 +64,7 @@ _COLUMNS = (
     help="A folder of images, or the folder of a collection.",
 )
 @store_option
-@click.option(
-    "--tier",
-    "tiers",
-    type=Tiers(),
-    default="exact,pixels,resaved,near",
-    show_default=True,
-    metavar="TIERS",
-    help="The tiers that count, separated by commas.",
-)
+@tier_option("exact,pixels,resaved,near")
 @threshold_option
 @offline_option
 @parts_option

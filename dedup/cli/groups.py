@@ -19,13 +19,13 @@ from dedup.cli.output import (
     write_rows,
     write_table,
 )
-from dedup.results import Duplicate, Tier
+from dedup.results import Duplicate, DuplicatesAnswer, Tier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dedup.report.pairs import PairsAnswer
-    from dedup.results import DuplicatesAnswer, Group
+    from dedup.results import Group
 
 _COLUMNS = (
     ("group", "right"),
@@ -65,7 +65,7 @@ class Output(NamedTuple):
 
 
 def print_found(
-    answer: DuplicatesAnswer,
+    answer: DuplicatesAnswer | PairsAnswer,
     out: Output,
     limit: int | None,
     tiers: frozenset[Tier],
@@ -73,7 +73,7 @@ def print_found(
     explain: bool,
     by: str | None,
 ) -> list[Tier]:
-    """Print groups, or the sums of folders, and what it all comes to.
+    """Print pairs, groups, or the sums of folders, and what it all comes to.
 
     Parameters
     ----------
@@ -86,9 +86,11 @@ def print_found(
     -------
     The tiers of what was found, printed or not.
     """
+    if not isinstance(answer, DuplicatesAnswer):
+        return _print_pairs(answer, out)
     if by is None:
         _print_groups(answer[:limit], out, explain=explain)
-        _note_left_out(len(answer), limit, "group")
+        note_left_out(len(answer), limit, "group")
     else:
         from dedup.report.summary import FolderSummary, by_folder
 
@@ -96,7 +98,7 @@ def print_found(
         write_rows(
             folders[:limit], FolderSummary, out.form, _SUMMARY_COLUMNS, csv_safe=out.csv_safe
         )
-        _note_left_out(len(folders), limit, "folder")
+        note_left_out(len(folders), limit, "folder")
     _note_totals(answer)
     if Tier.SIMILAR in tiers:
         note(
@@ -106,7 +108,8 @@ def print_found(
     return [one.tier for group in answer for one in group.duplicates]
 
 
-def _note_left_out(total: int, limit: int | None, thing: str) -> None:
+def note_left_out(total: int, limit: int | None, thing: str) -> None:
+    """Say how many rows a limit left out."""
     if limit is not None and total > limit:
         note(f"The first {limit:,} of {counted(total, thing)}; --limit leaves out the others.")
 
@@ -148,7 +151,7 @@ def _write_table(groups: Sequence[Group], *, explain: bool) -> None:
         write_table(_COLUMNS, rows, ruled=True)
 
 
-def print_pairs(answer: PairsAnswer, out: Output) -> list[Tier]:
+def _print_pairs(answer: PairsAnswer, out: Output) -> list[Tier]:
     """Print pairs, and how many there are; gives their tiers."""
     from dedup.report.pairs import Pair
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from dedup.cli.groups import Output, print_found, print_pairs
+from dedup.cli.contains import list_folders
+from dedup.cli.groups import Output, print_found
 from dedup.cli.options import (
     Number,
     chosen_format,
@@ -22,16 +23,21 @@ from dedup.cli.options import (
     threshold_option,
 )
 from dedup.cli.output import note, progress_bars
-from dedup.results import DuplicatesAnswer, Grouping, Tier
+from dedup.results import Grouping, Tier
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from dedup.policy import KeepPolicy
     from dedup.report.pairs import PairsAnswer
+    from dedup.results import DuplicatesAnswer
 
 _REFUSED = {
-    "--summary": {"--explain", "--pairs"},
+    "--summary": {"--explain", "--pairs", "--folders"},
+    "--folders": {
+        "--threshold", "--precision", "--group", "--join", "--explain", "--pairs", "--min-bytes",
+        "--keep", "--sort", "--companions", "--parts", "--fail-on",
+    },
     "--pairs": {
         "--precision", "--group", "--join", "--explain", "--under", "--min-bytes", "--sort",
         "--limit",
@@ -78,6 +84,13 @@ _REFUSED = {
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Show the first N only.")
 @click.option("--summary", is_flag=True, help="Show what each folder's duplicates come to instead.")
 @click.option(
+    "--folders",
+    "as_folders",
+    is_flag=True,
+    help="Show folders of which at least half is inside another one instead, and how much. Edited "
+    "versions (near) count only when --tier names them.",
+)
+@click.option(
     "--pairs",
     "as_pairs",
     is_flag=True,
@@ -107,6 +120,7 @@ def list_command(
     sort: str | None,
     limit: int | None,
     summary: bool,  # noqa: FBT001
+    as_folders: bool,  # noqa: FBT001
     as_pairs: bool,  # noqa: FBT001
     offline: bool,  # noqa: FBT001
     companions: bool,  # noqa: FBT001
@@ -120,21 +134,24 @@ def list_command(
 
     The keeper of each group comes first: the original before what was made from it, as --keep says.
     Files that are gone or have changed since they were indexed are left out. The format "paths"
-    prints the duplicates only. Nothing is changed; proofs are kept, so that the next run is quick.
-    `dedup plan` takes the same --tier, --under, --min-bytes and --keep.
+    prints the duplicates only. Proofs are kept, so that the next run is quick. `dedup plan` takes
+    the same --tier, --under, --min-bytes and --keep.
 
     \b
     Examples:
-      dedup list
       dedup list --summary                           what each folder's duplicates come to
       dedup list --limit 20                          the groups that free most
       dedup list --under ~/Pictures/incoming --tier exact,pixels --format paths
       dedup list --tier similar --threshold 0.95 --group clique
-      dedup list --keep under:originals,information --explain
+      dedup list --folders                           "old-backup is 98% inside Pictures"
       dedup list --tier exact --fail-on exact        exit code 3 when there are copies
     """
     out = Output(chosen_format(kind, nul=nul, csv_safe=csv_safe), nul=nul, csv_safe=csv_safe)
-    _check_options(out.form, tiers)
+    given = _check_options(out.form, tiers)
+    if as_folders:
+        kinds = tiers if "--tier" in given else tiers - {Tier.NEAR}  # of which parts may be missing
+        list_folders(store, kinds, under, limit, out, offline=offline)
+        return
     shared = _shared(keep, parts, offline=offline, companions=companions)
     with open_collection(store) as collection, progress_bars() as progress:
         answer: DuplicatesAnswer | PairsAnswer = (
@@ -145,17 +162,14 @@ def list_command(
                 progress=progress, **shared,
             )
         )  # fmt: skip
-    if isinstance(answer, DuplicatesAnswer):
-        by = (sort or "bytes") if summary else None
-        found = print_found(answer, out, limit, tiers, explain=explain, by=by)
-    else:
-        found = print_pairs(answer, out)
+    by = (sort or "bytes") if summary else None
+    found = print_found(answer, out, limit, tiers, explain=explain, by=by)
     note(*collection.notes, *answer.notes)
     exit_if_found(found, fail_on)
 
 
-def _check_options(form: str, tiers: frozenset[Tier]) -> None:
-    """Refuse options that do not go together."""
+def _check_options(form: str, tiers: frozenset[Tier]) -> set[str]:
+    """Refuse options that do not go together; says which were given."""
     context = click.get_current_context()
     given = {
         option.opts[0]
@@ -174,6 +188,7 @@ def _check_options(form: str, tiers: frozenset[Tier]) -> None:
             wrong = sorted(given & refused) or (["--format paths"] if form == "paths" else [])
             if wrong:
                 raise click.UsageError(f"{wrong[0]} does not go with {view}")
+    return given
 
 
 def _shared(keep: KeepPolicy, parts: str, **flags: bool) -> dict[str, Any]:

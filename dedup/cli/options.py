@@ -244,6 +244,21 @@ class Size(click.ParamType[int]):
         return size
 
 
+def tier_option(default: str) -> Callable[[Command], Command]:
+    """Add --tier."""
+    return click.option(
+        "--tier",
+        "tiers",
+        type=Tiers(),
+        default=default,
+        show_default=True,
+        metavar="TIERS",
+        help="The tiers that count, separated by commas: exact (same bytes), pixels (the same "
+        "image bit for bit), resaved (the whole image, resized or re-encoded), near (one "
+        "photograph, edited; proven from both images), similar (looks alike).",
+    )
+
+
 def selection_options(tiers: str, *names: str) -> Callable[[Command], Command]:
     """Add --tier, --under, --min-bytes and --keep: which duplicates a command is about.
 
@@ -252,17 +267,6 @@ def selection_options(tiers: str, *names: str) -> Callable[[Command], Command]:
     tiers : the default of --tier
     names : others for --under
     """
-    tier = click.option(
-        "--tier",
-        "tiers",
-        type=Tiers(),
-        default=tiers,
-        show_default=True,
-        metavar="TIERS",
-        help="The tiers that count, separated by commas: exact (same bytes), pixels (the same "
-        "image bit for bit), resaved (the whole image, resized or re-encoded), near (one "
-        "photograph, edited; proven from both images), similar (looks alike).",
-    )
     under = click.option(
         "--under",
         *names,
@@ -292,7 +296,7 @@ def selection_options(tiers: str, *names: str) -> Callable[[Command], Command]:
     )
 
     def add(command: Command) -> Command:
-        return tier(under(least(keep(command))))
+        return tier_option(tiers)(under(least(keep(command))))
 
     return add
 

@@ -25,7 +25,7 @@ _FOLDERS_SHOWN = 20
 @click.command("plan")
 @click.argument("folders", nargs=-1, metavar="[FOLDER]...", type=Name())
 @store_option
-@selection_options("exact,pixels,resaved")
+@selection_options("exact,pixels,resaved", "--folder")
 @click.option(
     "--action",
     default="trash",
@@ -49,6 +49,13 @@ _FOLDERS_SHOWN = 20
     type=Name(),
     help="A folder of which everything stays; its files are keepers before others. Repeatable.",
 )
+@click.option(
+    "--into",
+    metavar="DIR",
+    type=Name(),
+    help="Only files of FOLDER that are proven to be inside DIR, in which everything stays; see "
+    "`dedup contains`.",
+)
 @click.option("--max-bytes", type=Size(), metavar="SIZE", help="What may go in all, such as 2GB.")
 @click.option(
     "-o",
@@ -67,6 +74,7 @@ def plan_command(
     action: str,
     protect: tuple[str, ...],
     reference: tuple[str, ...],
+    into: str | None,
     max_bytes: int | None,
     output: Path | None,
 ) -> None:
@@ -80,6 +88,7 @@ def plan_command(
     Examples:
       dedup plan -o plan.json
       dedup plan ~/Pictures/incoming --reference ~/Pictures/sorted -o plan.json
+      dedup plan --folder /media/old-backup --into ~/Pictures -o plan.json
       dedup plan --tier exact --action hardlink -o plan.json
       dedup plan --protect 'originals/' --action move:/media/spare/duplicates -o plan.json
     """
@@ -87,7 +96,8 @@ def plan_command(
         try:
             plan = collection.plan(
                 (*folders, *under), tier=tiers, action=action, keep=keep.texts, protect=protect,
-                reference=reference, min_bytes=min_bytes, max_bytes=max_bytes, progress=progress,
+                reference=reference, into=into, min_bytes=min_bytes, max_bytes=max_bytes,
+                progress=progress,
             )  # fmt: skip
         except ValueError as error:
             raise click.UsageError(str(error)) from error

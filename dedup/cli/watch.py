@@ -10,10 +10,10 @@ import click
 from dedup.cli.index import print_index
 from dedup.cli.options import (
     Name,
-    Tiers,
     device_option,
     open_collection,
     store_option,
+    tier_option,
     weights_option,
 )
 from dedup.cli.output import note, row_of, write_jsonl
@@ -27,15 +27,7 @@ if TYPE_CHECKING:
 @click.command("watch")
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=Name())
 @store_option
-@click.option(
-    "--tier",
-    "tiers",
-    type=Tiers(),
-    default="exact,pixels,resaved,near",
-    show_default=True,
-    metavar="TIERS",
-    help="The tiers that are reported, separated by commas.",
-)
+@tier_option("exact,pixels,resaved,near")
 @weights_option
 @device_option
 def watch_command(

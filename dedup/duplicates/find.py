@@ -77,7 +77,7 @@ def find_groups(
     found = _fresh_groups(gallery, related, tiers, how, lookout)
     chosen, notes = _chosen(gallery, found, wanted or Wanted())
     groups = [
-        _described(number, group, gallery, related, lookout)
+        described(number, group, gallery, related, lookout)
         for number, group in enumerate(chosen, 1)
     ]
     notes = [*related.relations.table.notes, *lookout.notes(), *notes]
@@ -140,9 +140,10 @@ def _fresh_groups(
         order = [file for file in order if file not in lost]
 
 
-def _described(
+def described(
     number: int, group: FileGroup, gallery: Gallery, related: Related, lookout: Lookout
 ) -> Group:
+    """Describe a group of files, its members in the order given."""
     files, vectors, table = gallery.files, gallery.vectors, related.relations.table
     keeper = int(files.row[group.keeper])
     rows = [int(files.row[member.file]) for member in group.members]
