@@ -77,10 +77,11 @@ def contains_command(
     """Say how much of the folder A is inside the folder B, and what is only in A.
 
     Both are indexed folders, or in one. An image of A is inside B where a file there has the same
-    bytes, or is proven against it and has at least as many pixels. Images that could not be read
-    count as only in A; files that are no images are not looked at. The format "paths" prints what
-    is only in A. `dedup list --folders` finds such folders; `dedup plan A --into B` plans which
-    files of A may go.
+    bytes or pixels, or is proven against it and no lesser version: not smaller, more compressed,
+    without the camera's data or damaged. Images that could not be read count as only in A; files
+    that are no images are not looked at. The format "paths" prints what is only in A.
+    `dedup list --folders` finds such folders; `dedup plan A --into B` plans which files of A may
+    go.
 
     \b
     Examples:
@@ -144,8 +145,13 @@ def _print_overlaps(overlaps: Sequence[FolderOverlap], form: str, *, csv_safe: b
     from dedup.report.folders import FolderOverlap
 
     if form == "csv":
-        rows = ({**row_of(one), "only": len(one.only)} for one in overlaps)
-        write_csv(keys_of(FolderOverlap), rows, safe=csv_safe)
+        heads = [key for key in keys_of(FolderOverlap) if key != "only"]
+        rows = (
+            {head: row[head] for head in heads} | {"path": path}
+            for row in map(row_of, overlaps)
+            for path in row["only"] or [""]
+        )
+        write_csv([*heads, "path"], rows, safe=csv_safe)
     elif form == "jsonl":
         write_jsonl(map(row_of, overlaps))
     elif overlaps:

@@ -1,7 +1,8 @@
 """Which files of one folder are in another, each directly proven against a file there.
 
-A file counts as being in another folder only where that holds something at least as good: not with
-fewer pixels, and not damaged where the file is sound. Nothing follows chains. `held` looks at two
+A file counts as being in another folder only where that holds something at least as good, as far as
+information is known of the two (`ranking`): not smaller, more compressed, without the camera's data
+or damaged. Nothing follows chains. `held` looks at two
 folders; `Overlaps` at all of them, where work is bounded for each file (`MOST_FOLDERS`), so that an
 icon that is in every folder does not make every folder a pair with every other.
 """
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from dedup.results import Tier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from dedup.duplicates.relations import Relation, Relations
     from dedup.store.gallery import GalleryImages
@@ -60,6 +61,7 @@ class Copies:
     ----------
     files : their indices, the one most worth keeping first
     row_of, path : of all files, by index
+    position : of an image in its family by information, 0 for the best
     tiers : that count; `SIMILAR` proves nothing
     """
 
@@ -70,11 +72,12 @@ class Copies:
         row_of: Sequence[int],
         path: Sequence[bytes],
         relations: Relations,
+        position: Callable[[int], int],
         tiers: frozenset[Tier],
     ) -> None:
         self.files, self.row_of, self.path = files, row_of, path
         self._relations, self.tiers = relations, tiers - {Tier.SIMILAR}
-        self._pixels = images.width.astype("int64") * images.height
+        self._position = position
         self._damaged = images.damaged.tolist()
         self._near: dict[int, list[int]] = defaultdict(list)
         for first, second in relations.table.proven:
@@ -96,10 +99,12 @@ class Copies:
         """Say how another image is related to one, if it is."""
         return self._relations.between(row, other, self.tiers)
 
-    def is_worse(self, other: int, row: int) -> bool:
-        """Say whether another image shows less than one."""
-        damaged = self._damaged[other] and not self._damaged[row]
-        return bool(damaged or self._pixels[other] < self._pixels[row])
+    def is_worse(self, relation: Relation, row: int) -> bool:
+        """Say whether the image related to one has less than that."""
+        if relation.tier is Tier.PIXELS:
+            return False
+        damaged = self._damaged[relation.row] and not self._damaged[row]
+        return bool(damaged or self._position(relation.row) > self._position(row))
 
 
 def held(
@@ -131,7 +136,7 @@ def held(
             found.append(Held(file, best[row], Tier.EXACT, 1.0))
             continue
         options = [one for one in _related(copies, row, equal, best) if one.row != row]
-        good = [one for one in options if not copies.is_worse(one.row, row)]
+        good = [one for one in options if not copies.is_worse(one, row)]
         if good:
             one = min(good, key=lambda one: (one.tier.looseness, rank[one.row]))
             found.append(Held(file, best[one.row], one.tier, min(one.similarity, 1.0)))
@@ -247,7 +252,8 @@ class Overlaps:
         for other in copies.proven_with(row):
             if len(good) >= MOST_FOLDERS:
                 break
-            if not copies.is_worse(other, row) and copies.relation(row, other):
+            relation = copies.relation(row, other)
+            if relation is not None and not copies.is_worse(relation, row):
                 good.update(self._with(other))
         above = frozenset(one for folder in good for one in self._line(folder))
         places = self._places[row] = exact, above - exact

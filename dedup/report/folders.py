@@ -18,7 +18,7 @@ class FolderOverlap(Answer[str]):
     ----------
     files : images in the folder
     exact : those of which the other folder has the same bytes
-    proven : the others that are proven against an image there that is at least as good
+    proven : the others that are proven against an image there that is no lesser version
     share : of both together, in [0, 1]
     bytes : of both together
     only : the rest, and files that could not be read, by path

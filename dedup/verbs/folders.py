@@ -46,8 +46,9 @@ class FolderVerbs:
     ) -> FolderOverlap:
         """Say how much of one folder is inside another, and what is not.
 
-        An image is inside where a file there has the same bytes, or is directly proven against it
-        and at least as good: with as many pixels, and not damaged where the image is sound.
+        An image is inside where a file there has the same bytes or pixels, or is directly proven
+        against it and no lesser version: not smaller, more compressed, without the camera's data or
+        damaged.
 
         Parameters
         ----------
@@ -120,11 +121,15 @@ def _look(
     catalog = session.computing(decodes=False)
     space = session.space()
     gallery = read_gallery(catalog, space)
-    related = relate(gallery, tiers, space.threshold(), report, KeepPolicy.of(keep))
+    # Whatever else decides between the files there, what loses information is known.
+    terms = KeepPolicy.of(keep).texts
+    policy = KeepPolicy.of((*terms, *({INFORMATION} - {*terms})))
+    related = relate(gallery, tiers, space.threshold(), report, policy)
     lookout = Lookout(catalog.roots(), offline=offline)
     files = [file for file in related.order.files if lookout.shows(gallery.files.facts(file))]
     row_of, path = gallery.files.row.tolist(), gallery.files.path
-    copies = Copies(gallery.images, files, row_of, path, related.relations, tiers)
+    relations, position = related.relations, related.order.position
+    copies = Copies(gallery.images, files, row_of, path, relations, position, tiers)
     return _Looked(gallery, related, copies, lookout, report)
 
 
@@ -257,4 +262,5 @@ def _worse_note(count: int) -> tuple[str, ...]:
     if not count:
         return ()
     images = "1 image is" if count == 1 else f"{count:,} images are"
-    return (f"{images} there only smaller or damaged, and counted as missing there",)
+    lesser = "smaller, more compressed, without the camera's data or damaged"
+    return (f"{images} there only as a lesser version ({lesser}), and counted as missing there",)

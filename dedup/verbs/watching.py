@@ -35,7 +35,7 @@ def _watch(session: Session, paths: list[str], tiers: frozenset[Tier]) -> Iterat
     roots = [os.fsdecode(root.path) for root in session.catalog.roots()]
     watched = [os.path.realpath(path) for path in paths] or roots
     store = os.path.realpath(session.path)
-    pending = False
+    pending = True
     for due in bursts(watched, store):
         pending |= due
         if not pending:

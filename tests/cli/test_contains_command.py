@@ -33,7 +33,7 @@ def place(dedup: Dedup, store: Path, drawn: Path, images: Path) -> Path:
     return store
 
 
-def test_b_is_inside_a_but_for_what_is_there_only_larger(
+def test_what_is_there_only_as_a_lesser_version_is_not_inside(
     dedup: Dedup, store: Path, drawn: Path
 ) -> None:
     done = dedup("contains", drawn / "a", drawn / "b", "-s", store)
@@ -42,7 +42,7 @@ def test_b_is_inside_a_but_for_what_is_there_only_larger(
     assert (row["files"], row["exact"], row["proven"], row["share"]) == (9, 1, 1, 0.2222)
     assert row["only"] == [os.fspath(drawn / f"a/{number}.jpg") for number in range(2, 9)]
     assert row["bytes"] == sum((drawn / f"a/{number}.jpg").stat().st_size for number in (0, 1))
-    assert "1 image is there only smaller or damaged, and counted as missing there" in done.err
+    assert "1 image is there only as a lesser version" in done.err
     (back,) = dedup("contains", drawn / "b", drawn / "a", "-s", store).rows
     assert (back["files"], back["exact"], back["proven"], back["share"]) == (5, 2, 3, 1.0)
     assert back["only"] == []
@@ -57,8 +57,12 @@ def test_the_sentence_the_names_and_the_numbers(dedup: Dedup, store: Path, drawn
     assert table[3:] == [os.fspath(drawn / f"a/{number}.jpg") for number in range(2, 9)]
     paths = dedup(*asked, "-0").out.split(b"\0")
     assert [*map(os.fsdecode, paths[:-1])] == table[3:]
-    (row,) = csv.DictReader(io.StringIO(dedup(*asked, "--format", "csv").text))
-    assert (list(row), row["only"]) == (KEYS, "7")
+    rows = list(csv.DictReader(io.StringIO(dedup(*asked, "--format", "csv").text)))
+    assert list(rows[0]) == [*KEYS[:-1], "path"]
+    assert [row["path"] for row in rows] == table[3:]
+    turned = ("contains", drawn / "b", drawn / "a", "-s", store, "--format", "csv")
+    (whole,) = csv.DictReader(io.StringIO(dedup(*turned).text))
+    assert (whole["share"], whole["path"]) == ("1.0", "")
     sure = dedup(*asked, "--tier", "exact").rows[0]
     assert (sure["exact"], sure["proven"]) == (1, 0)
 
@@ -149,13 +153,13 @@ def test_a_plan_takes_what_is_inside_and_touches_nothing_there(
     assert tree(images) == before
 
 
-def test_a_plan_leaves_what_is_there_only_smaller(
+def test_a_plan_leaves_what_is_there_only_as_a_lesser_version(
     dedup: Dedup, place: Path, images: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "plan.json"
     done = dedup("plan", images / "a", "--into", images / "b", "-o", file, "-s", place)
     assert "2 of 9 images are inside" in done.err
-    assert "1 image is there only smaller" in done.err
+    assert "1 image is there only as a lesser version" in done.err
     assert [entry["path"] for entry in json.loads(file.read_text())["files"]] == [
         os.fspath(images / f"a/{number}.jpg") for number in (0, 1)
     ]

@@ -17,6 +17,7 @@ import pytest
 from drawings import scene
 
 from dedup.collection import Collection
+from dedup.errors import CollectionError
 from dedup.indexing.watch import _matters
 from dedup.store.lock import writer_lock
 
@@ -144,6 +145,8 @@ def test_in_python_each_look_is_an_answer(place: Path, images: Path) -> None:
         ]
         with pytest.raises(ValueError, match="tier"):
             collection.watch(images, tier="none")
+        with pytest.raises(CollectionError, match="there is no such folder"):
+            next(collection.watch(images / "nowhere"))
 
 
 @pytest.mark.parametrize(

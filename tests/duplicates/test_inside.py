@@ -37,7 +37,11 @@ def copies_of(
     relations = Relations(table(known, near, ignored=ignored), Proposals([], Pairs.empty()), 1.0)
     path = [folder + b"/%d" % number for number, (_, folder) in enumerate(files)]
     row_of = [row for row, _ in files]
-    return Copies(known, range(len(files)), row_of, path, relations, tiers)
+
+    def position(row: int) -> int:
+        return -int(known.width[row])
+
+    return Copies(known, range(len(files)), row_of, path, relations, position, tiers)
 
 
 def is_held(copies: Copies, file: int, other: int) -> Tier | None:
@@ -46,7 +50,7 @@ def is_held(copies: Copies, file: int, other: int) -> Tier | None:
     if row == there:
         return Tier.EXACT
     relation = copies.relation(row, there)
-    return None if relation is None or copies.is_worse(there, row) else relation.tier
+    return None if relation is None or copies.is_worse(relation, row) else relation.tier
 
 
 def below(copies: Copies, folder: bytes) -> list[int]:
