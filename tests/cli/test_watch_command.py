@@ -81,7 +81,7 @@ def place(store: Path, drawn: Path, images: Path) -> Path:
     return store
 
 
-def test_new_duplicates_are_reported_one_run_a_burst_and_none_is_lost_after_a_restart(
+def test_new_duplicates_are_reported_one_run_a_burst_and_none_is_lost_before_it_starts(
     place: Path, images: Path
 ) -> None:
     shutil.copy(images / "a/3.jpg", images / "b/before.jpg")  # while nobody watches
@@ -100,6 +100,10 @@ def test_new_duplicates_are_reported_one_run_a_burst_and_none_is_lost_after_a_re
         watcher.wait(lambda: "20 gone" in watcher.err.read_text("utf-8"))
         watcher.stop(signal.SIGTERM)
         assert len(watcher.rows()) == 21
+
+
+@pytest.mark.slow
+def test_a_new_image_is_embedded_and_proven(place: Path, images: Path) -> None:
     scene(3).resize((160, 120)).save(images / "b/smaller.png")
     with watching(place, images) as watcher:
         (row,) = watcher.rows()
