@@ -23,6 +23,12 @@ FOLDERS = [b"/r", b"/r/a", b"/r/a/deep", b"/r/b", b"/r/b/deep", b"/s", b"/s/c"]
 ROOTS = [b"/r", b"/s"]
 
 
+class Known(Copies):
+    """Copies of which the test knows the widths; what is narrower is worse here."""
+
+    widths: list[int]
+
+
 def copies_of(
     files: Sequence[tuple[int, bytes]],
     near: Mapping[tuple[int, int], float] | None = None,
@@ -30,7 +36,7 @@ def copies_of(
     sizes: Sequence[tuple[int, int]] | None = None,
     ignored: Sequence[tuple[int, int]] = (),
     tiers: frozenset[Tier] = ALL,
-) -> Copies:
+) -> Known:
     """Make files of (row, folder), best first, each with a name of its own."""
     count = max((row for row, _ in files), default=0) + 1
     known = images(count, pixels=pixels, sizes=sizes)
@@ -41,19 +47,24 @@ def copies_of(
     def position(row: int) -> int:
         return -int(known.width[row])
 
-    return Copies(known, range(len(files)), row_of, path, relations, position, tiers)
+    made = Known(known, range(len(files)), row_of, path, relations, position, tiers)
+    made.widths = known.width.tolist()
+    return made
 
 
-def is_held(copies: Copies, file: int, other: int) -> Tier | None:
+def is_held(copies: Known, file: int, other: int) -> Tier | None:
     """Say how one file holds another, by the definition."""
     row, there = copies.row_of[file], copies.row_of[other]
     if row == there:
         return Tier.EXACT
     relation = copies.relation(row, there)
-    return None if relation is None or copies.is_worse(relation, row) else relation.tier
+    if relation is None:
+        return None
+    smaller = copies.widths[there] < copies.widths[row]
+    return None if smaller and relation.tier is not Tier.PIXELS else relation.tier
 
 
-def below(copies: Copies, folder: bytes) -> list[int]:
+def below(copies: Known, folder: bytes) -> list[int]:
     return [file for file in copies.files if copies.path[file].startswith(folder + b"/")]
 
 
@@ -79,7 +90,7 @@ Drawn = tuple[
 ]
 
 
-def drawn_copies(drawn: Drawn) -> Copies:
+def drawn_copies(drawn: Drawn) -> Known:
     files, edges, pixels, sizes, ignored = drawn
     known = [*files, (7, b"/t")]  # so that each row of an edge exists
     # Images of the same pixels have the same size.
@@ -144,7 +155,7 @@ def test_overlaps_are_those_of_brute_force(drawn: Drawn, unread: set[bytes]) -> 
                 whole.add(folder)
 
 
-def assert_complete(copies: Copies, one: Overlap, skipped: list[bytes]) -> None:
+def assert_complete(copies: Known, one: Overlap, skipped: list[bytes]) -> None:
     everything = sorted([*one.exact, *one.proven, *one.missing])
     assert everything == below(copies, one.folder)
     assert one.unreadable == [path for path in skipped if path.startswith(one.folder + b"/")]
@@ -152,7 +163,7 @@ def assert_complete(copies: Copies, one: Overlap, skipped: list[bytes]) -> None:
     assert 2 * (len(one.exact) + len(one.proven)) >= total
 
 
-def holding(copies: Copies, folder: bytes, other: bytes) -> set[int]:
+def holding(copies: Known, folder: bytes, other: bytes) -> set[int]:
     there = below(copies, other)
     return {
         file
@@ -161,7 +172,7 @@ def holding(copies: Copies, folder: bytes, other: bytes) -> set[int]:
     }
 
 
-def brute_force(copies: Copies, folder: bytes, skipped: list[bytes]) -> set[int] | None:
+def brute_force(copies: Known, folder: bytes, skipped: list[bytes]) -> set[int] | None:
     """Give the files in the folder that has most of them, where that is half of all."""
     total = len(below(copies, folder))
     total += sum(path.startswith(folder + b"/") for path in skipped)
@@ -175,13 +186,20 @@ def brute_force(copies: Copies, folder: bytes, skipped: list[bytes]) -> set[int]
     return best if best and 2 * len(best) >= total else None
 
 
-def has_one_inner(copies: Copies, folder: bytes, skipped: list[bytes]) -> bool:
+def has_one_inner(copies: Known, folder: bytes, skipped: list[bytes]) -> bool:
     def everything(place: bytes) -> list[bytes]:
         names = [copies.path[file] for file in copies.files] + skipped
         return [name for name in names if name.startswith(place + b"/")]
 
     inner = [one for one in FOLDERS if os.path.dirname(one) == folder]
     return any(len(everything(one)) == len(everything(folder)) for one in inner)
+
+
+def test_the_surest_counterpart_is_taken_before_the_best() -> None:
+    files = [(1, b"/s"), (2, b"/s"), (0, b"/r")]
+    copies = copies_of(files, near={(0, 1): 0.95}, pixels={0: b"p" * 16, 2: b"p" * 16})
+    (found,), worse = held(copies, [2], [0, 1])
+    assert (found.keeper, found.tier, worse) == (1, Tier.PIXELS, [])
 
 
 def test_an_image_in_every_folder_pairs_no_folder_with_all_others() -> None:
