@@ -48,6 +48,7 @@ from dedup.results import (
     SkippedAnswer,
     Stages,
     Tier,
+    WatchAnswer,
 )
 from dedup.spec import ModelSpec, Runtime
 
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from dedup.report.calibration import CalibrationAnswer, FoundShare, Promise
     from dedup.report.evaluation import Evaluation, EvaluationAnswer, Level
     from dedup.report.export import FeatureTable, Written
+    from dedup.report.folders import FolderOverlap, FoldersAnswer
     from dedup.report.integrity import Finding, RepairAnswer, VerifyAnswer
     from dedup.report.pairs import Pair, PairsAnswer
     from dedup.report.status import Remark, RemarksAnswer, RootsAnswer, RootStatus, Status
@@ -90,6 +92,8 @@ __all__ = [
     "Features",
     "Finding",
     "FingerprintError",
+    "FolderOverlap",
+    "FoldersAnswer",
     "FormatError",
     "FoundShare",
     "Group",
@@ -131,6 +135,7 @@ __all__ = [
     "Tier",
     "UnknownModelError",
     "VerifyAnswer",
+    "WatchAnswer",
     "WeightsError",
     "Written",
     "__version__",
@@ -153,6 +158,8 @@ _LOADED_LATER = {
     "Extractor": "dedup.models.extractor",
     "FeatureTable": "dedup.report.export",
     "Features": "dedup.models.features",
+    "FolderOverlap": "dedup.report.folders",
+    "FoldersAnswer": "dedup.report.folders",
     "FoundShare": "dedup.report.calibration",
     "Level": "dedup.report.evaluation",
     "Pair": "dedup.report.pairs",

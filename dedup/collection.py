@@ -16,27 +16,28 @@ from dedup.results import Grouping, Tier
 from dedup.session import STORE_NAME, Session, instance
 from dedup.spec import ModelSpec, Runtime
 from dedup.store.schema import CATALOG
-from dedup.verbs import decisions, integrity, measure, pairs, search
+from dedup.verbs import integrity, measure, pairs, search, watching
 from dedup.verbs.acting import ActingVerbs
+from dedup.verbs.decisions import DecisionVerbs
+from dedup.verbs.folders import FolderVerbs
 from dedup.verbs.holdings import HoldingsVerbs
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from dedup.answer import Progress
     from dedup.report.calibration import CalibrationAnswer
     from dedup.report.evaluation import EvaluationAnswer
-    from dedup.report.export import Written
     from dedup.report.integrity import RepairAnswer, VerifyAnswer
     from dedup.report.pairs import PairsAnswer
     from dedup.results import (
         Comparison,
-        DecisionsAnswer,
         DuplicatesAnswer,
         Explanation,
         IndexSummary,
         QueryAnswer,
+        WatchAnswer,
     )
 
     AnyPath = str | os.PathLike[str]
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 DEFAULT_TIERS = (Tier.EXACT, Tier.PIXELS, Tier.RESAVED, Tier.NEAR)
 
 
-class Collection(HoldingsVerbs, ActingVerbs):
+class Collection(HoldingsVerbs, FolderVerbs, ActingVerbs, DecisionVerbs):
     """An open collection. A context manager; `close` it otherwise.
 
     It can be used from several threads at once. In a process forked from one that has used dedup,
@@ -156,6 +157,25 @@ class Collection(HoldingsVerbs, ActingVerbs):
         """
         return search.index(self._session, paths, progress, exclude)
 
+    def watch(
+        self, paths: Paths = (), *, tier: str | Iterable[str] = DEFAULT_TIERS
+    ) -> Iterator[WatchAnswer]:
+        """Keep the collection up to date while folders change; gives an answer after each look.
+
+        The first look, which `index` would take, comes at once, the others after each burst of
+        events; between them the iterator waits.
+
+        Parameters
+        ----------
+        paths : one folder or several; none means all that were indexed before
+        tier : as in `compare`; parts are left to `duplicates`
+
+        Raises
+        ------
+        DedupError : as `index`; or the system has no room to watch so many folders.
+        """
+        return watching.watch(self._session, paths, tier)
+
     def query(
         self,
         images: Paths,
@@ -198,9 +218,12 @@ class Collection(HoldingsVerbs, ActingVerbs):
         offline: bool = False,
         companions: bool = False,
         parts: bool = True,
+        under: Paths = (),
+        min_bytes: int = 0,
+        sort: str = "size",
         progress: Progress | None = None,
     ) -> DuplicatesAnswer:
-        """Find the duplicate groups; the one with the largest image comes first.
+        """Find the duplicate groups.
 
         Parameters
         ----------
@@ -217,10 +240,19 @@ class Collection(HoldingsVerbs, ActingVerbs):
         offline : whether files on drives that are not there now count, too
         companions : whether a raw image and the JPEG or HEIC beside it can be duplicates
         parts : whether images that show a part of another are looked for
+        under : only duplicates below one of these folders; their keepers may be elsewhere
+        min_bytes : only duplicates that are files of at least this size
+        sort : which group comes first: "size", the one with the largest image; "bytes", with the
+            most reclaimable bytes; "count", with the most duplicates; "path", by keeper
+
+        Raises
+        ------
+        CollectionError : nothing below a folder of `under` was ever indexed.
         """
         return pairs.duplicates(
             self._session, tier, threshold, precision, group, join, progress,
             offline=offline, keep=keep, companions=companions, parts=parts,
+            under=under, min_bytes=min_bytes, sort=sort,
         )  # fmt: skip
 
     def pairs(
@@ -302,46 +334,6 @@ class Collection(HoldingsVerbs, ActingVerbs):
         ImageError : one of them cannot be read as an image.
         """
         return pairs.explain_pair(self._session, first, second, image)
-
-    def ignore(self, *images: AnyPath) -> DecisionsAnswer:
-        """Remember that images are not duplicates of each other, by content: two, or every pair.
-
-        Raises
-        ------
-        ImageError : one of them cannot be read.
-        DedupError : two of them have the same bytes.
-        """
-        return decisions.ignore(self._session.catalog, images)
-
-    def unignore(self, *images: AnyPath) -> DecisionsAnswer:
-        """Take back what was decided about images; the answer holds what was taken back."""
-        return decisions.unignore(self._session.catalog, images)
-
-    def decisions(self) -> DecisionsAnswer:
-        """List all decisions, by content."""
-        return decisions.list_decisions(self._session.catalog)
-
-    def export_decisions(self, output: AnyPath) -> Written:
-        """Write all decisions as JSON lines, sorted, so that version control can merge them.
-
-        Raises
-        ------
-        DedupError : the file cannot be written.
-        """
-        return decisions.export_to(self._session.catalog, output)
-
-    def import_decisions(self, path: AnyPath) -> DecisionsAnswer:
-        """Add decisions from JSON lines; of two about one pair the later counts.
-
-        Returns
-        -------
-        Those that are new here.
-
-        Raises
-        ------
-        DedupError : the file holds something else, or contradicts itself; the text names the line.
-        """
-        return decisions.import_from(self._session.catalog, path)
 
     def calibrate(
         self,

@@ -286,6 +286,21 @@ class Comparison(Answer[Match]):
 
 
 @dataclass(frozen=True, slots=True)
+class WatchAnswer(Answer[Match]):
+    """What one look at watched folders found: new files that are there already.
+
+    Parameters
+    ----------
+    summary : of the run of indexing
+    """
+
+    rows_in: ClassVar[str] = "matches"
+    matches: tuple[Match, ...]
+    summary: IndexSummary
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class SkippedAnswer(Answer[Skip]):
     """All files that could not be read, by path."""
 

@@ -71,6 +71,7 @@ FENCES = {
     "rawpy": ("dedup.images.raw",),
     "pillow_jxl": ("dedup.images.header",),
     "pathspec": ("dedup.images.scan",),
+    "watchfiles": ("dedup.indexing.watch",),
     "sqlite3": ("dedup.store",),
     "click": ("dedup.cli",),
     "rich": ("dedup.cli",),

@@ -593,7 +593,10 @@ def test_a_plain_string_is_one_layer_and_one_view() -> None:
 
 VERBS: dict[str, Callable[[Collection], object]] = {
     "index": lambda c: c.index(),
+    "watch": lambda c: c.watch(),
     "query": lambda c: c.query(IMAGE),
+    "contains": lambda c: c.contains("a", "b"),
+    "folders": lambda c: c.folders(),
     "duplicates": lambda c: c.duplicates(),
     "pairs": lambda c: c.pairs(),
     "plan": lambda c: c.plan(),

@@ -26,6 +26,7 @@ EXPORTED = {
     "Tier Grouping",
     "Answer IndexSummary Stages Skip QueryAnswer Neighbour DuplicatesAnswer Group Duplicate",
     "Comparison Match Explanation CheckResult DecisionsAnswer DecidedPair SkippedAnswer",
+    "WatchAnswer FolderOverlap FoldersAnswer",
     "CalibrationAnswer Promise FoundShare EvaluationAnswer Evaluation Level Status RootStatus",
     "RootsAnswer Remark RemarksAnswer Pair PairsAnswer",
     "LayersAnswer Layer FeatureTable Written VerifyAnswer RepairAnswer Finding",
@@ -124,7 +125,7 @@ def test_answers_iterate_over_rows_and_carry_notes() -> None:
         for name in NAMES - {"Progress", "Answer", "__version__"}
         if inspect.isclass(getattr(dedup, name)) and issubclass(getattr(dedup, name), dedup.Answer)
     ]
-    assert len(answers) == 20
+    assert len(answers) == 23
     for answer in answers:
         names = [field.name for field in dataclasses.fields(answer)]
         assert "notes" in names

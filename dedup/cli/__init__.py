@@ -15,6 +15,7 @@ import click
 from dedup.cli.apply import apply_command, log_command, recover_command, undo_command
 from dedup.cli.calibrate import calibrate_command
 from dedup.cli.compare import compare_command
+from dedup.cli.contains import contains_command
 from dedup.cli.evaluate import eval_command
 from dedup.cli.export import export_command
 from dedup.cli.ignore import ignore_command
@@ -27,6 +28,7 @@ from dedup.cli.query import query_command
 from dedup.cli.roots import roots_command
 from dedup.cli.status import status_command
 from dedup.cli.verify import repair_command, verify_command
+from dedup.cli.watch import watch_command
 from dedup.cli.why import why_command
 from dedup.errors import DISTRIBUTION, DedupError
 
@@ -69,9 +71,11 @@ def cli() -> None:
 
 for _command in (
     index_command,
+    watch_command,
     query_command,
     list_command,
     compare_command,
+    contains_command,
     why_command,
     ignore_command,
     plan_command,

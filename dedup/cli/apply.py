@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from dedup.actions.outcomes import Acted
 
 _COLUMNS = (
-    Column("path", lambda row: shown(row.path)),
+    Column("path", lambda row: shown(row.path), path=True),
     Column("action", lambda row: row.action),
     Column("outcome", lambda row: row.outcome),
-    Column("to", lambda row: shown(row.to)),
+    Column("to", lambda row: shown(row.to), path=True),
     Column("reason", lambda row: row.reason),
 )
 _RUN_COLUMNS = (

@@ -10,11 +10,10 @@ import click
 
 from dedup.cli.index import print_index
 from dedup.cli.options import (
-    EXIT_FOUND,
     Name,
-    Tiers,
     chosen_format,
     device_option,
+    exit_if_found,
     fail_on_option,
     format_options,
     model_options,
@@ -26,6 +25,7 @@ from dedup.cli.options import (
     store_option,
     strict_option,
     threshold_option,
+    tier_option,
     weights_option,
 )
 from dedup.cli.output import (
@@ -48,8 +48,8 @@ if TYPE_CHECKING:
 _COLUMNS = (
     Column("tier", lambda row: row.tier.value),
     Column("similarity", similarity_in_words, right=True),
-    Column("new", lambda row: shown(row.path)),
-    Column("already there", lambda row: shown(row.match)),
+    Column("new", lambda row: shown(row.path), path=True),
+    Column("already there", lambda row: shown(row.match), path=True),
     Column("evidence", lambda row: "; ".join(filter(None, (row.evidence, row.note)))),
 )
 
@@ -64,15 +64,7 @@ _COLUMNS = (
     help="A folder of images, or the folder of a collection.",
 )
 @store_option
-@click.option(
-    "--tier",
-    "tiers",
-    type=Tiers(),
-    default="exact,pixels,resaved,near",
-    show_default=True,
-    metavar="TIERS",
-    help="The tiers that count, separated by commas.",
-)
+@tier_option("exact,pixels,resaved,near")
 @threshold_option
 @offline_option
 @parts_option
@@ -130,9 +122,7 @@ def compare_command(
     _print_totals(answer)
     note(*collection.notes, *answer.notes)
     note_skips(answer.skipped, "to see them all: dedup index, then dedup status --skipped")
-    found = [match.tier.looseness for match in answer]
-    if fail_on is not None and found and min(found) <= Tier(fail_on).looseness:
-        raise click.exceptions.Exit(EXIT_FOUND)
+    exit_if_found((match.tier for match in answer), fail_on)
     if answer.skipped and (strict or not answer.compared):
         raise click.exceptions.Exit(1)
 

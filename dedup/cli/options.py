@@ -25,6 +25,7 @@ Command = TypeVar("Command", bound="Callable[..., Any]")
 EXIT_FOUND = 3
 RUNTIME_VARIABLE = "DEDUP_RUNTIME"
 FORMATS = ("table", "jsonl", "csv", "paths")
+_SCALES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
 class Number(click.FloatRange):
@@ -204,19 +205,6 @@ class Policy(click.ParamType[KeepPolicy]):
             self.fail(str(error), param, ctx)
 
 
-keep_option = click.option(
-    "--keep",
-    type=Policy(),
-    default=INFORMATION,
-    show_default=True,
-    metavar="POLICY",
-    help="Which file of a group stays: terms separated by commas, the first that tells two files "
-    "apart decides. under:FOLDER (below a folder of that name or path), information (an original "
-    "before what was made from it), pixels, bytes, oldest, newest, shortest (path). Undamaged "
-    "files always come first.",
-)
-
-
 class Tiers(click.ParamType[frozenset[Tier]]):
     """Tier names separated by commas."""
 
@@ -234,6 +222,90 @@ class Tiers(click.ParamType[frozenset[Tier]]):
             if name not in known:
                 self.fail(f"{name!r} is not a tier; tiers are {', '.join(Tier)}", param, ctx)
         return frozenset(map(Tier, names))
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes, with a unit or without."""
+
+    name = "size"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Parse "2GB"."""
+        text = str(value).strip().lower().removesuffix("b")
+        number = text.rstrip("kmgt")
+        try:
+            size = int(float(number) * _SCALES[text[len(number) :]])
+        except (ValueError, KeyError, OverflowError):
+            size = -1
+        if size < 0:
+            self.fail(f"{value!r} is no size such as 500MB or 2GB", param, ctx)
+        return size
+
+
+def tier_option(default: str) -> Callable[[Command], Command]:
+    """Add --tier."""
+    return click.option(
+        "--tier",
+        "tiers",
+        type=Tiers(),
+        default=default,
+        show_default=True,
+        metavar="TIERS",
+        help="The tiers that count, separated by commas: exact (same bytes), pixels (the same "
+        "image bit for bit), resaved (the whole image, resized or re-encoded), near (one "
+        "photograph, edited; proven from both images), similar (looks alike).",
+    )
+
+
+def selection_options(tiers: str, *names: str) -> Callable[[Command], Command]:
+    """Add --tier, --under, --min-bytes and --keep: which duplicates a command is about.
+
+    Parameters
+    ----------
+    tiers : the default of --tier
+    names : others for --under
+    """
+    under = click.option(
+        "--under",
+        *names,
+        "under",
+        type=Name(),
+        metavar="FOLDER",
+        multiple=True,
+        help="Only duplicates below FOLDER; their keepers may be elsewhere. Repeatable.",
+    )
+    least = click.option(
+        "--min-bytes",
+        type=Size(),
+        default=0,
+        metavar="SIZE",
+        help="Only duplicates that are files of at least this size, such as 500kB.",
+    )
+    keep = click.option(
+        "--keep",
+        type=Policy(),
+        default=INFORMATION,
+        show_default=True,
+        metavar="POLICY",
+        help="Which file of a group stays: terms separated by commas, the first that tells two "
+        "files apart decides. under:FOLDER (below a folder of that name or path), information (an "
+        "original before what was made from it), pixels, bytes, oldest, newest, shortest (path). "
+        "Undamaged files always come first.",
+    )
+
+    def add(command: Command) -> Command:
+        return tier_option(tiers)(under(least(keep(command))))
+
+    return add
+
+
+def exit_if_found(tiers: Iterable[Tier], fail_on: str | None) -> None:
+    """End with code 3 when something as sure as --fail-on says was found."""
+    sure = -1 if fail_on is None else Tier(fail_on).looseness
+    if any(tier.looseness <= sure for tier in tiers):
+        raise click.exceptions.Exit(EXIT_FOUND)
 
 
 def runtime_from(device: str, engine: str | None = None) -> Runtime:

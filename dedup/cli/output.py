@@ -16,6 +16,7 @@ import io
 import json
 import os
 import re
+import shutil
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
@@ -48,11 +49,17 @@ _SIMILARITY_WORDS = {"exact": "1.0", "pixels": "1.0", "resaved": "proven", "near
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: its title, and what makes its cells of a row."""
+    """A column of a table: its title, what makes its cells of a row, and how these look."""
 
     title: str
     cell: Callable[[Any], str]
     right: bool = False
+    path: bool = False
+
+    @property
+    def side(self) -> str:
+        """As `write_table` takes it."""
+        return "path" if self.path else "right" if self.right else "left"
 
 
 def write_rows(
@@ -79,9 +86,7 @@ def write_rows(
         write_paths((row.path for row in rows), nul=nul)
     elif form == "table":
         cells = [[column.cell(row) for column in columns] for row in rows]
-        write_table(
-            [(one.title, "right" if one.right else "left") for one in columns], cells, ruled
-        )
+        write_table([(one.title, one.side) for one in columns], cells, ruled)
     elif form == "csv":
         write_csv(keys_of(kind), map(row_of, rows), safe=csv_safe)
     else:
@@ -184,23 +189,18 @@ def write_table(
 
     Parameters
     ----------
-    columns : (title, "left" or "right")
+    columns : (title, "left", "right" or "path"); a path is never broken
     rows : one string per column
-    ruled : a row whose first cell is not empty starts a section, with a line above it
+    ruled : a row whose first cell is not empty starts a section, with an empty line above it
     """
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from dedup.cli.tables import table
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for title, side in columns:
-        table.add_column(title, justify="right" if side == "right" else "left", overflow="fold")
-    for number, row in enumerate(rows):
-        if ruled and number and row[0]:
-            table.add_section()
-        table.add_row(*(Text(visible(cell)) for cell in row))
-    Console(file=sys.stdout, highlight=False).print(table)
+    terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if terminal else None
+    seen = [[visible(cell) for cell in row] for row in rows]
+    for line, head in table(columns, seen, width, ruled=ruled):
+        sys.stdout.write(f"{click.style(line, bold=True) if head and terminal else line}\n")
+    sys.stdout.flush()
 
 
 def say(text: str) -> None:
@@ -225,6 +225,8 @@ def note_skips(skips: Sequence[Skip], more: str) -> None:
 @contextmanager
 def progress_bars(unit: str = "") -> Iterator[Progress]:
     """Show progress, one bar a stage; silent unless stderr is a terminal.
+
+    Answers are printed when it has ended: rich takes over what is printed meanwhile.
 
     Parameters
     ----------

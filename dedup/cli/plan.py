@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dedup.cli.options import Name, Tiers, keep_option, open_collection, store_option
+from dedup.cli.options import Name, Size, open_collection, selection_options, store_option
 from dedup.cli.output import bytes_in_words, counted, note, progress_bars, shown
 
 if TYPE_CHECKING:
@@ -20,41 +20,12 @@ if TYPE_CHECKING:
     from dedup.results import Tier
 
 _FOLDERS_SHOWN = 20
-_SCALES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-
-
-class Size(click.ParamType[int]):
-    """A number of bytes, with a unit or without."""
-
-    name = "size"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        """Parse "2GB"."""
-        text = str(value).strip().lower().removesuffix("b")
-        number = text.rstrip("kmgt")
-        try:
-            size = int(float(number) * _SCALES[text[len(number) :]])
-        except (ValueError, KeyError, OverflowError):
-            size = -1
-        if size < 0:
-            self.fail(f"{value!r} is no size such as 500MB or 2GB", param, ctx)
-        return size
 
 
 @click.command("plan")
 @click.argument("folders", nargs=-1, metavar="[FOLDER]...", type=Name())
 @store_option
-@click.option(
-    "--tier",
-    "tiers",
-    type=Tiers(),
-    default="exact,pixels,resaved",
-    show_default=True,
-    metavar="TIERS",
-    help="The tiers that may go, as in `dedup list`. near and similar only when they are named.",
-)
+@selection_options("exact,pixels,resaved", "--folder")
 @click.option(
     "--action",
     default="trash",
@@ -64,7 +35,6 @@ class Size(click.ParamType[int]):
     help="trash, move:FOLDER (paths below the indexed folder are kept), delete; of files with the "
     "same bytes also hardlink, reflink or symlink to the keeper.",
 )
-@keep_option
 @click.option(
     "--protect",
     metavar="PATTERN",
@@ -79,6 +49,13 @@ class Size(click.ParamType[int]):
     type=Name(),
     help="A folder of which everything stays; its files are keepers before others. Repeatable.",
 )
+@click.option(
+    "--into",
+    metavar="DIR",
+    type=Name(),
+    help="Only files of FOLDER that are proven to be inside DIR, in which everything stays; see "
+    "`dedup contains`.",
+)
 @click.option("--max-bytes", type=Size(), metavar="SIZE", help="What may go in all, such as 2GB.")
 @click.option(
     "-o",
@@ -91,31 +68,36 @@ def plan_command(
     folders: tuple[str, ...],
     store: Path | None,
     tiers: frozenset[Tier],
-    action: str,
+    under: tuple[str, ...],
+    min_bytes: int,
     keep: KeepPolicy,
+    action: str,
     protect: tuple[str, ...],
     reference: tuple[str, ...],
+    into: str | None,
     max_bytes: int | None,
     output: Path | None,
 ) -> None:
     """Plan which duplicates are to go; nothing is touched.
 
     The plan is a file to read and to edit, one duplicate a line, with the file that stays for it.
-    Only files below FOLDER go, where one is named. Sidecars (.xmp, .aae, the film of a live photo)
-    go with their image. `dedup apply` carries it out.
+    Only files below FOLDER go, where one is named; --under says the same. Sidecars (.xmp, .aae,
+    the film of a live photo) go with their image. `dedup apply` carries it out.
 
     \b
     Examples:
       dedup plan -o plan.json
       dedup plan ~/Pictures/incoming --reference ~/Pictures/sorted -o plan.json
+      dedup plan --folder /media/old-backup --into ~/Pictures -o plan.json
       dedup plan --tier exact --action hardlink -o plan.json
       dedup plan --protect 'originals/' --action move:/media/spare/duplicates -o plan.json
     """
     with open_collection(store) as collection, progress_bars() as progress:
         try:
             plan = collection.plan(
-                folders, tier=tiers, action=action, keep=keep.texts, protect=protect,
-                reference=reference, max_bytes=max_bytes, progress=progress,
+                (*folders, *under), tier=tiers, action=action, keep=keep.texts, protect=protect,
+                reference=reference, into=into, min_bytes=min_bytes, max_bytes=max_bytes,
+                progress=progress,
             )  # fmt: skip
         except ValueError as error:
             raise click.UsageError(str(error)) from error

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _COLUMNS = (
-    Column("query", lambda row: shown(row.query) if row.rank == 1 else ""),
+    Column("query", lambda row: shown(row.query) if row.rank == 1 else "", path=True),
     Column("rank", lambda row: str(row.rank), right=True),
     Column("similarity", lambda row: f"{row.similarity:.4f}", right=True),
-    Column("path", lambda row: shown(row.path)),
+    Column("path", lambda row: shown(row.path), path=True),
 )
 
 

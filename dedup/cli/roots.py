@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _COLUMNS = (
-    Column("path", lambda row: shown(row.path)),
+    Column("path", lambda row: shown(row.path), path=True),
     Column("files", lambda row: f"{row.files:,}", right=True),
     Column("", lambda row: "present" if row.present else "offline"),
 )

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from dedup.report.status import Status
 
 _SKIPS = (
-    Column("path", lambda row: shown(row.path)),
+    Column("path", lambda row: shown(row.path), path=True),
     Column("reason", lambda row: row.reason),
 )
 _REMARKS = (
-    Column("path", lambda row: shown(row.path)),
+    Column("path", lambda row: shown(row.path), path=True),
     Column("remark", lambda row: row.remark),
 )
 
@@ -98,4 +98,4 @@ def _write_status(status: Status) -> None:
     structure = f", {status.index_kind}" if status.index_kind else ""
     recall = f", recall@10 {status.index_recall:.3f}" if status.index_recall is not None else ""
     rows.append(("index", f"{status.index}{structure}{recall}"))
-    write_table([("", "left"), ("", "left")], rows)
+    write_table([("", "left"), ("", "path")], rows)  # text that holds paths

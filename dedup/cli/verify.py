@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     Column("kind", lambda row: row.kind),
-    Column("path", lambda row: shown(row.path)),
+    Column("path", lambda row: shown(row.path), path=True),
     Column("detail", lambda row: shown(row.detail)),
 )
 

@@ -9,13 +9,14 @@ second look costs nothing.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dedup.duplicates.groups import FileGroup, Member, group_files, left_alone
 from dedup.duplicates.relate import Related, relate
+from dedup.duplicates.select import Wanted
 from dedup.duplicates.tiers import COPIES, evidence
 from dedup.freshness import Lookout
 from dedup.policy import KeepPolicy
@@ -54,6 +55,7 @@ def find_groups(
     report: Report,
     lookout: Lookout | None = None,
     policy: KeepPolicy | None = None,
+    wanted: Wanted | None = None,
 ) -> Found:
     """Find the duplicate groups of a collection, of files that are still what was indexed.
 
@@ -64,6 +66,7 @@ def find_groups(
     report : called with what is being done, how much of it is done, and how much there is
     lookout : looks at the files; None: files of offline roots are left out
     policy : which file of a group stays; None: the default
+    wanted : the duplicates that are given; None: all
 
     Raises
     ------
@@ -72,16 +75,38 @@ def find_groups(
     lookout = lookout or Lookout(gallery.catalog.roots())
     related = relate(gallery, tiers, threshold, report, policy or KeepPolicy())
     found = _fresh_groups(gallery, related, tiers, how, lookout)
+    chosen, notes = _chosen(gallery, found, wanted or Wanted())
     groups = [
-        _described(number, group, gallery, related, lookout)
-        for number, group in enumerate(found, 1)
+        described(number, group, gallery, related, lookout)
+        for number, group in enumerate(chosen, 1)
     ]
-    notes = [*related.relations.table.notes, *lookout.notes()]
+    notes = [*related.relations.table.notes, *lookout.notes(), *notes]
     if how is Grouping.COVER:
         files = gallery.files
         alone = left_alone(found, files.row.tolist(), related.relations, tiers)
         notes += _left_note(sum(lookout.shows(files.facts(file)) for file in alone))
     return Found(groups, notes)
+
+
+def _chosen(
+    gallery: Gallery, groups: list[FileGroup], wanted: Wanted
+) -> tuple[list[FileGroup], list[str]]:
+    """Keep the duplicates that are wanted; says of how many groups only the keeper would be."""
+    files, chosen, keepers = gallery.files, list[FileGroup](), 0
+    for group in groups:
+        members = tuple(
+            one for one in group.members
+            if wanted.takes(files.path[one.file], int(files.size[one.file]))
+        )  # fmt: skip
+        if members:
+            chosen.append(replace(group, members=members))
+        elif wanted.under and wanted.holds(files.path[group.keeper]):
+            keepers += 1
+    if not keepers:
+        return chosen, []
+    have = "1 more group has its keeper" if keepers == 1 else f"{keepers:,} more groups have their"
+    have += "" if keepers == 1 else " keepers"
+    return chosen, [f"{have} there, and no duplicate that counts"]
 
 
 def _left_note(count: int) -> list[str]:
@@ -115,9 +140,10 @@ def _fresh_groups(
         order = [file for file in order if file not in lost]
 
 
-def _described(
+def described(
     number: int, group: FileGroup, gallery: Gallery, related: Related, lookout: Lookout
 ) -> Group:
+    """Describe a group of files, its members in the order given."""
     files, vectors, table = gallery.files, gallery.vectors, related.relations.table
     keeper = int(files.row[group.keeper])
     rows = [int(files.row[member.file]) for member in group.members]

@@ -19,19 +19,19 @@ from dedup.policy import INFORMATION, KeepPolicy
 from dedup.results import Grouping, Tier
 from dedup.store.lock import writer_lock
 from dedup.verbs import pairs
+from dedup.verbs.folders import COPY_TIERS, groups_inside
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from dedup.actions.outcomes import Acted, RunsAnswer
     from dedup.actions.plan_file import Plan
     from dedup.answer import Progress
+    from dedup.results import Group
     from dedup.session import Session
 
     AnyPath = str | os.PathLike[str]
     Paths = AnyPath | Iterable[AnyPath]
-
-PLANNED_TIERS = (Tier.EXACT, Tier.PIXELS, Tier.RESAVED)
 
 
 class ActingVerbs:
@@ -43,11 +43,13 @@ class ActingVerbs:
         self,
         folders: Paths = (),
         *,
-        tier: str | Iterable[str] = PLANNED_TIERS,
+        tier: str | Iterable[str] = COPY_TIERS,
         action: str = "trash",
         keep: str | Iterable[str] = INFORMATION,
         protect: str | Iterable[str] = (),
         reference: Paths = (),
+        into: AnyPath | None = None,
+        min_bytes: int = 0,
         max_bytes: int | None = None,
         progress: Progress | None = None,
     ) -> Plan:
@@ -62,13 +64,19 @@ class ActingVerbs:
         keep : as in `duplicates`
         protect : patterns of files that stay, by gitignore's rules
         reference : folders of which everything stays; their files are keepers before others
+        into : only files of `folders` that are inside this one go, as `contains` says; everything
+            in it stays
+        min_bytes : as in `duplicates`
         max_bytes : that may go in all
 
         Raises
         ------
         PlanError : the folder of "move" is inside an indexed one.
         """
-        wishes = self._wishes(folders, tier, action, keep, protect, reference, max_bytes)
+        kept = [*paths_of(reference, "reference"), *([] if into is None else [into])]
+        wishes = self._wishes(folders, tier, action, keep, protect, kept, max_bytes)
+        if into is not None and not wishes.folders:
+            raise ValueError("into takes folders of which files may go")
         catalog = self._session.catalog
         notes = []
         if journal.unfinished(self._session.path):
@@ -77,15 +85,25 @@ class ActingVerbs:
             roots = [os.fsdecode(root.path) for root in catalog.roots()]
             folder = wishes.action.removeprefix("move:")
             check_target(folder, roots, os.path.realpath(self._session.path))
+        groups, more = self._planned(wishes, into, min_bytes, progress)
+        plan = make_plan(catalog, groups, wishes, version(DISTRIBUTION), [*notes, *more])
+        return replace(plan, applier=self.apply)
+
+    def _planned(
+        self, wishes: Wishes, into: AnyPath | None, min_bytes: int, progress: Progress | None
+    ) -> tuple[Sequence[Group], Sequence[str]]:
+        """Find the groups whose duplicates may go, with notes."""
+        if into is not None:
+            return groups_inside(
+                self._session, wishes.folders, path_of(into, "into"), wishes.tiers, wishes.keep,
+                count_of(min_bytes, "min_bytes", 0), progress,
+            )  # fmt: skip
         before = [f"under:{folder}" for folder in wishes.reference]
         answer = pairs.duplicates(
             self._session, wishes.tiers, None, None, Grouping.COVER, "auto", progress,
-            keep=[*before, *wishes.keep],
+            keep=[*before, *wishes.keep], min_bytes=min_bytes,
         )  # fmt: skip
-        plan = make_plan(
-            catalog, answer.groups, wishes, version(DISTRIBUTION), [*notes, *answer.notes]
-        )
-        return replace(plan, applier=self.apply)
+        return answer.groups, answer.notes
 
     def _wishes(
         self,

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dedup.arguments import path_of
 from dedup.errors import DedupError
@@ -27,29 +27,74 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable
 
+    from dedup.session import Session
     from dedup.store.catalog import Catalog
     from dedup.store.pairs import ContentPair
 
-    Images = tuple[str | os.PathLike[str], ...]
+    AnyPath = str | os.PathLike[str]
 
 _COLUMNS = ("first", "second", "duplicate", "decided")
 
 
-def ignore(catalog: Catalog, images: Images) -> DecisionsAnswer:
-    """Remember that no two of some images are duplicates."""
-    decisions = [Decision(pair, duplicate=False, decided=now()) for pair in _pairs(images)]
-    return _changed(catalog, lambda: write_decisions(catalog, decisions))
+class DecisionVerbs:
+    """The verbs of a collection that are about what a person decided of pairs."""
 
+    _session: Session
 
-def unignore(catalog: Catalog, images: Images) -> DecisionsAnswer:
-    """Take back what was decided about any two of some images."""
-    pairs = _pairs(images)
+    def ignore(self, *images: AnyPath) -> DecisionsAnswer:
+        """Remember that images are not duplicates of each other, by content: two, or every pair.
 
-    def forget() -> None:
-        for pair in pairs:
-            forget_decision(catalog, pair)
+        Raises
+        ------
+        ImageError : one of them cannot be read.
+        DedupError : two of them have the same bytes.
+        """
+        catalog = self._session.catalog
+        decisions = [Decision(pair, duplicate=False, decided=now()) for pair in _pairs(images)]
+        return _changed(catalog, lambda: write_decisions(catalog, decisions))
 
-    return _changed(catalog, forget)
+    def unignore(self, *images: AnyPath) -> DecisionsAnswer:
+        """Take back what was decided about images; the answer holds what was taken back."""
+        catalog, pairs = self._session.catalog, _pairs(images)
+
+        def forget() -> None:
+            for pair in pairs:
+                forget_decision(catalog, pair)
+
+        return _changed(catalog, forget)
+
+    def decisions(self) -> DecisionsAnswer:
+        """List all decisions, by content."""
+        catalog = self._session.catalog
+        decisions = read_decisions(catalog)
+        return replace(_answer(decisions.values()), notes=catalog.damage)
+
+    def export_decisions(self, output: AnyPath) -> Written:
+        """Write all decisions as JSON lines, sorted, so that version control can merge them.
+
+        Raises
+        ------
+        DedupError : the file cannot be written.
+        """
+        path, catalog = path_of(output, "output"), self._session.catalog
+        decisions = read_decisions(catalog)
+        write_lines(decisions.values(), Path(path))
+        return Written(path, len(decisions), _COLUMNS, catalog.damage)
+
+    def import_decisions(self, path: AnyPath) -> DecisionsAnswer:
+        """Add decisions from JSON lines; of two about one pair the later counts.
+
+        Returns
+        -------
+        Those that are new here.
+
+        Raises
+        ------
+        DedupError : the file holds something else, or contradicts itself; the text names the line.
+        """
+        catalog = self._session.catalog
+        decisions = read_lines(Path(path_of(path, "path")))
+        return _changed(catalog, lambda: write_decisions(catalog, decisions))
 
 
 def is_ignored(catalog: Catalog, first: str, second: str) -> bool:
@@ -63,27 +108,7 @@ def is_ignored(catalog: Catalog, first: str, second: str) -> bool:
     return decision is not None and not decision.duplicate
 
 
-def list_decisions(catalog: Catalog) -> DecisionsAnswer:
-    """List all decisions, by content."""
-    decisions = read_decisions(catalog)
-    return replace(_answer(decisions.values()), notes=catalog.damage)
-
-
-def export_to(catalog: Catalog, output: Any) -> Written:
-    """Write all decisions as JSON lines."""
-    path = path_of(output, "output")
-    decisions = read_decisions(catalog)
-    write_lines(decisions.values(), Path(path))
-    return Written(path, len(decisions), _COLUMNS, catalog.damage)
-
-
-def import_from(catalog: Catalog, path: Any) -> DecisionsAnswer:
-    """Add decisions from JSON lines; gives those that changed something."""
-    decisions = read_lines(Path(path_of(path, "path")))
-    return _changed(catalog, lambda: write_decisions(catalog, decisions))
-
-
-def _pairs(images: Images) -> list[ContentPair]:
+def _pairs(images: tuple[AnyPath, ...]) -> list[ContentPair]:
     names = [path_of(image, "each of images") for image in images]
     if len(names) < 2:  # noqa: PLR2004 - a pair
         raise ValueError(f"images are two or more, not {len(names)}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dedup.arguments import (
     callback_of,
+    count_of,
     one_of,
     path_of,
     paths_of,
@@ -45,10 +46,14 @@ def duplicates(
     companions: bool = False,
     keep: Any = INFORMATION,
     parts: bool = True,
+    under: Any = (),
+    min_bytes: Any = 0,
+    sort: Any = "size",
 ) -> DuplicatesAnswer:
     """Find the duplicate groups."""
     from dedup.duplicates.find import find_groups
     from dedup.duplicates.gallery import read_gallery
+    from dedup.duplicates.select import SORTS, Wanted, in_order
     from dedup.search.join import JOINS
 
     tiers, how = tiers_of(tier), Grouping(one_of(group, Grouping, "group"))
@@ -56,14 +61,17 @@ def duplicates(
     if threshold is not None and precision is not None:
         raise ValueError("threshold and precision exclude each other")
     join, report = one_of(join, JOINS, "join"), callback_of(progress)
-    policy = KeepPolicy.of(keep)
+    policy, sort = KeepPolicy.of(keep), one_of(sort, SORTS, "sort")
     catalog = session.computing(decodes=False)
+    folders = tuple(indexed_folder(catalog, one) for one in paths_of(under, "under"))
+    wanted = Wanted(folders, count_of(min_bytes, "min_bytes", 0))
     space = session.space()
     lowest = space.threshold(threshold, precision)
     gallery = read_gallery(catalog, space, join, companions=companions, parts=parts)
     lookout = Lookout(catalog.roots(), offline=offline)
-    found = find_groups(gallery, tiers, lowest, how, report, lookout, policy)
-    return session.noted(DuplicatesAnswer(tuple(found.groups), lowest, tuple(found.notes)))
+    found = find_groups(gallery, tiers, lowest, how, report, lookout, policy, wanted)
+    groups = tuple(in_order(found.groups, sort))
+    return session.noted(DuplicatesAnswer(groups, lowest, tuple(found.notes)))
 
 
 def all_pairs(
@@ -112,7 +120,7 @@ def compare_new(
     threshold, report = threshold_of(threshold), callback_of(progress)
     folder = None if against is None else path_of(against, "against")
     catalog = session.computing()
-    within = None if folder is None else _indexed_folder(catalog, folder)
+    within = None if folder is None else indexed_folder(catalog, folder)
     space = session.space()
     queries = embed_queries(catalog, space, expand(names), session.embedder, report)
     images = NewImages(
@@ -127,7 +135,7 @@ def compare_new(
     )
 
 
-def _indexed_folder(catalog: Catalog, folder: str) -> bytes:
+def indexed_folder(catalog: Catalog, folder: str) -> bytes:
     """Give the absolute path of a folder of which something was indexed."""
     path = os.path.realpath(os.fsencode(folder))
     for root in catalog.roots():

@@ -35,6 +35,8 @@ list --store store
 list --store store --tier similar --threshold 0.5
 query images/a/0.jpg new.jpg --store store
 compare new.jpg --against store
+contains images/a images/b --store store
+list --folders --store store
 why images/a/1.jpg images/b/1.png --store store
 ignore images/a/1.jpg images/b/1.png --store store
 ignore --export decisions.jsonl --store store
@@ -57,11 +59,12 @@ index images --store untrained --untrained --runtime onnxruntime --views content
 
 SLOW_COMMANDS = """
 calibrate --samples 50 --store untrained
+watch --store store
 """
-"""Half a minute each."""
+"""Half a minute each; the last is ended by a signal."""
 
 RUN = """
-import sqlite3, sys
+import os, signal, sqlite3, sys, threading
 from dedup.cli import main
 
 for line in open("commands"):
@@ -71,6 +74,8 @@ for line in open("commands"):
         connection.close()
     elif line.strip():
         sys.argv = ["dedup", *line.split()]
+        if line.startswith("watch"):
+            threading.Timer(20, os.kill, (os.getpid(), signal.SIGTERM)).start()
         try:
             main()
         except SystemExit as end:
