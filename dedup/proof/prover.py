@@ -221,7 +221,9 @@ class Prover:
             for chunk in chunks:
                 contents = {content for pair in chunk for content in pair}
                 parts = parts_of(self._catalog, PARTS_VERSION, contents)
-                yield _Candidates(tuple(pair for pair in chunk if parts.keys() >= set(pair)), parts)
+                known = tuple(pair for pair in chunk if parts.keys() >= set(pair))
+                if known:
+                    yield _Candidates(known, parts)
 
         for done, found in enumerate(workers.run(work(), MAX_PENDING), 1):
             if isinstance(found, dict):
