@@ -26,6 +26,7 @@ _MAX_FIT_PIXELS = 30_000
 _MIN_FIT_PIXELS = 64
 _ONE_HUE_LEVELS = 3.0
 _PATCH_LEVELS = 30.0
+_PAGE_PATCH_LEVELS = 12.0
 _PATCH_OVER_USUAL = 5.0
 
 
@@ -103,13 +104,14 @@ def _fitted(terms: Floats, wanted: Floats) -> Doubles:
     return np.asarray(weights)
 
 
-def colour_left(one: Bytes, two: Bytes, sound: Mask) -> ColourLeft:
+def colour_left(one: Bytes, two: Bytes, sound: Mask, *, strict: bool = False) -> ColourLeft:
     """Give how far tiles are from the colour that one rule for the whole image gives them.
 
     Parameters
     ----------
     one, two : (H, W, 3) RGB
     sound : (H, W), pixels that count
+    strict : colours may be stronger, fainter or warmer, and no others
     """
     height, width = (max(1, side // _SHRINK) for side in sound.shape)
     one, two = (
@@ -121,19 +123,33 @@ def colour_left(one: Bytes, two: Bytes, sound: Mask) -> ColourLeft:
     if _has_one_hue(two, sound):  # from grey no colour follows, but grey does from any colour
         one, two = two, one
     wanted = cv2.cvtColor(one, cv2.COLOR_RGB2YCrCb)
+    stronger = _stronger(cv2.cvtColor(two, cv2.COLOR_RGB2YCrCb), wanted, sound)
     left, used = [], sound
     for channel in (1, 2):
         mine = wanted[..., channel].astype(np.float32)
-        off, used = tiles(mine - mapped(two, mine, sound), sound, TILE_PIXELS // _SHRINK)
+        guess = stronger[..., channel] if strict else mapped(two, mine, sound)
+        off, used = tiles(mine - guess, sound, TILE_PIXELS // _SHRINK)
         left.append(np.abs(off))
     worst = np.maximum(*left)
     if not used.any():
         return ColourLeft(0.0, 0)
     usual, most = np.percentile(worst[used], (90, 97))
-    far = (worst > max(_PATCH_LEVELS, _PATCH_OVER_USUAL * float(usual))) & used
+    least = _PAGE_PATCH_LEVELS if strict else max(_PATCH_LEVELS, _PATCH_OVER_USUAL * float(usual))
+    far = (worst > least) & used
     _, _, stats, _ = cv2.connectedComponentsWithStats(far.astype(np.uint8), connectivity=8)
     patch = int(stats[1:, cv2.CC_STAT_AREA].max()) if len(stats) > 1 else 0
     return ColourLeft(float(most), patch)
+
+
+def _stronger(colour: Bytes, wanted: Bytes, sound: Mask) -> Floats:
+    """Give the chroma of one, (H, W, 3), as strong and as warm as the other's altogether."""
+    mine, theirs = (each.astype(np.float32) - 128 for each in (colour, wanted))
+    made = np.zeros_like(mine)
+    for channel in (1, 2):
+        terms = np.stack([np.ones_like(mine[..., 0]), mine[..., 0], mine[..., channel]], -1)
+        weights = np.linalg.lstsq(terms[sound], theirs[..., channel][sound], rcond=None)[0]
+        made[..., channel] = terms @ weights + 128
+    return made
 
 
 def _has_one_hue(image: Bytes, sound: Mask) -> bool:

@@ -34,6 +34,7 @@ MAX_COLOUR_LEVELS = 14.0
 MIN_PATCH_TILES = 6  # of another colour
 MAX_CLEAN_SHARE = 0.02
 _BESIDE_PIXELS = 15
+_OTHER_COLOUR = "a part of it has another colour"
 _PLAIN_LEVELS = 7.0  # of light left over, that no edit need explain
 
 
@@ -63,11 +64,7 @@ def judge(found: Compared, *, page: bool) -> Judgement:
     laid, inside = found.laid, found.laid.inside
     toned = _toned(laid)
     if page:
-        made, _ = equalised(toned, grey(laid.one), inside)
-        strange = strangeness(made, grey(laid.one), laid.qualities[::-1], LIMITS)
-        _, spots = blobs(strange, inside, MIN_SPOT_PIXELS, MIN_PAGE_PEAK)
-        check = Check("places of a page that differ at full resolution", spots, 0, spots == 0)
-        return Judgement([check], "" if spots == 0 else "words or figures on it differ")
+        return _page(laid, toned)
     mask, _ = blobs(found.strange, inside, MIN_SPOT_PIXELS)
     light = _light(grey(laid.one), toned, inside & ~mask)
     enough = light >= MIN_EXPLAINED_SHARE
@@ -75,16 +72,9 @@ def judge(found: Compared, *, page: bool) -> Judgement:
     if not enough:
         return Judgement([check], "light and colour differ as no edit makes them")
     beside = cv2.dilate(mask.astype(np.uint8), np.ones((_BESIDE_PIXELS, _BESIDE_PIXELS), np.uint8))
-    colour = colour_left(laid.one, laid.two, inside & (beside == 0))
-    calm, even = colour.levels <= MAX_COLOUR_LEVELS, colour.patch < MIN_PATCH_TILES
-    checks = [
-        Check(
-            "colour that no one rule explains, in levels", colour.levels, MAX_COLOUR_LEVELS, calm
-        ),
-        Check("tiles of a place in another colour", colour.patch, MIN_PATCH_TILES - 1, even),
-    ]
-    if not (calm and even):
-        return Judgement(checks, "a part of it has another colour")
+    checks, even = _colours(laid, inside & (beside == 0))
+    if not even:
+        return Judgement(checks, _OTHER_COLOUR)
     share = float(mask.sum() / max(1, int(inside.sum())))
     name = "share that differs at full resolution"
     if share <= MIN_SPOTS_SHARE:
@@ -94,6 +84,29 @@ def judge(found: Compared, *, page: bool) -> Judgement:
     if not few:
         return Judgement(checks, f"{share:.1%} of the content differs", lossy=True)
     return _drawn(laid, toned, mask, checks)
+
+
+def _page(laid: Laid, toned: Floats) -> Judgement:
+    """Judge by the rule for pages: no spot may differ, nor the colour of a part."""
+    made, _ = equalised(toned, grey(laid.one), laid.inside)
+    strange = strangeness(made, grey(laid.one), laid.qualities[::-1], LIMITS)
+    _, spots = blobs(strange, laid.inside, MIN_SPOT_PIXELS, MIN_PAGE_PEAK)
+    check = Check("places of a page that differ at full resolution", spots, 0, spots == 0)
+    if spots:
+        return Judgement([check], "words or figures on it differ")
+    checks, even = _colours(laid, laid.inside, page=True)
+    return Judgement([check, *checks], "" if even else _OTHER_COLOUR)
+
+
+def _colours(laid: Laid, sound: Mask, *, page: bool = False) -> tuple[list[Check], bool]:
+    """Tell whether no part has another colour."""
+    colour = colour_left(laid.one, laid.two, sound, strict=page)
+    calm, even = colour.levels <= MAX_COLOUR_LEVELS, colour.patch < MIN_PATCH_TILES
+    name = "colour that no one rule explains, in levels"
+    return [
+        Check(name, colour.levels, MAX_COLOUR_LEVELS, calm),
+        Check("tiles of a place in another colour", colour.patch, MIN_PATCH_TILES - 1, even),
+    ], calm and even
 
 
 def _drawn(laid: Laid, toned: Floats, mask: Mask, checks: list[Check]) -> Judgement:

@@ -48,7 +48,7 @@ MAX_SHIFT_PIXELS = 0.3
 MAX_CHANGED_SHARE = 0.0025  # vignettes .0025; walkers in a street .008 and more
 MAX_COVERED_SHARE = 0.2  # stickers on 15 % .15
 # Cross-checked in `benchmarks/overlays.py`: finds 90 % of overlays, 1 % of the rest
-MIN_DRAWN_LOG_ODDS = -1.0
+MIN_DRAWN_LOG_ODDS = 0.0
 NO_COMMON_DETAIL = "no common detail found"
 _MIN_CONTRAST_LEVELS = 8  # grey levels; compression makes that many of one colour
 _HELD_CHECK = "share of one image in the other"
