@@ -1,8 +1,8 @@
 """From a catalog to its duplicate groups: propose, compare pixels, prove, relate, group, describe.
 
-The tiers that are asked for decide how much is done: `exact` needs no vectors, `pixels` decodes
-images of equal size in full, `near` proves candidates on the images themselves. Each step takes
-what the one before it gave. What is found of a pair is kept in the catalog as well, so that a
+The loosest tier that is asked for decides how much is done: `exact` needs no vectors, `pixels`
+decodes images of equal size in full, what is looser proves candidates on the images. Each step
+takes what the one before it gave. What is found of a pair is kept in the catalog as well, so that a
 second look costs nothing.
 """
 

@@ -171,6 +171,11 @@ class _Walk:
         relation = self._relations.between(left, right, self._tiers)
         return relation and Member(second, relation.tier, relation.similarity)
 
+    def _go_together(self, first: int, second: int) -> bool:
+        rows = self._row_of[first], self._row_of[second]
+        known = self._relation(first, second)
+        return known is not None or self._relations.through_copies(*rows) in self._tiers
+
     def _apart(self, first: int, second: int) -> bool:
         """Say whether two files are companions, which no chain of others makes duplicates."""
         pair = row_pair(self._row_of[first], self._row_of[second])
@@ -190,7 +195,7 @@ class _Walk:
                 if member.file in taken:
                     continue
                 if complete and not all(
-                    self._relation(other.file, member.file) for other in members
+                    self._go_together(other.file, member.file) for other in members
                 ):
                     continue
                 members.append(member)

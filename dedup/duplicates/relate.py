@@ -24,7 +24,7 @@ from dedup.duplicates.pairs import (
 from dedup.duplicates.ranking import KeepOrder
 from dedup.duplicates.relations import Relations
 from dedup.duplicates.sharing import share_parts
-from dedup.duplicates.tiers import PROVEN, PairFacts, evidence
+from dedup.duplicates.tiers import SURE, PairFacts, evidence, takes_proof
 from dedup.duplicates.traits import measured_traits
 from dedup.policy import KeepPolicy
 from dedup.proof import VERIFIER
@@ -67,10 +67,10 @@ def relate(
     table = table.noted(companions_note(set().union(*apart.values()), "; --companions lists them"))
     table = compare_pixels(table, candidates.may_be_equal, paths, gallery.catalog, report)
     relations = Relations(table, candidates.similar, threshold)
-    ordering = _Ordering(gallery, tiers, policy, report)
-    if not tiers & PROVEN:
-        return Related(relations, ordering.of(relations))
-    related = _prove_all(gallery, relations, candidates.to_prove, ordering, report)
+    ordering = _Ordering(gallery, policy, report)
+    if takes_proof(tiers):
+        relations = _prove_all(gallery, relations, candidates.to_prove, ordering, report)
+    related = Related(relations, ordering.of(relations, tiers))
     if not candidates.capped:
         return related
     note = (
@@ -84,17 +84,15 @@ def relate(
 class _Ordering:
     """Puts files in keep order as relations become known; measures what is in a family, once."""
 
-    def __init__(
-        self, gallery: Gallery, tiers: frozenset[Tier], policy: KeepPolicy, report: Report
-    ) -> None:
-        self._gallery, self.tiers = gallery, tiers
+    def __init__(self, gallery: Gallery, policy: KeepPolicy, report: Report) -> None:
+        self._gallery = gallery
         self._policy, self._report = policy, report
         self._traits: dict[int, Traits] = {}
 
-    def of(self, relations: Relations) -> KeepOrder:
-        """Order all files."""
+    def of(self, relations: Relations, tiers: frozenset[Tier]) -> KeepOrder:
+        """Order all files by what the relations of some tiers say."""
         gallery = self._gallery
-        families = row_families(gallery.order, gallery.files.row.tolist(), relations, self.tiers)
+        families = row_families(gallery.order, gallery.files.row.tolist(), relations, tiers)
         if self._policy.measures:
             new = {row for family in families for row in family} - self._traits.keys()
             self._traits |= measured_traits(
@@ -108,7 +106,7 @@ class _Ordering:
             self._policy,
             families,
             self._traits,
-            [pair for pair in made if relations.between(*pair, self.tiers) is not None],
+            [pair for pair in made if relations.between(*pair, tiers) is not None],
         )
 
 
@@ -118,7 +116,7 @@ def _prove_all(
     pairs: set[RowPair],
     ordering: _Ordering,
     report: Report,
-) -> Related:
+) -> Relations:
     """Prove what embeddings propose, what parts propose, and what was proven before.
 
     Parts are compared once for each state of the catalog: from then on what was proven is known,
@@ -132,11 +130,11 @@ def _prove_all(
         members = group_identical_inputs(gallery.images)
         shared, notes = share_parts(catalog, gallery.images, members, report)
     relations = relations.with_table(relations.table.noted(notes))
-    related = _prove(gallery, relations, pairs | shared, ordering, report)
-    table = related.relations.table
+    relations = _prove(gallery, relations, pairs | shared, ordering, report)
+    table = relations.table
     if compares and not notes and not (table.unproven(shared) or shared & table.ignored):
         catalog.parts_compared = state
-    return related
+    return relations
 
 
 def _known_pairs(gallery: Gallery, prover: Prover) -> set[RowPair]:
@@ -155,28 +153,27 @@ def _prove(
     pairs: set[RowPair],
     ordering: _Ordering,
     report: Report,
-) -> Related:
+) -> Relations:
     """Prove or refute pairs, then the members of each family against its keepers.
 
     Members of a family need not have been candidates of its keeper: a turned copy may resemble
-    another copy more than the original.
+    another copy more than the original. Families are those of all proven tiers, whichever were
+    asked for: what a pair is must not depend on that.
     """
     digest, row_of = gallery.images.digest, gallery.files.row.tolist()
     sources = {digest[row]: paths for row, paths in gallery.paths().items()}
-    proven = (ordering.tiers | {Tier.EXACT}) - {Tier.SIMILAR}
     with Prover(gallery.catalog, sources, report) as prover:
         new = relations.table.unproven(pairs | _known_pairs(gallery, prover))
         asked = set(new)
         for _ in range(MAX_FAMILY_ROUNDS):
             relations = relations.with_table(prove(relations.table, new, prover, gallery.vectors))
-            order = ordering.of(relations)
-            families = family_pairs(order.files, row_of, relations, proven)
+            order = ordering.of(relations, SURE)
+            families = family_pairs(order.files, row_of, relations, SURE)
             new = relations.table.unproven(families) - asked
             asked |= new
             if not new:
                 break
-        relations = relations.with_table(relations.table.noted(unreadable_note(prover)))
-        return Related(relations, order)
+        return relations.with_table(relations.table.noted(unreadable_note(prover)))
 
 
 def tiered_pairs(

@@ -21,8 +21,27 @@ if TYPE_CHECKING:
 ALL_TIERS: Final = frozenset(Tier)
 PROVEN: Final = frozenset({Tier.RESAVED, Tier.NEAR})
 """The tiers that a proof on the two images decides."""
+SURE: Final = ALL_TIERS - {Tier.SIMILAR}
+"""The tiers that do not rest on a similarity."""
 COPIES: Final = frozenset({Tier.EXACT, Tier.PIXELS, Tier.RESAVED})
 """The tiers in which nothing is lost with a file; edited versions and look-alikes are none."""
+
+
+def compares_pixels(tiers: frozenset[Tier]) -> bool:
+    """Tell whether these tiers take a comparison of pixels.
+
+    A pair never counts in a looser tier than its own, so that what is surer is found out first.
+    """
+    return _loosest(tiers) >= Tier.PIXELS.looseness
+
+
+def takes_proof(tiers: frozenset[Tier]) -> bool:
+    """Tell whether these tiers take a proof, as `compares_pixels`."""
+    return _loosest(tiers) >= Tier.RESAVED.looseness
+
+
+def _loosest(tiers: frozenset[Tier]) -> int:
+    return max((tier.looseness for tier in tiers), default=-1)
 
 
 class PairFacts(NamedTuple):
