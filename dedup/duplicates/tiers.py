@@ -79,6 +79,13 @@ class ImageFile(NamedTuple):
     bytes: int | None
 
 
+_PLAIN: Final = "too small or too plain to prove more than equal pixels"
+
+
+def _is_proven(verdict: StoredVerdict | None) -> bool:
+    return verdict is not None and verdict.tier is not None
+
+
 def _said(facts: PairFacts) -> Tier | None:
     return facts.verdict.tier if facts.verdict is not None and not facts.trivial else None
 
@@ -136,7 +143,7 @@ def evidence(tier: Tier | None, facts: PairFacts, kept: ImageFile, other: ImageF
         case Tier.SIMILAR:
             refuted = f"looks alike, but {found}" if found else "looks alike, not proven"
             return _listed(refuted, _size(kept, other) or "same size", container)
-    return found
+    return _PLAIN if facts.trivial and _is_proven(facts.verdict) else found
 
 
 def _size(kept: ImageFile, other: ImageFile) -> str:
@@ -155,8 +162,13 @@ def _listed(*parts: str) -> str:
     return ", ".join(filter(None, parts))
 
 
-def missing(tier: Tier | None, verdict: Verdict) -> str:
-    """Say what would have had to differ for a surer tier; "" where there is none."""
+def missing(tier: Tier | None, verdict: Verdict, *, trivial: bool = False) -> str:
+    """Say what would have had to differ for a surer tier; "" where there is none.
+
+    Parameters
+    ----------
+    trivial : as in `PairFacts`
+    """
     match tier:
         case Tier.EXACT:
             return ""
@@ -170,7 +182,8 @@ def missing(tier: Tier | None, verdict: Verdict) -> str:
             return f"resaved: one would have to be the whole of the other, unedited{why}"
     failed = next((check for check in verdict.checks if not check.passed), None)
     if failed is None:
-        return f"near: {verdict.evidence}"
+        reason = _PLAIN if trivial and verdict.near else verdict.evidence
+        return f"near: {reason}"
     side = "at least" if failed.value < failed.limit else "at most"
     return (
         f"near: {failed.name} would have to be {side} {failed.limit:g}, and is {failed.value:.3g}"
