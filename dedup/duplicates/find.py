@@ -77,7 +77,7 @@ def find_groups(
         for number, group in enumerate(found, 1)
     ]
     notes = [*related.relations.table.notes, *lookout.notes()]
-    if how is Grouping.COVER:
+    if how is not Grouping.COMPONENT:
         files = gallery.files
         alone = left_alone(found, files.row.tolist(), related.relations, tiers)
         notes += _left_note(sum(lookout.shows(files.facts(file)) for file in alone))
@@ -88,7 +88,7 @@ def _left_note(count: int) -> list[str]:
     if not count:
         return []
     files = "1 file is" if count == 1 else f"{count:,} files are"
-    words = "proven against a duplicate but not against its keeper, and in no group"
+    words = "proven against another one, but in no group with it"
     return [f"{files} {words}; to see all proven pairs: dedup list --pairs"]
 
 

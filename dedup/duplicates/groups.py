@@ -116,23 +116,26 @@ def left_alone(
     relations: Relations,
     tiers: frozenset[Tier],
 ) -> list[int]:
-    """List the files in no group that are proven against a file in one.
+    """List the files that are proven against another one, and not by that in a group.
 
     Parameters
     ----------
     groups : of `group_files`, with the rest as it was given there
     """
-    grouped = {
-        row_of[file]
-        for group in groups
-        for file in (group.keeper, *(member.file for member in group.members))
-    }
     proven = tiers - {Tier.SIMILAR}
+    grouped: set[int] = set()
+    held: set[int] = set()
+    for group in groups:
+        sure = [row_of[member.file] for member in group.members if member.tier in proven]
+        held.update(sure, [row_of[group.keeper]] if sure else [])
+        grouped.update(row_of[member.file] for member in group.members)
+        grouped.add(row_of[group.keeper])
     alone = {
-        relation.row
+        one
         for row in grouped
         for relation in relations.of(row, proven)
-        if relation.row not in grouped
+        for one in (row, relation.row)
+        if one not in held
     }
     return [file for file, row in enumerate(row_of) if row in alone] if alone else []
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 import shutil
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from drawings import scene
 from PIL import Image, ImageDraw
 
+from dedup.duplicates.find import find_groups
 from dedup.duplicates.gallery import Gallery, read_gallery
 from dedup.duplicates.relate import best_pairs
+from dedup.duplicates.tiers import SURE
+from dedup.edits.catalogue import drawn
 from dedup.freshness import Lookout
 from dedup.policy import KeepPolicy
-from dedup.results import Tier
+from dedup.proof import VERIFIER
+from dedup.results import Grouping, Tier
 from dedup.space.space import Space
+from dedup.store.pairs import StoredVerdict, content_pair, write_verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +58,35 @@ def every_tier(tmp_path: Path) -> Path:
         for quality in (95, 70):
             shot.save(folder / f"burst {number} {quality}.jpg", quality=quality)
     return folder
+
+
+def test_what_is_proven_against_a_duplicate_only_is_counted_and_listed_as_a_pair(
+    tmp_path: Path, gallery_of: Callable[[Path], Gallery], catalog: Catalog
+) -> None:
+    """The middle was cropped from the whole, and the least from the middle."""
+    folder = tmp_path / "crops"
+    folder.mkdir()
+    whole = Image.fromarray(drawn(600, 800, np.random.default_rng(1)))
+    whole.save(folder / "whole.png")
+    middle = whole.crop((150, 120, 630, 480))
+    middle.save(folder / "middle.png")
+    middle.crop((60, 50, 348, 266)).save(folder / "least.png")
+    gallery = dataclasses.replace(gallery_of(folder), near_floors=(-1, -1))
+    digest = {
+        path.rsplit(b"/", 1)[1]: gallery.images.digest[row]
+        for row, (path,) in gallery.paths().items()
+    }
+    too_far = content_pair(digest[b"whole.png"], digest[b"least.png"])
+    refuted = StoredVerdict(None, "no common detail found", "no common detail found")
+    write_verdicts(catalog, VERIFIER, {too_far: refuted})
+    found = find_groups(gallery, SURE, THRESHOLD, Grouping.COVER, lambda *_: None)
+    (group,) = found.groups
+    names = [os.path.basename(path) for path in (group.keeper, group.duplicates[0].path)]
+    assert names == ["whole.png", "middle.png"]
+    (note,) = found.notes
+    assert note.startswith("1 file is proven against another one, but in no group with it")
+    pairs = {tuple(map(os.path.basename, pair[0])) for pair in listed(catalog, *SURE)}
+    assert pairs == {("middle.png", "whole.png"), ("least.png", "middle.png")}
 
 
 def listed(catalog: Catalog, *tiers: Tier) -> list[tuple[list[str], Tier, float]]:

@@ -225,3 +225,26 @@ def test_what_is_proven_against_a_duplicate_only_is_not_lost() -> None:
     assert left_alone(group_files(range(3), range(3), whole, ALL), range(3), whole, ALL) == []
     alike = relations(3, {(0, 1): 0.95, (1, 2): 0.95})
     assert left_alone(group_files(range(3), range(3), alike, ALL), range(3), alike, ALL) == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(graphs, graphs, st.sampled_from([Grouping.COVER, Grouping.CLIQUE]))
+def test_nothing_proven_is_lost(
+    graph: tuple[int, set[tuple[int, int]]],
+    other: tuple[int, set[tuple[int, int]]],
+    how: Grouping,
+) -> None:
+    count, near = graph
+    alike = {pair: 0.95 for pair in other[1] if max(pair) < count}
+    found = relations(count, alike, near=dict.fromkeys(near, 0.95))
+    groups = group_files(range(count), range(count), found, ALL, how)
+    left = left_alone(groups, range(count), found, ALL)
+    held = {
+        file
+        for group in groups
+        for member in group.members
+        if member.tier is Tier.NEAR
+        for file in (group.keeper, member.file)
+    }
+    assert held | set(left) == {row for pair in near for row in pair}
+    assert not held & set(left)
