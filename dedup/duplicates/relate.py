@@ -6,6 +6,7 @@ What is found of a pair is kept in the catalog as well, so that a second look co
 from __future__ import annotations
 
 import os
+from collections import Counter
 from itertools import combinations, product
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,7 +23,7 @@ from dedup.duplicates.pairs import (
     unreadable_note,
 )
 from dedup.duplicates.ranking import KeepOrder
-from dedup.duplicates.relations import Relations
+from dedup.duplicates.relations import Joined, Relations
 from dedup.duplicates.sharing import share_parts
 from dedup.duplicates.tiers import SURE, PairFacts, evidence, takes_proof
 from dedup.duplicates.traits import measured_traits
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
 
 MAX_FAMILY_ROUNDS = 8
 """Times that families are completed; each may join what was apart."""
+
+
+CROWD = 12
+"""Candidates of an image from which on it may be one of very many copies."""
 
 
 class Related(NamedTuple):
@@ -132,7 +137,8 @@ def _prove_all(
     relations = relations.with_table(relations.table.noted(notes))
     relations = _prove(gallery, relations, pairs | shared, ordering, report)
     table = relations.table
-    if compares and not notes and not (table.unproven(shared) or shared & table.ignored):
+    left = _but_copies(table.unproven(shared), relations) | shared & table.ignored
+    if compares and not notes and not left:
         catalog.parts_compared = state
     return relations
 
@@ -145,6 +151,30 @@ def _known_pairs(gallery: Gallery, prover: Prover) -> set[RowPair]:
         for first, second in prover.proven()
         if first in rows and second in rows
     }
+
+
+def _within_crowds(pairs: set[RowPair], relations: Relations) -> set[RowPair]:
+    """Choose pairs that join images which have very many candidates, one path for any two.
+
+    Ten thousand copies of one image are then proven by as many pairs, and not by twenty times that:
+    what copies of one image are to each other need not be proven.
+    """
+    count = Counter(row for pair in pairs for row in pair)
+    joined = Joined()
+    for pair, verdict in relations.table.verdicts.items():
+        if verdict.tier is Tier.RESAVED:
+            joined.join(*pair)
+    chosen = set()
+    for pair in sorted(pair for pair in pairs if min(count[row] for row in pair) >= CROWD):
+        if joined.of(pair[0]) != joined.of(pair[1]):
+            joined.join(*pair)
+            chosen.add(pair)
+    return chosen
+
+
+def _but_copies(pairs: set[RowPair], relations: Relations) -> set[RowPair]:
+    """Leave out pairs of which copies tell already that they are copies."""
+    return {pair for pair in pairs if relations.through_copies(*pair) is not Tier.RESAVED}
 
 
 def _prove(
@@ -163,8 +193,13 @@ def _prove(
     digest, row_of = gallery.images.digest, gallery.files.row.tolist()
     sources = {digest[row]: paths for row, paths in gallery.paths().items()}
     with Prover(gallery.catalog, sources, report) as prover:
-        new = relations.table.unproven(pairs | _known_pairs(gallery, prover))
-        asked = set(new)
+        known = relations.table.unproven(_known_pairs(gallery, prover))
+        relations = relations.with_table(prove(relations.table, known, prover, gallery.vectors))
+        new = relations.table.unproven(pairs)
+        asked = known | new
+        if first := _within_crowds(new, relations):
+            relations = relations.with_table(prove(relations.table, first, prover, gallery.vectors))
+        new = _but_copies(new - first, relations)
         for _ in range(MAX_FAMILY_ROUNDS):
             relations = relations.with_table(prove(relations.table, new, prover, gallery.vectors))
             order = ordering.of(relations, SURE)

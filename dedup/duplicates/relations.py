@@ -145,11 +145,29 @@ class Relations:
         return 1.0 if mine == other else self._adjacent.get(mine, {}).get(other)
 
 
+class Joined:
+    """Rows that pairs join, over however many steps."""
+
+    def __init__(self) -> None:
+        self._above: dict[int, int] = {}
+
+    def join(self, one: int, two: int) -> None:
+        """Join two rows and all that either is joined to."""
+        self._above[self.of(two)] = self.of(one)
+
+    def of(self, row: int) -> int:
+        """Give the row that stands for all that are joined to one."""
+        while (above := self._above.get(row, row)) != row:
+            self._above[row] = self._above.get(above, above)
+            row = above
+        return row
+
+
 class _Copies:
-    """Images that copies join, over however many steps, and what was proven between such sets."""
+    """Images that copies join, and what was proven between such sets of them."""
 
     def __init__(self, table: PairTable) -> None:
-        self._first: dict[int, int] = {}
+        self._joined = Joined()
         equal: dict[bytes, int] = {}
         for row, digest in enumerate(table.pixel_digest):
             if digest:
@@ -164,15 +182,10 @@ class _Copies:
     def _join(self, one: int, two: int, table: PairTable) -> None:
         pair = row_pair(one, two)
         if pair not in table.ignored and pair not in table.companions:
-            self._first[self._of(two)] = self._of(one)
-
-    def _of(self, row: int) -> int:
-        while (above := self._first.get(row, row)) != row:
-            self._first[row] = row = self._first.get(above, above)
-        return row
+            self._joined.join(one, two)
 
     def _pair(self, one: int, two: int) -> RowPair:
-        return row_pair(self._of(one), self._of(two))
+        return row_pair(self._joined.of(one), self._joined.of(two))
 
     def tier(self, one: int, two: int) -> Tier | None:
         pair = self._pair(one, two)

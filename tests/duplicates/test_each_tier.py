@@ -22,7 +22,7 @@ from dedup.policy import KeepPolicy
 from dedup.proof import VERIFIER
 from dedup.results import Grouping, Tier
 from dedup.space.space import Space
-from dedup.store.pairs import StoredVerdict, content_pair, write_verdicts
+from dedup.store.pairs import StoredVerdict, content_pair, read_verdicts, write_verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,6 +58,25 @@ def every_tier(tmp_path: Path) -> Path:
         for quality in (95, 70):
             shot.save(folder / f"burst {number} {quality}.jpg", quality=quality)
     return folder
+
+
+def test_very_many_copies_are_proven_by_few_pairs(
+    tmp_path: Path, gallery_of: Callable[[Path], Gallery], catalog: Catalog
+) -> None:
+    folder = tmp_path / "memes"
+    folder.mkdir()
+    count = 30
+    for number in range(count):
+        scene(1).save(folder / f"{number}.jpg", quality=70 + number)
+    gallery = gallery_of(folder)
+    (group,) = find_groups(gallery, SURE, THRESHOLD, Grouping.COVER, lambda *_: None).groups
+    assert len(group.duplicates) == count - 1
+    assert {one.tier for one in group.duplicates} == {Tier.RESAVED}
+    proven = read_verdicts(catalog, VERIFIER)
+    assert count - 1 <= len(proven) < 4 * count
+    again = find_groups(gallery, SURE, THRESHOLD, Grouping.CLIQUE, lambda *_: None)
+    assert [len(group.duplicates) for group in again.groups] == [count - 1]
+    assert read_verdicts(catalog, VERIFIER) == proven
 
 
 def test_what_is_proven_against_a_duplicate_only_is_counted_and_listed_as_a_pair(
