@@ -67,13 +67,18 @@ def table(
     near: Mapping[tuple[int, int], float] | None = None,
     refuted: Iterable[tuple[int, int]] = (),
     ignored: Iterable[tuple[int, int]] = (),
+    resaved: Mapping[tuple[int, int], float] | None = None,
 ) -> PairTable:
     """Make a table in which some pairs are proven with a similarity, and some refuted."""
     verdicts = dict.fromkeys(near or {}, StoredVerdict(Tier.NEAR, "cropped to 80%", "shows more"))
+    same = "the same image"
+    verdicts |= dict.fromkeys(resaved or {}, StoredVerdict(Tier.RESAVED, same, same))
     verdicts |= dict.fromkeys(
         refuted, StoredVerdict(None, "the textures differ", "the textures differ")
     )
-    return PairTable(known, known.pixel_digest, frozenset(ignored), verdicts, near or {})
+    return PairTable(
+        known, known.pixel_digest, frozenset(ignored), verdicts, {**(near or {}), **(resaved or {})}
+    )
 
 
 def proposals(members: list[list[int]], similarities: Mapping[tuple[int, int], float]) -> Proposals:

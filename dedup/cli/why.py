@@ -18,7 +18,7 @@ from dedup.cli.options import (
 )
 from dedup.cli.output import Column, note, row_of, say, shown, write_jsonl, write_rows
 from dedup.errors import NoCollectionError
-from dedup.results import CheckResult
+from dedup.results import CheckResult, Tier
 
 if TYPE_CHECKING:
     from dedup.results import Explanation
@@ -38,6 +38,15 @@ _COLUMNS = (
 )
 
 
+_MEANINGS = {
+    Tier.EXACT: "the same file",
+    Tier.PIXELS: "the same image, pixel for pixel",
+    Tier.RESAVED: "the whole image, saved again",
+    Tier.NEAR: "an edited version of the same image",
+    Tier.SIMILAR: "they look alike, and are not proven to be one image",
+}
+
+
 @click.command("why")
 @click.argument("first", metavar="A", type=Name())
 @click.argument("second", metavar="B", type=Name())
@@ -49,6 +58,7 @@ _COLUMNS = (
     type=click.Path(path_type=Path),
     help="Draw both images, one laid over the other, and a heat map of what differs.",
 )
+@click.option("--verbose", is_flag=True, help="Print every check with its figure and its limit.")
 @weights_option
 @device_option
 @report_format_option
@@ -57,17 +67,19 @@ def why_command(
     second: str,
     store: Path | None,
     output: Path | None,
+    verbose: bool,  # noqa: FBT001 - click passes flags by name
     weights: Path | None,
     device: str,
     kind: str | None,
 ) -> None:
     """Say in which tier the images A and B are, and the evidence for it.
 
-    Works for any two files. With a collection, their similarity is printed, too.
+    Works for any two files. With a collection, look-alikes are known as well. JSON has all figures.
 
     \b
     Examples:
       dedup why holiday.jpg holiday-small.jpg
+      dedup why a.jpg b.jpg --verbose
       dedup why a.jpg b.jpg -o why.png
     """
     from dedup.verbs.pairs import why
@@ -83,17 +95,19 @@ def why_command(
             answer = collection.why(first, second, image=output)
         note(*collection.notes)
     if chosen_format(kind) == "table":
-        _write_explanation(answer)
+        _write_explanation(answer, verbose=verbose)
     else:
         write_jsonl([row_of(answer)])
     note(*answer.notes)
 
 
-def _write_explanation(answer: Explanation) -> None:
-    words = answer.tier.value if answer.tier else "not the same image as far as can be seen"
+def _write_explanation(answer: Explanation, *, verbose: bool) -> None:
+    tier = answer.tier
+    words = f"{tier}, {_MEANINGS[tier]}" if tier else "not the same image as far as can be seen"
     say(f"{shown(answer.first)} and {shown(answer.second)}: {words}")
     say(f"  {answer.evidence}")
-    if answer.similarity is not None:
+    decides = tier in {Tier.SIMILAR, None}
+    if answer.similarity is not None and (decides or verbose):
         say(f"  similarity {answer.similarity:.4f} (similar from {answer.threshold:.4f})")
     for remark in answer.remarks:
         say(f"  {shown(remark)}")
@@ -104,6 +118,8 @@ def _write_explanation(answer: Explanation) -> None:
         )
     if answer.ignored:
         say("  ignored: marked as not a duplicate")
+    if not verbose:
+        return
     write_rows(answer, CheckResult, "table", _COLUMNS)
     if answer.missing:
         say(f"For {answer.missing}.")

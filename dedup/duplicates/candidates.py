@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from dedup.duplicates.pairs import row_pair
-from dedup.duplicates.tiers import PROVEN
+from dedup.duplicates.tiers import compares_pixels, takes_proof
 from dedup.results import Tier
 from dedup.search.join import Pairs, nearest_pairs, self_join
 from dedup.search.similarity import inclusive, unit_rows
@@ -195,11 +195,12 @@ def propose(
     """
     nothing = Proposals([], Pairs.empty())
     similar = source.reaching(threshold) if Tier.SIMILAR in tiers else nothing
-    nearest = source.nearest(near_floors) if tiers & PROVEN else nothing
+    proves = takes_proof(tiers)
+    nearest = source.nearest(near_floors) if proves else nothing
     to_prove = nearest.row_pairs()
     may_be_equal: list[Sequence[int]] = []
-    if Tier.PIXELS in tiers:
-        close = to_prove if tiers & PROVEN else source.close(pixels_floor).row_pairs()
+    if compares_pixels(tiers):
+        close = to_prove if proves else source.close(pixels_floor).row_pairs()
         may_be_equal = [*source.identical_inputs(), *close]
     notes = tuple(dict.fromkeys(source.notes))
     return Candidates(similar, may_be_equal, to_prove, nearest.capped, notes)

@@ -24,7 +24,14 @@ from dedup.duplicates.pairs import (
     unreadable_note,
 )
 from dedup.duplicates.sharing import share_parts
-from dedup.duplicates.tiers import PROVEN, ImageFile, PairFacts, decide, evidence, reaches
+from dedup.duplicates.tiers import (
+    ImageFile,
+    PairFacts,
+    decide,
+    evidence,
+    reaches,
+    takes_proof,
+)
 from dedup.freshness import Lookout
 from dedup.proof.prover import Prover
 from dedup.results import Match, Tier
@@ -277,7 +284,7 @@ def _checked(
     table = table.noted(companions_note(raws))
     table = compare_pixels(table, candidates.may_be_equal, paths, gallery.catalog, report)
     to_prove = set(candidates.to_prove)
-    if tiers & PROVEN:
+    if takes_proof(tiers):
         shared, notes = joint.sharing_parts(sorted(reference.files), report)
         table, to_prove = table.noted(notes), to_prove | shared
         sources = {joint.images.digest[row]: found for row, found in paths.items()}

@@ -17,7 +17,7 @@ from dedup.images.containers import has_gain_map
 from dedup.images.decode import bounded_size, decode_square, pixel_digest, read_file
 from dedup.images.encode import write_png
 from dedup.images.header import open_image
-from dedup.proof import WORKING_SIDE, Original, Side, describe, prove
+from dedup.proof import Original, Side, describe, prove, working_side
 from dedup.proof.drawing import draw_proof
 from dedup.results import CheckResult, Explanation
 
@@ -108,7 +108,7 @@ def explain(
         evidence=evidence(tier, facts, one.file, two.file),
         checks=tuple(checks),
         remarks=tuple(f"{each.path}: {each.remark}" for each in (one, two) if each.remark),
-        missing=missing(tier, verdict),
+        missing=missing(tier, verdict, trivial=facts.trivial),
         ignored=ignored,
         companions=_are_companions(one, two),
     )
@@ -117,7 +117,7 @@ def explain(
 def _read(path: str) -> _Image:
     data = read_file(path)
     opened = open_image(data, path)
-    size = bounded_size(opened.header, WORKING_SIDE)
+    size = bounded_size(opened.header, working_side(*opened.header.size))
     decoded = decode_square(data, *size, path, opened=opened, srgb=True)
     header = decoded.header
     file = ImageFile(header.format, header.width, header.height, len(data))

@@ -1,8 +1,8 @@
 """From a catalog to its duplicate groups: propose, compare pixels, prove, relate, group, describe.
 
-The tiers that are asked for decide how much is done: `exact` needs no vectors, `pixels` decodes
-images of equal size in full, `near` proves candidates on the images themselves. Each step takes
-what the one before it gave. What is found of a pair is kept in the catalog as well, so that a
+The loosest tier that is asked for decides how much is done: `exact` needs no vectors, `pixels`
+decodes images of equal size in full, what is looser proves candidates on the images. Each step
+takes what the one before it gave. What is found of a pair is kept in the catalog as well, so that a
 second look costs nothing.
 """
 
@@ -81,7 +81,7 @@ def find_groups(
         for number, group in enumerate(chosen, 1)
     ]
     notes = [*related.relations.table.notes, *lookout.notes(), *notes]
-    if how is Grouping.COVER:
+    if how is not Grouping.COMPONENT:
         files = gallery.files
         alone = left_alone(found, files.row.tolist(), related.relations, tiers)
         notes += _left_note(sum(lookout.shows(files.facts(file)) for file in alone))
@@ -113,7 +113,7 @@ def _left_note(count: int) -> list[str]:
     if not count:
         return []
     files = "1 file is" if count == 1 else f"{count:,} files are"
-    words = "proven against a duplicate but not against its keeper, and in no group"
+    words = "proven against another one, but in no group with it"
     return [f"{files} {words}; to see all proven pairs: dedup list --pairs"]
 
 

@@ -116,23 +116,26 @@ def left_alone(
     relations: Relations,
     tiers: frozenset[Tier],
 ) -> list[int]:
-    """List the files in no group that are proven against a file in one.
+    """List the files that are proven against another one, and not by that in a group.
 
     Parameters
     ----------
     groups : of `group_files`, with the rest as it was given there
     """
-    grouped = {
-        row_of[file]
-        for group in groups
-        for file in (group.keeper, *(member.file for member in group.members))
-    }
     proven = tiers - {Tier.SIMILAR}
+    grouped: set[int] = set()
+    held: set[int] = set()
+    for group in groups:
+        sure = [row_of[member.file] for member in group.members if member.tier in proven]
+        held.update(sure, [row_of[group.keeper]] if sure else [])
+        grouped.update(row_of[member.file] for member in group.members)
+        grouped.add(row_of[group.keeper])
     alone = {
-        relation.row
+        one
         for row in grouped
         for relation in relations.of(row, proven)
-        if relation.row not in grouped
+        for one in (row, relation.row)
+        if one not in held
     }
     return [file for file, row in enumerate(row_of) if row in alone] if alone else []
 
@@ -171,6 +174,11 @@ class _Walk:
         relation = self._relations.between(left, right, self._tiers)
         return relation and Member(second, relation.tier, relation.similarity)
 
+    def _go_together(self, first: int, second: int) -> bool:
+        rows = self._row_of[first], self._row_of[second]
+        known = self._relation(first, second)
+        return known is not None or self._relations.through_copies(*rows) in self._tiers
+
     def _apart(self, first: int, second: int) -> bool:
         """Say whether two files are companions, which no chain of others makes duplicates."""
         pair = row_pair(self._row_of[first], self._row_of[second])
@@ -190,7 +198,7 @@ class _Walk:
                 if member.file in taken:
                     continue
                 if complete and not all(
-                    self._relation(other.file, member.file) for other in members
+                    self._go_together(other.file, member.file) for other in members
                 ):
                     continue
                 members.append(member)

@@ -6,6 +6,7 @@ What is found of a pair is kept in the catalog as well, so that a second look co
 from __future__ import annotations
 
 import os
+from collections import Counter
 from itertools import combinations, product
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,9 +23,9 @@ from dedup.duplicates.pairs import (
     unreadable_note,
 )
 from dedup.duplicates.ranking import KeepOrder
-from dedup.duplicates.relations import Relations
+from dedup.duplicates.relations import Joined, Relations
 from dedup.duplicates.sharing import share_parts
-from dedup.duplicates.tiers import PROVEN, PairFacts, evidence
+from dedup.duplicates.tiers import SURE, PairFacts, evidence, takes_proof
 from dedup.duplicates.traits import measured_traits
 from dedup.policy import KeepPolicy
 from dedup.proof import VERIFIER
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
 
 MAX_FAMILY_ROUNDS = 8
 """Times that families are completed; each may join what was apart."""
+
+
+CROWD = 12
+"""Candidates of an image from which on it may be one of very many copies."""
 
 
 class Related(NamedTuple):
@@ -67,10 +72,10 @@ def relate(
     table = table.noted(companions_note(set().union(*apart.values()), "; --companions lists them"))
     table = compare_pixels(table, candidates.may_be_equal, paths, gallery.catalog, report)
     relations = Relations(table, candidates.similar, threshold)
-    ordering = _Ordering(gallery, tiers, policy, report)
-    if not tiers & PROVEN:
-        return Related(relations, ordering.of(relations))
-    related = _prove_all(gallery, relations, candidates.to_prove, ordering, report)
+    ordering = _Ordering(gallery, policy, report)
+    if takes_proof(tiers):
+        relations = _prove_all(gallery, relations, candidates.to_prove, ordering, report)
+    related = Related(relations, ordering.of(relations, tiers))
     if not candidates.capped:
         return related
     note = (
@@ -84,17 +89,15 @@ def relate(
 class _Ordering:
     """Puts files in keep order as relations become known; measures what is in a family, once."""
 
-    def __init__(
-        self, gallery: Gallery, tiers: frozenset[Tier], policy: KeepPolicy, report: Report
-    ) -> None:
-        self._gallery, self.tiers = gallery, tiers
+    def __init__(self, gallery: Gallery, policy: KeepPolicy, report: Report) -> None:
+        self._gallery = gallery
         self._policy, self._report = policy, report
         self._traits: dict[int, Traits] = {}
 
-    def of(self, relations: Relations) -> KeepOrder:
-        """Order all files."""
+    def of(self, relations: Relations, tiers: frozenset[Tier]) -> KeepOrder:
+        """Order all files by what the relations of some tiers say."""
         gallery = self._gallery
-        families = row_families(gallery.order, gallery.files.row.tolist(), relations, self.tiers)
+        families = row_families(gallery.order, gallery.files.row.tolist(), relations, tiers)
         if self._policy.measures:
             new = {row for family in families for row in family} - self._traits.keys()
             self._traits |= measured_traits(
@@ -108,7 +111,7 @@ class _Ordering:
             self._policy,
             families,
             self._traits,
-            [pair for pair in made if relations.between(*pair, self.tiers) is not None],
+            [pair for pair in made if relations.between(*pair, tiers) is not None],
         )
 
 
@@ -118,7 +121,7 @@ def _prove_all(
     pairs: set[RowPair],
     ordering: _Ordering,
     report: Report,
-) -> Related:
+) -> Relations:
     """Prove what embeddings propose, what parts propose, and what was proven before.
 
     Parts are compared once for each state of the catalog: from then on what was proven is known,
@@ -132,11 +135,12 @@ def _prove_all(
         members = group_identical_inputs(gallery.images)
         shared, notes = share_parts(catalog, gallery.images, members, report)
     relations = relations.with_table(relations.table.noted(notes))
-    related = _prove(gallery, relations, pairs | shared, ordering, report)
-    table = related.relations.table
-    if compares and not notes and not (table.unproven(shared) or shared & table.ignored):
+    relations = _prove(gallery, relations, pairs | shared, ordering, report)
+    table = relations.table
+    left = _but_copies(table.unproven(shared), relations) | shared & table.ignored
+    if compares and not notes and not left:
         catalog.parts_compared = state
-    return related
+    return relations
 
 
 def _known_pairs(gallery: Gallery, prover: Prover) -> set[RowPair]:
@@ -149,34 +153,62 @@ def _known_pairs(gallery: Gallery, prover: Prover) -> set[RowPair]:
     }
 
 
+def _within_crowds(pairs: set[RowPair], relations: Relations) -> set[RowPair]:
+    """Choose pairs that join images which have very many candidates, one path for any two.
+
+    Ten thousand copies of one image are then proven by as many pairs, and not by twenty times that:
+    what copies of one image are to each other need not be proven.
+    """
+    count = Counter(row for pair in pairs for row in pair)
+    joined = Joined()
+    for pair, verdict in relations.table.verdicts.items():
+        if verdict.tier is Tier.RESAVED:
+            joined.join(*pair)
+    chosen = set()
+    for pair in sorted(pair for pair in pairs if min(count[row] for row in pair) >= CROWD):
+        if joined.of(pair[0]) != joined.of(pair[1]):
+            joined.join(*pair)
+            chosen.add(pair)
+    return chosen
+
+
+def _but_copies(pairs: set[RowPair], relations: Relations) -> set[RowPair]:
+    """Leave out pairs of which copies tell already that they are copies."""
+    return {pair for pair in pairs if relations.through_copies(*pair) is not Tier.RESAVED}
+
+
 def _prove(
     gallery: Gallery,
     relations: Relations,
     pairs: set[RowPair],
     ordering: _Ordering,
     report: Report,
-) -> Related:
+) -> Relations:
     """Prove or refute pairs, then the members of each family against its keepers.
 
     Members of a family need not have been candidates of its keeper: a turned copy may resemble
-    another copy more than the original.
+    another copy more than the original. Families are those of all proven tiers, whichever were
+    asked for: what a pair is must not depend on that.
     """
     digest, row_of = gallery.images.digest, gallery.files.row.tolist()
     sources = {digest[row]: paths for row, paths in gallery.paths().items()}
-    proven = (ordering.tiers | {Tier.EXACT}) - {Tier.SIMILAR}
     with Prover(gallery.catalog, sources, report) as prover:
-        new = relations.table.unproven(pairs | _known_pairs(gallery, prover))
-        asked = set(new)
+        known = relations.table.unproven(_known_pairs(gallery, prover))
+        relations = relations.with_table(prove(relations.table, known, prover, gallery.vectors))
+        new = relations.table.unproven(pairs)
+        asked = known | new
+        if first := _within_crowds(new, relations):
+            relations = relations.with_table(prove(relations.table, first, prover, gallery.vectors))
+        new = _but_copies(new - first, relations)
         for _ in range(MAX_FAMILY_ROUNDS):
             relations = relations.with_table(prove(relations.table, new, prover, gallery.vectors))
-            order = ordering.of(relations)
-            families = family_pairs(order.files, row_of, relations, proven)
+            order = ordering.of(relations, SURE)
+            families = family_pairs(order.files, row_of, relations, SURE)
             new = relations.table.unproven(families) - asked
             asked |= new
             if not new:
                 break
-        relations = relations.with_table(relations.table.noted(unreadable_note(prover)))
-        return Related(relations, order)
+        return relations.with_table(relations.table.noted(unreadable_note(prover)))
 
 
 def tiered_pairs(

@@ -13,6 +13,7 @@ from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
+from dedup.duplicates.pairs import row_pair
 from dedup.duplicates.tiers import ALL_TIERS, PairFacts, decide
 from dedup.results import Tier
 from dedup.search.similarity import inclusive
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from dedup.duplicates.candidates import Proposals
-    from dedup.duplicates.pairs import PairTable
+    from dedup.duplicates.pairs import PairTable, RowPair
 
 
 class Relation(NamedTuple):
@@ -50,7 +51,7 @@ class Relations:
         threshold: float,
     ) -> None:
         self.table = table
-        self._proven = _proven_of(table)
+        self._proven, self._copies = _proven_of(table), _Copies(table)
         self._ignored: dict[int, set[int]] = defaultdict(set)
         for first, second in table.ignored | table.companions:
             self._ignored[first].add(second)
@@ -79,7 +80,7 @@ class Relations:
         other = copy(self)
         other.table = table
         if table.proven is not self.table.proven:
-            other._proven = _proven_of(table)  # noqa: SLF001 - own class
+            other._proven, other._copies = _proven_of(table), _Copies(table)  # noqa: SLF001 - own
         return other
 
     def of(self, row: int, tiers: frozenset[Tier]) -> Iterator[Relation]:
@@ -110,7 +111,7 @@ class Relations:
         adjacent = {own: 1.0, **self._adjacent.get(own, {})}
         for number in sorted(adjacent, key=lambda number: (-adjacent[number], number)):
             for other in self._members[number]:
-                if other not in seen:
+                if other not in seen and self.through_copies(row, other) is None:
                     yield Relation(other, tier, adjacent[number])
 
     def between(
@@ -125,14 +126,72 @@ class Relations:
             case Tier.RESAVED | Tier.NEAR:
                 return Relation(second, tier, self._proven[first][second])
             case Tier.SIMILAR:
-                return Relation(second, tier, alike or 0.0)
+                surer = self.through_copies(first, second)
+                return None if surer else Relation(second, tier, alike or 0.0)
         return Relation(second, tier, 1.0)
+
+    def through_copies(self, first: int, second: int) -> Tier | None:
+        """Say what two different images are by what was proven of their copies.
+
+        Of a thousand copies not every pair is proven, and none of them is another shot.
+        """
+        refused = first in self._ignored and second in self._ignored[first]
+        return None if refused else self._copies.tier(first, second)
 
     def _class_similarity(self, first: int, second: int) -> float | None:
         mine, other = self._class_of[first], self._class_of[second]
         if mine is None or other is None:
             return None
         return 1.0 if mine == other else self._adjacent.get(mine, {}).get(other)
+
+
+class Joined:
+    """Rows that pairs join, over however many steps."""
+
+    def __init__(self) -> None:
+        self._above: dict[int, int] = {}
+
+    def join(self, one: int, two: int) -> None:
+        """Join two rows and all that either is joined to."""
+        self._above[self.of(two)] = self.of(one)
+
+    def of(self, row: int) -> int:
+        """Give the row that stands for all that are joined to one."""
+        while (above := self._above.get(row, row)) != row:
+            self._above[row] = self._above.get(above, above)
+            row = above
+        return row
+
+
+class _Copies:
+    """Images that copies join, and what was proven between such sets of them."""
+
+    def __init__(self, table: PairTable) -> None:
+        self._joined = Joined()
+        equal: dict[bytes, int] = {}
+        for row, digest in enumerate(table.pixel_digest):
+            if digest:
+                self._join(equal.setdefault(digest, row), row, table)
+        tiers = {pair: table.verdicts[pair].tier for pair in table.proven}
+        for pair, tier in tiers.items():
+            if tier is Tier.RESAVED:
+                self._join(*pair, table)
+        near = (pair for pair, tier in tiers.items() if tier is Tier.NEAR)
+        self._near = {self._pair(*pair) for pair in near}
+
+    def _join(self, one: int, two: int, table: PairTable) -> None:
+        pair = row_pair(one, two)
+        if pair not in table.ignored and pair not in table.companions:
+            self._joined.join(one, two)
+
+    def _pair(self, one: int, two: int) -> RowPair:
+        return row_pair(self._joined.of(one), self._joined.of(two))
+
+    def tier(self, one: int, two: int) -> Tier | None:
+        pair = self._pair(one, two)
+        if pair[0] == pair[1]:
+            return Tier.RESAVED
+        return Tier.NEAR if pair in self._near else None
 
 
 def _proven_of(table: PairTable) -> dict[int, dict[int, float]]:

@@ -21,8 +21,27 @@ if TYPE_CHECKING:
 ALL_TIERS: Final = frozenset(Tier)
 PROVEN: Final = frozenset({Tier.RESAVED, Tier.NEAR})
 """The tiers that a proof on the two images decides."""
+SURE: Final = ALL_TIERS - {Tier.SIMILAR}
+"""The tiers that do not rest on a similarity."""
 COPIES: Final = frozenset({Tier.EXACT, Tier.PIXELS, Tier.RESAVED})
 """The tiers in which nothing is lost with a file; edited versions and look-alikes are none."""
+
+
+def compares_pixels(tiers: frozenset[Tier]) -> bool:
+    """Tell whether these tiers take a comparison of pixels.
+
+    A pair never counts in a looser tier than its own, so that what is surer is found out first.
+    """
+    return _loosest(tiers) >= Tier.PIXELS.looseness
+
+
+def takes_proof(tiers: frozenset[Tier]) -> bool:
+    """Tell whether these tiers take a proof, as `compares_pixels`."""
+    return _loosest(tiers) >= Tier.RESAVED.looseness
+
+
+def _loosest(tiers: frozenset[Tier]) -> int:
+    return max((tier.looseness for tier in tiers), default=-1)
 
 
 class PairFacts(NamedTuple):
@@ -58,6 +77,13 @@ class ImageFile(NamedTuple):
     width: int
     height: int
     bytes: int | None
+
+
+_PLAIN: Final = "too small or too plain to prove more than equal pixels"
+
+
+def _is_proven(verdict: StoredVerdict | None) -> bool:
+    return verdict is not None and verdict.tier is not None
 
 
 def _said(facts: PairFacts) -> Tier | None:
@@ -117,7 +143,7 @@ def evidence(tier: Tier | None, facts: PairFacts, kept: ImageFile, other: ImageF
         case Tier.SIMILAR:
             refuted = f"looks alike, but {found}" if found else "looks alike, not proven"
             return _listed(refuted, _size(kept, other) or "same size", container)
-    return found
+    return _PLAIN if facts.trivial and _is_proven(facts.verdict) else found
 
 
 def _size(kept: ImageFile, other: ImageFile) -> str:
@@ -136,8 +162,13 @@ def _listed(*parts: str) -> str:
     return ", ".join(filter(None, parts))
 
 
-def missing(tier: Tier | None, verdict: Verdict) -> str:
-    """Say what would have had to differ for a surer tier; "" where there is none."""
+def missing(tier: Tier | None, verdict: Verdict, *, trivial: bool = False) -> str:
+    """Say what would have had to differ for a surer tier; "" where there is none.
+
+    Parameters
+    ----------
+    trivial : as in `PairFacts`
+    """
     match tier:
         case Tier.EXACT:
             return ""
@@ -151,7 +182,8 @@ def missing(tier: Tier | None, verdict: Verdict) -> str:
             return f"resaved: one would have to be the whole of the other, unedited{why}"
     failed = next((check for check in verdict.checks if not check.passed), None)
     if failed is None:
-        return f"near: {verdict.evidence}"
+        reason = _PLAIN if trivial and verdict.near else verdict.evidence
+        return f"near: {reason}"
     side = "at least" if failed.value < failed.limit else "at most"
     return (
         f"near: {failed.name} would have to be {side} {failed.limit:g}, and is {failed.value:.3g}"

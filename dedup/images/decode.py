@@ -67,6 +67,9 @@ MAX_FILE_BYTES = 1 << 30
 TRIVIAL_SIDE = 8
 """Images with a side below this say nothing: icons, spacers, tracking pixels."""
 
+STRIP_PIXELS = 4096
+"""Except strips of so many pixels, such as the columns of a scanner or a rolling recording."""
+
 TRIVIAL_DEVIATION = 2.0
 """Standard deviation of grey levels, of 255, that no channel of a blank image reaches. JPEG noise
 on one colour stays below; a single line of text on a page is at about 10."""
@@ -350,7 +353,8 @@ def _scale(header: Header, height: int, width: int) -> int:
 
 
 def _is_trivial(pixels: Pixels, header: Header) -> bool:
-    if min(header.width, header.height) < TRIVIAL_SIDE:
+    short, long = sorted(header.size)
+    if short < TRIVIAL_SIDE and short * long < STRIP_PIXELS:
         return True
     # Few rows settle it for almost every photograph: the variance of all is at least that of a part
     # times the part's share of the rows.

@@ -5,7 +5,7 @@ A package of its own because the proof has several steps; this is all that other
 
 from __future__ import annotations
 
-from dedup.proof.description import WORKING_SIDE, Features, describe
+from dedup.proof.description import WORKING_SIDE, Features, describe, working_side
 from dedup.proof.original import Original
 from dedup.proof.prove import Side, prove
 from dedup.proof.verdict import VERIFIER, Check, Verdict
@@ -23,4 +23,5 @@ __all__ = [
     "describe",
     "prove",
     "verify",
+    "working_side",
 ]

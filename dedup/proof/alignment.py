@@ -29,6 +29,12 @@ CELL_PIXELS = 8
 MAX_RASTER_PIXELS = 256
 """Longest side of the raster: a walker who fills 0.5 % of a street is 11 x 23 pixels on it."""
 
+MIN_RASTER_PIXELS = 3 * CELL_PIXELS
+"""Shortest side of one that anything can be measured on."""
+
+_NARROW_PIXELS = 8 * CELL_PIXELS
+"""Short side that strips keep on the raster, whatever that makes of the other."""
+
 _MAX_ROUNDS = 4
 _MAX_STEP_PIXELS = (4.0, 3.0, 2.0, 1.5)  # steps longer than this are no measurement of a cell
 _MIN_STEP_PIXELS = 0.06  # pixels; a smaller step is not worth another round
@@ -89,7 +95,7 @@ def register(
     ----------
     owner, other : compared within their plain margins
     matrix : (3, 3), the other's pixels to the owner's; the owner should be the coarser one
-    longest : side of the raster
+    longest : side of the raster; more where the overlap is a strip
 
     Returns
     -------
@@ -101,9 +107,9 @@ def register(
     low = np.maximum(np.ceil(outline.min(axis=0) - 0.5), owner.frame[:2]).astype(int)
     high = np.minimum(np.floor(outline.max(axis=0) + 0.5) + 1, owner.frame[2:]).astype(int)
     part = owner.grey[low[1] : high[1], low[0] : high[0]]
-    fine = min(1.0, longest / max(part.shape))
+    fine = min(1.0, max(longest / max(part.shape), _NARROW_PIXELS / min(part.shape)))
     width, height = (int(side * fine) // CELL_PIXELS * CELL_PIXELS for side in part.shape[::-1])
-    if min(width, height) < 3 * CELL_PIXELS:
+    if min(width, height) < MIN_RASTER_PIXELS:
         return None
     to_grid = scaling(part.shape, (height, width)) @ _shift(-low)
     one = _smooth(part, (height, width))

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from dedup.proof.alignment import scaling
 from dedup.proof.closely import compare, focused_apart, lay, softer
+from dedup.proof.legible import TOO_SMALL, is_illegible
 from dedup.proof.original import grey
 from dedup.proof.pages import compare_pages
 from dedup.proof.paper import is_page
@@ -61,8 +63,19 @@ def prove(first: Side, second: Side) -> Verdict:
     """
     turned = _key(first) < _key(second)
     one, two = (second, first) if turned else (first, second)
-    verdict = _proven(one, two)
+    verdict = _legible(one, two, _proven(one, two))
     return reversed_verdict(verdict) if turned else verdict
+
+
+def _legible(one: Side, two: Side, verdict: Verdict) -> Verdict:
+    """Refuse what agrees only because letters are too small in one of the two."""
+    if not verdict.near or verdict.transform is None:
+        return verdict
+    first, second = one.open(), two.open()
+    shapes = one.features.grey.shape, two.features.grey.shape
+    matrix = scaling(shapes[0], first.size) @ verdict.transform @ scaling(second.size, shapes[1])
+    illegible = is_illegible(first, second, matrix)
+    return _refused(verdict, TOO_SMALL) if illegible else verdict
 
 
 def _key(side: Side) -> tuple[int, bytes]:
@@ -150,4 +163,4 @@ def _untouched(one: Floats, two: Floats) -> bool:
 
 
 def _refused(verdict: Verdict, reason: str) -> Verdict:
-    return replace(verdict, near=False, evidence=reason, backwards=reason, derived=0)
+    return replace(verdict, near=False, resaved=False, evidence=reason, backwards=reason, derived=0)

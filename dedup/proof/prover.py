@@ -20,18 +20,19 @@ from dedup.descriptors.agreement import may_agree
 from dedup.descriptors.parts import unpack
 from dedup.descriptors.vlad import PARTS_VERSION
 from dedup.errors import CollectionError, ImageError
-from dedup.images.decode import decode_bounded
+from dedup.images.decode import bounded_size, decode_square
+from dedup.images.header import open_image
 from dedup.images.sources import read_unchanged
 from dedup.parallel.workers import WORTH_PROCESSES, Workers, cores
 from dedup.proof import (
     NO_COMMON_DETAIL,
     VERIFIER,
-    WORKING_SIDE,
     Features,
     Original,
     Side,
     describe,
     prove,
+    working_side,
 )
 from dedup.store.pairs import (
     ContentPair,
@@ -76,7 +77,9 @@ def describe_bytes(data: bytes, name: str = "") -> bytes:
     ------
     ImageError : it cannot be decoded.
     """
-    return describe(decode_bounded(data, WORKING_SIDE, name, srgb=True)).to_bytes()
+    opened = open_image(data, name)
+    size = bounded_size(opened.header, working_side(*opened.header.size))
+    return describe(decode_square(data, *size, name, opened=opened, srgb=True).pixels).to_bytes()
 
 
 def prove_chunk(

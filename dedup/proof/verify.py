@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from dedup.proof.alignment import Raster, jacobian, overlap, register, warp_colour
+from dedup.proof.alignment import (
+    MIN_RASTER_PIXELS,
+    Raster,
+    jacobian,
+    overlap,
+    register,
+    warp_colour,
+)
 from dedup.proof.containment import held_share
 from dedup.proof.date_stamps import is_date_stamp
 from dedup.proof.geometry import MIN_PLACING_INLIERS, Fit, placings, upright
@@ -138,9 +145,9 @@ class _Inquiry:
         aligned = align(one, two, self.fit)
         if aligned is None:
             self.checks.append(Check(_HELD_CHECK, 0.0, MIN_HELD_SHARE, passed=False))
-            return Verdict(
-                False, "next to no overlap", tuple(self.checks), inliers=self.fit.inliers
-            )
+            narrow = min(*one.grey.shape, *two.grey.shape) < MIN_RASTER_PIXELS
+            reason = "too narrow to compare" if narrow else "next to no overlap"
+            return Verdict(False, reason, tuple(self.checks), inliers=self.fit.inliers)
         placed = np.linalg.inv(aligned.raster.matrix) if aligned.coarse else aligned.raster.matrix
         placed = np.asarray(placed / placed[2, 2], np.float64)
         refusal = self._whole(placed) or self._alike(aligned) or self._still(aligned)

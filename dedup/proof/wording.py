@@ -11,6 +11,7 @@ import numpy as np
 from dedup.proof.alignment import corners, jacobian
 from dedup.proof.containment import is_edged
 from dedup.proof.geometry import project
+from dedup.proof.residual import Limits, equalised, strangeness
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float32]
 
+_SMALL_LIMITS = Limits(floor=8, share=0.4, noise=0, cap=0)
+_BLUR_LEFT_SHARE = 0.001  # of what both show; blur leaves nothing, words over it 0.07 and more
 _WHOLE_SHARE = 0.97  # of an image; more is the whole of it
 _MAX_GREY_CHROMA, _MIN_COLOUR_CHROMA = 2, 5  # mean spread of the channels
 _GROUND = "plain ground around it"
@@ -83,7 +86,7 @@ def describe_edits(one: Features, two: Features, verdict: Verdict, drawn: Drawn)
     words = Words()
     _shape(words, one, two, verdict)
     _tone(words, one, two, verdict)
-    if drawn.share:
+    if drawn.share and not _is_lost_detail(one, two, verdict, drawn):
         share = f"{max(drawn.share, 0.01):.0%}"
         if drawn.on:
             words.of(
@@ -94,6 +97,29 @@ def describe_edits(one: Features, two: Features, verdict: Verdict, drawn: Drawn)
         else:
             words.both(f"something drawn over {share}")
     return words
+
+
+def _is_lost_detail(one: Features, two: Features, verdict: Verdict, drawn: Drawn) -> bool:
+    """Tell whether what one image has more is no more than what blur took from the other.
+
+    One filter over all of the sharper one explains that, and explains nothing that is drawn.
+    """
+    placed = verdict.transform
+    if placed is None or not verdict.softer or drawn.on == verdict.softer:
+        return False
+    half = np.diag((0.5, 0.5, 1.0))
+    height, width = (max(1, side // 2) for side in one.grey.shape)
+    first = cv2.resize(one.grey, (width, height), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(two.grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    matrix = half @ placed @ np.linalg.inv(half)
+    second = cv2.warpPerspective(small, matrix, (width, height))
+    cover = cv2.warpPerspective(np.full(small.shape, 255, np.uint8), matrix, (width, height))
+    inside = cv2.erode(cover, np.ones((9, 9), np.uint8), borderValue=0) > 250  # noqa: PLR2004 -- whole
+    levels = np.asarray(first, np.float32), np.asarray(second, np.float32)
+    soft, sharp = levels if verdict.softer == 1 else levels[::-1]
+    made, _ = equalised(sharp, soft, np.asarray(inside))
+    strange = strangeness(made, soft, (100, 100), _SMALL_LIMITS)[inside]
+    return bool(strange.size) and float((strange > 1).mean()) < _BLUR_LEFT_SHARE
 
 
 def _shape(words: Words, one: Features, two: Features, verdict: Verdict) -> None:

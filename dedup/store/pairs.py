@@ -67,17 +67,35 @@ def content_pair(first: bytes, second: bytes) -> ContentPair:
     return (first, second) if first <= second else (second, first)
 
 
+_VERDICTS = (
+    "SELECT first, second, tier, evidence, backwards, derived FROM verdicts"  # noqa: S608 - constant
+    f" WHERE verifier = ? AND {sound('verdicts')}"
+)
+
+
 def read_verdicts(catalog: Catalog, verifier: str) -> dict[ContentPair, StoredVerdict]:
     """Read all proofs of one version of the check; damaged ones count as not proven."""
+    return _verdicts(catalog, _VERDICTS, verifier)
+
+
+def read_verdict(catalog: Catalog, verifier: str, pair: ContentPair) -> StoredVerdict | None:
+    """Read the proof on one pair; None where there is none, or a damaged one."""
+    only = f"{_VERDICTS} AND first = ? AND second = ?"
+    return _verdicts(catalog, only, verifier, *pair).get(pair)
+
+
+def has_verdicts(catalog: Catalog, verifier: str) -> bool:
+    """Tell whether any pair was checked by one version of the check."""
+    return bool(_verdicts(catalog, f"{_VERDICTS} LIMIT 1", verifier))
+
+
+def _verdicts(
+    catalog: Catalog, query: str, *values: str | bytes
+) -> dict[ContentPair, StoredVerdict]:
     with translated(catalog.store):
-        rows = catalog.connection.execute(
-            "SELECT first, second, tier, evidence, backwards, derived FROM verdicts"  # noqa: S608 - constant
-            f" WHERE verifier = ? AND {sound('verdicts')}",
-            (verifier,),
-        )
         return {
             (first, second): StoredVerdict(None if tier is None else Tier(tier), *rest)
-            for first, second, tier, *rest in rows
+            for first, second, tier, *rest in catalog.connection.execute(query, values)
         }
 
 

@@ -23,7 +23,7 @@ from dedup.freshness import Lookout
 from dedup.policy import INFORMATION, KeepPolicy
 from dedup.query import embed_queries, expand, similarity_of
 from dedup.results import Comparison, DuplicatesAnswer, Explanation, Grouping
-from dedup.store.pairs import content_pair, read_verdicts, write_verdicts
+from dedup.store.pairs import content_pair, has_verdicts, read_verdict, write_verdicts
 from dedup.verbs.decisions import is_ignored
 
 if TYPE_CHECKING:
@@ -190,12 +190,13 @@ def _remember(catalog: Catalog, first: bytes, second: bytes, verdict: StoredVerd
 
     if catalog.image_with(first) is None or catalog.image_with(second) is None:
         return False
-    known, pair = read_verdicts(catalog, VERIFIER), content_pair(first, second)
-    if pair in known:
+    pair = content_pair(first, second)
+    if read_verdict(catalog, VERIFIER, pair) is not None:
         return False
+    was_listed = has_verdicts(catalog, VERIFIER)
     with suppress(CollectionError):  # it cannot be written to now
         write_verdicts(catalog, VERIFIER, {pair: verdict if pair[0] == first else verdict.turned()})
-    return bool(known)
+    return was_listed
 
 
 def why(

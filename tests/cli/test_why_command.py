@@ -54,6 +54,28 @@ def test_why_says_what_would_have_had_to_differ(dedup: Dedup, drawn: Path) -> No
     assert failed[-1]["name"] in row["missing"]
 
 
+def test_why_says_plain_words_and_figures_when_asked(
+    dedup: Dedup, store: Path, drawn: Path
+) -> None:
+    copy, small = drawn / "a/2.jpg", drawn / "b/2 small.jpg"
+    (row,) = dedup("why", copy, small, "-s", store).rows
+    plain = dedup("why", copy, small, "-s", store, "--format", "table")
+    assert plain.text.splitlines() == [
+        f"{copy} and {small}: resaved, the whole image, saved again",
+        f"  {row['evidence']}",
+    ]
+    full = dedup("why", copy, small, "-s", store, "--format", "table", "--verbose").text
+    assert full.startswith(plain.text)
+    assert f"similarity {row['similarity']:.4f}" in full
+    assert f"For {row['missing']}." in full
+    for check in row["checks"]:
+        (line,) = [line for line in full.splitlines() if line.lstrip().startswith(check["name"])]
+        assert line.rstrip().endswith("yes" if check["passed"] else "no")
+    strangers = dedup("why", drawn / "a/3.jpg", drawn / "a/4.jpg", "-s", store, "--format", "table")
+    assert strangers.text.splitlines()[1] == "  no common detail found"
+    assert strangers.text.splitlines()[2].startswith("  similarity ")
+
+
 def test_why_draws_what_it_found(dedup: Dedup, drawn: Path, tmp_path: Path) -> None:
     for second in ("b/2 small.jpg", "a/4.jpg"):
         done = dedup("why", drawn / "a/2.jpg", drawn / second, "-o", tmp_path / "why.png")

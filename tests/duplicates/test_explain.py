@@ -79,6 +79,15 @@ def test_blank_images_are_never_similar(drawn: Path, tmp_path: Path) -> None:
     assert found.evidence == "one colour, nothing to compare"
 
 
+def test_what_is_too_small_says_so_where_its_proof_counts_for_nothing(tmp_path: Path) -> None:
+    scene(1, (5, 60)).save(tmp_path / "a.png")
+    scene(1, (5, 60)).save(tmp_path / "a.jpg", quality=80)
+    found = explain(str(tmp_path / "a.png"), str(tmp_path / "a.jpg"), None, None)
+    assert found.tier is None
+    words = "too small or too plain to prove more than equal pixels"
+    assert (found.evidence, found.missing) == (words, f"near: {words}")
+
+
 def test_a_decision_is_told_with_the_tier_of_the_images(drawn: Path) -> None:
     found = why(drawn, "a/1.jpg", "b/1.png", ignored=True)
     assert (found.tier, found.ignored) == (Tier.PIXELS, True)

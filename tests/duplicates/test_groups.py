@@ -197,6 +197,16 @@ def test_what_a_person_refused_is_no_relation_in_any_tier(grouping: Grouping) ->
     assert group_files(range(4), range(4), refused, ALL, grouping) == []
 
 
+def test_copies_of_one_image_are_a_clique_though_not_every_pair_of_them_is_proven() -> None:
+    known = images(4)
+    proven = table(known, {(0, 3): 0.9}, resaved={(0, 1): 1.0, (0, 2): 1.0})
+    found = Relations(proven, proposals([[0], [1], [2], [3]], {}), 0.9)
+    clique = group_files(range(4), range(4), found, ALL, Grouping.CLIQUE)
+    assert as_sets(clique) == [(0, {1, 2, 3})]
+    copies = frozenset({Tier.RESAVED})
+    assert as_sets(group_files(range(4), range(4), found, copies, Grouping.CLIQUE)) == [(0, {1, 2})]
+
+
 def test_a_familys_keepers_are_paired_with_what_better_ones_did_not_take() -> None:
     # 0 takes 1, and 2 takes 3; that 1 and 3 are related joins them to one family.
     chain = relations(4, {}, near={(0, 1): 0.9, (1, 3): 0.9, (2, 3): 0.9})
@@ -215,3 +225,26 @@ def test_what_is_proven_against_a_duplicate_only_is_not_lost() -> None:
     assert left_alone(group_files(range(3), range(3), whole, ALL), range(3), whole, ALL) == []
     alike = relations(3, {(0, 1): 0.95, (1, 2): 0.95})
     assert left_alone(group_files(range(3), range(3), alike, ALL), range(3), alike, ALL) == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(graphs, graphs, st.sampled_from([Grouping.COVER, Grouping.CLIQUE]))
+def test_nothing_proven_is_lost(
+    graph: tuple[int, set[tuple[int, int]]],
+    other: tuple[int, set[tuple[int, int]]],
+    how: Grouping,
+) -> None:
+    count, near = graph
+    alike = {pair: 0.95 for pair in other[1] if max(pair) < count}
+    found = relations(count, alike, near=dict.fromkeys(near, 0.95))
+    groups = group_files(range(count), range(count), found, ALL, how)
+    left = left_alone(groups, range(count), found, ALL)
+    held = {
+        file
+        for group in groups
+        for member in group.members
+        if member.tier is Tier.NEAR
+        for file in (group.keeper, member.file)
+    }
+    assert held | set(left) == {row for pair in near for row in pair}
+    assert not held & set(left)

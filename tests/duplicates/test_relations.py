@@ -71,6 +71,20 @@ def test_what_a_person_ignores_is_related_in_no_tier() -> None:
     assert [found.between(*pair) for pair in pairs] == [None] * 3
 
 
+def test_what_copies_of_two_images_prove_is_no_look_alike() -> None:
+    # 0, 1 and 2 are copies, 3 and 4 of the same pixels, and 3 was made from 0.
+    known = images(6, pixels={3: b"same", 4: b"same"})
+    proven = table(known, {(0, 3): 0.9}, resaved={(0, 1): 1.0, (1, 2): 1.0}, ignored=[(2, 4)])
+    found = Relations(proven, proposals([list(range(6))], {}), 0.9)
+    alike = {
+        row: [each.row for each in found.of(row, frozenset({Tier.SIMILAR}))] for row in range(6)
+    }
+    assert alike == {0: [5], 1: [5], 2: [5], 3: [5], 4: [5], 5: [0, 1, 2, 3, 4]}
+    assert found.between(0, 2) is found.between(1, 4) is None
+    tiers = [found.through_copies(*pair) for pair in [(0, 2), (1, 4), (2, 4), (3, 5)]]
+    assert tiers == [Tier.RESAVED, Tier.NEAR, None, None]
+
+
 def test_later_proofs_leave_the_relations_before_as_they_were() -> None:
     before = relations()
     known = before.table.images
