@@ -93,12 +93,14 @@ def _terms(colour: Bytes, far: Floats) -> Floats:
 
 
 def _fitted(terms: Floats, wanted: Floats) -> Doubles:
-    weights = np.zeros(len(terms))
+    weights: Doubles = np.zeros(len(terms))
     trust = np.ones(len(wanted), np.float32)
     for _ in range(_FIT_ROUNDS):
         heavy = terms * trust / len(wanted)
         normal = (heavy @ terms.T).astype(np.float64) + 1e-4 * np.eye(len(terms))
-        weights = np.linalg.solve(normal, (heavy @ wanted).astype(np.float64))
+        weights = np.asarray(
+            np.linalg.solve(normal, (heavy @ wanted).astype(np.float64)), np.float64
+        )
         off = np.abs(weights.astype(np.float32) @ terms - wanted)
         trust = 1 / (1 + (off / max(4.0, 2 * float(np.median(off)))) ** 2)
     return np.asarray(weights)
@@ -122,8 +124,10 @@ def colour_left(one: Bytes, two: Bytes, sound: Mask, *, strict: bool = False) ->
     sound = np.asarray(part > 0.5)  # noqa: PLR2004 -- most of it
     if _has_one_hue(two, sound):  # from grey no colour follows, but grey does from any colour
         one, two = two, one
-    wanted = cv2.cvtColor(one, cv2.COLOR_RGB2YCrCb)
-    stronger = _stronger(cv2.cvtColor(two, cv2.COLOR_RGB2YCrCb), wanted, sound)
+    wanted, colour = (
+        np.asarray(cv2.cvtColor(each, cv2.COLOR_RGB2YCrCb), np.uint8) for each in (one, two)
+    )
+    stronger = _stronger(colour, wanted, sound) if strict else wanted
     left, used = [], sound
     for channel in (1, 2):
         mine = wanted[..., channel].astype(np.float32)

@@ -212,8 +212,8 @@ class Prover:
         )
         with workers:
             missing = self._sift(workers, missing)
-            wanted = {content for pair in missing for content in pair}
-            self._describe(workers, [content for content in new if content in wanted])
+            left = {content for pair in missing for content in pair}
+            self._describe(workers, [content for content in new if content in left])
             self._check(workers, [pair for pair in missing if not self.unreadable & set(pair)])
 
     def _sift(self, workers: Workers[_Work, _Done], pairs: list[ContentPair]) -> list[ContentPair]:

@@ -220,14 +220,15 @@ def unlike(one: Floats, two: Floats) -> Floats:
         )
         a, c = a + stiffness, c + stiffness  # keeps what has no texture as it is
         root = a * c - b * b
-        return (c * p - b * q) / root, (a * q - b * p) / root
+        one, two = (c * p - b * q) / root, (a * q - b * p) / root
+        return one.astype(np.float32), two.astype(np.float32)
 
-    across = np.asarray(cv2.Sobel(middle, -1, 1, 0, scale=1 / 8))
-    down = np.asarray(cv2.Sobel(middle, -1, 0, 1, scale=1 / 8))
+    across = np.asarray(cv2.Sobel(middle, -1, 1, 0, scale=1 / 8), np.float32)
+    down = np.asarray(cv2.Sobel(middle, -1, 0, 1, scale=1 / 8), np.float32)
     shifts = explained(across, down, 4)
     long = np.maximum(np.hypot(*shifts) / _MAX_STEP_PIXELS, 1)
-    wide = np.asarray(cv2.filter2D(middle, -1, _SECOND))
-    tall = np.asarray(cv2.filter2D(middle, -1, _SECOND.T))
+    wide = np.asarray(cv2.filter2D(middle, -1, _SECOND), np.float32)
+    tall = np.asarray(cv2.filter2D(middle, -1, _SECOND.T), np.float32)
     sharper = explained(wide, tall, 8)
     weights = [shift / long for shift in shifts]
     weights += [np.clip(weight, -_MAX_SHARPER, _MAX_SHARPER) for weight in sharper]

@@ -72,7 +72,8 @@ def sides(one: Floats, two: Floats, places: Mask) -> Shares | None:
     own = labels[rim]
     first, second = (np.bincount(own, values, count) for values in steep)
     slopes = [area[first > _STEEPER * second].sum(), area[second > _STEEPER * first].sum()]
-    found = Shares(*(float(each / area.sum()) for each in slopes), _SLOPE_LIMITS)
+    on_one, on_two = (float(each / area.sum()) for each in slopes)
+    found = Shares(on_one, on_two, _SLOPE_LIMITS)
     return found if found.drawn else _by_steps(one, two, mask, rim, places)
 
 
