@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dedup.proof.description import WORKING_SIDE, Features, describe, working_side
 from dedup.proof.original import Original
-from dedup.proof.prove import Side, prove
+from dedup.proof.prove import prove
+from dedup.proof.side import Side
 from dedup.proof.verdict import VERIFIER, Check, Verdict
 from dedup.proof.verify import NO_COMMON_DETAIL, verify
 

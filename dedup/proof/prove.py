@@ -8,7 +8,7 @@ at the files' own resolution but for what was drawn over one of them (`closely`)
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from dedup.proof.legible import TOO_SMALL, is_illegible
 from dedup.proof.original import grey
 from dedup.proof.pages import compare_pages
 from dedup.proof.paper import is_page
+from dedup.proof.pasted import in_a_panel
 from dedup.proof.shared_parts import judge
 from dedup.proof.verdict import Check, Verdict
 from dedup.proof.verify import reversed_verdict, verify, worded
@@ -25,29 +26,13 @@ from dedup.proof.whole import frames, may_be_whole, same_shape
 from dedup.proof.wording import shows_both
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import numpy.typing as npt
 
-    from dedup.proof.description import Features
-    from dedup.proof.original import Original
+    from dedup.proof.side import Side
 
     Floats = npt.NDArray[np.float32]
 
 _UNTOUCHED_LEVELS = 6.0  # median difference, before any tone is mapped
-
-
-class Side(NamedTuple):
-    """One image of a pair.
-
-    Parameters
-    ----------
-    features : as described
-    open : gives the file; asked only where what is described is not enough
-    """
-
-    features: Features
-    open: Callable[[], Original]
 
 
 def prove(first: Side, second: Side) -> Verdict:
@@ -63,7 +48,10 @@ def prove(first: Side, second: Side) -> Verdict:
     """
     turned = _key(first) < _key(second)
     one, two = (second, first) if turned else (first, second)
-    verdict = _legible(one, two, _proven(one, two))
+    verdict = _proven(one, two)
+    if not verdict.near:
+        verdict = in_a_panel(one, two, verdict, _looked_at)
+    verdict = _legible(one, two, verdict)
     return reversed_verdict(verdict) if turned else verdict
 
 

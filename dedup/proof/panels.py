@@ -1,0 +1,156 @@
+"""The panels of a page, a collage or a screen: what plain strips or straight seams set apart.
+
+A photograph on a page shows up in a panel. Compared with the panel alone it is compared as large as
+it is there, and without what is around it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import cv2
+import numpy as np
+
+from dedup.proof.original import Original
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Bytes = npt.NDArray[np.uint8]
+    Floats = npt.NDArray[np.float32]
+
+MOST = 6
+"""Panels that are looked at, the largest."""
+
+_PLAIN_LEVELS = 12.0  # between the 3rd and the 97th percentile of a line of one colour
+_SEAM_LEVELS = 14.0  # mean step across a seam
+_SEAM_SHARE = 0.7  # of a seam's pixels that step by more than compression does
+_STEP_LEVELS = 8
+_SEAM_OVER_USUAL = 3.0
+_MIN_SIDE_SHARE = 0.12  # of the shorter side
+_MIN_SIDE_PIXELS = 32
+_MAX_SHARE = 0.97  # of the image; more is all of it
+_DEPTH = 6
+
+
+class Box(NamedTuple):
+    """Shares of the width and the height, ends excluded."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def area(self) -> float:
+        """Share of the image."""
+        return (self.right - self.left) * (self.bottom - self.top)
+
+
+def panels(grey: Bytes) -> list[Box]:
+    """Find the panels of an image, the largest first; none where it is one itself.
+
+    Parameters
+    ----------
+    grey : (H, W)
+    """
+    height, width = grey.shape
+    least = max(_MIN_SIDE_PIXELS, round(_MIN_SIDE_SHARE * min(height, width)))
+    found: list[tuple[int, int, int, int]] = []
+    _cut(grey, (0, 0, width, height), least, _DEPTH, found)
+    boxes = [
+        Box((left + 1) / width, (top + 1) / height, (right - 1) / width, (bottom - 1) / height)
+        for left, top, right, bottom in found
+    ]
+    boxes.sort(key=lambda box: (-box.area, box))
+    return boxes if boxes and boxes[0].area < _MAX_SHARE else []
+
+
+def _cut(
+    grey: Bytes,
+    box: tuple[int, int, int, int],
+    least: int,
+    depth: int,
+    found: list[tuple[int, int, int, int]],
+) -> None:
+    """Cut along plain strips and seams, across and down in turn, as long as there are any."""
+    left, top, right, bottom = box
+    if min(right - left, bottom - top) < least:
+        return
+    part = grey[top:bottom, left:right]
+    if depth:
+        for axis in (0, 1):
+            spans = _spans(part if axis == 0 else part.T, least)
+            if spans != [(0, part.shape[axis])]:
+                for begin, end in spans:
+                    inner = (
+                        (left, top + begin, right, top + end)
+                        if axis == 0
+                        else (left + begin, top, left + end, bottom)
+                    )
+                    _cut(grey, inner, least, depth - 1, found)
+                return
+    found.append(box)
+
+
+def _spans(part: Bytes, least: int) -> list[tuple[int, int]]:
+    """Find the runs of rows between plain rows and seams, those of at least so many."""
+    low, high = np.percentile(part, (3, 97), axis=1)
+    plain = np.asarray(high - low <= _PLAIN_LEVELS)
+    ends = np.flatnonzero(np.diff(np.concatenate([[1], plain, [1]]).astype(np.int8)))
+    runs = list(zip(ends[0::2].tolist(), ends[1::2].tolist(), strict=True))
+    steps = np.abs(np.diff(part.astype(np.int16), axis=0))
+    size, share = steps.mean(axis=1), (steps > _STEP_LEVELS).mean(axis=1)
+    usual = cv2.blur(size[:, None].astype(np.float32), (1, 15))[:, 0] if len(size) else size
+    seams = (size > _SEAM_LEVELS) & (share > _SEAM_SHARE) & (size > _SEAM_OVER_USUAL * usual)
+    spans = []
+    for begin, end in runs:
+        cuts = [row + 1 for row in np.flatnonzero(seams).tolist() if begin < row + 1 < end]
+        spans += pairwise([begin, *cuts, end])
+    return [(begin, end) for begin, end in spans if end - begin >= least]
+
+
+_ALL = Box(0, 0, 1, 1)
+
+
+@dataclass(eq=False)
+class Region(Original):
+    """A panel of a file, as if it were a file.
+
+    Parameters
+    ----------
+    box : of the upright image
+    """
+
+    box: Box = _ALL
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        height, width = super().size
+        return (
+            max(1, round(height * (self.box.bottom - self.box.top))),
+            max(1, round(width * (self.box.right - self.box.left))),
+        )
+
+    @property
+    def pages(self) -> int:
+        """One: of an animation, its first."""
+        return 1
+
+    def as_stored(self) -> Original:
+        """Give the same without the file's colour profile."""
+        return replace(self, srgb=False)
+
+    def pixels(self, height: int, width: int) -> Bytes:
+        """Decode the panel into exactly this size; (height, width, 3) uint8 RGB."""
+        box = self.box
+        whole = super().pixels(
+            max(height, round(height / (box.bottom - box.top))),
+            max(width, round(width / (box.right - box.left))),
+        )
+        top, left = round(whole.shape[0] * box.top), round(whole.shape[1] * box.left)
+        top, left = min(top, whole.shape[0] - height), min(left, whole.shape[1] - width)
+        return np.ascontiguousarray(whole[top : top + height, left : left + width])

@@ -1,0 +1,95 @@
+"""A photograph in one panel of a page, a collage or a screen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dedup.proof.description import describe, working_side
+from dedup.proof.panels import MOST, Box, Region, panels
+from dedup.proof.side import Side
+from dedup.proof.verify import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dedup.proof.description import Features
+    from dedup.proof.original import Original
+    from dedup.proof.verdict import Check, Verdict
+
+    Look = Callable[[Side, Side, Verdict, tuple[Check, ...]], Verdict]
+
+_MIN_SHOWN_SHARE = 0.4  # of the photograph, that the panel shows
+_ALL_SHARE = 0.8  # of an image, that its largest panel is where it is no page or collage
+
+
+def in_a_panel(one: Side, two: Side, verdict: Verdict, look: Look) -> Verdict:
+    """Prove a pair once more, of which one may show the other in a panel.
+
+    Where both have panels nothing is proven: two pages that share a photograph are two pages.
+
+    Parameters
+    ----------
+    verdict : refused, for the pair as a whole
+    look : compares two sides at their own resolution, once `verify` has placed them
+    """
+    found = [panels(side.features.grey) for side in (one, two)]
+    parted = [bool(boxes) and boxes[0].area < _ALL_SHARE for boxes in found]
+    if parted[0] == parted[1]:
+        return verdict
+    holder, other, boxes = (one, two, found[0]) if parted[0] else (two, one, found[1])
+    for box in boxes[:MOST]:
+        region = Region(holder.open().data, holder.open().name, box=box)
+        panel = Side(_described(region), partial(_given, region))
+        inner = verify(panel.features, other.features)
+        if inner.near:
+            inner = look(panel, other, inner, ())
+        if inner.near and inner.overlap[1] >= _MIN_SHOWN_SHARE:
+            return _of_all(inner, box, panel.features, holder.features, first=holder is one)
+    return verdict
+
+
+def _given(region: Region) -> Original:
+    return region
+
+
+def _described(region: Region) -> Features:
+    height, width = region.size
+    factor = min(1.0, working_side(height, width) / max(height, width))
+    return describe(region.pixels(max(1, round(height * factor)), max(1, round(width * factor))))
+
+
+def _of_all(inner: Verdict, box: Box, panel: Features, holder: Features, *, first: bool) -> Verdict:
+    """Say of the two files what was found of a panel and a file."""
+    height, width = panel.grey.shape
+    tall, wide = holder.grey.shape
+    across = wide * (box.right - box.left) / width
+    down = tall * (box.bottom - box.top) / height
+    moved = np.array([
+        [across, 0, wide * box.left + (across - 1) / 2],
+        [0, down, tall * box.top + (down - 1) / 2],
+        [0, 0, 1.0],
+    ])  # fmt: skip
+    placed = inner.transform
+    if placed is not None:
+        placed = moved @ placed if first else np.linalg.inv(moved @ placed)
+        placed = np.asarray(placed / placed[2, 2], np.float64)
+    overlap = (inner.overlap[0] * box.area, inner.overlap[1])
+    scale = inner.scale * float(np.sqrt(across * down))
+    holds = f"shows the other among other things, on {overlap[0]:.0%} of it"
+    shown = f"shown on {overlap[0]:.0%} of the other, among other things"
+    return replace(
+        inner,
+        evidence=shown if first else holds,
+        backwards=holds if first else shown,
+        overlap=overlap if first else overlap[::-1],
+        transform=placed,
+        rotation=inner.rotation if first or inner.mirrored else -inner.rotation,
+        scale=scale if first else 1 / scale,
+        derived=1 if first else 2,
+        softer=0,
+        resaved=False,
+    )
