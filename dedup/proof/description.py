@@ -16,8 +16,12 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from dedup.proof.panels import panels
+
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from dedup.proof.panels import Box
 
     Floats = npt.NDArray[np.float32]
     Bytes = npt.NDArray[np.uint8]
@@ -92,6 +96,11 @@ class Features:
         if min(wide, tall) < 32 or wide * tall < 0.1 * height * width:  # noqa: PLR2004 -- too little
             return self.whole
         return columns[0], rows[0], columns[1], rows[1]
+
+    @cached_property
+    def panels(self) -> list[Box]:
+        """See `dedup.proof.panels`."""
+        return panels(self.grey)
 
     @cached_property
     def unit(self) -> Floats:

@@ -6,14 +6,11 @@ it is there, and without what is around it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
-
-from dedup.proof.original import Original
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -105,52 +102,8 @@ def _spans(part: Bytes, least: int) -> list[tuple[int, int]]:
     size, share = steps.mean(axis=1), (steps > _STEP_LEVELS).mean(axis=1)
     usual = cv2.blur(size[:, None].astype(np.float32), (1, 15))[:, 0] if len(size) else size
     seams = (size > _SEAM_LEVELS) & (share > _SEAM_SHARE) & (size > _SEAM_OVER_USUAL * usual)
-    spans = []
+    spans: list[tuple[int, int]] = []
     for begin, end in runs:
         cuts = [row + 1 for row in np.flatnonzero(seams).tolist() if begin < row + 1 < end]
         spans += pairwise([begin, *cuts, end])
     return [(begin, end) for begin, end in spans if end - begin >= least]
-
-
-_ALL = Box(0, 0, 1, 1)
-
-
-@dataclass(eq=False)
-class Region(Original):
-    """A panel of a file, as if it were a file.
-
-    Parameters
-    ----------
-    box : of the upright image
-    """
-
-    box: Box = _ALL
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width."""
-        height, width = super().size
-        return (
-            max(1, round(height * (self.box.bottom - self.box.top))),
-            max(1, round(width * (self.box.right - self.box.left))),
-        )
-
-    @property
-    def pages(self) -> int:
-        """One: of an animation, its first."""
-        return 1
-
-    def as_stored(self) -> Original:
-        """Give the same without the file's colour profile."""
-        return replace(self, srgb=False)
-
-    def pixels(self, height: int, width: int) -> Bytes:
-        """Decode the panel into exactly this size; (height, width, 3) uint8 RGB."""
-        box = self.box
-        whole = super().pixels(
-            max(height, round(height / (box.bottom - box.top))),
-            max(width, round(width / (box.right - box.left))),
-        )
-        top, left = round(whole.shape[0] * box.top), round(whole.shape[1] * box.left)
-        top, left = min(top, whole.shape[0] - height), min(left, whole.shape[1] - width)
-        return np.ascontiguousarray(whole[top : top + height, left : left + width])

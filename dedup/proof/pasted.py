@@ -2,28 +2,74 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dedup.proof.description import describe, working_side
-from dedup.proof.panels import MOST, Box, Region, panels
+from dedup.proof.original import Original
+from dedup.proof.panels import MOST, Box
 from dedup.proof.side import Side
 from dedup.proof.verify import verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy.typing as npt
+
     from dedup.proof.description import Features
-    from dedup.proof.original import Original
     from dedup.proof.verdict import Check, Verdict
 
     Look = Callable[[Side, Side, Verdict, tuple[Check, ...]], Verdict]
 
 _MIN_SHOWN_SHARE = 0.4  # of the photograph, that the panel shows
 _ALL_SHARE = 0.8  # of an image, that its largest panel is where it is no page or collage
+
+
+_ALL = Box(0, 0, 1, 1)
+
+
+@dataclass(eq=False)
+class Region(Original):
+    """A panel of a file, as if it were a file.
+
+    Parameters
+    ----------
+    box : of the upright image
+    """
+
+    box: Box = _ALL
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        height, width = super().size
+        return (
+            max(1, round(height * (self.box.bottom - self.box.top))),
+            max(1, round(width * (self.box.right - self.box.left))),
+        )
+
+    @property
+    def pages(self) -> int:
+        """One: of an animation, its first."""
+        return 1
+
+    def as_stored(self) -> Original:
+        """Give the same without the file's colour profile."""
+        return replace(self, srgb=False)
+
+    def pixels(self, height: int, width: int) -> npt.NDArray[np.uint8]:
+        """Decode the panel into exactly this size; (height, width, 3) uint8 RGB."""
+        box = self.box
+        whole = super().pixels(
+            max(height, round(height / (box.bottom - box.top))),
+            max(width, round(width / (box.right - box.left))),
+        )
+        top, left = round(whole.shape[0] * box.top), round(whole.shape[1] * box.left)
+        top, left = min(top, whole.shape[0] - height), min(left, whole.shape[1] - width)
+        return np.ascontiguousarray(whole[top : top + height, left : left + width])
 
 
 def in_a_panel(one: Side, two: Side, verdict: Verdict, look: Look) -> Verdict:
@@ -36,7 +82,7 @@ def in_a_panel(one: Side, two: Side, verdict: Verdict, look: Look) -> Verdict:
     verdict : refused, for the pair as a whole
     look : compares two sides at their own resolution, once `verify` has placed them
     """
-    found = [panels(side.features.grey) for side in (one, two)]
+    found = [side.features.panels for side in (one, two)]
     parted = [bool(boxes) and boxes[0].area < _ALL_SHARE for boxes in found]
     if parted[0] == parted[1]:
         return verdict
@@ -75,8 +121,8 @@ def _of_all(inner: Verdict, box: Box, panel: Features, holder: Features, *, firs
     ])  # fmt: skip
     placed = inner.transform
     if placed is not None:
-        placed = moved @ placed if first else np.linalg.inv(moved @ placed)
-        placed = np.asarray(placed / placed[2, 2], np.float64)
+        whole = moved @ placed if first else np.linalg.inv(moved @ placed)
+        placed = np.asarray(whole / whole[2, 2], np.float64)
     overlap = (inner.overlap[0] * box.area, inner.overlap[1])
     scale = inner.scale * float(np.sqrt(across * down))
     holds = f"shows the other among other things, on {overlap[0]:.0%} of it"

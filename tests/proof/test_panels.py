@@ -1,0 +1,78 @@
+"""Panels, and photographs proven in one of them."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+import dedup
+from dedup.edits.catalogue import drawn
+from dedup.images.encode import as_jpeg
+from dedup.proof.panels import panels
+from dedup.results import Tier
+
+RNG = np.random.default_rng
+
+
+def test_one_image_has_no_panels() -> None:
+    grey = cv2.cvtColor(drawn(300, 400, RNG(1)), cv2.COLOR_RGB2GRAY)
+    assert panels(grey) == []
+
+
+def test_plain_strips_part_panels() -> None:
+    grey = np.full((400, 300), 255, np.uint8)
+    one, two = (cv2.cvtColor(drawn(120, 200, RNG(seed)), cv2.COLOR_RGB2GRAY) for seed in (2, 3))
+    grey[40:160, 50:250], grey[220:340, 50:250] = one, two
+    found = sorted(panels(grey), key=lambda box: box.top)
+    assert [
+        tuple(np.rint(np.multiply(box, (300, 400, 300, 400))).astype(int)) for box in found
+    ] == [
+        (51, 41, 249, 159),
+        (51, 221, 249, 339),
+    ]
+
+
+def test_a_straight_seam_parts_panels() -> None:
+    one, two = (cv2.cvtColor(drawn(300, 200, RNG(seed)), cv2.COLOR_RGB2GRAY) for seed in (4, 5))
+    dark, light = (one * 0.4).astype(np.uint8), (two * 0.4 + 150).astype(np.uint8)
+    found = panels(np.hstack([dark, light]))
+    assert {round(box.left * 400) for box in found} == {1, 201}
+
+
+@pytest.fixture
+def photo(tmp_path):  # noqa: ANN001, ANN201
+    pixels = drawn(600, 800, RNG(6))
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(as_jpeg(pixels, 92))
+    return pixels, path
+
+
+def _collage(pixels, seeds, path) -> str:  # noqa: ANN001
+    page = np.full((640, 840, 3), 255, np.uint8)
+    parts = [pixels, *(drawn(600, 800, RNG(seed)) for seed in seeds)]
+    for part, (top, left) in zip(parts, ((10, 10), (10, 425), (325, 10), (325, 425)), strict=True):
+        cut = part[:, 60:740]  # each a little cropped, as collages do
+        page[top : top + 305, left : left + 405] = cv2.resize(
+            cut, (405, 305), interpolation=cv2.INTER_AREA
+        )
+    path.write_bytes(as_jpeg(page, 90))
+    return str(path)
+
+
+def test_one_of_four_in_a_collage_is_near(photo, tmp_path) -> None:  # noqa: ANN001
+    pixels, path = photo
+    collage = _collage(pixels, (7, 8, 9), tmp_path / "collage.jpg")
+    found = dedup.why(str(path), collage)
+    assert found.tier is Tier.NEAR
+    assert found.evidence.startswith("shows the other among other things, on 22% of it")
+    back = dedup.why(collage, str(path))
+    assert back.tier is Tier.NEAR
+    assert back.evidence.startswith("shown on 22% of the other, among other things")
+
+
+def test_two_collages_that_share_a_photograph_are_two(photo, tmp_path) -> None:  # noqa: ANN001
+    pixels, _ = photo
+    one = _collage(pixels, (7, 8, 9), tmp_path / "one.jpg")
+    two = _collage(pixels, (10, 11, 12), tmp_path / "two.jpg")
+    assert dedup.why(one, two).tier not in {Tier.NEAR, Tier.RESAVED}
