@@ -4,25 +4,38 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from itertools import count
 from typing import TYPE_CHECKING
 
-from dedup.actions import steps
+from dedup.actions import carry, steps
 from dedup.actions.checks import check_plan, check_system, root_of, try_links
 from dedup.actions.journal import BACK, DONE, Journal
 from dedup.actions.outcomes import Acted, ActedFile
 from dedup.actions.recover import finish, follow
-from dedup.actions.system import RefusedError, facts_at, in_words, is_there, look_at
+from dedup.actions.system import RefusedError, check_quiet, facts_at, in_words, is_there, look_at
 from dedup.actions.trash import Trashes
 from dedup.errors import DedupError
 
 if TYPE_CHECKING:
     from dedup.actions.plan_file import Plan, PlanEntry
     from dedup.answer import Progress
+    from dedup.images.metadata import Metadata
     from dedup.store.catalog import Catalog
 
 
-def apply(plan: Plan, catalog: Catalog, report: Progress, *, dry_run: bool = False) -> Acted:
+def apply(
+    plan: Plan,
+    catalog: Catalog,
+    report: Progress,
+    *,
+    dry_run: bool = False,
+    carry_metadata: bool = False,
+) -> Acted:
     """Carry out a plan; the caller holds the writer's lock.
+
+    Parameters
+    ----------
+    carry_metadata : write what keepers lack into XMP files beside them, before files go
 
     Raises
     ------
@@ -37,6 +50,8 @@ def apply(plan: Plan, catalog: Catalog, report: Progress, *, dry_run: bool = Fal
     if not plan.entries:
         return Acted("", ())
     run = _Applying(plan, catalog, trashes)
+    if carry_metadata:
+        run.to_carry = carry.what_keepers_lack(plan.entries)
     try:
         try_links(plan, run.journal)
         run.all(report)
@@ -82,6 +97,8 @@ class _Applying:
         self._trashes = trashes
         self._roots = [os.fsdecode(root.path) for root in catalog.roots()]
         self._stay: set[str] = set()
+        self._further = count(len(plan.entries) + 1)
+        self.to_carry: dict[str, Metadata] = {}
         self.files: list[ActedFile] = []
         self.notes: list[str] = []
         self.journal = Journal.begin(
@@ -119,6 +136,8 @@ class _Applying:
             if self._stay.intersection(entry.of):
                 raise RefusedError("its image stays")  # noqa: TRY301
             found = steps.check_before(entry)
+            if entry.keeper in self.to_carry:
+                self._carry(entry.keeper)
             ahead = steps.written_ahead(entry, found, self.journal.run, number)
             ahead |= steps.choose_place(entry, self._trashes, self._below(entry))
         except (RefusedError, OSError) as error:
@@ -135,15 +154,36 @@ class _Applying:
             return self._take_back(number, reason)
         return ""
 
+    def _carry(self, keeper: str) -> None:
+        """Write what a keeper lacks beside it."""
+        number = next(self._further)
+        ahead = carry.written_ahead(keeper, self.to_carry[keeper], self.journal.run, number)
+        if ahead is not None:
+            about, text = ahead
+            self.journal.write("about", number, **about)
+            item = self.journal.history.items[number]
+            try:
+                carry.write(item, text)
+            except (RefusedError, OSError) as error:
+                reason = in_words(error) if isinstance(error, OSError) else str(error)
+                reason = self._take_back(number, reason)
+                raise RefusedError(f"what its keeper lacks was not written: {reason}") from error
+            self.journal.write(DONE, number, facts=facts_at(item.path))
+            self.files.append(ActedFile(item.path, "carry", "done", len(text)))
+        del self.to_carry[keeper]
+
     def _below(self, entry: PlanEntry) -> str:
         return os.path.relpath(entry.path, root_of(entry.path, self._roots))
 
     def _act(self, number: int, entry: PlanEntry) -> None:
         item = self.journal.history.items[number]
-        if steps.is_linking(item):
-            steps.make_link(item)
+        aside = item.about["quarantine"]
+        if steps.is_swapped(item):
+            read = steps.make_link(item)
             steps.check_keeper(entry)
-            os.unlink(item.about["quarantine"])
+            steps.sync_keeper(entry)
+            check_quiet(aside, read)
+            os.unlink(aside)
             self.journal.write(
                 DONE,
                 number,
@@ -152,9 +192,11 @@ class _Applying:
                 keeper_facts=facts_at(str(entry.keeper)),
             )
             return
-        steps.take_aside(item)
+        read = steps.take_aside(item)
         if entry.verb == "delete":
             steps.check_keeper(entry)
+            steps.sync_keeper(entry)
+            check_quiet(aside, read)
         elif entry.keeper is not None and entry.keeper_stat is not None:
             look_at(entry.keeper, entry.keeper_stat, "its keeper")
         steps.act(item, entry, self.journal, self._trashes, self._below(entry))
@@ -164,7 +206,7 @@ class _Applying:
         item = self.journal.history.items[number]
         where = entry_path = item.path
         try:
-            if steps.is_linking(item):
+            if steps.is_swapped(item):
                 steps.unlink_aside(item)
             elif is_there(item.about["quarantine"]):
                 where, _ = steps.put_back(item)

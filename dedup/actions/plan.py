@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from dedup.actions.checks import is_below, root_of
 from dedup.actions.plan_file import LINKS, LeftOut, Plan, PlanEntry, certificate
 from dedup.actions.system import Facts, RefusedError, digest_of
-from dedup.images.companions import companions
+from dedup.actions.told import Told
+from dedup.images.companions import companions, is_raw_name
 from dedup.images.scan import matcher
 from dedup.policy import INFORMATION
 from dedup.results import Tier
@@ -21,6 +22,7 @@ from dedup.store.acted import contents_by_path, name_of, plan_key
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from dedup.actions.lacks import Lacks
     from dedup.results import Duplicate, Group
     from dedup.store.acted import Content
     from dedup.store.catalog import Catalog
@@ -100,6 +102,7 @@ class _Planner:
             for path in (group.keeper, *(one.path for one in group.duplicates))
         ]
         self._known = contents_by_path(catalog, {os.fsencode(path) for path in paths})
+        self._told = Told(catalog, self._images_not_exact(groups))
         self._keepers = {group.keeper for group in groups}
         self._protects = matcher(wishes.protect)
         self._beside: dict[str, dict[bytes, tuple[bytes, ...]]] = {}
@@ -108,6 +111,18 @@ class _Planner:
         self.roots = [os.fsdecode(root.path) for root in catalog.roots()]
         self.entries: dict[str, PlanEntry] = {}
         self.left_out: list[LeftOut] = []
+
+    def _images_not_exact(self, groups: Sequence[Group]) -> set[int]:
+        """List the images of pairs whose files may say different things inside."""
+        paths = {
+            path
+            for group in groups
+            for duplicate in group.duplicates
+            if duplicate.tier is not Tier.EXACT
+            for path in (group.keeper, duplicate.path)
+        }
+        found = (self._known.get(os.fsencode(path)) for path in paths)
+        return {known.image for known in found if known}
 
     def take(self, group: Group, duplicate: Duplicate) -> None:
         """Plan for one duplicate, or say why it stays."""
@@ -143,6 +158,7 @@ class _Planner:
             stat=Facts.of(found),
             keeper_sha256=keeper_sha256,
             keeper_stat=Facts.of(there),
+            keeper_lacks=self._lacks(path, keeper, known, kept),
             certificate=certificate(self._key, sha256, keeper_sha256, duplicate.tier.value),
         )
 
@@ -187,9 +203,8 @@ class _Planner:
         """See that a keeper is as good as what goes for it."""
         if (duplicate.tier is Tier.EXACT) != (known.digest == kept.digest):
             raise RefusedError("the catalog changed meanwhile; make the plan again")
-        pair = [os.fsencode(duplicate.path), os.fsencode(keeper)]
-        if pair[0] in companions(pair).raws:
-            raise RefusedError("the raw image of its keeper")
+        if is_raw_name(os.fsencode(duplicate.path)) and not is_raw_name(os.fsencode(keeper)):
+            raise RefusedError("a raw image, and its keeper is none")
         if (
             known.pixels > kept.pixels
             and (self._wishes.keep[0] != INFORMATION or self._wishes.reference)
@@ -207,6 +222,16 @@ class _Planner:
             raise RefusedError(f"on another drive than its keeper: no {verb} is possible")
         if verb == "delete" and self._sidecars_of(duplicate.path):
             raise RefusedError("has sidecars, which have no other copy: use trash or move")
+
+    def _lacks(self, path: str, keeper: str, known: Content, kept: Content) -> Lacks:
+        folders = (
+            os.path.relpath(os.path.dirname(one), root_of(one, self.roots) or "/")
+            for one in (path, keeper)
+        )
+        sidecars = self._sidecars_of(path), self._sidecars_of(keeper)
+        return self._told.lacks(
+            (path, keeper), (known, kept), sidecars, (next(folders), next(folders))
+        )
 
     def _sidecars_of(self, path: str) -> tuple[bytes, ...]:
         return self._companions_in(os.path.dirname(path)).get(os.fsencode(path), ())

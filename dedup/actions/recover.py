@@ -17,7 +17,6 @@ from dedup.actions.journal import (
     Journal,
     unfinished,
 )
-from dedup.actions.plan_file import LINKS
 from dedup.actions.system import (
     RefusedError,
     digest_of,
@@ -84,7 +83,7 @@ def finish(journal: Journal, catalog: Catalog) -> list[str]:
 
 
 def _finish_apply(item: Item, journal: Journal) -> str:
-    if item.action in LINKS:
+    if steps.is_swapped(item):
         step = _finish_link(item)
     elif is_there(item.about["quarantine"]):
         step = _finish_aside(item)
@@ -98,8 +97,9 @@ def _finish_apply(item: Item, journal: Journal) -> str:
     facts = keeper = None
     if step == BACK and steps.is_original(item, item.path):
         facts = facts_at(item.path)
-    elif step == DONE and item.action in LINKS:
-        facts, keeper = facts_at(item.path), facts_at(item.about["keeper"])
+    elif step == DONE and steps.is_swapped(item):
+        facts = facts_at(item.path)
+        keeper = facts_at(item.about["keeper"]) if item.action != "carry" else None
     journal.write(step, item.number, facts=facts, keeper_facts=keeper, reason="interrupted")
     return step
 
@@ -134,7 +134,7 @@ def _is_copy(item: Item, path: str) -> bool:
 
 def _finish_undo(item: Item, journal: Journal) -> str:
     part = steps.part_of(item.path, journal.run, item.number)
-    if item.action in LINKS:
+    if steps.is_swapped(item):
         step = _finish_unlink(item, part)
     elif item.action == "delete":
         step = UNDONE if _is_copy(item, item.path) else STAYS
@@ -147,7 +147,7 @@ def _finish_undo(item: Item, journal: Journal) -> str:
     remove(part)
     if step == UNDONE and item.about.get("note"):
         remove_note(item.about["note"], item.path)
-    facts = facts_at(item.path) if step == UNDONE else None
+    facts = facts_at(item.path) if step == UNDONE and is_there(item.path) else None
     journal.write(step, item.number, facts=facts)
     return step
 
@@ -155,6 +155,10 @@ def _finish_undo(item: Item, journal: Journal) -> str:
 def _finish_unlink(item: Item, part: str) -> str:
     """Find out whether a copy was swapped for the link, and put away what was swapped out."""
     swap = steps.swap_of(part)
+    if item.about.get("before", "") is None:
+        if is_there(swap):
+            steps.put_away(item, swap)
+        return STAYS if is_there(item.path) else UNDONE
     inode = -1 if item.facts is None else item.facts["inode"]
     swapped = is_there(item.path) and facts_at(item.path)["inode"] != inode
     if is_there(swap):
@@ -168,6 +172,8 @@ def follow(history: History, catalog: Catalog) -> None:
     back: list[Back] = []
     keepers: dict[bytes, Back] = {}
     for item in history.items.values():
+        if item.action == "carry":  # no image
+            continue
         path = os.fsencode(item.path)
         if item.state == DONE and item.action != "reflink":
             gone.append(path)

@@ -24,6 +24,7 @@ from dedup.actions.system import (
     facts_at,
     free_name,
     in_words,
+    is_same,
     is_there,
     look_at,
     move_whole,
@@ -79,6 +80,15 @@ def check_keeper(entry: PlanEntry) -> None:
         raise RefusedError("its keeper has other bytes than when the plan was made")
 
 
+def sync_keeper(entry: PlanEntry) -> None:
+    """Have the system write the file that stays, before the last other copy of it goes."""
+    descriptor = os.open(str(entry.keeper), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def written_ahead(entry: PlanEntry, found: os.stat_result, run: str, number: int) -> dict[str, Any]:
     """Give what the journal says of a file before it is touched."""
     folder = os.path.dirname(entry.path)
@@ -91,14 +101,19 @@ def written_ahead(entry: PlanEntry, found: os.stat_result, run: str, number: int
         "keeper": entry.keeper,
         "keeper_sha256": entry.keeper_sha256,
         "quarantine": os.path.join(folder, QUARANTINE + run, str(number)),
-        "stat": {
-            **Facts.of(found)._asdict(),
-            "atime_ns": found.st_atime_ns,
-            "mode": stat.S_IMODE(found.st_mode),
-            "uid": found.st_uid,
-            "gid": found.st_gid,
-            "attributes": attributes_of(entry.path),
-        },
+        "stat": facts_ahead(entry.path, found),
+    }
+
+
+def facts_ahead(path: str, found: os.stat_result) -> dict[str, Any]:
+    """Give what `restore_facts` needs to make a file again."""
+    return {
+        **Facts.of(found)._asdict(),
+        "atime_ns": found.st_atime_ns,
+        "mode": stat.S_IMODE(found.st_mode),
+        "uid": found.st_uid,
+        "gid": found.st_gid,
+        "attributes": attributes_of(path),
     }
 
 
@@ -120,7 +135,12 @@ def put_away(item: Item, swap: str) -> None:
             ours = digest_of(swap)[0] == item.about["sha256"]
     if ours:
         os.unlink(swap)
-        return
+    else:
+        put_beside(item, swap)
+
+
+def put_beside(item: Item, swap: str) -> None:
+    """Rename what another program wrote to where the file was, or beside it."""
     for name in numbered(item.path):
         try:
             rename_exclusive(swap, name)
@@ -129,33 +149,33 @@ def put_away(item: Item, swap: str) -> None:
         return
 
 
-def take_aside(item: Item) -> None:
+def take_aside(item: Item) -> os.stat_result:
     """Rename a file into quarantine, and see that it is the one that was looked at."""
     aside, path = item.about["quarantine"], item.path
     os.makedirs(os.path.dirname(aside), mode=0o700, exist_ok=True)
     if is_there(aside):
         raise RefusedError("its place in quarantine is taken")
     os.rename(path, aside)
-    check_aside(item)
+    return check_aside(item)
 
 
-def check_aside(item: Item) -> None:
-    """Hash a file in quarantine.
+def check_aside(item: Item) -> os.stat_result:
+    """Hash a file in quarantine; gives what it was when it was read.
 
     Raises
     ------
     RefusedError
     """
-    found = os.lstat(item.about["quarantine"])
-    kept = item.about["stat"]
-    if (found.st_dev, found.st_ino) != (kept["device"], kept["inode"]):
+    aside = item.about["quarantine"]
+    if not is_same(os.lstat(aside), item.about["stat"], aside):
         raise RefusedError("the file was replaced by another one just now")
     try:
-        digest, _ = digest_of(item.about["quarantine"], quiet=True)
+        digest, read = digest_of(aside, quiet=True)
     except RefusedError as error:
         raise RefusedError(f"the file {error}") from error
     if digest != item.about["sha256"]:
         raise RefusedError("the file was changed just now")
+    return read
 
 
 def put_back(item: Item) -> tuple[str, dict[str, int]]:
@@ -235,7 +255,7 @@ def _move(item: Item, journal: Journal, wanted: str) -> None:
             return
 
 
-def make_link(item: Item) -> None:
+def make_link(item: Item) -> os.stat_result:
     """Put a link to the keeper in the place of a file, which is then in quarantine.
 
     Raises
@@ -254,7 +274,7 @@ def make_link(item: Item) -> None:
     if item.action != "symlink" and digest_of(aside)[0] != item.about["sha256"]:
         raise RefusedError("its keeper was changed just now")
     exchange(aside, path)
-    check_aside(item)
+    return check_aside(item)
 
 
 def unlink_aside(item: Item) -> None:
@@ -262,8 +282,12 @@ def unlink_aside(item: Item) -> None:
     aside, path = item.about["quarantine"], item.path
     if not is_there(aside):
         return
-    if is_link(item, aside) and not is_original(item, aside):  # not swapped yet
+    # Not swapped yet: what is aside is ours, and perhaps not complete.
+    if is_original(item, path) or (is_link(item, aside) and not is_original(item, aside)):
         os.unlink(aside)
+        return
+    if item.about.get("before", "") is None:
+        os.unlink(aside)  # there was no file, and this one was not renamed yet
         return
     if is_link(item, path):
         exchange(aside, path)
@@ -277,17 +301,18 @@ def unlink_aside(item: Item) -> None:
 def is_original(item: Item, path: str) -> bool:
     """Say whether a path is of the very file that was to go."""
     try:
-        found = os.lstat(path)
+        kept = item.about.get("stat")
+        return kept is not None and is_same(os.lstat(path), kept, path)
     except OSError:
         return False
-    kept = item.about["stat"]
-    return (found.st_dev, found.st_ino) == (kept["device"], kept["inode"])
 
 
 def is_link(item: Item, path: str) -> bool:
-    """Say whether a path is the link that was made in a file's place."""
+    """Say whether a path is the link, or the text, that was made in a file's place."""
     keeper = item.about["keeper"]
     try:
+        if item.action == "carry":
+            return bool(digest_of(path)[0] == item.about["new"])
         if item.action == "symlink":
             return os.readlink(path) == os.path.relpath(keeper, os.path.dirname(item.path))
         if item.action == "hardlink":
@@ -331,6 +356,6 @@ def copy_of_keeper(item: Item, part: str) -> None:
         raise RefusedError(f"its bytes cannot be had from {keeper}: {words}") from error
 
 
-def is_linking(item: Item) -> bool:
-    """Say whether a link takes the place of the file."""
-    return item.action in LINKS
+def is_swapped(item: Item) -> bool:
+    """Say whether something else takes the place of the file: a link, or a new text."""
+    return item.action in LINKS or item.action == "carry"

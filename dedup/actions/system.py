@@ -16,6 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dedup.files import sync_folder
+from dedup.mounts import keeps_inodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,6 +48,27 @@ class Facts(NamedTuple):
         return cls(found.st_size, found.st_mtime_ns, found.st_dev, found.st_ino)
 
 
+def is_same(found: os.stat_result, kept: dict[str, Any], path: str) -> bool:
+    """Say whether a file is the one that was there before, perhaps changed.
+
+    Parameters
+    ----------
+    kept : its facts then, of which the device's number may be another since
+    """
+    if _keeps_inodes(found.st_dev, os.path.dirname(path)):
+        return bool(found.st_ino == kept["inode"])
+    return (found.st_size, found.st_mtime_ns) == (kept["size"], kept["mtime_ns"])
+
+
+_stable: dict[int, bool] = {}
+
+
+def _keeps_inodes(device: int, folder: str) -> bool:
+    if device not in _stable:
+        _stable[device] = keeps_inodes(os.fsencode(os.path.realpath(folder)))
+    return _stable[device]
+
+
 def facts_at(path: str) -> dict[str, int]:
     """Give what the catalog keeps of a file."""
     found = os.lstat(path)
@@ -71,8 +93,8 @@ def look_at(path: str, planned: Facts, name: str) -> os.stat_result:
         raise RefusedError(f"{name} cannot be looked at: {error.strerror}") from error
     if not stat.S_ISREG(found.st_mode):
         raise RefusedError(f"{name} is no regular file any more")
-    # Numbers of devices are given anew at every mount.
-    if Facts.of(found)._replace(device=planned.device) != planned:
+    same = (found.st_size, found.st_mtime_ns) == (planned.size, planned.mtime_ns)
+    if not same or not is_same(found, planned._asdict(), path):
         raise RefusedError(f"{name} has changed since the plan was made")
     return found
 
@@ -106,6 +128,28 @@ def digest_of(path: str, *, quiet: bool = False) -> tuple[str, os.stat_result]:
     if (Facts.of(before), before.st_ctime_ns) != (Facts.of(after), after.st_ctime_ns):
         raise RefusedError("changed while it was read")
     return digest, after
+
+
+def check_quiet(path: str, read: os.stat_result) -> None:
+    """See, just before a file goes for good, that nobody wrote to it since it was read.
+
+    Parameters
+    ----------
+    read : what it was then
+
+    Raises
+    ------
+    RefusedError
+    """
+    descriptor = os.open(path, _READ)
+    try:
+        now = os.fstat(descriptor)
+        if (Facts.of(now), now.st_ctime_ns) != (Facts.of(read), read.st_ctime_ns):
+            raise RefusedError("the file was changed just now")
+        if _is_written(descriptor):
+            raise RefusedError("the file is open for writing in another program")
+    finally:
+        os.close(descriptor)
 
 
 def _is_written(descriptor: int) -> bool:
@@ -226,6 +270,31 @@ def _opened(path: str, _: int) -> int:
     return os.open(path, _READ)
 
 
+def write_new(path: str, data: bytes) -> None:
+    """Write a new file, for nobody else to read yet, and sync it."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_regular(path: str, most: int) -> bytes:
+    """Read a file that must be a regular one.
+
+    Raises
+    ------
+    OSError : it cannot be read.
+    ValueError : it is no regular file, or longer than `most`.
+    """
+    with open(path, "rb", opener=_opened) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("it is no regular file")
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError("it is too long")
+    return data
+
+
 def clone(source: str, target: str) -> None:
     """Make a file that shares the blocks of another one, where the file system can."""
     with open(source, "rb", opener=_opened) as read, open(target, "xb") as written:
@@ -252,8 +321,10 @@ def move_whole(source: str, target: str, part: str, digest: str) -> None:
     else:
         return
     remove(part)
+    before = os.lstat(source)
     copy_whole(source, part, digest)
     try:
+        check_quiet(source, before)
         rename_exclusive(part, target)
     except BaseException:
         remove(part)

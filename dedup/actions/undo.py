@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from dedup.actions import steps
+from dedup.actions import carry, steps
 from dedup.actions.journal import (
     BACK,
     DONE,
@@ -20,7 +20,6 @@ from dedup.actions.journal import (
     runs_of,
 )
 from dedup.actions.outcomes import Acted, ActedFile, Run, RunsAnswer
-from dedup.actions.plan_file import LINKS
 from dedup.actions.recover import finish, follow
 from dedup.actions.system import (
     RefusedError,
@@ -97,11 +96,8 @@ def _check(item: Item) -> None:
     ------
     RefusedError
     """
-    if item.action in LINKS:
-        if item.facts is None or not is_there(item.path):
-            raise RefusedError("the link is gone")
-        if facts_at(item.path)["inode"] != item.facts["inode"]:
-            raise RefusedError("the link was replaced by another file")
+    if steps.is_swapped(item):
+        _check_swapped(item)
         return
     if is_there(item.path):
         raise RefusedError("there is another file at its path now")
@@ -119,6 +115,17 @@ def _check(item: Item) -> None:
     kept = item.about["stat"]
     if (found.st_size, found.st_mtime_ns) != (kept["size"], kept["mtime_ns"]):
         raise RefusedError(f"{item.to} is another file now")
+
+
+def _check_swapped(item: Item) -> None:
+    what = "the metadata beside its keeper" if item.action == "carry" else "the link"
+    if item.facts is None or not is_there(item.path):
+        raise RefusedError(f"{what} is gone")
+    now = facts_at(item.path)
+    if now["inode"] != item.facts["inode"]:
+        raise RefusedError(f"{what} was replaced by another file")
+    if item.action == "carry" and now["mtime_ns"] != item.facts["mtime_ns"]:
+        raise RefusedError(f"{what} was changed since")
 
 
 def _undo_all(items: list[Item], journal: Journal, report: Progress) -> list[ActedFile]:
@@ -142,7 +149,9 @@ def _undo_one(item: Item, journal: Journal) -> str:
     part = steps.part_of(item.path, journal.run, item.number)
     try:
         os.makedirs(os.path.dirname(item.path), exist_ok=True)
-        if item.action in LINKS:
+        if item.about.get("before", "") is None:
+            _take_away(item, part)
+        elif steps.is_swapped(item):
             _swap_link(item, part)
         elif item.action == "delete":
             steps.copy_of_keeper(item, part)
@@ -159,14 +168,15 @@ def _undo_one(item: Item, journal: Journal) -> str:
         journal.write(STAYS, item.number, sync=False, facts=facts, reason=reason)
         return reason
     keeper = facts_at(item.about["keeper"]) if item.action == "hardlink" else None
-    journal.write(UNDONE, item.number, sync=False, facts=facts_at(item.path), keeper_facts=keeper)
+    now = facts_at(item.path) if is_there(item.path) else None
+    journal.write(UNDONE, item.number, sync=False, facts=now, keeper_facts=keeper)
     return ""
 
 
 def _swap_link(item: Item, part: str) -> None:
-    """Put a copy of the keeper in the place of the link, in one step."""
+    """Put what was there before in the place of the link, in one step."""
     swap = steps.swap_of(part)
-    steps.copy_of_keeper(item, part)
+    (carry.write_before if item.action == "carry" else steps.copy_of_keeper)(item, part)
     rename_exclusive(part, swap)
     try:
         exchange(swap, item.path)
@@ -179,6 +189,18 @@ def _swap_link(item: Item, part: str) -> None:
     exchange(swap, item.path)
     steps.put_away(item, swap)
     raise RefusedError("the link was replaced by another file just now")
+
+
+def _take_away(item: Item, part: str) -> None:
+    """Remove a file that was not there before, unless it has changed."""
+    swap = steps.swap_of(part)
+    os.rename(item.path, swap)
+    with suppress(RefusedError):
+        if digest_of(swap, quiet=True)[0] == item.about["new"]:
+            os.unlink(swap)
+            return
+    steps.put_beside(item, swap)
+    raise RefusedError("the metadata beside its keeper was changed just now")
 
 
 def list_runs(store: Path) -> RunsAnswer:

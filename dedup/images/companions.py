@@ -37,6 +37,11 @@ class Companions(NamedTuple):
     sidecars: dict[bytes, tuple[bytes, ...]]
 
 
+def is_raw_name(path: bytes) -> bool:
+    """Say whether a file is a camera's raw image, by its extension."""
+    return path.rpartition(b".")[2].lower() in _RAW
+
+
 def companions(paths: Iterable[bytes]) -> Companions:
     """Find what belongs together among files.
 

@@ -123,6 +123,7 @@ class ActingVerbs:
         plan: Plan | AnyPath,
         *,
         dry_run: bool = False,
+        carry_metadata: bool = False,
         progress: Progress | None = None,
     ) -> Acted:
         """Carry out a plan. What has changed since is refused, file by file.
@@ -131,6 +132,8 @@ class ActingVerbs:
         ----------
         plan : what `plan` gave, or a file that was written of it
         dry_run : check every file, and touch none
+        carry_metadata : write date, place, rating and keywords that a keeper lacks into an XMP file
+            beside it, before files go for it; what is in such a file stays
 
         Raises
         ------
@@ -142,7 +145,9 @@ class ActingVerbs:
             plan = plan_file.read_plan(path_of(plan, "plan"))
         with writer_lock(self._session.path):
             notes = recover(catalog)
-            acted = applying.apply(plan, catalog, report, dry_run=dry_run)
+            acted = applying.apply(
+                plan, catalog, report, dry_run=dry_run, carry_metadata=carry_metadata
+            )
         return replace(acted, notes=(*notes, *acted.notes))
 
     def undo(

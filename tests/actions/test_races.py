@@ -167,11 +167,11 @@ def test_a_new_file_at_the_path_is_not_overwritten_when_the_old_one_returns(
     plan = own.plan(tier="exact", action="delete")
     path, step = images / TARGET, steps.check_aside
 
-    def raced(item: Any) -> None:
+    def raced(item: Any) -> Any:
         if item.path == os.fspath(path):
             path.write_bytes(b"new")
             save(Path(item.about["quarantine"]))
-        step(item)
+        return step(item)
 
     monkeypatch.setattr(steps, "check_aside", raced)
     (refused,) = [file for file in own.apply(plan) if file.outcome == "refused"]

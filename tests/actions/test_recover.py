@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from killed import run_killed
 from trees import contents, tree
 
 if TYPE_CHECKING:
@@ -21,46 +22,6 @@ if TYPE_CHECKING:
     from dedup.collection import Collection
 
 ROOT = Path(__file__).parent.parent.parent
-
-# Ends the process, as a kill does, just before the Nth call that changes the file system.
-KILLED = """
-import os, sys
-from dedup.actions import journal, steps, system, trash, undo
-from dedup.collection import Collection
-
-store, what, plan, left = *sys.argv[1:4], int(sys.argv[4])
-
-def killed(module, name):
-    real = getattr(module, name)
-    def call(*arguments, **named):
-        global left
-        left -= 1
-        if left < 0:
-            os._exit(9)
-        return real(*arguments, **named)
-    setattr(module, name, call)
-
-with Collection.open(store) as collection:
-    for name in ("rename", "unlink", "fsync", "write", "link", "symlink", "makedirs", "utime"):
-        killed(os, name)
-    for module in (steps, system, undo):
-        for name in ("rename_exclusive", "exchange", "copy_whole"):
-            if hasattr(module, name):
-                killed(module, name)
-    collection.apply(plan) if what == "apply" else collection.undo()
-"""
-
-
-def run_killed(store: Path, what: str, plan: Path, after: int) -> int:
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, store, what, plan, str(after)],
-        env={**os.environ, "PYTHONPATH": os.fspath(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode in (0, 9), done.stderr
-    return done.returncode
 
 
 @pytest.mark.parametrize(
