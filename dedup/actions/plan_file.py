@@ -154,6 +154,21 @@ class Plan(Answer[PlanEntry]):
         return self.applier(self, dry_run=dry_run, carry_metadata=carry_metadata, progress=progress)
 
 
+def action_of(action: str, tiers: frozenset[Tier]) -> str:
+    """Check an action that is asked for; gives it with the real path of its folder.
+
+    Raises
+    ------
+    ValueError : it is none, or not for one of the tiers.
+    """
+    verb, _, folder = action.partition(":")
+    if verb not in ACTIONS or (verb == "move") != bool(folder) or "\0" in folder:
+        raise ValueError(f"{action!r} is no action; {KNOWN}")
+    if Tier.SIMILAR in tiers and verb not in ("trash", "move"):
+        raise ValueError("the tier similar is not proven: only trash and move take it")
+    return f"move:{os.path.realpath(os.path.expanduser(folder))}" if folder else action
+
+
 def certificate(key: bytes, sha256: str, keeper_sha256: str, tier: str) -> str:
     """Seal that a content was proven against another one."""
     text = f"{sha256} {keeper_sha256} {tier}".encode()

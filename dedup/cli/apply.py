@@ -87,7 +87,9 @@ def apply_command(
             raise click.UsageError("nobody can be asked here: give --yes to carry the plan out")
         files = f"{counted(len(read.entries), 'file')}, {bytes_in_words(read.bytes)}"
         actions = ", ".join(sorted({entry.verb for entry in read.entries}))
-        click.confirm(f"{files}: {actions or 'nothing'}?", abort=True, err=True)
+        if not click.confirm(f"{files}: {actions or 'nothing'}?", err=True):
+            note("Nothing was done.")
+            raise click.exceptions.Exit(EXIT_NOTHING_DONE)
     with open_collection(store) as collection, progress_bars("files") as progress:
         note(*collection.notes)
         acted = collection.apply(

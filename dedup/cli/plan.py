@@ -111,14 +111,17 @@ def plan_command(
       dedup plan --tier exact --action hardlink -o plan.json
       dedup plan --protect 'originals/' --action move:/media/spare/duplicates -o plan.json
     """
+    from dedup.actions.plan_file import action_of
+
+    try:
+        action_of(action, tiers)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     with open_collection(store) as collection, progress_bars() as progress:
-        try:
-            plan = collection.plan(
-                folders, tier=tiers, action=action, keep=keep.texts, protect=protect,
-                reference=reference, max_bytes=max_bytes, progress=progress,
-            )  # fmt: skip
-        except ValueError as error:
-            raise click.UsageError(str(error)) from error
+        plan = collection.plan(
+            folders, tier=tiers, action=action, keep=keep.texts, protect=protect,
+            reference=reference, max_bytes=max_bytes, progress=progress,
+        )  # fmt: skip
         note(*collection.notes, *plan.notes)
     _summarise(plan)
     if output is None:

@@ -101,15 +101,8 @@ class ActingVerbs:
         check_patterns(patterns)
         if not isinstance(action, str):
             raise TypeError(f"action is a str, not {type(action).__name__}")
-        verb, _, target = action.partition(":")
-        if verb not in plan_file.ACTIONS or (verb == "move") != bool(target):
-            raise ValueError(f"{action!r} is no action; {plan_file.KNOWN}")
-        if verb == "move":
-            action = f"move:{os.path.realpath(os.path.expanduser(path_of(target, 'action')))}"
-        if Tier.SIMILAR in tiers and verb not in ("trash", "move"):
-            raise ValueError("the tier similar is not proven: only trash and move take it")
         return Wishes(
-            action=action,
+            action=plan_file.action_of(action, tiers),
             tiers=tiers,
             keep=KeepPolicy.of(keep).texts,
             folders=_folders(folders, "folders"),

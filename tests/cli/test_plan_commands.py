@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import os
+import pty
+import subprocess
+import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -96,3 +100,47 @@ def test_without_a_trash_nothing_is_touched(
     assert done.code == 1
     assert "move:FOLDER" in done.err
     assert tree(images) == before
+
+
+def test_a_fault_of_the_program_is_no_wrong_usage(
+    dedup: Dedup, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(*_: object, **__: object) -> None:
+        raise ValueError("a fault")
+
+    monkeypatch.setattr("dedup.verbs.acting.make_plan", faulty)
+    with pytest.raises(ValueError, match="a fault"):
+        dedup("plan", "-s", place)
+
+
+@pytest.mark.parametrize(("answer", "goes"), [("y\n", True), ("n\n", False), ("\n", False)])
+def test_on_a_terminal_it_asks_and_no_does_nothing(
+    dedup: Dedup, place: Path, images: Path, tmp_path: Path, answer: str, *, goes: bool
+) -> None:
+    before, file = tree(images), tmp_path / "plan.json"
+    dedup("plan", "--tier", "exact", "-o", file, "-s", place)
+    code, shown = on_terminal(["apply", file, "-s", place], answer)
+    assert "2 files, " in shown
+    assert ": trash? [y/N]" in shown
+    assert (tree(images) != before) == goes
+    assert code == (0 if goes else 1)
+    assert goes or "Nothing was done." in shown
+
+
+def on_terminal(arguments: list[object], answer: str) -> tuple[int, str]:
+    """Run the command line on a terminal of its own, and answer its question."""
+    code = "from dedup.cli import main; main()"
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdin=theirs, stdout=theirs, stderr=theirs,
+    )  # fmt: skip
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # its end
+        while part := os.read(ours, 1 << 12):
+            shown += part
+            if shown.endswith(b"[y/N]: "):
+                os.write(ours, answer.encode())
+    os.close(ours)
+    return child.wait(), shown.decode()
