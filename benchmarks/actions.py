@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import random
 import shutil
@@ -38,36 +39,69 @@ with Collection.open(sys.argv[1]) as collection:
 """
 
 WRITER = """
-import hashlib, os, random, sys, time
-stop, paths, dice = sys.argv[2], sys.argv[3:], random.Random(int(sys.argv[1]))
+import hashlib, json, os, random, sys, time
+dice, stop, keepers, paths = random.Random(int(sys.argv[1])), *sys.argv[2:4], sys.argv[4:]
+keepers = json.loads(keepers)  # inode -> path
 print("ready", flush=True)
-written = {}
+
+def tell(path, content):
+    print(json.dumps([path, content and hashlib.sha256(content).hexdigest()]), flush=True)
+
 for number in range(100_000):
     if os.path.exists(stop):
         break
-    time.sleep(dice.uniform(0, 0.02))
-    path = dice.choice(paths)
-    text = f"{number} {dice.random()}".encode()
+    time.sleep(dice.uniform(0, 0.004))
+    path, text = dice.choice(paths), f"{number} {dice.random()}".encode()
+    new = f"{path}.new-{number}"  # never one that is left: renaming a link to another does nothing
     try:
-        if dice.random() < 0.5:
-            # Not through a link, which would change the keeper: that is what links are for.
-            with open(os.open(path, os.O_RDWR | os.O_NOFOLLOW), "r+b") as file:
-                if os.fstat(file.fileno()).st_nlink > 1:
-                    continue
-                file.write(text)
-                file.flush()
-                file.seek(0)
-                content = file.read()
-        else:
-            with open(path + ".new", "wb") as file:
-                file.write(text)
-            os.replace(path + ".new", path)
-            content = text
+        match dice.randrange(6):
+            case 0 | 1:
+                with open(os.open(path, os.O_RDWR | os.O_NOFOLLOW), "r+b") as file:
+                    # A link to a keeper: what is written through one is the keeper's. The count of
+                    # its links tells nothing, as dedup may have taken this one away meanwhile.
+                    if str(os.fstat(file.fileno()).st_ino) in keepers:
+                        continue
+                    file.write(text)
+                    file.flush()
+                    file.seek(0)
+                    tell(path, file.read())
+            case 2 | 3:
+                with open(new, "wb") as file:
+                    file.write(text)
+                os.replace(new, path)
+                tell(path, text)
+            case 4:
+                if dice.random() < 0.5:
+                    os.rename(path, f"{path}.moved-{number}")
+                    print(json.dumps([path, f"{path}.moved-{number}", "moved"]), flush=True)
+                else:
+                    os.unlink(path)
+                    tell(path, None)
+            case 5:
+                keeper = dice.choice(list(keepers.values()))
+                dice.choice((os.link, os.symlink))(keeper, new)
+                os.replace(new, path)
+                tell(path, None)
     except OSError:
         continue
-    written[path] = hashlib.sha256(content).hexdigest()
-    print(path, written[path], flush=True)
 """
+
+
+def must_be_somewhere(lab: Lab, told: str) -> set[str]:
+    """Give the contents that no program but dedup can have taken away.
+
+    The originals, since no writer touches a keeper's inode; and of each path what was written there
+    last. That was at the path, or on its way back to it; nothing but the writer's own next step
+    there may end it. Names of what was moved away are never written to.
+    """
+    last: dict[str, str | None] = {}
+    for line in told.splitlines():
+        path, what, *moved = json.loads(line)
+        if moved:
+            last[what] = last.pop(path, None)
+        else:
+            last[path] = what
+    return {what for what, _ in lab.before.values()} | {what for what in last.values() if what}
 
 
 def tree(folder: Path) -> dict[str, tuple[str, int]]:
@@ -185,18 +219,22 @@ def races(lab: Lab, action: str, count: int, dice: random.Random) -> list[str | 
     for _ in range(count):
         with Collection.open(lab.store) as collection:
             lab.write_plan(collection, action)
-            # What a program writes over a keeper, when its copies have gone, is not dedup's doing.
-            targets = [entry.path for entry in read_plan(lab.plan)]
-            writer = started(WRITER, dice.randrange(1 << 30), stop, *targets)
-            time.sleep(dice.uniform(0, 0.02))
+            entries = read_plan(lab.plan).entries
+            keepers = {os.stat(str(one.keeper)).st_ino: one.keeper for one in entries}
+            writer = started(
+                WRITER,
+                dice.randrange(1 << 30),
+                stop,
+                json.dumps(keepers),
+                *(one.path for one in entries),
+            )
+            time.sleep(dice.uniform(0, 0.1))
             acted = collection.apply(lab.plan)
             stop.touch()
-            lines = [line.split() for line in writer.communicate()[0].splitlines()]
+            told = writer.communicate()[0]
             stop.unlink()
         middle += acted.count("refused")
-        last = dict(lines)
-        originals = {what for what, _ in lab.before.values()}
-        lost += len((originals | set(last.values())) - lab.there())
+        lost += len(must_be_somewhere(lab, told) - lab.there())
         lab.reset()
     return ["saved meanwhile", action, count, middle, lost, 0]
 
