@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dedup.actions import carry, steps
 from dedup.actions.checks import check_plan, check_system, root_of, try_links
@@ -17,10 +17,18 @@ from dedup.actions.trash import Trashes
 from dedup.errors import DedupError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from dedup.actions.plan_file import Plan, PlanEntry
     from dedup.answer import Progress
     from dedup.images.metadata import Metadata
     from dedup.store.catalog import Catalog
+
+
+BATCH_FILES: Final = 256
+BATCH_BYTES: Final = 1 << 28
+"""What is checked and written ahead at once: a fraction of a second's reading. Each file is hashed
+once more when it is its turn."""
 
 
 def apply(
@@ -108,30 +116,47 @@ class _Applying:
     def all(self, report: Progress) -> None:
         """Act on every file, then let the catalog follow."""
         total = len(self._entries)
-        for number, entry in enumerate(self._entries, 1):
-            reason = self._one(number, entry)
-            item = self.journal.history.items[number]
-            done = item.state == DONE
-            if not done:
-                self._stay.add(entry.path)
-            self.files.append(
-                ActedFile(
-                    entry.path,
-                    entry.verb,
-                    "done" if done else "refused",
-                    entry.bytes,
-                    item.to if done else "",
-                    reason,
-                )
-            )
-            report("Acting", number, total)
+        for batch in self._batches():
+            reasons = {number: self._write_ahead(number, entry) for number, entry in batch}
+            self.journal.sync()
+            for number, entry in batch:
+                reason = reasons[number] or self._one(number, entry)
+                self._record(number, entry, reason)
+                report("Acting", number, total)
         for item in self.journal.history.items.values():
             steps.clear_quarantine(item)
         follow(self.journal.history, self._catalog)
         self.journal.write("end")
 
-    def _one(self, number: int, entry: PlanEntry) -> str:
-        """Act on one file; gives why it was refused, or ""."""
+    def _batches(self) -> Iterator[list[tuple[int, PlanEntry]]]:
+        """Divide the files into those that are written ahead together.
+
+        To have each on disk by itself takes longer than all else. A sidecar waits for what becomes
+        of its images.
+        """
+        batch: list[tuple[int, PlanEntry]] = []
+        size = 0
+        for number, entry in enumerate(self._entries, 1):
+            size += entry.bytes
+            if batch and (
+                len(batch) >= BATCH_FILES or size > BATCH_BYTES or entry.kind != batch[0][1].kind
+            ):
+                yield batch
+                batch, size = [], entry.bytes
+            batch.append((number, entry))
+        if batch:
+            yield batch
+
+    def _record(self, number: int, entry: PlanEntry, reason: str) -> None:
+        item = self.journal.history.items[number]
+        done = item.state == DONE
+        if not done:
+            self._stay.add(entry.path)
+        to, outcome = (item.to, "done") if done else ("", "refused")
+        self.files.append(ActedFile(entry.path, entry.verb, outcome, entry.bytes, to, reason))
+
+    def _write_ahead(self, number: int, entry: PlanEntry) -> str:
+        """Check one file, and say in the journal what is about to happen; gives why not, or ""."""
         try:
             if self._stay.intersection(entry.of):
                 raise RefusedError("its image stays")  # noqa: TRY301
@@ -146,7 +171,11 @@ class _Applying:
                 "refused", number, sync=False, path=entry.path, action=entry.verb, reason=reason
             )
             return reason
-        self.journal.write("about", number, **ahead)
+        self.journal.write("about", number, sync=False, **ahead)
+        return ""
+
+    def _one(self, number: int, entry: PlanEntry) -> str:
+        """Act on one file; gives why it was refused, or ""."""
         try:
             self._act(number, entry)
         except (RefusedError, OSError) as error:

@@ -28,6 +28,7 @@ _FICLONE: Final = 0x40049409
 _UNSUPPORTED: Final = {errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP}
 _READ: Final = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 _PIECE: Final = 1 << 20
+MAX_NAME_BYTES: Final = 255  # of nearly every file system
 
 
 class RefusedError(Exception):
@@ -219,12 +220,21 @@ def same_inode(first: str, second: str) -> bool:
     return (one.st_dev, one.st_ino) == (two.st_dev, two.st_ino)
 
 
-def numbered(path: str) -> Iterator[str]:
-    """Give a path, then others with numbers before the extension."""
-    yield path
-    stem, extension = os.path.splitext(path)
-    for number in range(2, 10_000):
-        yield f"{stem} ({number}){extension}"
+def numbered(path: str, most: int = MAX_NAME_BYTES) -> Iterator[str]:
+    """Give a path, then others with numbers before the extension.
+
+    Parameters
+    ----------
+    most : bytes that a name may have; longer ones are cut before the extension
+    """
+    folder, name = os.path.split(os.fsencode(path))
+    stem, extension = os.path.splitext(name)
+    for number in range(1, 1_000_000):
+        end = (f" ({number})".encode() if number > 1 else b"") + extension[: most // 2]
+        room = most - len(end)
+        while room < len(stem) and stem[room] & 0xC0 == 0x80:  # noqa: PLR2004 - inside of a letter
+            room -= 1
+        yield os.fsdecode(os.path.join(folder, stem[:room] + end))
 
 
 def free_name(path: str) -> str:

@@ -10,28 +10,36 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote_from_bytes
 
-from dedup.actions.system import RefusedError, is_there, numbered, remove
+from dedup.actions.system import MAX_NAME_BYTES, RefusedError, is_there, numbered, remove
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 
-class Trash(NamedTuple):
+_NOTE: Final = ".trashinfo"
+
+
+@dataclass(frozen=True, slots=True)
+class Trash:
     """A folder of the trash, and what paths in its notes are relative to: "" for none."""
 
     folder: str
     top: str
+    _names: dict[str, Iterator[str]] = field(default_factory=dict)
 
     def place(self, path: str) -> tuple[str, str]:
-        """Find free names for a file and its note."""
-        for name in numbered(os.path.basename(path)):
+        """Find free names for a file and its note, each time others."""
+        wanted = os.path.basename(path)
+        names = self._names.setdefault(wanted, numbered(wanted, MAX_NAME_BYTES - len(_NOTE)))
+        for name in names:
             file = os.path.join(self.folder, "files", name)
-            note = os.path.join(self.folder, "info", f"{name}.trashinfo")
+            note = os.path.join(self.folder, "info", f"{name}{_NOTE}")
             if not is_there(file) and not is_there(note):
                 return file, note
         raise RefusedError("no name is free in the trash")
@@ -133,14 +141,14 @@ def _made(trash: Trash, device: int) -> Trash | str:
 def write_note(path: str, text: bytes) -> None:
     """Write the note of a file that is about to come.
 
+    It is not synced: the journal knows the place that the file had, too.
+
     Raises
     ------
     FileExistsError : the name was taken meanwhile.
     """
     with open(path, "xb") as file:
         file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def remove_note(note: str, path: str) -> None:

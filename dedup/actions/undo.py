@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dedup.actions import carry, steps
 from dedup.actions.journal import (
@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from dedup.actions.journal import History, Item
     from dedup.answer import Progress
     from dedup.store.catalog import Catalog
+
+
+BATCH_FILES: Final = 256
+"""Of which the journal says at once that they are about to come back."""
 
 
 def undo(catalog: Catalog, run: str | None, report: Progress, *, dry_run: bool = False) -> Acted:
@@ -129,23 +133,31 @@ def _check_swapped(item: Item) -> None:
 
 
 def _undo_all(items: list[Item], journal: Journal, report: Progress) -> list[ActedFile]:
-    files = []
-    for count, item in enumerate(items, 1):
-        reason = _undo_one(item, journal)
-        outcome = "refused" if reason else "undone"
-        files.append(ActedFile(item.path, item.action, outcome, item.bytes, "", reason))
-        report("Undoing", count, len(items))
+    files: list[ActedFile] = []
+    for start in range(0, len(items), BATCH_FILES):
+        batch = items[start : start + BATCH_FILES]
+        reasons = {item.number: _write_ahead(item, journal) for item in batch}
+        journal.sync()
+        for item in batch:
+            reason = reasons[item.number] or _undo_one(item, journal)
+            outcome = "refused" if reason else "undone"
+            files.append(ActedFile(item.path, item.action, outcome, item.bytes, "", reason))
+            report("Undoing", len(files), len(items))
     return files
 
 
-def _undo_one(item: Item, journal: Journal) -> str:
-    """Bring back one file; gives why that was not possible, or ""."""
+def _write_ahead(item: Item, journal: Journal) -> str:
     try:
         _check(item)
     except RefusedError as error:
         return str(error)
+    journal.write(UNDO, item.number, sync=False)
+    return ""
+
+
+def _undo_one(item: Item, journal: Journal) -> str:
+    """Bring back one file; gives why that was not possible, or ""."""
     facts = item.facts
-    journal.write(UNDO, item.number)
     part = steps.part_of(item.path, journal.run, item.number)
     try:
         os.makedirs(os.path.dirname(item.path), exist_ok=True)
