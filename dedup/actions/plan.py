@@ -10,9 +10,10 @@ from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 from dedup.actions.checks import is_below, root_of
+from dedup.actions.lacks import Lacks
 from dedup.actions.plan_file import LINKS, LeftOut, Plan, PlanEntry, certificate
 from dedup.actions.system import Facts, RefusedError, digest_of
-from dedup.actions.told import Told
+from dedup.actions.told import Told, names_beyond
 from dedup.images.companions import companions, is_raw_name
 from dedup.images.scan import matcher
 from dedup.policy import INFORMATION
@@ -22,7 +23,6 @@ from dedup.store.acted import contents_by_path, name_of, plan_key
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from dedup.actions.lacks import Lacks
     from dedup.results import Duplicate, Group
     from dedup.store.acted import Content
     from dedup.store.catalog import Catalog
@@ -105,6 +105,7 @@ class _Planner:
         self._told = Told(catalog, self._images_not_exact(groups))
         self._keepers = {group.keeper for group in groups}
         self._protects = matcher(wishes.protect)
+        self._albums: dict[str, str] = {}
         self._beside: dict[str, dict[bytes, tuple[bytes, ...]]] = {}
         self._owners: dict[bytes, list[bytes]] = defaultdict(list)
         self._bytes = 0
@@ -224,14 +225,25 @@ class _Planner:
             raise RefusedError("has sidecars, which have no other copy: use trash or move")
 
     def _lacks(self, path: str, keeper: str, known: Content, kept: Content) -> Lacks:
-        folders = (
-            os.path.relpath(os.path.dirname(one), root_of(one, self.roots) or "/")
-            for one in (path, keeper)
-        )
-        sidecars = self._sidecars_of(path), self._sidecars_of(keeper)
-        return self._told.lacks(
-            (path, keeper), (known, kept), sidecars, (next(folders), next(folders))
-        )
+        album = self._album(path)
+        if album == self._album(keeper):
+            album = ""
+        sidecars = self._sidecars_of(path)
+        if not sidecars and known.digest == kept.digest:  # the same inside, and nothing beside it
+            return Lacks(album=album)
+        beside = self._sidecars_of(keeper)
+        told = self._told.beyond((path, keeper), (known, kept), (sidecars, beside))
+        return Lacks(told, names_beyond(sidecars, beside), album)
+
+    def _album(self, path: str) -> str:
+        """Give the folder of a file below the indexed one."""
+        folder = os.path.dirname(path)
+        found = self._albums.get(folder)
+        if found is None:
+            below = os.path.relpath(folder, root_of(path, self.roots) or "/")
+            found = "" if below == "." else below
+            self._albums[folder] = found
+        return found
 
     def _sidecars_of(self, path: str) -> tuple[bytes, ...]:
         return self._companions_in(os.path.dirname(path)).get(os.fsencode(path), ())

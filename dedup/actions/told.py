@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from dedup.actions.lacks import Lacks
 from dedup.errors import ImageError
 from dedup.images.metadata import MAX_XMP_BYTES, Metadata, joined, read_xmp
 from dedup.images.sources import read_unchanged
@@ -32,32 +31,18 @@ class Told:
         self._inside: dict[bytes, Metadata] = {}
         self._beside: dict[bytes, Metadata] = {}
 
-    def lacks(
+    def beyond(
         self,
         paths: tuple[str, str],
         contents: tuple[Content, Content],
         sidecars: tuple[Sequence[bytes], Sequence[bytes]],
-        folders: tuple[str, str],
-    ) -> Lacks:
-        """Say what the first of two files has that the second one lacks.
-
-        Parameters
-        ----------
-        folders : relative to the indexed ones
-        """
-        told = Metadata()
-        beside = [self._in_sidecars(names) for names in sidecars]
-        # Files of the same bytes say the same inside.
-        if beside[0] != told or contents[0].digest != contents[1].digest:
-            mine, other = (
-                joined((beside[at], self._in_file(paths[at], contents[at]))) for at in (0, 1)
-            )
-            told = mine.beyond(other)
-        kinds = {_kind(name) for name in sidecars[1]}
-        names = [
-            os.fsdecode(os.path.basename(one)) for one in sidecars[0] if _kind(one) not in kinds
-        ]
-        return Lacks(told, tuple(names), folders[0] if folders[0] != folders[1] else "")
+    ) -> Metadata:
+        """Give what the first of two files says and the second one does not."""
+        mine, other = (
+            joined((self._in_sidecars(sidecars[at]), self._in_file(paths[at], contents[at])))
+            for at in (0, 1)
+        )
+        return mine.beyond(other)
 
     def _in_file(self, path: str, content: Content) -> Metadata:
         found = self._inside.get(content.digest)
@@ -80,6 +65,14 @@ class Told:
                 found = Metadata()
             self._beside[name] = found
         return found
+
+
+def names_beyond(sidecars: Sequence[bytes], others: Sequence[bytes]) -> tuple[str, ...]:
+    """Name the sidecars of kinds that the other file has none of."""
+    kinds = {_kind(name) for name in others}
+    return tuple(
+        os.fsdecode(os.path.basename(name)) for name in sidecars if _kind(name) not in kinds
+    )
 
 
 def _read(path: str, content: Content) -> Metadata:
