@@ -197,8 +197,30 @@ def rename_exclusive(source: str, target: str) -> None:
     except OSError as error:
         if error.errno not in _UNSUPPORTED:
             raise
+    else:
+        return
+    try:
         os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED | {errno.EPERM, errno.EMLINK}:
+            raise
+        _rename_to_empty(source, target)
+    else:
         os.unlink(source)
+
+
+def _rename_to_empty(source: str, target: str) -> None:
+    """Take a free name with an empty file, then rename to it.
+
+    All that is left on file systems without links whose renames overwrite, such as exFAT in user
+    space. What another program writes into the empty file in that moment would be lost.
+    """
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        os.rename(source, target)
+    except BaseException:
+        remove(target)
+        raise
 
 
 def exchange(first: str, second: str) -> None:
@@ -311,12 +333,15 @@ def clone(source: str, target: str) -> None:
         fcntl.ioctl(written.fileno(), _FICLONE, read.fileno())
 
 
-def move_whole(source: str, target: str, part: str, digest: str) -> None:
+def move_whole(
+    source: str, target: str, part: str, digest: str, kept: dict[str, Any] | None = None
+) -> None:
     """Move a file to a name that is free, across file systems as well.
 
     Parameters
     ----------
     part : a name beside the target for what is not complete yet
+    kept : facts that a copy is to have; None: those of the source
 
     Raises
     ------
@@ -334,6 +359,8 @@ def move_whole(source: str, target: str, part: str, digest: str) -> None:
     before = os.lstat(source)
     copy_whole(source, part, digest)
     try:
+        if kept is not None:
+            restore_facts(part, kept)
         check_quiet(source, before)
         rename_exclusive(part, target)
     except BaseException:

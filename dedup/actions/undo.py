@@ -94,7 +94,7 @@ def _looked_at(item: Item) -> ActedFile:
 
 
 def _check(item: Item) -> None:
-    """See whether a file can be brought back, without reading it.
+    """See whether a file can be brought back; it is read only where its time is not as before.
 
     Raises
     ------
@@ -116,8 +116,12 @@ def _check(item: Item) -> None:
     except OSError:
         where = "the trash" if item.action == "trash" else item.to
         raise RefusedError(f"it is not in {where} any more") from None
-    kept = item.about["stat"]
-    if (found.st_size, found.st_mtime_ns) != (kept["size"], kept["mtime_ns"]):
+    kept, same = item.about["stat"], True
+    if found.st_size != kept["size"]:
+        same = False
+    elif found.st_mtime_ns != kept["mtime_ns"]:  # of another file, or of a file system of few times
+        same = digest_of(item.to)[0] == item.about["sha256"]
+    if not same:
         raise RefusedError(f"{item.to} is another file now")
 
 
@@ -171,7 +175,7 @@ def _undo_one(item: Item, journal: Journal) -> str:
         else:
             if digest_of(item.to)[0] != item.about["sha256"]:
                 raise RefusedError(f"{item.to} has other bytes now")  # noqa: TRY301
-            move_whole(item.to, item.path, part, item.about["sha256"])
+            move_whole(item.to, item.path, part, item.about["sha256"], item.about["stat"])
             if item.about.get("note"):
                 remove_note(item.about["note"], item.path)
     except (OSError, RefusedError) as error:
