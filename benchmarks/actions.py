@@ -1,4 +1,4 @@
-"""Kills and races while duplicates are acted upon: what is lost, and whether undo restores it all.
+"""Acting on duplicates: what kills and races lose, whether undo restores all, and how fast it is.
 
 A model is kept of every content that ever was: the originals, and what another program wrote. After
 each trial each of them has to be somewhere: where it was, in the trash, or where it was moved to.
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +25,20 @@ from machine import add_json_option, describe, record
 from PIL import Image
 
 from dedup import Collection, ModelSpec
-from dedup.actions.plan_file import read_plan
+from dedup.actions.plan_file import Plan, read_plan
+from dedup.actions.system import clone
 
-ACTIONS = ("trash", "move", "delete", "hardlink", "symlink")
+ACTIONS = ("trash", "move", "delete", "hardlink", "reflink", "symlink")
 SCENES, COPIES = 4, 8
+TURN = 4000
 COLUMNS = ("fault", "action", "made", "in the middle", "contents lost", "trees not restored")
+
+SPEED = (
+    "files", "of which go", "planned in s", "MB", "applied, files/s", "bare calls, files/s",
+    "share", "undone, files/s",
+)  # fmt: skip
+SPEED_NOTE = """Copies of the same bytes, from the page cache, to the trash. The bare calls hash
+both files, rename one, hash it again, write its note and rename it again; they write no journal."""
 
 CHILD = """
 import sys
@@ -143,6 +153,15 @@ class Lab:
             collection.index(self.images)
         self.before = tree(self.images)
 
+    def has_reflinks(self) -> bool:
+        """Say whether the file system can share blocks of files."""
+        (self.folder / "one").write_bytes(b"one")
+        try:
+            clone(os.fspath(self.folder / "one"), os.fspath(self.folder / "two"))
+        except OSError:
+            return False
+        return True
+
     def there(self) -> set[str]:
         """Give every content that is anywhere."""
         return {
@@ -239,28 +258,144 @@ def races(lab: Lab, action: str, count: int, dice: random.Random) -> list[str | 
     return ["saved meanwhile", action, count, middle, lost, 0]
 
 
+def undone(lab: Lab, action: str, count: int, _: random.Random) -> list[str | int]:
+    """Act and take it back, and compare the trees."""
+    wrong = 0
+    for _trial in range(count):
+        with Collection.open(lab.store) as collection:
+            lab.write_plan(collection, action)
+            acted = collection.apply(lab.plan)
+            if acted.count("done") != SCENES * COPIES:
+                raise SystemExit("nothing was done")
+            collection.undo()
+        wrong += tree(lab.images) != lab.before
+    return ["taken back", action, count, 0, 0, wrong]
+
+
+def speed(folder: Path, files: int) -> list[str | int | float]:
+    """Plan and apply on many small files, and time the bare calls on the same ones."""
+    images, copies = folder / "many", 5
+    rng = np.random.default_rng(0)
+    for number in range(files // copies):
+        small = Image.fromarray(rng.integers(0, 256, (6, 6, 3), np.uint8))
+        first = images / "0" / str(number // 1000) / f"{number}.jpg"
+        first.parent.mkdir(parents=True, exist_ok=True)
+        small.resize((96, 96), Image.Resampling.BICUBIC).save(first, quality=80)
+        for copy in range(1, copies):
+            other = images / str(copy) / str(number // 1000) / first.name
+            other.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(first, other)
+    store = folder / "many store"
+    with Collection.create(store, ModelSpec("mobilenetv3_small_050", untrained=True)) as collection:
+        collection.index(images)
+    done = subprocess.run(
+        [sys.executable, "-c", PLANNER, store, folder / "many.json"],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    seconds, megabytes = map(float, done.stdout.split())
+    plan = read_plan(folder / "many.json")
+    spent = np.zeros(3)  # seconds of the bare calls, of applying, of undoing: in turn
+    for start in range(0, len(plan), TURN):
+        part = replace(plan, entries=plan.entries[start : start + TURN])
+        with Collection.open(store) as collection:
+            spent[0] += bare(folder, part)
+            begun = time.perf_counter()
+            acted = collection.apply(part)
+            spent[1] += time.perf_counter() - begun
+            begun = time.perf_counter()
+            back = collection.undo()
+            spent[2] += time.perf_counter() - begun
+        if not acted.count("done") == back.count("undone") == len(part):
+            raise SystemExit("some were refused")
+    rates = [round(len(plan) / one) for one in spent]
+    return [
+        files, len(plan), round(seconds, 1), round(megabytes), rates[1], rates[0],
+        f"{100 * spent[0] / spent[1]:.0f} %", rates[2],
+    ]  # fmt: skip
+
+
+PLANNER = """
+import sys, time
+from dedup import Collection
+begun = time.perf_counter()
+with Collection.open(sys.argv[1]) as collection:
+    collection.plan(tier="exact").write(sys.argv[2])
+seconds = time.perf_counter() - begun
+with open("/proc/self/status") as file:  # getrusage counts the parent before the fork, too
+    kilobytes = next(line.split()[1] for line in file if line.startswith("VmHWM"))
+print(seconds, int(kilobytes) / 1000)
+"""
+
+
+def bare(folder: Path, plan: Plan) -> float:
+    """Make the calls that throwing away takes, and nothing else; gives the seconds.
+
+    Both files are hashed, one is renamed and hashed again, its note is written, and it is renamed
+    again. Then all come back.
+    """
+    aside, trash = folder / "aside", folder / "trash"
+    for each in (aside, trash):
+        each.mkdir(exist_ok=True)
+
+    def digest(path: str) -> str:
+        with open(path, "rb", buffering=0) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    begun = time.perf_counter()
+    for number, entry in enumerate(plan):
+        digest(str(entry.keeper))
+        digest(entry.path)
+        os.rename(entry.path, f"{aside}/{number}")
+        digest(f"{aside}/{number}")
+        with open(f"{trash}/{number}.note", "xb") as file:
+            file.write(entry.path.encode())
+        os.rename(f"{aside}/{number}", f"{trash}/{number}")
+    seconds = time.perf_counter() - begun
+    for number, entry in enumerate(plan):
+        os.rename(f"{trash}/{number}", entry.path)
+        os.unlink(f"{trash}/{number}.note")
+    return seconds
+
+
 def main() -> None:
-    """Run both, and print the table."""
+    """Run all, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=300, help="in all, over the actions")
     parser.add_argument("--races", type=int, default=400, help="in all, over the actions")
+    parser.add_argument("--undo", type=int, default=50, help="in all, over the actions")
+    parser.add_argument("--files", type=int, default=100_000, help="to be planned; 0: none")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        help="where to work; on a file system with reflinks these are tried too",
+    )
     add_json_option(parser)
     options = parser.parse_args()
     dice = random.Random(options.seed)  # noqa: S311 - moments are no secret
     rows = []
     print(describe())
     print(" | ".join(COLUMNS))
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         lab = Lab(Path(folder).resolve())
-        for trial, count in ((kills, options.kills), (races, options.races)):
-            for action in ACTIONS:
-                if count:
-                    row = trial(lab, action, max(1, count // len(ACTIONS)), dice)
+        actions = [action for action in ACTIONS if action != "reflink" or lab.has_reflinks()]
+        trials = ((kills, options.kills), (races, options.races), (undone, options.undo))
+        for trial, count in trials:
+            for at, action in enumerate(actions):
+                share = count // len(actions) + (at < count % len(actions))
+                if share:
+                    row = trial(lab, action, share, dice)
                     rows.append(row)
                     print(" | ".join(map(str, row)), flush=True)
+        fast = [speed(lab.folder, options.files)] if options.files else []
+    print(" | ".join(SPEED))
+    for line in fast:
+        print(" | ".join(map(str, line)))
     if options.json:
-        record("actions", "actions", "Acting under kills and races", COLUMNS, rows)
+        if rows:
+            record("actions", "faults", "Acting under kills and races", COLUMNS, rows)
+        if fast:
+            record("actions", "speed", "Plans of many files", SPEED, fast, note=SPEED_NOTE)
 
 
 if __name__ == "__main__":

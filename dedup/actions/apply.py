@@ -81,12 +81,13 @@ def _in_order(plan: Plan) -> list[PlanEntry]:
 def _dry_run(plan: Plan, report: Progress) -> Acted:
     files = []
     stay: set[str] = set()
+    real: set[str] = set()
     for number, entry in enumerate(_in_order(plan), 1):
         outcome, reason = "planned", ""
         try:
             if stay.intersection(entry.of):
                 raise RefusedError("its image stays")  # noqa: TRY301
-            steps.check_before(entry)
+            steps.check_before(entry, real)
         except RefusedError as error:
             outcome, reason = "refused", str(error)
             stay.add(entry.path)
@@ -105,6 +106,7 @@ class _Applying:
         self._trashes = trashes
         self._roots = [os.fsdecode(root.path) for root in catalog.roots()]
         self._stay: set[str] = set()
+        self._real: set[str] = set()  # as in `look_at`
         self._further = count(len(plan.entries) + 1)
         self.to_carry: dict[str, Metadata] = {}
         self.files: list[ActedFile] = []
@@ -117,14 +119,14 @@ class _Applying:
         """Act on every file, then let the catalog follow."""
         total = len(self._entries)
         for batch in self._batches():
+            self._real.clear()
             reasons = {number: self._write_ahead(number, entry) for number, entry in batch}
             self.journal.sync()
             for number, entry in batch:
                 reason = reasons[number] or self._one(number, entry)
                 self._record(number, entry, reason)
                 report("Acting", number, total)
-        for item in self.journal.history.items.values():
-            steps.clear_quarantine(item)
+        steps.clear_quarantine(self.journal.history.items.values())
         follow(self.journal.history, self._catalog)
         self.journal.write("end")
 
@@ -160,7 +162,7 @@ class _Applying:
         try:
             if self._stay.intersection(entry.of):
                 raise RefusedError("its image stays")  # noqa: TRY301
-            found = steps.check_before(entry)
+            found = steps.check_before(entry, self._real)
             if entry.keeper in self.to_carry:
                 self._carry(entry.keeper)
             ahead = steps.written_ahead(entry, found, self.journal.run, number)
@@ -202,14 +204,16 @@ class _Applying:
         del self.to_carry[keeper]
 
     def _below(self, entry: PlanEntry) -> str:
-        return os.path.relpath(entry.path, root_of(entry.path, self._roots))
+        """Give the path below the indexed folder, where it is asked for."""
+        root = root_of(entry.path, self._roots) if entry.verb == "move" else None
+        return os.path.relpath(entry.path, root) if root else ""
 
     def _act(self, number: int, entry: PlanEntry) -> None:
         item = self.journal.history.items[number]
         aside = item.about["quarantine"]
         if steps.is_swapped(item):
             read = steps.make_link(item)
-            steps.check_keeper(entry)
+            steps.check_keeper(entry, self._real)
             steps.sync_keeper(entry)
             check_quiet(aside, read)
             os.unlink(aside)
@@ -223,11 +227,11 @@ class _Applying:
             return
         read = steps.take_aside(item)
         if entry.verb == "delete":
-            steps.check_keeper(entry)
+            steps.check_keeper(entry, self._real)
             steps.sync_keeper(entry)
             check_quiet(aside, read)
         elif entry.keeper is not None and entry.keeper_stat is not None:
-            look_at(entry.keeper, entry.keeper_stat, "its keeper")
+            look_at(entry.keeper, entry.keeper_stat, "its keeper", self._real)
         steps.act(item, entry, self.journal, self._trashes, self._below(entry))
         self.journal.write(DONE, number, sync=False)
 

@@ -67,8 +67,7 @@ def finish(journal: Journal, catalog: Catalog) -> list[str]:
     for start in journal.history.trials:
         remove(start + "1")
         remove(start + "2")
-    for item in journal.history.items.values():
-        steps.clear_quarantine(item)
+    steps.clear_quarantine(journal.history.items.values())
     follow(journal.history, catalog)
     journal.write("end")
     words = {

@@ -37,6 +37,8 @@ from dedup.actions.system import (
 from dedup.actions.trash import remove_note, write_note
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dedup.actions.journal import Item, Journal
     from dedup.actions.plan_file import PlanEntry
     from dedup.actions.trash import Trashes
@@ -44,25 +46,29 @@ if TYPE_CHECKING:
 QUARANTINE = ".dedup-quarantine-"
 
 
-def check_before(entry: PlanEntry) -> os.stat_result:
+def check_before(entry: PlanEntry, real: set[str]) -> os.stat_result:
     """See that a file and its keeper are what was planned, on their bytes.
+
+    Parameters
+    ----------
+    real : as in `look_at`
 
     Raises
     ------
     RefusedError
     """
-    found = look_at(entry.path, entry.stat, "the file")
+    found = look_at(entry.path, entry.stat, "the file", real)
     if found.st_nlink > 1:
         raise RefusedError("the file has another hard link now, and would free nothing")
     if entry.keeper is not None and same_inode(entry.keeper, entry.path):
         raise RefusedError("the file and its keeper are one file")
-    check_keeper(entry)
+    check_keeper(entry, real)
     if digest_of(entry.path)[0] != entry.sha256:
         raise RefusedError("the file has other bytes than when the plan was made")
     return found
 
 
-def check_keeper(entry: PlanEntry) -> None:
+def check_keeper(entry: PlanEntry, real: set[str]) -> None:
     """See that the file that stays is there, on its bytes.
 
     Raises
@@ -71,7 +77,7 @@ def check_keeper(entry: PlanEntry) -> None:
     """
     if entry.keeper is None or entry.keeper_stat is None:
         return
-    there = look_at(entry.keeper, entry.keeper_stat, "its keeper")
+    there = look_at(entry.keeper, entry.keeper_stat, "its keeper", real)
     try:
         digest, read = digest_of(entry.keeper)
     except RefusedError as error:
@@ -152,7 +158,8 @@ def put_beside(item: Item, swap: str) -> None:
 def take_aside(item: Item) -> os.stat_result:
     """Rename a file into quarantine, and see that it is the one that was looked at."""
     aside, path = item.about["quarantine"], item.path
-    os.makedirs(os.path.dirname(aside), mode=0o700, exist_ok=True)
+    with suppress(FileExistsError):
+        os.mkdir(os.path.dirname(aside), 0o700)
     if is_there(aside):
         raise RefusedError("its place in quarantine is taken")
     os.rename(path, aside)
@@ -330,11 +337,12 @@ def clear_place(item: Item, run: str) -> None:
             remove_note(item.about["note"], item.path)
 
 
-def clear_quarantine(item: Item) -> None:
-    """Remove the folder of quarantine when nothing is in it."""
-    if "quarantine" in item.about:
+def clear_quarantine(items: Iterable[Item]) -> None:
+    """Remove the folders of quarantine in which nothing is."""
+    places = (item.about["quarantine"] for item in items if "quarantine" in item.about)
+    for folder in {os.path.dirname(place) for place in places}:
         with suppress(OSError):
-            os.rmdir(os.path.dirname(item.about["quarantine"]))
+            os.rmdir(folder)
 
 
 def copy_of_keeper(item: Item, part: str) -> None:

@@ -76,16 +76,22 @@ def facts_at(path: str) -> dict[str, int]:
     return {**Facts.of(found)._asdict(), "ctime_ns": found.st_ctime_ns}
 
 
-def look_at(path: str, planned: Facts, name: str) -> os.stat_result:
+def look_at(path: str, planned: Facts, name: str, real: set[str]) -> os.stat_result:
     """Look at a file that has to be the one that was planned.
+
+    Parameters
+    ----------
+    real : folders that were seen just now to be no links, nor below one; found ones are added
 
     Raises
     ------
     RefusedError
     """
     folder = os.path.dirname(path)
-    if os.path.realpath(folder) != folder:
-        raise RefusedError(f"{name}: a folder on the way to it is a symbolic link now")
+    if folder not in real:
+        if os.path.realpath(folder) != folder:
+            raise RefusedError(f"{name}: a folder on the way to it is a symbolic link now")
+        real.add(folder)
     try:
         found = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -115,17 +121,20 @@ def digest_of(path: str, *, quiet: bool = False) -> tuple[str, os.stat_result]:
         descriptor = os.open(path, _READ)
     except OSError as error:
         raise RefusedError(f"cannot be read: {error.strerror}") from error
-    with open(descriptor, "rb", buffering=0) as file:
+    try:
         before = os.fstat(descriptor)
         if not stat.S_ISREG(before.st_mode):
             raise RefusedError("is no regular file")
         if quiet and _is_written(descriptor):
             raise RefusedError("is open for writing in another program")
-        try:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise RefusedError(f"cannot be read: {error.strerror}") from error
-        after = os.fstat(descriptor)
+        found = hashlib.sha256()
+        while piece := os.read(descriptor, min(before.st_size + 1, _PIECE)):
+            found.update(piece)
+        digest, after = found.hexdigest(), os.fstat(descriptor)
+    except OSError as error:
+        raise RefusedError(f"cannot be read: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
     if (Facts.of(before), before.st_ctime_ns) != (Facts.of(after), after.st_ctime_ns):
         raise RefusedError("changed while it was read")
     return digest, after

@@ -147,8 +147,11 @@ def write_note(path: str, text: bytes) -> None:
     ------
     FileExistsError : the name was taken meanwhile.
     """
-    with open(path, "xb") as file:
-        file.write(text)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, text)
+    finally:
+        os.close(descriptor)
 
 
 def remove_note(note: str, path: str) -> None:
