@@ -25,8 +25,8 @@ from machine import add_json_option, describe, record
 from PIL import Image
 
 from dedup import Collection, ModelSpec
+from dedup.actions.moves import clone
 from dedup.actions.plan_file import Plan, read_plan
-from dedup.actions.system import clone
 
 ACTIONS = ("trash", "move", "delete", "hardlink", "reflink", "symlink")
 SCENES, COPIES = 4, 8

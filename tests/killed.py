@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 # Ends the process, as a kill does, just before the Nth call that changes the file system.
 KILLED = """
 import os, sys
-from dedup.actions import carry, journal, steps, system, trash, undo
+from dedup.actions import carry, journal, moves, steps, system, trash, undo
 from dedup.collection import Collection
 
 store, what, plan, left = *sys.argv[1:4], int(sys.argv[4])
@@ -30,7 +30,7 @@ def killed(module, name):
 with Collection.open(store) as collection:
     for name in ("rename", "unlink", "fsync", "write", "link", "symlink", "makedirs", "utime"):
         killed(os, name)
-    for module in (carry, steps, system, undo):
+    for module in (carry, moves, steps, system, undo):
         for name in ("rename_exclusive", "exchange", "copy_whole", "write_new"):
             if hasattr(module, name):
                 killed(module, name)

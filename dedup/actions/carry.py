@@ -13,14 +13,13 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from dedup.actions.moves import exchange, rename_exclusive
 from dedup.actions.steps import QUARANTINE, check_aside, facts_ahead
 from dedup.actions.system import (
     RefusedError,
     check_quiet,
-    exchange,
     in_words,
     read_regular,
-    rename_exclusive,
     restore_facts,
     write_new,
 )

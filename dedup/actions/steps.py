@@ -12,25 +12,27 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from dedup.actions.moves import (
+    clone,
+    copy_whole,
+    exchange,
+    free_name,
+    move_whole,
+    numbered,
+    rename_exclusive,
+)
 from dedup.actions.plan_file import LINKS
 from dedup.actions.system import (
     Facts,
     RefusedError,
     attributes_of,
-    clone,
-    copy_whole,
     digest_of,
-    exchange,
     facts_at,
-    free_name,
     in_words,
     is_same,
     is_there,
     look_at,
-    move_whole,
-    numbered,
     remove,
-    rename_exclusive,
     restore_facts,
     same_inode,
 )

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote_from_bytes
 
-from dedup.actions.system import MAX_NAME_BYTES, RefusedError, is_there, numbered, remove
+from dedup.actions.moves import MAX_NAME_BYTES, numbered
+from dedup.actions.system import RefusedError, is_there, remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -19,19 +19,10 @@ from dedup.actions.journal import (
     read_history,
     runs_of,
 )
+from dedup.actions.moves import exchange, move_whole, rename_exclusive
 from dedup.actions.outcomes import Acted, ActedFile, Run, RunsAnswer
 from dedup.actions.recover import finish, follow
-from dedup.actions.system import (
-    RefusedError,
-    digest_of,
-    exchange,
-    facts_at,
-    in_words,
-    is_there,
-    move_whole,
-    remove,
-    rename_exclusive,
-)
+from dedup.actions.system import RefusedError, digest_of, facts_at, in_words, is_there, remove
 from dedup.actions.trash import remove_note
 from dedup.errors import DedupError
 
