@@ -117,6 +117,7 @@ def facts_ahead(path: str, found: os.stat_result) -> dict[str, Any]:
     """Give what `restore_facts` needs to make a file again."""
     return {
         **Facts.of(found)._asdict(),
+        "ctime_ns": found.st_ctime_ns,
         "atime_ns": found.st_atime_ns,
         "mode": stat.S_IMODE(found.st_mode),
         "uid": found.st_uid,
@@ -291,9 +292,8 @@ def unlink_aside(item: Item) -> None:
     aside, path = item.about["quarantine"], item.path
     if not is_there(aside):
         return
-    # Not swapped yet: what is aside is ours, and perhaps not complete.
-    if is_original(item, path) or (is_link(item, aside) and not is_original(item, aside)):
-        os.unlink(aside)
+    if _is_untouched(item, path) or (is_link(item, aside) and not _was_there(item, aside)):
+        os.unlink(aside)  # not swapped yet: what is aside is ours, and perhaps not complete
         return
     if item.about.get("before", "") is None:
         os.unlink(aside)  # there was no file, and this one was not renamed yet
@@ -308,12 +308,41 @@ def unlink_aside(item: Item) -> None:
 
 
 def is_original(item: Item, path: str) -> bool:
-    """Say whether a path is of the very file that was to go."""
+    """Say whether a path is of the file that was to go, unchanged.
+
+    Its number alone does not tell: that of a file which is gone is soon another one's.
+    """
+    found = _lstat(path)
+    kept = item.about.get("stat")
+    return (
+        found is not None
+        and kept is not None
+        and is_same(found, kept, path)
+        and (found.st_size, found.st_mtime_ns) == (kept["size"], kept["mtime_ns"])
+    )
+
+
+def _is_untouched(item: Item, path: str) -> bool:
+    """Say whether a path is of the file that was to go, and was of it all the time."""
+    found = _lstat(path)
+    return (
+        found is not None
+        and is_original(item, path)
+        and found.st_ctime_ns == item.about["stat"]["ctime_ns"]
+    )
+
+
+def _was_there(item: Item, path: str) -> bool:
+    """Say whether a path may be of the file that was to go, even if it was changed."""
+    found, kept = _lstat(path), item.about.get("stat")
+    return found is not None and kept is not None and is_same(found, kept, path)
+
+
+def _lstat(path: str) -> os.stat_result | None:
     try:
-        kept = item.about.get("stat")
-        return kept is not None and is_same(os.lstat(path), kept, path)
+        return os.lstat(path)
     except OSError:
-        return False
+        return None
 
 
 def is_link(item: Item, path: str) -> bool:
@@ -326,7 +355,7 @@ def is_link(item: Item, path: str) -> bool:
             return os.readlink(path) == os.path.relpath(keeper, os.path.dirname(item.path))
         if item.action == "hardlink":
             return same_inode(path, keeper)
-        return not is_original(item, path) and digest_of(path)[0] == item.about["sha256"]
+        return not _was_there(item, path) and digest_of(path)[0] == item.about["sha256"]
     except (OSError, RefusedError):
         return False
 

@@ -207,8 +207,11 @@ def read_regular(path: str, most: int) -> bytes:
 
 def remove(path: str) -> None:
     """Remove a file of our own, if it is there."""
-    with suppress(FileNotFoundError, NotADirectoryError):
+    try:
         os.unlink(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+            raise
 
 
 def in_words(error: OSError) -> str:

@@ -18,6 +18,7 @@ from urllib.parse import quote_from_bytes
 
 from dedup.actions.moves import MAX_NAME_BYTES, numbered
 from dedup.actions.system import RefusedError, is_there, remove
+from dedup.mounts import mount_point
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -54,10 +55,11 @@ class Trash:
 
 
 class Trashes:
-    """Finds the trash for each file, and remembers it by file system."""
+    """Finds the trash for each file, and remembers it by folder and by what is mounted there."""
 
     def __init__(self) -> None:
-        self._found: dict[int, Trash | str] = {}
+        self._found: dict[tuple[int, str], Trash | str] = {}
+        self._by_folder: dict[str, Trash | str] = {}
 
     def of(self, path: str) -> Trash:
         """Give the trash for a file.
@@ -66,16 +68,23 @@ class Trashes:
         ------
         RefusedError : there is none.
         """
-        device = os.lstat(os.path.dirname(path)).st_dev
-        found = self._found.get(device)
+        folder = os.path.dirname(path)
+        found = self._by_folder.get(folder)
         if found is None:
-            try:
-                found = _find(path, device)
-            except OSError as error:
-                found = f"cannot be written: {error.strerror}"
-            self._found[device] = found
+            found = self._by_folder[folder] = self._of_folder(folder)
         if isinstance(found, str):
             raise RefusedError(f"no trash for {path}: {found}")
+        return found
+
+    def _of_folder(self, folder: str) -> Trash | str:
+        mount = os.lstat(folder).st_dev, _mount_of(folder)
+        found = self._found.get(mount)
+        if found is None:
+            try:
+                found = _find(*mount)
+            except OSError as error:
+                found = f"cannot be written: {error.strerror}"
+            self._found[mount] = found
         return found
 
     def check(self, paths: Iterable[str]) -> None:
@@ -90,15 +99,22 @@ class Trashes:
                 self.of(path)
 
 
-def _find(path: str, device: int) -> Trash | str:
+def _mount_of(folder: str) -> str:
+    found = mount_point(os.fsencode(os.path.realpath(folder)))
+    if found is not None:
+        return os.fsdecode(found)
+    while not os.path.ismount(folder):
+        folder = os.path.dirname(folder)
+    return folder
+
+
+def _find(device: int, top: str) -> Trash | str:
+    """Find the trash for what is on one device, mounted at one folder."""
     if sys.platform == "darwin":
         return "the trash of this system is not supported"
     home = os.environ.get("XDG_DATA_HOME") or os.path.join(Path.home(), ".local", "share")
-    if os.path.isabs(home) and _device_of(home) == device:
+    if os.path.isabs(home) and _device_of(home) == device and _mount_of(home) == top:
         return _made(Trash(os.path.join(os.path.realpath(home), "Trash"), ""), device)
-    top = os.path.dirname(path)
-    while not os.path.ismount(top):
-        top = os.path.dirname(top)
     shared = os.path.join(top, ".Trash")
     user = str(os.getuid())
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +89,28 @@ def test_a_target_that_does_not_tell_cases_apart_keeps_both(
         assert (images / "b/what?.jpg").exists() == (outcomes["what?.jpg"].outcome == "refused")
         own.undo()
         assert tree(images) == before
+
+
+def test_what_is_mounted_twice_has_a_trash_of_its_own(own: Collection, images: Path) -> None:
+    """Between two places of one file system nothing can be renamed."""
+    before = tree(images)
+    if subprocess.run(["mount", "--bind", images, images], check=False).returncode:
+        pytest.skip("needs the right to mount")
+    try:
+        acted = own.apply(own.plan(tier="exact"))
+        assert {file.outcome for file in acted} == {"done"}
+        assert (images / f".Trash-{os.getuid()}/files/0 copy.jpg").exists()
+        own.undo()
+        shutil.rmtree(images / f".Trash-{os.getuid()}")
+        assert tree(images) == before
+        subprocess.run(["mount", "-o", "remount,bind,ro", images], check=True)
+        with pytest.raises(PlanError, match=r"no trash for .*: cannot be written: Read-only"):
+            own.apply(own.plan(tier="exact"))
+        acted = own.apply(own.plan(tier="exact", action="delete"))
+        assert {file.reason for file in acted} == {"read-only file system"}
+        assert tree(images) == before
+    finally:
+        subprocess.run(["umount", images], check=True)
 
 
 @pytest.mark.parametrize("action", ["move", "trash", "delete", "hardlink"])
