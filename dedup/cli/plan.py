@@ -142,6 +142,11 @@ def _summarise(plan: Plan) -> None:
         _table(folders[:_FOLDERS_SHOWN])
         if len(folders) > _FOLDERS_SHOWN:
             note(f"  … and {counted(len(folders) - _FOLDERS_SHOWN, 'folder')} more")
+    if telling := sum(any(entry.keeper_lacks.told) for entry in plan.entries):
+        note(
+            f"{counted(telling, 'file')} with dates, places, ratings or keywords that the keeper "
+            "lacks; to write them beside it: dedup apply --carry-metadata"
+        )
     if plan.left_out:
         note("Stays all the same:")
         _table(_added_up((one.reason, one.bytes) for one in plan.left_out))
