@@ -34,8 +34,8 @@ TURN = 4000
 COLUMNS = ("fault", "action", "made", "in the middle", "contents lost", "trees not restored")
 
 SPEED = (
-    "files", "of which go", "planned in s", "MB", "applied, files/s", "bare calls, files/s",
-    "share", "undone, files/s",
+    "files", "kB each", "of which go", "planned in s", "MB", "applied, files/s",
+    "bare calls, files/s", "share", "undone, files/s",
 )  # fmt: skip
 SPEED_NOTE = """Copies of the same bytes, from the page cache, to the trash. The bare calls hash
 both files, rename one, hash it again, write its note and rename it again; they write no journal."""
@@ -272,20 +272,21 @@ def undone(lab: Lab, action: str, count: int, _: random.Random) -> list[str | in
     return ["taken back", action, count, 0, 0, wrong]
 
 
-def speed(folder: Path, files: int) -> list[str | int | float]:
-    """Plan and apply on many small files, and time the bare calls on the same ones."""
-    images, copies = folder / "many", 5
+def speed(folder: Path, files: int, side: int) -> list[str | int | float]:
+    """Plan and apply on many files, and time the bare calls on the same ones."""
+    images, copies = folder / f"many {side}", 5
     rng = np.random.default_rng(0)
     for number in range(files // copies):
-        small = Image.fromarray(rng.integers(0, 256, (6, 6, 3), np.uint8))
+        cells = max(6, side // 8)
+        small = Image.fromarray(rng.integers(0, 256, (cells, cells, 3), np.uint8))
         first = images / "0" / str(number // 1000) / f"{number}.jpg"
         first.parent.mkdir(parents=True, exist_ok=True)
-        small.resize((96, 96), Image.Resampling.BICUBIC).save(first, quality=80)
+        small.resize((side, side), Image.Resampling.BICUBIC).save(first, quality=97)
         for copy in range(1, copies):
             other = images / str(copy) / str(number // 1000) / first.name
             other.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(first, other)
-    store = folder / "many store"
+    store = folder / f"store {side}"
     with Collection.create(store, ModelSpec("mobilenetv3_small_050", untrained=True)) as collection:
         collection.index(images)
     done = subprocess.run(
@@ -309,8 +310,8 @@ def speed(folder: Path, files: int) -> list[str | int | float]:
             raise SystemExit("some were refused")
     rates = [round(len(plan) / one) for one in spent]
     return [
-        files, len(plan), round(seconds, 1), round(megabytes), rates[1], rates[0],
-        f"{100 * spent[0] / spent[1]:.0f} %", rates[2],
+        files, round(plan.bytes / len(plan) / 1000), len(plan), round(seconds, 1),
+        round(megabytes), rates[1], rates[0], f"{100 * spent[0] / spent[1]:.0f} %", rates[2],
     ]  # fmt: skip
 
 
@@ -387,7 +388,9 @@ def main() -> None:
                     row = trial(lab, action, share, dice)
                     rows.append(row)
                     print(" | ".join(map(str, row)), flush=True)
-        fast = [speed(lab.folder, options.files)] if options.files else []
+        # Tiny images, which cost calls only, and a fifth as many of the size of small photographs.
+        sizes = ((options.files, 96), (options.files // 5, 640)) if options.files else ()
+        fast = [speed(lab.folder, *size) for size in sizes]
     print(" | ".join(SPEED))
     for line in fast:
         print(" | ".join(map(str, line)))

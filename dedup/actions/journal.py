@@ -212,7 +212,10 @@ def read_history(folder: Path) -> History:
     except FileNotFoundError:
         history.is_open = False
     except (OSError, KeyError, TypeError) as error:
-        raise DedupError(f"{folder / JOURNAL}: cannot be read ({error})") from error
+        raise DedupError(
+            f"{folder / JOURNAL}: cannot be read ({error}). It says where files were and went: "
+            "see to them, then move its folder away"
+        ) from error
     return history
 
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from dedup.actions.moves import (
     clone,
-    copy_whole,
     exchange,
     free_name,
     move_whole,
@@ -28,7 +27,6 @@ from dedup.actions.system import (
     attributes_of,
     digest_of,
     facts_at,
-    in_words,
     is_same,
     is_there,
     look_at,
@@ -108,6 +106,7 @@ def written_ahead(entry: PlanEntry, found: os.stat_result, run: str, number: int
         "sha256": entry.sha256,
         "keeper": entry.keeper,
         "keeper_sha256": entry.keeper_sha256,
+        "keeper_stat": entry.keeper_stat and entry.keeper_stat._asdict(),
         "quarantine": os.path.join(folder, QUARANTINE + run, str(number)),
         "stat": facts_ahead(entry.path, found),
     }
@@ -354,7 +353,10 @@ def is_link(item: Item, path: str) -> bool:
         if item.action == "symlink":
             return os.readlink(path) == os.path.relpath(keeper, os.path.dirname(item.path))
         if item.action == "hardlink":
-            return same_inode(path, keeper)
+            if is_there(keeper):
+                return same_inode(path, keeper)
+            same = is_same(os.lstat(path), item.about["keeper_stat"], path)
+            return same and digest_of(path)[0] == item.about["sha256"]
         return not _was_there(item, path) and digest_of(path)[0] == item.about["sha256"]
     except (OSError, RefusedError):
         return False
@@ -374,25 +376,6 @@ def clear_quarantine(items: Iterable[Item]) -> None:
     for folder in {os.path.dirname(place) for place in places}:
         with suppress(OSError):
             os.rmdir(folder)
-
-
-def copy_of_keeper(item: Item, part: str) -> None:
-    """Make the file again from the bytes of its keeper, which are the same.
-
-    Raises
-    ------
-    RefusedError, OSError
-    """
-    keeper, sha256 = item.about["keeper"], item.about["sha256"]
-    if not keeper or item.about["keeper_sha256"] != sha256:
-        raise RefusedError("it was deleted, and no file with its bytes is known")
-    try:
-        copy_whole(keeper, part, sha256)
-        restore_facts(part, item.about["stat"])
-    except (OSError, RefusedError) as error:
-        remove(part)
-        words = in_words(error) if isinstance(error, OSError) else str(error)
-        raise RefusedError(f"its bytes cannot be had from {keeper}: {words}") from error
 
 
 def is_swapped(item: Item) -> bool:

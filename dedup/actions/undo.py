@@ -19,10 +19,19 @@ from dedup.actions.journal import (
     read_history,
     runs_of,
 )
-from dedup.actions.moves import exchange, move_whole, rename_exclusive
+from dedup.actions.moves import copy_whole, exchange, move_whole, rename_exclusive
 from dedup.actions.outcomes import Acted, ActedFile, Run, RunsAnswer
+from dedup.actions.plan_file import LINKS
 from dedup.actions.recover import finish, follow
-from dedup.actions.system import RefusedError, digest_of, facts_at, in_words, is_there, remove
+from dedup.actions.system import (
+    RefusedError,
+    digest_of,
+    facts_at,
+    in_words,
+    is_there,
+    remove,
+    restore_facts,
+)
 from dedup.actions.trash import remove_note
 from dedup.errors import DedupError
 
@@ -99,21 +108,28 @@ def _check(item: Item) -> None:
     if item.action == "delete":
         if item.about["keeper_sha256"] != item.about["sha256"]:
             raise RefusedError("it was deleted, and no file with its bytes is known")
-        if not is_there(item.about["keeper"]):
-            raise RefusedError(f"it was deleted, and its keeper {item.about['keeper']} is gone")
+        _check_bytes(item, item.about["keeper"], item.about["keeper_stat"], "its keeper")
         return
-    try:
-        found = os.lstat(item.to)
-    except OSError:
+    if not is_there(item.to):
         where = "the trash" if item.action == "trash" else item.to
-        raise RefusedError(f"it is not in {where} any more") from None
-    kept, same = item.about["stat"], True
-    if found.st_size != kept["size"]:
-        same = False
-    elif found.st_mtime_ns != kept["mtime_ns"]:  # of another file, or of a file system of few times
-        same = digest_of(item.to)[0] == item.about["sha256"]
+        raise RefusedError(f"it is not in {where} any more")
+    _check_bytes(item, item.to, item.about["stat"], item.to)
+
+
+def _check_bytes(item: Item, path: str, kept: dict[str, int], name: str) -> None:
+    """See that a file has the bytes that are to come back; read only where its time is another.
+
+    A copy's time may be: exFAT and others keep it in steps of their own.
+    """
+    try:
+        found = os.lstat(path)
+    except OSError:
+        raise RefusedError(f"{name} is gone") from None
+    same = found.st_size == kept["size"]
+    if same and found.st_mtime_ns != kept["mtime_ns"]:
+        same = digest_of(path)[0] == item.about["sha256"]
     if not same:
-        raise RefusedError(f"{item.to} is another file now")
+        raise RefusedError(f"{name} is another file now")
 
 
 def _check_swapped(item: Item) -> None:
@@ -125,6 +141,8 @@ def _check_swapped(item: Item) -> None:
         raise RefusedError(f"{what} was replaced by another file")
     if item.action == "carry" and now["mtime_ns"] != item.facts["mtime_ns"]:
         raise RefusedError(f"{what} was changed since")
+    if item.action in LINKS:
+        _check_bytes(item, _source_of(item), item.about["keeper_stat"], "its keeper")
 
 
 def _undo_all(items: list[Item], journal: Journal, report: Progress) -> list[ActedFile]:
@@ -161,7 +179,7 @@ def _undo_one(item: Item, journal: Journal) -> str:
         elif steps.is_swapped(item):
             _swap_link(item, part)
         elif item.action == "delete":
-            steps.copy_of_keeper(item, part)
+            _copy_of_keeper(item, part)
             rename_exclusive(part, item.path)
         else:
             if digest_of(item.to)[0] != item.about["sha256"]:
@@ -174,7 +192,8 @@ def _undo_one(item: Item, journal: Journal) -> str:
         reason = in_words(error) if isinstance(error, OSError) else str(error)
         journal.write(STAYS, item.number, sync=False, facts=facts, reason=reason)
         return reason
-    keeper = facts_at(item.about["keeper"]) if item.action == "hardlink" else None
+    kept = item.about["keeper"]
+    keeper = facts_at(kept) if item.action == "hardlink" and is_there(kept) else None
     now = facts_at(item.path) if is_there(item.path) else None
     journal.write(UNDONE, item.number, sync=False, facts=now, keeper_facts=keeper)
     return ""
@@ -183,7 +202,7 @@ def _undo_one(item: Item, journal: Journal) -> str:
 def _swap_link(item: Item, part: str) -> None:
     """Put what was there before in the place of the link, in one step."""
     swap = steps.swap_of(part)
-    (carry.write_before if item.action == "carry" else steps.copy_of_keeper)(item, part)
+    (carry.write_before if item.action == "carry" else _copy_of_keeper)(item, part)
     rename_exclusive(part, swap)
     try:
         exchange(swap, item.path)
@@ -208,6 +227,33 @@ def _take_away(item: Item, part: str) -> None:
             return
     steps.put_beside(item, swap)
     raise RefusedError("the metadata beside its keeper was changed just now")
+
+
+def _source_of(item: Item) -> str:
+    """Name a file with the bytes that a deleted or linked one had.
+
+    A hard link has them itself, wherever its keeper was renamed to.
+    """
+    return item.path if item.action in ("hardlink", "reflink") else item.about["keeper"] or ""
+
+
+def _copy_of_keeper(item: Item, part: str) -> None:
+    """Make the file again from the bytes of its keeper, which are the same.
+
+    Raises
+    ------
+    RefusedError, OSError
+    """
+    keeper, sha256 = _source_of(item), item.about["sha256"]
+    if not keeper or item.about["keeper_sha256"] != sha256:
+        raise RefusedError("it was deleted, and no file with its bytes is known")
+    try:
+        copy_whole(keeper, part, sha256)
+        restore_facts(part, item.about["stat"])
+    except (OSError, RefusedError) as error:
+        remove(part)
+        words = in_words(error) if isinstance(error, OSError) else str(error)
+        raise RefusedError(f"its bytes cannot be had from {keeper}: {words}") from error
 
 
 def list_runs(store: Path) -> RunsAnswer:

@@ -12,6 +12,7 @@ import pytest
 from trees import contents, tree
 
 from dedup.actions import steps
+from dedup.actions.moves import exchange
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -197,7 +198,7 @@ def test_a_new_file_with_the_number_of_the_old_one_is_not_taken_for_it(
     """A program saves anew, renames what it finds in its place, and saves anew once more."""
     plan = own.plan(tier="exact", action=action)
     path, number = images / TARGET, (images / TARGET).stat().st_ino
-    exchange, unlink_aside = steps.exchange, steps.unlink_aside
+    unlink_aside = steps.unlink_aside
 
     def before_the_swap(first: str, second: str) -> None:
         if Path(second) == path and path.stat().st_ino == number:
