@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
@@ -53,7 +54,10 @@ def apply(
     check_plan(plan, catalog)
     trashes = Trashes()
     if dry_run:
-        return _dry_run(plan, report)
+        acted = _dry_run(plan, report)
+        lacking = len(carry.what_keepers_lack(plan.entries)) if carry_metadata else 0
+        words = f"Metadata would be written beside {lacking:,} of the keepers."
+        return replace(acted, notes=(*acted.notes, words)) if lacking else acted
     check_system(plan, trashes)
     if not plan.entries:
         return Acted("", ())

@@ -14,7 +14,7 @@ from dedup.actions.lacks import Lacks
 from dedup.actions.plan_file import LINKS, LeftOut, Plan, PlanEntry, certificate
 from dedup.actions.system import Facts, RefusedError, digest_of
 from dedup.actions.told import Told, names_beyond
-from dedup.images.companions import companions, is_raw_name
+from dedup.images.companions import companions, is_raw_name, may_be_sidecar
 from dedup.images.scan import matcher
 from dedup.policy import INFORMATION
 from dedup.results import Tier
@@ -105,7 +105,7 @@ class _Planner:
         self._told = Told(catalog, self._images_not_exact(groups))
         self._keepers = {group.keeper for group in groups}
         self._protects = matcher(wishes.protect)
-        self._albums: dict[str, str] = {}
+        self._places: dict[str, tuple[str | None, str]] = {}
         self._beside: dict[str, dict[bytes, tuple[bytes, ...]]] = {}
         self._owners: dict[bytes, list[bytes]] = defaultdict(list)
         self._bytes = 0
@@ -165,7 +165,7 @@ class _Planner:
 
     def _check_wishes(self, duplicate: Duplicate) -> None:
         path, wishes = duplicate.path, self._wishes
-        root = root_of(path, self.roots)
+        root, _ = self._place(path)
         if root is None:
             raise RefusedError("outside the indexed folders")
         if duplicate.tier not in wishes.tiers:
@@ -225,8 +225,8 @@ class _Planner:
             raise RefusedError("has sidecars, which have no other copy: use trash or move")
 
     def _lacks(self, path: str, keeper: str, known: Content, kept: Content) -> Lacks:
-        album = self._album(path)
-        if album == self._album(keeper):
+        _, album = self._place(path)
+        if album == self._place(keeper)[1]:
             album = ""
         sidecars = self._sidecars_of(path)
         if not sidecars and known.digest == kept.digest:  # the same inside, and nothing beside it
@@ -235,14 +235,14 @@ class _Planner:
         told = self._told.beyond((path, keeper), (known, kept), (sidecars, beside))
         return Lacks(told, names_beyond(sidecars, beside), album)
 
-    def _album(self, path: str) -> str:
-        """Give the folder of a file below the indexed one."""
+    def _place(self, path: str) -> tuple[str | None, str]:
+        """Give the indexed folder that a file is below, and its own folder relative to that."""
         folder = os.path.dirname(path)
-        found = self._albums.get(folder)
+        found = self._places.get(folder)
         if found is None:
-            below = os.path.relpath(folder, root_of(path, self.roots) or "/")
-            found = "" if below == "." else below
-            self._albums[folder] = found
+            root = root_of(path, self.roots)
+            below = os.path.relpath(folder, root or "/")
+            found = self._places[folder] = (root, "" if below == "." else below)
         return found
 
     def _sidecars_of(self, path: str) -> tuple[bytes, ...]:
@@ -256,7 +256,8 @@ class _Planner:
                 names = os.listdir(top)
             except OSError:
                 names = []
-            found = companions(os.path.join(top, name) for name in names).sidecars
+            several = any(map(may_be_sidecar, names))
+            found = companions(os.path.join(top, name) for name in names if several).sidecars
             self._beside[folder] = found
             for image, sidecars in found.items():
                 for sidecar in sidecars:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from contextlib import suppress
@@ -9,6 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from trees import tree
+
+from dedup.images.metadata import Metadata, merged_xmp, read_xmp
+from dedup.store.lock import writer_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,7 +117,38 @@ def test_a_fault_of_the_program_is_no_wrong_usage(
         dedup("plan", "-s", place)
 
 
-@pytest.mark.parametrize(("answer", "goes"), [("y\n", True), ("n\n", False), ("\n", False)])
+def test_metadata_are_told_carried_and_logged(
+    dedup: Dedup, place: Path, images: Path, tmp_path: Path
+) -> None:
+    shutil.copy(images / "a/5.jpg", images / "b/five.jpg")
+    (images / "b/five.xmp").write_bytes(merged_xmp(b"", Metadata(rating=4)))
+    dedup("index", "-s", place)
+    file = tmp_path / "plan.json"
+    planned = dedup("plan", "--tier", "exact", "-o", file, "-s", place)
+    assert "1 file with dates, places, ratings or keywords that the keeper lacks" in planned.err
+    dry = dedup("apply", file, "--carry-metadata", "--dry-run", "-s", place)
+    assert "would be written beside 1 of the keepers" in dry.err
+    done = dedup("apply", file, "--carry-metadata", "--yes", "-s", place)
+    (row,) = [row for row in done.rows if row["action"] == "carry"]
+    assert (row["path"], row["outcome"]) == (str(images / "a/5.jpg.xmp"), "done")
+    assert read_xmp((images / "a/5.jpg.xmp").read_bytes()).rating == 4
+    (run,) = dedup("log", "-s", place).rows
+    assert row["action"] in {one["action"] for one in dedup("log", run["run"], "-s", place).rows}
+
+
+def test_a_second_one_at_the_same_time_is_told_who_was_first(
+    dedup: Dedup, place: Path, images: Path, tmp_path: Path
+) -> None:
+    before, file = tree(images), tmp_path / "plan.json"
+    dedup("plan", "-o", file, "-s", place)
+    with writer_lock(place):
+        done = dedup("apply", file, "--yes", "-s", place)
+    assert done.code == 1
+    assert f"process {os.getpid()} on " in done.err
+    assert tree(images) == before
+
+
+@pytest.mark.parametrize(("answer", "goes"), [("y\n", True), ("n\n", False)])
 def test_on_a_terminal_it_asks_and_no_does_nothing(
     dedup: Dedup, place: Path, images: Path, tmp_path: Path, answer: str, *, goes: bool
 ) -> None:
