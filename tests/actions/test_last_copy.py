@@ -206,12 +206,18 @@ def relink(lab: Lab, rows: Rows, dice: random.Random) -> None:
                         row[stat] = lab.stat(row[path])
 
 
+def any_file(lab: Lab, rows: Rows, dice: random.Random) -> Path:
+    """Choose a keeper, or any file."""
+    keeper = Path(dice.choice(images_of(rows))["keeper"])
+    return keeper if dice.random() < 0.5 and os.path.lexists(keeper) else dice.choice(lab.files())
+
+
 def vanish(lab: Lab, rows: Rows, dice: random.Random) -> None:
-    dice.choice(lab.files()).unlink()
+    any_file(lab, rows, dice).unlink()
 
 
 def save(lab: Lab, rows: Rows, dice: random.Random) -> None:
-    path = dice.choice(lab.files())
+    path = any_file(lab, rows, dice)
     if not path.is_symlink():
         path.write_bytes(dice.randbytes(9))
 
