@@ -88,10 +88,11 @@ def _finish_apply(item: Item, journal: Journal) -> str:
         step = _finish_aside(item)
     elif steps.is_original(item, item.path):
         step = BACK
-    elif (item.to and is_there(item.to)) or item.action == "delete":
-        step = DONE
+    elif is_there(item.path):
+        # Saved anew before it was its turn; or gone, and another one is at its path now.
+        step = DONE if item.to and _is_copy(item, item.to) else BACK
     else:
-        step = BACK if is_there(item.path) else LOST
+        step = DONE if is_there(item.to) or item.action == "delete" else LOST
     steps.clear_place(item, journal.run)
     facts = keeper = None
     if step == BACK and steps.is_original(item, item.path):
