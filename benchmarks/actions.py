@@ -1,4 +1,4 @@
-"""Kills and races while duplicates are acted upon: what is lost, and whether undo restores it all.
+"""Acting on duplicates: what kills and races lose, whether undo restores all, and how fast it is.
 
 A model is kept of every content that ever was: the originals, and what another program wrote. After
 each trial each of them has to be somewhere: where it was, in the trash, or where it was moved to.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import random
 import shutil
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +25,20 @@ from machine import add_json_option, describe, record
 from PIL import Image
 
 from dedup import Collection, ModelSpec
-from dedup.actions.plan_file import read_plan
+from dedup.actions.moves import clone
+from dedup.actions.plan_file import Plan, read_plan
 
-ACTIONS = ("trash", "move", "delete", "hardlink", "symlink")
+ACTIONS = ("trash", "move", "delete", "hardlink", "reflink", "symlink")
 SCENES, COPIES = 4, 8
+TURN = 4000
 COLUMNS = ("fault", "action", "made", "in the middle", "contents lost", "trees not restored")
+
+SPEED = (
+    "files", "kB each", "of which go", "planned in s", "MB", "applied, files/s",
+    "bare calls, files/s", "share", "undone, files/s",
+)  # fmt: skip
+SPEED_NOTE = """Copies of the same bytes, from the page cache, to the trash. The bare calls hash
+both files, rename one, hash it again, write its note and rename it again; they write no journal."""
 
 CHILD = """
 import sys
@@ -38,36 +49,69 @@ with Collection.open(sys.argv[1]) as collection:
 """
 
 WRITER = """
-import hashlib, os, random, sys, time
-stop, paths, dice = sys.argv[2], sys.argv[3:], random.Random(int(sys.argv[1]))
+import hashlib, json, os, random, sys, time
+dice, stop, keepers, paths = random.Random(int(sys.argv[1])), *sys.argv[2:4], sys.argv[4:]
+keepers = json.loads(keepers)  # inode -> path
 print("ready", flush=True)
-written = {}
+
+def tell(path, content):
+    print(json.dumps([path, content and hashlib.sha256(content).hexdigest()]), flush=True)
+
 for number in range(100_000):
     if os.path.exists(stop):
         break
-    time.sleep(dice.uniform(0, 0.02))
-    path = dice.choice(paths)
-    text = f"{number} {dice.random()}".encode()
+    time.sleep(dice.uniform(0, 0.004))
+    path, text = dice.choice(paths), f"{number} {dice.random()}".encode()
+    new = f"{path}.new-{number}"  # never one that is left: renaming a link to another does nothing
     try:
-        if dice.random() < 0.5:
-            # Not through a link, which would change the keeper: that is what links are for.
-            with open(os.open(path, os.O_RDWR | os.O_NOFOLLOW), "r+b") as file:
-                if os.fstat(file.fileno()).st_nlink > 1:
-                    continue
-                file.write(text)
-                file.flush()
-                file.seek(0)
-                content = file.read()
-        else:
-            with open(path + ".new", "wb") as file:
-                file.write(text)
-            os.replace(path + ".new", path)
-            content = text
+        match dice.randrange(6):
+            case 0 | 1:
+                with open(os.open(path, os.O_RDWR | os.O_NOFOLLOW), "r+b") as file:
+                    # A link to a keeper: what is written through one is the keeper's. The count of
+                    # its links tells nothing, as dedup may have taken this one away meanwhile.
+                    if str(os.fstat(file.fileno()).st_ino) in keepers:
+                        continue
+                    file.write(text)
+                    file.flush()
+                    file.seek(0)
+                    tell(path, file.read())
+            case 2 | 3:
+                with open(new, "wb") as file:
+                    file.write(text)
+                os.replace(new, path)
+                tell(path, text)
+            case 4:
+                if dice.random() < 0.5:
+                    os.rename(path, f"{path}.moved-{number}")
+                    print(json.dumps([path, f"{path}.moved-{number}", "moved"]), flush=True)
+                else:
+                    os.unlink(path)
+                    tell(path, None)
+            case 5:
+                keeper = dice.choice(list(keepers.values()))
+                dice.choice((os.link, os.symlink))(keeper, new)
+                os.replace(new, path)
+                tell(path, None)
     except OSError:
         continue
-    written[path] = hashlib.sha256(content).hexdigest()
-    print(path, written[path], flush=True)
 """
+
+
+def must_be_somewhere(lab: Lab, told: str) -> set[str]:
+    """Give the contents that no program but dedup can have taken away.
+
+    The originals, since no writer touches a keeper's inode; and of each path what was written there
+    last. That was at the path, or on its way back to it; nothing but the writer's own next step
+    there may end it. Names of what was moved away are never written to.
+    """
+    last: dict[str, str | None] = {}
+    for line in told.splitlines():
+        path, what, *moved = json.loads(line)
+        if moved:
+            last[what] = last.pop(path, None)
+        else:
+            last[path] = what
+    return {what for what, _ in lab.before.values()} | {what for what in last.values() if what}
 
 
 def tree(folder: Path) -> dict[str, tuple[str, int]]:
@@ -108,6 +152,15 @@ class Lab:
         with Collection.create(self.store, spec) as collection:
             collection.index(self.images)
         self.before = tree(self.images)
+
+    def has_reflinks(self) -> bool:
+        """Say whether the file system can share blocks of files."""
+        (self.folder / "one").write_bytes(b"one")
+        try:
+            clone(os.fspath(self.folder / "one"), os.fspath(self.folder / "two"))
+        except OSError:
+            return False
+        return True
 
     def there(self) -> set[str]:
         """Give every content that is anywhere."""
@@ -185,44 +238,167 @@ def races(lab: Lab, action: str, count: int, dice: random.Random) -> list[str | 
     for _ in range(count):
         with Collection.open(lab.store) as collection:
             lab.write_plan(collection, action)
-            # What a program writes over a keeper, when its copies have gone, is not dedup's doing.
-            targets = [entry.path for entry in read_plan(lab.plan)]
-            writer = started(WRITER, dice.randrange(1 << 30), stop, *targets)
-            time.sleep(dice.uniform(0, 0.02))
+            entries = read_plan(lab.plan).entries
+            keepers = {os.stat(str(one.keeper)).st_ino: one.keeper for one in entries}
+            writer = started(
+                WRITER,
+                dice.randrange(1 << 30),
+                stop,
+                json.dumps(keepers),
+                *(one.path for one in entries),
+            )
+            time.sleep(dice.uniform(0, 0.1))
             acted = collection.apply(lab.plan)
             stop.touch()
-            lines = [line.split() for line in writer.communicate()[0].splitlines()]
+            told = writer.communicate()[0]
             stop.unlink()
         middle += acted.count("refused")
-        last = dict(lines)
-        originals = {what for what, _ in lab.before.values()}
-        lost += len((originals | set(last.values())) - lab.there())
+        lost += len(must_be_somewhere(lab, told) - lab.there())
         lab.reset()
     return ["saved meanwhile", action, count, middle, lost, 0]
 
 
+def undone(lab: Lab, action: str, count: int, _: random.Random) -> list[str | int]:
+    """Act and take it back, and compare the trees."""
+    wrong = 0
+    for _trial in range(count):
+        with Collection.open(lab.store) as collection:
+            lab.write_plan(collection, action)
+            acted = collection.apply(lab.plan)
+            if acted.count("done") != SCENES * COPIES:
+                raise SystemExit("nothing was done")
+            collection.undo()
+        wrong += tree(lab.images) != lab.before
+    return ["taken back", action, count, 0, 0, wrong]
+
+
+def speed(folder: Path, files: int, side: int) -> list[str | int | float]:
+    """Plan and apply on many files, and time the bare calls on the same ones."""
+    images, copies = folder / f"many {side}", 5
+    rng = np.random.default_rng(0)
+    for number in range(files // copies):
+        cells = max(6, side // 8)
+        small = Image.fromarray(rng.integers(0, 256, (cells, cells, 3), np.uint8))
+        first = images / "0" / str(number // 1000) / f"{number}.jpg"
+        first.parent.mkdir(parents=True, exist_ok=True)
+        small.resize((side, side), Image.Resampling.BICUBIC).save(first, quality=97)
+        for copy in range(1, copies):
+            other = images / str(copy) / str(number // 1000) / first.name
+            other.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(first, other)
+    store = folder / f"store {side}"
+    with Collection.create(store, ModelSpec("mobilenetv3_small_050", untrained=True)) as collection:
+        collection.index(images)
+    done = subprocess.run(
+        [sys.executable, "-c", PLANNER, store, folder / "many.json"],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    seconds, megabytes = map(float, done.stdout.split())
+    plan = read_plan(folder / "many.json")
+    spent = np.zeros(3)  # seconds of the bare calls, of applying, of undoing: in turn
+    for start in range(0, len(plan), TURN):
+        part = replace(plan, entries=plan.entries[start : start + TURN])
+        with Collection.open(store) as collection:
+            spent[0] += bare(folder, part)
+            begun = time.perf_counter()
+            acted = collection.apply(part)
+            spent[1] += time.perf_counter() - begun
+            begun = time.perf_counter()
+            back = collection.undo()
+            spent[2] += time.perf_counter() - begun
+        if not acted.count("done") == back.count("undone") == len(part):
+            raise SystemExit("some were refused")
+    rates = [round(len(plan) / one) for one in spent]
+    return [
+        files, round(plan.bytes / len(plan) / 1000), len(plan), round(seconds, 1),
+        round(megabytes), rates[1], rates[0], f"{100 * spent[0] / spent[1]:.0f} %", rates[2],
+    ]  # fmt: skip
+
+
+PLANNER = """
+import sys, time
+from dedup import Collection
+begun = time.perf_counter()
+with Collection.open(sys.argv[1]) as collection:
+    collection.plan(tier="exact").write(sys.argv[2])
+seconds = time.perf_counter() - begun
+with open("/proc/self/status") as file:  # getrusage counts the parent before the fork, too
+    kilobytes = next(line.split()[1] for line in file if line.startswith("VmHWM"))
+print(seconds, int(kilobytes) / 1000)
+"""
+
+
+def bare(folder: Path, plan: Plan) -> float:
+    """Make the calls that throwing away takes, and nothing else; gives the seconds.
+
+    Both files are hashed, one is renamed and hashed again, its note is written, and it is renamed
+    again. Then all come back.
+    """
+    aside, trash = folder / "aside", folder / "trash"
+    for each in (aside, trash):
+        each.mkdir(exist_ok=True)
+
+    def digest(path: str) -> str:
+        with open(path, "rb", buffering=0) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    begun = time.perf_counter()
+    for number, entry in enumerate(plan):
+        digest(str(entry.keeper))
+        digest(entry.path)
+        os.rename(entry.path, f"{aside}/{number}")
+        digest(f"{aside}/{number}")
+        with open(f"{trash}/{number}.note", "xb") as file:
+            file.write(entry.path.encode())
+        os.rename(f"{aside}/{number}", f"{trash}/{number}")
+    seconds = time.perf_counter() - begun
+    for number, entry in enumerate(plan):
+        os.rename(f"{trash}/{number}", entry.path)
+        os.unlink(f"{trash}/{number}.note")
+    return seconds
+
+
 def main() -> None:
-    """Run both, and print the table."""
+    """Run all, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=300, help="in all, over the actions")
     parser.add_argument("--races", type=int, default=400, help="in all, over the actions")
+    parser.add_argument("--undo", type=int, default=50, help="in all, over the actions")
+    parser.add_argument("--files", type=int, default=100_000, help="to be planned; 0: none")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        help="where to work; on a file system with reflinks these are tried too",
+    )
     add_json_option(parser)
     options = parser.parse_args()
     dice = random.Random(options.seed)  # noqa: S311 - moments are no secret
     rows = []
     print(describe())
     print(" | ".join(COLUMNS))
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         lab = Lab(Path(folder).resolve())
-        for trial, count in ((kills, options.kills), (races, options.races)):
-            for action in ACTIONS:
-                if count:
-                    row = trial(lab, action, max(1, count // len(ACTIONS)), dice)
+        actions = [action for action in ACTIONS if action != "reflink" or lab.has_reflinks()]
+        trials = ((kills, options.kills), (races, options.races), (undone, options.undo))
+        for trial, count in trials:
+            for at, action in enumerate(actions):
+                share = count // len(actions) + (at < count % len(actions))
+                if share:
+                    row = trial(lab, action, share, dice)
                     rows.append(row)
                     print(" | ".join(map(str, row)), flush=True)
+        # Tiny images, which cost calls only, and a fifth as many of the size of small photographs.
+        sizes = ((options.files, 96), (options.files // 5, 640)) if options.files else ()
+        fast = [speed(lab.folder, *size) for size in sizes]
+    print(" | ".join(SPEED))
+    for line in fast:
+        print(" | ".join(map(str, line)))
     if options.json:
-        record("actions", "actions", "Acting under kills and races", COLUMNS, rows)
+        if rows:
+            record("actions", "faults", "Acting under kills and races", COLUMNS, rows)
+        if fast:
+            record("actions", "speed", "Plans of many files", SPEED, fast, note=SPEED_NOTE)
 
 
 if __name__ == "__main__":

@@ -64,6 +64,13 @@ one half for good: `work` may be looked at, `measure` gives rates only.""",
         """After every fault the next run has to answer as an undisturbed collection does, and no
 process, shared memory or temporary file may be left over.""",
     ),
+    (
+        "actions",
+        "Acting on duplicates",
+        """A model knows every content that ever was, those that another program wrote meanwhile as
+well; after each trial each of them has to be somewhere. "In the middle" counts kills that hit a
+run, and files that were refused because they had changed.""",
+    ),
     ("suites", "Test suites", ""),
 )
 

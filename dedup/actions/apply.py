@@ -4,25 +4,47 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from itertools import count
+from typing import TYPE_CHECKING, Final
 
-from dedup.actions import steps
+from dedup.actions import carry, steps
 from dedup.actions.checks import check_plan, check_system, root_of, try_links
 from dedup.actions.journal import BACK, DONE, Journal
 from dedup.actions.outcomes import Acted, ActedFile
 from dedup.actions.recover import finish, follow
-from dedup.actions.system import RefusedError, facts_at, in_words, is_there, look_at
+from dedup.actions.system import RefusedError, check_quiet, facts_at, in_words, is_there, look_at
 from dedup.actions.trash import Trashes
 from dedup.errors import DedupError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from dedup.actions.plan_file import Plan, PlanEntry
     from dedup.answer import Progress
+    from dedup.images.metadata import Metadata
     from dedup.store.catalog import Catalog
 
 
-def apply(plan: Plan, catalog: Catalog, report: Progress, *, dry_run: bool = False) -> Acted:
+BATCH_FILES: Final = 256
+BATCH_BYTES: Final = 1 << 28
+"""What is checked and written ahead at once: a fraction of a second's reading. Each file is hashed
+once more when it is its turn."""
+
+
+def apply(
+    plan: Plan,
+    catalog: Catalog,
+    report: Progress,
+    *,
+    dry_run: bool = False,
+    carry_metadata: bool = False,
+) -> Acted:
     """Carry out a plan; the caller holds the writer's lock.
+
+    Parameters
+    ----------
+    carry_metadata : write what keepers lack into XMP files beside them, before files go
 
     Raises
     ------
@@ -32,11 +54,16 @@ def apply(plan: Plan, catalog: Catalog, report: Progress, *, dry_run: bool = Fal
     check_plan(plan, catalog)
     trashes = Trashes()
     if dry_run:
-        return _dry_run(plan, report)
+        acted = _dry_run(plan, report)
+        lacking = len(carry.what_keepers_lack(plan.entries)) if carry_metadata else 0
+        words = f"Metadata would be written beside {lacking:,} of the keepers."
+        return replace(acted, notes=(*acted.notes, words)) if lacking else acted
     check_system(plan, trashes)
     if not plan.entries:
         return Acted("", ())
     run = _Applying(plan, catalog, trashes)
+    if carry_metadata:
+        run.to_carry = carry.what_keepers_lack(plan.entries)
     try:
         try_links(plan, run.journal)
         run.all(report)
@@ -58,12 +85,13 @@ def _in_order(plan: Plan) -> list[PlanEntry]:
 def _dry_run(plan: Plan, report: Progress) -> Acted:
     files = []
     stay: set[str] = set()
+    real: set[str] = set()
     for number, entry in enumerate(_in_order(plan), 1):
         outcome, reason = "planned", ""
         try:
             if stay.intersection(entry.of):
                 raise RefusedError("its image stays")  # noqa: TRY301
-            steps.check_before(entry)
+            steps.check_before(entry, real)
         except RefusedError as error:
             outcome, reason = "refused", str(error)
             stay.add(entry.path)
@@ -82,6 +110,9 @@ class _Applying:
         self._trashes = trashes
         self._roots = [os.fsdecode(root.path) for root in catalog.roots()]
         self._stay: set[str] = set()
+        self._real: set[str] = set()  # as in `look_at`
+        self._further = count(len(plan.entries) + 1)
+        self.to_carry: dict[str, Metadata] = {}
         self.files: list[ActedFile] = []
         self.notes: list[str] = []
         self.journal = Journal.begin(
@@ -91,34 +122,53 @@ class _Applying:
     def all(self, report: Progress) -> None:
         """Act on every file, then let the catalog follow."""
         total = len(self._entries)
-        for number, entry in enumerate(self._entries, 1):
-            reason = self._one(number, entry)
-            item = self.journal.history.items[number]
-            done = item.state == DONE
-            if not done:
-                self._stay.add(entry.path)
-            self.files.append(
-                ActedFile(
-                    entry.path,
-                    entry.verb,
-                    "done" if done else "refused",
-                    entry.bytes,
-                    item.to if done else "",
-                    reason,
-                )
-            )
-            report("Acting", number, total)
-        for item in self.journal.history.items.values():
-            steps.clear_quarantine(item)
+        for batch in self._batches():
+            self._real.clear()
+            reasons = {number: self._write_ahead(number, entry) for number, entry in batch}
+            self.journal.sync()
+            for number, entry in batch:
+                reason = reasons[number] or self._one(number, entry)
+                self._record(number, entry, reason)
+                report("Acting", number, total)
+        steps.clear_quarantine(self.journal.history.items.values())
         follow(self.journal.history, self._catalog)
         self.journal.write("end")
 
-    def _one(self, number: int, entry: PlanEntry) -> str:
-        """Act on one file; gives why it was refused, or ""."""
+    def _batches(self) -> Iterator[list[tuple[int, PlanEntry]]]:
+        """Divide the files into those that are written ahead together.
+
+        To have each on disk by itself takes longer than all else. A sidecar waits for what becomes
+        of its images.
+        """
+        batch: list[tuple[int, PlanEntry]] = []
+        size = 0
+        for number, entry in enumerate(self._entries, 1):
+            size += entry.bytes
+            if batch and (
+                len(batch) >= BATCH_FILES or size > BATCH_BYTES or entry.kind != batch[0][1].kind
+            ):
+                yield batch
+                batch, size = [], entry.bytes
+            batch.append((number, entry))
+        if batch:
+            yield batch
+
+    def _record(self, number: int, entry: PlanEntry, reason: str) -> None:
+        item = self.journal.history.items[number]
+        done = item.state == DONE
+        if not done:
+            self._stay.add(entry.path)
+        to, outcome = (item.to, "done") if done else ("", "refused")
+        self.files.append(ActedFile(entry.path, entry.verb, outcome, entry.bytes, to, reason))
+
+    def _write_ahead(self, number: int, entry: PlanEntry) -> str:
+        """Check one file, and say in the journal what is about to happen; gives why not, or ""."""
         try:
             if self._stay.intersection(entry.of):
                 raise RefusedError("its image stays")  # noqa: TRY301
-            found = steps.check_before(entry)
+            found = steps.check_before(entry, self._real)
+            if entry.keeper in self.to_carry:
+                self._carry(entry.keeper)
             ahead = steps.written_ahead(entry, found, self.journal.run, number)
             ahead |= steps.choose_place(entry, self._trashes, self._below(entry))
         except (RefusedError, OSError) as error:
@@ -127,7 +177,11 @@ class _Applying:
                 "refused", number, sync=False, path=entry.path, action=entry.verb, reason=reason
             )
             return reason
-        self.journal.write("about", number, **ahead)
+        self.journal.write("about", number, sync=False, **ahead)
+        return ""
+
+    def _one(self, number: int, entry: PlanEntry) -> str:
+        """Act on one file; gives why it was refused, or ""."""
         try:
             self._act(number, entry)
         except (RefusedError, OSError) as error:
@@ -135,15 +189,38 @@ class _Applying:
             return self._take_back(number, reason)
         return ""
 
+    def _carry(self, keeper: str) -> None:
+        """Write what a keeper lacks beside it."""
+        number = next(self._further)
+        ahead = carry.written_ahead(keeper, self.to_carry[keeper], self.journal.run, number)
+        if ahead is not None:
+            about, text = ahead
+            self.journal.write("about", number, **about)
+            item = self.journal.history.items[number]
+            try:
+                carry.write(item, text)
+            except (RefusedError, OSError) as error:
+                reason = in_words(error) if isinstance(error, OSError) else str(error)
+                reason = self._take_back(number, reason)
+                raise RefusedError(f"what its keeper lacks was not written: {reason}") from error
+            self.journal.write(DONE, number, facts=facts_at(item.path))
+            self.files.append(ActedFile(item.path, "carry", "done", len(text)))
+        del self.to_carry[keeper]
+
     def _below(self, entry: PlanEntry) -> str:
-        return os.path.relpath(entry.path, root_of(entry.path, self._roots))
+        """Give the path below the indexed folder, where it is asked for."""
+        root = root_of(entry.path, self._roots) if entry.verb == "move" else None
+        return os.path.relpath(entry.path, root) if root else ""
 
     def _act(self, number: int, entry: PlanEntry) -> None:
         item = self.journal.history.items[number]
-        if steps.is_linking(item):
-            steps.make_link(item)
-            steps.check_keeper(entry)
-            os.unlink(item.about["quarantine"])
+        aside = item.about["quarantine"]
+        if steps.is_swapped(item):
+            read = steps.make_link(item)
+            steps.check_keeper(entry, self._real)
+            steps.sync_keeper(entry)
+            check_quiet(aside, read)
+            os.unlink(aside)
             self.journal.write(
                 DONE,
                 number,
@@ -152,11 +229,13 @@ class _Applying:
                 keeper_facts=facts_at(str(entry.keeper)),
             )
             return
-        steps.take_aside(item)
+        read = steps.take_aside(item)
         if entry.verb == "delete":
-            steps.check_keeper(entry)
+            steps.check_keeper(entry, self._real)
+            steps.sync_keeper(entry)
+            check_quiet(aside, read)
         elif entry.keeper is not None and entry.keeper_stat is not None:
-            look_at(entry.keeper, entry.keeper_stat, "its keeper")
+            look_at(entry.keeper, entry.keeper_stat, "its keeper", self._real)
         steps.act(item, entry, self.journal, self._trashes, self._below(entry))
         self.journal.write(DONE, number, sync=False)
 
@@ -164,7 +243,7 @@ class _Applying:
         item = self.journal.history.items[number]
         where = entry_path = item.path
         try:
-            if steps.is_linking(item):
+            if steps.is_swapped(item):
                 steps.unlink_aside(item)
             elif is_there(item.about["quarantine"]):
                 where, _ = steps.put_back(item)

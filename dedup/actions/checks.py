@@ -7,14 +7,9 @@ import os
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from dedup.actions.moves import clone, exchange
 from dedup.actions.plan_file import LINKS, certificate
-from dedup.actions.system import (
-    RefusedError,
-    clone,
-    exchange,
-    in_words,
-    remove,
-)
+from dedup.actions.system import RefusedError, in_words, remove
 from dedup.errors import PlanError
 from dedup.images.companions import companions
 from dedup.results import Tier

@@ -163,11 +163,23 @@ class Journal:
         line = {"step": step} | ({} if number is None else {"n": number}) | values
         data = json.dumps(line).encode() + b"\n"
         with _as_error(self._path):
+            before = os.fstat(self._file).st_size
             if os.write(self._file, data) != len(data):
+                os.ftruncate(self._file, before)  # or the next line would go with this one
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            if sync:
-                os.fsync(self._file)
+        if sync:
+            self.sync()
         self.history.take(line)
+
+    def sync(self) -> None:
+        """Have what was written on disk when this returns.
+
+        Raises
+        ------
+        CollectionError : as `write`.
+        """
+        with _as_error(self._path):
+            os.fsync(self._file)
 
     def close(self) -> None:
         """Close it."""
@@ -200,7 +212,10 @@ def read_history(folder: Path) -> History:
     except FileNotFoundError:
         history.is_open = False
     except (OSError, KeyError, TypeError) as error:
-        raise DedupError(f"{folder / JOURNAL}: cannot be read ({error})") from error
+        raise DedupError(
+            f"{folder / JOURNAL}: cannot be read ({error}). It says where files were and went: "
+            "see to them, then move its folder away"
+        ) from error
     return history
 
 

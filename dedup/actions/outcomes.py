@@ -14,7 +14,8 @@ class ActedFile:
 
     Parameters
     ----------
-    action : "trash", "move", "delete", "hardlink", "reflink" or "symlink"
+    action : "trash", "move", "delete", "hardlink", "reflink" or "symlink"; "carry" of a file of
+        XMP that was written beside a keeper
     outcome : "done", "refused", "undone", "planned" (of a dry run) or "lost" (another program
         removed it)
     bytes : size of the file

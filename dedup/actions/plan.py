@@ -10,9 +10,11 @@ from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 from dedup.actions.checks import is_below, root_of
+from dedup.actions.lacks import Lacks
 from dedup.actions.plan_file import LINKS, LeftOut, Plan, PlanEntry, certificate
 from dedup.actions.system import Facts, RefusedError, digest_of
-from dedup.images.companions import companions
+from dedup.actions.told import Told, names_beyond
+from dedup.images.companions import companions, is_raw_name, may_be_sidecar
 from dedup.images.scan import matcher
 from dedup.policy import INFORMATION
 from dedup.results import Tier
@@ -100,14 +102,28 @@ class _Planner:
             for path in (group.keeper, *(one.path for one in group.duplicates))
         ]
         self._known = contents_by_path(catalog, {os.fsencode(path) for path in paths})
+        self._told = Told(catalog, self._images_not_exact(groups))
         self._keepers = {group.keeper for group in groups}
         self._protects = matcher(wishes.protect)
+        self._places: dict[str, tuple[str | None, str]] = {}
         self._beside: dict[str, dict[bytes, tuple[bytes, ...]]] = {}
         self._owners: dict[bytes, list[bytes]] = defaultdict(list)
         self._bytes = 0
         self.roots = [os.fsdecode(root.path) for root in catalog.roots()]
         self.entries: dict[str, PlanEntry] = {}
         self.left_out: list[LeftOut] = []
+
+    def _images_not_exact(self, groups: Sequence[Group]) -> set[int]:
+        """List the images of pairs whose files may say different things inside."""
+        paths = {
+            path
+            for group in groups
+            for duplicate in group.duplicates
+            if duplicate.tier is not Tier.EXACT
+            for path in (group.keeper, duplicate.path)
+        }
+        found = (self._known.get(os.fsencode(path)) for path in paths)
+        return {known.image for known in found if known}
 
     def take(self, group: Group, duplicate: Duplicate) -> None:
         """Plan for one duplicate, or say why it stays."""
@@ -143,12 +159,13 @@ class _Planner:
             stat=Facts.of(found),
             keeper_sha256=keeper_sha256,
             keeper_stat=Facts.of(there),
+            keeper_lacks=self._lacks(path, keeper, known, kept),
             certificate=certificate(self._key, sha256, keeper_sha256, duplicate.tier.value),
         )
 
     def _check_wishes(self, duplicate: Duplicate) -> None:
         path, wishes = duplicate.path, self._wishes
-        root = root_of(path, self.roots)
+        root, _ = self._place(path)
         if root is None:
             raise RefusedError("outside the indexed folders")
         if duplicate.tier not in wishes.tiers:
@@ -187,9 +204,8 @@ class _Planner:
         """See that a keeper is as good as what goes for it."""
         if (duplicate.tier is Tier.EXACT) != (known.digest == kept.digest):
             raise RefusedError("the catalog changed meanwhile; make the plan again")
-        pair = [os.fsencode(duplicate.path), os.fsencode(keeper)]
-        if pair[0] in companions(pair).raws:
-            raise RefusedError("the raw image of its keeper")
+        if is_raw_name(os.fsencode(duplicate.path)) and not is_raw_name(os.fsencode(keeper)):
+            raise RefusedError("a raw image, and its keeper is none")
         if (
             known.pixels > kept.pixels
             and (self._wishes.keep[0] != INFORMATION or self._wishes.reference)
@@ -208,6 +224,27 @@ class _Planner:
         if verb == "delete" and self._sidecars_of(duplicate.path):
             raise RefusedError("has sidecars, which have no other copy: use trash or move")
 
+    def _lacks(self, path: str, keeper: str, known: Content, kept: Content) -> Lacks:
+        _, album = self._place(path)
+        if album == self._place(keeper)[1]:
+            album = ""
+        sidecars = self._sidecars_of(path)
+        if not sidecars and known.digest == kept.digest:  # the same inside, and nothing beside it
+            return Lacks(album=album)
+        beside = self._sidecars_of(keeper)
+        told = self._told.beyond((path, keeper), (known, kept), (sidecars, beside))
+        return Lacks(told, names_beyond(sidecars, beside), album)
+
+    def _place(self, path: str) -> tuple[str | None, str]:
+        """Give the indexed folder that a file is below, and its own folder relative to that."""
+        folder = os.path.dirname(path)
+        found = self._places.get(folder)
+        if found is None:
+            root = root_of(path, self.roots)
+            below = os.path.relpath(folder, root or "/")
+            found = self._places[folder] = (root, "" if below == "." else below)
+        return found
+
     def _sidecars_of(self, path: str) -> tuple[bytes, ...]:
         return self._companions_in(os.path.dirname(path)).get(os.fsencode(path), ())
 
@@ -219,7 +256,8 @@ class _Planner:
                 names = os.listdir(top)
             except OSError:
                 names = []
-            found = companions(os.path.join(top, name) for name in names).sidecars
+            several = any(map(may_be_sidecar, names))
+            found = companions(os.path.join(top, name) for name in names if several).sidecars
             self._beside[folder] = found
             for image, sidecars in found.items():
                 for sidecar in sidecars:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from dedup.actions.lacks import NOTHING, Lacks
 from dedup.actions.system import Facts
 from dedup.answer import Answer
 from dedup.errors import PlanError
@@ -56,6 +57,7 @@ class PlanEntry:
     sha256, keeper_sha256 : in hexadecimal digits
     stat, keeper_stat : what they were when the plan was made
     of : the images of a sidecar
+    keeper_lacks : what the file has and its keeper lacks
     certificate : seals the two contents and the tier
     """
 
@@ -72,6 +74,7 @@ class PlanEntry:
     keeper_sha256: str | None = None
     keeper_stat: Facts | None = None
     of: tuple[str, ...] = ()
+    keeper_lacks: Lacks = NOTHING
     certificate: str = ""
 
     @property
@@ -138,11 +141,32 @@ class Plan(Answer[PlanEntry]):
             for line in _lines(self):
                 file.write(line.encode())
 
-    def apply(self, *, dry_run: bool = False, progress: Progress | None = None) -> Acted:
+    def apply(
+        self,
+        *,
+        dry_run: bool = False,
+        carry_metadata: bool = False,
+        progress: Progress | None = None,
+    ) -> Acted:
         """Do it; as `Collection.apply`."""
         if self.applier is None:
             raise PlanError("this plan is of no open collection: use Collection.apply")
-        return self.applier(self, dry_run=dry_run, progress=progress)
+        return self.applier(self, dry_run=dry_run, carry_metadata=carry_metadata, progress=progress)
+
+
+def action_of(action: str, tiers: frozenset[Tier]) -> str:
+    """Check an action that is asked for; gives it with the real path of its folder.
+
+    Raises
+    ------
+    ValueError : it is none, or not for one of the tiers.
+    """
+    verb, _, folder = action.partition(":")
+    if verb not in ACTIONS or (verb == "move") != bool(folder) or "\0" in folder:
+        raise ValueError(f"{action!r} is no action; {KNOWN}")
+    if Tier.SIMILAR in tiers and verb not in ("trash", "move"):
+        raise ValueError("the tier similar is not proven: only trash and move take it")
+    return f"move:{os.path.realpath(os.path.expanduser(folder))}" if folder else action
 
 
 def certificate(key: bytes, sha256: str, keeper_sha256: str, tier: str) -> str:
@@ -184,6 +208,7 @@ def _object(entry: PlanEntry) -> dict[str, Any]:
         "keeper_sha256": entry.keeper_sha256,
         "keeper_stat": entry.keeper_stat and entry.keeper_stat._asdict(),
         "of": entry.of,
+        "keeper_lacks": entry.keeper_lacks.as_json(),
         "certificate": entry.certificate,
     }
 
@@ -264,6 +289,7 @@ def _entry(value: Any, number: int) -> PlanEntry:
         keeper_sha256=fields.digest("keeper_sha256") if image else None,
         keeper_stat=fields.facts("keeper_stat") if image else None,
         of=fields.texts("of"),
+        keeper_lacks=fields.lacks("keeper_lacks"),
         certificate=fields.text("certificate"),
     )
 
@@ -338,3 +364,9 @@ class _Fields:
         if not all(isinstance(one, int) and not isinstance(one, bool) for one in value.values()):
             raise self.error(f"{key} holds what are no whole numbers")
         return Facts(**value)
+
+    def lacks(self, key: str) -> Lacks:
+        try:
+            return Lacks.of_json(self._value.get(key, {}))
+        except ValueError as error:
+            raise self.error(f"{key}: {error}") from error

@@ -17,7 +17,6 @@ from dedup.actions.journal import (
     Journal,
     unfinished,
 )
-from dedup.actions.plan_file import LINKS
 from dedup.actions.system import (
     RefusedError,
     digest_of,
@@ -68,8 +67,7 @@ def finish(journal: Journal, catalog: Catalog) -> list[str]:
     for start in journal.history.trials:
         remove(start + "1")
         remove(start + "2")
-    for item in journal.history.items.values():
-        steps.clear_quarantine(item)
+    steps.clear_quarantine(journal.history.items.values())
     follow(journal.history, catalog)
     journal.write("end")
     words = {
@@ -84,22 +82,24 @@ def finish(journal: Journal, catalog: Catalog) -> list[str]:
 
 
 def _finish_apply(item: Item, journal: Journal) -> str:
-    if item.action in LINKS:
+    if steps.is_swapped(item):
         step = _finish_link(item)
     elif is_there(item.about["quarantine"]):
         step = _finish_aside(item)
     elif steps.is_original(item, item.path):
         step = BACK
-    elif (item.to and is_there(item.to)) or item.action == "delete":
-        step = DONE
+    elif is_there(item.path):
+        # Saved anew before it was its turn; or gone, and another one is at its path now.
+        step = DONE if item.to and _is_copy(item, item.to) else BACK
     else:
-        step = BACK if is_there(item.path) else LOST
+        step = DONE if is_there(item.to) or item.action == "delete" else LOST
     steps.clear_place(item, journal.run)
     facts = keeper = None
     if step == BACK and steps.is_original(item, item.path):
         facts = facts_at(item.path)
-    elif step == DONE and item.action in LINKS:
-        facts, keeper = facts_at(item.path), facts_at(item.about["keeper"])
+    elif step == DONE and steps.is_swapped(item):
+        facts = facts_at(item.path)
+        keeper = facts_at(item.about["keeper"]) if item.action != "carry" else None
     journal.write(step, item.number, facts=facts, keeper_facts=keeper, reason="interrupted")
     return step
 
@@ -124,17 +124,19 @@ def _finish_aside(item: Item) -> str:
 
 
 def _is_copy(item: Item, path: str) -> bool:
-    """Say whether a file is the copy that was to be made there."""
+    """Say whether a file has the bytes that were to come there.
+
+    Its time may be another one: exFAT and others keep it in steps of their own.
+    """
     try:
-        same = os.lstat(path).st_mtime_ns == item.about["stat"]["mtime_ns"]
-        return bool(same and digest_of(path)[0] == item.about["sha256"])
+        return bool(digest_of(path)[0] == item.about["sha256"])
     except (OSError, RefusedError):
         return False
 
 
 def _finish_undo(item: Item, journal: Journal) -> str:
     part = steps.part_of(item.path, journal.run, item.number)
-    if item.action in LINKS:
+    if steps.is_swapped(item):
         step = _finish_unlink(item, part)
     elif item.action == "delete":
         step = UNDONE if _is_copy(item, item.path) else STAYS
@@ -147,7 +149,7 @@ def _finish_undo(item: Item, journal: Journal) -> str:
     remove(part)
     if step == UNDONE and item.about.get("note"):
         remove_note(item.about["note"], item.path)
-    facts = facts_at(item.path) if step == UNDONE else None
+    facts = facts_at(item.path) if step == UNDONE and is_there(item.path) else None
     journal.write(step, item.number, facts=facts)
     return step
 
@@ -155,6 +157,10 @@ def _finish_undo(item: Item, journal: Journal) -> str:
 def _finish_unlink(item: Item, part: str) -> str:
     """Find out whether a copy was swapped for the link, and put away what was swapped out."""
     swap = steps.swap_of(part)
+    if item.about.get("before", "") is None:
+        if is_there(swap):
+            steps.put_away(item, swap)
+        return STAYS if is_there(item.path) else UNDONE
     inode = -1 if item.facts is None else item.facts["inode"]
     swapped = is_there(item.path) and facts_at(item.path)["inode"] != inode
     if is_there(swap):
@@ -168,6 +174,8 @@ def follow(history: History, catalog: Catalog) -> None:
     back: list[Back] = []
     keepers: dict[bytes, Back] = {}
     for item in history.items.values():
+        if item.action == "carry":  # no image
+            continue
         path = os.fsencode(item.path)
         if item.state == DONE and item.action != "reflink":
             gone.append(path)

@@ -12,30 +12,33 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from dedup.actions.moves import (
+    clone,
+    exchange,
+    free_name,
+    move_whole,
+    numbered,
+    rename_exclusive,
+)
 from dedup.actions.plan_file import LINKS
 from dedup.actions.system import (
     Facts,
     RefusedError,
     attributes_of,
-    clone,
-    copy_whole,
     digest_of,
-    exchange,
     facts_at,
-    free_name,
-    in_words,
+    is_same,
     is_there,
     look_at,
-    move_whole,
-    numbered,
     remove,
-    rename_exclusive,
     restore_facts,
     same_inode,
 )
 from dedup.actions.trash import remove_note, write_note
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dedup.actions.journal import Item, Journal
     from dedup.actions.plan_file import PlanEntry
     from dedup.actions.trash import Trashes
@@ -43,25 +46,29 @@ if TYPE_CHECKING:
 QUARANTINE = ".dedup-quarantine-"
 
 
-def check_before(entry: PlanEntry) -> os.stat_result:
+def check_before(entry: PlanEntry, real: set[str]) -> os.stat_result:
     """See that a file and its keeper are what was planned, on their bytes.
+
+    Parameters
+    ----------
+    real : as in `look_at`
 
     Raises
     ------
     RefusedError
     """
-    found = look_at(entry.path, entry.stat, "the file")
+    found = look_at(entry.path, entry.stat, "the file", real)
     if found.st_nlink > 1:
         raise RefusedError("the file has another hard link now, and would free nothing")
     if entry.keeper is not None and same_inode(entry.keeper, entry.path):
         raise RefusedError("the file and its keeper are one file")
-    check_keeper(entry)
+    check_keeper(entry, real)
     if digest_of(entry.path)[0] != entry.sha256:
         raise RefusedError("the file has other bytes than when the plan was made")
     return found
 
 
-def check_keeper(entry: PlanEntry) -> None:
+def check_keeper(entry: PlanEntry, real: set[str]) -> None:
     """See that the file that stays is there, on its bytes.
 
     Raises
@@ -70,13 +77,22 @@ def check_keeper(entry: PlanEntry) -> None:
     """
     if entry.keeper is None or entry.keeper_stat is None:
         return
-    there = look_at(entry.keeper, entry.keeper_stat, "its keeper")
+    there = look_at(entry.keeper, entry.keeper_stat, "its keeper", real)
     try:
         digest, read = digest_of(entry.keeper)
     except RefusedError as error:
         raise RefusedError(f"its keeper {error}") from error
     if digest != entry.keeper_sha256 or (there.st_dev, there.st_ino) != (read.st_dev, read.st_ino):
         raise RefusedError("its keeper has other bytes than when the plan was made")
+
+
+def sync_keeper(entry: PlanEntry) -> None:
+    """Have the system write the file that stays, before the last other copy of it goes."""
+    descriptor = os.open(str(entry.keeper), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def written_ahead(entry: PlanEntry, found: os.stat_result, run: str, number: int) -> dict[str, Any]:
@@ -90,15 +106,22 @@ def written_ahead(entry: PlanEntry, found: os.stat_result, run: str, number: int
         "sha256": entry.sha256,
         "keeper": entry.keeper,
         "keeper_sha256": entry.keeper_sha256,
+        "keeper_stat": entry.keeper_stat and entry.keeper_stat._asdict(),
         "quarantine": os.path.join(folder, QUARANTINE + run, str(number)),
-        "stat": {
-            **Facts.of(found)._asdict(),
-            "atime_ns": found.st_atime_ns,
-            "mode": stat.S_IMODE(found.st_mode),
-            "uid": found.st_uid,
-            "gid": found.st_gid,
-            "attributes": attributes_of(entry.path),
-        },
+        "stat": facts_ahead(entry.path, found),
+    }
+
+
+def facts_ahead(path: str, found: os.stat_result) -> dict[str, Any]:
+    """Give what `restore_facts` needs to make a file again."""
+    return {
+        **Facts.of(found)._asdict(),
+        "ctime_ns": found.st_ctime_ns,
+        "atime_ns": found.st_atime_ns,
+        "mode": stat.S_IMODE(found.st_mode),
+        "uid": found.st_uid,
+        "gid": found.st_gid,
+        "attributes": attributes_of(path),
     }
 
 
@@ -120,7 +143,12 @@ def put_away(item: Item, swap: str) -> None:
             ours = digest_of(swap)[0] == item.about["sha256"]
     if ours:
         os.unlink(swap)
-        return
+    else:
+        put_beside(item, swap)
+
+
+def put_beside(item: Item, swap: str) -> None:
+    """Rename what another program wrote to where the file was, or beside it."""
     for name in numbered(item.path):
         try:
             rename_exclusive(swap, name)
@@ -129,33 +157,34 @@ def put_away(item: Item, swap: str) -> None:
         return
 
 
-def take_aside(item: Item) -> None:
+def take_aside(item: Item) -> os.stat_result:
     """Rename a file into quarantine, and see that it is the one that was looked at."""
     aside, path = item.about["quarantine"], item.path
-    os.makedirs(os.path.dirname(aside), mode=0o700, exist_ok=True)
+    with suppress(FileExistsError):
+        os.mkdir(os.path.dirname(aside), 0o700)
     if is_there(aside):
         raise RefusedError("its place in quarantine is taken")
     os.rename(path, aside)
-    check_aside(item)
+    return check_aside(item)
 
 
-def check_aside(item: Item) -> None:
-    """Hash a file in quarantine.
+def check_aside(item: Item) -> os.stat_result:
+    """Hash a file in quarantine; gives what it was when it was read.
 
     Raises
     ------
     RefusedError
     """
-    found = os.lstat(item.about["quarantine"])
-    kept = item.about["stat"]
-    if (found.st_dev, found.st_ino) != (kept["device"], kept["inode"]):
+    aside = item.about["quarantine"]
+    if not is_same(os.lstat(aside), item.about["stat"], aside):
         raise RefusedError("the file was replaced by another one just now")
     try:
-        digest, _ = digest_of(item.about["quarantine"], quiet=True)
+        digest, read = digest_of(aside, quiet=True)
     except RefusedError as error:
         raise RefusedError(f"the file {error}") from error
     if digest != item.about["sha256"]:
         raise RefusedError("the file was changed just now")
+    return read
 
 
 def put_back(item: Item) -> tuple[str, dict[str, int]]:
@@ -235,7 +264,7 @@ def _move(item: Item, journal: Journal, wanted: str) -> None:
             return
 
 
-def make_link(item: Item) -> None:
+def make_link(item: Item) -> os.stat_result:
     """Put a link to the keeper in the place of a file, which is then in quarantine.
 
     Raises
@@ -254,7 +283,7 @@ def make_link(item: Item) -> None:
     if item.action != "symlink" and digest_of(aside)[0] != item.about["sha256"]:
         raise RefusedError("its keeper was changed just now")
     exchange(aside, path)
-    check_aside(item)
+    return check_aside(item)
 
 
 def unlink_aside(item: Item) -> None:
@@ -262,8 +291,11 @@ def unlink_aside(item: Item) -> None:
     aside, path = item.about["quarantine"], item.path
     if not is_there(aside):
         return
-    if is_link(item, aside) and not is_original(item, aside):  # not swapped yet
-        os.unlink(aside)
+    if _is_untouched(item, path) or (is_link(item, aside) and not _was_there(item, aside)):
+        os.unlink(aside)  # not swapped yet: what is aside is ours, and perhaps not complete
+        return
+    if item.about.get("before", "") is None:
+        os.unlink(aside)  # there was no file, and this one was not renamed yet
         return
     if is_link(item, path):
         exchange(aside, path)
@@ -275,24 +307,57 @@ def unlink_aside(item: Item) -> None:
 
 
 def is_original(item: Item, path: str) -> bool:
-    """Say whether a path is of the very file that was to go."""
+    """Say whether a path is of the file that was to go, unchanged.
+
+    Its number alone does not tell: that of a file which is gone is soon another one's.
+    """
+    found = _lstat(path)
+    kept = item.about.get("stat")
+    return (
+        found is not None
+        and kept is not None
+        and is_same(found, kept, path)
+        and (found.st_size, found.st_mtime_ns) == (kept["size"], kept["mtime_ns"])
+    )
+
+
+def _is_untouched(item: Item, path: str) -> bool:
+    """Say whether a path is of the file that was to go, and was of it all the time."""
+    found = _lstat(path)
+    return (
+        found is not None
+        and is_original(item, path)
+        and found.st_ctime_ns == item.about["stat"]["ctime_ns"]
+    )
+
+
+def _was_there(item: Item, path: str) -> bool:
+    """Say whether a path may be of the file that was to go, even if it was changed."""
+    found, kept = _lstat(path), item.about.get("stat")
+    return found is not None and kept is not None and is_same(found, kept, path)
+
+
+def _lstat(path: str) -> os.stat_result | None:
     try:
-        found = os.lstat(path)
+        return os.lstat(path)
     except OSError:
-        return False
-    kept = item.about["stat"]
-    return (found.st_dev, found.st_ino) == (kept["device"], kept["inode"])
+        return None
 
 
 def is_link(item: Item, path: str) -> bool:
-    """Say whether a path is the link that was made in a file's place."""
+    """Say whether a path is the link, or the text, that was made in a file's place."""
     keeper = item.about["keeper"]
     try:
+        if item.action == "carry":
+            return bool(digest_of(path)[0] == item.about["new"])
         if item.action == "symlink":
             return os.readlink(path) == os.path.relpath(keeper, os.path.dirname(item.path))
         if item.action == "hardlink":
-            return same_inode(path, keeper)
-        return not is_original(item, path) and digest_of(path)[0] == item.about["sha256"]
+            if is_there(keeper):
+                return same_inode(path, keeper)
+            same = is_same(os.lstat(path), item.about["keeper_stat"], path)
+            return same and digest_of(path)[0] == item.about["sha256"]
+        return not _was_there(item, path) and digest_of(path)[0] == item.about["sha256"]
     except (OSError, RefusedError):
         return False
 
@@ -305,32 +370,14 @@ def clear_place(item: Item, run: str) -> None:
             remove_note(item.about["note"], item.path)
 
 
-def clear_quarantine(item: Item) -> None:
-    """Remove the folder of quarantine when nothing is in it."""
-    if "quarantine" in item.about:
+def clear_quarantine(items: Iterable[Item]) -> None:
+    """Remove the folders of quarantine in which nothing is."""
+    places = (item.about["quarantine"] for item in items if "quarantine" in item.about)
+    for folder in {os.path.dirname(place) for place in places}:
         with suppress(OSError):
-            os.rmdir(os.path.dirname(item.about["quarantine"]))
+            os.rmdir(folder)
 
 
-def copy_of_keeper(item: Item, part: str) -> None:
-    """Make the file again from the bytes of its keeper, which are the same.
-
-    Raises
-    ------
-    RefusedError, OSError
-    """
-    keeper, sha256 = item.about["keeper"], item.about["sha256"]
-    if not keeper or item.about["keeper_sha256"] != sha256:
-        raise RefusedError("it was deleted, and no file with its bytes is known")
-    try:
-        copy_whole(keeper, part, sha256)
-        restore_facts(part, item.about["stat"])
-    except (OSError, RefusedError) as error:
-        remove(part)
-        words = in_words(error) if isinstance(error, OSError) else str(error)
-        raise RefusedError(f"its bytes cannot be had from {keeper}: {words}") from error
-
-
-def is_linking(item: Item) -> bool:
-    """Say whether a link takes the place of the file."""
-    return item.action in LINKS
+def is_swapped(item: Item) -> bool:
+    """Say whether something else takes the place of the file: a link, or a new text."""
+    return item.action in LINKS or item.action == "carry"

@@ -10,28 +10,38 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote_from_bytes
 
-from dedup.actions.system import RefusedError, is_there, numbered, remove
+from dedup.actions.moves import MAX_NAME_BYTES, numbered
+from dedup.actions.system import RefusedError, is_there, remove
+from dedup.mounts import mount_point
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 
-class Trash(NamedTuple):
+_NOTE: Final = ".trashinfo"
+
+
+@dataclass(frozen=True, slots=True)
+class Trash:
     """A folder of the trash, and what paths in its notes are relative to: "" for none."""
 
     folder: str
     top: str
+    _names: dict[str, Iterator[str]] = field(default_factory=dict)
 
     def place(self, path: str) -> tuple[str, str]:
-        """Find free names for a file and its note."""
-        for name in numbered(os.path.basename(path)):
+        """Find free names for a file and its note, each time others."""
+        wanted = os.path.basename(path)
+        names = self._names.setdefault(wanted, numbered(wanted, MAX_NAME_BYTES - len(_NOTE)))
+        for name in names:
             file = os.path.join(self.folder, "files", name)
-            note = os.path.join(self.folder, "info", f"{name}.trashinfo")
+            note = os.path.join(self.folder, "info", f"{name}{_NOTE}")
             if not is_there(file) and not is_there(note):
                 return file, note
         raise RefusedError("no name is free in the trash")
@@ -45,10 +55,11 @@ class Trash(NamedTuple):
 
 
 class Trashes:
-    """Finds the trash for each file, and remembers it by file system."""
+    """Finds the trash for each file, and remembers it by folder and by what is mounted there."""
 
     def __init__(self) -> None:
-        self._found: dict[int, Trash | str] = {}
+        self._found: dict[tuple[int, str], Trash | str] = {}
+        self._by_folder: dict[str, Trash | str] = {}
 
     def of(self, path: str) -> Trash:
         """Give the trash for a file.
@@ -57,16 +68,23 @@ class Trashes:
         ------
         RefusedError : there is none.
         """
-        device = os.lstat(os.path.dirname(path)).st_dev
-        found = self._found.get(device)
+        folder = os.path.dirname(path)
+        found = self._by_folder.get(folder)
         if found is None:
-            try:
-                found = _find(path, device)
-            except OSError as error:
-                found = f"cannot be written: {error.strerror}"
-            self._found[device] = found
+            found = self._by_folder[folder] = self._of_folder(folder)
         if isinstance(found, str):
             raise RefusedError(f"no trash for {path}: {found}")
+        return found
+
+    def _of_folder(self, folder: str) -> Trash | str:
+        mount = os.lstat(folder).st_dev, _mount_of(folder)
+        found = self._found.get(mount)
+        if found is None:
+            try:
+                found = _find(*mount)
+            except OSError as error:
+                found = f"cannot be written: {error.strerror}"
+            self._found[mount] = found
         return found
 
     def check(self, paths: Iterable[str]) -> None:
@@ -81,15 +99,22 @@ class Trashes:
                 self.of(path)
 
 
-def _find(path: str, device: int) -> Trash | str:
+def _mount_of(folder: str) -> str:
+    found = mount_point(os.fsencode(os.path.realpath(folder)))
+    if found is not None:
+        return os.fsdecode(found)
+    while not os.path.ismount(folder):
+        folder = os.path.dirname(folder)
+    return folder
+
+
+def _find(device: int, top: str) -> Trash | str:
+    """Find the trash for what is on one device, mounted at one folder."""
     if sys.platform == "darwin":
         return "the trash of this system is not supported"
     home = os.environ.get("XDG_DATA_HOME") or os.path.join(Path.home(), ".local", "share")
-    if os.path.isabs(home) and _device_of(home) == device:
+    if os.path.isabs(home) and _device_of(home) == device and _mount_of(home) == top:
         return _made(Trash(os.path.join(os.path.realpath(home), "Trash"), ""), device)
-    top = os.path.dirname(path)
-    while not os.path.ismount(top):
-        top = os.path.dirname(top)
     shared = os.path.join(top, ".Trash")
     user = str(os.getuid())
     try:
@@ -133,14 +158,17 @@ def _made(trash: Trash, device: int) -> Trash | str:
 def write_note(path: str, text: bytes) -> None:
     """Write the note of a file that is about to come.
 
+    It is not synced: the journal knows the place that the file had, too.
+
     Raises
     ------
     FileExistsError : the name was taken meanwhile.
     """
-    with open(path, "xb") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, text)
+    finally:
+        os.close(descriptor)
 
 
 def remove_note(note: str, path: str) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from dedup.actions import steps
+from dedup.actions import carry, steps
 from dedup.actions.journal import (
     BACK,
     DONE,
@@ -19,19 +19,18 @@ from dedup.actions.journal import (
     read_history,
     runs_of,
 )
+from dedup.actions.moves import copy_whole, exchange, move_whole, rename_exclusive
 from dedup.actions.outcomes import Acted, ActedFile, Run, RunsAnswer
 from dedup.actions.plan_file import LINKS
 from dedup.actions.recover import finish, follow
 from dedup.actions.system import (
     RefusedError,
     digest_of,
-    exchange,
     facts_at,
     in_words,
     is_there,
-    move_whole,
     remove,
-    rename_exclusive,
+    restore_facts,
 )
 from dedup.actions.trash import remove_note
 from dedup.errors import DedupError
@@ -42,6 +41,10 @@ if TYPE_CHECKING:
     from dedup.actions.journal import History, Item
     from dedup.answer import Progress
     from dedup.store.catalog import Catalog
+
+
+BATCH_FILES: Final = 256
+"""Of which the journal says at once that they are about to come back."""
 
 
 def undo(catalog: Catalog, run: str | None, report: Progress, *, dry_run: bool = False) -> Acted:
@@ -91,66 +94,97 @@ def _looked_at(item: Item) -> ActedFile:
 
 
 def _check(item: Item) -> None:
-    """See whether a file can be brought back, without reading it.
+    """See whether a file can be brought back; it is read only where its time is not as before.
 
     Raises
     ------
     RefusedError
     """
-    if item.action in LINKS:
-        if item.facts is None or not is_there(item.path):
-            raise RefusedError("the link is gone")
-        if facts_at(item.path)["inode"] != item.facts["inode"]:
-            raise RefusedError("the link was replaced by another file")
+    if steps.is_swapped(item):
+        _check_swapped(item)
         return
     if is_there(item.path):
         raise RefusedError("there is another file at its path now")
     if item.action == "delete":
         if item.about["keeper_sha256"] != item.about["sha256"]:
             raise RefusedError("it was deleted, and no file with its bytes is known")
-        if not is_there(item.about["keeper"]):
-            raise RefusedError(f"it was deleted, and its keeper {item.about['keeper']} is gone")
+        _check_bytes(item, item.about["keeper"], item.about["keeper_stat"], "its keeper")
         return
-    try:
-        found = os.lstat(item.to)
-    except OSError:
+    if not is_there(item.to):
         where = "the trash" if item.action == "trash" else item.to
-        raise RefusedError(f"it is not in {where} any more") from None
-    kept = item.about["stat"]
-    if (found.st_size, found.st_mtime_ns) != (kept["size"], kept["mtime_ns"]):
-        raise RefusedError(f"{item.to} is another file now")
+        raise RefusedError(f"it is not in {where} any more")
+    _check_bytes(item, item.to, item.about["stat"], item.to)
+
+
+def _check_bytes(item: Item, path: str, kept: dict[str, int], name: str) -> None:
+    """See that a file has the bytes that are to come back; read only where its time is another.
+
+    A copy's time may be: exFAT and others keep it in steps of their own.
+    """
+    try:
+        found = os.lstat(path)
+    except OSError:
+        raise RefusedError(f"{name} is gone") from None
+    same = found.st_size == kept["size"]
+    if same and found.st_mtime_ns != kept["mtime_ns"]:
+        same = digest_of(path)[0] == item.about["sha256"]
+    if not same:
+        raise RefusedError(f"{name} is another file now")
+
+
+def _check_swapped(item: Item) -> None:
+    what = "the metadata beside its keeper" if item.action == "carry" else "the link"
+    if item.facts is None or not is_there(item.path):
+        raise RefusedError(f"{what} is gone")
+    now = facts_at(item.path)
+    if now["inode"] != item.facts["inode"]:
+        raise RefusedError(f"{what} was replaced by another file")
+    if item.action == "carry" and now["mtime_ns"] != item.facts["mtime_ns"]:
+        raise RefusedError(f"{what} was changed since")
+    if item.action in LINKS:
+        _check_bytes(item, _source_of(item), item.about["keeper_stat"], "its keeper")
 
 
 def _undo_all(items: list[Item], journal: Journal, report: Progress) -> list[ActedFile]:
-    files = []
-    for count, item in enumerate(items, 1):
-        reason = _undo_one(item, journal)
-        outcome = "refused" if reason else "undone"
-        files.append(ActedFile(item.path, item.action, outcome, item.bytes, "", reason))
-        report("Undoing", count, len(items))
+    files: list[ActedFile] = []
+    for start in range(0, len(items), BATCH_FILES):
+        batch = items[start : start + BATCH_FILES]
+        reasons = {item.number: _write_ahead(item, journal) for item in batch}
+        journal.sync()
+        for item in batch:
+            reason = reasons[item.number] or _undo_one(item, journal)
+            outcome = "refused" if reason else "undone"
+            files.append(ActedFile(item.path, item.action, outcome, item.bytes, "", reason))
+            report("Undoing", len(files), len(items))
     return files
 
 
-def _undo_one(item: Item, journal: Journal) -> str:
-    """Bring back one file; gives why that was not possible, or ""."""
+def _write_ahead(item: Item, journal: Journal) -> str:
     try:
         _check(item)
     except RefusedError as error:
         return str(error)
+    journal.write(UNDO, item.number, sync=False)
+    return ""
+
+
+def _undo_one(item: Item, journal: Journal) -> str:
+    """Bring back one file; gives why that was not possible, or ""."""
     facts = item.facts
-    journal.write(UNDO, item.number)
     part = steps.part_of(item.path, journal.run, item.number)
     try:
         os.makedirs(os.path.dirname(item.path), exist_ok=True)
-        if item.action in LINKS:
+        if item.about.get("before", "") is None:
+            _take_away(item, part)
+        elif steps.is_swapped(item):
             _swap_link(item, part)
         elif item.action == "delete":
-            steps.copy_of_keeper(item, part)
+            _copy_of_keeper(item, part)
             rename_exclusive(part, item.path)
         else:
             if digest_of(item.to)[0] != item.about["sha256"]:
                 raise RefusedError(f"{item.to} has other bytes now")  # noqa: TRY301
-            move_whole(item.to, item.path, part, item.about["sha256"])
+            move_whole(item.to, item.path, part, item.about["sha256"], item.about["stat"])
             if item.about.get("note"):
                 remove_note(item.about["note"], item.path)
     except (OSError, RefusedError) as error:
@@ -158,15 +192,17 @@ def _undo_one(item: Item, journal: Journal) -> str:
         reason = in_words(error) if isinstance(error, OSError) else str(error)
         journal.write(STAYS, item.number, sync=False, facts=facts, reason=reason)
         return reason
-    keeper = facts_at(item.about["keeper"]) if item.action == "hardlink" else None
-    journal.write(UNDONE, item.number, sync=False, facts=facts_at(item.path), keeper_facts=keeper)
+    kept = item.about["keeper"]
+    keeper = facts_at(kept) if item.action == "hardlink" and is_there(kept) else None
+    now = facts_at(item.path) if is_there(item.path) else None
+    journal.write(UNDONE, item.number, sync=False, facts=now, keeper_facts=keeper)
     return ""
 
 
 def _swap_link(item: Item, part: str) -> None:
-    """Put a copy of the keeper in the place of the link, in one step."""
+    """Put what was there before in the place of the link, in one step."""
     swap = steps.swap_of(part)
-    steps.copy_of_keeper(item, part)
+    (carry.write_before if item.action == "carry" else _copy_of_keeper)(item, part)
     rename_exclusive(part, swap)
     try:
         exchange(swap, item.path)
@@ -179,6 +215,45 @@ def _swap_link(item: Item, part: str) -> None:
     exchange(swap, item.path)
     steps.put_away(item, swap)
     raise RefusedError("the link was replaced by another file just now")
+
+
+def _take_away(item: Item, part: str) -> None:
+    """Remove a file that was not there before, unless it has changed."""
+    swap = steps.swap_of(part)
+    os.rename(item.path, swap)
+    with suppress(RefusedError):
+        if digest_of(swap, quiet=True)[0] == item.about["new"]:
+            os.unlink(swap)
+            return
+    steps.put_beside(item, swap)
+    raise RefusedError("the metadata beside its keeper was changed just now")
+
+
+def _source_of(item: Item) -> str:
+    """Name a file with the bytes that a deleted or linked one had.
+
+    A hard link has them itself, wherever its keeper was renamed to.
+    """
+    return item.path if item.action in ("hardlink", "reflink") else item.about["keeper"] or ""
+
+
+def _copy_of_keeper(item: Item, part: str) -> None:
+    """Make the file again from the bytes of its keeper, which are the same.
+
+    Raises
+    ------
+    RefusedError, OSError
+    """
+    keeper, sha256 = _source_of(item), item.about["sha256"]
+    if not keeper or item.about["keeper_sha256"] != sha256:
+        raise RefusedError("it was deleted, and no file with its bytes is known")
+    try:
+        copy_whole(keeper, part, sha256)
+        restore_facts(part, item.about["stat"])
+    except (OSError, RefusedError) as error:
+        remove(part)
+        words = in_words(error) if isinstance(error, OSError) else str(error)
+        raise RefusedError(f"its bytes cannot be had from {keeper}: {words}") from error
 
 
 def list_runs(store: Path) -> RunsAnswer:

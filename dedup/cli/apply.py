@@ -51,12 +51,19 @@ EXIT_NOTHING_DONE = 1
 @store_option
 @click.option("--dry-run", is_flag=True, help="Check every file and touch none.")
 @click.option("--yes", is_flag=True, help="Do not ask. Needed where nobody can be asked.")
+@click.option(
+    "--carry-metadata",
+    is_flag=True,
+    help="Write date, place, rating and keywords that a keeper lacks into an XMP file beside it, "
+    "before files go for it. What is in such a file stays.",
+)
 @report_format_option
 def apply_command(
     plan: Path,
     store: Path | None,
     dry_run: bool,  # noqa: FBT001 - click passes flags by name
     yes: bool,  # noqa: FBT001
+    carry_metadata: bool,  # noqa: FBT001
     kind: str | None,
 ) -> None:
     """Carry out a plan.
@@ -80,10 +87,14 @@ def apply_command(
             raise click.UsageError("nobody can be asked here: give --yes to carry the plan out")
         files = f"{counted(len(read.entries), 'file')}, {bytes_in_words(read.bytes)}"
         actions = ", ".join(sorted({entry.verb for entry in read.entries}))
-        click.confirm(f"{files}: {actions or 'nothing'}?", abort=True, err=True)
+        if not click.confirm(f"{files}: {actions or 'nothing'}?", err=True):
+            note("Nothing was done.")
+            raise click.exceptions.Exit(EXIT_NOTHING_DONE)
     with open_collection(store) as collection, progress_bars("files") as progress:
         note(*collection.notes)
-        acted = collection.apply(read, dry_run=dry_run, progress=progress)
+        acted = collection.apply(
+            read, dry_run=dry_run, carry_metadata=carry_metadata, progress=progress
+        )
     write_rows(acted, ActedFile, chosen_format(kind), _COLUMNS)
     note(*acted.notes)
     _sum_up(acted, "planned" if dry_run else "done")

@@ -92,15 +92,20 @@ def plan_command(
       dedup plan --tier exact --action hardlink -o plan.json
       dedup plan --protect 'originals/' --action move:/media/spare/duplicates -o plan.json
     """
+    from dedup.actions.plan_file import action_of
+
+    try:
+        action_of(action, tiers)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    if into is not None and not folders and not under:
+        raise click.UsageError("--into takes folders of which files may go: --folder A --into B")
     with open_collection(store) as collection, progress_bars() as progress:
-        try:
-            plan = collection.plan(
-                (*folders, *under), tier=tiers, action=action, keep=keep.texts, protect=protect,
-                reference=reference, into=into, min_bytes=min_bytes, max_bytes=max_bytes,
-                progress=progress,
-            )  # fmt: skip
-        except ValueError as error:
-            raise click.UsageError(str(error)) from error
+        plan = collection.plan(
+            (*folders, *under), tier=tiers, action=action, keep=keep.texts, protect=protect,
+            reference=reference, into=into, min_bytes=min_bytes, max_bytes=max_bytes,
+            progress=progress,
+        )  # fmt: skip
         note(*collection.notes, *plan.notes)
     _summarise(plan)
     if output is None:
@@ -121,6 +126,11 @@ def _summarise(plan: Plan) -> None:
         _table(folders[:_FOLDERS_SHOWN])
         if len(folders) > _FOLDERS_SHOWN:
             note(f"  … and {counted(len(folders) - _FOLDERS_SHOWN, 'folder')} more")
+    if telling := sum(any(entry.keeper_lacks.told) for entry in plan.entries):
+        note(
+            f"{counted(telling, 'file')} with dates, places, ratings or keywords that the keeper "
+            "lacks; to write them beside it: dedup apply --carry-metadata"
+        )
     if plan.left_out:
         note("Stays all the same:")
         _table(_added_up((one.reason, one.bytes) for one in plan.left_out))

@@ -187,7 +187,8 @@ def _has_source(one: Candidate, family: Iterable[Candidate]) -> bool:
 
 
 def _metadata(traits: Traits) -> int:
-    return 2 * traits.camera + bool(traits.taken) + traits.place + traits.rated
+    told = traits.told
+    return 2 * traits.camera + bool(told.taken) + bool(told.place) + bool(told.rating)
 
 
 def above_derived(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dedup.errors import ImageError
 from dedup.images.sources import read_unchanged
-from dedup.images.traits import NEUTRAL, TRAITS, Traits, measure
+from dedup.images.traits import NEUTRAL, TRAITS, Traits, measure, parsed_traits
 from dedup.parallel.workers import WORTH_PROCESSES, Workers
 from dedup.store.traits import read_traits, write_traits
 
@@ -53,7 +53,7 @@ def measured_traits(
     ids = {int(images.ids[row]): row for row in rows}
     found = {}
     for image, value in read_traits(catalog, TRAITS, ids).items():
-        known = _parsed(value)
+        known = parsed_traits(value)
         if known is not None:
             found[ids[image]] = known
     missing = {image: row for image, row in ids.items() if row not in found}
@@ -77,13 +77,6 @@ def measured_traits(
     if new:
         write_traits(catalog, TRAITS, new)
     return found
-
-
-def _parsed(value: str) -> Traits | None:
-    try:
-        return Traits(*json.loads(value))
-    except (ValueError, TypeError):
-        return None
 
 
 @contextmanager

@@ -37,6 +37,17 @@ class Companions(NamedTuple):
     sidecars: dict[bytes, tuple[bytes, ...]]
 
 
+def is_raw_name(path: bytes) -> bool:
+    """Say whether a file is a camera's raw image, by its extension."""
+    return path.rpartition(b".")[2].lower() in _RAW
+
+
+def may_be_sidecar(path: bytes) -> bool:
+    """Say whether a file may be a sidecar of an image, by its extension."""
+    extension = path.rpartition(b".")[2].lower()
+    return extension in _SIDECARS or extension in _LIVE
+
+
 def companions(paths: Iterable[bytes]) -> Companions:
     """Find what belongs together among files.
 

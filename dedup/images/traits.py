@@ -9,6 +9,7 @@ what its metadata still hold. Nothing here compares images; which of several is 
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import cv2
@@ -16,7 +17,8 @@ import numpy as np
 from PIL import JpegImagePlugin
 
 from dedup.images.decode import decode_whole
-from dedup.images.header import DECODER_FAILURES, open_image
+from dedup.images.header import open_image
+from dedup.images.metadata import Metadata, embedded, exif_tags
 from dedup.images.rgb import with_alpha
 from dedup.images.screens import is_screen
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
     Pixels = npt.NDArray[np.uint8]
 
-TRAITS: Final = "traits-1"
+TRAITS: Final = "traits-2"
 """Changes with every change that can change a trait; stored ones are keyed by it."""
 
 MAX_PIXELS: Final = 1 << 26
@@ -73,9 +75,7 @@ _SMALL_SIDE = 256
 _FLAT, _FILL = 8, 0.55
 _GREY_CHROMA = 3.0
 
-_MAKE, _MODEL, _DATE, _EXIF, _GPS, _TAKEN, _RATING = (
-    0x010F, 0x0110, 0x0132, 0x8769, 0x8825, 0x9003, 0x4746,
-)  # fmt: skip
+_MAKE, _MODEL, _DATE, _TAKEN = 0x010F, 0x0110, 0x0132, 0x9003
 
 
 class Traits(NamedTuple):
@@ -90,10 +90,9 @@ class Traits(NamedTuple):
         it shows none, `RAW` for a camera's raw file
     grey : it has no colour
     camera : it names the camera
-    taken : when it was taken, as EXIF has it; "" where that is not known
     edited : its metadata were written later than it was taken
-    place, rated : it says where it was taken; a person rated it
     screen : it is as large as a screen, and no camera is named
+    told : what its metadata say of it
     """
 
     detail: float = 1.0
@@ -102,14 +101,34 @@ class Traits(NamedTuple):
     quality: int = LOSSLESS
     grey: bool = False
     camera: bool = False
-    taken: str = ""
     edited: bool = False
-    place: bool = False
-    rated: bool = False
     screen: bool = False
+    told: Metadata = Metadata()
 
 
 NEUTRAL: Final = Traits()
+
+
+def parsed_traits(value: str) -> Traits | None:
+    """Read traits from their JSON; None where they make no sense."""
+    try:
+        traits = Traits(*json.loads(value))
+        taken, place, rating, keywords = traits.told
+        where = None if place is None else (place[0], place[1])
+        return traits._replace(told=Metadata(taken, where, rating, tuple(keywords)))
+    except (ValueError, TypeError, LookupError):
+        return None
+
+
+def metadata_of(data: bytes, path: str = "") -> Metadata:
+    """Read what is written about the image in a file's bytes; its pixels are not looked at.
+
+    Raises
+    ------
+    ImageError : it cannot be read as an image.
+    """
+    image = open_image(data, path).image
+    return embedded(image, exif_tags(image))
 
 
 def measure(data: bytes, path: str = "") -> Traits:
@@ -154,28 +173,16 @@ def _told(image: Image.Image, header: Header, data: bytes) -> Traits:
         quality = LOSSLESS
     if header.mode == "P":
         quality = min(quality, _SELDOM_FIRST["GIF"])
-    tags = _exif(image)
+    tags = exif_tags(image)
     camera = header.format == "RAW" or bool(tags.get(_MAKE) and tags.get(_MODEL))
     taken, changed = (str(tags.get(tag) or "").strip(" \0") for tag in (_TAKEN, _DATE))
     return NEUTRAL._replace(
         quality=quality,
         camera=camera,
-        taken=taken[:19],
         edited=bool(taken and changed and taken != changed),
-        place=bool(tags.get(_GPS)),
-        rated=bool(tags.get(_RATING)),
         screen=not camera and is_screen(header.width, header.height),
+        told=embedded(image, tags),
     )
-
-
-def _exif(image: Image.Image) -> dict[int, Any]:
-    try:
-        exif = image.getexif()
-        tags = dict(exif) | dict(exif.get_ifd(_EXIF))
-        tags[_GPS] = dict(exif.get_ifd(_GPS))
-    except DECODER_FAILURES:
-        return {}
-    return tags
 
 
 def table_quality(tables: dict[int, list[int]]) -> int:

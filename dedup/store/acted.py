@@ -43,12 +43,14 @@ class Content(NamedTuple):
     ----------
     digest : SHA-256
     pixels : width times height
+    image : id
     """
 
     size: int
     mtime_ns: int
     digest: bytes
     pixels: int
+    image: int
 
 
 class Back(NamedTuple):
@@ -74,7 +76,7 @@ def contents_by_path(catalog: Catalog, wanted: set[bytes]) -> dict[bytes, Conten
     found = {}
     with translated(catalog.store):
         rows = catalog.connection.execute(
-            "SELECT r.path, f.path, f.size, f.mtime_ns, i.digest, i.width * i.height"  # noqa: S608 - constant
+            "SELECT r.path, f.path, f.size, f.mtime_ns, i.digest, i.width * i.height, i.id"  # noqa: S608 - constant
             " FROM files AS f JOIN roots AS r ON r.id = f.root JOIN images AS i ON i.id = f.image"
             f" WHERE f.state = 'indexed' AND {sound('files', 'f')} AND {sound('roots', 'r')}"
             f" AND {sound('images', 'i')}"

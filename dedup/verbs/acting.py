@@ -16,7 +16,7 @@ from dedup.arguments import callback_of, count_of, path_of, paths_of, strings_of
 from dedup.errors import DISTRIBUTION, CollectionError
 from dedup.images.scan import check_patterns
 from dedup.policy import INFORMATION, KeepPolicy
-from dedup.results import Grouping, Tier
+from dedup.results import Grouping
 from dedup.store.lock import writer_lock
 from dedup.verbs import pairs
 from dedup.verbs.folders import COPY_TIERS, groups_inside
@@ -119,15 +119,8 @@ class ActingVerbs:
         check_patterns(patterns)
         if not isinstance(action, str):
             raise TypeError(f"action is a str, not {type(action).__name__}")
-        verb, _, target = action.partition(":")
-        if verb not in plan_file.ACTIONS or (verb == "move") != bool(target):
-            raise ValueError(f"{action!r} is no action; {plan_file.KNOWN}")
-        if verb == "move":
-            action = f"move:{os.path.realpath(os.path.expanduser(path_of(target, 'action')))}"
-        if Tier.SIMILAR in tiers and verb not in ("trash", "move"):
-            raise ValueError("the tier similar is not proven: only trash and move take it")
         return Wishes(
-            action=action,
+            action=plan_file.action_of(action, tiers),
             tiers=tiers,
             keep=KeepPolicy.of(keep).texts,
             folders=_folders(folders, "folders"),
@@ -141,6 +134,7 @@ class ActingVerbs:
         plan: Plan | AnyPath,
         *,
         dry_run: bool = False,
+        carry_metadata: bool = False,
         progress: Progress | None = None,
     ) -> Acted:
         """Carry out a plan. What has changed since is refused, file by file.
@@ -149,6 +143,8 @@ class ActingVerbs:
         ----------
         plan : what `plan` gave, or a file that was written of it
         dry_run : check every file, and touch none
+        carry_metadata : write date, place, rating and keywords that a keeper lacks into an XMP file
+            beside it, before files go for it; what is in such a file stays
 
         Raises
         ------
@@ -160,7 +156,9 @@ class ActingVerbs:
             plan = plan_file.read_plan(path_of(plan, "plan"))
         with writer_lock(self._session.path):
             notes = recover(catalog)
-            acted = applying.apply(plan, catalog, report, dry_run=dry_run)
+            acted = applying.apply(
+                plan, catalog, report, dry_run=dry_run, carry_metadata=carry_metadata
+            )
         return replace(acted, notes=(*notes, *acted.notes))
 
     def undo(

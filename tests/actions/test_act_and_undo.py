@@ -217,3 +217,26 @@ def test_runs_are_listed_and_shown(own: Collection) -> None:
     assert (run.done, run.undone) == (0, len(acted))
     with pytest.raises(DedupError, match="no run"):
         own.undo("nothing")
+
+
+@pytest.mark.parametrize(
+    ("action", "back"), [("hardlink", True), ("symlink", False), ("delete", False)]
+)
+def test_undo_needs_the_bytes_and_not_the_keeper(
+    own: Collection, images: Path, action: str, *, back: bool
+) -> None:
+    before = tree(images)
+    own.apply(own.plan(tier="exact", action=action))
+    (images / "a/0.jpg").rename(images / "a/renamed.jpg")
+    reasons = {file.reason for file in own.undo(dry_run=True)}
+    assert reasons == {"" if back else "its keeper is gone"}
+    if back:
+        own.undo()
+        assert {name: before[name] for name in ("b/0 copy.jpg", "b/0 again.jpg")}.items() <= (
+            tree(images).items()
+        )
+    else:
+        (images / "a/0.jpg").write_bytes(b"another")
+        assert {file.reason for file in own.undo(dry_run=True)} == {
+            "its keeper is another file now"
+        }

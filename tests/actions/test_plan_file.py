@@ -57,6 +57,7 @@ def stray_sidecar(plan: dict[str, Any]) -> None:
 
 EDITS: list[tuple[str, Callable[[dict[str, Any]], object], str]] = [
     ("version", _head("plan", 2), "version 2"),
+    ("old version", _head("plan", 0), "version 0, and this dedup reads 1"),
     ("no files", _head("files", {}), "no list of files"),
     ("identity", _head("identity", "0" * 16), "another collection"),
     ("store", _head("collection", "/elsewhere"), "another collection"),

@@ -12,6 +12,7 @@ import pytest
 from trees import contents, tree
 
 from dedup.actions import steps
+from dedup.actions.moves import exchange
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -167,11 +168,11 @@ def test_a_new_file_at_the_path_is_not_overwritten_when_the_old_one_returns(
     plan = own.plan(tier="exact", action="delete")
     path, step = images / TARGET, steps.check_aside
 
-    def raced(item: Any) -> None:
+    def raced(item: Any) -> Any:
         if item.path == os.fspath(path):
             path.write_bytes(b"new")
             save(Path(item.about["quarantine"]))
-        step(item)
+        return step(item)
 
     monkeypatch.setattr(steps, "check_aside", raced)
     (refused,) = [file for file in own.apply(plan) if file.outcome == "refused"]
@@ -188,3 +189,37 @@ def test_a_folder_that_became_a_link_is_not_followed(own: Collection, images: Pa
     refused = [file for file in own.apply(plan) if "/b/" in file.path]
     assert {file.outcome for file in refused} == {"refused"}
     assert tree(images)["c/0 copy.jpg"] == before["c/0 copy.jpg"]
+
+
+@pytest.mark.parametrize("action", ["symlink", "hardlink"])
+def test_a_new_file_with_the_number_of_the_old_one_is_not_taken_for_it(
+    own: Collection, images: Path, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    """A program saves anew, renames what it finds in its place, and saves anew once more."""
+    plan = own.plan(tier="exact", action=action)
+    path, number = images / TARGET, (images / TARGET).stat().st_ino
+    unlink_aside = steps.unlink_aside
+
+    def before_the_swap(first: str, second: str) -> None:
+        if Path(second) == path and path.stat().st_ino == number:
+            path.with_name("new").write_bytes(b"saved first")
+            os.replace(path.with_name("new"), path)
+        exchange(first, second)
+
+    def before_it_is_taken_back(item: Any) -> None:
+        if item.path == os.fspath(path):
+            path.rename(path.with_name("moved"))
+            for count in range(500):
+                path.with_name(f"new {count}").write_bytes(b"saved then")
+                if path.with_name(f"new {count}").stat().st_ino == number:
+                    path.with_name(f"new {count}").rename(path)
+                    break
+            else:
+                pytest.skip("needs a file system that gives numbers of files again")
+        unlink_aside(item)
+
+    monkeypatch.setattr(steps, "exchange", before_the_swap)
+    monkeypatch.setattr(steps, "unlink_aside", before_it_is_taken_back)
+    own.apply(plan)
+    saved = {one.read_bytes() for one in path.parent.iterdir() if one.is_file()}
+    assert {b"saved first", b"saved then"} <= saved

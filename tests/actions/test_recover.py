@@ -12,55 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from killed import run_killed
 from trees import contents, tree
+
+from dedup.actions.journal import read_history
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator
 
+    from dedup.actions.journal import Item
     from dedup.collection import Collection
 
 ROOT = Path(__file__).parent.parent.parent
-
-# Ends the process, as a kill does, just before the Nth call that changes the file system.
-KILLED = """
-import os, sys
-from dedup.actions import journal, steps, system, trash, undo
-from dedup.collection import Collection
-
-store, what, plan, left = *sys.argv[1:4], int(sys.argv[4])
-
-def killed(module, name):
-    real = getattr(module, name)
-    def call(*arguments, **named):
-        global left
-        left -= 1
-        if left < 0:
-            os._exit(9)
-        return real(*arguments, **named)
-    setattr(module, name, call)
-
-with Collection.open(store) as collection:
-    for name in ("rename", "unlink", "fsync", "write", "link", "symlink", "makedirs", "utime"):
-        killed(os, name)
-    for module in (steps, system, undo):
-        for name in ("rename_exclusive", "exchange", "copy_whole"):
-            if hasattr(module, name):
-                killed(module, name)
-    collection.apply(plan) if what == "apply" else collection.undo()
-"""
-
-
-def run_killed(store: Path, what: str, plan: Path, after: int) -> int:
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, store, what, plan, str(after)],
-        env={**os.environ, "PYTHONPATH": os.fspath(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode in (0, 9), done.stderr
-    return done.returncode
 
 
 @pytest.mark.parametrize(
@@ -179,3 +143,28 @@ def check_journal(own: Collection) -> None:
             assert not file.to or os.path.exists(file.to)
         else:
             assert os.path.exists(file.path), file
+
+
+def test_what_was_saved_before_its_turn_counts_as_left_alone(
+    own: Collection, images: Path, tmp_path: Path
+) -> None:
+    """Of a run that was killed, and of a file whose place another program took meanwhile."""
+    plan = own.plan(tier="exact", action=f"move:{tmp_path / 'away'}")
+    plan.write(tmp_path / "plan.json")
+    items: list[Item] = []
+    for after in range(10, 20):  # until both are written ahead
+        shutil.rmtree(own.path / "runs", ignore_errors=True)
+        assert run_killed(own.path, "apply", tmp_path / "plan.json", after) == 9
+        (folder,) = (own.path / "runs").iterdir()
+        items = [*read_history(folder).items.values()]
+        if len(items) == 2:
+            break
+    assert [item.state for item in items] == ["about"] * 2
+    for item in items:
+        Path(item.path).write_bytes(b"saved anew")
+        Path(item.to).parent.mkdir(parents=True, exist_ok=True)
+        Path(item.to).write_bytes(b"somebody's")
+    (said,) = own.recover()
+    assert "2 rolled back" in said
+    assert not [run for run in own.runs() if run.done]
+    assert (images / "b/0 copy.jpg").read_bytes() == b"saved anew"

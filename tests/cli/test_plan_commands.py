@@ -1,10 +1,18 @@
 from __future__ import annotations
 
 import os
+import pty
+import shutil
+import subprocess
+import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 from trees import tree
+
+from dedup.images.metadata import Metadata, merged_xmp, read_xmp
+from dedup.store.lock import writer_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,3 +104,78 @@ def test_without_a_trash_nothing_is_touched(
     assert done.code == 1
     assert "move:FOLDER" in done.err
     assert tree(images) == before
+
+
+def test_a_fault_of_the_program_is_no_wrong_usage(
+    dedup: Dedup, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(*_: object, **__: object) -> None:
+        raise ValueError("a fault")
+
+    monkeypatch.setattr("dedup.verbs.acting.make_plan", faulty)
+    with pytest.raises(ValueError, match="a fault"):
+        dedup("plan", "-s", place)
+
+
+def test_metadata_are_told_carried_and_logged(
+    dedup: Dedup, place: Path, images: Path, tmp_path: Path
+) -> None:
+    shutil.copy(images / "a/5.jpg", images / "b/five.jpg")
+    (images / "b/five.xmp").write_bytes(merged_xmp(b"", Metadata(rating=4)))
+    dedup("index", "-s", place)
+    file = tmp_path / "plan.json"
+    planned = dedup("plan", "--tier", "exact", "-o", file, "-s", place)
+    assert "1 file with dates, places, ratings or keywords that the keeper lacks" in planned.err
+    dry = dedup("apply", file, "--carry-metadata", "--dry-run", "-s", place)
+    assert "would be written beside 1 of the keepers" in dry.err
+    done = dedup("apply", file, "--carry-metadata", "--yes", "-s", place)
+    (row,) = [row for row in done.rows if row["action"] == "carry"]
+    assert (row["path"], row["outcome"]) == (str(images / "a/5.jpg.xmp"), "done")
+    assert read_xmp((images / "a/5.jpg.xmp").read_bytes()).rating == 4
+    (run,) = dedup("log", "-s", place).rows
+    assert row["action"] in {one["action"] for one in dedup("log", run["run"], "-s", place).rows}
+
+
+def test_a_second_one_at_the_same_time_is_told_who_was_first(
+    dedup: Dedup, place: Path, images: Path, tmp_path: Path
+) -> None:
+    before, file = tree(images), tmp_path / "plan.json"
+    dedup("plan", "-o", file, "-s", place)
+    with writer_lock(place):
+        done = dedup("apply", file, "--yes", "-s", place)
+    assert done.code == 1
+    assert f"process {os.getpid()} on " in done.err
+    assert tree(images) == before
+
+
+@pytest.mark.parametrize(("answer", "goes"), [("y\n", True), ("n\n", False)])
+def test_on_a_terminal_it_asks_and_no_does_nothing(
+    dedup: Dedup, place: Path, images: Path, tmp_path: Path, answer: str, *, goes: bool
+) -> None:
+    before, file = tree(images), tmp_path / "plan.json"
+    dedup("plan", "--tier", "exact", "-o", file, "-s", place)
+    code, shown = on_terminal(["apply", file, "-s", place], answer)
+    assert "2 files, " in shown
+    assert ": trash? [y/N]" in shown
+    assert (tree(images) != before) == goes
+    assert code == (0 if goes else 1)
+    assert goes or "Nothing was done." in shown
+
+
+def on_terminal(arguments: list[object], answer: str) -> tuple[int, str]:
+    """Run the command line on a terminal of its own, and answer its question."""
+    code = "from dedup.cli import main; main()"
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdin=theirs, stdout=theirs, stderr=theirs,
+    )  # fmt: skip
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # its end
+        while part := os.read(ours, 1 << 12):
+            shown += part
+            if shown.endswith(b"[y/N]: "):
+                os.write(ours, answer.encode())
+    os.close(ours)
+    return child.wait(), shown.decode()

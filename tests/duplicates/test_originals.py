@@ -10,6 +10,7 @@ from tables import files, images, proposals, table
 from dedup.duplicates.originals import Candidate, above_derived, may_come_of, ranks
 from dedup.duplicates.ranking import KeepOrder, rank_files
 from dedup.duplicates.relations import Relations
+from dedup.images.metadata import Metadata
 from dedup.images.traits import LOSSLESS, NEUTRAL, Traits
 from dedup.policy import KeepPolicy
 from dedup.results import Tier
@@ -46,12 +47,12 @@ CASES = {
         Candidate(410, 308, PHOTO._replace(quality=60)),
     ],
     "camera before a finer table": [
-        Candidate(400, 300, PHOTO._replace(camera=True, taken="2020:01:01 10:00:00")),
+        Candidate(400, 300, PHOTO._replace(camera=True, told=Metadata("2020:01:01 10:00:00"))),
         Candidate(400, 300, PHOTO._replace(quality=LOSSLESS)),
     ],
     "edited later": [
-        Candidate(400, 300, PHOTO._replace(taken="x")),
-        Candidate(400, 300, PHOTO._replace(taken="x", edited=True)),
+        Candidate(400, 300, PHOTO._replace(told=Metadata("x"))),
+        Candidate(400, 300, PHOTO._replace(told=Metadata("x"), edited=True)),
     ],
 }  # fmt: skip
 

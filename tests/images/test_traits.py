@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from PIL import Image
 
 from dedup.edits.catalogue import drawn
 from dedup.errors import ImageError
-from dedup.images.traits import LOSSLESS, measure
+from dedup.images.metadata import Metadata
+from dedup.images.traits import LOSSLESS, measure, parsed_traits
 
 
 def photograph(side: int = 320) -> Image.Image:
@@ -81,19 +83,14 @@ def test_metadata_are_told() -> None:
     exif = Image.Exif()
     exif[0x010F], exif[0x0110], exif[0x0132] = "Maker", "Model", "2021:01:01 00:00:00"
     exif.get_ifd(0x8769)[0x9003] = "2020:02:03 04:05:06"
-    exif.get_ifd(0x8825)[1] = "N"
-    told = measure(saved(photograph(), exif=exif))
-    assert (told.camera, told.taken, told.edited, told.place) == (
-        True, "2020:02:03 04:05:06", True, True,
-    )  # fmt: skip
+    exif.get_ifd(0x8825).update({1: "N", 2: (48.0, 8.0, 30.0), 3: "W", 4: (11.0, 30.0, 0.0)})
+    exif[0x4746] = 4
+    traits = measure(saved(photograph(), exif=exif))
+    assert (traits.camera, traits.edited) == (True, True)
+    assert traits.told == Metadata("2020:02:03 04:05:06", (48.141667, -11.5), 4)
+    assert parsed_traits(json.dumps(traits)) == traits
     bare = measure(saved(photograph()))
-    assert (bare.camera, bare.taken, bare.edited, bare.place, bare.rated) == (
-        False,
-        "",
-        False,
-        False,
-        False,
-    )
+    assert (bare.camera, bare.edited, bare.told) == (False, False, Metadata())
 
 
 def test_grey_and_screens_are_seen() -> None:
