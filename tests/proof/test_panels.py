@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import cv2
 import numpy as np
 import pytest
@@ -12,17 +14,27 @@ from dedup.images.encode import as_jpeg
 from dedup.proof.panels import panels
 from dedup.results import Tier
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    Bytes = npt.NDArray[np.uint8]
+
 RNG = np.random.default_rng
 
 
+def _grey(height: int, width: int, seed: int) -> Bytes:
+    return np.asarray(cv2.cvtColor(drawn(height, width, RNG(seed)), cv2.COLOR_RGB2GRAY), np.uint8)
+
+
 def test_one_image_has_no_panels() -> None:
-    grey = cv2.cvtColor(drawn(300, 400, RNG(1)), cv2.COLOR_RGB2GRAY)
-    assert panels(grey) == []
+    assert panels(_grey(300, 400, 1)) == []
 
 
 def test_plain_strips_part_panels() -> None:
     grey = np.full((400, 300), 255, np.uint8)
-    one, two = (cv2.cvtColor(drawn(120, 200, RNG(seed)), cv2.COLOR_RGB2GRAY) for seed in (2, 3))
+    one, two = (_grey(120, 200, seed) for seed in (2, 3))
     grey[40:160, 50:250], grey[220:340, 50:250] = one, two
     found = sorted(panels(grey), key=lambda box: box.top)
     assert [
@@ -34,21 +46,21 @@ def test_plain_strips_part_panels() -> None:
 
 
 def test_a_straight_seam_parts_panels() -> None:
-    one, two = (cv2.cvtColor(drawn(300, 200, RNG(seed)), cv2.COLOR_RGB2GRAY) for seed in (4, 5))
+    one, two = (_grey(300, 200, seed) for seed in (4, 5))
     dark, light = (one * 0.4).astype(np.uint8), (two * 0.4 + 150).astype(np.uint8)
     found = panels(np.hstack([dark, light]))
     assert {round(box.left * 400) for box in found} == {1, 201}
 
 
 @pytest.fixture
-def photo(tmp_path):  # noqa: ANN001, ANN201
+def photo(tmp_path: Path) -> tuple[Bytes, Path]:
     pixels = drawn(600, 800, RNG(6))
     path = tmp_path / "photo.jpg"
     path.write_bytes(as_jpeg(pixels, 92))
     return pixels, path
 
 
-def _collage(pixels, seeds, path) -> str:  # noqa: ANN001
+def _collage(pixels: Bytes, seeds: tuple[int, int, int], path: Path) -> str:
     page = np.full((640, 840, 3), 255, np.uint8)
     parts = [pixels, *(drawn(600, 800, RNG(seed)) for seed in seeds)]
     for part, (top, left) in zip(parts, ((10, 10), (10, 425), (325, 10), (325, 425)), strict=True):
@@ -60,7 +72,7 @@ def _collage(pixels, seeds, path) -> str:  # noqa: ANN001
     return str(path)
 
 
-def test_one_of_four_in_a_collage_is_near(photo, tmp_path) -> None:  # noqa: ANN001
+def test_one_of_four_in_a_collage_is_near(photo: tuple[Bytes, Path], tmp_path: Path) -> None:
     pixels, path = photo
     collage = _collage(pixels, (7, 8, 9), tmp_path / "collage.jpg")
     found = dedup.why(str(path), collage)
@@ -71,7 +83,9 @@ def test_one_of_four_in_a_collage_is_near(photo, tmp_path) -> None:  # noqa: ANN
     assert back.evidence.startswith("shown on 22% of the other, among other things")
 
 
-def test_two_collages_that_share_a_photograph_are_two(photo, tmp_path) -> None:  # noqa: ANN001
+def test_two_collages_that_share_a_photograph_are_two(
+    photo: tuple[Bytes, Path], tmp_path: Path
+) -> None:
     pixels, _ = photo
     one = _collage(pixels, (7, 8, 9), tmp_path / "one.jpg")
     two = _collage(pixels, (10, 11, 12), tmp_path / "two.jpg")
