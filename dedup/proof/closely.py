@@ -205,7 +205,7 @@ def _weighed(
             found = unlike(image, guess)
         sizes.append(found)
         ratios.append(found / allowed)
-    flat = [_few_levels(each, inside) for each in images]
+    flat = [few_levels(each, inside) for each in images]
     strange = np.minimum(*ratios) if any(flat) else np.maximum(*ratios)
     for each in images:  # what is clipped hides what the other shows
         strange = np.where(_clipped(each), np.minimum(*ratios), strange)
@@ -221,7 +221,7 @@ def _clipped(image: Floats) -> Mask:
     return np.asarray(share > 0.5)  # noqa: PLR2004 -- most of the window
 
 
-def _few_levels(image: Floats, inside: Mask) -> bool:
+def few_levels(image: Floats, inside: Mask) -> bool:
     """Tell a posterised image by its levels."""
     counts = np.bincount(image[inside].astype(np.intp), minlength=256)
     top = np.sort(counts)[::-1][:16].sum()

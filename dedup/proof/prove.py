@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float32]
 
+_TILTED_DEGREES = 1.0
 _UNTOUCHED_LEVELS = 6.0  # median difference, before any tone is mapped
 
 
@@ -123,6 +124,7 @@ def _without_profile(verdict: Verdict, second_lost_it: bool) -> Verdict:  # noqa
 
 
 def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) -> Verdict:
+    features = one.features, two.features
     shapes = (one.features.grey.shape, two.features.grey.shape)
     laid = lay(one.open(), two.open(), verdict, shapes)
     if laid is None:
@@ -131,7 +133,8 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
     pages = [is_page(each) for each in both]
     # A posterised photograph is as flat as a page; one that was hardly touched is not posterised.
     page = all(pages) or (any(pages) and _untouched(*both))
-    if page and min(verdict.overlap) < 1 and shows_both(one.features, two.features, verdict):
+    straight = abs((verdict.rotation + 45) % 90 - 45) < _TILTED_DEGREES  # a tilt loses corners
+    if page and straight and min(verdict.overlap) < 1 and shows_both(*features, verdict):
         return _refused(verdict, "two parts of one page: either shows what the other does not")
     if focused_apart(laid):
         return _refused(verdict, "sharp in other places")
@@ -143,7 +146,7 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
     if found.refusal:
         return _refused(verdict, found.refusal)
     verdict = replace(verdict, checks=(*verdict.checks, *kept), softer=softer(laid))
-    return worded(one.features, two.features, verdict, found.drawn)
+    return worded(*features, verdict, found.drawn)
 
 
 def _untouched(one: Floats, two: Floats) -> bool:

@@ -27,6 +27,8 @@ _STEP_PIXELS = 5  # on a side of the window in which either side of an edge is a
 _STEP_SPAN_PIXELS = 11
 _STEP_OF_ONE = 0.65  # of the gap, that one image makes
 _STEP_LIMITS = (0.73, 0.1)
+_LARGE_STEP_LIMITS = (0.55, 0.33)
+_LARGE_SHARE = 0.03  # of the image; so much is seldom one thing in place of another
 
 
 class Shares(NamedTuple):
@@ -93,7 +95,9 @@ def _by_steps(one: Floats, two: Floats, mask: Bytes, rim: Mask, places: Mask) ->
     part, weight = part[beside], np.minimum(np.abs(gap[beside]), 3 * _MIN_GAP_LEVELS)
     total = float(weight.sum()) or 1.0
     first, second = weight[part > _STEP_OF_ONE], weight[part < 1 - _STEP_OF_ONE]
-    return Shares(float(first.sum()) / total, float(second.sum()) / total, _STEP_LIMITS)
+    large = float(places.mean()) >= _LARGE_SHARE
+    limits = _LARGE_STEP_LIMITS if large else _STEP_LIMITS
+    return Shares(float(first.sum()) / total, float(second.sum()) / total, limits)
 
 
 def _average(values: Floats, size: int) -> Floats:
