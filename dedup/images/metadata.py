@@ -24,6 +24,7 @@ MAX_XMP_BYTES: Final = 1 << 20
 """Longer packets are not read: the largest that programs write hold masks, of some 100 kB."""
 
 _EXIF, _GPS, _TAKEN, _RATING, _KEYWORDS = 0x8769, 0x8825, 0x9003, 0x4746, (2, 25)
+_EXPOSURE = (0x829A, 0x829D, 0x8827)  # time, f-number, sensitivity
 _BEST = 5
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 _DC = "{http://purl.org/dc/elements/1.1/}"
@@ -275,3 +276,19 @@ def _degrees(text: str) -> float | None:
     degrees, minutes, seconds, sign = found.groups()
     size = int(degrees) + float(minutes) / 60 + float(seconds or 0) / 3600
     return -size if sign in "SW" else size
+
+
+def exposure_of(image: Image.Image) -> tuple[float, ...] | None:
+    """Give exposure time in seconds, f-number and sensitivity, as the camera wrote them.
+
+    Returns
+    -------
+    None where the exposure time is not known; 0 for what else is not.
+    """
+    tags = exif_tags(image)
+    with suppress(TypeError, ValueError, ZeroDivisionError, OverflowError):
+        values = [tags.get(tag, 0) for tag in _EXPOSURE]
+        first = [value[0] if isinstance(value, tuple) and value else value for value in values]
+        numbers = tuple(round(float(value), 6) for value in first)
+        return numbers if numbers[0] > 0 else None
+    return None

@@ -12,6 +12,7 @@ import numpy as np
 from dedup.images.decode import decode_square
 from dedup.images.header import open_image
 from dedup.images.jpeg import quality
+from dedup.images.metadata import exposure_of
 from dedup.images.pages import page_count
 from dedup.images.profiles import profile_of
 
@@ -62,6 +63,11 @@ class Original:
     def has_profile(self) -> bool:
         """Whether it has a colour profile that changes what it shows."""
         return profile_of(self.opened.image) is not None
+
+    @cached_property
+    def exposure(self) -> tuple[float, ...] | None:
+        """See `dedup.images.metadata.exposure_of`."""
+        return exposure_of(self.opened.image)
 
     def as_stored(self) -> Original:
         """Give the same file without its colour profile."""

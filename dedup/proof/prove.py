@@ -52,6 +52,8 @@ def prove(first: Side, second: Side) -> Verdict:
     verdict = _proven(one, two)
     if not verdict.near:
         verdict = in_a_panel(one, two, verdict, _looked_at)
+    if verdict.near and not verdict.resaved and _two_shots(one.open(), two.open()):
+        verdict = _refused(verdict, "two shots: the camera wrote another exposure")
     verdict = _legible(one, two, verdict)
     return reversed_verdict(verdict) if turned else verdict
 
@@ -65,6 +67,11 @@ def _legible(one: Side, two: Side, verdict: Verdict) -> Verdict:
     matrix = scaling(shapes[0], first.size) @ verdict.transform @ scaling(second.size, shapes[1])
     illegible = is_illegible(first, second, matrix)
     return _refused(verdict, TOO_SMALL) if illegible else verdict
+
+
+def _two_shots(one: Original, two: Original) -> bool:
+    """Tell exposure brackets, which edits of light are alike, by what the camera wrote."""
+    return None not in (one.exposure, two.exposure) and one.exposure != two.exposure
 
 
 def _key(side: Side) -> tuple[int, bytes]:
