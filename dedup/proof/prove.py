@@ -28,6 +28,7 @@ from dedup.proof.wording import shows_both
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from dedup.proof.original import Original
     from dedup.proof.side import Side
 
     Floats = npt.NDArray[np.float32]
