@@ -10,7 +10,7 @@ import numpy as np
 from dedup.proof.closely import few_levels
 from dedup.proof.colour_rule import colour_left, mapped, tiles
 from dedup.proof.original import grey
-from dedup.proof.residual import blobs, contrast, equalised, strangeness
+from dedup.proof.residual import blobs, equalised, strangeness
 from dedup.proof.sides import sides
 from dedup.proof.verdict import Check
 from dedup.proof.whole import LIMITS
@@ -28,10 +28,6 @@ if TYPE_CHECKING:
 MIN_SPOT_PIXELS = 6
 # Other ways of resizing small drawings leave 1.4, another digit 2.3 and more
 MIN_PAGE_PEAK = 1.5
-# Of a page; a form filled in stands on plain ground
-MIN_OVER_PAGE_SHARE = 0.01
-MAX_OTHER_PAGE_SHARE = 0.04
-MIN_BUSY_SHARE = 0.35
 MIN_SPOTS_SHARE = 0.0003  # of the overlap; less is the edge of an overlap
 MAX_COVERED_SHARE = 0.45  # of the overlap, with all that lies between letters
 MIN_EXPLAINED_SHARE = 0.6
@@ -40,7 +36,6 @@ MAX_POSTERISED_LEVELS = 36.0
 MIN_PATCH_TILES = 6  # of another colour
 MAX_CLEAN_SHARE = 0.02
 _BESIDE_PIXELS = 15
-_BUSY_LEVELS = 10.0
 _OTHER_COLOUR = "a part of it has another colour"
 _PLAIN_LEVELS = 7.0  # of light left over, that no edit need explain
 
@@ -97,31 +92,12 @@ def _page(laid: Laid, toned: Floats) -> Judgement:
     """Judge by the rule for pages: no spot may differ, nor the colour of a part."""
     made, _ = equalised(toned, grey(laid.one), laid.inside)
     strange = strangeness(made, grey(laid.one), laid.qualities[::-1], LIMITS)
-    mask, spots = blobs(strange, laid.inside, MIN_SPOT_PIXELS, MIN_PAGE_PEAK)
+    _, spots = blobs(strange, laid.inside, MIN_SPOT_PIXELS, MIN_PAGE_PEAK)
     check = Check("places of a page that differ at full resolution", spots, 0, spots == 0)
     if spots:
-        return _over_a_page(laid, toned, mask, check)
+        return Judgement([check], "words or figures on it differ")
     checks, even = _colours(laid, laid.inside, page=True)
     return Judgement([check, *checks], "" if even else _OTHER_COLOUR)
-
-
-def _over_a_page(laid: Laid, toned: Floats, mask: Mask, check: Check) -> Judgement:
-    """Allow what is drawn over a page's content; what stands on its plain ground is new content."""
-    refused = Judgement([check], "words or figures on it differ")
-    share = float(mask.sum() / max(1, int(laid.inside.sum())))
-    if not MIN_OVER_PAGE_SHARE <= share <= MAX_COVERED_SHARE:
-        return refused
-    shares = sides(grey(laid.one), toned, mask)
-    if shares is None or not shares.drawn or min(shares[:2]) > MAX_OTHER_PAGE_SHARE:
-        return refused
-    beneath = grey(laid.two) if shares.one > shares.two else grey(laid.one)
-    busy = float((contrast(beneath, _BESIDE_PIXELS)[mask] > _BUSY_LEVELS).mean())
-    enough = busy >= MIN_BUSY_SHARE
-    checks = [Check("share of what is drawn that lies over content", busy, MIN_BUSY_SHARE, enough)]
-    if not enough:
-        return refused
-    on = laid.owner if shares.one > shares.two else 3 - laid.owner
-    return Judgement(checks, drawn=Drawn(share, on))
 
 
 def _colours(laid: Laid, sound: Mask, *, page: bool = False) -> tuple[list[Check], bool]:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
+from dedup.proof.residual import contrast
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -26,6 +28,7 @@ _SLOPE_LIMITS = (0.65, 0.12)
 _STEP_PIXELS = 5  # on a side of the window in which either side of an edge is averaged
 _STEP_SPAN_PIXELS = 11
 _STEP_OF_ONE = 0.65  # of the gap, that one image makes
+_PLAINER = 4.0
 _STEP_LIMITS = (0.73, 0.1)
 _LARGE_STEP_LIMITS = (0.55, 0.33)
 _LARGE_SHARE = 0.03  # of the image; so much is seldom one thing in place of another
@@ -97,7 +100,14 @@ def _by_steps(one: Floats, two: Floats, mask: Bytes, rim: Mask, places: Mask) ->
     first, second = weight[part > _STEP_OF_ONE], weight[part < 1 - _STEP_OF_ONE]
     large = float(places.mean()) >= _LARGE_SHARE
     limits = _LARGE_STEP_LIMITS if large else _STEP_LIMITS
-    return Shares(float(first.sum()) / total, float(second.sum()) / total, limits)
+    shares = sorted((float(first.sum()) / total, float(second.sum()) / total))
+    # A hole or a plain patch makes no step of its own beside what is as bright as it is.
+    calm = [float(np.median(contrast(each)[mask > 0])) + 0.1 for each in (one, two)]
+    plainer = calm[0] < calm[1] / _PLAINER or (
+        calm[0] < calm[1] * _PLAINER and first.sum() > second.sum()
+    )
+    least, most = shares
+    return Shares(most, least, limits) if plainer else Shares(least, most, limits)
 
 
 def _average(values: Floats, size: int) -> Floats:
