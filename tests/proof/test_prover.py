@@ -18,7 +18,8 @@ from dedup.fingerprint import Fingerprint
 from dedup.images.decode import DECODER
 from dedup.images.encode import as_jpeg, write_png
 from dedup.proof import Features, Original, Side, prove
-from dedup.proof.prover import Prover, describe_bytes, prove_chunk
+from dedup.proof.chunks import describe_bytes, prove_chunk
+from dedup.proof.prover import Prover
 from dedup.store.catalog import Catalog
 from dedup.store.pairs import content_pair
 
