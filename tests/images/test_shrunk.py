@@ -36,10 +36,6 @@ def test_shrunk_is_what_is_resized_later(
 def test_sides_are_rounded_up_and_bands_meet(scale: int, monkeypatch: pytest.MonkeyPatch) -> None:
     odd = to_rgb(scene(4, (203, 301)), scale=scale)
     assert odd.shape == (-(-301 // scale), -(-203 // scale), 3)
-        -(-301 // scale),
-        -(-203 // scale),
-        3,
-    )
     image = scene(4, (208, 304))
     whole = to_rgb(image, scale=scale)
     monkeypatch.setattr("dedup.images.rgb.BAND_PIXELS", 208 * scale)
