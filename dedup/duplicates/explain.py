@@ -14,20 +14,29 @@ from dedup.duplicates.tiers import PROVEN, ImageFile, PairFacts, decide, evidenc
 from dedup.errors import DedupError
 from dedup.images.companions import companions
 from dedup.images.containers import has_gain_map
-from dedup.images.decode import bounded_size, decode_square, pixel_digest, read_file
+from dedup.images.decode import (
+    DAMAGED,
+    bounded_size,
+    decode_square,
+    left_out,
+    pixel_digest,
+    read_file,
+)
 from dedup.images.encode import write_png
 from dedup.images.header import open_image
 from dedup.proof import Original, Side, describe, prove, working_side
 from dedup.proof.drawing import draw_proof
+from dedup.proof.pages import PAGES_AGREE
 from dedup.results import CheckResult, Explanation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
 
+    from dedup.proof import Verdict
     from dedup.store.pairs import StoredVerdict
 
     Keep = Callable[[bytes, bytes, StoredVerdict], None]
@@ -44,7 +53,17 @@ class _Image(NamedTuple):
     pixels: npt.NDArray[np.uint8]
     file: ImageFile
     trivial: bool
-    remark: str | None
+    damaged: bool
+    left_out: str | None
+
+    def remark(self, *, by_pages: bool) -> str:
+        """Say what a person should know of it; "" where there is nothing."""
+        notes = (
+            DAMAGED if self.damaged else None,
+            None if by_pages else self.left_out,
+            GAIN_MAP if has_gain_map(self.data) else None,
+        )
+        return "; ".join(filter(None, notes))
 
     def side(self) -> Side:
         """Give it as the proof takes it."""
@@ -107,11 +126,17 @@ def explain(
         threshold=threshold,
         evidence=evidence(tier, facts, one.file, two.file),
         checks=tuple(checks),
-        remarks=tuple(f"{each.path}: {each.remark}" for each in (one, two) if each.remark),
+        remarks=_remarks((one, two), verdict),
         missing=missing(tier, verdict, trivial=facts.trivial),
         ignored=ignored,
         companions=_are_companions(one, two),
     )
+
+
+def _remarks(images: Iterable[_Image], verdict: Verdict) -> tuple[str, ...]:
+    by_pages = any(check.name == PAGES_AGREE for check in verdict.checks)
+    said = ((each.path, each.remark(by_pages=by_pages)) for each in images)
+    return tuple(f"{path}: {remark}" for path, remark in said if remark)
 
 
 def _read(path: str) -> _Image:
@@ -121,9 +146,9 @@ def _read(path: str) -> _Image:
     decoded = decode_square(data, *size, path, opened=opened, srgb=True)
     header = decoded.header
     file = ImageFile(header.format, header.width, header.height, len(data))
-    notes = (decoded.note, GAIN_MAP if has_gain_map(data) else None)
-    remark = "; ".join(filter(None, notes)) or None
-    return _Image(path, data, decoded.pixels, file, decoded.trivial, remark)
+    return _Image(
+        path, data, decoded.pixels, file, decoded.trivial, decoded.damaged, left_out(header)
+    )
 
 
 def _are_companions(one: _Image, two: _Image) -> bool:

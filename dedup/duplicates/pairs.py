@@ -229,9 +229,38 @@ def prove(
     vectors : (N, D) float32, unit rows as they are compared, where the similarity of proven pairs
         is wanted
     """
-    digest = table.images.digest
-    contents = {(one, two): (digest[one], digest[two]) for one, two in pairs}
+    contents = _contents(table, pairs)
     prover.prove([content_pair(*content) for content in contents.values()])
+    return _checked(table, contents, prover, vectors)
+
+
+def prove_copies(
+    table: PairTable,
+    pairs: Iterable[RowPair],
+    prover: Prover,
+    vectors: npt.NDArray[np.float32],
+) -> PairTable:
+    """Check pairs that are likely to be one image saved twice; those that are not stay unchecked.
+
+    Parameters as in `prove`.
+    """
+    contents = _contents(table, pairs)
+    prover.prove_copies([content_pair(*content) for content in contents.values()])
+    return _checked(table, contents, prover, vectors)
+
+
+def _contents(table: PairTable, pairs: Iterable[RowPair]) -> dict[RowPair, ContentPair]:
+    digest = table.images.digest
+    return {(one, two): (digest[one], digest[two]) for one, two in pairs}
+
+
+def _checked(
+    table: PairTable,
+    contents: Mapping[RowPair, ContentPair],
+    prover: Prover,
+    vectors: npt.NDArray[np.float32] | None,
+) -> PairTable:
+    """Take over what a prover knows."""
     found = {pair: prover.verdict(*content) for pair, content in contents.items()}
     known = {pair: verdict for pair, verdict in found.items() if verdict is not None}
     checked = replace(table, verdicts={**table.verdicts, **known})

@@ -6,12 +6,12 @@ What is found of a pair is kept in the catalog as well, so that a second look co
 from __future__ import annotations
 
 import os
-from collections import Counter
 from itertools import combinations, product
 from typing import TYPE_CHECKING, NamedTuple
 
 from dedup.descriptors.vlad import PARTS_VERSION
 from dedup.duplicates.candidates import CANDIDATES, WithinGallery, group_identical_inputs, propose
+from dedup.duplicates.crowds import but_copies, crowds, one_path, speaking, tried
 from dedup.duplicates.groups import family_pairs, row_families
 from dedup.duplicates.pairs import (
     PairTable,
@@ -19,11 +19,12 @@ from dedup.duplicates.pairs import (
     companions_note,
     compare_pixels,
     prove,
+    prove_copies,
     row_pair,
     unreadable_note,
 )
 from dedup.duplicates.ranking import KeepOrder
-from dedup.duplicates.relations import Joined, Relations
+from dedup.duplicates.relations import Relations
 from dedup.duplicates.sharing import share_parts
 from dedup.duplicates.tiers import SURE, PairFacts, evidence, takes_proof
 from dedup.duplicates.traits import measured_traits
@@ -33,7 +34,7 @@ from dedup.proof.prover import Prover
 from dedup.results import Tier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from dedup.duplicates.gallery import Gallery
     from dedup.duplicates.pairs import Report, RowPair
@@ -42,10 +43,6 @@ if TYPE_CHECKING:
 
 MAX_FAMILY_ROUNDS = 8
 """Times that families are completed; each may join what was apart."""
-
-
-CROWD = 12
-"""Candidates of an image from which on it may be one of very many copies."""
 
 
 class Related(NamedTuple):
@@ -93,17 +90,36 @@ class _Ordering:
         self._gallery = gallery
         self._policy, self._report = policy, report
         self._traits: dict[int, Traits] = {}
+        self._places: dict[int, int] = {}
+        for place, file in enumerate(gallery.order):
+            self._places.setdefault(int(gallery.files.row[file]), place)
+
+    def place(self, row: int) -> int:
+        """Give the place of an image by what is known without reading it."""
+        return self._places[row]
+
+    def best(self, rows: Sequence[int]) -> int:
+        """Give the image that is most worth keeping, as far as relations do not tell."""
+        chosen = set(rows)
+        row_of: list[int] = self._gallery.files.row.tolist()
+        files = self._ordered([sorted(chosen)], ()).files
+        return next(row_of[file] for file in files if row_of[file] in chosen)
 
     def of(self, relations: Relations, tiers: frozenset[Tier]) -> KeepOrder:
         """Order all files by what the relations of some tiers say."""
         gallery = self._gallery
         families = row_families(gallery.order, gallery.files.row.tolist(), relations, tiers)
+        made = relations.table.made_from()
+        derived = [pair for pair in made if relations.between(*pair, tiers) is not None]
+        return self._ordered(families, derived)
+
+    def _ordered(self, families: list[list[int]], derived: Iterable[tuple[int, int]]) -> KeepOrder:
+        gallery = self._gallery
         if self._policy.measures:
             new = {row for family in families for row in family} - self._traits.keys()
             self._traits |= measured_traits(
                 gallery.catalog, gallery.images, sorted(new), gallery.paths(), self._report
             )
-        made = relations.table.made_from()
         return KeepOrder(
             gallery.images,
             gallery.files,
@@ -111,7 +127,7 @@ class _Ordering:
             self._policy,
             families,
             self._traits,
-            [pair for pair in made if relations.between(*pair, tiers) is not None],
+            derived,
         )
 
 
@@ -122,7 +138,7 @@ def _prove_all(
     ordering: _Ordering,
     report: Report,
 ) -> Relations:
-    """Prove what embeddings propose, what parts propose, and what was proven before.
+    """Prove what was proven before, what embeddings propose, and what parts propose.
 
     Parts are compared once for each state of the catalog: from then on what was proven is known,
     and what was refuted need not be proposed.
@@ -131,13 +147,20 @@ def _prove_all(
     state = f"{catalog.version} {VERIFIER} {PARTS_VERSION}"
     shared: set[RowPair] = set()
     compares = gallery.parts and catalog.parts_compared != state
-    if compares:
-        members = group_identical_inputs(gallery.images)
-        shared, notes = share_parts(catalog, gallery.images, members, report)
-    relations = relations.with_table(relations.table.noted(notes))
-    relations = _prove(gallery, relations, pairs | shared, ordering, report)
+    digest = gallery.images.digest
+    sources = {digest[row]: paths for row, paths in gallery.paths().items()}
+    with Prover(catalog, sources, report) as prover:
+        known = relations.table.unproven(_known_pairs(gallery, prover))
+        relations = relations.with_table(prove(relations.table, known, prover, gallery.vectors))
+        relations = _prove_crowds(gallery, relations, pairs, ordering, prover)
+        if compares:
+            members = speaking(group_identical_inputs(gallery.images), relations, ordering.place)
+            shared, notes = share_parts(catalog, gallery.images, members, report)
+        relations = relations.with_table(relations.table.noted(notes))
+        relations = _prove(gallery, relations, pairs | shared | known, ordering, prover)
+        relations = relations.with_table(relations.table.noted(unreadable_note(prover)))
     table = relations.table
-    left = _but_copies(table.unproven(shared), relations) | shared & table.ignored
+    left = but_copies(table.unproven(shared), relations) | shared & table.ignored
     if compares and not notes and not left:
         catalog.parts_compared = state
     return relations
@@ -153,28 +176,29 @@ def _known_pairs(gallery: Gallery, prover: Prover) -> set[RowPair]:
     }
 
 
-def _within_crowds(pairs: set[RowPair], relations: Relations) -> set[RowPair]:
-    """Choose pairs that join images which have very many candidates, one path for any two.
+def _prove_crowds(
+    gallery: Gallery,
+    relations: Relations,
+    pairs: set[RowPair],
+    ordering: _Ordering,
+    prover: Prover,
+) -> Relations:
+    """Hold very many copies of one image against the best of them.
 
-    Ten thousand copies of one image are then proven by as many pairs, and not by twenty times that:
-    what copies of one image are to each other need not be proven.
+    Whether a crowd is one, some of it tell: an app's screenshots are a crowd as well.
     """
-    count = Counter(row for pair in pairs for row in pair)
-    joined = Joined()
-    for pair, verdict in relations.table.verdicts.items():
-        if verdict.tier is Tier.RESAVED:
-            joined.join(*pair)
-    chosen = set()
-    for pair in sorted(pair for pair in pairs if min(count[row] for row in pair) >= CROWD):
-        if joined.of(pair[0]) != joined.of(pair[1]):
-            joined.join(*pair)
-            chosen.add(pair)
-    return chosen
 
+    def against(best: int, rows: Iterable[int]) -> Relations:
+        star = relations.table.unproven(row_pair(best, row) for row in rows if row != best)
+        return relations.with_table(prove_copies(relations.table, star, prover, gallery.vectors))
 
-def _but_copies(pairs: set[RowPair], relations: Relations) -> set[RowPair]:
-    """Leave out pairs of which copies tell already that they are copies."""
-    return {pair for pair in pairs if relations.through_copies(*pair) is not Tier.RESAVED}
+    for rows in crowds(but_copies(relations.table.unproven(pairs), relations)):
+        best, some = min(rows, key=ordering.place), tried(rows)
+        relations = against(best, some)
+        copies = sum(relations.through_copies(best, row) is Tier.RESAVED for row in some)
+        if 2 * copies >= len(some):
+            relations = against(ordering.best(rows), rows)
+    return relations
 
 
 def _prove(
@@ -182,7 +206,7 @@ def _prove(
     relations: Relations,
     pairs: set[RowPair],
     ordering: _Ordering,
-    report: Report,
+    prover: Prover,
 ) -> Relations:
     """Prove or refute pairs, then the members of each family against its keepers.
 
@@ -190,25 +214,23 @@ def _prove(
     another copy more than the original. Families are those of all proven tiers, whichever were
     asked for: what a pair is must not depend on that.
     """
-    digest, row_of = gallery.images.digest, gallery.files.row.tolist()
-    sources = {digest[row]: paths for row, paths in gallery.paths().items()}
-    with Prover(gallery.catalog, sources, report) as prover:
-        known = relations.table.unproven(_known_pairs(gallery, prover))
-        relations = relations.with_table(prove(relations.table, known, prover, gallery.vectors))
-        new = relations.table.unproven(pairs)
-        asked = known | new
-        if first := _within_crowds(new, relations):
-            relations = relations.with_table(prove(relations.table, first, prover, gallery.vectors))
-        new = _but_copies(new - first, relations)
-        for _ in range(MAX_FAMILY_ROUNDS):
-            relations = relations.with_table(prove(relations.table, new, prover, gallery.vectors))
-            order = ordering.of(relations, SURE)
-            families = family_pairs(order.files, row_of, relations, SURE)
-            new = relations.table.unproven(families) - asked
-            asked |= new
-            if not new:
-                break
-        return relations.with_table(relations.table.noted(unreadable_note(prover)))
+    row_of, vectors = gallery.files.row.tolist(), gallery.vectors
+    asked = relations.table.unproven(pairs)
+    new = but_copies(asked, relations)
+    if first := one_path(new, relations):
+        relations = relations.with_table(prove(relations.table, first, prover, vectors))
+    new = but_copies(new - first, relations)
+    for _ in range(MAX_FAMILY_ROUNDS):
+        copies = new - but_copies(new, relations)
+        relations = relations.with_table(prove_copies(relations.table, copies, prover, vectors))
+        relations = relations.with_table(prove(relations.table, new, prover, vectors))
+        order = ordering.of(relations, SURE)
+        families = family_pairs(order.files, row_of, relations, SURE)
+        new = relations.table.unproven(families) - asked
+        asked |= new
+        if not new:
+            break
+    return relations
 
 
 def tiered_pairs(

@@ -138,6 +138,10 @@ class Relations:
         refused = first in self._ignored and second in self._ignored[first]
         return None if refused else self._copies.tier(first, second)
 
+    def copies_of(self, row: int) -> int:
+        """Give the row that stands for all copies of an image, itself among them."""
+        return self._copies.of(row)
+
     def _class_similarity(self, first: int, second: int) -> float | None:
         mine, other = self._class_of[first], self._class_of[second]
         if mine is None or other is None:
@@ -183,6 +187,9 @@ class _Copies:
         pair = row_pair(one, two)
         if pair not in table.ignored and pair not in table.companions:
             self._joined.join(one, two)
+
+    def of(self, row: int) -> int:
+        return self._joined.of(row)
 
     def _pair(self, one: int, two: int) -> RowPair:
         return row_pair(self._joined.of(one), self._joined.of(two))

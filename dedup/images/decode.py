@@ -3,8 +3,9 @@
 Every format goes through the same steps: judged by its header (`dedup.images.header`), decoded to
 upright 8-bit RGB (`dedup.images.rgb`), resized (`dedup.images.resize`). A JPEG that is far
 larger than asked for is decoded at a half, a quarter or an eighth, never below 1.15 times the
-asked-for size. Every function may be called from many threads; decoding and resizing run without
-the GIL, except for JPEG 2000.
+asked-for size. Other formats are shrunk so above 67 megapixels, while they become RGB, so that no
+second array of their size is held. Every function may be called from many threads; decoding and
+resizing run without the GIL, except for JPEG 2000.
 """
 
 from __future__ import annotations
@@ -81,6 +82,7 @@ decoded."""
 DAMAGED = "damaged: parts of it are lost"
 """The note on an image that was decoded past damage."""
 
+_SHRUNK_FROM_PIXELS = 1 << 26  # in formats other than JPEG
 _FAR_LARGER = 4  # times as long as asked for: then an array worth the time to resize it
 _FEW_ROWS = 16  # of which the first is looked at
 _JPEG_SCALES = (8, 4, 2)
@@ -230,7 +232,7 @@ def judged(
     bounded : the same in its aspect, where that was asked for
     """
     notes = [DAMAGED] if damaged else []
-    notes += [note] if (note := _note(header)) else []
+    notes += [note] if (note := left_out(header)) else []
     trivial = _is_trivial(pixels, header)
     return Decoded(pixels, header, trivial, "; ".join(notes) or None, bounded, damaged=damaged)
 
@@ -289,8 +291,9 @@ def decode_bytes(header: Header, height: int, width: int) -> int:
     # resizing may have an intermediate of twice the asked-for sides, smaller only than the image
     between = 4 * asked if decoded > asked else min(decoded, asked)
     resizing = _RGB_BYTES * (decoded + between + asked)
-    held = _STORED_BYTES.get(header.mode, _MOST_STORED_BYTES) + _RGB_BYTES
-    loading = held * decoded + _BAND_BYTES * min(decoded, BAND_PIXELS)
+    held = _STORED_BYTES.get(header.mode, _MOST_STORED_BYTES)
+    stored = decoded if header.format == "JPEG" else pixels
+    loading = held * stored + _RGB_BYTES * decoded + _BAND_BYTES * min(decoded, BAND_PIXELS)
     return _DECODER_BYTES + pixels * whole + max(loading, resizing)
 
 
@@ -347,7 +350,7 @@ def jpeg_scale(size: tuple[int, int], height: int, width: int) -> int:
 
 
 def _scale(header: Header, height: int, width: int) -> int:
-    if header.format != "JPEG":
+    if header.format != "JPEG" and header.width * header.height < _SHRUNK_FROM_PIXELS:
         return 1
     return jpeg_scale(header.size, height, width)
 
@@ -367,7 +370,8 @@ def _deviation(pixels: Pixels) -> float:
     return float(cv2.meanStdDev(pixels)[1].max())
 
 
-def _note(header: Header) -> str | None:
+def left_out(header: Header) -> str | None:
+    """Say what of a file one image does not show."""
     if header.frames == 1:
         return None
     if header.format == "TIFF":

@@ -56,7 +56,7 @@ def decode_rgb(
 
     Parameters
     ----------
-    scale : 1, 2, 4 or 8: a JPEG is decoded at that fraction of its size, rounded up
+    scale : 1, 2, 4 or 8: the image is decoded at that fraction of its size, rounded up
     srgb : convert CMYK by its embedded profile; of other kinds the result keeps the values
 
     Returns
@@ -74,10 +74,11 @@ def decode_rgb(
             return upright(found[0], header.orientation), found[1]
         width, height = image.size
         image.draft(None, (width // scale, height // scale))
+        scale = 1
     load(image, header, data, path)
     profile = profile_of(image) if srgb and image.mode == "CMYK" else None
     return upright(
-        to_rgb(image, profile), 1 if header.format == "TIFF" else header.orientation
+        to_rgb(image, profile, scale), 1 if header.format == "TIFF" else header.orientation
     ), False
 
 
@@ -97,29 +98,41 @@ def load(image: Image.Image, header: Header, data: bytes, path: str) -> None:
         raise ImageError(path, failure(data, header.format, error)) from error
 
 
-def to_rgb(image: Image.Image, profile: bytes | None = None) -> Pixels:
+def to_rgb(image: Image.Image, profile: bytes | None = None, scale: int = 1) -> Pixels:
     """Turn a decoded image into 8-bit RGB, as it is stored.
 
     Parameters
     ----------
     profile : by which CMYK is converted; None: by Pillow's rule
+    scale : the result has that fraction of the size, rounded up, and no more is held
 
     Returns
     -------
     (H, W, 3) uint8, contiguous
     """
     width, height = image.size
-    pixels = np.empty((height, width, 3), np.uint8)
-    for top, band in bands(image):
+    pixels = np.empty((-(-height // scale), -(-width // scale), 3), np.uint8)
+    for top, band in bands(image, scale):
         converted = None if profile is None else cmyk_to_srgb(band, profile)
-        pixels[top : top + band.height] = _band_to_rgb(band) if converted is None else converted
+        made = _band_to_rgb(band) if converted is None else converted
+        begin, rows = top // scale, -(-band.height // scale)
+        if scale > 1:
+            made = np.asarray(
+                cv2.resize(made, (pixels.shape[1], rows), interpolation=cv2.INTER_AREA)
+            )
+        pixels[begin : begin + rows] = made
     return pixels
 
 
-def bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
-    """Cut an image into full-width strips of about a megapixel, each with its first row."""
+def bands(image: Image.Image, multiple: int = 1) -> Iterator[tuple[int, Image.Image]]:
+    """Cut an image into full-width strips of about a megapixel, each with its first row.
+
+    Parameters
+    ----------
+    multiple : of which all heights but the last are one
+    """
     width, height = image.size
-    rows = max(1, BAND_PIXELS // width)
+    rows = max(1, BAND_PIXELS // width // multiple) * multiple
     if rows >= height:
         yield 0, image
         return

@@ -5,9 +5,9 @@ A package of its own because the proof has several steps; this is all that other
 
 from __future__ import annotations
 
-from dedup.proof.description import WORKING_SIDE, Features, describe, working_side
+from dedup.proof.description import WORKING_SIDE, Features, describe, outlined, working_side
 from dedup.proof.original import Original
-from dedup.proof.prove import prove
+from dedup.proof.prove import prove, prove_copy
 from dedup.proof.side import Side
 from dedup.proof.verdict import VERIFIER, Check, Verdict
 from dedup.proof.verify import NO_COMMON_DETAIL, verify
@@ -22,7 +22,9 @@ __all__ = [
     "Side",
     "Verdict",
     "describe",
+    "outlined",
     "prove",
+    "prove_copy",
     "verify",
     "working_side",
 ]

@@ -7,7 +7,7 @@ compared as often as needed without the files. Nothing here knows what makes two
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -138,7 +138,14 @@ def working_side(height: int, width: int) -> int:
 
 
 def describe(pixels: Bytes) -> Features:
-    """Extract what the proof needs.
+    """Extract what the proof needs; parameters and errors as in `outlined`."""
+    found = outlined(pixels)
+    points, descriptors = _local(found.grey)
+    return replace(found, points=points, descriptors=descriptors)
+
+
+def outlined(pixels: Bytes) -> Features:
+    """Describe an image without its local features, in a tenth of the time.
 
     Parameters
     ----------
@@ -157,8 +164,7 @@ def describe(pixels: Bytes) -> Features:
     grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
     half = ((width + 1) // 2, (height + 1) // 2)
     colour = np.asarray(cv2.resize(pixels, half, interpolation=cv2.INTER_AREA), np.uint8)
-    points, descriptors = _local(grey)
-    return Features(points, descriptors, grey, colour)
+    return Features(np.zeros((0, 4), np.float32), np.zeros((0, 128), np.uint8), grey, colour)
 
 
 def _local(grey: Bytes) -> tuple[Floats, Bytes]:

@@ -25,7 +25,7 @@ TOO_SMALL = "the text is too small to read in one of them: words or figures may 
 
 MIN_LETTER_PIXELS = 3.25
 """Height of small letters: of 50 pages with another digit at less than 3 pixels 27 passed for the
-same page, of 90 from here to 5 pixels four."""
+same page, of 90 from here to 5 pixels six, as `resaved`. What is above can still be wrong."""
 
 _MIN_SHRINK = 1.2  # less hides no letter that is there
 _MAX_PIXELS = 3 << 19

@@ -22,7 +22,7 @@ MAX_PAGES = 300
 """More are not compared: an hour of animation would be."""
 
 _MAX_PAGE_PIXELS = 1 << 20
-_NAME = "pages that agree"
+PAGES_AGREE = "pages that agree"
 
 
 def compare_pages(one: Original, two: Original) -> Verdict:
@@ -45,9 +45,13 @@ def compare_pages(one: Original, two: Original) -> Verdict:
             same.append(number)
     if len(same) == total:
         return Verdict(
-            near=True, evidence=_whole(total), checks=(Check(_NAME, total, total, passed=True),),
-            overlap=(1.0, 1.0), resaved=True, backwards=_whole(total),
-        )  # fmt: skip
+            near=True,
+            evidence=_whole(total),
+            checks=(Check(PAGES_AGREE, total, total, passed=True),),
+            overlap=(1.0, 1.0),
+            resaved=True,
+            backwards=_whole(total),
+        )
     if not same:
         return _refused(0, total, "no page is the same")
     which = f"page {same[0]}" if len(same) == 1 else f"{len(same)} pages"
@@ -65,7 +69,7 @@ def _whole(total: int) -> str:
 
 
 def _refused(count: int, total: int, reason: str) -> Verdict:
-    check = Check(_NAME, count, total, passed=False)
+    check = Check(PAGES_AGREE, count, total, passed=False)
     return Verdict(near=False, evidence=reason, checks=(check,), backwards=reason)
 
 

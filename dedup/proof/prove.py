@@ -48,8 +48,7 @@ def prove(first: Side, second: Side) -> Verdict:
     ------
     ImageError : a file cannot be read or decoded.
     """
-    turned = _key(first) < _key(second)
-    one, two = (second, first) if turned else (first, second)
+    one, two, turned = _in_order(first, second)
     verdict = _proven(one, two)
     if not verdict.near:
         verdict = in_a_panel(one, two, verdict, _looked_at)
@@ -57,6 +56,23 @@ def prove(first: Side, second: Side) -> Verdict:
         verdict = _refused(verdict, "two shots: the camera wrote another exposure")
     verdict = _legible(one, two, verdict)
     return reversed_verdict(verdict) if turned else verdict
+
+
+def prove_copy(first: Side, second: Side) -> Verdict | None:
+    """Give what `prove` would for two files, frame on frame; None where that takes features.
+
+    Local features need not be described.
+    """
+    one, two, turned = _in_order(first, second)
+    found, _ = _whole(one, two)
+    if found is None or not (found := _legible(one, two, found)).near:
+        return None
+    return reversed_verdict(found) if turned else found
+
+
+def _in_order(first: Side, second: Side) -> tuple[Side, Side, bool]:
+    turned = _key(first) < _key(second)
+    return (second, first, True) if turned else (first, second, False)
 
 
 def _legible(one: Side, two: Side, verdict: Verdict) -> Verdict:
@@ -80,20 +96,9 @@ def _key(side: Side) -> tuple[int, bytes]:
 
 
 def _proven(one: Side, two: Side) -> Verdict:
-    kept: tuple[Check, ...] = ()
-    if may_be_whole(one.features, two.features):
-        first, second = one.open(), two.open()
-        if same_shape(first.size, second.size):
-            if max(first.pages, second.pages) > 1:
-                return compare_pages(first, second)
-            found = tuple(frames(first, second).checks())
-            if all(check.passed for check in found):
-                return _saved_again(one, two, found)
-            if first.has_profile != second.has_profile:
-                stored = tuple(frames(first.as_stored(), second.as_stored()).checks())
-                if all(check.passed for check in stored):
-                    return _without_profile(_saved_again(one, two, stored), first.has_profile)
-            kept = tuple(check for check in found if not check.passed)[:1]
+    whole, kept = _whole(one, two)
+    if whole is not None:
+        return whole
     verdict = verify(one.features, two.features)
     if not verdict.near:
         return verdict
@@ -101,6 +106,25 @@ def _proven(one: Side, two: Side) -> Verdict:
     if max(first.pages, second.pages) > 1:
         return compare_pages(first, second)
     return _looked_at(one, two, verdict, kept)
+
+
+def _whole(one: Side, two: Side) -> tuple[Verdict | None, tuple[Check, ...]]:
+    """Compare frame on frame, where that settles it; else the check that failed, if one did."""
+    if not may_be_whole(one.features, two.features):
+        return None, ()
+    first, second = one.open(), two.open()
+    if not same_shape(first.size, second.size):
+        return None, ()
+    if max(first.pages, second.pages) > 1:
+        return compare_pages(first, second), ()
+    found = tuple(frames(first, second).checks())
+    if all(check.passed for check in found):
+        return _saved_again(one, two, found), ()
+    if first.has_profile != second.has_profile:
+        stored = tuple(frames(first.as_stored(), second.as_stored()).checks())
+        if all(check.passed for check in stored):
+            return _without_profile(_saved_again(one, two, stored), first.has_profile), ()
+    return None, tuple(check for check in found if not check.passed)[:1]
 
 
 def _saved_again(one: Side, two: Side, checks: tuple[Check, ...]) -> Verdict:

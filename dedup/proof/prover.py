@@ -1,10 +1,9 @@
 """Proofs on pairs of images, each made once in the life of a collection.
 
-`describe_bytes` and `prove_chunk` are the two halves of the work: functions of bytes that know no
-catalog, no path and no file, so that any engine may run them. `Prover` runs them on the cores of
-one machine: it describes every image that a run needs once, keeps the descriptions in a temporary
-file (a few hundred KB each, so that memory does not grow with the collection), checks the pairs,
-and commits verdicts as they come. What makes two images one is for `verify`.
+`Prover` runs what is in `chunks` on the cores of one machine: it describes every image that a run
+needs once, keeps the descriptions in a temporary file (a few hundred KB each, so that memory does
+not grow with the collection), checks the pairs, and commits verdicts as they come. What makes two
+images one is for `prove`.
 """
 
 from __future__ import annotations
@@ -13,27 +12,17 @@ import os
 import tempfile
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from typing import IO, TYPE_CHECKING, Self
 
 from dedup.descriptors.agreement import may_agree
 from dedup.descriptors.parts import unpack
 from dedup.descriptors.vlad import PARTS_VERSION
 from dedup.errors import CollectionError, ImageError
-from dedup.images.decode import bounded_size, decode_square
-from dedup.images.header import open_image
 from dedup.images.sources import read_unchanged
 from dedup.parallel.workers import WORTH_PROCESSES, Workers, cores
-from dedup.proof import (
-    NO_COMMON_DETAIL,
-    VERIFIER,
-    Features,
-    Original,
-    Side,
-    describe,
-    prove,
-    working_side,
-)
+from dedup.proof import NO_COMMON_DETAIL, VERIFIER
+from dedup.proof.chunks import describe_bytes, prove_chunk, prove_copies_chunk
 from dedup.store.pairs import (
     ContentPair,
     StoredVerdict,
@@ -44,7 +33,7 @@ from dedup.store.pairs import (
 from dedup.store.parts import parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from dedup.store.catalog import Catalog
 
@@ -56,72 +45,8 @@ MAX_SIFTED = 64
 """Pairs that a worker sifts at once."""
 MAX_PENDING = 64
 """Results that may wait for whoever takes them."""
-MAX_UNPACKED = 16
-"""Descriptions that a chunk keeps, the last used; about 1 MB each with what is derived."""
-
-MAX_OPEN = 4
-"""Files that a worker keeps, the last used, each decoded in one size."""
 
 _Slot = tuple[int, int]  # where a description begins in the file, and its bytes
-
-
-def describe_bytes(data: bytes, name: str = "") -> bytes:
-    """Describe the image in a file's bytes; packed for `prove_chunk`.
-
-    Parameters
-    ----------
-    data : a whole file
-    name : of the file, for errors; raw images are known by it
-
-    Raises
-    ------
-    ImageError : it cannot be decoded.
-    """
-    opened = open_image(data, name)
-    size = bounded_size(opened.header, working_side(*opened.header.size))
-    return describe(decode_square(data, *size, name, opened=opened, srgb=True).pixels).to_bytes()
-
-
-def prove_chunk(
-    pairs: Iterable[ContentPair],
-    fetch: Callable[[bytes], bytes | None],
-    read: Callable[[bytes], tuple[bytes, str] | None],
-) -> dict[ContentPair, StoredVerdict]:
-    """Check pairs of described images.
-
-    Parameters
-    ----------
-    pairs : quickest when sorted, so that each first image is unpacked once
-    fetch : gives what `describe_bytes` gave for a content (SHA-256); None: there is none
-    read : gives a file of that content and its name, for pairs that cannot be told apart by
-        descriptions; None: there is none any more
-
-    Returns
-    -------
-    Per pair its verdict; pairs with an image that has no description, or no file where one is
-    needed, are left out.
-    """
-
-    @lru_cache(MAX_UNPACKED)
-    def unpacked(content: bytes) -> Features | None:
-        packed = fetch(content)
-        return None if packed is None else Features.from_bytes(packed)
-
-    @lru_cache(MAX_OPEN)
-    def opened(content: bytes) -> Original:
-        file = read(content)
-        if file is None:
-            raise ImageError("", "gone or changed", transient=True)
-        return Original(*file)
-
-    found = {}
-    for first, second in pairs:
-        one, two = unpacked(first), unpacked(second)
-        if one is not None and two is not None:
-            sides = Side(one, partial(opened, first)), Side(two, partial(opened, second))
-            with suppress(ImageError):
-                found[first, second] = prove(*sides).stored
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +74,15 @@ class _Candidates:
     parts: Mapping[bytes, bytes]
 
 
-_Work = _Image | _Chunk | _Candidates
+@dataclass(frozen=True, slots=True)
+class _Copies:
+    """Wants the verdicts on those pairs that are one image saved twice."""
+
+    pairs: tuple[ContentPair, ...]
+    paths: Mapping[bytes, Sequence[bytes]]
+
+
+_Work = _Image | _Chunk | _Candidates | _Copies
 _Done = bytes | dict[ContentPair, StoredVerdict] | None
 
 
@@ -205,16 +138,38 @@ class Prover:
             return
         wanted = sorted({content for pair in missing for content in pair})
         new = [content for content in wanted if content not in self._descriptions]
-        workers: Workers[_Work, _Done] = Workers(
-            partial(_prover, self._descriptions.path),
-            processes=len(new) + len(missing) >= self._worth_processes,
-            lost=lambda _item, _cause: None,
-        )
-        with workers:
+        with self._workers(len(new) + len(missing)) as workers:
             missing = self._sift(workers, missing)
             left = {content for pair in missing for content in pair}
             self._describe(workers, [content for content in new if content in left])
             self._check(workers, [pair for pair in missing if not self.unreadable & set(pair)])
+
+    def prove_copies(self, pairs: Collection[ContentPair]) -> None:
+        """Check pairs that are likely to be one image saved twice, many times as fast.
+
+        Pairs that are not stay unchecked.
+        """
+        missing = sorted(pair for pair in set(pairs) if pair not in self._verdicts)
+        if not missing:
+            return
+        size = min(MAX_CHUNK_PAIRS, max(1, len(missing) // (8 * cores())))
+        chunks = [tuple(missing[start : start + size]) for start in range(0, len(missing), size)]
+        work = (
+            _Copies(chunk, {each: self._sources.get(each, ()) for pair in chunk for each in pair})
+            for chunk in chunks
+        )
+        with self._workers(len(missing)) as workers:
+            for done, found in enumerate(workers.run(work, MAX_PENDING), 1):
+                if isinstance(found, dict):
+                    self._keep(found)
+                self._report("Comparing copies", min(done * size, len(missing)), len(missing))
+
+    def _workers(self, items: int) -> Workers[_Work, _Done]:
+        return Workers(
+            partial(_prover, self._descriptions.path),
+            processes=items >= self._worth_processes,
+            lost=lambda _item, _cause: None,
+        )
 
     def _sift(self, workers: Workers[_Work, _Done], pairs: list[ContentPair]) -> list[ContentPair]:
         """Refute the pairs of which no parts agree, by what the catalog knows of them."""
@@ -302,6 +257,8 @@ def _prover(path: str) -> Iterator[Callable[[_Work], _Done]]:
             return _described(item)
         if isinstance(item, _Candidates):
             return _sifted(item)
+        if isinstance(item, _Copies):
+            return prove_copies_chunk(item.pairs, partial(_read, item.paths))
         return prove_chunk(
             item.pairs, partial(_fetch, file, item.slots), partial(_read, item.paths)
         )

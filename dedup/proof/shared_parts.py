@@ -10,7 +10,7 @@ import numpy as np
 from dedup.proof.closely import few_levels
 from dedup.proof.colour_rule import colour_left, mapped, tiles
 from dedup.proof.original import grey
-from dedup.proof.residual import blobs, equalised, strangeness
+from dedup.proof.residual import blobs, contrast, equalised, strangeness
 from dedup.proof.sides import sides
 from dedup.proof.verdict import Check
 from dedup.proof.whole import LIMITS
@@ -36,6 +36,11 @@ MAX_POSTERISED_LEVELS = 36.0
 MIN_PATCH_TILES = 6  # of another colour
 MAX_CLEAN_SHARE = 0.02
 _BESIDE_PIXELS = 15
+_CELLS = 8  # a side of the page
+_WRITTEN_LEVELS = 20  # contrast within a few pixels
+MAX_PLACES_SHARE = 0.65  # of the written cells; where more differ no word was changed here or there
+_AT_PLACES = "words or figures on it differ"
+_EVERYWHERE = "it agrees closely nowhere: another scan or print, or other words"
 _OTHER_COLOUR = "a part of it has another colour"
 _PLAIN_LEVELS = 7.0  # of light left over, that no edit need explain
 
@@ -92,12 +97,25 @@ def _page(laid: Laid, toned: Floats) -> Judgement:
     """Judge by the rule for pages: no spot may differ, nor the colour of a part."""
     made, _ = equalised(toned, grey(laid.one), laid.inside)
     strange = strangeness(made, grey(laid.one), laid.qualities[::-1], LIMITS)
-    _, spots = blobs(strange, laid.inside, MIN_SPOT_PIXELS, MIN_PAGE_PEAK)
+    mask, spots = blobs(strange, laid.inside, MIN_SPOT_PIXELS, MIN_PAGE_PEAK)
     check = Check("places of a page that differ at full resolution", spots, 0, spots == 0)
     if spots:
-        return Judgement([check], "words or figures on it differ")
+        spread = _spread(mask, grey(laid.one), laid.inside)
+        return Judgement([check], _EVERYWHERE if spread > MAX_PLACES_SHARE else _AT_PLACES)
     checks, even = _colours(laid, laid.inside, page=True)
     return Judgement([check, *checks], "" if even else _OTHER_COLOUR)
+
+
+def _spread(mask: Mask, page: Floats, inside: Mask) -> float:
+    """Give the share of a page's written cells in which a place of a mask lies."""
+
+    def in_cells(values: Mask) -> Mask:
+        size = (_CELLS, _CELLS)
+        shares = cv2.resize(values.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        return np.asarray(shares > 0)
+
+    written = in_cells((contrast(page) > _WRITTEN_LEVELS) & inside)
+    return float((in_cells(mask) & written).sum() / max(1, int(written.sum())))
 
 
 def _colours(laid: Laid, sound: Mask, *, page: bool = False) -> tuple[list[Check], bool]:

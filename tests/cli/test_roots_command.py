@@ -112,5 +112,9 @@ def test_remarks_are_listed(dedup: Dedup, library: Path) -> None:
     assert dedup("status", "--remarks", "--skipped").code == 2
     pair = library / "two.gif", library / "1.jpg"
     why = dedup("why", *pair)
+    assert why.rows[0]["remarks"] == []  # it was compared frame by frame
+    assert "no page is the same" in why.rows[0]["evidence"]
+    other = library / "two.gif", library / "2.jpg"
+    why = dedup("why", *other)
     assert why.rows[0]["remarks"] == [f"{library / 'two.gif'}: animated: first frame only"]
-    assert "animated: first" in dedup("why", *pair, "--format", "table").text
+    assert "animated: first" in dedup("why", *other, "--format", "table").text

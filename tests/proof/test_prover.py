@@ -18,7 +18,9 @@ from dedup.fingerprint import Fingerprint
 from dedup.images.decode import DECODER
 from dedup.images.encode import as_jpeg, write_png
 from dedup.proof import Features, Original, Side, prove
-from dedup.proof.prover import Prover, describe_bytes, prove_chunk
+from dedup.proof.chunks import describe_bytes, prove_chunk, prove_copies_chunk
+from dedup.proof.prover import Prover
+from dedup.results import Tier
 from dedup.store.catalog import Catalog
 from dedup.store.pairs import content_pair
 
@@ -100,6 +102,29 @@ def test_a_chunk_leaves_out_what_has_no_description(sources: dict[bytes, list[by
         pair for pair in pairs if gone not in pair
     }
     assert prove_chunk([], packed.get, reader(sources)) == {}
+
+
+def test_copies_are_told_without_descriptions(
+    catalog: Catalog, sources: dict[bytes, list[bytes]], tmp_path: Path, worth: int
+) -> None:
+    for seed in range(3):
+        pixels = drawn(240, 320, np.random.default_rng(seed))
+        path = tmp_path / f"saved again {seed}.jpg"
+        path.write_bytes(as_jpeg(pixels, 80))
+        sources[hashlib.sha256(path.read_bytes()).digest()] = [os.fsencode(path)]
+    packed, read = described(sources), reader(sources)
+    pairs = [content_pair(*pair) for pair in itertools.combinations(sources, 2)]
+    expected = {
+        pair: verdict
+        for pair, verdict in prove_chunk(pairs, packed.get, read).items()
+        if verdict.tier is Tier.RESAVED
+    }
+    assert len(expected) == 3
+    assert prove_copies_chunk(pairs, read) == expected
+    with Prover(catalog, sources, quiet, worth_processes=worth) as prover:
+        prover.prove_copies(pairs)
+        known = {pair: prover.verdict(*pair) for pair in pairs}
+    assert {pair: verdict for pair, verdict in known.items() if verdict} == expected
 
 
 def test_what_is_no_image_cannot_be_described() -> None:
