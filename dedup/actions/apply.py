@@ -57,7 +57,7 @@ def apply(
         acted = _dry_run(plan, report)
         lacking = len(carry.what_keepers_lack(plan.entries)) if carry_metadata else 0
         words = f"Metadata would be written beside {lacking:,} of the keepers."
-        return replace(acted, notes=(*acted.notes, words)) if lacking else acted
+        return replace(acted, notes=(words,)) if lacking else acted
     check_system(plan, trashes)
     if not plan.entries:
         return Acted("", ())
@@ -98,7 +98,7 @@ def _dry_run(plan: Plan, report: Progress) -> Acted:
         to = entry.folder
         files.append(ActedFile(entry.path, entry.verb, outcome, entry.bytes, to, reason))
         report("Checking", number, len(plan.entries))
-    return Acted("", tuple(files), ("A dry run: nothing was done.",))
+    return Acted("", tuple(files))
 
 
 class _Applying:

@@ -189,11 +189,12 @@ def _lines(plan: Plan) -> list[str]:
         "totals": {"files": len(plan.entries), "bytes": plan.bytes},
     }
     top = [f"{json.dumps(key)}: {_json(value)},\n" for key, value in header.items()]
-    rows = ",\n".join(_json(_object(entry)) for entry in plan.entries)
+    rows = ",\n".join(_json(object_of(entry)) for entry in plan.entries)
     return ["{\n", *top, '"files": [\n', rows, "\n]\n}\n"]
 
 
-def _object(entry: PlanEntry) -> dict[str, Any]:
+def object_of(entry: PlanEntry) -> dict[str, Any]:
+    """Give one file of a plan as it is written."""
     return {
         "path": entry.path,
         "kind": entry.kind,
@@ -262,11 +263,17 @@ def _plan(value: Any) -> Plan:
         keep=head.texts("keep"),
         tiers=head.texts("tiers"),
         action=head.text("action"),
-        entries=tuple(_entry(one, number) for number, one in enumerate(files, 1)),
+        entries=tuple(entry_of(one, number) for number, one in enumerate(files, 1)),
     )
 
 
-def _entry(value: Any, number: int) -> PlanEntry:
+def entry_of(value: Any, number: int) -> PlanEntry:
+    """Read one file of a plan.
+
+    Raises
+    ------
+    PlanError : the text names the entry.
+    """
     if not isinstance(value, dict):
         raise PlanError(f"file {number}: is no object")
     name = value.get("path")

@@ -169,12 +169,15 @@ def _finish_unlink(item: Item, part: str) -> str:
 
 
 def follow(history: History, catalog: Catalog) -> None:
-    """Let the rows of the catalog follow what a run did, which may be told more than once."""
+    """Let the rows of the catalog follow what a run, or its last undo, did.
+
+    It may be told more than once. What other runs did since to other files of this one is theirs.
+    """
     gone: list[bytes] = []
     back: list[Back] = []
     keepers: dict[bytes, Back] = {}
     for item in history.items.values():
-        if item.action == "carry":  # no image
+        if item.action == "carry" or item.undo != history.undo:  # no image, or told before
             continue
         path = os.fsencode(item.path)
         if item.state == DONE and item.action != "reflink":

@@ -20,7 +20,7 @@ from dedup.actions.moves import (
     numbered,
     rename_exclusive,
 )
-from dedup.actions.plan_file import LINKS
+from dedup.actions.plan_file import LINKS, object_of
 from dedup.actions.system import (
     Facts,
     RefusedError,
@@ -99,14 +99,9 @@ def written_ahead(entry: PlanEntry, found: os.stat_result, run: str, number: int
     """Give what the journal says of a file before it is touched."""
     folder = os.path.dirname(entry.path)
     return {
-        "path": entry.path,
-        "kind": entry.kind,
+        **object_of(entry),
         "action": entry.verb,
-        "tier": entry.tier,
-        "sha256": entry.sha256,
-        "keeper": entry.keeper,
-        "keeper_sha256": entry.keeper_sha256,
-        "keeper_stat": entry.keeper_stat and entry.keeper_stat._asdict(),
+        "folder": entry.folder,
         "quarantine": os.path.join(folder, QUARANTINE + run, str(number)),
         "stat": facts_ahead(entry.path, found),
     }

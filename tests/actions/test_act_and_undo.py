@@ -213,7 +213,7 @@ def test_runs_are_listed_and_shown(own: Collection) -> None:
     assert (run.run, run.done, run.undone) == (acted.run, len(acted), 0)
     assert {file.outcome for file in own.run(run.run)} == {"done"}
     own.undo(run.run)
-    (run,) = own.runs()
+    _, run = own.runs()
     assert (run.done, run.undone) == (0, len(acted))
     with pytest.raises(DedupError, match="no run"):
         own.undo("nothing")
