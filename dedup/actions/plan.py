@@ -206,6 +206,8 @@ class _Planner:
             raise RefusedError("the catalog changed meanwhile; make the plan again")
         if is_raw_name(os.fsencode(duplicate.path)) and not is_raw_name(os.fsencode(keeper)):
             raise RefusedError("a raw image, and its keeper is none")
+        if duplicate.is_original:
+            raise RefusedError("its keeper was made from it")
         if (
             known.pixels > kept.pixels
             and (self._wishes.keep[0] != INFORMATION or self._wishes.reference)

@@ -163,6 +163,7 @@ def described(
                 bytes=other.bytes or 0,
                 evidence=evidence(tier, facts, kept, other)
                 + _offline_words(lookout, files.root[group.keeper], files.root[member.file]),
+                is_original=related.order.is_made_from(keeper, row),
             )
         )
     return Group(
