@@ -135,8 +135,8 @@ def root_of(path: str, roots: list[str]) -> str | None:
     return max(holding, key=len, default=None)
 
 
-def check_system(plan: Plan, trashes: Trashes) -> None:
-    """See that there is a place for what goes, before the first file is touched.
+def check_trash(plan: Plan, trashes: Trashes) -> None:
+    """See that there is a trash for what goes there, before the first file is touched.
 
     Raises
     ------
@@ -149,6 +149,15 @@ def check_system(plan: Plan, trashes: Trashes) -> None:
             f"{error}. Nothing was done; to put the files in a folder instead: "
             "dedup plan --action move:FOLDER"
         ) from error
+
+
+def make_folders(plan: Plan) -> None:
+    """Make the folders that files are moved to, before the first one is touched.
+
+    Raises
+    ------
+    PlanError
+    """
     for folder in sorted({entry.folder for entry in plan.entries if entry.folder}):
         try:
             os.makedirs(folder, exist_ok=True)
