@@ -53,7 +53,7 @@ def act_again(
     files = (*refused, *acted.files)
     if not dry_run:
         return replace(acted, files=files)
-    told = f"The undo {undo} took the run {history.run} back; this would carry that out again"
+    told = f"To undo {undo} is to carry the run {history.run} out again"
     return replace(acted, run=undo, files=files, notes=(told, *acted.notes))
 
 

@@ -235,7 +235,7 @@ def read_history(folder: Path) -> History:
     except (OSError, KeyError, TypeError) as error:
         raise DedupError(
             f"{folder / JOURNAL}: cannot be read ({error}). It says where files were and went: "
-            "see to them, then move its folder away"
+            "check them, then move its folder away"
         ) from error
     return history
 

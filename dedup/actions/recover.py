@@ -75,10 +75,10 @@ def finish(journal: Journal, catalog: Catalog) -> list[str]:
         BACK: "rolled back",
         UNDONE: "undone",
         STAYS: "left as it was",
-        LOST: "not found anywhere: removed by another program",
+        LOST: "not found anywhere (removed by another program)",
     }
     told = ", ".join(f"{count:,} {words[step]}" for step, count in settled.items() if count)
-    return [f"The run {journal.run} was interrupted: {told or 'no file was in between'}"]
+    return [f"The run {journal.run} was interrupted: {told or 'no file was half done'}"]
 
 
 def _finish_apply(item: Item, journal: Journal) -> str:

@@ -59,12 +59,12 @@ def check_before(entry: PlanEntry, real: set[str]) -> os.stat_result:
     """
     found = look_at(entry.path, entry.stat, "the file", real)
     if found.st_nlink > 1:
-        raise RefusedError("the file has another hard link now, and would free nothing")
+        raise RefusedError("the file has another hard link now, so it would free nothing")
     if entry.keeper is not None and same_inode(entry.keeper, entry.path):
         raise RefusedError("the file and its keeper are one file")
     check_keeper(entry, real)
     if digest_of(entry.path)[0] != entry.sha256:
-        raise RefusedError("the file has other bytes than when the plan was made")
+        raise RefusedError("the file's bytes have changed since the plan was made")
     return found
 
 
@@ -83,7 +83,7 @@ def check_keeper(entry: PlanEntry, real: set[str]) -> None:
     except RefusedError as error:
         raise RefusedError(f"its keeper {error}") from error
     if digest != entry.keeper_sha256 or (there.st_dev, there.st_ino) != (read.st_dev, read.st_ino):
-        raise RefusedError("its keeper has other bytes than when the plan was made")
+        raise RefusedError("its keeper's bytes have changed since the plan was made")
 
 
 def sync_keeper(entry: PlanEntry) -> None:

@@ -70,7 +70,7 @@ def undo(catalog: Catalog, run: str | None, report: Progress, *, dry_run: bool =
         items = [item for item in journal.history.items.values() if item.state == DONE]
         items.sort(key=lambda item: item.number, reverse=True)
         if not items:
-            raise DedupError(f"of the run {journal.run} there is nothing to bring back")
+            raise DedupError(f"the run {journal.run} has nothing to bring back")
         if dry_run:
             return Acted(journal.run, tuple(_looked_at(item) for item in items))
         name = journal.begin_undo()
@@ -120,7 +120,7 @@ def _check(item: Item) -> None:
         return
     if not is_there(item.to):
         where = "the trash" if item.action == "trash" else item.to
-        raise RefusedError(f"it is not in {where} any more")
+        raise RefusedError(f"it is no longer in {where}")
     _check_bytes(item, item.to, item.about["stat"], item.to)
 
 
@@ -191,7 +191,7 @@ def _undo_one(item: Item, journal: Journal) -> str:
             rename_exclusive(part, item.path)
         else:
             if digest_of(item.to)[0] != item.about["sha256"]:
-                raise RefusedError(f"{item.to} has other bytes now")  # noqa: TRY301
+                raise RefusedError(f"the bytes of {item.to} have changed")  # noqa: TRY301
             move_whole(item.to, item.path, part, item.about["sha256"], item.about["stat"])
             if item.about.get("note"):
                 remove_note(item.about["note"], item.path)

@@ -104,7 +104,7 @@ def apply_command(
 def _ask(count: int, size: int, verbs: set[str]) -> None:
     """Have a person agree to what is about to be done."""
     if not sys.stdin.isatty():
-        raise click.UsageError("nobody can be asked here: give --yes to go ahead")
+        raise click.UsageError("there is no terminal to ask on: to go ahead, add --yes")
     files = f"{counted(count, 'file')}, {bytes_in_words(size)}"
     if not click.confirm(f"{files}: {', '.join(sorted(verbs)) or 'nothing'}?", err=True):
         note("Nothing was done.")
@@ -166,7 +166,7 @@ def undo_command(
         if not dry_run and planned:
             acted = collection.undo(acted.run, progress=progress)
     write_rows(acted, ActedFile, chosen_format(kind), _COLUMNS)
-    outcome, words = ("done", "gone again") if is_again else ("undone", "brought back")
+    outcome, words = ("done", "done again") if is_again else ("undone", "brought back")
     if dry_run:
         outcome, words = "planned", "would go again" if is_again else "would be brought back"
     _sum_up(acted, outcome, words)

@@ -32,7 +32,7 @@ def test_what_an_undo_brought_back_goes_again_and_comes_again(
     assert undone.run not in ("", first.run)
     looked = own.undo(undone.run, dry_run=True)
     assert (looked.run, looked.count("planned")) == (undone.run, len(first))
-    assert f"took the run {first.run} back" in looked.notes[0]
+    assert f"carry the run {first.run} out again" in looked.notes[0]
     assert tree(images) == before
     again = own.undo(undone.run)
     assert again.count("done") == len(again) == len(first)
@@ -44,7 +44,7 @@ def test_what_an_undo_brought_back_goes_again_and_comes_again(
     assert {one.reason for one in own.undo(undone.run, dry_run=True)} <= {
         "the file is gone",
         "the file has changed since the plan was made",
-        "the file is no regular file any more",
+        "the file is no longer a regular file",
     }
     own.undo()
     assert tree(images) == before

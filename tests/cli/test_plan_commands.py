@@ -72,8 +72,8 @@ def test_a_plan_is_made_applied_and_taken_back(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--action", "shred"], "is no action"),
-        (["--action", "move:"], "is no action"),
+        (["--action", "shred"], "is not an action"),
+        (["--action", "move:"], "is not an action"),
         (["--max-bytes", "many"], "is no size"),
         (["--tier", "similar", "--action", "delete"], "not proven"),
     ],
@@ -192,7 +192,7 @@ def test_an_undo_is_taken_back(dedup: Dedup, place: Path, images: Path, tmp_path
     (images / "b/0 copy.jpg").write_bytes(b"edited")
     before = tree(images)
     dry = dedup("undo", undo["run"], "--dry-run", "-s", place)
-    assert f"The undo {undo['run']} took the run {run['run']} back" in dry.err
+    assert f"To undo {undo['run']} is to carry the run {run['run']} out again" in dry.err
     assert "cannot go again: " in dry.err
     assert "1 file would go again" in dry.err
     asked = dedup("undo", undo["run"], "-s", place)
@@ -202,7 +202,7 @@ def test_an_undo_is_taken_back(dedup: Dedup, place: Path, images: Path, tmp_path
     assert tree(images) == before
     done = dedup("undo", undo["run"], "--yes", "-s", place)
     assert (done.code, [row["outcome"] for row in done.rows]) == (0, ["done", "refused"])
-    assert "1 file gone again" in done.err
+    assert "1 file done again" in done.err
     assert set(before) - set(tree(images)) == {"b/0 again.jpg"}
     assert dedup("undo", undo["run"], "--yes", "-s", place).code == 1
     assert dedup("undo", "-s", place).code == 0
