@@ -74,6 +74,7 @@ class Duplicate:
     tier, similarity : of the pair that it forms with the keeper
     bytes : size of the file
     evidence : what was found, in words
+    is_original : whether a proof says that the keeper was made from it
     """
 
     path: str
@@ -81,6 +82,7 @@ class Duplicate:
     similarity: float = field(metadata=_SIMILARITY)
     bytes: int
     evidence: str
+    is_original: bool = field(default=False, metadata=_HIDDEN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from dedup.actions import carry, steps
-from dedup.actions.checks import check_plan, check_system, root_of, try_links
+from dedup.actions.checks import check_plan, check_trash, make_folders, root_of, try_links
 from dedup.actions.journal import BACK, DONE, Journal
 from dedup.actions.outcomes import Acted, ActedFile
 from dedup.actions.recover import finish, follow
@@ -52,13 +52,14 @@ def apply(
     CollectionError : the journal cannot be written; what was done before stays done.
     """
     check_plan(plan, catalog)
-    trashes = Trashes()
+    trashes = Trashes(make=not dry_run)
+    check_trash(plan, trashes)
     if dry_run:
         acted = _dry_run(plan, report)
         lacking = len(carry.what_keepers_lack(plan.entries)) if carry_metadata else 0
         words = f"Metadata would be written beside {lacking:,} of the keepers."
-        return replace(acted, notes=(*acted.notes, words)) if lacking else acted
-    check_system(plan, trashes)
+        return replace(acted, notes=(words,)) if lacking else acted
+    make_folders(plan)
     if not plan.entries:
         return Acted("", ())
     run = _Applying(plan, catalog, trashes)
@@ -98,7 +99,7 @@ def _dry_run(plan: Plan, report: Progress) -> Acted:
         to = entry.folder
         files.append(ActedFile(entry.path, entry.verb, outcome, entry.bytes, to, reason))
         report("Checking", number, len(plan.entries))
-    return Acted("", tuple(files), ("A dry run: nothing was done.",))
+    return Acted("", tuple(files))
 
 
 class _Applying:

@@ -33,8 +33,8 @@ def check_plan(plan: Plan, catalog: Catalog) -> None:
     store = os.path.realpath(catalog.store)
     if key is None or plan.identity != name_of(key) or plan.collection != store:
         raise PlanError(
-            f"this plan is of another collection ({plan.collection}); it belongs to {store} only "
-            "when it was made there"
+            f"this plan is of another collection ({plan.collection}); plans are carried out in "
+            "the collection that they were made in"
         )
     roots = [os.fsdecode(root.path) for root in catalog.roots()]
     for number, entry in enumerate(plan.entries, 1):
@@ -102,7 +102,7 @@ def _check_together(plan: Plan) -> None:
         if paths[entry.path] > 1:
             raise PlanError(f"{name}: is named twice")
         if inodes[entry.stat[2:]] > 1:
-            raise PlanError(f"{name}: is one file with another entry (a hard link)")
+            raise PlanError(f"{name}: is the same file as another entry (a hard link)")
         if entry.keeper is not None and (
             entry.keeper in paths or (entry.keeper_stat and inodes[entry.keeper_stat[2:]])
         ):
@@ -115,13 +115,13 @@ def _check_sidecar(entry: PlanEntry, images: set[str], name: str) -> None:
     if entry.verb not in ("trash", "move"):
         raise PlanError(f"{name}: a sidecar has no other copy: only trash and move take it")
     if not entry.of:
-        raise PlanError(f"{name}: is a sidecar of nothing")
+        raise PlanError(f"{name}: is a sidecar of no image")
     for image in entry.of:
         if image not in images:
             raise PlanError(f"{name}: its image {image} is not in the plan")
         belongs = companions([os.fsencode(image), os.fsencode(entry.path)]).sidecars
         if os.fsencode(entry.path) not in belongs.get(os.fsencode(image), ()):
-            raise PlanError(f"{name}: is no sidecar of {image}")
+            raise PlanError(f"{name}: is not a sidecar of {image}")
 
 
 def is_below(path: str, folder: str) -> bool:
@@ -135,8 +135,8 @@ def root_of(path: str, roots: list[str]) -> str | None:
     return max(holding, key=len, default=None)
 
 
-def check_system(plan: Plan, trashes: Trashes) -> None:
-    """See that there is a place for what goes, before the first file is touched.
+def check_trash(plan: Plan, trashes: Trashes) -> None:
+    """See that there is a trash for what goes there, before the first file is touched.
 
     Raises
     ------
@@ -149,6 +149,15 @@ def check_system(plan: Plan, trashes: Trashes) -> None:
             f"{error}. Nothing was done; to put the files in a folder instead: "
             "dedup plan --action move:FOLDER"
         ) from error
+
+
+def make_folders(plan: Plan) -> None:
+    """Make the folders that files are moved to, before the first one is touched.
+
+    Raises
+    ------
+    PlanError
+    """
     for folder in sorted({entry.folder for entry in plan.entries if entry.folder}):
         try:
             os.makedirs(folder, exist_ok=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -49,6 +48,7 @@ class Item:
     state : `ABOUT`, `DONE`, `BACK`, `REFUSED`, `UNDO`, `UNDONE` or `LOST`
     facts : what the catalog is to keep of the file that is at the path now; None: none is
     reason : why it was refused
+    undo : name of the undo that it was last part of; "" of none
     """
 
     number: int
@@ -57,6 +57,7 @@ class Item:
     facts: dict[str, int] | None = None
     reason: str = ""
     keeper_facts: dict[str, int] | None = None
+    undo: str = ""
 
     @property
     def path(self) -> str:
@@ -87,6 +88,8 @@ class History:
     ----------
     is_open : whether it does not say that the run ended
     trials : how the names of small files begin that were made to see whether links are possible
+    undos : when each undo of the run was started, by its name
+    undo : the last of them; "" where there was none
     """
 
     run: str
@@ -94,6 +97,8 @@ class History:
     items: dict[int, Item] = field(default_factory=dict)
     is_open: bool = True
     trials: list[str] = field(default_factory=list)
+    undos: dict[str, str] = field(default_factory=dict)
+    undo: str = ""
 
     def take(self, line: dict[str, Any]) -> None:
         """Take in one line."""
@@ -101,6 +106,9 @@ class History:
         self.is_open = step != "end"
         if step == "begin":
             self.started = str(line.get("started", ""))
+        elif step == "begin undo":
+            self.undo = str(line.get("name", ""))
+            self.undos[self.undo] = str(line.get("started", ""))
         elif step == "trial":
             self.trials.append(str(line["start"]))
         elif step in (ABOUT, REFUSED):
@@ -110,6 +118,7 @@ class History:
         elif step in (DONE, BACK, UNDO, UNDONE, LOST, STAYS):
             item = self.items[line["n"]]
             item.state = DONE if step == STAYS else step
+            item.undo = self.undo
             if step != UNDO:
                 item.reason = line.get("reason", "")
             if step in (DONE, BACK, UNDONE):
@@ -136,8 +145,7 @@ class Journal:
     @classmethod
     def begin(cls, store: Path, **facts: Any) -> Journal:
         """Begin the journal of a new run."""
-        now = datetime.now(UTC)
-        name = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        name, started = _new_name()
         folder = store / RUNS / name
         with _as_error(store):
             folder.mkdir(parents=True)
@@ -145,11 +153,17 @@ class Journal:
         for above in (folder, folder.parent, store):
             sync_folder(above)
         try:
-            journal.write("begin", started=now.isoformat(timespec="seconds"), **facts)
+            journal.write("begin", started=started, **facts)
         except BaseException:
             journal.close()
             raise
         return journal
+
+    def begin_undo(self) -> str:
+        """Begin to take the run back; gives the undo's own name."""
+        name, started = _new_name()
+        self.write("begin undo", name=name, started=started)
+        return name
 
     def write(
         self, step: str, number: int | None = None, *, sync: bool = True, **values: Any
@@ -192,6 +206,13 @@ class Journal:
         self.close()
 
 
+def _new_name() -> tuple[str, str]:
+    """Name what begins now, so that names sort by time; with the time."""
+    now = datetime.now(UTC)
+    name = f"{now:%Y%m%d-%H%M%S}-{(now.microsecond << 16) // 1_000_000:04x}"
+    return name, now.isoformat(timespec="seconds")
+
+
 @contextmanager
 def _as_error(path: Path) -> Iterator[None]:
     try:
@@ -214,7 +235,7 @@ def read_history(folder: Path) -> History:
     except (OSError, KeyError, TypeError) as error:
         raise DedupError(
             f"{folder / JOURNAL}: cannot be read ({error}). It says where files were and went: "
-            "see to them, then move its folder away"
+            "check them, then move its folder away"
         ) from error
     return history
 
@@ -270,3 +291,12 @@ def find_run(store: Path, name: str) -> Path:
         if folder.name == name:
             return folder
     raise DedupError(f"{store}: there is no run {name!r}; to see them: dedup log")
+
+
+def find_undo(store: Path, name: str) -> History | None:
+    """Find the run that was taken back by the undo of a name; None: there is no such undo."""
+    folders = runs_of(store)
+    if any(folder.name == name for folder in folders):
+        return None
+    histories = map(read_history, folders)
+    return next((history for history in histories if name in history.undos), None)

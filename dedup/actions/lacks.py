@@ -39,19 +39,19 @@ class Lacks(NamedTuple):
         ValueError
         """
         if not isinstance(value, dict) or value.keys() - {*Metadata._fields, *cls._fields[1:]}:
-            raise ValueError("holds other things than taken, place, rating, keywords, ...")
+            raise ValueError("holds something other than taken, place, rating, keywords, ...")
         taken, rating, place = (value.get(key) for key in ("taken", "rating", "place"))
         if taken is not None and not (isinstance(taken, str) and _TAKEN.fullmatch(taken)):
-            raise ValueError("taken is no time such as 2019:07:01 12:00:00")
+            raise ValueError("taken is not a time such as 2019:07:01 12:00:00")
         if rating is not None and not (type(rating) is int and 0 < rating <= _BEST):
             raise ValueError("rating is not 1 to 5")
         if place is not None and not (isinstance(place, list) and is_place(*place)):
-            raise ValueError("place is no degrees north and east")
+            raise ValueError("place is not degrees north and east")
         where = None if place is None else (float(place[0]), float(place[1]))
         told = Metadata(taken or "", where, rating or 0, _texts(value, "keywords"))
         album = value.get("album", "")
         if not isinstance(album, str):
-            raise ValueError("album is no text")  # noqa: TRY004 - of a file, not of a caller
+            raise ValueError("album is not text")  # noqa: TRY004 - of a file, not of a caller
         return cls(told, _texts(value, "sidecars"), album)
 
 
@@ -61,7 +61,7 @@ NOTHING: Final = Lacks()
 def _texts(value: dict[str, Any], key: str) -> tuple[str, ...]:
     found = value.get(key, [])
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        raise ValueError(f"{key} is no list of texts")
+        raise ValueError(f"{key} is not a list of strings")
     if key == "keywords" and not all(map(str.isprintable, found)):
         raise ValueError("a keyword has characters that cannot be written")
     return tuple(found)

@@ -37,7 +37,8 @@ class Acted(Answer[ActedFile]):
 
     Parameters
     ----------
-    run : its name, for `undo` and `log`; "" where nothing was done
+    run : its name, for `undo` and `log`; "" where nothing was done; of a dry run of `undo` the name
+        of what would be taken back
     """
 
     rows_in: ClassVar[str] = "files"
@@ -56,16 +57,17 @@ class Acted(Answer[ActedFile]):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of `apply`.
+    """One run of `apply`, or an undo of one.
 
     Parameters
     ----------
     run : its name
     started : ISO 8601 in UTC
-    done : files that are as it left them
-    undone : files that were brought back
+    done : files that are as it left them; none of an undo
+    undone : files that were brought back; by it, of an undo
     refused : files that were not touched
-    bytes : of the files that are `done`
+    bytes : of the files that are `done`; of an undo of the `undone`
+    undo_of : the run that an undo took back; "" of other runs
     """
 
     run: str
@@ -74,6 +76,7 @@ class Run:
     undone: int
     refused: int
     bytes: int
+    undo_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,9 +140,9 @@ class _Planner:
         known, found = self._look(path, "it")
         kept, there = self._look(keeper, "its keeper")
         if (found.st_dev, found.st_ino) == (there.st_dev, there.st_ino):
-            raise RefusedError("one file with its keeper (a hard link): would free nothing")
+            raise RefusedError("a hard link to its keeper, so it would free nothing")
         if found.st_nlink > 1:
-            raise RefusedError("has another hard link: would free nothing")
+            raise RefusedError("has another hard link, so it would free nothing")
         self._check_pair(duplicate, keeper, known, kept)
         self._check_action(duplicate, found, there)
         sha256, keeper_sha256 = known.digest.hex(), kept.digest.hex()
@@ -177,9 +177,9 @@ class _Planner:
         if self._is_protected(path, root):
             raise RefusedError("protected by a pattern")
         if path in self._keepers:
-            raise RefusedError("a keeper of others")
+            raise RefusedError("the keeper of other files")
         if wishes.max_bytes is not None and self._bytes + duplicate.bytes > wishes.max_bytes:
-            raise RefusedError("beyond the bytes that may go")
+            raise RefusedError("beyond the limit on bytes")
 
     def _is_protected(self, path: str, root: str) -> bool:
         return bool(self._wishes.protect) and self._protects(
@@ -191,7 +191,7 @@ class _Planner:
         try:
             found = os.lstat(path)
         except OSError:
-            raise RefusedError(f"{name} is not there now") from None
+            raise RefusedError(f"{name} is gone") from None
         if (
             known is None
             or not S_ISREG(found.st_mode)
@@ -205,7 +205,9 @@ class _Planner:
         if (duplicate.tier is Tier.EXACT) != (known.digest == kept.digest):
             raise RefusedError("the catalog changed meanwhile; make the plan again")
         if is_raw_name(os.fsencode(duplicate.path)) and not is_raw_name(os.fsencode(keeper)):
-            raise RefusedError("a raw image, and its keeper is none")
+            raise RefusedError("a raw image, and its keeper is not")
+        if duplicate.is_original:
+            raise RefusedError("its keeper was made from it")
         if (
             known.pixels > kept.pixels
             and (self._wishes.keep[0] != INFORMATION or self._wishes.reference)
@@ -218,9 +220,11 @@ class _Planner:
     ) -> None:
         verb = self._wishes.verb
         if verb in LINKS and duplicate.tier is not Tier.EXACT:
-            raise RefusedError(f"other bytes than its keeper: {verb} would change what it holds")
+            raise RefusedError(
+                f"not the same bytes as its keeper: {verb} would change what it holds"
+            )
         if verb in ("hardlink", "reflink") and found.st_dev != there.st_dev:
-            raise RefusedError(f"on another drive than its keeper: no {verb} is possible")
+            raise RefusedError(f"on a different drive from its keeper: {verb} is not possible")
         if verb == "delete" and self._sidecars_of(duplicate.path):
             raise RefusedError("has sidecars, which have no other copy: use trash or move")
 
@@ -289,9 +293,9 @@ class _Planner:
         try:
             found = os.lstat(path)
         except OSError:
-            raise RefusedError("is not there now") from None
+            raise RefusedError("it is gone") from None
         if not S_ISREG(found.st_mode) or found.st_nlink > 1:
-            raise RefusedError("is no file of its own")
+            raise RefusedError("is a hard link or not a regular file")
         sha256, read = digest_of(path)
         return PlanEntry(
             path=path,

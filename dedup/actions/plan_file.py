@@ -163,7 +163,7 @@ def action_of(action: str, tiers: frozenset[Tier]) -> str:
     """
     verb, _, folder = action.partition(":")
     if verb not in ACTIONS or (verb == "move") != bool(folder) or "\0" in folder:
-        raise ValueError(f"{action!r} is no action; {KNOWN}")
+        raise ValueError(f"{action!r} is not an action; {KNOWN}")
     if Tier.SIMILAR in tiers and verb not in ("trash", "move"):
         raise ValueError("the tier similar is not proven: only trash and move take it")
     return f"move:{os.path.realpath(os.path.expanduser(folder))}" if folder else action
@@ -189,11 +189,12 @@ def _lines(plan: Plan) -> list[str]:
         "totals": {"files": len(plan.entries), "bytes": plan.bytes},
     }
     top = [f"{json.dumps(key)}: {_json(value)},\n" for key, value in header.items()]
-    rows = ",\n".join(_json(_object(entry)) for entry in plan.entries)
+    rows = ",\n".join(_json(object_of(entry)) for entry in plan.entries)
     return ["{\n", *top, '"files": [\n', rows, "\n]\n}\n"]
 
 
-def _object(entry: PlanEntry) -> dict[str, Any]:
+def object_of(entry: PlanEntry) -> dict[str, Any]:
+    """Give one file of a plan as it is written."""
     return {
         "path": entry.path,
         "kind": entry.kind,
@@ -236,7 +237,7 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise PlanError(
-            f"{os.fspath(path)}: is no plan, or was cut short: not JSON ({error})"
+            f"{os.fspath(path)}: is not a plan, or was cut short: not JSON ({error})"
         ) from error
     try:
         return _plan(value)
@@ -246,7 +247,7 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
 
 def _plan(value: Any) -> Plan:
     if not isinstance(value, dict) or "plan" not in value:
-        raise PlanError("is no plan")
+        raise PlanError("is not a plan")
     if value["plan"] != VERSION or isinstance(value["plan"], bool):
         raise PlanError(f"is a plan of version {value['plan']!r}, and this dedup reads {VERSION}")
     head = _Fields(value, "the header")
@@ -262,13 +263,19 @@ def _plan(value: Any) -> Plan:
         keep=head.texts("keep"),
         tiers=head.texts("tiers"),
         action=head.text("action"),
-        entries=tuple(_entry(one, number) for number, one in enumerate(files, 1)),
+        entries=tuple(entry_of(one, number) for number, one in enumerate(files, 1)),
     )
 
 
-def _entry(value: Any, number: int) -> PlanEntry:
+def entry_of(value: Any, number: int) -> PlanEntry:
+    """Read one file of a plan.
+
+    Raises
+    ------
+    PlanError : the text names the entry.
+    """
     if not isinstance(value, dict):
-        raise PlanError(f"file {number}: is no object")
+        raise PlanError(f"file {number}: is not an object")
     name = value.get("path")
     fields = _Fields(value, f"file {number}" + (f" ({name})" if isinstance(name, str) else ""))
     kind = fields.text("kind")
@@ -307,25 +314,25 @@ class _Fields:
     def text(self, key: str) -> str:
         value = self._value.get(key)
         if not isinstance(value, str):
-            raise self.error(f"{key} is no text")
+            raise self.error(f"{key} is not text")
         return value
 
     def texts(self, key: str) -> tuple[str, ...]:
         value = self._value.get(key)
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-            raise self.error(f"{key} is no list of texts")
+            raise self.error(f"{key} is not a list of strings")
         return tuple(value)
 
     def count(self, key: str) -> int:
         value = self._value.get(key)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 64:
-            raise self.error(f"{key} is no whole number")
+            raise self.error(f"{key} is not a whole number")
         return value
 
     def digest(self, key: str) -> str:
         value = self.text(key)
         if not _DIGEST.fullmatch(value):
-            raise self.error(f"{key} is no SHA-256")
+            raise self.error(f"{key} is not a SHA-256")
         return value
 
     def path(self, key: str) -> str:
@@ -339,14 +346,14 @@ class _Fields:
         except UnicodeEncodeError:
             raise self.error(f"{key} cannot be the name of a file") from None
         if not os.path.isabs(path) or os.path.normpath(path) != path or path.startswith("//"):
-            raise self.error(f"{key} is no absolute path without '.' and '..'")
+            raise self.error(f"{key} is not an absolute path without '.' and '..'")
         return path
 
     def action(self) -> str:
         value = self.text("action")
         verb, colon, folder = value.partition(":")
         if verb not in ACTIONS or (verb == "move") != bool(colon):
-            raise self.error(f"{value!r} is no action; {KNOWN}")
+            raise self.error(f"{value!r} is not an action; {KNOWN}")
         if colon:
             self.checked_path(folder, "the folder of move")
         return value
@@ -354,7 +361,7 @@ class _Fields:
     def tier(self) -> Tier:
         value = self.text("tier")
         if value not in set(Tier):
-            raise self.error(f"{value!r} is no tier")
+            raise self.error(f"{value!r} is not a tier")
         return Tier(value)
 
     def facts(self, key: str) -> Facts:
@@ -362,7 +369,7 @@ class _Fields:
         if not isinstance(value, dict) or value.keys() != set(Facts._fields):
             raise self.error(f"{key} does not hold {', '.join(Facts._fields)}")
         if not all(isinstance(one, int) and not isinstance(one, bool) for one in value.values()):
-            raise self.error(f"{key} holds what are no whole numbers")
+            raise self.error(f"{key} holds something other than whole numbers")
         return Facts(**value)
 
     def lacks(self, key: str) -> Lacks:

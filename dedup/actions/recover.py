@@ -75,10 +75,10 @@ def finish(journal: Journal, catalog: Catalog) -> list[str]:
         BACK: "rolled back",
         UNDONE: "undone",
         STAYS: "left as it was",
-        LOST: "not found anywhere: removed by another program",
+        LOST: "not found anywhere (removed by another program)",
     }
     told = ", ".join(f"{count:,} {words[step]}" for step, count in settled.items() if count)
-    return [f"The run {journal.run} was interrupted: {told or 'no file was in between'}"]
+    return [f"The run {journal.run} was interrupted: {told or 'no file was half done'}"]
 
 
 def _finish_apply(item: Item, journal: Journal) -> str:
@@ -169,12 +169,15 @@ def _finish_unlink(item: Item, part: str) -> str:
 
 
 def follow(history: History, catalog: Catalog) -> None:
-    """Let the rows of the catalog follow what a run did, which may be told more than once."""
+    """Let the rows of the catalog follow what a run, or its last undo, did.
+
+    It may be told more than once. What other runs did since to other files of this one is theirs.
+    """
     gone: list[bytes] = []
     back: list[Back] = []
     keepers: dict[bytes, Back] = {}
     for item in history.items.values():
-        if item.action == "carry":  # no image
+        if item.action == "carry" or item.undo != history.undo:  # no image, or told before
             continue
         path = os.fsencode(item.path)
         if item.state == DONE and item.action != "reflink":

@@ -20,7 +20,7 @@ from dedup.actions.moves import (
     numbered,
     rename_exclusive,
 )
-from dedup.actions.plan_file import LINKS
+from dedup.actions.plan_file import LINKS, object_of
 from dedup.actions.system import (
     Facts,
     RefusedError,
@@ -59,12 +59,12 @@ def check_before(entry: PlanEntry, real: set[str]) -> os.stat_result:
     """
     found = look_at(entry.path, entry.stat, "the file", real)
     if found.st_nlink > 1:
-        raise RefusedError("the file has another hard link now, and would free nothing")
+        raise RefusedError("the file has another hard link now, so it would free nothing")
     if entry.keeper is not None and same_inode(entry.keeper, entry.path):
         raise RefusedError("the file and its keeper are one file")
     check_keeper(entry, real)
     if digest_of(entry.path)[0] != entry.sha256:
-        raise RefusedError("the file has other bytes than when the plan was made")
+        raise RefusedError("the file's bytes have changed since the plan was made")
     return found
 
 
@@ -83,7 +83,7 @@ def check_keeper(entry: PlanEntry, real: set[str]) -> None:
     except RefusedError as error:
         raise RefusedError(f"its keeper {error}") from error
     if digest != entry.keeper_sha256 or (there.st_dev, there.st_ino) != (read.st_dev, read.st_ino):
-        raise RefusedError("its keeper has other bytes than when the plan was made")
+        raise RefusedError("its keeper's bytes have changed since the plan was made")
 
 
 def sync_keeper(entry: PlanEntry) -> None:
@@ -99,14 +99,9 @@ def written_ahead(entry: PlanEntry, found: os.stat_result, run: str, number: int
     """Give what the journal says of a file before it is touched."""
     folder = os.path.dirname(entry.path)
     return {
-        "path": entry.path,
-        "kind": entry.kind,
+        **object_of(entry),
         "action": entry.verb,
-        "tier": entry.tier,
-        "sha256": entry.sha256,
-        "keeper": entry.keeper,
-        "keeper_sha256": entry.keeper_sha256,
-        "keeper_stat": entry.keeper_stat and entry.keeper_stat._asdict(),
+        "folder": entry.folder,
         "quarantine": os.path.join(folder, QUARANTINE + run, str(number)),
         "stat": facts_ahead(entry.path, found),
     }

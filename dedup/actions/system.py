@@ -76,7 +76,7 @@ def look_at(path: str, planned: Facts, name: str, real: set[str]) -> os.stat_res
     folder = os.path.dirname(path)
     if folder not in real:
         if os.path.realpath(folder) != folder:
-            raise RefusedError(f"{name}: a folder on the way to it is a symbolic link now")
+            raise RefusedError(f"{name}: a folder in its path is a symbolic link now")
         real.add(folder)
     try:
         found = os.lstat(path)
@@ -85,7 +85,7 @@ def look_at(path: str, planned: Facts, name: str, real: set[str]) -> os.stat_res
     except OSError as error:
         raise RefusedError(f"{name} cannot be looked at: {error.strerror}") from error
     if not stat.S_ISREG(found.st_mode):
-        raise RefusedError(f"{name} is no regular file any more")
+        raise RefusedError(f"{name} is no longer a regular file")
     same = (found.st_size, found.st_mtime_ns) == (planned.size, planned.mtime_ns)
     if not same or not is_same(found, planned._asdict(), path):
         raise RefusedError(f"{name} has changed since the plan was made")
@@ -110,7 +110,7 @@ def digest_of(path: str, *, quiet: bool = False) -> tuple[str, os.stat_result]:
     try:
         before = os.fstat(descriptor)
         if not stat.S_ISREG(before.st_mode):
-            raise RefusedError("is no regular file")
+            raise RefusedError("is not a regular file")
         if quiet and _is_written(descriptor):
             raise RefusedError("is open for writing in another program")
         found = hashlib.sha256()
@@ -194,11 +194,11 @@ def read_regular(path: str, most: int) -> bytes:
     Raises
     ------
     OSError : it cannot be read.
-    ValueError : it is no regular file, or longer than `most`.
+    ValueError : it is not a regular file, or longer than `most`.
     """
     with open(path, "rb", opener=opened) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ValueError("it is no regular file")
+            raise ValueError("it is not a regular file")
         data = file.read(most + 1)
     if len(data) > most:
         raise ValueError("it is too long")

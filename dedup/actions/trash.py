@@ -55,9 +55,15 @@ class Trash:
 
 
 class Trashes:
-    """Finds the trash for each file, and remembers it by folder and by what is mounted there."""
+    """Finds the trash for each file, and remembers it by folder and by what is mounted there.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    make : whether folders that are missing are made; otherwise it is only seen that they can be
+    """
+
+    def __init__(self, *, make: bool = True) -> None:
+        self._make = make
         self._found: dict[tuple[int, str], Trash | str] = {}
         self._by_folder: dict[str, Trash | str] = {}
 
@@ -81,7 +87,7 @@ class Trashes:
         found = self._found.get(mount)
         if found is None:
             try:
-                found = _find(*mount)
+                found = _find(*mount, make=self._make)
             except OSError as error:
                 found = f"cannot be written: {error.strerror}"
             self._found[mount] = found
@@ -108,13 +114,13 @@ def _mount_of(folder: str) -> str:
     return folder
 
 
-def _find(device: int, top: str) -> Trash | str:
+def _find(device: int, top: str, *, make: bool) -> Trash | str:
     """Find the trash for what is on one device, mounted at one folder."""
     if sys.platform == "darwin":
         return "the trash of this system is not supported"
     home = os.environ.get("XDG_DATA_HOME") or os.path.join(Path.home(), ".local", "share")
     if os.path.isabs(home) and _device_of(home) == device and _mount_of(home) == top:
-        return _made(Trash(os.path.join(os.path.realpath(home), "Trash"), ""), device)
+        return _made(Trash(os.path.join(os.path.realpath(home), "Trash"), ""), device, make=make)
     shared = os.path.join(top, ".Trash")
     user = str(os.getuid())
     try:
@@ -123,34 +129,38 @@ def _find(device: int, top: str) -> Trash | str:
         pass
     else:
         if stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX:
-            return _made(Trash(os.path.join(shared, user), top), device)
-    return _made(Trash(os.path.join(top, f".Trash-{user}"), top), device)
+            return _made(Trash(os.path.join(shared, user), top), device, make=make)
+    return _made(Trash(os.path.join(top, f".Trash-{user}"), top), device, make=make)
 
 
 def _device_of(folder: str) -> int | None:
     """Give the file system of a folder that need not exist yet."""
-    while True:
-        try:
-            return os.stat(folder).st_dev
-        except FileNotFoundError:
-            above = os.path.dirname(folder)
-            if above == folder:
-                return None
-            folder = above
-        except OSError:
-            return None
+    try:
+        return os.stat(_existing(folder)).st_dev
+    except OSError:
+        return None
 
 
-def _made(trash: Trash, device: int) -> Trash | str:
+def _existing(folder: str) -> str:
+    """Give a folder, or the nearest one above it that exists."""
+    while not is_there(folder) and folder != os.path.dirname(folder):
+        folder = os.path.dirname(folder)
+    return folder
+
+
+def _made(trash: Trash, device: int, *, make: bool) -> Trash | str:
     for name in ("files", "info"):
         folder = os.path.join(trash.folder, name)
-        os.makedirs(folder, mode=0o700, exist_ok=True)
+        if make:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+        folder = _existing(folder)
         found = os.lstat(folder)
         if not stat.S_ISDIR(found.st_mode) or found.st_dev != device:
             return f"{folder} is on another drive"
-        if not os.access(folder, os.W_OK | os.X_OK):
+        effective = os.access in os.supports_effective_ids
+        if not os.access(folder, os.W_OK | os.X_OK, effective_ids=effective):
             return f"{folder} cannot be written"
-    if os.lstat(trash.folder).st_uid != os.geteuid():
+    if is_there(trash.folder) and os.lstat(trash.folder).st_uid != os.geteuid():
         return f"{trash.folder} is another user's"
     return trash
 

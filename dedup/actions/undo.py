@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from dedup.actions import carry, steps
+from dedup.actions.again import act_again
 from dedup.actions.journal import (
     BACK,
     DONE,
@@ -16,6 +17,7 @@ from dedup.actions.journal import (
     UNDONE,
     Journal,
     find_run,
+    find_undo,
     read_history,
     runs_of,
 )
@@ -36,6 +38,7 @@ from dedup.actions.trash import remove_note
 from dedup.errors import DedupError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from dedup.actions.journal import History, Item
@@ -52,21 +55,25 @@ def undo(catalog: Catalog, run: str | None, report: Progress, *, dry_run: bool =
 
     Parameters
     ----------
-    run : its name; None: the newest of which anything can be brought back
+    run : its name, where that of an undo has the run carried out again; None: the newest of which
+        anything can be brought back
 
     Raises
     ------
     DedupError : there is no such run, or nothing to bring back.
     """
+    taken_back = None if run is None else find_undo(catalog.store, run)
+    if taken_back is not None and run is not None:
+        return act_again(taken_back, run, catalog, report, dry_run=dry_run)
     folder = _newest(catalog.store) if run is None else find_run(catalog.store, run)
     with Journal(folder) as journal:
         items = [item for item in journal.history.items.values() if item.state == DONE]
         items.sort(key=lambda item: item.number, reverse=True)
         if not items:
-            raise DedupError(f"of the run {journal.run} there is nothing to bring back")
+            raise DedupError(f"the run {journal.run} has nothing to bring back")
         if dry_run:
             return Acted(journal.run, tuple(_looked_at(item) for item in items))
-        journal.write("begin undo")
+        name = journal.begin_undo()
         try:
             files = _undo_all(items, journal, report)
             follow(journal.history, catalog)
@@ -75,7 +82,8 @@ def undo(catalog: Catalog, run: str | None, report: Progress, *, dry_run: bool =
             with suppress(DedupError, OSError):  # the next command tries again
                 finish(journal, catalog)
             raise
-    return Acted(journal.run, tuple(files))
+    is_any = any(file.outcome == "undone" for file in files)
+    return Acted(name if is_any else "", tuple(files))
 
 
 def _newest(store: Path) -> Path:
@@ -112,7 +120,7 @@ def _check(item: Item) -> None:
         return
     if not is_there(item.to):
         where = "the trash" if item.action == "trash" else item.to
-        raise RefusedError(f"it is not in {where} any more")
+        raise RefusedError(f"it is no longer in {where}")
     _check_bytes(item, item.to, item.about["stat"], item.to)
 
 
@@ -183,7 +191,7 @@ def _undo_one(item: Item, journal: Journal) -> str:
             rename_exclusive(part, item.path)
         else:
             if digest_of(item.to)[0] != item.about["sha256"]:
-                raise RefusedError(f"{item.to} has other bytes now")  # noqa: TRY301
+                raise RefusedError(f"the bytes of {item.to} have changed")  # noqa: TRY301
             move_whole(item.to, item.path, part, item.about["sha256"], item.about["stat"])
             if item.about.get("note"):
                 remove_note(item.about["note"], item.path)
@@ -258,8 +266,10 @@ def _copy_of_keeper(item: Item, part: str) -> None:
 
 def list_runs(store: Path) -> RunsAnswer:
     """List all runs, the newest first."""
-    histories = map(read_history, runs_of(store))
-    return RunsAnswer(tuple(_summed_up(one) for one in histories if one.items))
+    histories = [read_history(folder) for folder in runs_of(store)]
+    runs = [_summed_up(one) for one in histories if one.items]
+    runs += [run for one in histories for run in _undos(one)]
+    return RunsAnswer(tuple(sorted(runs, key=lambda run: run.run, reverse=True)))
 
 
 def _summed_up(history: History) -> Run:
@@ -275,14 +285,30 @@ def _summed_up(history: History) -> Run:
     )
 
 
+def _undos(history: History) -> Iterator[Run]:
+    for name, started in history.undos.items():
+        sizes = [item.bytes for item in _undone_by(history, name)]
+        if sizes:
+            yield Run(name, started, 0, len(sizes), 0, sum(sizes), history.run)
+
+
+def _undone_by(history: History, undo: str) -> list[Item]:
+    found = [item for item in history.items.values() if item.undo == undo and item.state == UNDONE]
+    return sorted(found, key=lambda item: item.number, reverse=True)
+
+
 def show_run(store: Path, name: str) -> Acted:
-    """Say what became of each file of a run.
+    """Say what became of each file of a run, or which ones an undo brought back.
 
     Raises
     ------
     DedupError : there is no such run.
     """
-    history = read_history(find_run(store, name))
+    taken_back = find_undo(store, name)
+    if taken_back is None:
+        items = list(read_history(find_run(store, name)).items.values())
+    else:
+        items = _undone_by(taken_back, name)
     words = {BACK: "refused", STAYS: "done", UNDO: "interrupted", "about": "interrupted"}
     return Acted(
         name,
@@ -295,6 +321,6 @@ def show_run(store: Path, name: str) -> Acted:
                 item.to if item.state == DONE else "",
                 item.reason,
             )
-            for item in history.items.values()
+            for item in items
         ),
     )

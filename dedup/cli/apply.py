@@ -42,6 +42,7 @@ _RUN_COLUMNS = (
     Column("undone", lambda row: f"{row.undone:,}", right=True),
     Column("refused", lambda row: f"{row.refused:,}", right=True),
     Column("bytes", lambda row: bytes_in_words(row.bytes), right=True),
+    Column("undo of", lambda row: row.undo_of),
 )
 EXIT_NOTHING_DONE = 1
 
@@ -83,13 +84,7 @@ def apply_command(
 
     read = read_plan(plan)
     if not dry_run and not yes:
-        if not sys.stdin.isatty():
-            raise click.UsageError("nobody can be asked here: give --yes to carry the plan out")
-        files = f"{counted(len(read.entries), 'file')}, {bytes_in_words(read.bytes)}"
-        actions = ", ".join(sorted({entry.verb for entry in read.entries}))
-        if not click.confirm(f"{files}: {actions or 'nothing'}?", err=True):
-            note("Nothing was done.")
-            raise click.exceptions.Exit(EXIT_NOTHING_DONE)
+        _ask(len(read.entries), read.bytes, {entry.verb for entry in read.entries})
     with open_collection(store) as collection, progress_bars("files") as progress:
         note(*collection.notes)
         acted = collection.apply(
@@ -97,17 +92,28 @@ def apply_command(
         )
     write_rows(acted, ActedFile, chosen_format(kind), _COLUMNS)
     note(*acted.notes)
-    _sum_up(acted, "planned" if dry_run else "done")
+    if dry_run:
+        note("A dry run: nothing was done.")
+    _sum_up(acted, *(("planned", "would go") if dry_run else ("done", "done")))
     if acted.run and acted.count("done"):
         note(f"To take it back: dedup undo {acted.run}")
     if len(acted) and not acted.count("done") and not dry_run:
         raise click.exceptions.Exit(EXIT_NOTHING_DONE)
 
 
-def _sum_up(acted: Acted, outcome: str) -> None:
-    words = {"planned": "would go", "done": "done", "undone": "brought back"}
+def _ask(count: int, size: int, verbs: set[str]) -> None:
+    """Have a person agree to what is about to be done."""
+    if not sys.stdin.isatty():
+        raise click.UsageError("there is no terminal to ask on: to go ahead, add --yes")
+    files = f"{counted(count, 'file')}, {bytes_in_words(size)}"
+    if not click.confirm(f"{files}: {', '.join(sorted(verbs)) or 'nothing'}?", err=True):
+        note("Nothing was done.")
+        raise click.exceptions.Exit(EXIT_NOTHING_DONE)
+
+
+def _sum_up(acted: Acted, outcome: str, words: str) -> None:
     done = counted(acted.count(outcome), "file")
-    note(f"{done} {words[outcome]}, {bytes_in_words(acted.bytes_of(outcome))}")
+    note(f"{done} {words}, {bytes_in_words(acted.bytes_of(outcome))}")
     if refused := acted.count("refused"):
         note(f"{counted(refused, 'file')} refused, and left as found")
 
@@ -115,19 +121,28 @@ def _sum_up(acted: Acted, outcome: str) -> None:
 @click.command("undo")
 @click.argument("run", metavar="[RUN]", required=False, type=Name())
 @store_option
-@click.option("--dry-run", is_flag=True, help="Only say what can be brought back.")
+@click.option("--dry-run", is_flag=True, help="Only say what can be done.")
+@click.option(
+    "--yes",
+    is_flag=True,
+    help="Do not ask before files go again. Needed where nobody can be asked.",
+)
 @report_format_option
 def undo_command(
     run: str | None,
     store: Path | None,
     dry_run: bool,  # noqa: FBT001 - click passes flags by name
+    yes: bool,  # noqa: FBT001
     kind: str | None,
 ) -> None:
     """Bring back what a run of `dedup apply` took away.
 
     Without RUN, of the newest run of which anything can be brought back. Paths, bytes, times and
     modes are as before; what is at a path now is never overwritten. What cannot be brought back is
-    said before anything is done. To do it again: `dedup apply`, or a new plan.
+    said before anything is done.
+
+    An undo is a run as well, with a name of its own. To undo it is to carry its run out again: each
+    file and its keeper are read as `dedup apply` does, and what has changed is refused.
 
     \b
     Examples:
@@ -140,15 +155,27 @@ def undo_command(
     with open_collection(store) as collection, progress_bars("files") as progress:
         acted = collection.undo(run, dry_run=True)
         note(*collection.notes, *acted.notes)
+        is_again = any(one.run == acted.run and one.undo_of for one in collection.runs())
         for file in acted:
             if file.outcome == "refused":
-                note(f"  cannot be brought back: {shown(file.path)}: {file.reason}")
-        if not dry_run:
+                words = "go again" if is_again else "be brought back"
+                note(f"  cannot {words}: {shown(file.path)}: {file.reason}")
+        planned = acted.count("planned")
+        if is_again and planned and not dry_run and not yes:
+            _ask(planned, acted.bytes_of("planned"), {file.action for file in acted})
+        if not dry_run and planned:
             acted = collection.undo(acted.run, progress=progress)
     write_rows(acted, ActedFile, chosen_format(kind), _COLUMNS)
-    _sum_up(acted, "planned" if dry_run else "undone")
-    if not dry_run and not acted.count("undone"):
+    outcome, words = ("done", "done again") if is_again else ("undone", "brought back")
+    if dry_run:
+        outcome, words = "planned", "would go again" if is_again else "would be brought back"
+    _sum_up(acted, outcome, words)
+    if dry_run:
+        return
+    if not acted.count(outcome):
         raise click.exceptions.Exit(EXIT_NOTHING_DONE)
+    take_back = "To take it back" if is_again else "To carry it out again"
+    note(f"{take_back}: dedup undo {acted.run}")
 
 
 @click.command("log")

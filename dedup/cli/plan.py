@@ -132,7 +132,7 @@ def _summarise(plan: Plan) -> None:
             "lacks; to write them beside it: dedup apply --carry-metadata"
         )
     if plan.left_out:
-        note("Stays all the same:")
+        note("Stays, and why:")
         _table(_added_up((one.reason, one.bytes) for one in plan.left_out))
 
 

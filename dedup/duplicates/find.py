@@ -147,12 +147,15 @@ def described(
     files, vectors, table = gallery.files, gallery.vectors, related.relations.table
     keeper = int(files.row[group.keeper])
     rows = [int(files.row[member.file]) for member in group.members]
-    similarities = pair_similarities(
-        vectors, vectors, np.full(len(rows), keeper), np.array(rows, np.int64)
-    )
+    every = sorted({keeper, *rows})
+    similarities = [1.0] * len(rows)
+    if len(every) > 1:  # most groups are of one image
+        similarities = pair_similarities(
+            vectors, vectors, np.full(len(rows), keeper), np.array(rows, np.int64)
+        ).tolist()
     kept = gallery.image_file(group.keeper)
     duplicates = []
-    for member, row, measured in zip(group.members, rows, similarities.tolist(), strict=True):
+    for member, row, measured in zip(group.members, rows, similarities, strict=True):
         tier = member.tier or Tier.SIMILAR
         facts, other = table.facts(keeper, row), gallery.image_file(member.file)
         duplicates.append(
@@ -163,13 +166,14 @@ def described(
                 bytes=other.bytes or 0,
                 evidence=evidence(tier, facts, kept, other)
                 + _offline_words(lookout, files.root[group.keeper], files.root[member.file]),
+                is_original=related.order.is_made_from(keeper, row),
             )
         )
     return Group(
         number=number,
         tier=max((duplicate.tier for duplicate in duplicates), key=lambda tier: tier.looseness),
         keeper=os.fsdecode(files.path[group.keeper]),
-        min_similarity=min(_lowest(vectors, sorted({keeper, *rows})), 1.0),
+        min_similarity=min(_lowest(vectors, every), 1.0) if len(every) > 1 else 1.0,
         reclaimable_bytes=sum(one.bytes for one in duplicates if one.tier in COPIES),
         duplicates=tuple(duplicates),
         kept_because=related.order.why(group.keeper, [member.file for member in group.members]),
@@ -191,7 +195,7 @@ def _offline_words(lookout: Lookout, kept: int, other: int) -> str:
 
 
 def _lowest(vectors: npt.NDArray[np.float32], rows: list[int]) -> float:
-    """Find the lowest similarity among images; 1 for a single one."""
+    """Find the lowest similarity among two and more images."""
     chosen = vectors[rows]
     lowest = 1.0
     for start in range(0, len(rows), MAX_ROWS_MULTIPLIED):

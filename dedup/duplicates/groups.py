@@ -215,9 +215,13 @@ class _Walk:
             if keeper in seen:
                 continue
             seen.add(keeper)
-            waiting, reached = [keeper], []
+            waiting, reached, walked = [keeper], list[int](), set[int]()
             while waiting:
-                for member in self._related(waiting.pop()):
+                file = waiting.pop()
+                if self._row_of[file] in walked:  # all files of an image are related to the same
+                    continue
+                walked.add(self._row_of[file])
+                for member in self._related(file):
                     if member.file not in seen and not self._apart(keeper, member.file):
                         seen.add(member.file)
                         reached.append(member.file)

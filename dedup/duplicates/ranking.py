@@ -170,6 +170,10 @@ class KeepOrder:
         """Give the place of an image in its family by information, 0 for the best."""
         return self._position.get(row, 0)
 
+    def is_made_from(self, row: int, original: int) -> bool:
+        """Tell whether a proof says that one image was made from another."""
+        return (original, row) in self._derived
+
     def why(self, keeper: int, others: Sequence[int]) -> str:
         """Say why a file is kept, and not the best of the others in its group.
 

@@ -172,12 +172,13 @@ class ActingVerbs:
 
         Parameters
         ----------
-        run : its name, see `runs`; None: the newest of which something can be brought back
-        dry_run : only say what can be brought back
+        run : its name, see `runs`; that of an undo: what it brought back goes again, as `apply`
+            does it; None: the newest of which something can be brought back
+        dry_run : only say what can be done
 
         Raises
         ------
-        DedupError : there is nothing to bring back.
+        DedupError : there is no such run, or nothing to bring back.
         LockedError : another process is writing.
         """
         report, catalog = callback_of(progress), self._session.catalog
@@ -199,7 +200,7 @@ class ActingVerbs:
             return recover(self._session.catalog)
 
     def runs(self) -> RunsAnswer:
-        """List the runs of `apply`, the newest first."""
+        """List the runs of `apply` and `undo`, the newest first."""
         return undo.list_runs(self._session.catalog.store)
 
     def run(self, name: str) -> Acted:

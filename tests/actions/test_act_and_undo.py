@@ -192,7 +192,7 @@ def test_undo_overwrites_nothing_and_says_what_it_cannot(
     os.unlink(emptied.to)
     looked = {file.path: file.reason for file in own.undo(dry_run=True)}
     assert "another file" in looked[taken.path]
-    assert "not in the trash any more" in looked[emptied.path]
+    assert "no longer in the trash" in looked[emptied.path]
     done = {file.path: file.outcome for file in own.undo()}
     assert done[taken.path] == done[emptied.path] == "refused"
     assert Path(taken.path).read_text() == "new"
@@ -213,7 +213,7 @@ def test_runs_are_listed_and_shown(own: Collection) -> None:
     assert (run.run, run.done, run.undone) == (acted.run, len(acted), 0)
     assert {file.outcome for file in own.run(run.run)} == {"done"}
     own.undo(run.run)
-    (run,) = own.runs()
+    _, run = own.runs()
     assert (run.done, run.undone) == (0, len(acted))
     with pytest.raises(DedupError, match="no run"):
         own.undo("nothing")

@@ -87,9 +87,16 @@ def test_without_a_place_for_the_trash_nothing_is_touched(
     home.mkdir(0o500)
     monkeypatch.setenv("XDG_DATA_HOME", os.fspath(home))
     before = tree(users.path.parent / "images")
+    with pytest.raises(
+        PlanError, match=r"no trash for .*: .*/closed cannot be written.*dedup plan"
+    ):
+        plan.apply(dry_run=True)
     with pytest.raises(PlanError, match=r"no trash for .*: cannot be written: Permission denied"):
         plan.apply()
     assert tree(users.path.parent / "images") == before
+    home.chmod(0o700)
+    assert plan.apply(dry_run=True).count("planned") == len(plan)
+    assert not [*home.iterdir()]  # it only looks
 
 
 def test_long_names_go_and_come(own: Collection, images: Path, home: Path) -> None:

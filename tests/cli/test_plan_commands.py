@@ -62,6 +62,7 @@ def test_a_plan_is_made_applied_and_taken_back(
     undone = dedup("undo", "-s", place)
     assert undone.code == 0
     assert tree(images) == before
+    assert "To carry it out again: dedup undo 2" in undone.err
     nothing = dedup("undo", "-s", place)
     assert nothing.code == 1
     assert "nothing to undo" in nothing.err
@@ -71,8 +72,8 @@ def test_a_plan_is_made_applied_and_taken_back(
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--action", "shred"], "is no action"),
-        (["--action", "move:"], "is no action"),
+        (["--action", "shred"], "is not an action"),
+        (["--action", "move:"], "is not an action"),
         (["--max-bytes", "many"], "is no size"),
         (["--tier", "similar", "--action", "delete"], "not proven"),
     ],
@@ -179,3 +180,30 @@ def on_terminal(arguments: list[object], answer: str) -> tuple[int, str]:
                 os.write(ours, answer.encode())
     os.close(ours)
     return child.wait(), shown.decode()
+
+
+def test_an_undo_is_taken_back(dedup: Dedup, place: Path, images: Path, tmp_path: Path) -> None:
+    dedup("plan", "--tier", "exact", "--action", "delete", "-o", tmp_path / "p.json", "-s", place)
+    dedup("apply", tmp_path / "p.json", "--yes", "-s", place)
+    (run,) = dedup("log", "-s", place).rows
+    dedup("undo", "-s", place)
+    undo, first = dedup("log", "-s", place).rows
+    assert (undo["undo_of"], first["run"], first["undo_of"]) == (run["run"], run["run"], "")
+    (images / "b/0 copy.jpg").write_bytes(b"edited")
+    before = tree(images)
+    dry = dedup("undo", undo["run"], "--dry-run", "-s", place)
+    assert f"To undo {undo['run']} is to carry the run {run['run']} out again" in dry.err
+    assert "cannot go again: " in dry.err
+    assert "1 file would go again" in dry.err
+    asked = dedup("undo", undo["run"], "-s", place)
+    assert (asked.code, asked.out) == (2, b"")
+    assert "cannot go again: " in asked.err
+    assert "--yes" in asked.err
+    assert tree(images) == before
+    done = dedup("undo", undo["run"], "--yes", "-s", place)
+    assert (done.code, [row["outcome"] for row in done.rows]) == (0, ["done", "refused"])
+    assert "1 file done again" in done.err
+    assert set(before) - set(tree(images)) == {"b/0 again.jpg"}
+    assert dedup("undo", undo["run"], "--yes", "-s", place).code == 1
+    assert dedup("undo", "-s", place).code == 0
+    assert tree(images) == before
