@@ -29,7 +29,7 @@ EXPORTED = {
     "WatchAnswer FolderOverlap FoldersAnswer",
     "CalibrationAnswer Promise FoundShare EvaluationAnswer Evaluation Level Status RootStatus",
     "RootsAnswer Remark RemarksAnswer Pair PairsAnswer",
-    "LayersAnswer Layer FeatureTable Written VerifyAnswer RepairAnswer Finding",
+    "LayersAnswer Layer FeatureTable Written VerifyAnswer RepairAnswer ReportAnswer Finding",
     "DedupError ImageError ModelError UnknownModelError LayerError WeightsError",
     "CollectionError NoCollectionError LockedError FingerprintError FormatError DamagedError",
     "SearchError PlanError ExtraMissingError",
