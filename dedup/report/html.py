@@ -16,7 +16,6 @@ import os
 import re
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 from urllib.parse import quote
 
@@ -29,6 +28,7 @@ from dedup.results import Tier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from dedup.answer import Progress
     from dedup.results import Group
@@ -107,16 +107,14 @@ def check_report(path: Path) -> None:
         raise DedupError(f"{path}: there is no folder {path.parent}")
 
 
-def write_report(
-    source: Source, path: Path, report: Progress, images_per_file: int = IMAGES_PER_FILE
-) -> tuple[list[Path], int]:
+def write_report(source: Source, path: Path, report: Progress) -> tuple[list[Path], int]:
     """Write a report; gives the files, and how many images are shown.
 
     Raises
     ------
     DedupError : a file cannot be written.
     """
-    parts = _parts(source.groups, images_per_file)
+    parts = _parts(source.groups, IMAGES_PER_FILE)
     if len(parts) <= 1:
         return [path], _write_page(source, source.groups, path, {}, report)
     files, images, rows = [path], 0, []
@@ -249,8 +247,7 @@ def _sums(groups: Sequence[Group]) -> dict[str, Any]:
         if (sizes := [one.bytes for one in found if one.tier is tier])
     ]
     folders = [
-        [one.folder, one.count, one.reclaimable_bytes]
-        for one in by_folder(groups)[:_FOLDERS_SHOWN]
+        [one.folder, one.count, one.reclaimable_bytes] for one in by_folder(groups)[:_FOLDERS_SHOWN]
     ]
     return {"tiers": tiers, "folders": folders}
 
