@@ -125,7 +125,7 @@ def test_answers_iterate_over_rows_and_carry_notes() -> None:
         for name in NAMES - {"Progress", "Answer", "__version__"}
         if inspect.isclass(getattr(dedup, name)) and issubclass(getattr(dedup, name), dedup.Answer)
     ]
-    assert len(answers) == 23
+    assert len(answers) == 24
     for answer in answers:
         names = [field.name for field in dataclasses.fields(answer)]
         assert "notes" in names

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 SIDE: Final = 360
 """Pixels of the longest side: enough to compare two on a screen, where photographs take 12 KB."""
 
-MOST_BYTES: Final = 14_500
+MOST_BYTES: Final = 14_000
 """Of one; 5,000 of them, in base64 and with what is said of them, are below 100 MB."""
 
 _MAX_PENDING: Final = 64
