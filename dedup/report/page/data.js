@@ -17,14 +17,12 @@ export const MEANINGS = {
 /** The longest folder that holds everything shown: it is said once, and left out of the rest. */
 const common = (() => {
   let parts = null;
-  for (const group of data.shown) {
-    for (const file of [group.keeper, ...group.duplicates]) {
-      const own = folderOf(file.path).split("/");
-      parts ??= own;
-      let same = 0;
-      while (same < parts.length && parts[same] === own[same]) same += 1;
-      parts = parts.slice(0, same);
-    }
+  for (const folder of [...data.shown.map((group) => folderOf(group.keeper.path)), ...data.folders.map(([path]) => path)]) {
+    const own = folder.split("/");
+    parts ??= own;
+    let same = 0;
+    while (same < parts.length && parts[same] === own[same]) same += 1;
+    parts = parts.slice(0, same);
   }
   return (parts ?? []).join("/");
 })();

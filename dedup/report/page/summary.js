@@ -29,7 +29,7 @@ function parts() {
 /** Fill the head of the page. */
 export function summarise(chooseFolder) {
   const about = document.getElementById("about");
-  about.append("In ", name(data.shown.length ? base : data.roots.join(", ")), `, found by dedup ${data.version} on ${data.made.slice(0, 10)}.`);
+  about.append("In ", name(data.folders.length ? base : data.roots.join(", ")), `, found by dedup ${data.version} on ${data.made.slice(0, 10)}.`);
   if (data.part) about.append(` Page ${data.part.number} of ${data.part.of}: `, element("a", { href: data.part.index }, "all pages"), ".");
   const total = (test, column) => data.tiers.filter(([tier]) => test(tier)).reduce((sum, row) => sum + row[column], 0);
   const copies = (tier) => COPIES.has(tier);
@@ -48,7 +48,7 @@ export function summarise(chooseFolder) {
   const folders = data.folders.map(([folder, count, size]) => {
     const button = element("button", { type: "button", class: "link", title: visible(folder) }, name(shortFolder(folder)));
     button.addEventListener("click", () => chooseFolder(folder));
-    return [data.parts ? name(folder) : button, count.toLocaleString("en"), bytes(size)];
+    return [data.parts ? name(shortFolder(folder)) : button, count.toLocaleString("en"), bytes(size)];
   });
   const wide = matchMedia("(min-width: 641px)").matches;
   const where = document.getElementById("sums");
