@@ -112,6 +112,25 @@ def test_the_policy_allows_this_script_and_style_and_nothing_else(
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b", script)
 
 
+def test_modules_of_the_page_fit_each_other() -> None:
+    folder = Path(html.__file__).parent / "page"
+    texts = {path.name: path.read_text("utf-8") for path in folder.glob("*.js")}
+    assert {f"{name}.js" for name in html._MODULES} == set(texts)  # noqa: SLF001
+    named = r"^(?:export )?(?:async )?(?:const|let|function) (\w+)"
+    names = [name for text in texts.values() for name in re.findall(named, text, re.MULTILINE)]
+    assert len(names) == len(set(names))  # they share one scope
+    for file, text in texts.items():
+        for wanted, other in re.findall(
+            r'^import {([^}]*)} from "./([\w.]+)";', text, re.MULTILINE
+        ):
+            exported = re.findall(
+                named.replace("(?:export )?", "export "), texts[other], re.MULTILINE
+            )
+            for name in re.findall(r"\w+", wanted):
+                assert name in exported, (file, name)
+                assert len(re.findall(rf"\b{name}\b", text)) > 1, (file, name)  # used
+
+
 def digest(text: str) -> str:
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 

@@ -1,6 +1,6 @@
 // What was chosen: files that go, pairs that are kept apart, and the two files made of them.
 
-import { data } from "./data.js";
+import { COPIES, data } from "./data.js";
 
 export const going = new Set(); // duplicates
 export const apart = new Set(); // duplicates that are no duplicates of their keepers
@@ -40,6 +40,17 @@ export function setApart(duplicate, is) {
   if (!canBeApart(duplicate)) return;
   if (is) { apart.add(duplicate); going.delete(duplicate); } else apart.delete(duplicate);
   changed([duplicate]);
+}
+
+/** Those that may be chosen together: edited versions are looked at one by one. */
+export function copiesOf(duplicates) {
+  return duplicates.filter((one) => COPIES.has(one.tier) && !obstacle(one));
+}
+
+/** Let the copies of a group go, or none of them where all of them do. */
+export function toggleCopies(group) {
+  const copies = copiesOf(group.duplicates);
+  setGoing(copies, !copies.every((one) => going.has(one)));
 }
 
 export function clear() {

@@ -6,6 +6,7 @@ import { decideButtons } from "./group.js";
 
 const dialog = document.getElementById("compare");
 const stage = document.getElementById("stage");
+const viewButtons = dialog.querySelectorAll("[data-view]");
 const FULL_HEAT = 64; // grey levels of difference, of 255, that are shown at full heat
 const SEEN = 12; // levels from which on a difference counts: less is the thumbnails' own coding
 const SAME_SHAPE = 0.02; // of the aspect
@@ -35,7 +36,9 @@ function beside(keeper, duplicate, images) {
 function slide(keeper, duplicate, images) {
   const box = element("div", { class: "slide" }, ...images);
   box.style.setProperty("--shape", keeper.width / keeper.height);
-  const range = element("input", { type: "range", min: 0, max: 100, value: 50, "aria-label": "How much of the duplicate is seen" });
+  const range = element("input", {
+    type: "range", min: 0, max: 100, value: 50, "aria-label": "Where the keeper ends and the duplicate begins",
+  });
   const move = () => box.style.setProperty("--at", `${range.value}%`);
   const follow = (event) => {
     const { left, width } = box.getBoundingClientRect();
@@ -46,7 +49,8 @@ function slide(keeper, duplicate, images) {
   box.addEventListener("pointermove", follow);
   box.addEventListener("pointerdown", follow);
   move();
-  return element("div", {}, box, element("label", { class: "ends" }, element("span", {}, "keeper"), range, element("span", {}, duplicate.tier)));
+  const ends = [element("span", {}, "keeper"), range, element("span", {}, duplicate.tier)];
+  return element("div", {}, box, element("div", { class: "ends" }, ...ends));
 }
 
 /** Black over red to yellow. */
@@ -66,18 +70,23 @@ function difference(keeper, duplicate, images) {
   let seen = 0;
   for (let at = 0; at < map.data.length; at += 4) {
     let apart = 0;
-    for (let channel = 0; channel < 3; channel += 1) apart += Math.abs(levels[0][at + channel] - levels[1][at + channel]) / 3;
+    for (let channel = at; channel < at + 3; channel += 1) {
+      apart += Math.abs(levels[0][channel] - levels[1][channel]) / 3;
+    }
     sum += apart;
     seen += apart >= SEEN;
     map.data.set([...heat(Math.min(255, (apart * 255) / FULL_HEAT)), 255], at);
   }
   context.putImageData(map, 0, 0);
   const share = (100 * seen) / (width * height);
-  const words = !seen ? "No difference is seen."
-    : shapesAgree(keeper, duplicate) ? `Differs visibly on ${share.toFixed(share < 10 ? 1 : 0)} % of the area; ${(sum / (width * height)).toFixed(1)} of 255 levels on average.`
-      : "The two are not framed alike, and the second was stretched over the first.";
-  return element("div", { class: "difference" }, canvas,
-    element("p", { class: "quiet" }, `${words} Black: the same; yellow: ${FULL_HEAT} levels or more. Seen on the thumbnails; for the files: dedup why A B -o why.png`));
+  const mean = sum / (width * height);
+  const area = share.toFixed(share < 10 ? 1 : 0);
+  let words = `Differs visibly on ${area} % of the area; ${mean.toFixed(1)} of 255 levels on average.`;
+  if (!seen) words = "No difference is seen.";
+  else if (!shapesAgree(keeper, duplicate)) words = "The two are not framed alike: the second was stretched over the first.";
+  const legend = `Black: the same; yellow: ${FULL_HEAT} levels or more. `
+    + "Seen on the thumbnails; for the files: dedup why A B -o why.png";
+  return element("div", { class: "difference" }, canvas, element("p", { class: "quiet" }, `${words} ${legend}`));
 }
 
 const VIEWS = { beside, slide, difference };
@@ -85,10 +94,12 @@ const VIEWS = { beside, slide, difference };
 async function draw() {
   const shown = pair;
   const { keeper } = shown.group;
-  document.getElementById("compared").replaceChildren(name(fileName(shown.path)), element("span", { class: `tier ${shown.tier}` }, shown.tier));
+  document.getElementById("compared").replaceChildren(
+    name(fileName(shown.path)), element("span", { class: `tier ${shown.tier}` }, shown.tier),
+  );
   document.getElementById("verdict").replaceChildren(visible(shown.evidence));
   document.getElementById("decide").replaceChildren(...decideButtons(shown));
-  for (const button of dialog.querySelectorAll("[data-view]")) button.setAttribute("aria-pressed", button.dataset.view === view);
+  for (const button of viewButtons) button.setAttribute("aria-pressed", button.dataset.view === view);
   const missing = [keeper, shown].find((file) => file.image === undefined);
   if (missing) {
     stage.replaceChildren(element("p", { class: "missing" }, name(fileName(missing.path)), `: ${missing.missing}`));
@@ -121,7 +132,7 @@ export function step(by) {
 /** Set what gives the duplicates that are shown, in order. */
 export function startComparing(shown) {
   neighbours = shown;
-  for (const button of dialog.querySelectorAll("[data-view]")) button.addEventListener("click", () => setView(button.dataset.view));
+  for (const button of viewButtons) button.addEventListener("click", () => setView(button.dataset.view));
   document.getElementById("before").addEventListener("click", () => step(-1));
   document.getElementById("after").addEventListener("click", () => step(1));
 }

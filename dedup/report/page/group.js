@@ -1,7 +1,7 @@
 // One group: the keeper, why it stays, and its duplicates, each with what was found and a choice.
 
 import { COPIES, shortFolder, show } from "./data.js";
-import { apart, canBeApart, going, obstacle, setApart, setGoing } from "./choices.js";
+import { apart, canBeApart, copiesOf, going, obstacle, setApart, setGoing, toggleCopies } from "./choices.js";
 import { bytes, counted, element, fileName, folderOf, name, visible } from "./text.js";
 
 function thumbnail(file) {
@@ -33,8 +33,22 @@ function caption(file, ...more) {
 export function decideButtons(one) {
   const against = obstacle(one);
   const file = visible(fileName(one.path));
-  const goes = element("button", { type: "button", class: "goes", "aria-pressed": going.has(one), disabled: Boolean(against), title: against && `Stays: ${against}`, "aria-label": `Let ${file} go` }, "Goes");
-  const both = element("button", { type: "button", class: "both", "aria-pressed": apart.has(one), disabled: !canBeApart(one), title: canBeApart(one) ? "Not a duplicate: remember that" : "Nothing to decide: same bytes", "aria-label": `Keep both, ${file} is not a duplicate` }, "Keep both");
+  const goes = element("button", {
+    type: "button",
+    class: "goes",
+    title: against && `Stays: ${visible(against)}`,
+    disabled: Boolean(against),
+    "aria-pressed": going.has(one),
+    "aria-label": `Goes: ${file}`,
+  }, "Goes");
+  const both = element("button", {
+    type: "button",
+    class: "both",
+    title: canBeApart(one) ? "Not a duplicate: remember that" : "Nothing to decide: same bytes",
+    disabled: !canBeApart(one),
+    "aria-pressed": apart.has(one),
+    "aria-label": `Keep both: ${file} is not a duplicate`,
+  }, "Keep both");
   goes.addEventListener("click", () => setGoing([one], !going.has(one)));
   both.addEventListener("click", () => setApart(one, !apart.has(one)));
   return [goes, both];
@@ -51,14 +65,19 @@ export function refresh(one) {
 }
 
 function duplicateFigure(one, compare) {
-  const look = element("button", { type: "button", class: "look", "aria-label": `Compare ${visible(fileName(one.path))} with its keeper` }, thumbnail(one));
+  const words = `Compare ${visible(fileName(one.path))} with its keeper`;
+  const look = element("button", { type: "button", class: "look", "aria-label": words }, thumbnail(one));
   look.addEventListener("click", () => compare(one));
   const against = obstacle(one);
   const alike = one.tier === "similar" ? ` ${one.similarity.toFixed(4)}` : "";
   one.figure = element(
     "figure", { class: "duplicate", tabIndex: -1 },
     look,
-    caption(one, element("span", { class: `tier ${one.tier}` }, one.tier + alike), element("span", { class: "evidence" }, visible(one.evidence))),
+    caption(
+      one,
+      element("span", { class: `tier ${one.tier}` }, one.tier + alike),
+      element("span", { class: "evidence" }, visible(one.evidence)),
+    ),
     against ? element("p", { class: "stays" }, `Stays: ${visible(against)}`) : null,
     element("div", { class: "actions" }, ...decideButtons(one)),
   );
@@ -79,17 +98,26 @@ function summary(group) {
 
 /** Build a group; its thumbnails come when it is near to being seen. */
 export function groupArticle(group, compare) {
-  const copies = group.duplicates.filter((one) => COPIES.has(one.tier) && !obstacle(one));
+  const copies = copiesOf(group.duplicates);
   const choose = element("button", { type: "button" }, copies.length === 1 ? "Choose copy" : "Choose copies");
-  choose.addEventListener("click", () => setGoing(copies, !copies.every((one) => going.has(one))));
+  choose.addEventListener("click", () => toggleCopies(group));
   const keeper = element(
     "figure", { class: "keeper" },
     element("span", { class: "look" }, thumbnail(group.keeper)),
-    caption(group.keeper, element("span", { class: "tier keeps" }, "keeper"), element("span", { class: "evidence" }, group.why && `stays: ${visible(group.why)}`)),
+    caption(
+      group.keeper,
+      element("span", { class: "tier keeps" }, "keeper"),
+      element("span", { class: "evidence" }, group.why && `stays: ${visible(group.why)}`),
+    ),
   );
   group.article = element(
     "article", { "aria-label": `Group ${group.number}` },
-    element("header", {}, element("h2", {}, `${group.number}`), element("span", {}, summary(group)), copies.length ? choose : null),
+    element(
+      "header", {},
+      element("h2", {}, `${group.number}`),
+      element("span", {}, summary(group)),
+      copies.length ? choose : null,
+    ),
     element("div", { class: "members" }, keeper, ...group.duplicates.map((one) => duplicateFigure(one, compare))),
   );
   for (const one of group.duplicates) refresh(one);

@@ -1,8 +1,7 @@
 // Everything by keyboard; `?` shows this table.
 
 import { compare, comparing, setView, step } from "./compare.js";
-import { COPIES } from "./data.js";
-import { apart, going, obstacle, setApart, setGoing } from "./choices.js";
+import { apart, going, setApart, setGoing, toggleCopies } from "./choices.js";
 import { element } from "./text.js";
 
 const WORDS = [
@@ -46,10 +45,7 @@ const KEYS = {
   h: (shown, one) => go(shown, one, -1, false),
   x: (_, one) => one && setGoing([one], !going.has(one)),
   b: (_, one) => one && setApart(one, !apart.has(one)),
-  a: (_, one) => {
-    const copies = one?.group.duplicates.filter((other) => COPIES.has(other.tier) && !obstacle(other)) ?? [];
-    setGoing(copies, !copies.every((other) => going.has(other)));
-  },
+  a: (_, one) => one && toggleCopies(one.group),
   c: (_, one) => one && compare(one),
   n: () => step(1),
   p: () => step(-1),

@@ -1,8 +1,10 @@
 // Puts the page together: groups in slices, filters, and what was chosen.
 
-import { apart, clear, decisionsText, download, freed, going, isSaved, markSaved, obstacle, onChange, planText, setGoing } from "./choices.js";
+import {
+  apart, clear, copiesOf, decisionsText, download, freed, going, isSaved, markSaved, onChange, planText, setGoing,
+} from "./choices.js";
 import { compare, comparing, startComparing } from "./compare.js";
-import { COPIES, data, shortFolder } from "./data.js";
+import { data, shortFolder } from "./data.js";
 import { fill, decideButtons, groupArticle, refresh } from "./group.js";
 import { listen } from "./keys.js";
 import { summarise } from "./summary.js";
@@ -34,7 +36,9 @@ function matches(one) {
   const folder = byId("folder").value;
   const state = byId("state").value;
   const decided = going.has(one) ? "going" : apart.has(one) ? "apart" : "open";
-  return tiersShown.has(one.tier) && (!folder || folderOf(one.path) === data.folders[folder][0]) && (!state || state === decided);
+  return tiersShown.has(one.tier)
+    && (!folder || folderOf(one.path) === data.folders[folder][0])
+    && (!state || state === decided);
 }
 
 let matching = [];
@@ -65,7 +69,8 @@ function sort() {
 function startFilters() {
   byId("folder").append(
     element("option", { value: "" }, "all folders"),
-    ...data.folders.map(([folder, count], number) => element("option", { value: number }, `${visible(shortFolder(folder))} (${count})`)),
+    ...data.folders.map(([folder, count], place) =>
+      element("option", { value: place }, `${visible(shortFolder(folder))} (${count})`)),
   );
   for (const [tier] of data.tiers) {
     const chip = element("button", { type: "button", "aria-pressed": true }, tier);
@@ -81,7 +86,7 @@ function startFilters() {
   byId("state").addEventListener("change", filter);
   byId("order").addEventListener("change", sort);
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
-  byId("all").addEventListener("click", () => setGoing(matching.filter((one) => COPIES.has(one.tier) && !obstacle(one)), true));
+  byId("all").addEventListener("click", () => setGoing(copiesOf(matching), true));
 }
 
 // Choices
@@ -117,7 +122,8 @@ function startChoices() {
   byId("clear").addEventListener("click", clear);
   byId("plan").addEventListener("click", () => save(
     planText(), `plan${number}.json`, `dedup apply plan${number}.json --dry-run\ndedup apply plan${number}.json`,
-    "Nothing has been touched. On the machine that has the images, the first line checks every file again, the second moves what was chosen to the trash; dedup undo brings it back.",
+    "Nothing has been touched. On the machine that has the images, the first line checks every file "
+    + "again, the second moves what was chosen to the trash; dedup undo brings it back.",
   ));
   byId("decisions").addEventListener("click", () => save(
     decisionsText(), `decisions${number}.jsonl`, `dedup ignore --import decisions${number}.jsonl`,
@@ -138,7 +144,9 @@ async function build() {
   document.documentElement.dataset.ready = groups.length;
 }
 
-for (const button of document.querySelectorAll("dialog .close")) button.addEventListener("click", () => button.closest("dialog").close());
+for (const button of document.querySelectorAll("dialog .close")) {
+  button.addEventListener("click", () => button.closest("dialog").close());
+}
 if (!groups.length) document.body.classList.add("only-summary");
 summarise((folder) => {
   byId("folder").value = data.folders.findIndex((row) => row[0] === folder);

@@ -29,18 +29,24 @@ function parts() {
 /** Fill the head of the page. */
 export function summarise(chooseFolder) {
   const about = document.getElementById("about");
-  about.append("In ", name(data.folders.length ? base : data.roots.join(", ")), `, found by dedup ${data.version} on ${data.made.slice(0, 10)}.`);
-  if (data.part) about.append(` Page ${data.part.number} of ${data.part.of}: `, element("a", { href: data.part.index }, "all pages"), ".");
+  const where = name(data.folders.length ? base : data.roots.join(", "));
+  about.append("In ", where, `, found by dedup ${data.version} on ${data.made.slice(0, 10)}.`);
+  if (data.part) {
+    const all = element("a", { href: data.part.index }, "all pages");
+    about.append(` Page ${data.part.number} of ${data.part.of}: `, all, ".");
+  }
   const total = (test, column) => data.tiers.filter(([tier]) => test(tier)).reduce((sum, row) => sum + row[column], 0);
   const copies = (tier) => COPIES.has(tier);
   const near = (tier) => tier === "near";
   const groups = data.parts ? data.parts.reduce((sum, row) => sum + row[2], 0) : data.shown.length;
   const all = data.part ? groups : data.groups;
-  const figures = [figure(groups.toLocaleString("en"), groups < all ? `groups, of ${all.toLocaleString("en")}` : groups === 1 ? "group" : "groups")];
-  figures.push(figure(bytes(total(copies, 2)), `to free: ${counted(total(copies, 1), "copy", "copies")}`));
-  if (total(near, 1)) figures.push(figure(total(near, 1).toLocaleString("en"), `${total(near, 1) === 1 ? "edited version" : "edited versions"}, ${bytes(total(near, 2))}`));
+  const figures = [
+    figure(counted(groups, "group"), groups < all ? `of ${all.toLocaleString("en")}` : "of duplicates"),
+    figure(bytes(total(copies, 2)), `to free: ${counted(total(copies, 1), "copy", "copies")}`),
+  ];
+  if (total(near, 1)) figures.push(figure(counted(total(near, 1), "version"), `edited, ${bytes(total(near, 2))}`));
   const alike = total((tier) => tier === "similar", 1);
-  if (alike) figures.push(figure(alike.toLocaleString("en"), alike === 1 ? "look-alike" : "look-alikes"));
+  if (alike) figures.push(figure(counted(alike, "look-alike"), "not proven"));
   document.getElementById("figures").append(...figures);
   const tiers = data.tiers.map(([tier, count, size]) => [
     element("span", { class: `tier ${tier}` }, tier), MEANINGS[tier], count.toLocaleString("en"), bytes(size),
@@ -51,9 +57,9 @@ export function summarise(chooseFolder) {
     return [data.parts ? name(shortFolder(folder)) : button, count.toLocaleString("en"), bytes(size)];
   });
   const wide = matchMedia("(min-width: 641px)").matches;
-  const where = document.getElementById("sums");
-  if (data.parts) where.append(parts());
-  if (data.tiers.length) where.append(sums("By tier", wide, table(["tier", "means", "files", "size"], tiers)));
-  if (folders.length) where.append(sums("By folder", wide, table(["folder", "files", "to free"], folders)));
+  const place = document.getElementById("sums");
+  if (data.parts) place.append(parts());
+  if (data.tiers.length) place.append(sums("By tier", wide, table(["tier", "means", "files", "size"], tiers)));
+  if (folders.length) place.append(sums("By folder", wide, table(["folder", "files", "to free"], folders)));
   document.getElementById("notes").append(...data.notes.map((note) => element("li", {}, visible(note))));
 }
