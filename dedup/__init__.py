@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from dedup.report.evaluation import Evaluation, EvaluationAnswer, Level
     from dedup.report.export import FeatureTable, Written
     from dedup.report.folders import FolderOverlap, FoldersAnswer
+    from dedup.report.html import ReportAnswer
     from dedup.report.integrity import Finding, RepairAnswer, VerifyAnswer
     from dedup.report.pairs import Pair, PairsAnswer
     from dedup.report.status import Remark, RemarksAnswer, RootsAnswer, RootStatus, Status
@@ -122,6 +123,7 @@ __all__ = [
     "Remark",
     "RemarksAnswer",
     "RepairAnswer",
+    "ReportAnswer",
     "RootStatus",
     "RootsAnswer",
     "Run",
@@ -173,6 +175,7 @@ _LOADED_LATER = {
     "Written": "dedup.report.export",
     "Finding": "dedup.report.integrity",
     "RepairAnswer": "dedup.report.integrity",
+    "ReportAnswer": "dedup.report.html",
     "VerifyAnswer": "dedup.report.integrity",
     "layers": "dedup.binding",
     "why": "dedup.verbs.pairs",

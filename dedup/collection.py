@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 from dedup.arguments import path_of
 from dedup.policy import INFORMATION
-from dedup.results import Grouping, Tier
+from dedup.results import Grouping
 from dedup.session import STORE_NAME, Session, instance
 from dedup.spec import ModelSpec, Runtime
 from dedup.store.schema import CATALOG
@@ -21,6 +21,8 @@ from dedup.verbs.acting import ActingVerbs
 from dedup.verbs.decisions import DecisionVerbs
 from dedup.verbs.folders import FolderVerbs
 from dedup.verbs.holdings import HoldingsVerbs
+from dedup.verbs.pairs import DEFAULT_TIERS
+from dedup.verbs.reporting import ReportVerbs
 
 if TYPE_CHECKING:
     import os
@@ -43,10 +45,8 @@ if TYPE_CHECKING:
     AnyPath = str | os.PathLike[str]
     Paths = AnyPath | Iterable[AnyPath]
 
-DEFAULT_TIERS = (Tier.EXACT, Tier.PIXELS, Tier.RESAVED, Tier.NEAR)
 
-
-class Collection(HoldingsVerbs, FolderVerbs, ActingVerbs, DecisionVerbs):
+class Collection(HoldingsVerbs, FolderVerbs, ActingVerbs, DecisionVerbs, ReportVerbs):
     """An open collection. A context manager; `close` it otherwise.
 
     It can be used from several threads at once. In a process forked from one that has used dedup,

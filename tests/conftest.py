@@ -76,6 +76,15 @@ def collection(store: Path) -> Iterator[Collection]:
 
 
 @pytest.fixture
+def own(store: Path, drawn: Path, images: Path) -> Iterator[Collection]:
+    """A collection of `images`; contents are known, so that nothing is embedded."""
+    with Collection.open(store) as opened:
+        opened.move_root(drawn, images)
+        opened.index()
+        yield opened
+
+
+@pytest.fixture
 def dedup(
     monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path
 ) -> Callable[..., Outcome]:

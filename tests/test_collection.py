@@ -599,6 +599,7 @@ VERBS: dict[str, Callable[[Collection], object]] = {
     "folders": lambda c: c.folders(),
     "duplicates": lambda c: c.duplicates(),
     "pairs": lambda c: c.pairs(),
+    "report": lambda c: c.report("report.html"),
     "plan": lambda c: c.plan(),
     "apply": lambda c: c.apply("plan.json"),
     "undo": lambda c: c.undo(),

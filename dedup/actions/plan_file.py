@@ -176,6 +176,13 @@ def certificate(key: bytes, sha256: str, keeper_sha256: str, tier: str) -> str:
 
 
 def _lines(plan: Plan) -> list[str]:
+    top = [f"{json.dumps(key)}: {value},\n" for key, value in header_texts(plan).items()]
+    rows = ",\n".join(map(entry_text, plan.entries))
+    return ["{\n", *top, '"files": [\n', rows, "\n]\n}\n"]
+
+
+def header_texts(plan: Plan) -> dict[str, str]:
+    """Give what stands above the files of a plan, as JSON by key."""
     header = {
         "plan": VERSION,
         "dedup": plan.dedup,
@@ -188,9 +195,12 @@ def _lines(plan: Plan) -> list[str]:
         "action": plan.action,
         "totals": {"files": len(plan.entries), "bytes": plan.bytes},
     }
-    top = [f"{json.dumps(key)}: {_json(value)},\n" for key, value in header.items()]
-    rows = ",\n".join(_json(object_of(entry)) for entry in plan.entries)
-    return ["{\n", *top, '"files": [\n', rows, "\n]\n}\n"]
+    return {key: _json(value) for key, value in header.items()}
+
+
+def entry_text(entry: PlanEntry) -> str:
+    """Give the line of a plan that is about one file, as JSON."""
+    return _json(object_of(entry))
 
 
 def object_of(entry: PlanEntry) -> dict[str, Any]:

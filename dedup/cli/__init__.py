@@ -25,6 +25,7 @@ from dedup.cli.list import list_command
 from dedup.cli.output import note
 from dedup.cli.plan import plan_command
 from dedup.cli.query import query_command
+from dedup.cli.report import report_command
 from dedup.cli.roots import roots_command
 from dedup.cli.status import status_command
 from dedup.cli.verify import repair_command, verify_command
@@ -78,6 +79,7 @@ for _command in (
     contains_command,
     why_command,
     ignore_command,
+    report_command,
     plan_command,
     apply_command,
     undo_command,

@@ -22,7 +22,7 @@ from dedup.errors import CollectionError, FingerprintError, ModelError
 from dedup.freshness import Lookout
 from dedup.policy import INFORMATION, KeepPolicy
 from dedup.query import embed_queries, expand, similarity_of
-from dedup.results import Comparison, DuplicatesAnswer, Explanation, Grouping
+from dedup.results import Comparison, DuplicatesAnswer, Explanation, Grouping, Tier
 from dedup.store.pairs import content_pair, has_verdicts, read_verdict, write_verdicts
 from dedup.verbs.decisions import is_ignored
 
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from dedup.session import Session
     from dedup.store.catalog import Catalog
     from dedup.store.pairs import StoredVerdict
+
+DEFAULT_TIERS = (Tier.EXACT, Tier.PIXELS, Tier.RESAVED, Tier.NEAR)
+"""Those that are proven."""
 
 
 def duplicates(

@@ -1,4 +1,4 @@
-"""A collection whose files are the test's own, a trash of its own."""
+"""What a collection lists, and a trash of the test's own."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dedup.collection import Collection
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
+
+    from dedup.collection import Collection
 
 
 @pytest.fixture(autouse=True)
@@ -21,15 +21,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("XDG_DATA_HOME", os.fspath(folder))
     return folder
-
-
-@pytest.fixture
-def own(store: Path, drawn: Path, images: Path) -> Iterator[Collection]:
-    """A collection of `images`; contents are known, so that nothing is embedded."""
-    with Collection.open(store) as opened:
-        opened.move_root(drawn, images)
-        opened.index()
-        yield opened
 
 
 @pytest.fixture

@@ -44,6 +44,7 @@ eval --truth truth.csv --store store
 status --store store
 status --store store --skipped
 export --store store --output features.npz
+report --store store --output report.html
 plan images --store store --action move:away --output plan.json
 apply plan.json --yes --store store
 undo --store store
@@ -124,7 +125,7 @@ class Place:
         """List files that neither a command line names nor documentation does."""
         expected = re.compile(
             r"work/(images|store|untrained)/.*|home/\.cache/dedup/models/[0-9a-f-]+\.onnx|ban/.*"
-            r"|work/(commands|truth\.csv|new\.jpg|decisions\.jsonl|plan\.json|features\.npz)"
+            r"|work/(commands|truth\.csv|new\.jpg|decisions\.jsonl|plan\.json|report\.html|features\.npz)"
         )
         files = [path for path in self.folder.rglob("*") if not path.is_dir()]
         names = [os.fspath(path.relative_to(self.folder)) for path in files]

@@ -1,0 +1,92 @@
+"""Small versions of images for pages: upright, in sRGB, and bounded in bytes."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from dedup.errors import ImageError
+from dedup.images.decode import decode_bounded, read_header
+from dedup.images.encode import as_webp
+from dedup.images.sources import read_unchanged
+from dedup.parallel.workers import WORTH_PROCESSES, Workers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from dedup.answer import Progress
+
+SIDE: Final = 360
+"""Pixels of the longest side: enough to compare two on a screen, where photographs take 12 KB."""
+
+MOST_BYTES: Final = 14_000
+"""Of one; 5,000 of them, in base64 and with what is said of them, are below 100 MB."""
+
+_MAX_PENDING: Final = 64
+
+
+class Thumbnail(NamedTuple):
+    """A small version of an image, and what its header says.
+
+    Parameters
+    ----------
+    webp : the bytes of a WebP file
+    width, height : of the image itself, upright
+    format : of its file, such as "JPEG"
+    """
+
+    webp: bytes
+    width: int
+    height: int
+    format: str
+
+
+class _Wanted(NamedTuple):
+    content: bytes
+    paths: Sequence[bytes]
+
+
+def read_thumbnails(
+    contents: Mapping[bytes, Sequence[bytes]], report: Progress
+) -> dict[bytes, Thumbnail | str]:
+    """Make the thumbnails of contents.
+
+    Parameters
+    ----------
+    contents : SHA-256 to the files that had it when they were indexed
+
+    Returns
+    -------
+    By SHA-256; why there is none, where there is none.
+    """
+    workers: Workers[_Wanted, Thumbnail | str] = Workers(
+        _making,
+        processes=len(contents) >= WORTH_PROCESSES,
+        lost=lambda _item, cause: cause or "the decoder crashed",
+    )
+    found = {}
+    with workers:
+        results = workers.run(map(_Wanted._make, contents.items()), _MAX_PENDING)
+        for done, (content, made) in enumerate(zip(contents, results, strict=True), 1):
+            found[content] = made
+            report("Making thumbnails", done, len(contents))
+    return found
+
+
+@contextmanager
+def _making() -> Iterator[Callable[[_Wanted], Thumbnail | str]]:
+    """Give what makes a thumbnail; for `Workers`."""
+    yield _made
+
+
+def _made(wanted: _Wanted) -> Thumbnail | str:
+    found = read_unchanged(wanted.paths, wanted.content)
+    if found is None:
+        return "gone, or changed since it was indexed"
+    data, name = found
+    try:
+        header = read_header(data, name)
+        webp = as_webp(decode_bounded(data, SIDE, name, srgb=True), MOST_BYTES)
+    except ImageError as error:
+        return error.reason
+    return Thumbnail(webp, header.width, header.height, header.format)

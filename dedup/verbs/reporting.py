@@ -1,0 +1,108 @@
+"""Duplicate groups as a page to look through and to choose in."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dedup.actions.plan import Wishes, make_plan
+from dedup.actions.plan_file import entry_text, header_texts
+from dedup.arguments import callback_of, count_of, path_of, tiers_of
+from dedup.errors import DISTRIBUTION
+from dedup.policy import INFORMATION, KeepPolicy
+from dedup.report.html import Choosable, ReportAnswer, Source, check_report, write_report
+from dedup.results import Grouping
+from dedup.store.acted import contents_by_path
+from dedup.verbs import pairs
+from dedup.verbs.pairs import DEFAULT_TIERS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from dedup.answer import Progress
+    from dedup.results import Group
+    from dedup.session import Session
+    from dedup.store.catalog import Catalog
+
+    AnyPath = str | os.PathLike[str]
+    Paths = AnyPath | Iterable[AnyPath]
+
+
+class ReportVerbs:
+    """The verbs of a collection that make pages."""
+
+    _session: Session
+
+    def report(
+        self,
+        output: AnyPath,
+        *,
+        tier: str | Iterable[str] = DEFAULT_TIERS,
+        keep: str | Iterable[str] = INFORMATION,
+        under: Paths = (),
+        min_bytes: int = 0,
+        limit: int | None = None,
+        progress: Progress | None = None,
+    ) -> ReportAnswer:
+        """Write the duplicate groups to an HTML file, those that free most first.
+
+        Whoever opens it can choose what is to go, and take a plan and decisions out of it. Of more
+        than 5,000 images there are several files beside it, and it is their index.
+
+        Parameters
+        ----------
+        output : a file ending in .html
+        tier, keep, under, min_bytes : as in `duplicates`
+        limit : how many groups are shown; None: all
+
+        Raises
+        ------
+        DedupError : another ending, or the file cannot be written.
+        """
+        path = Path(path_of(output, "output"))
+        tiers, terms = tiers_of(tier), KeepPolicy.of(keep).texts
+        most = None if limit is None else count_of(limit, "limit", 1)
+        report = callback_of(progress)
+        check_report(path)
+        answer = pairs.duplicates(
+            self._session, tiers, None, None, Grouping.COVER, "auto", report,
+            keep=terms, under=under, min_bytes=min_bytes, sort="bytes",
+        )  # fmt: skip
+        catalog, groups = self._session.catalog, answer.groups[:most]
+        names = {os.fsencode(name) for group in groups for name in _names(group)}
+        source = Source(
+            groups,
+            contents_by_path(catalog, names),
+            lambda some: _choosable(catalog, some, Wishes("trash", tiers, terms)),
+            {
+                "version": version(DISTRIBUTION),
+                "made": datetime.now(UTC).isoformat(timespec="seconds"),
+                "collection": os.path.realpath(catalog.store),
+                "roots": [os.fsdecode(root.path) for root in catalog.roots()],
+                "notes": answer.notes,
+                "groups": len(answer.groups),
+            },
+        )
+        files, images = write_report(source, path, report)
+        size = sum(os.path.getsize(file) for file in files)
+        done = ReportAnswer(tuple(map(os.fspath, files)), len(groups), images, size)
+        return replace(done, notes=answer.notes)
+
+
+def _names(group: Group) -> list[str]:
+    return [group.keeper, *(one.path for one in group.duplicates)]
+
+
+def _choosable(catalog: Catalog, groups: Sequence[Group], wishes: Wishes) -> Choosable:
+    """Plan for everything in some groups, so that a page can take from it what is chosen."""
+    plan = make_plan(catalog, groups, wishes, version(DISTRIBUTION), ())
+    return Choosable(
+        header_texts(plan),
+        {one.path: entry_text(one) for one in plan.entries if one.kind == "image"},
+        {one.path: one.reason for one in plan.left_out},
+        [(one.of, one.bytes, entry_text(one)) for one in plan.entries if one.kind == "sidecar"],
+    )
