@@ -213,7 +213,7 @@ def test_what_is_gone_or_changed_since_the_listing_cannot_be_chosen(
 
     page = made(own, tmp_path / "report.html", progress=change)
     gone = page.duplicates[os.fspath(images / "b/0 copy.jpg")]
-    assert (gone["line"], gone["stays"]) == (None, "it is not there now")
+    assert (gone["line"], gone["stays"]) == (None, "it is gone")
     changed = page.duplicates[os.fspath(images / "b/2 small.jpg")]
     assert (changed["line"], changed["stays"]) == (None, "it has changed since it was indexed")
     assert page.duplicates[os.fspath(images / "b/0 again.jpg")]["line"]
