@@ -105,7 +105,7 @@ def _is_lost_detail(one: Features, two: Features, verdict: Verdict, drawn: Drawn
     One filter over all of the sharper one explains that, and explains nothing that is drawn.
     """
     placed = verdict.transform
-    if placed is None or not verdict.softer or drawn.on == verdict.softer:
+    if placed is None or not drawn.on or drawn.on == verdict.softer:
         return False
     half = np.diag((0.5, 0.5, 1.0))
     height, width = (max(1, side // 2) for side in one.grey.shape)
@@ -116,7 +116,7 @@ def _is_lost_detail(one: Features, two: Features, verdict: Verdict, drawn: Drawn
     cover = cv2.warpPerspective(np.full(small.shape, 255, np.uint8), matrix, (width, height))
     inside = cv2.erode(cover, np.ones((9, 9), np.uint8), borderValue=0) > 250  # noqa: PLR2004 -- whole
     levels = np.asarray(first, np.float32), np.asarray(second, np.float32)
-    soft, sharp = levels if verdict.softer == 1 else levels[::-1]
+    soft, sharp = levels if drawn.on == 2 else levels[::-1]  # noqa: PLR2004 -- the second
     made, _ = equalised(sharp, soft, np.asarray(inside))
     strange = strangeness(made, soft, (100, 100), _SMALL_LIMITS)[inside]
     return bool(strange.size) and float((strange > 1).mean()) < _BLUR_LEFT_SHARE

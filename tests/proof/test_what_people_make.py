@@ -139,6 +139,13 @@ def test_a_blurred_copy_is_blurred_and_nothing_was_drawn_over_the_original(sigma
     assert verdict.derived == 2
 
 
+def test_a_hardly_blurred_copy_is_not_the_original_of_the_sharper_one() -> None:
+    verdict = proven(photograph(6), blurred(photograph(6), 0.9))
+    assert verdict.near
+    assert "drawn over" not in verdict.evidence + verdict.backwards
+    assert verdict.derived != 1
+
+
 def test_words_over_the_sharper_one_are_said_beside_the_blur() -> None:
     titled = photograph(6).copy()
     cv2.putText(titled, "Greetings from Rome", (40, 560), 0, 1.8, (255,) * 3, 4, cv2.LINE_AA)
