@@ -37,7 +37,7 @@ with Collection.open(store) as collection:
     if what.startswith("apply"):
         collection.apply(plan, carry_metadata=what.endswith("carry"))
     else:
-        collection.undo()
+        collection.undo(what.partition(" of ")[2] or None)
 """
 
 

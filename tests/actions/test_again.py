@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from killed import run_killed
 from trees import contents, tree
 
 from dedup.errors import DedupError, PlanError
@@ -143,3 +144,25 @@ def test_rows_follow_only_what_the_last_undo_did(own: Collection) -> None:
     assert Path(late.path).exists()
     assert {row.path for row in own.plan(tier="exact")} == {late.path}
     assert own.index().gone == 0
+
+
+@pytest.mark.parametrize(
+    "steps", [(4, 9), pytest.param(range(200), marks=pytest.mark.slow)], ids=["some", "every"]
+)
+def test_a_kill_while_files_go_again_loses_nothing(
+    own: Collection, images: Path, tmp_path: Path, steps: tuple[int, ...] | range
+) -> None:
+    before, everything = tree(images), contents(images)
+    for after in steps:
+        own.apply(own.plan(tier="exact"))
+        undone = own.undo()
+        code = run_killed(own.path, f"undo of {undone.run}", tmp_path, after)
+        assert everything - contents(images, tmp_path / "home") == {}
+        own.recover()
+        assert everything - contents(images, tmp_path / "home") == {}
+        if any(run.done for run in own.runs()):
+            own.undo()
+        assert tree(images) == before, after
+        shutil.rmtree(own.path / "runs")
+        if code == 0:
+            break
