@@ -8,6 +8,7 @@ has to be something drawn over one side, and the other side has to be clean bene
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import cv2
@@ -45,7 +46,7 @@ _REGISTERED_SIDE = 512
 _SMALLEST_SIDE = 150
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Laid:
     """The part that two images share, on one raster.
 
@@ -62,6 +63,11 @@ class Laid:
     inside: Mask
     owner: int
     qualities: tuple[int, int]
+
+    @cached_property
+    def greys(self) -> tuple[Floats, Floats]:
+        """Both in grey levels."""
+        return grey(self.one), grey(self.two)
 
     @property
     def least(self) -> bool:
@@ -160,59 +166,36 @@ def _plain(pixels: Bytes) -> Features:
     return Features(np.zeros((0, 4), np.float32), np.zeros((0, 128), np.uint8), level, pixels)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Compared:
-    """What a comparison at one resolution found.
-
-    Parameters
-    ----------
-    laid : what was compared
-    strange : (H, W), what is left over what may be left; above 1 is unexplained
-    noise : what is left where little is, in levels
-    """
-
-    laid: Laid
-    strange: Floats
-    noise: float
-
-
-def compare(laid: Laid) -> Compared:
-    """Compare at this resolution."""
-    one, two = grey(laid.one), grey(laid.two)
+def strange_places(laid: Laid) -> Floats:
+    """Give what is left over what may be left, (H, W); above 1 is unexplained."""
+    one, two = laid.greys
     inside = laid.inside
     made = fitted(laid.two, one, inside), fitted(laid.one, two, inside)
-    strange, noise = _weighed((one, two), made, inside)
+    strange = _weighed(laid.greys, made, inside)
     if float((strange > 1).mean()) > _SELDOM_SHARE:
         # What sharpening and blur leave is no content.
         even = [
             equalised(mine, theirs, inside)[0]
             for mine, theirs in zip(made, (one, two), strict=True)
         ]
-        again, noise = _weighed((one, two), (even[0], even[1]), inside)
-        strange = np.minimum(strange, again)
-    return Compared(laid, strange, noise)
+        strange = np.minimum(strange, _weighed(laid.greys, (even[0], even[1]), inside))
+    return strange
 
 
-def _weighed(
-    images: tuple[Floats, Floats], made: tuple[Floats, Floats], inside: Mask
-) -> tuple[Floats, float]:
-    """Give what is left over what may be left, and what is left where little is."""
-    ratios, sizes = [], []
+def _weighed(images: tuple[Floats, Floats], made: tuple[Floats, Floats], inside: Mask) -> Floats:
+    ratios = []
     for image, guess in zip(images, made, strict=True):
         allowed = np.maximum(_FLOOR_LEVELS, _LEFT_SHARE * contrast(image))
         found = left_over(image - guess)
         if (found > allowed).any():
             found = unlike(image, guess)
-        sizes.append(found)
         ratios.append(found / allowed)
     flat = [few_levels(each, inside) for each in images]
     strange = np.minimum(*ratios) if any(flat) else np.maximum(*ratios)
     for each in images:  # what is clipped hides what the other shows
         strange = np.where(_clipped(each), np.minimum(*ratios), strange)
     strange[~inside] = 0
-    some = np.maximum(*sizes)[inside]
-    noise = float(np.percentile(some, 40)) if some.size else 0.0
-    return np.asarray(strange, np.float32), noise
+    return np.asarray(strange, np.float32)
 
 
 def _clipped(image: Floats) -> Mask:
@@ -233,7 +216,7 @@ def softer(laid: Laid) -> int:
 
     Noise makes sharper what has no detail as well, and is no sharpness.
     """
-    one, two = grey(laid.one), grey(laid.two)
+    one, two = laid.greys
     fine = [np.abs(each - cv2.GaussianBlur(each, (0, 0), 1.0)) for each in (one, two)]
     busy = np.minimum(contrast(one, 15), contrast(two, 15))
     some = busy[laid.inside]
@@ -251,7 +234,7 @@ def softer(laid: Laid) -> int:
 
 def focused_apart(laid: Laid) -> bool:
     """Tell whether either is the sharper one in parts, as shots with another focus are."""
-    one, two = grey(laid.one), grey(laid.two)
+    one, two = laid.greys
     fine = [
         mean(np.abs(each - cv2.GaussianBlur(each, (0, 0), 1.5)), _FOCUS_WINDOW_PIXELS) + 0.7
         for each in (one, two)

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dedup.proof.alignment import scaling
-from dedup.proof.closely import compare, focused_apart, lay, softer
+from dedup.proof.closely import focused_apart, lay, softer
 from dedup.proof.legible import TOO_SMALL, is_illegible
-from dedup.proof.original import grey
 from dedup.proof.pages import compare_pages
 from dedup.proof.paper import is_page
 from dedup.proof.pasted import in_a_panel
@@ -161,19 +160,18 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
     laid = lay(one.open(), two.open(), verdict, shapes)
     if laid is None:
         return _refused(verdict, "too small to compare what both show")
-    both = grey(laid.one), grey(laid.two)
-    pages = [is_page(each) for each in both]
+    pages = [is_page(each) for each in laid.greys]
     # A posterised photograph is as flat as a page; one that was hardly touched is not posterised.
-    page = all(pages) or (any(pages) and _untouched(*both))
+    page = all(pages) or (any(pages) and _untouched(*laid.greys))
     straight = abs((verdict.rotation + 45) % 90 - 45) < _TILTED_DEGREES  # a tilt loses corners
     if page and straight and min(verdict.overlap) < 1 and shows_both(*features, verdict):
         return _refused(verdict, "two parts of one page: either shows what the other does not")
     if focused_apart(laid):
         return _refused(verdict, "sharp in other places")
-    found, level = judge(compare(laid), page=page), laid
+    found, level = judge(laid, page=page), laid
     while found.lossy and not level.least:
         level = level.halved()
-        found = judge(compare(level), page=page)
+        found = judge(level, page=page)
     verdict = replace(verdict, checks=(*verdict.checks, *found.checks))
     if found.refusal:
         return _refused(verdict, found.refusal)

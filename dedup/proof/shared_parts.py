@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from dedup.proof.closely import few_levels
+from dedup.proof.closely import few_levels, strange_places
 from dedup.proof.colour_rule import colour_left, mapped, tiles
-from dedup.proof.original import grey
 from dedup.proof.residual import blobs, contrast, equalised, strangeness
 from dedup.proof.sides import sides
 from dedup.proof.verdict import Check
@@ -19,7 +18,7 @@ from dedup.proof.wording import Drawn
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from dedup.proof.closely import Compared, Laid
+    from dedup.proof.closely import Laid
 
     Floats = npt.NDArray[np.float32]
     Bytes = npt.NDArray[np.uint8]
@@ -61,19 +60,18 @@ class Judgement(NamedTuple):
     drawn: Drawn = Drawn()
 
 
-def judge(found: Compared, *, page: bool) -> Judgement:
-    """Judge what was found at the files' resolution.
+def judge(laid: Laid, *, page: bool) -> Judgement:
+    """Judge what differs at this resolution.
 
     Parameters
     ----------
     page : what both show is held to the rule for pages
     """
-    laid, inside = found.laid, found.laid.inside
-    toned = _toned(laid)
+    inside, toned = laid.inside, _toned(laid)
     if page:
         return _page(laid, toned)
-    mask, _ = blobs(found.strange, inside, MIN_SPOT_PIXELS)
-    light = _light(grey(laid.one), toned, inside & ~mask)
+    mask, _ = blobs(strange_places(laid), inside, MIN_SPOT_PIXELS)
+    light = _light(laid.greys[0], toned, inside & ~mask)
     enough = light >= MIN_EXPLAINED_SHARE
     check = Check("share of light that edits explain", light, MIN_EXPLAINED_SHARE, enough)
     if not enough:
@@ -95,12 +93,12 @@ def judge(found: Compared, *, page: bool) -> Judgement:
 
 def _page(laid: Laid, toned: Floats) -> Judgement:
     """Judge by the rule for pages: no spot may differ, nor the colour of a part."""
-    made, _ = equalised(toned, grey(laid.one), laid.inside)
-    strange = strangeness(made, grey(laid.one), laid.qualities[::-1], LIMITS)
+    made, _ = equalised(toned, laid.greys[0], laid.inside)
+    strange = strangeness(made, laid.greys[0], laid.qualities[::-1], LIMITS)
     mask, spots = blobs(strange, laid.inside, MIN_SPOT_PIXELS, MIN_PAGE_PEAK)
     check = Check("places of a page that differ at full resolution", spots, 0, spots == 0)
     if spots:
-        spread = _spread(mask, grey(laid.one), laid.inside)
+        spread = _spread(mask, laid.greys[0], laid.inside)
         return Judgement([check], _EVERYWHERE if spread > MAX_PLACES_SHARE else _AT_PLACES)
     checks, even = _colours(laid, laid.inside, page=True)
     return Judgement([check, *checks], "" if even else _OTHER_COLOUR)
@@ -122,7 +120,7 @@ def _colours(laid: Laid, sound: Mask, *, page: bool = False) -> tuple[list[Check
     """Tell whether no part has another colour."""
     colour = colour_left(laid.one, laid.two, sound, strict=page)
     limit = MAX_COLOUR_LEVELS
-    if not page and any(few_levels(grey(each), sound) for each in (laid.one, laid.two)):
+    if not page and any(few_levels(each, sound) for each in laid.greys):
         limit = MAX_POSTERISED_LEVELS
     calm, even = colour.levels <= limit, colour.patch < MIN_PATCH_TILES
     name = "colour that no one rule explains, in levels"
@@ -134,7 +132,7 @@ def _colours(laid: Laid, sound: Mask, *, page: bool = False) -> tuple[list[Check
 
 def _drawn(laid: Laid, toned: Floats, mask: Mask, checks: list[Check]) -> Judgement:
     """Refuse what is not drawn on one side alone."""
-    shares = sides(grey(laid.one), toned, mask)
+    shares = sides(laid.greys[0], toned, mask)
     if shares is None:  # faint all over: no content
         return Judgement(checks)
     most, least = max(shares[:2]), min(shares[:2])
@@ -153,7 +151,7 @@ def _drawn(laid: Laid, toned: Floats, mask: Mask, checks: list[Check]) -> Judgem
 
 def _toned(laid: Laid) -> Floats:
     """Map the other's colours onto the owner's light by one rule for the whole image."""
-    return np.clip(mapped(laid.two, grey(laid.one), laid.inside), 0, 255)
+    return np.clip(mapped(laid.two, laid.greys[0], laid.inside), 0, 255)
 
 
 def _light(one: Floats, two: Floats, sound: Mask) -> float:

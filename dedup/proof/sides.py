@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from dedup.proof.residual import contrast
+from dedup.proof.residual import contrast, mean
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -90,11 +90,11 @@ def _opened(mask: Mask) -> Bytes:
 def _by_steps(one: Floats, two: Floats, mask: Bytes, rim: Mask, places: Mask) -> Shares:
     faint = _opened((np.abs(one - two) > _MIN_GAP_LEVELS / 2) & places)
     within, ground = mask.astype(np.float32), (faint == 0).astype(np.float32)
-    beside = rim & (_average(ground, _STEP_PIXELS) > 0.1)  # noqa: PLR2004 -- has ground near it
+    beside = rim & (mean(ground, _STEP_PIXELS) > 0.1)  # noqa: PLR2004 -- has ground near it
     mine, theirs = (_level(image, within) - _level(image, ground) for image in (one, two))
     gap = np.where(beside, mine - theirs, 0)
     # What the two images make of a step adds up to the gap.
-    part = _average(mine * gap, _STEP_SPAN_PIXELS) / (_average(gap * gap, _STEP_SPAN_PIXELS) + 1e-6)
+    part = mean(mine * gap, _STEP_SPAN_PIXELS) / (mean(gap * gap, _STEP_SPAN_PIXELS) + 1e-6)
     part, weight = part[beside], np.minimum(np.abs(gap[beside]), 3 * _MIN_GAP_LEVELS)
     total = float(weight.sum()) or 1.0
     first, second = weight[part > _STEP_OF_ONE], weight[part < 1 - _STEP_OF_ONE]
@@ -110,13 +110,9 @@ def _by_steps(one: Floats, two: Floats, mask: Bytes, rim: Mask, places: Mask) ->
     return Shares(most, least, limits) if plainer else Shares(least, most, limits)
 
 
-def _average(values: Floats, size: int) -> Floats:
-    return np.asarray(cv2.boxFilter(values, -1, (size, size)), np.float32)
-
-
 def _level(image: Floats, weight: Floats) -> Floats:
     """Average over a window, of the pixels with a weight."""
-    return _average(image * weight, _STEP_PIXELS) / (_average(weight, _STEP_PIXELS) + 1e-6)
+    return mean(image * weight, _STEP_PIXELS) / (mean(weight, _STEP_PIXELS) + 1e-6)
 
 
 def _steep(image: Floats) -> Floats:
