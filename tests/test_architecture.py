@@ -23,6 +23,7 @@ FLOORS = {
     "dedup.records": 1,
     "dedup.files": 1,
     "dedup.mounts": 1,
+    "dedup.placing": 1,
     "dedup.freshness": 2,
     "dedup.arguments": 2,
     "dedup.spec": 3,

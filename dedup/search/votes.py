@@ -1,10 +1,9 @@
 """Which images share a part, by votes of their local features.
 
-Every feature asks FAISS for the nearest features of other images. A match says by which turn, scale
-and shift one image would lie on the other; matches of a true part agree on that, and chance ones do
-not (as weak geometric consistency, Jégou, Douze and Schmid 2008, with the place added). Work is
-bounded for each feature (`NEAREST` matches) and each image (`_MAX_CHECKED` others that are looked
-at, `most` that are given), so that thousands of screenshots of one app cost no more than others.
+Every feature asks FAISS for the nearest features of other images, and matches of a true part agree
+on one placing (`dedup.placing`). Work is bounded for each feature (`NEAREST` matches) and for each
+image (`_MAX_CHECKED` others that are looked at, `most` that are given), so that thousands of
+screenshots of one app cost no more than others.
 """
 
 from __future__ import annotations
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import faiss
 import numpy as np
+
+from dedup.placing import REACH, differences, following, spots
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +31,6 @@ NEAREST: Final = 8
 FEWEST_VOTES: Final = 4
 """Features that have to agree, on either side."""
 
-_REACH: Final = 30.0  # squared distance of codes up to which two features match
 _SEED: Final = 0
 _FLAT_FEATURES: Final = 4096  # up to which all are compared with all
 _FEATURES_PER_CELL: Final = 160
@@ -40,10 +40,6 @@ _TRAINING_PER_CELL: Final = 32
 _BLOCK: Final = 65536  # features that ask at a time
 _MAX_CHECKED: Final = 40
 _TURN: Final = np.pi / 4
-_SCALE_AGREES: Final = 0.6  # octaves
-_TURN_AGREES: Final = 0.45  # radians
-_SHIFT: Final = 0.012  # of the longest side of the image that is asked about, at its scale
-_DRIFT: Final = 0.1  # of the distance between two features: what scale and direction are off
 _MAX_MATCHES: Final = 256  # of a pair that are looked at
 
 
@@ -140,7 +136,7 @@ def _matched(
             block = asking[start : start + _BLOCK]
             queries = features.codes[block].astype(np.float32)
             distances, rows = index.search(queries, NEAREST + (first_new is None))
-            query, place = np.nonzero((rows >= 0) & (distances <= _REACH))
+            query, place = np.nonzero((rows >= 0) & (distances <= REACH))
             one, two = block[query], asked[rows[query, place]]
             other = features.owner[one] != features.owner[two]
             found.append((one[other], two[other]))
@@ -189,23 +185,13 @@ def _index(codes: npt.NDArray[np.uint8]) -> Any:
     return index
 
 
-def _differences(features: LocalFeatures, matches: _Matches) -> tuple[Floats, Floats, Flags]:
-    """Say by how much each match scales (octaves) and turns (radians), and whether it mirrors."""
-    one, two = matches.one, matches.two
-    mirrored = features.turned[one] != features.turned[two]
-    # A mirror across the vertical takes an angle to what it lacks of half a turn.
-    angle = np.where(mirrored, np.float32(np.pi) - features.angle[one], features.angle[one])
-    turn = np.mod(features.angle[two] - angle, np.float32(2 * np.pi))
-    return features.scale[two] - features.scale[one], turn, mirrored
-
-
 def _agreeing(features: LocalFeatures, matches: _Matches) -> _Matches:
     """Keep the matches of pairs of images of which enough agree on turn and scale."""
     # Most pairs have a match or two by chance: without them the rest is a fraction of the work.
     _, pair, often = np.unique(matches.pair, return_inverse=True, return_counts=True)
     many = often[pair] >= FEWEST_VOTES
     matches, pair = matches.at(many), pair[many]
-    scale, turn, mirrored = _differences(features, matches)
+    scale, turn, mirrored = differences(features, matches.one, features, matches.two)
     enough = np.zeros(len(matches.pair), np.bool_)
     for half_scale in (0.0, 0.5):
         for half_turn in (0.0, 0.5):
@@ -251,31 +237,8 @@ def _most_matched(
 
 def _agreed(features: LocalFeatures, matches: _Matches) -> float:
     """Sum the weights of the matches that agree with the one most agree with; 0: too few do."""
-    scale, turn, mirrored = _differences(features, matches)
     one, two = matches.one, matches.two
-    factor = np.exp2(scale)
-    cos, sin = factor * np.cos(turn), factor * np.sin(turn)
-    across = np.where(mirrored, np.float32(-1), np.float32(1)) * features.x[one]
-    x = across[None, :] - across[:, None]
-    y = features.y[one][None, :] - features.y[one][:, None]
-    x_two, y_two = features.x[two], features.y[two]
-    off_x = x_two[:, None] + cos[:, None] * x - sin[:, None] * y - x_two[None, :]
-    off_y = y_two[:, None] + sin[:, None] * x + cos[:, None] * y - y_two[None, :]
-    allowed = factor[:, None] * (_DRIFT * np.hypot(x, y) + _SHIFT) + _SHIFT / 2
-    turned = np.abs(np.mod(turn[None, :] - turn[:, None] + np.pi, 2 * np.pi) - np.pi)
-    agree = (
-        (np.hypot(off_x, off_y) < allowed)
-        & (np.abs(scale[None, :] - scale[:, None]) < _SCALE_AGREES)
-        & (turned < _TURN_AGREES)
-        & (mirrored[None, :] == mirrored[:, None])
-    )
+    agree = following(features, one, features, two)
     best = agree[int(np.argmax(agree @ matches.weight))]
-    distinct = min(len(np.unique(_spot(features, side[best]))) for side in (one, two))
+    distinct = min(spots(features, side[best]) for side in (one, two))
     return float(matches.weight[best].sum()) if distinct >= FEWEST_VOTES else 0.0
-
-
-def _spot(features: LocalFeatures, rows: Numbers) -> Numbers:
-    """Give places the numbers of a grid, so that features on one spot are one vote."""
-    return np.asarray(
-        np.rint(features.x[rows] * 64) * 128 + np.rint(features.y[rows] * 64), np.int64
-    )

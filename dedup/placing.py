@@ -1,0 +1,108 @@
+"""Which matches of the local features of two images agree on one placing of the one on the other.
+
+A match says by which turn, scale and shift the one image would lie on the other. Matches of a true
+part agree on that, and chance ones do not (as weak geometric consistency, Jégou, Douze and Schmid
+2008, with the place added).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float32]
+    Numbers = npt.NDArray[np.int64]
+    Flags = npt.NDArray[np.bool_]
+
+REACH: Final = 30.0
+"""Squared distance of two features' codes up to which they match."""
+
+_SCALE_AGREES: Final = 0.6  # octaves
+_TURN_AGREES: Final = 0.45  # radians
+_SHIFT: Final = 0.012  # of the longest side of the first image, at its scale
+_DRIFT: Final = 0.1  # of the distance between two features: what scale and direction are off
+_GRID: Final = 64
+
+
+class Placed(Protocol):
+    """Where F features are; as `dedup.descriptors.parts.Parts`."""
+
+    @property
+    def x(self) -> Floats: ...  # noqa: D102
+    @property
+    def y(self) -> Floats: ...  # noqa: D102
+    @property
+    def scale(self) -> Floats: ...  # noqa: D102
+    @property
+    def angle(self) -> Floats: ...  # noqa: D102
+    @property
+    def turned(self) -> Flags: ...  # noqa: D102
+
+
+class Differences(NamedTuple):
+    """By how much each of M matches scales and turns, and whether it mirrors.
+
+    Parameters
+    ----------
+    scale : (M,) octaves
+    turn : (M,) radians, from 0 up to a whole turn
+    mirrored : (M,)
+    """
+
+    scale: Floats
+    turn: Floats
+    mirrored: Flags
+
+
+def differences(one: Placed, first: Numbers, two: Placed, second: Numbers) -> Differences:
+    """Compare matched features.
+
+    Parameters
+    ----------
+    first, second : (M,) the features of `one` and of `two` that match
+    """
+    mirrored = one.turned[first] != two.turned[second]
+    # A mirror across the vertical takes an angle to what it lacks of half a turn.
+    angle = np.where(mirrored, np.float32(np.pi) - one.angle[first], one.angle[first])
+    turn = np.mod(two.angle[second] - angle, np.float32(2 * np.pi))
+    return Differences(two.scale[second] - one.scale[first], turn, mirrored)
+
+
+def following(one: Placed, first: Numbers, two: Placed, second: Numbers) -> Flags:
+    """Tell which matches follow the placing that each of them proposes.
+
+    Parameters
+    ----------
+    first, second : as in `differences`
+
+    Returns
+    -------
+    (M, M), a row for each that proposes
+    """
+    scale, turn, mirrored = differences(one, first, two, second)
+    factor = np.exp2(scale)
+    cos, sin = factor * np.cos(turn), factor * np.sin(turn)
+    across = np.where(mirrored, np.float32(-1), np.float32(1)) * one.x[first]
+    x = across[None, :] - across[:, None]
+    y = one.y[first][None, :] - one.y[first][:, None]
+    x_two, y_two = two.x[second], two.y[second]
+    off_x = x_two[:, None] + cos[:, None] * x - sin[:, None] * y - x_two[None, :]
+    off_y = y_two[:, None] + sin[:, None] * x + cos[:, None] * y - y_two[None, :]
+    allowed = factor[:, None] * (_DRIFT * np.hypot(x, y) + _SHIFT) + _SHIFT / 2
+    turned = np.abs(np.mod(turn[None, :] - turn[:, None] + np.pi, 2 * np.pi) - np.pi)
+    return np.asarray(
+        (np.hypot(off_x, off_y) < allowed)
+        & (np.abs(scale[None, :] - scale[:, None]) < _SCALE_AGREES)
+        & (turned < _TURN_AGREES)
+        & (mirrored[None, :] == mirrored[:, None])
+    )
+
+
+def spots(placed: Placed, rows: Numbers) -> int:
+    """Count the places of some features, those of one spot of a grid once."""
+    places = np.rint(placed.x[rows] * _GRID) * 2 * _GRID + np.rint(placed.y[rows] * _GRID)
+    return len(np.unique(places))

@@ -1,0 +1,83 @@
+"""How many parts of two images agree."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from dedup.descriptors.agreement import FEWEST, TELLING, agreeing, may_agree
+from dedup.descriptors.parts import VALUES, Parts
+
+COUNT = 40
+TURN, SCALE, SHIFT = 0.7, 0.5, (0.2, 0.1)
+
+
+def features(count: int, seed: int) -> Parts:
+    """Draw features, each on a spot and with a code of its own."""
+    rng = np.random.default_rng(seed)
+    spots = rng.permutation(900)[:count]
+    return Parts(
+        rng.integers(0, 16, (count, VALUES)).astype(np.uint8),
+        (0.1 + spots % 30 / 38).astype(np.float32),
+        (0.1 + spots // 30 / 38).astype(np.float32),
+        np.full(count, -4, np.float32),
+        rng.uniform(0, 2 * np.pi, count).astype(np.float32),
+        np.zeros(count, np.bool_),
+    )
+
+
+def placed(parts: Parts) -> Parts:
+    """Lay features on another image: turned, half as large, moved."""
+    cos, sin = SCALE * np.cos(TURN), SCALE * np.sin(TURN)
+    return replace(
+        parts,
+        x=(cos * parts.x - sin * parts.y + SHIFT[0] + 0.3).astype(np.float32),
+        y=(sin * parts.x + cos * parts.y + SHIFT[1]).astype(np.float32),
+        scale=parts.scale + np.float32(np.log2(SCALE)),
+        angle=np.mod(parts.angle + np.float32(TURN), np.float32(2 * np.pi)),
+    )
+
+
+def some(parts: Parts, rows: slice) -> Parts:
+    return Parts(*(getattr(parts, name)[rows] for name in Parts.__slots__))
+
+
+def test_all_parts_of_a_copy_agree() -> None:
+    parts = features(COUNT, 1)
+    assert agreeing(parts, parts) == COUNT
+
+
+def test_a_part_turned_shrunk_and_moved_agrees() -> None:
+    parts = features(COUNT, 2)
+    copy = placed(parts)
+    spots = {(round(x * 64), round(y * 64)) for x, y in zip(copy.x, copy.y, strict=True)}
+    assert agreeing(parts, copy) == len(spots)
+
+
+def test_a_mirrored_copy_agrees() -> None:
+    parts = features(COUNT, 3)
+    mirrored = replace(
+        parts,
+        x=1 - parts.x,
+        angle=np.mod(np.float32(np.pi) - parts.angle, np.float32(2 * np.pi)),
+        turned=~parts.turned,
+    )
+    assert agreeing(parts, mirrored) == COUNT
+
+
+def test_features_in_other_places_do_not_agree() -> None:
+    parts = features(COUNT, 4)
+    elsewhere = features(COUNT, 5)
+    moved = replace(parts, x=elsewhere.x, y=elsewhere.y, angle=elsewhere.angle)
+    assert agreeing(parts, moved) < FEWEST
+    assert not may_agree(parts, moved)
+
+
+def test_strangers_match_nowhere() -> None:
+    assert agreeing(features(COUNT, 6), features(COUNT, 7)) < FEWEST
+
+
+def test_too_few_features_tell_nothing() -> None:
+    few = some(features(COUNT, 8), slice(TELLING - 1))
+    assert may_agree(few, features(COUNT, 9))
