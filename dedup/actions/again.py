@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from dedup.actions.apply import apply
-from dedup.actions.journal import UNDONE
 from dedup.actions.outcomes import Acted, ActedFile
 from dedup.actions.plan_file import Plan, PlanEntry, entry_of
 from dedup.actions.system import Facts
@@ -36,7 +35,7 @@ def act_again(
     PlanError : as `apply`; nothing was done.
     DedupError : it brought nothing back.
     """
-    back = [item for item in history.items.values() if (item.undo, item.state) == (undo, UNDONE)]
+    back = history.undone_by(undo)
     if not back:
         raise DedupError(f"the undo {undo} brought nothing back that could go again")
     items = [item for item in back if item.action != "carry"]

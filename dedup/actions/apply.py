@@ -173,7 +173,7 @@ class _Applying:
             ahead = steps.written_ahead(entry, found, self.journal.run, number)
             ahead |= steps.choose_place(entry, self._trashes, self._below(entry))
         except (RefusedError, OSError) as error:
-            reason = in_words(error) if isinstance(error, OSError) else str(error)
+            reason = in_words(error)
             self.journal.write(
                 "refused", number, sync=False, path=entry.path, action=entry.verb, reason=reason
             )
@@ -186,8 +186,7 @@ class _Applying:
         try:
             self._act(number, entry)
         except (RefusedError, OSError) as error:
-            reason = in_words(error) if isinstance(error, OSError) else str(error)
-            return self._take_back(number, reason)
+            return self._take_back(number, in_words(error))
         return ""
 
     def _carry(self, keeper: str) -> None:
@@ -201,8 +200,7 @@ class _Applying:
             try:
                 carry.write(item, text)
             except (RefusedError, OSError) as error:
-                reason = in_words(error) if isinstance(error, OSError) else str(error)
-                reason = self._take_back(number, reason)
+                reason = self._take_back(number, in_words(error))
                 raise RefusedError(f"what its keeper lacks was not written: {reason}") from error
             self.journal.write(DONE, number, facts=facts_at(item.path))
             self.files.append(ActedFile(item.path, "carry", "done", len(text)))
@@ -250,7 +248,7 @@ class _Applying:
                 where, _ = steps.put_back(item)
             steps.clear_place(item, self.journal.run)
         except (OSError, RefusedError) as error:
-            words = in_words(error) if isinstance(error, OSError) else str(error)
+            words = in_words(error)
             self.notes.append(
                 f"{entry_path}: could not be put back from {item.about['quarantine']}: {words}; "
                 "to try again: dedup recover"

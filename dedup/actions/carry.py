@@ -62,7 +62,7 @@ def written_ahead(
         before = None if is_new else read_regular(path, MAX_XMP_BYTES)
         text = merged_xmp(before or b"", more)
     except (OSError, ValueError) as error:
-        reason = in_words(error) if isinstance(error, OSError) else str(error)
+        reason = in_words(error)
         raise RefusedError(f"{path} cannot be added to: {reason}") from error
     if text == before:
         return None

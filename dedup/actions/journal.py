@@ -100,6 +100,10 @@ class History:
     undos: dict[str, str] = field(default_factory=dict)
     undo: str = ""
 
+    def undone_by(self, undo: str) -> list[Item]:
+        """List what an undo brought back and nothing has taken away since, in the run's order."""
+        return [item for item in self.items.values() if (item.undo, item.state) == (undo, UNDONE)]
+
     def take(self, line: dict[str, Any]) -> None:
         """Take in one line."""
         step = line.get("step")

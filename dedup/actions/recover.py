@@ -57,7 +57,7 @@ def finish(journal: Journal, catalog: Catalog) -> list[str]:
             try:
                 step = (_finish_apply if item.state == ABOUT else _finish_undo)(item, journal)
             except (OSError, RefusedError) as error:
-                reason = in_words(error) if isinstance(error, OSError) else str(error)
+                reason = in_words(error)
                 raise DedupError(
                     f"{item.path}: the run {journal.run} was interrupted, and cannot be brought "
                     f"to an end: {reason}. The file is there, or at "

@@ -214,9 +214,11 @@ def remove(path: str) -> None:
             raise
 
 
-def in_words(error: OSError) -> str:
-    """Say what the system said."""
-    return (error.strerror or str(error)).lower()
+def in_words(error: Exception) -> str:
+    """Say why something was not done: what the system said, in lower case, or a reason of ours."""
+    if isinstance(error, OSError):
+        return (error.strerror or str(error)).lower()
+    return str(error)
 
 
 def attributes_of(path: str) -> dict[str, str]:

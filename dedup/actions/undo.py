@@ -197,7 +197,7 @@ def _undo_one(item: Item, journal: Journal) -> str:
                 remove_note(item.about["note"], item.path)
     except (OSError, RefusedError) as error:
         remove(part)
-        reason = in_words(error) if isinstance(error, OSError) else str(error)
+        reason = in_words(error)
         journal.write(STAYS, item.number, sync=False, facts=facts, reason=reason)
         return reason
     kept = item.about["keeper"]
@@ -260,7 +260,7 @@ def _copy_of_keeper(item: Item, part: str) -> None:
         restore_facts(part, item.about["stat"])
     except (OSError, RefusedError) as error:
         remove(part)
-        words = in_words(error) if isinstance(error, OSError) else str(error)
+        words = in_words(error)
         raise RefusedError(f"its bytes cannot be had from {keeper}: {words}") from error
 
 
@@ -287,14 +287,9 @@ def _summed_up(history: History) -> Run:
 
 def _undos(history: History) -> Iterator[Run]:
     for name, started in history.undos.items():
-        sizes = [item.bytes for item in _undone_by(history, name)]
+        sizes = [item.bytes for item in history.undone_by(name)]
         if sizes:
             yield Run(name, started, 0, len(sizes), 0, sum(sizes), history.run)
-
-
-def _undone_by(history: History, undo: str) -> list[Item]:
-    found = [item for item in history.items.values() if item.undo == undo and item.state == UNDONE]
-    return sorted(found, key=lambda item: item.number, reverse=True)
 
 
 def show_run(store: Path, name: str) -> Acted:
@@ -308,7 +303,7 @@ def show_run(store: Path, name: str) -> Acted:
     if taken_back is None:
         items = list(read_history(find_run(store, name)).items.values())
     else:
-        items = _undone_by(taken_back, name)
+        items = sorted(taken_back.undone_by(name), key=lambda item: item.number, reverse=True)
     words = {BACK: "refused", STAYS: "done", UNDO: "interrupted", "about": "interrupted"}
     return Acted(
         name,
