@@ -107,6 +107,11 @@ class Group:
     duplicates: tuple[Duplicate, ...]
     kept_because: str = field(default="", metadata=_HIDDEN)
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """All files, the keeper first."""
+        return (self.keeper, *(one.path for one in self.duplicates))
+
 
 @dataclass(frozen=True, slots=True)
 class Skip:

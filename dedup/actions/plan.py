@@ -96,12 +96,8 @@ class _Planner:
     ) -> None:
         self._wishes = wishes
         self._key = key
-        paths = [
-            path
-            for group in groups
-            for path in (group.keeper, *(one.path for one in group.duplicates))
-        ]
-        self._known = contents_by_path(catalog, {os.fsencode(path) for path in paths})
+        names = {os.fsencode(path) for group in groups for path in group.paths}
+        self._known = contents_by_path(catalog, names)
         self._told = Told(catalog, self._images_not_exact(groups))
         self._keepers = {group.keeper for group in groups}
         self._protects = matcher(wishes.protect)

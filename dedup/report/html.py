@@ -159,7 +159,7 @@ def _write_page(
     """Write one page; gives how many images it shows."""
     paths: dict[bytes, list[bytes]] = {}
     for group in groups:
-        for name in (group.keeper, *(one.path for one in group.duplicates)):
+        for name in group.paths:
             known = source.contents.get(os.fsencode(name))
             if known is not None:
                 paths.setdefault(known.digest, []).append(os.fsencode(name))

@@ -73,7 +73,7 @@ class ReportVerbs:
             keep=terms, under=under, min_bytes=min_bytes, sort="bytes",
         )  # fmt: skip
         catalog, groups = self._session.catalog, answer.groups[:most]
-        names = {os.fsencode(name) for group in groups for name in _names(group)}
+        names = {os.fsencode(name) for group in groups for name in group.paths}
         source = Source(
             groups,
             contents_by_path(catalog, names),
@@ -91,10 +91,6 @@ class ReportVerbs:
         size = sum(os.path.getsize(file) for file in files)
         done = ReportAnswer(tuple(map(os.fspath, files)), len(groups), images, size)
         return replace(done, notes=answer.notes)
-
-
-def _names(group: Group) -> list[str]:
-    return [group.keeper, *(one.path for one in group.duplicates)]
 
 
 def _choosable(catalog: Catalog, groups: Sequence[Group], wishes: Wishes) -> Choosable:
