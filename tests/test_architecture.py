@@ -77,6 +77,8 @@ FENCES = {
     "click": ("dedup.cli",),
     "rich": ("dedup.cli",),
     "pyarrow": ("dedup.report",),
+    "sklearn": ("dedup.report",),
+    "umap": ("dedup.report",),
 }
 FORBIDDEN_ROOMS = {"utils", "helpers", "core", "common", "misc"}
 

@@ -1,6 +1,7 @@
 // One group: the keeper, why it stays, and its duplicates, each with what was found and a choice.
 
-import { COPIES, shortFolder, show } from "./data.js";
+import { COPIES, show } from "./data.js";
+import { shortFolder } from "./folders.js";
 import { apart, canBeApart, copiesOf, going, obstacle, setApart, setGoing, toggleCopies } from "./choices.js";
 import { bytes, counted, element, fileName, folderOf, name, visible } from "./text.js";
 

@@ -1,6 +1,7 @@
 // What it all comes to: figures, and sums by tier and by folder.
 
-import { base, COPIES, data, MEANINGS, shortFolder } from "./data.js";
+import { COPIES, data, MEANINGS } from "./data.js";
+import { base, shortFolder } from "./folders.js";
 import { bytes, counted, element, name, visible } from "./text.js";
 
 function figure(number, words) {
