@@ -23,6 +23,7 @@ from dedup.collection import Collection
 from dedup.errors import DedupError
 from dedup.report import html
 from dedup.report import map as map_page
+from dedup.report.why import WHY
 from dedup.results import Tier
 from dedup.spec import ModelSpec
 
@@ -116,7 +117,7 @@ def test_the_policy_allows_this_script_and_style_and_nothing_else(
 def test_modules_of_the_page_fit_each_other() -> None:
     folder = Path(html.__file__).parent / "page"
     texts = {path.name: path.read_text("utf-8") for path in folder.glob("*.js")}
-    kinds = (html.REPORT, map_page.MAP)
+    kinds = (html.REPORT, map_page.MAP, WHY)
     assert {f"{name}.js" for kind in kinds for name in kind.modules} == set(texts)
     named = r"^(?:export )?(?:async )?(?:const|let|function) (\w+)"
     for kind in kinds:
