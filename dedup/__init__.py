@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from dedup.report.folders import FolderOverlap, FoldersAnswer
     from dedup.report.html import ReportAnswer
     from dedup.report.integrity import Finding, RepairAnswer, VerifyAnswer
+    from dedup.report.looks import layer_maps
     from dedup.report.map import Cluster, MapAnswer
     from dedup.report.pairs import Pair, PairsAnswer
     from dedup.report.status import Remark, RemarksAnswer, RootsAnswer, RootStatus, Status
@@ -144,6 +145,7 @@ __all__ = [
     "WeightsError",
     "Written",
     "__version__",
+    "layer_maps",
     "layers",
     "why",
 ]
@@ -182,6 +184,7 @@ _LOADED_LATER = {
     "RepairAnswer": "dedup.report.integrity",
     "ReportAnswer": "dedup.report.html",
     "VerifyAnswer": "dedup.report.integrity",
+    "layer_maps": "dedup.report.looks",
     "layers": "dedup.binding",
     "why": "dedup.verbs.pairs",
 }

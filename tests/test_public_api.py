@@ -21,7 +21,7 @@ from dedup.errors import DedupError
 ROOT = Path(__file__).parent.parent
 
 EXPORTED = {
-    "Collection ModelSpec Runtime Progress layers why __version__",
+    "Collection ModelSpec Runtime Progress layer_maps layers why __version__",
     "Extractor Features",
     "Tier Grouping",
     "Answer IndexSummary Stages Skip QueryAnswer Neighbour DuplicatesAnswer Group Duplicate",
