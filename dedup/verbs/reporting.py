@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from dedup.actions.plan import Wishes, make_plan
 from dedup.actions.plan_file import entry_text, header_texts
 from dedup.arguments import callback_of, count_of, path_of, strings_of, tiers_of
-from dedup.errors import DISTRIBUTION
+from dedup.errors import DISTRIBUTION, DedupError
 from dedup.freshness import Lookout
 from dedup.policy import INFORMATION, KeepPolicy
 from dedup.report.html import Choosable, ReportAnswer, Source, write_report
@@ -135,7 +135,10 @@ class ReportVerbs:
             read, said = read_labels(table, named, points.paths, roots)
             notes += said
         report("Laying out images", 0, 1)
-        layout = lay_out(points.vectors)
+        try:
+            layout = lay_out(points.vectors)
+        except DedupError as error:  # it may be for want of files that are not there now
+            raise DedupError(". ".join((str(error), *lookout.notes()))) from error
         report("Laying out images", 1, 1)
         groups: tuple[Group, ...] = ()
         facts = {**_facts(catalog), "notes": notes}

@@ -230,6 +230,22 @@ def test_what_is_gone_is_not_on_the_map(own: Collection, images: Path, tmp_path:
     assert any("1 file is gone or has changed" in note for note in answer.notes)
 
 
+def test_where_all_are_out_of_reach_it_says_why(
+    own: Collection, images: Path, tmp_path: Path
+) -> None:
+    images.rename(tmp_path / "unplugged")
+    with pytest.raises(DedupError, match=r"there are 0\. .*images is not there"):
+        own.map(tmp_path / "map.html")
+
+
+@pytest.mark.slow  # UMAP is compiled when it is first used
+def test_two_maps_of_a_collection_are_the_same(collection: Collection, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    files = [tmp_path / "one.parquet", tmp_path / "two.parquet"]
+    assert [collection.map(file).notes for file in files] == [(), ()]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
 @pytest.mark.usefixtures("no_umap")
 def test_thumbnails_are_bounded_and_the_remarkable_come_first(
     collection: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
