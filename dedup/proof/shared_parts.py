@@ -67,7 +67,7 @@ def judge(laid: Laid, *, page: bool) -> Judgement:
     ----------
     page : what both show is held to the rule for pages
     """
-    inside, toned = laid.inside, _toned(laid)
+    inside, toned = laid.inside, _toned(laid, laid.inside)
     if page:
         return _page(laid, toned)
     mask, _ = blobs(strange_places(laid), inside, MIN_SPOT_PIXELS)
@@ -88,7 +88,8 @@ def judge(laid: Laid, *, page: bool) -> Judgement:
     checks.append(Check(name, share, MAX_COVERED_SHARE, few))
     if not few:
         return Judgement(checks, f"{share:.1%} of the content differs", lossy=True)
-    return _drawn(laid, toned, mask, checks)
+    # Ink that both carry is no part of what one rule makes of the light of an image.
+    return _drawn(laid, _toned(laid, inside & (beside == 0)), mask, checks)
 
 
 def _page(laid: Laid, toned: Floats) -> Judgement:
@@ -149,9 +150,9 @@ def _drawn(laid: Laid, toned: Floats, mask: Mask, checks: list[Check]) -> Judgem
     return Judgement(checks, drawn=Drawn(share, on))
 
 
-def _toned(laid: Laid) -> Floats:
+def _toned(laid: Laid, sound: Mask) -> Floats:
     """Map the other's colours onto the owner's light by one rule for the whole image."""
-    return np.clip(mapped(laid.two, laid.greys[0], laid.inside), 0, 255)
+    return np.clip(mapped(laid.two, laid.greys[0], sound), 0, 255)
 
 
 def _light(one: Floats, two: Floats, sound: Mask) -> float:
