@@ -146,14 +146,20 @@ def colour_left(one: Bytes, two: Bytes, sound: Mask, *, strict: bool = False) ->
 
 
 def _stronger(colour: Bytes, wanted: Bytes, sound: Mask) -> Floats:
-    """Give the chroma of one, (H, W, 3), as strong and as warm as the other's altogether."""
+    """Give the chroma of one, (H, W, 3), as strong and as warm as the other's altogether.
+
+    Both channels grow stronger alike: a rule that turns green into blue is another product.
+    """
     mine, theirs = (each.astype(np.float32) - 128 for each in (colour, wanted))
-    made = np.zeros_like(mine)
-    for channel in (1, 2):
-        terms = np.stack([np.ones_like(mine[..., 0]), mine[..., 0], mine[..., channel]], -1)
-        weights = np.linalg.lstsq(terms[sound], theirs[..., channel][sound], rcond=None)[0]
-        made[..., channel] = terms @ weights + 128
-    return made
+    light, one, none = mine[..., 0], np.ones_like(mine[..., 0]), np.zeros_like(mine[..., 0])
+    terms = [
+        np.stack(each, -1)
+        for each in ([one, light, none, none, mine[..., 1]], [none, none, one, light, mine[..., 2]])
+    ]
+    table = np.concatenate([each[sound] for each in terms])
+    seen = np.concatenate([theirs[..., channel][sound] for channel in (1, 2)])
+    weights = np.linalg.lstsq(table, seen, rcond=None)[0]
+    return np.stack([none, *(each @ weights + 128 for each in terms)], -1)
 
 
 def _has_one_hue(image: Bytes, sound: Mask) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 
 from dedup.proof.alignment import scaling
 from dedup.proof.closely import focused_apart, lay, softer
+from dedup.proof.exposure import exposed_apart, recorded_apart
 from dedup.proof.legible import TOO_SMALL, is_illegible
 from dedup.proof.pages import compare_pages
 from dedup.proof.paper import is_page
@@ -51,7 +52,7 @@ def prove(first: Side, second: Side) -> Verdict:
     verdict = _proven(one, two)
     if not verdict.near:
         verdict = in_a_panel(one, two, verdict, _looked_at)
-    if verdict.near and not verdict.resaved and _two_shots(one.open(), two.open()):
+    if verdict.near and not verdict.resaved and recorded_apart(one.open(), two.open()):
         verdict = _refused(verdict, "two shots: the camera wrote another exposure")
     verdict = _legible(one, two, verdict)
     return reversed_verdict(verdict) if turned else verdict
@@ -83,11 +84,6 @@ def _legible(one: Side, two: Side, verdict: Verdict) -> Verdict:
     matrix = scaling(shapes[0], first.size) @ verdict.transform @ scaling(second.size, shapes[1])
     illegible = is_illegible(first, second, matrix)
     return _refused(verdict, TOO_SMALL) if illegible else verdict
-
-
-def _two_shots(one: Original, two: Original) -> bool:
-    """Tell exposure brackets, which edits of light are alike, by what the camera wrote."""
-    return None not in (one.exposure, two.exposure) and one.exposure != two.exposure
 
 
 def _key(side: Side) -> tuple[int, bytes]:
@@ -168,6 +164,8 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
         return _refused(verdict, "two parts of one page: either shows what the other does not")
     if focused_apart(laid):
         return _refused(verdict, "sharp in other places")
+    if not page and exposed_apart(laid):
+        return _refused(verdict, "two shots: one is exposed for longer, and nothing else sets them apart")
     found, level = judge(laid, page=page), laid
     while found.lossy and not level.least:
         level = level.halved()
