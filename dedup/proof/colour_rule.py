@@ -122,8 +122,17 @@ def colour_left(one: Bytes, two: Bytes, sound: Mask, *, strict: bool = False) ->
     )
     part = cv2.resize(sound.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
     sound = np.asarray(part > 0.5)  # noqa: PLR2004 -- most of it
-    if _has_one_hue(two, sound):  # from grey no colour follows, but grey does from any colour
-        one, two = two, one
+    hueless = [_has_one_hue(each, sound) for each in (one, two)]
+    if strict or any(hueless):
+        # From grey no colour follows, but grey does from any colour.
+        return _left(two, one, sound, strict) if hueless[1] else _left(one, two, sound, strict)
+    # A part in a colour that is nowhere else follows by a rule of its own, but not back again.
+    there, back = _left(one, two, sound, strict), _left(two, one, sound, strict)
+    return ColourLeft(max(there.levels, back.levels), min(there.patch, back.patch))
+
+
+def _left(one: Bytes, two: Bytes, sound: Mask, strict: bool) -> ColourLeft:  # noqa: FBT001 - passed on
+    """Give what of the first's colours does not follow from the second's."""
     wanted, colour = (
         np.asarray(cv2.cvtColor(each, cv2.COLOR_RGB2YCrCb), np.uint8) for each in (one, two)
     )
