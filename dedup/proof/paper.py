@@ -18,7 +18,7 @@ _MIN_GROUND_SHARE = 0.4
 _STROKE_LEVELS = 40.0  # between a tile's ground and its ink
 _FLAT_LEVELS = 3.0
 _MIN_STROKED_SHARE = 0.55
-_MIN_FLAT_SHARE = 0.25
+_MIN_FLAT_SHARE = 0.12  # a sheet full of figures has .2
 # Of the flat tiles. Photographs on plain ground have .5 at most of either, but for those cut out
 _EVEN_LEVELS = 1.2
 _MIN_EVEN_SHARE = 0.6

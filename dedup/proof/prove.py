@@ -21,9 +21,9 @@ from dedup.proof.paper import is_page
 from dedup.proof.pasted import in_a_panel
 from dedup.proof.shared_parts import judge
 from dedup.proof.verdict import Check, Verdict
-from dedup.proof.verify import reversed_verdict, verify, worded
+from dedup.proof.verify import OTHER_TEXTURES, reversed_verdict, verify, worded
 from dedup.proof.whole import frames, may_be_whole, same_shape
-from dedup.proof.wording import shows_both
+from dedup.proof.wording import Drawn, shows_both
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
 
 _TILTED_DEGREES = 1.0
+_MARK_SHARE = 0.005  # of the image; a mark may be smaller than what the coarse look sees
+_COVERED_SHARE = 0.03  # of the textures
 _UNTOUCHED_LEVELS = 6.0  # median difference, before any tone is mapped
 
 
@@ -174,7 +176,14 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
     if found.refusal:
         return _refused(verdict, found.refusal)
     verdict = replace(verdict, checks=(*verdict.checks, *kept), softer=softer(laid))
-    return worded(*features, verdict, found.drawn)
+    drawn = found.drawn if _seen(verdict, found.drawn) else Drawn()
+    return worded(*features, verdict, drawn)
+
+
+def _seen(verdict: Verdict, drawn: Drawn) -> bool:
+    """Tell whether the coarse look saw what the closer one takes for drawn; else it is detail."""
+    covered = next((c.value for c in verdict.checks if c.name == OTHER_TEXTURES), 0.0)
+    return drawn.share < _MARK_SHARE or verdict.drawn > 0 or covered >= _COVERED_SHARE
 
 
 def _untouched(one: Floats, two: Floats) -> bool:

@@ -55,10 +55,11 @@ MAX_SHIFT_PIXELS = 0.3
 MAX_CHANGED_SHARE = 0.0025  # vignettes .0025; walkers in a street .008 and more
 MAX_COVERED_SHARE = 0.2  # stickers on 15 % .15
 # Cross-checked in `benchmarks/overlays.py`: finds 90 % of overlays, 1 % of the rest. Frames of a
-# video reach -1.6, things that were removed -4
-MIN_DRAWN_LOG_ODDS = -1.2
+# video reach -1.6, things that were removed -1.2
+MIN_DRAWN_LOG_ODDS = -1.15
 SMALL_SHARE = 0.01
-MIN_SMALL_DRAWN_LOG_ODDS = -2.0  # a stamp has little to tell it by; the closer look tells it better
+MIN_SMALL_DRAWN_LOG_ODDS = -3.3  # a stamp has little to tell it by; the closer look tells it better
+OTHER_TEXTURES = "share of other textures"
 NO_COMMON_DETAIL = "no common detail found"
 _MIN_CONTRAST_LEVELS = 8  # grey levels; compression makes that many of one colour
 _HELD_CHECK = "share of one image in the other"
@@ -202,7 +203,7 @@ class _Inquiry:
         # A frame that two images share is alike in itself, and what it frames is not.
         # So is a sign or a label; then few features agree, and less may be strange to them.
         limit = MAX_OTHER_SHARE * (0.25 + 0.75 * min(1.0, self.fit.inliers / MANY_INLIERS))
-        whole = self._most("share of other textures", change.other, limit)
+        whole = self._most(OTHER_TEXTURES, change.other, limit)
         return "" if whole else "only part of it is the same"
 
     def _still(self, aligned: Aligned) -> str:
