@@ -14,24 +14,30 @@ import numpy as np
 
 from dedup.proof.alignment import scaling
 from dedup.proof.closely import focused_apart, lay, softer
+from dedup.proof.geometry import Fit
 from dedup.proof.legible import TOO_SMALL, is_illegible
 from dedup.proof.pages import compare_pages
 from dedup.proof.paper import is_page
-from dedup.proof.pasted import in_a_panel
+from dedup.proof.pasted import in_a_panel, may_be_in_a_panel
 from dedup.proof.shared_parts import judge
 from dedup.proof.verdict import Check, Verdict
-from dedup.proof.verify import reversed_verdict, verify, worded
+from dedup.proof.verify import HELD_CHECK, reversed_verdict, verify, worded
 from dedup.proof.whole import frames, may_be_whole, same_shape
 from dedup.proof.wording import shows_both
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from dedup.descriptors.agreement import Agreement
     from dedup.proof.original import Original
     from dedup.proof.side import Side
 
     Floats = npt.NDArray[np.float32]
 
+MIN_SPOTS = 24
+"""Parts, each at a spot of its own, whose placing is as sure as that of local features."""
+
+_MAX_PART_HELD_SHARE = 0.9  # below, no other placing makes a copy of it
 _TILTED_DEGREES = 1.0
 _UNTOUCHED_LEVELS = 6.0  # median difference, before any tone is mapped
 
@@ -51,9 +57,27 @@ def prove(first: Side, second: Side) -> Verdict:
     verdict = _proven(one, two)
     if not verdict.near:
         verdict = in_a_panel(one, two, verdict, _looked_at)
-    if verdict.near and not verdict.resaved and _two_shots(one.open(), two.open()):
-        verdict = _refused(verdict, "two shots: the camera wrote another exposure")
-    verdict = _legible(one, two, verdict)
+    verdict = _checked(one, two, verdict)
+    return reversed_verdict(verdict) if turned else verdict
+
+
+def prove_placed(first: Side, second: Side, agreed: Agreement) -> Verdict | None:
+    """Give what `prove` would, by what parts tell of the pair; None where that is too little.
+
+    Local features need not be described.
+    """
+    one, two, turned = _in_order(first, second)
+    verdict, kept = _whole(one, two)
+    if verdict is None:
+        fit = _fit(one, two, agreed, turned=turned)
+        if fit is None:
+            return None
+        verdict = verify(one.features, two.features, fit)
+        if verdict.near:
+            verdict = _closely(one, two, verdict, kept)
+        if not verdict.near and (not _hardly_meets(verdict) or may_be_in_a_panel(one, two)):
+            return None  # features may place it better
+    verdict = _checked(one, two, verdict)
     return reversed_verdict(verdict) if turned else verdict
 
 
@@ -99,12 +123,37 @@ def _proven(one: Side, two: Side) -> Verdict:
     if whole is not None:
         return whole
     verdict = verify(one.features, two.features)
-    if not verdict.near:
-        return verdict
+    return _closely(one, two, verdict, kept) if verdict.near else verdict
+
+
+def _closely(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) -> Verdict:
     first, second = one.open(), two.open()
     if max(first.pages, second.pages) > 1:
         return compare_pages(first, second)
     return _looked_at(one, two, verdict, kept)
+
+
+def _fit(one: Side, two: Side, agreed: Agreement, *, turned: bool) -> Fit | None:
+    """Take the placing from parts, where they tell it surely."""
+    if agreed.matrix is None or agreed.spots < MIN_SPOTS:
+        return None
+    placed = np.asarray(np.linalg.inv(agreed.matrix) if turned else agreed.matrix, np.float64)
+    first, second = (float(max(side.features.grey.shape)) for side in (one, two))
+    matrix = np.diag([first, first, 1.0]) @ placed @ np.diag([1 / second, 1 / second, 1.0])
+    return Fit(matrix / matrix[2, 2], agreed.spots, agreed.mirrored)
+
+
+def _hardly_meets(verdict: Verdict) -> bool:
+    """Tell a pair of which either shows much that the other does not."""
+    last = verdict.checks[-1] if verdict.checks else None
+    return last is not None and last.name == HELD_CHECK and last.value < _MAX_PART_HELD_SHARE
+
+
+def _checked(one: Side, two: Side, verdict: Verdict) -> Verdict:
+    """Refuse what only the files tell apart."""
+    if verdict.near and not verdict.resaved and _two_shots(one.open(), two.open()):
+        verdict = _refused(verdict, "two shots: the camera wrote another exposure")
+    return _legible(one, two, verdict)
 
 
 def _whole(one: Side, two: Side) -> tuple[Verdict | None, tuple[Check, ...]]:

@@ -31,7 +31,7 @@ from dedup.proof.verdict import Check, Verdict
 from dedup.proof.wording import Drawn, describe_edits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import numpy.typing as npt
 
@@ -58,11 +58,15 @@ MAX_COVERED_SHARE = 0.2  # stickers on 15 % .15
 MIN_DRAWN_LOG_ODDS = 0.0
 NO_COMMON_DETAIL = "no common detail found"
 _MIN_CONTRAST_LEVELS = 8  # grey levels; compression makes that many of one colour
-_HELD_CHECK = "share of one image in the other"
+HELD_CHECK = "share of one image in the other"
 
 
-def verify(first: Features, second: Features) -> Verdict:
+def verify(first: Features, second: Features, known: Fit | None = None) -> Verdict:
     """Prove, or fail to prove, that two images are one photograph.
+
+    Parameters
+    ----------
+    known : the placing, where it need not be found
 
     Returns
     -------
@@ -76,7 +80,11 @@ def verify(first: Features, second: Features) -> Verdict:
         reason = next(filter(None, trivial))
         return Verdict(near=False, evidence=reason, checks=())
     best: Verdict | None = None
-    for fit in _placings(one, two):
+    if known is not None:
+        fits: Iterable[Fit] = [known.reversed() if turned else known]
+    else:
+        fits = _placings(one, two)
+    for fit in fits:
         verdict = _Inquiry(one, two, fit).verdict()
         if verdict.near:
             best = verdict
@@ -144,7 +152,7 @@ class _Inquiry:
         one, two = self.images
         aligned = align(one, two, self.fit)
         if aligned is None:
-            self.checks.append(Check(_HELD_CHECK, 0.0, MIN_HELD_SHARE, passed=False))
+            self.checks.append(Check(HELD_CHECK, 0.0, MIN_HELD_SHARE, passed=False))
             narrow = min(*one.grey.shape, *two.grey.shape) < MIN_RASTER_PIXELS
             reason = "too narrow to compare" if narrow else "next to no overlap"
             return Verdict(False, reason, tuple(self.checks), inliers=self.fit.inliers)
@@ -177,7 +185,7 @@ class _Inquiry:
 
     def _whole(self, placed: Doubles) -> str:
         """Refuse where either shows what the other does not."""
-        if self._least(_HELD_CHECK, held_share(*self.images, placed), MIN_HELD_SHARE):
+        if self._least(HELD_CHECK, held_share(*self.images, placed), MIN_HELD_SHARE):
             return ""
         shares = _shares(*self.images, placed)
         return f"only overlaps ({min(shares):.0%} and {max(shares):.0%} shared)"
