@@ -18,6 +18,7 @@ from dedup.proof.alignment import jacobian, overlap, register, scaling, warp_col
 from dedup.proof.colour_fit import fitted
 from dedup.proof.description import Features
 from dedup.proof.original import LOSSLESS, grey
+from dedup.proof.ranks import percentiles
 from dedup.proof.residual import contrast, equalised, left_over, mean, unlike
 
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ def softer(laid: Laid) -> int:
     some = busy[laid.inside]
     if not some.size:
         return 0
-    low, high = np.percentile(some, (20, 80))
+    low, high = percentiles(some, 20, 80)
     calm, rich = laid.inside & (busy <= low), laid.inside & (busy >= high)
     textures = [float(each[rich].mean()) + 0.5 for each in fine]
     grounds = [float(each[calm].mean()) + 0.5 for each in fine]

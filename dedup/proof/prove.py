@@ -19,6 +19,7 @@ from dedup.proof.legible import TOO_SMALL, is_illegible
 from dedup.proof.pages import compare_pages
 from dedup.proof.paper import is_page
 from dedup.proof.pasted import in_a_panel, may_be_in_a_panel
+from dedup.proof.ranks import median
 from dedup.proof.shared_parts import judge
 from dedup.proof.verdict import Check, Verdict
 from dedup.proof.verify import HELD_CHECK, reversed_verdict, verify, worded
@@ -229,7 +230,7 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
 
 
 def _untouched(one: Floats, two: Floats) -> bool:
-    return float(np.median(np.abs(one - two))) <= _UNTOUCHED_LEVELS
+    return median(np.abs(one - two)) <= _UNTOUCHED_LEVELS
 
 
 def _refused(verdict: Verdict, reason: str) -> Verdict:

@@ -34,7 +34,7 @@ from dedup.store.parts import parts_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
 
-    from dedup.proof.work import Done, Work
+    from dedup.proof.work import Done, Slot, Work
     from dedup.store.catalog import Catalog
 
 COMMIT_EVERY_PAIRS = 256

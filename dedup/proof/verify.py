@@ -27,6 +27,7 @@ from dedup.proof.date_stamps import is_date_stamp
 from dedup.proof.geometry import MIN_PLACING_INLIERS, Fit, placings, upright
 from dedup.proof.overlay import overlay_log_odds
 from dedup.proof.photometry import Change, changes
+from dedup.proof.ranks import median
 from dedup.proof.verdict import Check, Verdict
 from dedup.proof.wording import Drawn, describe_edits
 
@@ -197,7 +198,7 @@ class _Inquiry:
         if not self._least("pixels with texture to compare", int(sound.sum()), MIN_TEXTURED_PIXELS):
             return "too little texture to compare"
         some = change.alike[::2, ::2][sound[::2, ::2]]  # a quarter is plenty for shares
-        middle = float(np.median(some)) if some.size else 0.0
+        middle = median(some) if some.size else 0.0
         agree = float((some > 0.5).mean()) if some.size else 0.0  # noqa: PLR2004 -- loosely alike
         same = self._least(
             "median local correlation", middle, MIN_MEDIAN_CORRELATION
@@ -276,7 +277,7 @@ def _shift(raster: Raster, change: Change) -> float:
         _near(change.mask).astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA
     )
     used = raster.firm & (touched < 0.1)  # noqa: PLR2004 -- hardly touched
-    return float(np.median(raster.flow[used])) if used.any() else 0.0
+    return median(raster.flow[used]) if used.any() else 0.0
 
 
 def _shares(one: Features, two: Features, placed: Doubles) -> tuple[float, float]:
