@@ -245,7 +245,9 @@ def _steps(
     )
     change = (other - even) * inside
     # Every other pixel of a smoothed image says as much, at a quarter of the cost.
-    across, down, change = (values[::2, ::2] for values in (across, down, change))
+    across, down, change = (
+        np.ascontiguousarray(values[::2, ::2]) for values in (across, down, change)
+    )
     sums = [
         cv2.boxFilter(_halved_cells(product), -1, (3, 3))
         for product in (across * across, across * down, down * down, across * change, down * change)

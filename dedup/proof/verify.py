@@ -60,6 +60,8 @@ MIN_DRAWN_LOG_ODDS = 0.0
 NO_COMMON_DETAIL = "no common detail found"
 _MIN_CONTRAST_LEVELS = 8  # grey levels; compression makes that many of one colour
 HELD_CHECK = "share of one image in the other"
+ALIKE_CHECK = "median local correlation"
+AGREEING_CHECK = "share of textures that agree"
 
 
 def verify(first: Features, second: Features, known: Fit | None = None) -> Verdict:
@@ -200,9 +202,9 @@ class _Inquiry:
         some = change.alike[::2, ::2][sound[::2, ::2]]  # a quarter is plenty for shares
         middle = median(some) if some.size else 0.0
         agree = float((some > 0.5).mean()) if some.size else 0.0  # noqa: PLR2004 -- loosely alike
-        same = self._least(
-            "median local correlation", middle, MIN_MEDIAN_CORRELATION
-        ) and self._least("share of textures that agree", agree, MIN_AGREEING_SHARE)
+        same = self._least(ALIKE_CHECK, middle, MIN_MEDIAN_CORRELATION) and self._least(
+            AGREEING_CHECK, agree, MIN_AGREEING_SHARE
+        )
         if not same:
             return "the textures differ"
         # A frame that two images share is alike in itself, and what it frames is not.
