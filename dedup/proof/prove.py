@@ -20,7 +20,7 @@ from dedup.proof.pages import compare_pages
 from dedup.proof.paper import is_page
 from dedup.proof.pasted import in_a_panel, may_be_in_a_panel
 from dedup.proof.ranks import median
-from dedup.proof.shared_parts import judge
+from dedup.proof.shared_parts import PAGE_CHECK, judge
 from dedup.proof.verdict import Check, Verdict
 from dedup.proof.verify import (
     AGREEING_CHECK,
@@ -154,7 +154,9 @@ def _fit(one: Side, two: Side, agreed: Agreement, *, turned: bool) -> Fit | None
 def _unlike(verdict: Verdict) -> bool:
     """Tell a pair that is far from being a copy, wherever it is placed exactly."""
     last = verdict.checks[-1] if verdict.checks else None
-    return last is not None and last.value < _MAX_UNLIKE.get(last.name, -np.inf)
+    if last is None:
+        return False
+    return last.name == PAGE_CHECK or last.value < _MAX_UNLIKE.get(last.name, -np.inf)
 
 
 def _checked(one: Side, two: Side, verdict: Verdict) -> Verdict:
