@@ -10,6 +10,9 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from dedup.descriptors.agreement import promising
+from dedup.descriptors.parts import unpack
+from dedup.descriptors.vlad import PARTS_SIDE, SIDE, load_details
 from dedup.duplicates.tiers import PROVEN, ImageFile, PairFacts, decide, evidence, missing, reaches
 from dedup.errors import DedupError
 from dedup.images.companions import companions
@@ -24,7 +27,7 @@ from dedup.images.decode import (
 )
 from dedup.images.encode import write_png
 from dedup.images.header import open_image
-from dedup.proof import Original, Side, describe, prove, working_side
+from dedup.proof import Original, Side, describe, prove, prove_placed, working_side
 from dedup.proof.drawing import draw_proof
 from dedup.proof.pages import PAGES_AGREE
 from dedup.results import CheckResult, Explanation
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from dedup.descriptors.parts import Parts
     from dedup.proof import Verdict
     from dedup.store.pairs import StoredVerdict
 
@@ -99,7 +103,7 @@ def explain(
     if image is not None and image.suffix.lower() != ".png":
         raise DedupError(f"{image}: the drawing of a proof is a .png")
     one, two = _read(first), _read(second)
-    verdict = prove(one.side(), two.side())
+    verdict = _proven(one, two)
     if image is not None:
         write_png(draw_proof(one.pixels, two.pixels, verdict.transform), image)
     digests = hashlib.sha256(one.data).digest(), hashlib.sha256(two.data).digest()
@@ -131,6 +135,25 @@ def explain(
         ignored=ignored,
         companions=_are_companions(one, two),
     )
+
+
+def _proven(one: _Image, two: _Image) -> Verdict:
+    """Prove a pair by local features, else by parts, either of which is enough for `list`."""
+    sides = one.side(), two.side()
+    verdict = prove(*sides)
+    if verdict.near:
+        return verdict
+    agreed = promising(_parts(one), _parts(two))
+    placed = None if agreed is None else prove_placed(*sides, agreed)
+    return placed if placed is not None and placed.near else verdict
+
+
+def _parts(image: _Image) -> Parts:
+    """Describe the parts of an image as indexing does."""
+    decoded = decode_square(image.data, 1, 1, image.path, bound=SIDE, larger=PARTS_SIDE)
+    if decoded.bounded is None or decoded.larger is None:
+        raise RuntimeError("decoding gave no image in its aspect")
+    return unpack(load_details().describe(decoded.bounded, decoded.larger)[1])
 
 
 def _remarks(images: Iterable[_Image], verdict: Verdict) -> tuple[str, ...]:

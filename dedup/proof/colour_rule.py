@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
+from dedup.proof.ranks import median, percentiles
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -51,7 +53,7 @@ def mapped(colour: Bytes, wanted: Floats, sound: Mask) -> Floats:
     colour : (H, W, 3) RGB
     sound : (H, W), pixels that the rule is fitted to
     """
-    step = max(1, int((sound.size / _MAX_FIT_PIXELS) ** 0.5))
+    step = max(1, round((sound.size / _MAX_FIT_PIXELS) ** 0.5))
     few = sound[::step, ::step]
     if few.sum() < _MIN_FIT_PIXELS:
         return np.asarray(cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)).astype(np.float32)
@@ -96,13 +98,13 @@ def _fitted(terms: Floats, wanted: Floats) -> Doubles:
     weights: Doubles = np.zeros(len(terms))
     trust = np.ones(len(wanted), np.float32)
     for _ in range(_FIT_ROUNDS):
-        heavy = terms * trust / len(wanted)
+        heavy = terms * (trust / len(wanted))
         normal = (heavy @ terms.T).astype(np.float64) + 1e-4 * np.eye(len(terms))
         weights = np.asarray(
             np.linalg.solve(normal, (heavy @ wanted).astype(np.float64)), np.float64
         )
         off = np.abs(weights.astype(np.float32) @ terms - wanted)
-        trust = 1 / (1 + (off / max(4.0, 2 * float(np.median(off)))) ** 2)
+        trust = 1 / (1 + (off / max(4.0, 2 * median(off))) ** 2)
     return np.asarray(weights)
 
 
@@ -146,12 +148,12 @@ def _left(one: Bytes, two: Bytes, sound: Mask, strict: bool) -> ColourLeft:  # n
     worst = np.maximum(*left)
     if not used.any():
         return ColourLeft(0.0, 0)
-    usual, most = np.percentile(worst[used], (90, 97))
-    least = _PAGE_PATCH_LEVELS if strict else max(_PATCH_LEVELS, _PATCH_OVER_USUAL * float(usual))
+    usual, most = percentiles(worst[used], 90, 97)
+    least = _PAGE_PATCH_LEVELS if strict else max(_PATCH_LEVELS, _PATCH_OVER_USUAL * usual)
     far = (worst > least) & used
     _, _, stats, _ = cv2.connectedComponentsWithStats(far.astype(np.uint8), connectivity=8)
     patch = int(stats[1:, cv2.CC_STAT_AREA].max()) if len(stats) > 1 else 0
-    return ColourLeft(float(most), patch)
+    return ColourLeft(most, patch)
 
 
 def _stronger(colour: Bytes, wanted: Bytes, sound: Mask) -> Floats:

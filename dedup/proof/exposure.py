@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from dedup.proof.closely import Laid
     from dedup.proof.original import Original
 
+RECORDED_APART = "two shots: the camera wrote another exposure"
+EXPOSED_APART = "two shots: one is exposed for longer, and nothing else sets them apart"
 _TILE_PIXELS = 8
 _MIN_TILES = 20
 _SHADOW_HIGHLIGHT_LEVELS = (12, 243)  # beyond them light is lost

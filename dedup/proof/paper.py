@@ -40,7 +40,7 @@ def is_page(image: Floats) -> bool:
     tiles = tiles.reshape(height, _TILE_PIXELS, width, _TILE_PIXELS).swapaxes(1, 2)
     some = max(1, int((height * width / _MOST_TILES) ** 0.5))
     tiles = tiles[::some, ::some].reshape(-1, _TILE_PIXELS**2)
-    tiles = np.sort(tiles, axis=1, kind="stable").astype(np.float32)
+    tiles = np.sort(tiles.astype(np.int16), axis=1).astype(np.float32)
     spread = tiles.std(axis=1)
     # Of two tones the commoner is the ground; the median is in it, or the quarter below or above.
     ground = np.zeros(len(tiles))

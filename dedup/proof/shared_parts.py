@@ -38,6 +38,7 @@ _BESIDE_PIXELS = 15
 _CELLS = 8  # a side of the page
 _WRITTEN_LEVELS = 20  # contrast within a few pixels
 MAX_PLACES_SHARE = 0.65  # of the written cells; where more differ no word was changed here or there
+PAGE_CHECK = "places of a page that differ at full resolution"
 _AT_PLACES = "words or figures on it differ"
 _EVERYWHERE = "it agrees closely nowhere: another scan or print, or other words"
 _OTHER_COLOUR = "a part of it has another colour"
@@ -97,7 +98,7 @@ def _page(laid: Laid, toned: Floats) -> Judgement:
     made, _ = equalised(toned, laid.greys[0], laid.inside)
     strange = strangeness(made, laid.greys[0], laid.qualities[::-1], LIMITS)
     mask, spots = blobs(strange, laid.inside, MIN_SPOT_PIXELS, MIN_PAGE_PEAK)
-    check = Check("places of a page that differ at full resolution", spots, 0, spots == 0)
+    check = Check(PAGE_CHECK, spots, 0, spots == 0)
     if spots:
         spread = _spread(mask, laid.greys[0], laid.inside)
         return Judgement([check], _EVERYWHERE if spread > MAX_PLACES_SHARE else _AT_PLACES)

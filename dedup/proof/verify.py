@@ -27,11 +27,12 @@ from dedup.proof.date_stamps import is_date_stamp
 from dedup.proof.geometry import MIN_PLACING_INLIERS, Fit, placings, upright
 from dedup.proof.overlay import overlay_log_odds
 from dedup.proof.photometry import Change, changes
+from dedup.proof.ranks import median
 from dedup.proof.verdict import Check, Verdict
 from dedup.proof.wording import Drawn, describe_edits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import numpy.typing as npt
 
@@ -62,11 +63,17 @@ MIN_SMALL_DRAWN_LOG_ODDS = -3.3  # a stamp has little to tell it by; the closer 
 OTHER_TEXTURES = "share of other textures"
 NO_COMMON_DETAIL = "no common detail found"
 _MIN_CONTRAST_LEVELS = 8  # grey levels; compression makes that many of one colour
-_HELD_CHECK = "share of one image in the other"
+HELD_CHECK = "share of one image in the other"
+ALIKE_CHECK = "median local correlation"
+AGREEING_CHECK = "share of textures that agree"
 
 
-def verify(first: Features, second: Features) -> Verdict:
+def verify(first: Features, second: Features, known: Fit | None = None) -> Verdict:
     """Prove, or fail to prove, that two images are one photograph.
+
+    Parameters
+    ----------
+    known : the placing, where it need not be found
 
     Returns
     -------
@@ -80,7 +87,11 @@ def verify(first: Features, second: Features) -> Verdict:
         reason = next(filter(None, trivial))
         return Verdict(near=False, evidence=reason, checks=())
     best: Verdict | None = None
-    for fit in _placings(one, two):
+    if known is not None:
+        fits: Iterable[Fit] = [known.reversed() if turned else known]
+    else:
+        fits = _placings(one, two)
+    for fit in fits:
         verdict = _Inquiry(one, two, fit).verdict()
         if verdict.near:
             best = verdict
@@ -148,7 +159,7 @@ class _Inquiry:
         one, two = self.images
         aligned = align(one, two, self.fit)
         if aligned is None:
-            self.checks.append(Check(_HELD_CHECK, 0.0, MIN_HELD_SHARE, passed=False))
+            self.checks.append(Check(HELD_CHECK, 0.0, MIN_HELD_SHARE, passed=False))
             narrow = min(*one.grey.shape, *two.grey.shape) < MIN_RASTER_PIXELS
             reason = "too narrow to compare" if narrow else "next to no overlap"
             return Verdict(False, reason, tuple(self.checks), inliers=self.fit.inliers)
@@ -181,7 +192,7 @@ class _Inquiry:
 
     def _whole(self, placed: Doubles) -> str:
         """Refuse where either shows what the other does not."""
-        if self._least(_HELD_CHECK, held_share(*self.images, placed), MIN_HELD_SHARE):
+        if self._least(HELD_CHECK, held_share(*self.images, placed), MIN_HELD_SHARE):
             return ""
         shares = _shares(*self.images, placed)
         return f"only overlaps ({min(shares):.0%} and {max(shares):.0%} shared)"
@@ -193,11 +204,11 @@ class _Inquiry:
         if not self._least("pixels with texture to compare", int(sound.sum()), MIN_TEXTURED_PIXELS):
             return "too little texture to compare"
         some = change.alike[::2, ::2][sound[::2, ::2]]  # a quarter is plenty for shares
-        middle = float(np.median(some)) if some.size else 0.0
+        middle = median(some) if some.size else 0.0
         agree = float((some > 0.5).mean()) if some.size else 0.0  # noqa: PLR2004 -- loosely alike
-        same = self._least(
-            "median local correlation", middle, MIN_MEDIAN_CORRELATION
-        ) and self._least("share of textures that agree", agree, MIN_AGREEING_SHARE)
+        same = self._least(ALIKE_CHECK, middle, MIN_MEDIAN_CORRELATION) and self._least(
+            AGREEING_CHECK, agree, MIN_AGREEING_SHARE
+        )
         if not same:
             return "the textures differ"
         # A frame that two images share is alike in itself, and what it frames is not.
@@ -273,7 +284,7 @@ def _shift(raster: Raster, change: Change) -> float:
         _near(change.mask).astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA
     )
     used = raster.firm & (touched < 0.1)  # noqa: PLR2004 -- hardly touched
-    return float(np.median(raster.flow[used])) if used.any() else 0.0
+    return median(raster.flow[used]) if used.any() else 0.0
 
 
 def _shares(one: Features, two: Features, placed: Doubles) -> tuple[float, float]:
