@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from dedup.descriptors.agreement import Agreement
-    from dedup.proof.original import Original
     from dedup.proof.side import Side
 
     Floats = npt.NDArray[np.float32]
