@@ -58,8 +58,7 @@ MAX_COVERED_SHARE = 0.2  # stickers on 15 % .15
 # Cross-checked in `benchmarks/overlays.py`: finds 90 % of overlays, 1 % of the rest. Frames of a
 # video reach -1.6, things that were removed -1.2
 MIN_DRAWN_LOG_ODDS = -1.15
-SMALL_SHARE = 0.01
-MIN_SMALL_DRAWN_LOG_ODDS = -3.3  # a stamp has little to tell it by; the closer look tells it better
+SMALL_SHARE = 0.01  # a stamp has too little to tell it by here; the closer look tells it
 OTHER_TEXTURES = "share of other textures"
 NO_COMMON_DETAIL = "no common detail found"
 _MIN_CONTRAST_LEVELS = 8  # grey levels; compression makes that many of one colour
@@ -231,11 +230,10 @@ class _Inquiry:
         if not self._most("share of changed content", change.share, MAX_COVERED_SHARE):
             return "too much of it differs"
         self.drawn = change.share
-        if is_date_stamp(aligned.raster, change):
+        if change.share < SMALL_SHARE or is_date_stamp(aligned.raster, change):
             return ""
         odds = overlay_log_odds(aligned.raster, change, aligned.owner.grey, aligned.other.grey)
-        limit = MIN_SMALL_DRAWN_LOG_ODDS if change.share < SMALL_SHARE else MIN_DRAWN_LOG_ODDS
-        if not self._least("log odds that the change is drawn on", odds, limit):
+        if not self._least("log odds that the change is drawn on", odds, MIN_DRAWN_LOG_ODDS):
             return f"{change.share:.1%} of the content differs and is not drawn on"
         return ""
 
