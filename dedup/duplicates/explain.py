@@ -10,6 +10,9 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from dedup.descriptors.agreement import promising
+from dedup.descriptors.parts import unpack
+from dedup.descriptors.vlad import PARTS_SIDE, SIDE, load_details
 from dedup.duplicates.tiers import PROVEN, ImageFile, PairFacts, decide, evidence, missing, reaches
 from dedup.images.companions import companions
 from dedup.images.containers import has_gain_map
@@ -22,7 +25,7 @@ from dedup.images.decode import (
     read_file,
 )
 from dedup.images.header import open_image
-from dedup.proof import Original, Side, describe, prove, working_side
+from dedup.proof import Original, Side, describe, prove, prove_placed, working_side
 from dedup.proof.pages import PAGES_AGREE
 from dedup.results import CheckResult, Explanation
 
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from dedup.descriptors.parts import Parts
     from dedup.proof import Verdict
     from dedup.store.pairs import StoredVerdict
 
@@ -95,7 +99,7 @@ def explain(
     ImageError : one of them cannot be read as an image.
     """
     one, two = _read(first), _read(second)
-    verdict = prove(one.side(), two.side())
+    verdict = _proven(one, two)
     if look is not None:
         look(one, two, verdict.transform)
     digests = hashlib.sha256(one.data).digest(), hashlib.sha256(two.data).digest()
@@ -127,6 +131,25 @@ def explain(
         ignored=ignored,
         companions=_are_companions(one, two),
     )
+
+
+def _proven(one: Sight, two: Sight) -> Verdict:
+    """Prove a pair by local features, else by parts, either of which is enough for `list`."""
+    sides = one.side(), two.side()
+    verdict = prove(*sides)
+    if verdict.near:
+        return verdict
+    agreed = promising(_parts(one), _parts(two))
+    placed = None if agreed is None else prove_placed(*sides, agreed)
+    return placed if placed is not None and placed.near else verdict
+
+
+def _parts(image: Sight) -> Parts:
+    """Describe the parts of an image as indexing does."""
+    decoded = decode_square(image.data, 1, 1, image.path, bound=SIDE, larger=PARTS_SIDE)
+    if decoded.bounded is None or decoded.larger is None:
+        raise RuntimeError("decoding gave no image in its aspect")
+    return unpack(load_details().describe(decoded.bounded, decoded.larger)[1])
 
 
 def _remarks(images: Iterable[Sight], verdict: Verdict) -> tuple[str, ...]:
