@@ -25,6 +25,7 @@ _ENLARGED: Final = 0.6
 to count as the smaller one enlarged: it is 1 where nothing was added, and 0 between a photograph
 and its reduction. Medians of 88 photographs are 1.0 to 1.5, and 0.0."""
 
+_LEAST_HOLE: Final = 0.01  # of an image
 _LEAST_RATIO: Final = 1.1  # of sides; nearer ones say nothing
 _SAME_PIXELS: Final = 0.08
 _VISIBLE_QUALITY: Final = 80
@@ -149,8 +150,11 @@ def _true_pixels(family: Mapping[int, Candidate]) -> dict[int, float]:
 
 
 def may_come_of(made: Traits, original: Traits) -> bool:
-    """Tell whether one image may have been made from another: no edit adds the camera's data."""
-    return original.camera or not made.camera
+    """Tell whether one image may have been made from another.
+
+    No edit adds the camera's data, and none fills what was cut out.
+    """
+    return (original.camera or not made.camera) and original.holes <= made.holes + _LEAST_HOLE
 
 
 def _canvas(one: Candidate) -> tuple[int, int]:

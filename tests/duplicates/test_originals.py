@@ -97,6 +97,13 @@ def test_an_image_with_the_cameras_data_was_not_made_from_one_without() -> None:
     assert min(ranks(soft), key=ranks(soft).__getitem__) == 0
 
 
+def test_a_whole_image_was_not_made_from_one_with_a_part_cut_out() -> None:
+    cut_out = PHOTO._replace(holes=0.3)
+    assert may_come_of(cut_out, PHOTO)
+    assert may_come_of(cut_out, cut_out)
+    assert not may_come_of(PHOTO, cut_out)
+
+
 def order_of(policy: str, *, derived: int = 0, damaged: tuple[int, ...] = ()) -> KeepOrder:
     """Order a small image with a large one; `derived` as a verdict on (small, large) has it."""
     known = images(2, sizes=[(40, 30), (80, 60)], damaged=damaged)
