@@ -22,7 +22,7 @@ _TILE_PIXELS = 8
 _MIN_TILES = 20
 _SHADOW_HIGHLIGHT_LEVELS = (12, 243)  # beyond them light is lost
 _MIN_RATIO = 1.3  # of encoded values; of light that is four fifths of a stop
-_MAX_LEFT_LEVELS = 2.0  # at nine tenths of the tiles: brackets 1.3, edits of contrast 4.5 and more
+_MAX_LEFT_LEVELS = 3.0  # at nine tenths of the tiles: brackets 2.1, edits of contrast 4.5 and more
 
 
 def recorded_apart(one: Original, two: Original) -> bool:
