@@ -40,21 +40,29 @@ def draw_proof(first: Pixels, second: Pixels, transform: npt.NDArray[np.float64]
         empty = np.full_like(first, 128)
         panels += [("no placing found", empty), ("nothing to compare", empty)]
     else:
-        size = (first.shape[1], first.shape[0])
-        laid = cv2.warpPerspective(second, transform, size, flags=cv2.INTER_LINEAR)
-        inside = cv2.warpPerspective(
-            np.full(second.shape[:2], 255, np.uint8), transform, size, flags=cv2.INTER_NEAREST
-        )
-        shared = np.asarray(inside > 0)
+        laid, shared = laid_over(first, second, transform)
         both = np.where(shared[..., None], (first // 2 + laid // 2), first)
         panels += [
             ("second laid over first", both.astype(np.uint8)),
-            ("difference", _heat(first, np.asarray(laid, np.uint8), shared)),
+            ("difference", heat_map(first, laid, shared)),
         ]
     return _side_by_side(panels)
 
 
-def _heat(first: Pixels, laid: Pixels, shared: npt.NDArray[np.bool_]) -> Pixels:
+def laid_over(
+    first: Pixels, second: Pixels, transform: npt.NDArray[np.float64]
+) -> tuple[Pixels, npt.NDArray[np.bool_]]:
+    """Lay one image over another; also says where it has pixels."""
+    size = (first.shape[1], first.shape[0])
+    laid = cv2.warpPerspective(second, transform, size, flags=cv2.INTER_LINEAR)
+    inside = cv2.warpPerspective(
+        np.full(second.shape[:2], 255, np.uint8), transform, size, flags=cv2.INTER_NEAREST
+    )
+    return np.asarray(laid, np.uint8), np.asarray(inside > 0)
+
+
+def heat_map(first: Pixels, laid: Pixels, shared: npt.NDArray[np.bool_]) -> Pixels:
+    """Draw what differs where both have pixels, once colours are matched; as `draw_proof`."""
     heat = np.full_like(first, 128)
     if int(shared.sum()) < _MIN_SHARED_PIXELS:
         return heat

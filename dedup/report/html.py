@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 
 IMAGES_PER_FILE: Final = 5000
 
-_MODULES: Final = ("text", "data", "choices", "group", "compare", "summary", "keys", "main")
+_MODULES: Final = (
+    "words", "text", "data", "rules", "choices", "group", "compare", "summary", "keys", "main"
+)  # fmt: skip
 _IMPORT: Final = re.compile(r"^import .*?;\n", re.MULTILINE | re.DOTALL)
 _UNSAFE: Final = {ord(one): f"\\u{ord(one):04x}" for one in "<>&"}
 _FOLDERS_SHOWN: Final = 200

@@ -83,10 +83,19 @@ def _made(wanted: _Wanted) -> Thumbnail | str:
     found = read_unchanged(wanted.paths, wanted.content)
     if found is None:
         return "gone, or changed since it was indexed"
-    data, name = found
     try:
-        header = read_header(data, name)
-        webp = as_webp(decode_bounded(data, SIDE, name, srgb=True), MOST_BYTES)
+        return make_thumbnail(*found)
     except ImageError as error:
         return error.reason
+
+
+def make_thumbnail(data: bytes, name: str) -> Thumbnail:
+    """Make the thumbnail of one file, which was read.
+
+    Raises
+    ------
+    ImageError
+    """
+    header = read_header(data, name)
+    webp = as_webp(decode_bounded(data, SIDE, name, srgb=True), MOST_BYTES)
     return Thumbnail(webp, header.width, header.height, header.format)

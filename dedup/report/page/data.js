@@ -4,16 +4,6 @@ import { folderOf } from "./text.js";
 
 export const data = JSON.parse(document.getElementById("data").textContent);
 
-export const COPIES = new Set(["exact", "pixels", "resaved"]);
-
-export const MEANINGS = {
-  exact: "same bytes",
-  pixels: "same pixels",
-  resaved: "the whole image, saved again",
-  near: "an edited version",
-  similar: "looks alike, not proven",
-};
-
 /** The longest folder that holds everything shown: it is said once, and left out of the rest. */
 const common = (() => {
   let parts = null;

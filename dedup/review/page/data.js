@@ -1,0 +1,30 @@
+// What was listed, in place of a report's data: as the server has it now.
+
+import { get } from "./api.js";
+import { element } from "./text.js";
+import { WORDS } from "./words.js";
+
+export const data = await get("/api/start");
+data.shown = { length: data.groups };
+data.made = "";
+
+export const base = data.base || "/";
+
+export function shortFolder(folder) {
+  if (folder === data.base) return ".";
+  return data.base && folder.startsWith(`${data.base}/`) ? folder.slice(data.base.length + 1) : folder;
+}
+
+/** Show an image by its number; where it cannot be shown, why. */
+export function show(image, number, kind = "thumb") {
+  const url = `/image/${kind}/${number}`;
+  return new Promise((resolve) => {
+    image.addEventListener("load", () => resolve(true), { once: true });
+    image.addEventListener("error", async () => {
+      const reason = await get(url).then(() => WORDS.unreadable, (error) => error.message);
+      image.replaceWith(element("span", { class: "missing" }, reason));
+      resolve(false);
+    }, { once: true });
+    image.src = url;
+  });
+}
