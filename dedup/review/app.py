@@ -71,6 +71,7 @@ class Routes:
         self._files = page_files()
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="dedup-desk")
         self._streams = 0
+        self._ends = False
 
     def app(self) -> Starlette:
         """Give the app, without the guard before it."""
@@ -100,6 +101,10 @@ class Routes:
         app = Starlette(routes=routes)
         app.router.redirect_slashes = False
         return app
+
+    def end_streams(self) -> None:
+        """Let pages no longer listen."""
+        self._ends = True
 
     def close(self) -> None:
         """Answer no more."""
@@ -186,7 +191,7 @@ class Routes:
         self._streams += 1
         said, quiet = "", 0
         try:
-            while True:
+            while not self._ends:
                 state = json.dumps(await self._ask(self._desk.state))
                 quiet += 1
                 if state != said:

@@ -36,7 +36,6 @@ def _facts(file: File) -> dict[str, str]:
         "format": known.format,
         "bytes": str(known.size),
         "modified": modified.isoformat(" ", "seconds"),
-        "frames": str(known.frames) if known.frames > 1 else "",
         "remark": known.remark,
         **_inside(file),
         "sha256": known.digest.hex(),

@@ -46,6 +46,7 @@ _HEADERS: Final = {
 }
 _ENTRY: Final = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><title>dedup review</title>'
+    '<link rel="icon" href="/page/icon.svg">'
     '<meta http-equiv="refresh" content="0; url=/"><p><a href="/">Continue</a></p></html>'
 )
 _STRANGER: Final = (

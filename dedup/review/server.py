@@ -119,15 +119,21 @@ def reviewing(
                 limit_concurrency=MOST_CONNECTIONS, timeout_keep_alive=_KEEPS_ALIVE,
                 timeout_graceful_shutdown=_LEAVES, h11_max_incomplete_event_size=MOST_HEADER_BYTES,
             )  # fmt: skip
-            server = _Server(config, started)
+            server = _Server(config, started, routes.end_streams)
             desk.refresh(indexes=False)
             yield Review(server, listener, known)
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, started: Callable[[], Any]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, started: Callable[[], Any], ends: Callable[[], None]
+    ) -> None:
         super().__init__(config)
-        self._tell = started
+        self._tell, self._end = started, ends
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._end()
+        await super().shutdown(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

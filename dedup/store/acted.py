@@ -45,7 +45,6 @@ class Content(NamedTuple):
     file, image : ids
     digest : SHA-256
     width, height : upright, pixels
-    frames : 1 for stills
     remark : what a person should know of the image; "" where that is nothing
     """
 
@@ -57,7 +56,6 @@ class Content(NamedTuple):
     format: str
     width: int
     height: int
-    frames: int
     remark: str
 
     @property
@@ -104,7 +102,7 @@ def contents_by_path(catalog: Catalog, wanted: set[bytes]) -> dict[bytes, Conten
         images = {
             row[0]: row
             for row in catalog.connection.execute(
-                "SELECT id, digest, format, width, height, frames, coalesce(remark, '')"  # noqa: S608 - constant
+                "SELECT id, digest, format, width, height, coalesce(remark, '')"  # noqa: S608 - constant
                 f" FROM images WHERE id IN (SELECT value FROM json_each(?)) AND {sound('images')}",
                 (json.dumps(sorted({known[3] for known in files.values()})),),
             )

@@ -22,19 +22,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api", reason="needs the extra browser")
-    with api.sync_playwright() as playwright:
-        own = shutil.which("chromium") or shutil.which("google-chrome")
-        try:
-            browser = playwright.chromium.launch(executable_path=own, chromium_sandbox=False)
-        except api.Error as error:
-            pytest.skip(f"needs Chromium: playwright install chromium ({error.message[:80]})")
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def page(chromium: Any, own: Collection, tmp_path: Path) -> Iterator[Any]:
     """A page of the report of `images`; errors and refused requests fail the test."""

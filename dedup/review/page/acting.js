@@ -1,6 +1,6 @@
 // Looking at the plan, applying it, taking a run back; and what runs.
 
-import { get, onState, post } from "./api.js";
+import { onState, post, tryGet } from "./api.js";
 import { data, shortFolder } from "./data.js";
 import { bytes, counted, element, fileName, folderOf, name, visible } from "./text.js";
 import { WORDS } from "./words.js";
@@ -43,6 +43,7 @@ function ask({ title, text, content, word, question, button, go }) {
 /** Show what would go, and ask for the number of files to let it go. */
 export async function lookAtPlan() {
   const plan = await post("plan");
+  if (!plan) return;
   const rows = plan.entries.map((one) => [file(one.path), one.tier, bytes(one.bytes), one.keeper ? file(one.keeper) : ""]);
   const content = [];
   if (rows.length) content.push(table(WORDS.planColumns, rows), further(plan.files, rows));
@@ -66,9 +67,10 @@ export async function lookAtPlan() {
 
 /** Show the runs, and ask for a word to take one back. */
 export async function undo() {
-  const { runs } = await get("/api/runs");
+  const found = await tryGet("/api/runs");
+  if (!found) return;
   const when = (run) => new Date(run.started).toLocaleString("en-GB");
-  const rows = runs.map((run, at) => {
+  const rows = found.runs.map((run, at) => {
     const choice = element("input", { type: "radio", name: "run", value: run.run, checked: at === 0, "aria-label": when(run) });
     return [choice, when(run), run.files.toLocaleString("en"), bytes(run.bytes)];
   });
@@ -103,8 +105,7 @@ export function startActing() {
   });
   byId("confirm").addEventListener("submit", async (event) => {
     event.preventDefault();
-    await confirmed(byId("confirm-word").value);
-    dialog.close();
+    if (await confirmed(byId("confirm-word").value)) dialog.close();
   });
   byId("plan").addEventListener("click", lookAtPlan);
   byId("undo").addEventListener("click", undo);

@@ -36,6 +36,9 @@ async function answered(request) {
 
 export const get = (path) => answered(fetch(path, { credentials: "same-origin" }));
 
+/** The same, where an error is said, and gives null. */
+export const tryGet = (path) => get(path).catch((error) => { say(error.message); return null; });
+
 const listeners = [];
 let events = null;
 let latest = null;
@@ -51,7 +54,7 @@ export function tell(state) {
   for (const listener of listeners) listener(state);
 }
 
-/** Change something; what is said back is told to whoever listens, `mine` with it. Errors are said, and thrown. */
+/** Change something; what is said back is told to whoever listens, `mine` with it. Errors are said, and give null. */
 export async function post(name, body = {}, mine = false) {
   try {
     const value = await answered(fetch(`/api/${name}`, {
@@ -64,7 +67,7 @@ export async function post(name, body = {}, mine = false) {
     return value;
   } catch (error) {
     say(error.message);
-    throw error;
+    return null;
   }
 }
 

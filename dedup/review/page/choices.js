@@ -31,14 +31,13 @@ async function change(duplicates, edit, ask) {
   const before = [new Set(going), new Set(apart)];
   edit();
   changed(duplicates);
-  try {
-    await ask();
-  } catch {
-    [going, apart].forEach((set, at) => {
-      for (const one of duplicates) if (before[at].has(one)) set.add(one); else set.delete(one);
-    });
-    changed(duplicates);
-  }
+  const answer = await ask();
+  if (answer?.refused?.length) say(answer.refused.join("\n"));
+  if (answer && !answer.refused?.length) return;
+  [going, apart].forEach((set, at) => {
+    for (const one of duplicates) if (before[at].has(one)) set.add(one); else set.delete(one);
+  });
+  changed(duplicates);
 }
 
 export function setGoing(duplicates, goes) {
@@ -48,10 +47,7 @@ export function setGoing(duplicates, goes) {
     for (const one of possible) {
       if (goes) { going.add(one); apart.delete(one); } else going.delete(one);
     }
-  }, async () => {
-    const { refused } = await post("choose", { files: possible.map((one) => one.id), goes }, true);
-    if (refused.length) say(refused.join("\n"));
-  });
+  }, () => post("choose", { files: possible.map((one) => one.id), goes }, true));
 }
 
 export function setApart(duplicate, is) {
@@ -69,6 +65,6 @@ export function toggleCopies(group) {
 
 /** Choose many at once, on all pages: what is shown, or the folder of a file. */
 export async function chooseMany(name, body) {
-  const { refused_files: refused } = await post(name, { ...body, goes: true });
-  if (refused) say(WORDS.notChoosable(counted(refused, ...WORDS.fileWord)));
+  const answer = await post(name, { ...body, goes: true });
+  if (answer?.refused_files) say(WORDS.notChoosable(counted(answer.refused_files, ...WORDS.fileWord)));
 }

@@ -1,7 +1,7 @@
 // Two images at a look: side by side, under a slider, in turns, or as a map of what differs.
 
-import { get } from "./api.js";
-import { data, show } from "./data.js";
+import { tryGet } from "./api.js";
+import { show } from "./data.js";
 import { decideButtons } from "./group.js";
 import { bytes, element, fileName, name, visible } from "./text.js";
 import { fit, onMoved, paneOf, setPanes, zoom } from "./viewer.js";
@@ -11,7 +11,6 @@ const byId = (id) => document.getElementById(id);
 const dialog = byId("compare");
 const stage = byId("stage");
 const BLINKS = 700; // milliseconds
-const TIMES = new Set(["bytes"]);
 
 let view = "beside";
 let pair = null;
@@ -127,16 +126,16 @@ async function tell() {
   if (!byId("facts").open || place.of === shown) return;
   const keeper = shown.group.keeper;
   if (keeper.id === undefined || shown.id === undefined) return;
-  const { rows } = await get(`/api/facts/${keeper.id}/${shown.id}`);
-  if (pair !== shown) return;
+  const found = await tryGet(`/api/facts/${keeper.id}/${shown.id}`);
+  if (!found || pair !== shown) return;
   place.of = shown;
   place.replaceChildren(element(
     "table", {},
     element("thead", {}, element("tr", {}, ...["", WORDS.keeper, shown.tier, ""].map((word) => element("th", { scope: "col" }, word)))),
-    element("tbody", {}, ...rows.map((row) => element(
+    element("tbody", {}, ...found.rows.map((row) => element(
       "tr", { class: row.differs ? "differs" : "" },
       element("th", { scope: "row" }, WORDS.factNames[row.name]),
-      ...row.values.map((value) => element("td", {}, name(TIMES.has(row.name) ? bytes(Number(value)) : value))),
+      ...row.values.map((value) => element("td", {}, name(row.name === "bytes" ? bytes(Number(value)) : value))),
       element("td", {}, row.differs ? element("span", { class: "mark" }, WORDS.differs) : ""),
     ))),
   ));

@@ -1,6 +1,6 @@
 // A page of groups: fetched, built, and kept as what was chosen anywhere has it.
 
-import { get, post, say } from "./api.js";
+import { post, say, tryGet } from "./api.js";
 import { onChange, takeOver } from "./choices.js";
 import { open, redecide, shut } from "./compare.js";
 import { fill, groupArticle, refresh } from "./group.js";
@@ -39,7 +39,7 @@ export function moreButtons(one) {
 export async function keepInstead(one) {
   say(WORDS.proving);
   const number = one.group.number;
-  await post("keeper", { file: one.id });
+  if (!(await post("keeper", { file: one.id }))) return;
   byId("said").hidden = true;
   go({ pair: null }, true);
   await load(true);
@@ -86,7 +86,7 @@ export async function load(anew = false) {
   const query = String(new URLSearchParams(wanted));
   if (query !== of || anew) {
     const number = asked += 1;
-    const fetched = await get(`/api/groups?${query}`).catch((error) => { say(error.message); return null; });
+    const fetched = await tryGet(`/api/groups?${query}`);
     if (!fetched || number !== asked) return;
     const turned = of !== null && query !== of;
     of = query;

@@ -106,7 +106,6 @@ export const WORDS = {
     format: "format",
     bytes: "bytes",
     modified: "modified",
-    frames: "frames (the first is shown)",
     remark: "remark",
     quality: "JPEG quality",
     profile: "colour profile",
