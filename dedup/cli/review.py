@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -67,8 +69,7 @@ def review_command(
                 note("No browser was found: open the address above.")
             note("Reviewing. Ctrl-C ends it; what is chosen is kept.")
 
-        with reviewing(collection, task, port, started) as review:
-            try:
-                review.run()
-            except (KeyboardInterrupt, click.Abort):
-                note("Stopped reviewing.")
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with suppress(KeyboardInterrupt), reviewing(collection, task, port, started) as review:
+            review.run()
+    note("Stopped reviewing.")

@@ -25,6 +25,8 @@ from dedup.report.thumbnails import SIDE, Thumbnail, make_thumbnail
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from dedup.duplicates.overlay import Overlay
+
 SIDES: Final = {"thumb": SIDE, "view": 1600, "full": 4096, "laid": 1600, "heat": 1600}
 """Kinds of views, and their longest side in pixels."""
 
@@ -72,6 +74,7 @@ class Views:
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="dedup-view")
+        self._pool.submit(_overlay)  # to import it takes longer than to use it
         self._running: dict[Order, asyncio.Future[dict[str, View]]] = {}
         self._kept: OrderedDict[Order, View] = OrderedDict()
         self._bytes = 0
@@ -180,10 +183,14 @@ def _single(kind: str, data: bytes, name: str) -> View:
     return View("image/jpeg", as_jpeg(pixels, _QUALITY))
 
 
-def _pair(order: Order, found: list[tuple[bytes, str]]) -> dict[str, View]:
+def _overlay() -> Callable[..., Overlay | None]:
     from dedup.duplicates.overlay import overlay
 
-    placed = overlay(found[0], found[1], SIDES[order.kind])
+    return overlay
+
+
+def _pair(order: Order, found: list[tuple[bytes, str]]) -> dict[str, View]:
+    placed = _overlay()(found[0], found[1], SIDES[order.kind])
     if placed is None:
         return _none(order, "the proof places neither in the other")
     return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import resource
 import shutil
 import socket
@@ -18,6 +19,7 @@ from PIL import Image
 from serving import PROVEN, Client, browsing, served
 
 from dedup.errors import DedupError
+from dedup.review.app import page_files
 from dedup.review.choices import FILE, Choices
 from dedup.review.jobs import BusyError, Jobs
 from dedup.review.server import HOST, open_browser
@@ -362,3 +364,33 @@ def test_no_browser_is_opened_where_there_are_no_windows(monkeypatch: pytest.Mon
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(sys, "platform", "linux")
     assert not open_browser("http://127.0.0.1:1/")
+
+
+def test_modules_of_the_page_fit_each_other() -> None:
+    files = page_files()
+    named = r"^export (?:async )?(?:const|let|function) (\w+)"
+    texts = {name: text.decode() for name, text in files.items() if name.endswith(".js")}
+    preloaded = re.findall(r'modulepreload" href="/page/([\w.]+)"', files["review.html"].decode())
+    assert set(preloaded) == set(texts)
+    for file, text in texts.items():
+        for wanted, other in re.findall(
+            r'^import {([^}]*)} from "./([\w.]+)";', text, re.MULTILINE
+        ):
+            exported = re.findall(named, texts[other], re.MULTILINE)
+            for word in re.findall(r"\w+", wanted):
+                assert word in exported, (file, word)
+                assert len(re.findall(rf"\b{word}\b", text)) > 1, (file, word)  # used
+
+
+def test_all_words_of_the_page_are_in_one_file() -> None:
+    files = {name: text.decode() for name, text in page_files().items()}
+    known = set(re.findall(r"^  (\w+):", files["words.js"], re.MULTILINE))
+    marked = re.findall(r'data-(?:text|title|label|placeholder)="(\w+)"', files["review.html"])
+    assert set(marked) <= known
+    used = {word for text in files.values() for word in re.findall(r"WORDS\.(\w+)", text)}
+    assert used - {"pageOf", "allPages"} <= known  # of a report with several pages
+    for name, text in files.items():
+        if name.endswith(".js") and name != "words.js":
+            code = re.sub(r"//.*|/\*\*.*?\*/", "", text)
+            said = re.findall(r'"([^"\n]* [^"\n]*)"', code)
+            assert [one for one in said if re.fullmatch(r"[A-Z][a-z]+( [a-z]+)+\.?", one)] == []

@@ -43,14 +43,17 @@ def opened(chromium: Any, url: str, **options: Any) -> Iterator[Any]:
 
     context = chromium.new_context(viewport={"width": 1200, "height": 900}, **options)
 
-    def failed(status: int) -> bool:
-        return status >= 400 and status != 422  # which says why something is not done
+    def answered(response: Any) -> None:
+        if (
+            response.status >= 400 and response.status != 422
+        ):  # which says why something is not done
+            complaints.append(response.url)
 
     def listen(page: Any) -> None:
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("console", lambda message: complaints.append(message.text))
         page.on("dialog", dismiss)
-        page.on("response", lambda answer: failed(answer.status) and complaints.append(answer.url))
+        page.on("response", answered)
         page.on("request", lambda request: urls.append(request.url))
 
     context.on("page", listen)

@@ -131,7 +131,10 @@ async function tell() {
   place.of = shown;
   place.replaceChildren(element(
     "table", {},
-    element("thead", {}, element("tr", {}, ...["", WORDS.keeper, shown.tier, ""].map((word) => element("th", { scope: "col" }, word)))),
+    element("thead", {}, element(
+      "tr", {},
+      element("td"), ...[WORDS.keeper, shown.tier].map((word) => element("th", { scope: "col" }, word)), element("td"),
+    )),
     element("tbody", {}, ...found.rows.map((row) => element(
       "tr", { class: row.differs ? "differs" : "" },
       element("th", { scope: "row" }, WORDS.factNames[row.name]),

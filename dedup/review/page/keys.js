@@ -21,7 +21,7 @@ function walk(current, by, whole) {
     next = shown[at];
     if (whole && by < 0 && next) next = shown.find((one) => one.group === next.group);
   }
-  if (!next) return turnPage(by);
+  if (!next) return turnPage(by, null, true);
   next.figure.focus({ preventScroll: true });
   next.group.article.scrollIntoView({ block: "nearest" });
   next.figure.scrollIntoView({ block: "nearest" });
@@ -42,8 +42,8 @@ const KEYS = {
   f: (one) => one && chooseMany("folder", { file: one.id }),
   c: (one) => one && go({ pair: one.id }),
   Enter: (one, target) => one && target.matches(".duplicate") && go({ pair: one.id }),
-  PageDown: () => turnPage(1),
-  PageUp: () => turnPage(-1),
+  PageDown: () => turnPage(1, null, true),
+  PageUp: () => turnPage(-1, null, true),
   "/": () => byId("search").focus(),
   s: () => lookAtPlan(),
   u: () => undo(),

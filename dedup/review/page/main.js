@@ -75,14 +75,19 @@ function sayChosen({ chosen }) {
   byId("plan").disabled = !chosen.files;
 }
 
+let latest = data;
+
 /** New groups: everything is read again, once nothing is open that a person looks at. */
-function startAnew({ listed, job }) {
-  if (listed !== data.listed && !job.runs && !document.querySelector("dialog[open]")) location.reload();
+function startAnew(state) {
+  latest = state;
+  const isNew = latest.listed !== data.listed && !latest.job.runs;
+  if (isNew && !document.querySelector("dialog[open]")) location.reload();
 }
 
 function startDialogs() {
   for (const dialog of document.querySelectorAll("dialog")) {
     dialog.querySelector(".close").addEventListener("click", () => dialog.close());
+    dialog.addEventListener("close", () => startAnew(latest));
     dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
   }
   byId("compare").addEventListener("close", () => go({ pair: null }, true));

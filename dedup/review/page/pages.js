@@ -3,15 +3,17 @@
 import { post, say, tryGet } from "./api.js";
 import { onChange, takeOver } from "./choices.js";
 import { open, redecide, shut } from "./compare.js";
+import { first } from "./data.js";
 import { fill, groupArticle, refresh } from "./group.js";
-import { go, place } from "./place.js";
+import { asked, go, place } from "./place.js";
 import { counted, element, fileName, visible } from "./text.js";
 import { WORDS } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 let shown = { groups: [], revision: -1, listed: -1 };
 let of = null; // the filters and the page that are shown
-let asked = 0;
+let turn = 0;
+let landing = 0; // where to be on the page that comes: 1 at its first duplicate, -1 at its last
 
 /** The duplicates of the page, in order. */
 export const onPage = () => shown.groups.flatMap((group) => group.duplicates);
@@ -58,10 +60,11 @@ function build(group) {
   return article;
 }
 
-function focusAgain(before) {
-  if (before === undefined) return;
-  const one = find(before);
-  one?.figure.focus({ preventScroll: true });
+/** Be where the person was, or at the end of the page that they came from. */
+function focus(before) {
+  const one = landing ? onPage().at(landing > 0 ? 0 : -1) : before === undefined ? null : find(String(before));
+  one?.figure.focus({ preventScroll: !landing });
+  landing = 0;
 }
 
 function render() {
@@ -76,18 +79,19 @@ function render() {
   byId("of").textContent = WORDS.pagesOf(shown.pages.toLocaleString("en"), counted(shown.matching, ...WORDS.groupWord));
   byId("back").disabled = shown.page === 0;
   byId("on").disabled = shown.page + 1 >= shown.pages;
-  focusAgain(active === undefined ? undefined : String(active));
+  focus(active);
   document.documentElement.dataset.ready = `${shown.listed}.${shown.revision}`;
 }
 
 /** Show the page that the URL names; `anew`: also where it is shown already. */
 export async function load(anew = false) {
-  const { pair, ...wanted } = place();
-  const query = String(new URLSearchParams(wanted));
+  const { pair } = place();
+  const query = asked();
   if (query !== of || anew) {
-    const number = asked += 1;
-    const fetched = await tryGet(`/api/groups?${query}`);
-    if (!fetched || number !== asked) return;
+    const number = turn += 1;
+    const isFirst = of === null && query === first.query;
+    const fetched = await (isFirst ? first.answer : tryGet(`/api/groups?${query}`));
+    if (!fetched || number !== turn) return;
     const turned = of !== null && query !== of;
     of = query;
     shown = fetched;
@@ -104,10 +108,11 @@ export function follow(state) {
   if (state.mine && state.revision === shown.revision + 1) shown.revision = state.revision; else load(true);
 }
 
-/** Go to another page; `pair`: where to be on it. */
-export function turnPage(by, pair = null) {
+/** Go to another page; `pair`: what to compare there; `lands`: to go on by keyboard. */
+export function turnPage(by, pair = null, lands = false) {
   const next = shown.page + by;
   if (next < 0 || next >= shown.pages) return;
+  landing = lands ? by : 0;
   go({ page: next || null, pair });
 }
 

@@ -7,6 +7,12 @@ export const onMove = (listener) => listeners.push(listener);
 
 export const place = () => Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
 
+/** What is asked of the server here: filters and page. */
+export function asked() {
+  const { pair, ...wanted } = place();
+  return String(new URLSearchParams(wanted));
+}
+
 /** Go elsewhere: null takes a value away; `replace` leaves nothing to go back to. */
 export function go(changes, replace = false) {
   const values = Object.entries({ ...place(), ...changes }).filter(([, value]) => value !== null && value !== "");

@@ -129,7 +129,9 @@ export const WORDS = {
   undoTitle: "Undo",
   undoText: "Files come back to where they were; nothing is overwritten.",
   undoNothing: "There is nothing to bring back.",
-  undoColumns: ["", "when", "files", "size"],
+  rows: "Files",
+  jobLines: "What came of it",
+  undoColumns: ["choice", "when", "files", "size"],
   confirmUndo: (word) => `To bring them back, type ${word}:`,
   undoGo: "Bring back",
 
