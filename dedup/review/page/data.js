@@ -29,6 +29,7 @@ export function show(image, number, kind = "thumb") {
       image.replaceWith(element("span", { class: "missing" }, reason));
       resolve(false);
     }, { once: true });
+    if (kind === "thumb") image.loading = "lazy";
     image.src = url;
   });
 }
