@@ -124,6 +124,7 @@ class Board:
         if self._process is not None:
             self._process.terminate()
         self.jobs.wait()
+        self.choices.close()
 
     # -- questions -------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """What was chosen, kept in the store: which files go, and which are keepers instead.
 
 One JSON object a line, the last word on a file counts. A file is known by path and content, so that
-a choice does not pass to another file of its name. A line that was cut short is passed over.
+a choice does not pass to another file of its name. A line that was cut short is passed over. One
+review at a time: two would not know of each other's choices.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
-from dedup.errors import DedupError
+from filelock import FileLock, Timeout
+
+from dedup.errors import CollectionError, DedupError, LockedError
 from dedup.files import output_file
 
 if TYPE_CHECKING:
@@ -26,14 +29,30 @@ class Choices:
     Parameters
     ----------
     path : of the file that it is kept in; read now, if it is there
+
+    Raises
+    ------
+    LockedError : another review of the collection has it.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._lock = FileLock(path.with_suffix(".lock"), timeout=0, thread_local=False)
+        try:
+            self._lock.acquire()
+        except Timeout as error:
+            reason = "another `dedup review` of it runs; use its page, or stop it"
+            raise LockedError(path.parent, reason) from error
+        except OSError as error:
+            raise CollectionError(path.parent, f"cannot be written: {error.strerror}") from error
         self._kept: dict[str, dict[str, str]] = {kind: {} for kind in _KINDS}
         for line in self._read():
             self._take(line)
         self._whole = False
+
+    def close(self) -> None:
+        """Let another review have it."""
+        self._lock.release()
 
     @property
     def going(self) -> Mapping[str, str]:

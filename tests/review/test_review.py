@@ -18,7 +18,7 @@ from hostile import HOSTILE
 from PIL import Image
 from serving import PROVEN, Client, browsing, served
 
-from dedup.errors import DedupError
+from dedup.errors import DedupError, LockedError
 from dedup.review.app import page_files
 from dedup.review.choices import FILE, Choices
 from dedup.review.jobs import BusyError, Jobs
@@ -311,10 +311,14 @@ def test_choices_are_known_by_path_and_content(tmp_path: Path) -> None:
     kept.set_keepers({"/c": "33"}, on=True)
     with path.open("ab") as file:
         file.write(b'{"kind": "goes", "path": "/cut", "sha2')
+    with pytest.raises(LockedError, match="another `dedup review`"):
+        Choices(path)
+    kept.close()
     again = Choices(path)
     assert dict(again.going) == {"/b\udce4": "22"}
     assert dict(again.keepers) == {"/c": "33"}
     again.set_going({"/d": "44"}, goes=True)
+    again.close()
     assert dict(Choices(path).going) == {"/b\udce4": "22", "/d": "44"}
     assert path.read_text().count("\n") == 3
 
