@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dedup.errors import DedupError
 from dedup.review.choices import FILE, Choices
-from dedup.review.jobs import Jobs
+from dedup.review.jobs import Done, Jobs
 from dedup.review.listing import Listing
 from dedup.review.worker import found
 
@@ -82,9 +82,9 @@ class Board:
         """
         task = self._task._replace(indexes=indexes)
 
-        def work(report: Progress) -> tuple[str, ...]:
+        def work(report: Progress) -> Done:
             self._list(task, report)
-            return ()
+            return Done()
 
         self.jobs.start("index" if indexes else "list", work)
 

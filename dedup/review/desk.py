@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dedup.errors import DedupError
 from dedup.review.board import Board, Looked
+from dedup.review.jobs import Done
 from dedup.review.listing import COPIES, Filter, missing
 
 if TYPE_CHECKING:
@@ -140,8 +141,10 @@ class Desk(Board):
             self.choices.set_keepers(others, on=False)
             if path != first.keeper:
                 self.choices.set_keepers({path: others[path]}, on=True)
-            stay = [one for one in first.paths if self._listing.duplicate(one) is None]
-            self.choices.set_going({one: others[one] for one in stay if one in others}, goes=False)
+            plan = self.collection.plan_of([changed], chosen=self.choices.keepers)
+            may_go = {one.path for one in plan}
+            stay = {one: sha256 for one, sha256 in others.items() if one not in may_go}
+            self.choices.set_going(stay, goes=False)
             self._changed()
 
     def clear(self) -> None:
@@ -198,13 +201,13 @@ class Desk(Board):
             if confirmed.strip() != str(len(looked.plan)) or not len(looked.plan):
                 raise DedupError(f"to apply the plan, type the number of files: {len(looked.plan)}")
 
-            def work(report: Progress) -> tuple[str, ...]:
+            def work(report: Progress) -> Done:
                 return self._after(self.collection.apply(looked.plan, progress=report))
 
             self.jobs.start("apply", work)
             self._plan = None
 
-    def _after(self, acted: Acted) -> tuple[str, ...]:
+    def _after(self, acted: Acted) -> Done:
         """Let the groups follow what was done; says what that was."""
         done = {one.path for one in acted if one.outcome == "done"}
         with self._lock:
@@ -216,8 +219,7 @@ class Desk(Board):
             self._replace(self._listing.without(done))
             self.choices.set_going(gone, goes=False)
             self._changed()
-        refused = [f"{one.path}: {one.reason}" for one in acted if one.outcome == "refused"]
-        return (*refused[:ROWS_SHOWN], *acted.notes)
+        return _done(acted, "done")
 
     def undo(self, run: str, confirmed: str) -> None:
         """Take a run back, then list the groups anew.
@@ -236,11 +238,10 @@ class Desk(Board):
         if run not in {one.run for one in self.collection.runs() if one.done}:
             raise DedupError("there is no such run, or nothing of it can be brought back")
 
-        def work(report: Progress) -> tuple[str, ...]:
+        def work(report: Progress) -> Done:
             acted = self.collection.undo(run, progress=report)
             self._list(self._task, report)
-            refused = [f"{one.path}: {one.reason}" for one in acted if one.outcome == "refused"]
-            return (*refused[:ROWS_SHOWN], *acted.notes)
+            return _done(acted, "undone")
 
         self.jobs.start("undo", work)
 
@@ -251,3 +252,9 @@ class Desk(Board):
             for one in self.collection.runs()[:50]
             if one.done
         ]
+
+
+def _done(acted: Acted, outcome: str) -> Done:
+    refused = [f"{one.path}: {one.reason}" for one in acted if one.outcome == "refused"]
+    lines = (*refused[:ROWS_SHOWN], *acted.notes)
+    return Done(acted.count(outcome), acted.bytes_of(outcome), lines)

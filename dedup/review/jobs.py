@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dedup.errors import DedupError
 
@@ -13,9 +13,25 @@ if TYPE_CHECKING:
 
     from dedup.answer import Progress
 
+    Work = Callable[[Progress], "Done"]
+
 
 class BusyError(DedupError):
     """Something else is running."""
+
+
+class Done(NamedTuple):
+    """What came of a job.
+
+    Parameters
+    ----------
+    files, bytes : that went, or came back
+    lines : what else a person should know, a sentence each
+    """
+
+    files: int = 0
+    bytes: int = 0
+    lines: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +43,7 @@ class Job:
     kind : "list", "index", "apply" or "undo"; "" before the first
     stage, done, total : as in `Progress`
     error : why it failed; "" otherwise
-    lines : what came of it, a sentence each
+    files, bytes, lines : as in `Done`
     number : rises with each job
     """
 
@@ -37,6 +53,8 @@ class Job:
     done: int = 0
     total: int = 0
     error: str = ""
+    files: int = 0
+    bytes: int = 0
     lines: tuple[str, ...] = ()
     number: int = 0
 
@@ -53,7 +71,7 @@ class Jobs:
         self._thread: threading.Thread | None = None
         self.now = Job()
 
-    def start(self, kind: str, work: Callable[[Progress], tuple[str, ...]]) -> None:
+    def start(self, kind: str, work: Work) -> None:
         """Start a job.
 
         Parameters
@@ -71,17 +89,17 @@ class Jobs:
             self._thread = threading.Thread(target=self._run, args=(work,), name="dedup-job")
             self._thread.start()
 
-    def _run(self, work: Callable[[Progress], tuple[str, ...]]) -> None:
+    def _run(self, work: Work) -> None:
         def report(stage: str, done: int, total: int) -> None:
             self.now = replace(self.now, stage=stage, done=done, total=total)
 
-        error, lines = "a fault in dedup itself; the terminal says more", tuple[str, ...]()
+        error, outcome = "a fault in dedup itself; the terminal says more", Done()
         try:
-            lines, error = work(report), ""
+            outcome, error = work(report), ""
         except DedupError as failure:
             error = str(failure)
         finally:
-            self.now = replace(self.now, runs=False, error=error, lines=lines)
+            self.now = replace(self.now, runs=False, error=error, **outcome._asdict())
 
     def wait(self) -> None:
         """Wait for what runs."""

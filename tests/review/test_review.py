@@ -21,7 +21,7 @@ from serving import PROVEN, Client, browsing, served
 from dedup.errors import DedupError, LockedError
 from dedup.review.app import page_files
 from dedup.review.choices import FILE, Choices
-from dedup.review.jobs import BusyError, Jobs
+from dedup.review.jobs import BusyError, Done, Jobs
 from dedup.review.server import HOST, open_browser
 
 if TYPE_CHECKING:
@@ -133,7 +133,8 @@ def test_choose_look_apply_undo(browser: Client, own: Collection, images: Path) 
     browser.post("choose", files=[again["id"]], goes=False)
     browser.post("plan")
     browser.post("apply", confirm="1")
-    assert browser.wait()["error"] == ""
+    job = browser.wait()
+    assert (job["error"], job["files"], job["bytes"]) == ("", 1, copy["bytes"])
     assert not (images / "b/0 copy.jpg").exists()
     assert (images / "b/0 again.jpg").exists()
     assert "0 copy.jpg" not in browser.duplicates()
@@ -178,6 +179,7 @@ def test_decisions_keepers_and_a_restart(own: Collection, images: Path) -> None:
         assert {name(one["path"]): one["tier"] for one in group["duplicates"]} == {
             "1.jpg": "pixels", "1.bmp": "pixels",
         }  # fmt: skip
+        browser.post("choose", files=[small["id"]], goes=True)
         browser.post("keeper", file=small["id"])
         large = browser.duplicates()["2.jpg"]
         assert (large["line"], large["stays"]) == (False, "has more pixels than its keeper")
@@ -327,17 +329,17 @@ def test_one_job_runs_at_a_time_and_says_how_it_failed() -> None:
     jobs = Jobs()
     with ExitStack() as stack:
 
-        def fails(report: Progress) -> tuple[str, ...]:
+        def fails(report: Progress) -> Done:
             report("Working", 1, 2)
             with pytest.raises(BusyError):
-                jobs.start("index", lambda _: ())
+                jobs.start("index", lambda _: Done())
             raise DedupError("no luck")
 
         stack.callback(jobs.wait)
         jobs.start("list", fails)
     assert (jobs.now.kind, jobs.now.runs, jobs.now.error) == ("list", False, "no luck")
     assert (jobs.now.stage, jobs.now.done, jobs.now.total) == ("Working", 1, 2)
-    jobs.start("index", lambda _: ("said",))
+    jobs.start("index", lambda _: Done(lines=("said",)))
     jobs.wait()
     assert (jobs.now.lines, jobs.now.error, jobs.now.number) == (("said",), "", 2)
 

@@ -102,7 +102,7 @@ def test_choose_look_at_the_plan_apply_undo(page: Any, images: Path) -> None:
     page.keyboard.type("2")
     page.keyboard.press("Enter")
     page.wait_for_function(
-        "() => document.querySelector('#job-text').textContent.startsWith('Applied')"
+        "() => document.querySelector('#job-text').textContent.includes('went to the trash')"
     )
     ready(page)
     assert not (images / "b/0 copy.jpg").exists()
@@ -113,7 +113,7 @@ def test_choose_look_at_the_plan_apply_undo(page: Any, images: Path) -> None:
     page.keyboard.type("undo")
     page.click("#confirm-go")
     page.wait_for_function(
-        "() => document.querySelector('#job-text').textContent.startsWith('Brought')"
+        "() => document.querySelector('#job-text').textContent.includes('brought back')"
     )
     page.wait_for_selector("bdi:text-is('0 copy.jpg')")
     assert (images / "b/0 copy.jpg").exists()

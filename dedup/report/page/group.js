@@ -39,7 +39,7 @@ export function decideButtons(one) {
     type: "button",
     class: "goes",
     title: against && WORDS.stays(visible(against)),
-    disabled: Boolean(against),
+    disabled: Boolean(against) && !going.has(one),
     "aria-pressed": going.has(one),
     "aria-label": WORDS.goesLabel(file),
   }, WORDS.goes);

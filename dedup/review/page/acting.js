@@ -90,7 +90,9 @@ function showJob({ job }) {
   byId("job").hidden = !words || (!job.runs && !job.error && !job.lines.length && ["", "list"].includes(job.kind));
   if (!words) return;
   const amount = job.total ? `${job.stage} ${job.done.toLocaleString("en")} / ${job.total.toLocaleString("en")}` : "";
-  const ended = job.error ? WORDS.failed(words[0], job.error) : words[1];
+  const ended = job.error
+    ? WORDS.failed(words[0], job.error)
+    : words[1](counted(job.files, ...WORDS.fileWord), bytes(job.bytes));
   byId("job-text").textContent = visible(job.runs ? `${words[0]} ${amount}` : ended);
   byId("job").classList.toggle("failed", Boolean(job.error));
   byId("job-bar").hidden = !job.runs;

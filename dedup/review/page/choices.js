@@ -41,7 +41,7 @@ async function change(duplicates, edit, ask) {
 }
 
 export function setGoing(duplicates, goes) {
-  const possible = duplicates.filter((one) => !obstacle(one));
+  const possible = duplicates.filter((one) => !goes || !obstacle(one));
   if (!possible.length) return;
   change(possible, () => {
     for (const one of possible) {

@@ -136,10 +136,10 @@ export const WORDS = {
   undoGo: "Bring back",
 
   jobs: {
-    list: ["Listing the duplicates …", "Listed."],
-    index: ["Looking for new images …", "Looked for new images, and listed."],
-    apply: ["Applying the plan …", "Applied the plan. Undo brings everything back."],
-    undo: ["Bringing files back …", "Brought back."],
+    list: ["Listing the duplicates …", () => "Listed."],
+    index: ["Looking for new images …", () => "Looked for new images, and listed."],
+    apply: ["Applying the plan …", (files, size) => `${files} went to the trash, ${size}. Undo brings them back.`],
+    undo: ["Bringing files back …", (files, size) => `${files} brought back, ${size}.`],
   },
   failed: (job, error) => `${job} ${error}`,
   stopped: "The review has been stopped. Start dedup review again, and open its new address.",
