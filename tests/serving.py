@@ -108,6 +108,20 @@ class Client:
             time.sleep(0.02)
         raise TimeoutError
 
+    @contextmanager
+    def events(self) -> Iterator[Iterator[dict[str, Any]]]:
+        """Listen to what the page is told."""
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=30)
+        connection.request("GET", "/api/events", headers={"Cookie": self.cookie})
+        answer = connection.getresponse()
+        assert answer.status == 200
+        lines = (line.removeprefix(b"data: ") for line in answer if line.startswith(b"data: "))
+        try:
+            yield map(json.loads, lines)
+        finally:
+            answer.close()
+            connection.close()
+
 
 @contextmanager
 def served(

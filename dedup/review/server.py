@@ -115,7 +115,7 @@ def reviewing(
             guard = Guard(routes.app(), listener.getsockname()[1], known)
             config = uvicorn.Config(
                 guard, http=Patient, ws="none", lifespan="off", log_level="error",
-                access_log=False, server_header=False, date_header=False,
+                access_log=False, proxy_headers=False, server_header=False, date_header=False,
                 limit_concurrency=MOST_CONNECTIONS, timeout_keep_alive=_KEEPS_ALIVE,
                 timeout_graceful_shutdown=_LEAVES, h11_max_incomplete_event_size=MOST_HEADER_BYTES,
             )  # fmt: skip

@@ -10,7 +10,7 @@ import shutil
 import socket
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from PIL import Image
 from serving import PROVEN, Client, browsing, served
 
 from dedup.errors import DedupError, LockedError
-from dedup.review.app import page_files
+from dedup.review.app import MOST_STREAMS, page_files
 from dedup.review.choices import FILE, Choices
 from dedup.review.jobs import BusyError, Done, Jobs
 from dedup.review.server import HOST, open_browser
@@ -148,6 +148,26 @@ def test_choose_look_apply_undo(browser: Client, own: Collection, images: Path) 
     assert (images / "b/0 copy.jpg").read_bytes() == (images / "a/0.jpg").read_bytes()
     assert "0 copy.jpg" in browser.duplicates()
     assert [one.done for one in own.runs()] == [0, 0]
+
+
+def test_pages_are_told_of_choices_and_of_what_runs(browser: Client) -> None:
+    copy = browser.duplicates()["0 copy.jpg"]
+    with browser.events() as told, browser.events() as other:
+        first = next(told)
+        assert first == next(other)
+        browser.post("choose", files=[copy["id"]], goes=True)
+        assert next(told)["chosen"]["files"] == next(other)["chosen"]["files"] == 1
+        browser.post("index")
+        seen: list[dict[str, Any]] = []
+        while not seen or seen[-1]["listed"] == first["listed"] or seen[-1]["job"]["runs"]:
+            seen.append(next(told))
+    jobs = [(one["job"]["kind"], one["job"]["runs"]) for one in seen]
+    assert jobs[0] == ("index", True)
+    assert jobs[-1] == ("index", False)
+    with ExitStack() as held:
+        for _ in range(MOST_STREAMS):
+            next(held.enter_context(browser.events()))
+        assert browser.ask("GET", "/api/events").status == 503
 
 
 def test_copies_of_a_folder_and_new_images(browser: Client, images: Path) -> None:
