@@ -125,7 +125,8 @@ class Routes:
 
     async def _start(self, _: Request) -> Response:
         desk = self._desk
-        sums = await self._ask(lambda: {**desk.sums, **desk.state()})
+        first = await self._ask(desk.page, Filter(), 0)
+        sums = await self._ask(lambda: {**desk.sums, **desk.state(), "first": first})
         return _json({
             **sums,
             "version": version(DISTRIBUTION),

@@ -44,11 +44,6 @@ _HEADERS: Final = {
     b"permissions-policy": b"camera=(), geolocation=(), microphone=()",
     b"cache-control": b"no-store",
 }
-_ENTRY: Final = (
-    '<!doctype html><html lang="en"><meta charset="utf-8"><title>dedup review</title>'
-    '<link rel="icon" href="/page/icon.svg">'
-    '<meta http-equiv="refresh" content="0; url=/"><p><a href="/">Continue</a></p></html>'
-)
 _STRANGER: Final = (
     "This review was opened by another browser, or has been started anew. Open the address that "
     "the terminal shows."
@@ -119,9 +114,10 @@ class Guard:
         try:
             self._check_site(scope, headers)
             if scope["path"].startswith(_OPEN):
-                await self._open(scope, answer)
-                return
-            self._check_session(headers)
+                answer = self._opened(scope, answer)
+                scope = {**scope, "path": "/", "raw_path": b"/", "query_string": b""}
+            else:
+                self._check_session(headers)
             body = b""
             if scope["method"] == "POST":
                 self._check_change(headers)
@@ -145,11 +141,12 @@ class Guard:
         if site not in ("none", "same-origin") and not is_entry:
             raise RefusedError(403, "A page of another site asked for this.")
 
-    async def _open(self, scope: Scope, send: Send) -> None:
+    def _opened(self, scope: Scope, send: Send) -> Send:
+        """Let a browser with the token in, by a cookie that goes with the answer."""
         if scope["method"] != "GET" or not self._known.admits(scope["path"].removeprefix(_OPEN)):
             raise RefusedError(403, _STRANGER)
         cookie = f"{self._cookie}={self._known.session}; Path=/; HttpOnly; SameSite=Strict"
-        await _say(send, 200, _ENTRY.encode(), b"text/html", (b"set-cookie", cookie.encode()))
+        return _with_header(send, b"set-cookie", cookie.encode())
 
     def _check_session(self, headers: dict[str, str]) -> None:
         pairs = (one.strip().partition("=") for one in headers.get("cookie", "").split(";"))
@@ -216,14 +213,17 @@ def _bounded(send: Send) -> Send:
     return sending
 
 
-async def _say(
-    send: Send,
-    status: int,
-    content: bytes,
-    kind: bytes = b"text/plain",
-    *more: tuple[bytes, bytes],
-) -> None:
-    headers = [(b"content-type", kind + b"; charset=utf-8"), (b"connection", b"close"), *more]
+def _with_header(send: Send, name: bytes, value: bytes) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", []), (name, value)]}
+        await send(message)
+
+    return sending
+
+
+async def _say(send: Send, status: int, content: bytes) -> None:
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
     headers.append((b"content-length", b"%d" % len(content)))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": content})

@@ -238,7 +238,7 @@ def test_the_cookie_is_for_this_site_and_no_script(reviewed: Client) -> None:
     name, *attributes = answer.headers["set-cookie"].split("; ")
     assert name.startswith(f"dedup-review-{reviewed.port}=")
     assert set(attributes) == {"Path=/", "HttpOnly", "SameSite=Strict"}
-    assert b"script" not in answer.body
+    assert answer.body == reviewed.ask("GET", "/").body
 
 
 def test_every_answer_has_the_policy(reviewed: Client) -> None:
@@ -274,11 +274,11 @@ def test_the_url_that_a_browser_is_started_with_is_good_for_one_time(own: Collec
 
 
 def test_slow_clients_are_left(own: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "SECONDS", 0.3)
-    monkeypatch.setattr(server, "SECONDS", 0.3)
+    monkeypatch.setattr(guard, "SECONDS", 0.15)
+    monkeypatch.setattr(server, "SECONDS", 0.15)
     with browsing(own) as client:
         whole = request(client, "POST", "/api/clear", b"{}")
-        for cut in (0, 5, len(whole) // 2, len(whole) - 3, len(whole) - 1):
+        for cut in (0, len(whole) // 2, len(whole) - 1):
             with socket.create_connection((server.HOST, client.port), timeout=10) as connection:
                 connection.sendall(whole[:cut])
                 begun = time.monotonic()

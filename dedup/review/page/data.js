@@ -1,12 +1,8 @@
 // What was listed, in place of a report's data: as the server has it now.
 
-import { get, tryGet } from "./api.js";
-import { asked } from "./place.js";
+import { get } from "./api.js";
 import { element } from "./text.js";
 import { WORDS } from "./words.js";
-
-/** The first page of groups, asked for at once. */
-export const first = { query: asked(), answer: tryGet(`/api/groups?${asked()}`) };
 
 export const data = await get("/api/start");
 data.shown = { length: data.groups };

@@ -95,6 +95,7 @@ function startDialogs() {
   byId("after").addEventListener("click", () => step(comparing(), 1));
 }
 
+if (location.pathname !== "/") history.replaceState(null, "", `/${location.hash}`); // the token
 putWords();
 if (data.listed) {
   summarise((folder) => {

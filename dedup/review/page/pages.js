@@ -3,7 +3,7 @@
 import { post, say, tryGet } from "./api.js";
 import { onChange, takeOver } from "./choices.js";
 import { open, redecide, shut } from "./compare.js";
-import { first } from "./data.js";
+import { data } from "./data.js";
 import { fill, groupArticle, refresh } from "./group.js";
 import { asked, go, place } from "./place.js";
 import { counted, element, fileName, visible } from "./text.js";
@@ -89,8 +89,8 @@ export async function load(anew = false) {
   const query = asked();
   if (query !== of || anew) {
     const number = turn += 1;
-    const isFirst = of === null && query === first.query;
-    const fetched = await (isFirst ? first.answer : tryGet(`/api/groups?${query}`));
+    const isFirst = of === null && query === ""; // which came with the data
+    const fetched = isFirst ? data.first : await tryGet(`/api/groups?${query}`);
     if (!fetched || number !== turn) return;
     const turned = of !== null && query !== of;
     of = query;
