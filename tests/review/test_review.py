@@ -7,9 +7,12 @@ import os
 import re
 import resource
 import shutil
+import signal
 import socket
+import subprocess
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +29,6 @@ from dedup.review.server import HOST, open_browser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from outcome import Outcome
 
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from dedup.collection import Collection
 
     Run = Callable[..., Outcome]
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 def name(path: str) -> str:
@@ -420,3 +424,20 @@ def test_all_words_of_the_page_are_in_one_file() -> None:
             code = re.sub(r"//.*|/\*\*.*?\*/", "", text)
             said = re.findall(r'"([^"\n]* [^"\n]*)"', code)
             assert [one for one in said if re.fullmatch(r"[A-Z][a-z]+( [a-z]+)+\.?", one)] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ends", [signal.SIGINT, signal.SIGTERM])
+def test_the_command_prints_its_address_and_ends_when_told(store: Path, ends: int) -> None:
+    command = [sys.executable, "-m", "dedup", "review", "-s", os.fspath(store), "--no-browser"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    ) as process:
+        assert process.stdout is not None
+        client = Client(process.stdout.readline().strip()).open()
+        client.wait()
+        assert len(client.groups()) == 4
+        process.send_signal(ends)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (0, "")
+    assert err == "Reviewing. Ctrl-C ends it; what is chosen is kept.\nStopped reviewing.\n"
