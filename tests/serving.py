@@ -39,6 +39,7 @@ class Client:
 
     url: str
     cookie: str = ""
+    base: str = ""
     csrf: str = ""
     port: int = field(init=False)
 
@@ -51,7 +52,8 @@ class Client:
         if self.cookie:
             named.setdefault("Cookie", self.cookie)
         try:
-            connection.request(method, path, body, named)
+            whole = path if path.startswith("/open/") else self.base + path
+            connection.request(method, whole, body, named)
             answer = connection.getresponse()
             found = {name.lower(): value for name, value in answer.getheaders()}
             return Answer(answer.status, found, answer.read())
@@ -61,7 +63,8 @@ class Client:
     def open(self) -> Client:
         entry = self.ask("GET", "/open/" + self.url.rpartition("/")[2])
         assert entry.status == 200, entry.body
-        self.cookie = entry.headers["set-cookie"].partition(";")[0]
+        self.cookie, path, *_ = entry.headers["set-cookie"].split("; ")
+        self.base = path.removeprefix("Path=").rstrip("/")
         self.csrf = self.get("/api/start")["csrf"]
         return self
 
@@ -112,7 +115,7 @@ class Client:
     def events(self) -> Iterator[Iterator[dict[str, Any]]]:
         """Listen to what the page is told."""
         connection = http.client.HTTPConnection(HOST, self.port, timeout=30)
-        connection.request("GET", "/api/events", headers={"Cookie": self.cookie})
+        connection.request("GET", f"{self.base}/api/events", headers={"Cookie": self.cookie})
         answer = connection.getresponse()
         assert answer.status == 200
         lines = (line.removeprefix(b"data: ") for line in answer if line.startswith(b"data: "))

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from dedup.review.board import File
     from dedup.review.desk import Desk
+    from dedup.review.guard import Secrets
 
     Handler = Callable[[Request], Awaitable[Response]]
 
@@ -49,6 +50,7 @@ _TYPES: Final = {
 }
 _STATES: Final = ("", "open", "going", "apart")
 _MOST_WORDS: Final = 20
+_PAGE: Final = "review.html"
 _MOST_DIGITS: Final = 18
 
 
@@ -61,14 +63,15 @@ class Routes:
 
     Parameters
     ----------
-    page : the token that changes have to carry, which the page is given
+    known : the token that changes have to carry, and where the page is, both told to the page
     """
 
-    def __init__(self, desk: Desk, page: str) -> None:
+    def __init__(self, desk: Desk, known: Secrets) -> None:
         self._desk = desk
-        self._page = page
+        self._known = known
         self._views = Views()
         self._files = page_files()
+        self._files[_PAGE] = self._files[_PAGE].replace(b'"/', b'"/%s/' % known.base.encode())
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="dedup-desk")
         self._streams = 0
         self._ends = False
@@ -117,7 +120,7 @@ class Routes:
     # -- reading ---------------------------------------------------------------------------------
 
     async def _static(self, request: Request) -> Response:
-        name = request.path_params.get("name", "review.html")
+        name = request.path_params.get("name", _PAGE)
         content = self._files.get(name)
         if content is None:
             return _failed(404, "there is no such page")
@@ -130,7 +133,7 @@ class Routes:
         return _json({
             **sums,
             "version": version(DISTRIBUTION),
-            "csrf": self._page,
+            "csrf": self._known.page,
             "undo_word": UNDO_WORD,
         })  # fmt: skip
 

@@ -55,6 +55,8 @@ class Secrets:
 
     Attributes
     ----------
+    base : begins the path of everything but what opens; cookies do not know ports, and so are not
+        sent to other servers of this host
     token : in the URL that is printed
     once : in the URL that a browser is started with, which other users may see; good for one time
     session : in the cookie
@@ -62,8 +64,8 @@ class Secrets:
     """
 
     def __init__(self) -> None:
-        self.token, self.once, self.session, self.page = (
-            secrets.token_urlsafe(32) for _ in range(4)
+        self.base, self.token, self.once, self.session, self.page = (
+            secrets.token_urlsafe(32) for _ in range(5)
         )
 
     def admits(self, token: str) -> bool:
@@ -117,6 +119,7 @@ class Guard:
                 answer = self._opened(scope, answer)
                 scope = {**scope, "path": "/", "raw_path": b"/", "query_string": b""}
             else:
+                scope = self._inside(scope)
                 self._check_session(headers)
             body = b""
             if scope["method"] == "POST":
@@ -145,8 +148,17 @@ class Guard:
         """Let a browser with the token in, by a cookie that goes with the answer."""
         if scope["method"] != "GET" or not self._known.admits(scope["path"].removeprefix(_OPEN)):
             raise RefusedError(403, _STRANGER)
-        cookie = f"{self._cookie}={self._known.session}; Path=/; HttpOnly; SameSite=Strict"
+        cookie = f"{self._cookie}={self._known.session}; Path=/{self._known.base}/"
+        cookie += "; HttpOnly; SameSite=Strict"
         return _with_header(send, b"set-cookie", cookie.encode())
+
+    def _inside(self, scope: Scope) -> Scope:
+        """Take the part of the path away that only this browser is told of."""
+        base = f"/{self._known.base}"
+        if not scope["path"].startswith(f"{base}/"):
+            raise RefusedError(403, _STRANGER)
+        path = scope["path"].removeprefix(base)
+        return {**scope, "path": path, "raw_path": scope["raw_path"].removeprefix(base.encode())}
 
     def _check_session(self, headers: dict[str, str]) -> None:
         pairs = (one.strip().partition("=") for one in headers.get("cookie", "").split(";"))

@@ -110,7 +110,7 @@ def reviewing(
     """
     with closing(_listening(port)) as listener, closing(Desk(collection, task)) as desk:
         known = Secrets()
-        routes = Routes(desk, known.page)
+        routes = Routes(desk, known)
         with closing(routes):
             guard = Guard(routes.app(), listener.getsockname()[1], known)
             config = uvicorn.Config(

@@ -53,7 +53,8 @@ def request(
         }
     headers |= {name.replace("_", "-"): value for name, value in changes.items()}
     lines = [f"{name}: {value}" for name, value in headers.items() if value is not None]
-    head = "\r\n".join([f"{method} {path} HTTP/1.1", *lines, "Connection: close", "", ""])
+    whole = path if path.startswith(("/open/", "http")) else client.base + path
+    head = "\r\n".join([f"{method} {whole} HTTP/1.1", *lines, "Connection: close", "", ""])
     return head.encode("latin-1") + body
 
 
@@ -149,6 +150,9 @@ def paths(client: Client) -> Iterator[bytes]:
     for start in ("/", "//etc/passwd", "/etc/passwd", "/page//etc/passwd", "/page/", "/image/"):
         yield request(client, "GET", start if start != "/" else "/%2e%2e/")
     yield request(client, "GET", "http://evil.example/etc/passwd")
+    for path in GETS:  # outside of the part that no other server knows
+        for base in ("", "/x", client.base[:-1], f"/{client.base}", f"{client.base}x", "/x/.."):
+            yield request(client, "GET", path).replace(client.base.encode(), base.encode(), 1)
 
 
 def guessed_ids(client: Client) -> Iterator[bytes]:
@@ -237,7 +241,8 @@ def test_the_cookie_is_for_this_site_and_no_script(reviewed: Client) -> None:
     answer = reviewed.ask("GET", "/open/" + reviewed.url.rpartition("/")[2], Cookie="")
     name, *attributes = answer.headers["set-cookie"].split("; ")
     assert name.startswith(f"dedup-review-{reviewed.port}=")
-    assert set(attributes) == {"Path=/", "HttpOnly", "SameSite=Strict"}
+    assert set(attributes) == {f"Path={reviewed.base}/", "HttpOnly", "SameSite=Strict"}
+    assert len(reviewed.base) > 40  # told to nobody but this browser
     assert answer.body == reviewed.ask("GET", "/").body
 
 

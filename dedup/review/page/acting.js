@@ -67,7 +67,7 @@ export async function lookAtPlan() {
 
 /** Show the runs, and ask for a word to take one back. */
 export async function undo() {
-  const found = await tryGet("/api/runs");
+  const found = await tryGet("api/runs");
   if (!found) return;
   const when = (run) => new Date(run.started).toLocaleString("en-GB");
   const rows = found.runs.map((run, at) => {

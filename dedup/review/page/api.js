@@ -3,6 +3,9 @@
 import { element } from "./text.js";
 import { WORDS } from "./words.js";
 
+/** Where this review is on its host: a part of the path that no other server knows. */
+export const root = new URL("..", import.meta.url).pathname;
+
 let csrf = "";
 const said = document.getElementById("said");
 let quiet = 0;
@@ -34,7 +37,7 @@ async function answered(request) {
   return value;
 }
 
-export const get = (path) => answered(fetch(path, { credentials: "same-origin" }));
+export const get = (path) => answered(fetch(root + path, { credentials: "same-origin" }));
 
 /** The same, where an error is said, and gives null. */
 export const tryGet = (path) => get(path).catch((error) => { say(error.message); return null; });
@@ -57,7 +60,7 @@ export function tell(state) {
 /** Change something; what is said back is told to whoever listens, `mine` with it. Errors are said, and give null. */
 export async function post(name, body = {}, mine = false) {
   try {
-    const value = await answered(fetch(`/api/${name}`, {
+    const value = await answered(fetch(`${root}api/${name}`, {
       method: "POST",
       credentials: "same-origin",
       headers: { "Content-Type": "application/json", "X-CSRF-Token": csrf },
@@ -76,7 +79,7 @@ function listen() {
     events?.close();
     events = null;
   } else if (!events) {
-    events = new EventSource("/api/events");
+    events = new EventSource(`${root}api/events`);
     events.addEventListener("message", (event) => tell(JSON.parse(event.data)));
     events.addEventListener("error", () => {
       if (events?.readyState === EventSource.CLOSED) say(WORDS.stopped);

@@ -1,6 +1,6 @@
 // Two images at a look: side by side, under a slider, in turns, or as a map of what differs.
 
-import { tryGet } from "./api.js";
+import { root, tryGet } from "./api.js";
 import { show } from "./data.js";
 import { decideButtons } from "./group.js";
 import { bytes, element, fileName, name, visible } from "./text.js";
@@ -22,7 +22,7 @@ function imageOf(file, word) {
   if (file.image === undefined) return element("span", { class: "missing" }, `${fileName(file.path)}: ${file.missing}`);
   const image = element("img", { alt: `${word}: ${visible(fileName(file.path))}`, decoding: "async", draggable: false });
   show(image, file.image, "view").then((is) => {
-    if (is && Math.max(file.width, file.height) > 1600) image.dataset.full = `/image/full/${file.image}`;
+    if (is && Math.max(file.width, file.height) > 1600) image.dataset.full = `${root}image/full/${file.image}`;
   });
   return image;
 }
@@ -30,7 +30,7 @@ function imageOf(file, word) {
 /** The duplicate as the proof places it over its keeper; whole where it does not. */
 function placedOf(one, kind, word) {
   const image = element("img", { alt: word, decoding: "async", draggable: false });
-  const url = `/image/${kind}/${one.group.keeper.image}/${one.image}`;
+  const url = `${root}image/${kind}/${one.group.keeper.image}/${one.image}`;
   byId("legend").textContent = WORDS.loading;
   return new Promise((resolve) => {
     image.addEventListener("load", () => resolve([image, true]), { once: true });
@@ -126,7 +126,7 @@ async function tell() {
   if (!byId("facts").open || place.of === shown) return;
   const keeper = shown.group.keeper;
   if (keeper.id === undefined || shown.id === undefined) return;
-  const found = await tryGet(`/api/facts/${keeper.id}/${shown.id}`);
+  const found = await tryGet(`api/facts/${keeper.id}/${shown.id}`);
   if (!found || pair !== shown) return;
   place.of = shown;
   place.replaceChildren(element(

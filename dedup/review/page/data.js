@@ -1,10 +1,10 @@
 // What was listed, in place of a report's data: as the server has it now.
 
-import { get } from "./api.js";
+import { get, root } from "./api.js";
 import { element } from "./text.js";
 import { WORDS } from "./words.js";
 
-export const data = await get("/api/start");
+export const data = await get("api/start");
 data.shown = { length: data.groups };
 data.made = "";
 
@@ -17,7 +17,7 @@ export function shortFolder(folder) {
 
 /** Show an image by its number; where it cannot be shown, why. */
 export function show(image, number, kind = "thumb") {
-  const url = `/image/${kind}/${number}`;
+  const url = `image/${kind}/${number}`;
   return new Promise((resolve) => {
     image.addEventListener("load", () => resolve(true), { once: true });
     image.addEventListener("error", async () => {
@@ -26,6 +26,6 @@ export function show(image, number, kind = "thumb") {
       resolve(false);
     }, { once: true });
     if (kind === "thumb") image.loading = "lazy";
-    image.src = url;
+    image.src = root + url;
   });
 }

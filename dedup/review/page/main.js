@@ -1,7 +1,7 @@
 // Puts the page together: words, filters, and what the server tells.
 
 import { startActing } from "./acting.js";
-import { onState, post, startListening, tell } from "./api.js";
+import { onState, post, root, startListening, tell } from "./api.js";
 import { chooseMany } from "./choices.js";
 import { comparing, startComparing } from "./compare.js";
 import { data, shortFolder } from "./data.js";
@@ -95,7 +95,7 @@ function startDialogs() {
   byId("after").addEventListener("click", () => step(comparing(), 1));
 }
 
-if (location.pathname !== "/") history.replaceState(null, "", `/${location.hash}`); // the token
+if (location.pathname !== root) history.replaceState(null, "", root + location.hash); // the token
 putWords();
 if (data.listed) {
   summarise((folder) => {

@@ -90,7 +90,7 @@ export async function load(anew = false) {
   if (query !== of || anew) {
     const number = turn += 1;
     const isFirst = of === null && query === ""; // which came with the data
-    const fetched = isFirst ? data.first : await tryGet(`/api/groups?${query}`);
+    const fetched = isFirst ? data.first : await tryGet(`api/groups?${query}`);
     if (!fetched || number !== turn) return;
     const turned = of !== null && query !== of;
     of = query;
