@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,19 +26,32 @@ from machine import add_json_option, describe, record
 from playwright.sync_api import sync_playwright
 from startup import make_tree
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 DEDUP = [sys.executable, "-m", "dedup"]
 PHOTOGRAPHS = 300
 ROUNDS = 9
 READY = "html[data-ready]:not([data-ready^='0.'])"
-IN_SIGHT = """scope => {
-  const images = [...document.querySelectorAll(scope + ' img')].filter(image => {
-    const box = image.getBoundingClientRect();
-    return box.bottom > 0 && box.top < innerHeight;
-  });
-  return images.length > 0 && images.every(image => image.complete && image.naturalWidth);
+NOTE_READY = """new MutationObserver(() => { window.readyAt ??= Date.now(); })
+  .observe(document, { attributes: true, subtree: true, attributeFilter: ['data-ready'] })"""
+# Milliseconds until something has changed, and until the images in sight are there.
+TIMED = """async ([key, scope]) => {
+  const tick = () => new Promise(resolve => setTimeout(resolve, 2));
+  const inSight = () => {
+    const images = [...document.querySelectorAll(scope + ' img')].filter(image => {
+      const box = image.getBoundingClientRect();
+      return box.bottom > 0 && box.top < innerHeight;
+    });
+    return images.length && images.every(image => image.complete && image.naturalWidth);
+  };
+  const shown = () => (key === 'n' ? [...document.querySelectorAll('#stage img')].at(-1)?.src
+    : document.querySelector('article')?.dataset.number);
+  const started = performance.now();
+  const before = shown();
+  const press = new KeyboardEvent('keydown', { key, bubbles: true });
+  if (key) document.activeElement.dispatchEvent(press);
+  while (key && shown() === before) await tick();
+  const there = performance.now();
+  while (!inSight()) await tick();
+  return [there - started, performance.now() - started];
 }"""
 
 
@@ -68,39 +81,27 @@ def memory_of(process: int) -> tuple[float, float]:
     )
 
 
-def timed(page: Any, act: Callable[[], Any], changed: str, scope: str) -> tuple[float, float]:
-    """Milliseconds until something has changed, and until the images in sight are there."""
-    started = time.perf_counter()
-    act()
-    page.wait_for_function(changed, polling="raf")
-    there = time.perf_counter()
-    page.wait_for_function(IN_SIGHT, arg=scope, polling="raf")
-    return 1000 * (there - started), 1000 * (time.perf_counter() - started)
-
-
 def visit(browser: Any, url: str) -> dict[str, list[tuple[float, float]]]:
     """Look through pages and pairs."""
     seen: dict[str, list[tuple[float, float]]] = {"opened": [], "page": [], "pair": []}
     for _ in range(ROUNDS):
         context = browser.new_context(viewport={"width": 1280, "height": 900})
+        context.add_init_script(NOTE_READY)
         page = context.new_page()
-        ready = f'() => document.querySelector("{READY}")'
-        seen["opened"].append(timed(page, lambda: page.goto(url), ready, "article"))  # noqa: B023
+        started = 1000 * time.time()
+        page.goto(url)
+        page.wait_for_selector(READY)
+        there = page.evaluate("() => readyAt") - started
+        page.evaluate(TIMED, ["", "article"])
+        seen["opened"].append((there, 1000 * time.time() - started))
         context.close()
     page = browser.new_page(viewport={"width": 1280, "height": 900})
     page.goto(url)
     page.wait_for_selector(READY)
-    for number in range(2, ROUNDS + 2):
-        changed = f"() => document.querySelector('#page').value === '{number}'"
-        press = page.keyboard.press
-        seen["page"].append(timed(page, lambda: press("PageDown"), changed, "article"))  # noqa: B023
+    seen["page"] = [page.evaluate(TIMED, ["PageDown", "article"]) for _ in range(ROUNDS)]
     page.locator("article button.look").first.click()
-    page.wait_for_function(IN_SIGHT, arg="#stage")
-    for _ in range(ROUNDS):
-        name = page.inner_text("#compared")
-        changed = f"() => document.querySelector('#compared').innerText !== {name!r}"
-        loaded = "#stage .pane:not(:empty)"
-        seen["pair"].append(timed(page, lambda: page.keyboard.press("n"), changed, loaded))
+    page.evaluate(TIMED, ["", "#stage"])
+    seen["pair"] = [page.evaluate(TIMED, ["n", "#stage"]) for _ in range(ROUNDS)]
     page.close()
     return seen
 
