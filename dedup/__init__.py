@@ -65,6 +65,8 @@ if TYPE_CHECKING:
     from dedup.report.folders import FolderOverlap, FoldersAnswer
     from dedup.report.html import ReportAnswer
     from dedup.report.integrity import Finding, RepairAnswer, VerifyAnswer
+    from dedup.report.looks import layer_maps
+    from dedup.report.map import Cluster, MapAnswer
     from dedup.report.pairs import Pair, PairsAnswer
     from dedup.report.status import Remark, RemarksAnswer, RootsAnswer, RootStatus, Status
     from dedup.verbs.pairs import why
@@ -75,6 +77,7 @@ __all__ = [
     "Answer",
     "CalibrationAnswer",
     "CheckResult",
+    "Cluster",
     "Collection",
     "CollectionError",
     "Comparison",
@@ -107,6 +110,7 @@ __all__ = [
     "LeftOut",
     "Level",
     "LockedError",
+    "MapAnswer",
     "Match",
     "ModelError",
     "ModelSpec",
@@ -141,6 +145,7 @@ __all__ = [
     "WeightsError",
     "Written",
     "__version__",
+    "layer_maps",
     "layers",
     "why",
 ]
@@ -164,6 +169,8 @@ _LOADED_LATER = {
     "FoldersAnswer": "dedup.report.folders",
     "FoundShare": "dedup.report.calibration",
     "Level": "dedup.report.evaluation",
+    "Cluster": "dedup.report.map",
+    "MapAnswer": "dedup.report.map",
     "Pair": "dedup.report.pairs",
     "PairsAnswer": "dedup.report.pairs",
     "Promise": "dedup.report.calibration",
@@ -177,6 +184,7 @@ _LOADED_LATER = {
     "RepairAnswer": "dedup.report.integrity",
     "ReportAnswer": "dedup.report.html",
     "VerifyAnswer": "dedup.report.integrity",
+    "layer_maps": "dedup.report.looks",
     "layers": "dedup.binding",
     "why": "dedup.verbs.pairs",
 }

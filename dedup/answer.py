@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from typing import Any, ClassVar, Final, Generic, TypeVar, overload
 
 Progress = Callable[[str, int, int], None]
@@ -23,6 +24,17 @@ def column(key: str | None = "", decimals: int | None = None) -> Mapping[str, An
     decimals : to which a float is rounded; None: as it is
     """
     return {KEY: key, DECIMALS: decimals}
+
+
+class Shown:
+    """Shown with thumbnails by notebooks."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        # By name, and only then: rows know nothing of images, and what draws them knows all rows.
+        drawn: str = import_module("dedup.report.notebook").html_of(self)
+        return drawn
 
 
 class Answer(Generic[Row]):

@@ -318,6 +318,7 @@ class Collection(HoldingsVerbs, FolderVerbs, ActingVerbs, DecisionVerbs, ReportV
         second: AnyPath,
         *,
         image: AnyPath | None = None,
+        page: AnyPath | None = None,
     ) -> Explanation:
         """Say in which tier two files are, and the evidence for it.
 
@@ -325,6 +326,7 @@ class Collection(HoldingsVerbs, FolderVerbs, ActingVerbs, DecisionVerbs, ReportV
         ----------
         first, second : files; they need not be indexed
         image : a .png to draw the alignment and the difference into
+        page : an .html that shows both, what differs, and every figure
 
         Returns
         -------
@@ -334,7 +336,7 @@ class Collection(HoldingsVerbs, FolderVerbs, ActingVerbs, DecisionVerbs, ReportV
         ------
         ImageError : one of them cannot be read as an image.
         """
-        return pairs.explain_pair(self._session, first, second, image)
+        return pairs.explain_pair(self._session, first, second, image, page)
 
     def calibrate(
         self,

@@ -92,10 +92,12 @@ def following(one: Placed, first: Numbers, two: Placed, second: Numbers) -> Flag
     x_two, y_two = two.x[second], two.y[second]
     off_x = x_two[:, None] + cos[:, None] * x - sin[:, None] * y - x_two[None, :]
     off_y = y_two[:, None] + sin[:, None] * x + cos[:, None] * y - y_two[None, :]
-    allowed = factor[:, None] * (_DRIFT * np.hypot(x, y) + _SHIFT) + _SHIFT / 2
-    turned = np.abs(np.mod(turn[None, :] - turn[:, None] + np.pi, 2 * np.pi) - np.pi)
+    # Roots and products take a fraction of what hypot and mod take.
+    allowed = factor[:, None] * (_DRIFT * np.sqrt(x * x + y * y) + _SHIFT) + _SHIFT / 2
+    turned = np.abs(turn[None, :] - turn[:, None])
+    turned = np.minimum(turned, np.float32(2 * np.pi) - turned)
     return np.asarray(
-        (np.hypot(off_x, off_y) < allowed)
+        (off_x * off_x + off_y * off_y < allowed * allowed)
         & (np.abs(scale[None, :] - scale[:, None]) < _SCALE_AGREES)
         & (turned < _TURN_AGREES)
         & (mirrored[None, :] == mirrored[:, None])

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar, Final
 
-from dedup.answer import Answer, column
+from dedup.answer import Answer, Shown, column
 
 _HIDDEN: Final = column(None)
 _SIMILARITY: Final = column(decimals=4)
@@ -48,7 +48,7 @@ class Grouping(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Neighbour:
+class Neighbour(Shown):
     """One row of the answer to a query.
 
     Parameters
@@ -86,7 +86,7 @@ class Duplicate:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class Group(Shown):
     """Files that hold the same image, or images that look alike.
 
     Parameters
@@ -122,7 +122,7 @@ class Skip:
 
 
 @dataclass(frozen=True, slots=True)
-class QueryAnswer(Answer[Neighbour]):
+class QueryAnswer(Shown, Answer[Neighbour]):
     """Neighbours of every query image that could be read, and the images that could not."""
 
     rows_in: ClassVar[str] = "neighbours"
@@ -132,7 +132,7 @@ class QueryAnswer(Answer[Neighbour]):
 
 
 @dataclass(frozen=True, slots=True)
-class DuplicatesAnswer(Answer[Group]):
+class DuplicatesAnswer(Shown, Answer[Group]):
     """Duplicate groups.
 
     Parameters
@@ -258,7 +258,7 @@ class Explanation(Answer[CheckResult]):
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class Match(Shown):
     """One of the new images, and the indexed one that it matches.
 
     Parameters
@@ -277,7 +277,7 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison(Answer[Match]):
+class Comparison(Shown, Answer[Match]):
     """New images that are there already, surest tier and highest similarity first.
 
     Parameters

@@ -81,6 +81,8 @@ FENCES = {
     "starlette": ("dedup.review",),
     "uvicorn": ("dedup.review",),
     "h11": ("dedup.review",),
+    "sklearn": ("dedup.report",),
+    "umap": ("dedup.report",),
 }
 FORBIDDEN_ROOMS = {"utils", "helpers", "core", "common", "misc"}
 

@@ -600,6 +600,7 @@ VERBS: dict[str, Callable[[Collection], object]] = {
     "duplicates": lambda c: c.duplicates(),
     "pairs": lambda c: c.pairs(),
     "report": lambda c: c.report("report.html"),
+    "map": lambda c: c.map("map.html"),
     "plan": lambda c: c.plan(),
     "apply": lambda c: c.apply("plan.json"),
     "undo": lambda c: c.undo(),

@@ -21,7 +21,7 @@ from dedup.errors import DedupError
 ROOT = Path(__file__).parent.parent
 
 EXPORTED = {
-    "Collection ModelSpec Runtime Progress layers why __version__",
+    "Collection ModelSpec Runtime Progress layer_maps layers why __version__",
     "Extractor Features",
     "Tier Grouping",
     "Answer IndexSummary Stages Skip QueryAnswer Neighbour DuplicatesAnswer Group Duplicate",
@@ -30,6 +30,7 @@ EXPORTED = {
     "CalibrationAnswer Promise FoundShare EvaluationAnswer Evaluation Level Status RootStatus",
     "RootsAnswer Remark RemarksAnswer Pair PairsAnswer",
     "LayersAnswer Layer FeatureTable Written VerifyAnswer RepairAnswer ReportAnswer Finding",
+    "MapAnswer Cluster",
     "DedupError ImageError ModelError UnknownModelError LayerError WeightsError",
     "CollectionError NoCollectionError LockedError FingerprintError FormatError DamagedError",
     "SearchError PlanError ExtraMissingError",
@@ -125,7 +126,7 @@ def test_answers_iterate_over_rows_and_carry_notes() -> None:
         for name in NAMES - {"Progress", "Answer", "__version__"}
         if inspect.isclass(getattr(dedup, name)) and issubclass(getattr(dedup, name), dedup.Answer)
     ]
-    assert len(answers) == 24
+    assert len(answers) == 25
     for answer in answers:
         names = [field.name for field in dataclasses.fields(answer)]
         assert "notes" in names

@@ -22,6 +22,7 @@ from dedup.cli.ignore import ignore_command
 from dedup.cli.index import index_command
 from dedup.cli.layers import layers_command
 from dedup.cli.list import list_command
+from dedup.cli.map import map_command
 from dedup.cli.output import note
 from dedup.cli.plan import plan_command
 from dedup.cli.query import query_command
@@ -82,6 +83,7 @@ for _command in (
     ignore_command,
     report_command,
     review_command,
+    map_command,
     plan_command,
     apply_command,
     undo_command,

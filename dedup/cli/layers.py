@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
@@ -10,9 +10,6 @@ from dedup.cli.options import Name, chosen_format, report_format_option, weights
 from dedup.cli.output import Column, note, write_rows
 from dedup.results import Layer
 from dedup.spec import ModelSpec
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def _shape(layer: Layer) -> str:
@@ -29,19 +26,56 @@ _COLUMNS = (
 @click.command("layers")
 @click.argument("model", required=False, metavar="[MODEL]", type=Name())
 @weights_option
+@click.option(
+    "--image",
+    type=Name(),
+    metavar="FILE",
+    help="Draw what layers see of this image; with --maps.",
+)
+@click.option(
+    "--maps",
+    type=click.Path(path_type=Path),
+    metavar="FILE.png",
+    help="Where to: a row for each layer, its mean and the channels that vary most.",
+)
+@click.option(
+    "--layer",
+    "wanted",
+    type=Name(),
+    metavar="NAME",
+    multiple=True,
+    help="A layer to draw; repeatable. Default: one for each size of map.",
+)
 @report_format_option
-def layers_command(model: str | None, weights: Path | None, kind: str | None) -> None:
+def layers_command(
+    model: str | None,
+    weights: Path | None,
+    image: str | None,
+    maps: Path | None,
+    wanted: tuple[str, ...],
+    kind: str | None,
+) -> None:
     """Show every layer of MODEL that can be hooked, its type and the shape of its output.
 
-    Shapes are those of one image at the model's input size. No weights are downloaded.
+    Shapes are those of one image at the model's input size. No weights are downloaded, unless maps
+    are drawn.
 
     \b
     Examples:
       dedup layers mobilenetv2_100
       dedup layers --weights mobilenetv2_100.safetensors
+      dedup layers copies-2 --image holiday.jpg --maps seen.png
     """
     if model is None and weights is None:
         raise click.UsageError("name a MODEL, or give its --weights FILE")
+    if (image is None) != (maps is None) or (wanted and maps is None):
+        raise click.UsageError("--image and --maps belong together, and --layer to them")
+    if image is not None and maps is not None:
+        from dedup.report.looks import layer_maps
+
+        drawn = layer_maps(image, maps, ModelSpec(model, weights), wanted)
+        note(f"Wrote {maps}: {', '.join(layer.name for layer in drawn)}", *drawn.notes)
+        return
     from dedup.binding import layers
 
     answer = layers(ModelSpec(model, weights))

@@ -58,6 +58,13 @@ _MEANINGS = {
     type=click.Path(path_type=Path),
     help="Draw both images, one laid over the other, and a heat map of what differs.",
 )
+@click.option(
+    "--html",
+    "page",
+    metavar="FILE.html",
+    type=click.Path(path_type=Path),
+    help="Show both on a page: side by side, under a slider, what differs, and every check.",
+)
 @click.option("--verbose", is_flag=True, help="Print every check with its figure and its limit.")
 @weights_option
 @device_option
@@ -67,6 +74,7 @@ def why_command(
     second: str,
     store: Path | None,
     output: Path | None,
+    page: Path | None,
     verbose: bool,  # noqa: FBT001 - click passes flags by name
     weights: Path | None,
     device: str,
@@ -81,6 +89,7 @@ def why_command(
       dedup why holiday.jpg holiday-small.jpg
       dedup why a.jpg b.jpg --verbose
       dedup why a.jpg b.jpg -o why.png
+      dedup why a.jpg b.jpg --html why.html
     """
     from dedup.verbs.pairs import why
 
@@ -89,10 +98,10 @@ def why_command(
     except NoCollectionError:
         if store is not None:
             raise
-        answer = why(first, second, image=output)
+        answer = why(first, second, image=output, page=page)
     else:
         with collection:
-            answer = collection.why(first, second, image=output)
+            answer = collection.why(first, second, image=output, page=page)
         note(*collection.notes)
     if chosen_format(kind) == "table":
         _write_explanation(answer, verbose=verbose)

@@ -7,7 +7,7 @@ strangers the most had 5.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
     from dedup.descriptors.parts import Parts
 
+    Floats = npt.NDArray[np.float32]
     Numbers = npt.NDArray[np.int64]
+    Doubles = npt.NDArray[np.float64]
 
-FEWEST: Final = 7
+FEWEST: Final = 8
 """Parts of a copy that agree."""
 
 TELLING: Final = 24
@@ -28,23 +30,46 @@ TELLING: Final = 24
 
 _NEAREST: Final = 2
 _MAX_MATCHES: Final = 128
+_COLLAPSED: Final = 1e-5  # of the area
 _CLOSE: Final = 0.015  # of the longest side, at the coarser scale
 
 
-def may_agree(one: Parts, two: Parts) -> bool:
-    """Tell whether so many parts agree that a proof is worth while, or too few to tell."""
-    return min(len(one), len(two)) < TELLING or agreeing(one, two) >= FEWEST
+class Agreement(NamedTuple):
+    """By how much two images agree.
+
+    Parameters
+    ----------
+    spots : parts that agree on one placing, those at one spot of either image once
+    matrix : (3, 3), places in the second image to those in the first, both as shares of the longest
+        side; None where too few agree
+    mirrored : the matrix turns the image over
+    """
+
+    spots: int
+    matrix: Doubles | None = None
+    mirrored: bool = False
 
 
-def agreeing(one: Parts, two: Parts) -> int:
-    """Count the parts that agree on one placing, those at one spot of either image once."""
+def promising(one: Parts, two: Parts) -> Agreement | None:
+    """Give how parts agree where a proof is worth while; None where no more do than by chance.
+
+    Of too few parts nothing is said: they agree at no spot.
+    """
+    if min(len(one), len(two)) < TELLING:
+        return Agreement(0)
+    found = agreement(one, two)
+    return found if found.spots >= FEWEST else None
+
+
+def agreement(one: Parts, two: Parts) -> Agreement:
+    """Count the parts that agree on one placing."""
     first, second = _matched(one, two)
     if len(first) < FEWEST:
-        return len(first)
+        return Agreement(len(first))
     agree = placing.following(one, first, two, second)
     best = agree[int(np.argmax(agree.sum(axis=1)))]
     if best.sum() < FEWEST:
-        return int(best.sum())
+        return Agreement(int(best.sum()))
     # One match gives a rough placing; all of them together a close one.
     from_one = np.stack([one.x[first], one.y[first], np.ones(len(first), np.float32)], axis=1)
     to_two = np.stack([two.x[second], two.y[second]], axis=1)
@@ -52,7 +77,20 @@ def agreeing(one: Parts, two: Parts) -> int:
     off = np.linalg.norm(from_one @ affinity - to_two, axis=1)
     size = max(1.0, float(np.abs(np.linalg.det(affinity[:2]))) ** 0.5)
     best = off < _CLOSE * size
-    return min(placing.spots(one, first[best]), placing.spots(two, second[best]))
+    spots = min(placing.spots(one, first[best]), placing.spots(two, second[best]))
+    return Agreement(spots) if spots < FEWEST else _placed(spots, from_one[best], to_two[best])
+
+
+def _placed(spots: int, from_one: Floats, to_two: Floats) -> Agreement:
+    affinity = np.linalg.lstsq(from_one.astype(np.float64), to_two.astype(np.float64), rcond=None)[
+        0
+    ]
+    turn = float(np.linalg.det(affinity[:2]))
+    if abs(turn) < _COLLAPSED:
+        return Agreement(spots)
+    matrix = np.eye(3)
+    matrix[:2] = affinity.T
+    return Agreement(spots, np.asarray(np.linalg.inv(matrix), np.float64), turn < 0)
 
 
 def _matched(one: Parts, two: Parts) -> tuple[Numbers, Numbers]:
@@ -61,11 +99,13 @@ def _matched(one: Parts, two: Parts) -> tuple[Numbers, Numbers]:
     squares = (first * first).sum(axis=1)[:, None] + (second * second).sum(axis=1)[None]
     far = squares - 2 * first @ second.T
     near = np.zeros(far.shape, np.bool_)
-    for axis in (0, 1):
-        if far.shape[axis]:
-            kept = min(_NEAREST, far.shape[axis])
-            chosen = np.argpartition(far, kept - 1, axis=axis).take(range(kept), axis=axis)
-            np.put_along_axis(near, chosen, values=True, axis=axis)
+    for table, marked in ((far, near), (far.T, near.T)):
+        rest = table.copy()
+        rows = np.arange(len(rest))
+        for _ in range(min(_NEAREST, rest.shape[1])):  # twice the least is quicker than sorting
+            columns = rest.argmin(axis=1)
+            marked[rows, columns] = True
+            rest[rows, columns] = np.inf
     rows, columns = np.nonzero(near & (far <= placing.REACH))
     if len(rows) > _MAX_MATCHES:
         best = np.argpartition(far[rows, columns], _MAX_MATCHES - 1)[:_MAX_MATCHES]

@@ -10,8 +10,10 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from dedup.descriptors.agreement import promising
+from dedup.descriptors.parts import unpack
+from dedup.descriptors.vlad import PARTS_SIDE, SIDE, load_details
 from dedup.duplicates.tiers import PROVEN, ImageFile, PairFacts, decide, evidence, missing, reaches
-from dedup.errors import DedupError
 from dedup.images.companions import companions
 from dedup.images.containers import has_gain_map
 from dedup.images.decode import (
@@ -22,30 +24,30 @@ from dedup.images.decode import (
     pixel_digest,
     read_file,
 )
-from dedup.images.encode import write_png
 from dedup.images.header import open_image
-from dedup.proof import Original, Side, describe, prove, working_side
-from dedup.proof.drawing import draw_proof
+from dedup.proof import Original, Side, describe, prove, prove_placed, working_side
 from dedup.proof.pages import PAGES_AGREE
 from dedup.results import CheckResult, Explanation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
 
+    from dedup.descriptors.parts import Parts
     from dedup.proof import Verdict
     from dedup.store.pairs import StoredVerdict
 
     Keep = Callable[[bytes, bytes, StoredVerdict], None]
+    Transform = npt.NDArray[np.float64] | None
+    Look = Callable[["Sight", "Sight", Transform], None]
 
 
 GAIN_MAP = "gain map ignored: compared as it looks on an ordinary screen"
 
 
-class _Image(NamedTuple):
+class Sight(NamedTuple):
     """A file, read and decoded once."""
 
     path: str
@@ -78,7 +80,7 @@ def explain(
     threshold: float | None,
     *,
     ignored: bool = False,
-    image: Path | None = None,
+    look: Look | None = None,
     keep: Keep | None = None,
 ) -> Explanation:
     """Compare two files in every way there is.
@@ -88,20 +90,18 @@ def explain(
     similarity : of their embeddings, where it is known
     threshold : lowest similarity of the tier `similar`, inclusive
     ignored : a person said that they are no duplicates
-    image : a .png to draw the proof into
+    look : called with both, and the placing of the second over the first, if one was found: (3, 3),
+        pixels to pixels
     keep : called with the SHA-256 of both and the verdict where that makes them duplicates
 
     Raises
     ------
     ImageError : one of them cannot be read as an image.
-    DedupError : the drawing of the proof cannot be written.
     """
-    if image is not None and image.suffix.lower() != ".png":
-        raise DedupError(f"{image}: the drawing of a proof is a .png")
     one, two = _read(first), _read(second)
-    verdict = prove(one.side(), two.side())
-    if image is not None:
-        write_png(draw_proof(one.pixels, two.pixels, verdict.transform), image)
+    verdict = _proven(one, two)
+    if look is not None:
+        look(one, two, verdict.transform)
     digests = hashlib.sha256(one.data).digest(), hashlib.sha256(two.data).digest()
     facts = PairFacts(
         same_bytes=digests[0] == digests[1],
@@ -133,31 +133,50 @@ def explain(
     )
 
 
-def _remarks(images: Iterable[_Image], verdict: Verdict) -> tuple[str, ...]:
+def _proven(one: Sight, two: Sight) -> Verdict:
+    """Prove a pair by local features, else by parts, either of which is enough for `list`."""
+    sides = one.side(), two.side()
+    verdict = prove(*sides)
+    if verdict.near:
+        return verdict
+    agreed = promising(_parts(one), _parts(two))
+    placed = None if agreed is None else prove_placed(*sides, agreed)
+    return placed if placed is not None and placed.near else verdict
+
+
+def _parts(image: Sight) -> Parts:
+    """Describe the parts of an image as indexing does."""
+    decoded = decode_square(image.data, 1, 1, image.path, bound=SIDE, larger=PARTS_SIDE)
+    if decoded.bounded is None or decoded.larger is None:
+        raise RuntimeError("decoding gave no image in its aspect")
+    return unpack(load_details().describe(decoded.bounded, decoded.larger)[1])
+
+
+def _remarks(images: Iterable[Sight], verdict: Verdict) -> tuple[str, ...]:
     by_pages = any(check.name == PAGES_AGREE for check in verdict.checks)
     said = ((each.path, each.remark(by_pages=by_pages)) for each in images)
     return tuple(f"{path}: {remark}" for path, remark in said if remark)
 
 
-def _read(path: str) -> _Image:
+def _read(path: str) -> Sight:
     data = read_file(path)
     opened = open_image(data, path)
     size = bounded_size(opened.header, working_side(*opened.header.size))
     decoded = decode_square(data, *size, path, opened=opened, srgb=True)
     header = decoded.header
     file = ImageFile(header.format, header.width, header.height, len(data))
-    return _Image(
+    return Sight(
         path, data, decoded.pixels, file, decoded.trivial, decoded.damaged, left_out(header)
     )
 
 
-def _are_companions(one: _Image, two: _Image) -> bool:
+def _are_companions(one: Sight, two: Sight) -> bool:
     names = [os.path.realpath(os.fsencode(each.path)) for each in (one, two)]
     kinds = [each.file.format for each in (one, two)]
     return bool(companions(names).raws) and kinds.count("RAW") == 1
 
 
-def _same_pixels(one: _Image, two: _Image) -> bool:
+def _same_pixels(one: Sight, two: Sight) -> bool:
     if one.data == two.data:
         return True
     if (one.file.width, one.file.height) != (two.file.width, two.file.height):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from dedup.images.decode import bounded_size, decode_square
 from dedup.proof import Original, Side, describe, prove, working_side
 from dedup.proof.alignment import scaling
-from dedup.proof.drawing import heat_map, laid_over
+from dedup.proof.drawing import heat_map, lay_over
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +54,7 @@ def overlay(first: tuple[bytes, str], second: tuple[bytes, str], side: int) -> O
     sizes = [bounded_size(each.opened.header, side) for each in (one, two)]
     matrix = scaling(shapes[0], sizes[0]) @ matrix @ scaling(sizes[1], shapes[1])
     pixels = one.pixels(*sizes[0])
-    laid, shared = laid_over(pixels, two.pixels(*sizes[1]), matrix)
+    laid, shared = lay_over(pixels, two.pixels(*sizes[1]), matrix)
     return Overlay(laid, heat_map(pixels, laid, shared))
 
 

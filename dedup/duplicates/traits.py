@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _COMMIT_EVERY = 256
 _MAX_PENDING = 64
+_WORTH_PROCESSES = 3 * WORTH_PROCESSES  # an image takes a few milliseconds
 
 
 class _Wanted(NamedTuple):
@@ -60,7 +61,7 @@ def measured_traits(
     if not missing:
         return found
     workers: Workers[_Wanted, Traits | None] = Workers(
-        _measuring, processes=len(missing) >= WORTH_PROCESSES, lost=lambda _item, _cause: None
+        _measuring, processes=len(missing) >= _WORTH_PROCESSES, lost=lambda _item, _cause: None
     )
     new: dict[int, str] = {}
     with workers:

@@ -295,9 +295,11 @@ def _cosines() -> npt.NDArray[np.float64]:
 def _step(values: npt.NDArray[np.floating[Any]]) -> int:
     """Find the largest step on whose multiples coefficients sit; 1 for none."""
     sizes = np.sort(np.abs(values))
-    for step in range(_MOST_STEP, 1, -1):
-        # Those that were not quantised to zero, without looking at each of them for each step.
-        beyond = sizes[np.searchsorted(sizes, step / 2, "right") :]
+    steps = range(_MOST_STEP, 1, -1)
+    # Those that were not quantised to zero, without looking at each of them for each step.
+    starts = np.searchsorted(sizes, np.array(steps, sizes.dtype) / 2, "right").tolist()
+    for step, start in zip(steps, starts, strict=True):
+        beyond = sizes[start:]
         if len(beyond) < _LEAST_VALUES:
             continue
         if float(np.cos(beyond * (2 * np.pi / step)).sum()) > _COMB * len(beyond):

@@ -19,6 +19,7 @@ from torch import nn
 
 from dedup.errors import LayerError
 from dedup.models.features import Features
+from dedup.models.gradients import Graph
 from dedup.models.layers import (
     INPUT_MARK,
     PREDICTION,
@@ -69,6 +70,8 @@ class Extractor:
     calls : which output counts where a layer runs several times in a pass: the last, the first,
         or the mean of all. Under a module's two names it is the same module, and the calls of
         both count.
+    gradients : keep the graph of each pass, for `Features.cam`: the memory of training, as long
+        as its features are there
 
     Attributes
     ----------
@@ -101,10 +104,11 @@ class Extractor:
     cannot change them. Vectors move to the host after the pass, whole outputs inside the hook:
     nothing stays on the device between calls.
 
-    *State*. A call runs in inference mode and with every module in evaluation mode; each training
-    flag is back afterwards, also after an exception. Several extractors may share a model. Hooks
-    are removed by `close`, at the end of a ``with`` block, when construction fails, and when the
-    extractor is garbage; a forward pass outside of a call leaves nothing in them.
+    *State*. A call runs in inference mode, or with gradients, and with every module in evaluation
+    mode; each training flag is back afterwards, also after an exception. Several extractors may
+    share a model. Hooks are removed by `close`, at the end of a ``with`` block, when construction
+    fails, and when the extractor is garbage; a forward pass outside of a call leaves nothing in
+    them.
 
     *Threads*. Calls from several threads do not see each other's outputs. The training flags
     belong to the model: share one among threads only while it is in evaluation mode. Passes of
@@ -118,6 +122,7 @@ class Extractor:
         *,
         reduce: bool = True,
         calls: Calls = "last",
+        gradients: bool = False,
     ) -> None:
         if not isinstance(model, nn.Module):
             raise TypeError(f"model must be a torch.nn.Module, not {type(model).__name__}")
@@ -125,7 +130,10 @@ class Extractor:
             raise TypeError(f"layers must be a sequence of names; for one, give [{layers!r}]")
         if calls not in get_args(Calls):
             raise ValueError(f"calls must be one of {', '.join(get_args(Calls))}, not {calls!r}")
+        if gradients and calls == "mean":
+            raise ValueError('gradients are of one output: calls is "last" or "first"')
         self._model = unwrap(model)
+        self._gradients = gradients
         self.layers = tuple(dict.fromkeys(layers))
         self.resolved = {layer: resolve_layer(self._model, layer) for layer in self.layers}
         if isinstance(self._model, torch.jit.ScriptModule) and set(self.layers) - {PREDICTION}:
@@ -134,7 +142,10 @@ class Extractor:
                 "give the model it was made from"
             )
         self._taking = _Taking(
-            reduce=reduce, calls=calls, model_is_channels_last=_says_channels_last(self._model)
+            reduce=reduce,
+            calls=calls,
+            gradients=gradients,
+            model_is_channels_last=_says_channels_last(self._model),
         )
         with ExitStack() as hooks:
             for layer, resolved in self.resolved.items():
@@ -163,9 +174,22 @@ class Extractor:
         parameter = next(self._model.parameters(), None)
         if parameter is not None:
             batch = batch.to(parameter.device)
-        with undisturbed(self._model):
-            prediction, outputs = self.tensors(batch)
-            return on_host(prediction, outputs)
+        with undisturbed(self._model, gradients=self._gradients):
+            if self._gradients and batch.is_floating_point():
+                # A tensor of its own, and no leaf, which may be worked on in place.
+                batch = batch.detach().clone().requires_grad_().clone()
+            prediction, taken = self._run(batch)
+            return Features(
+                _to_host_all(prediction),
+                {layer: _to_host(one.value()) for layer, one in taken.items()},
+                {layer: one.places for layer, one in taken.items()},
+                self._graph(prediction, taken) if self._gradients else None,
+            )
+
+    @staticmethod
+    def _graph(prediction: Any, taken: Mapping[str, _Taken]) -> Graph:
+        kept = {layer: one.source for layer, one in taken.items() if one.source is not None}
+        return Graph(prediction, kept)
 
     def tensors(self, batch: torch.Tensor) -> tuple[Any, dict[str, torch.Tensor]]:
         """Run the model once as it stands; what a call makes arrays of, as tensors.
@@ -177,6 +201,10 @@ class Extractor:
         LayerError : see the class.
         ValueError : the extractor is closed.
         """
+        prediction, taken = self._run(batch)
+        return prediction, {layer: one.value() for layer, one in taken.items()}
+
+    def _run(self, batch: torch.Tensor) -> tuple[Any, dict[str, _Taken]]:
         if not self._unhook.alive:
             raise ValueError("the extractor is closed")
         with self._taking.start(batch) as taken:
@@ -186,7 +214,7 @@ class Extractor:
         missing = [layer for layer in self.layers if layer not in taken]
         if missing:
             raise LayerError(_did_not_run(missing))
-        return prediction, {layer: taken[layer].value() for layer in self.layers}
+        return prediction, {layer: taken[layer] for layer in self.layers}
 
     def close(self) -> None:
         """Remove the hooks. The model stays; closing twice does nothing."""
@@ -212,10 +240,21 @@ def on_host(prediction: Any, outputs: Mapping[str, torch.Tensor]) -> Features:
 
 
 class _Taken:
-    """One layer's output in the running pass."""
+    """One layer's output in the running pass.
 
-    def __init__(self, tensor: torch.Tensor) -> None:
+    Parameters
+    ----------
+    tensor : what is handed over of it
+    places : the sides of the whole output that are averaged
+    source : the output itself, where gradients are kept
+    """
+
+    def __init__(
+        self, tensor: torch.Tensor, places: tuple[int, ...], source: torch.Tensor | None
+    ) -> None:
         self.tensor = tensor
+        self.places = places
+        self.source = source
         self.calls = 1
 
     def value(self) -> torch.Tensor:
@@ -225,8 +264,11 @@ class _Taken:
 class _Taking(threading.local):
     """What hooks write to while a pass runs on their thread, and ignore at other times."""
 
-    def __init__(self, *, reduce: bool, calls: Calls, model_is_channels_last: bool) -> None:
+    def __init__(
+        self, *, reduce: bool, calls: Calls, gradients: bool, model_is_channels_last: bool
+    ) -> None:
         self.reduce = reduce
+        self.gradients = gradients
         self.calls = calls
         self.model_is_channels_last = model_is_channels_last
         self.taken: dict[str, _Taken] | None = None
@@ -238,7 +280,7 @@ class _Taking(threading.local):
         self.square = batch.ndim == _MAP and batch.shape[2] == batch.shape[3]
         return _Pass(self)
 
-    def take(self, layer: str, module: nn.Module, output: Any) -> None:
+    def take(self, layer: str, module: nn.Module, output: Any, *, enters: bool = False) -> None:
         if self.taken is None:
             return
         before = self.taken.get(layer)
@@ -247,9 +289,13 @@ class _Taking(threading.local):
         tensor = first_tensor(output)
         if tensor is None:
             raise LayerError(f"layer {layer!r} put out a {type(output).__name__}, and no tensor")
-        value = self._vectors(layer, module, tensor) if self.reduce else _copy(tensor).cpu()
+        plain = tensor.detach()
+        value = self._vectors(layer, module, plain) if self.reduce else _copy(plain).cpu()
         if before is None or self.calls == "last":
-            self.taken[layer] = _Taken(value)
+            whole = tensor.ndim >= _TOKENS and len(tensor) == self.batch_size
+            places = self._averaged_sides(module, tensor) if whole else ()
+            kept = tensor if self.gradients and not enters else None
+            self.taken[layer] = _Taken(value, places, kept)
         elif before.tensor.shape != value.shape:
             shapes = f"{tuple(before.tensor.shape)} and {tuple(value.shape)}"
             raise LayerError(f"layer {layer!r} put out {shapes}, which have no mean")
@@ -305,12 +351,15 @@ def _hook(
     if resolved.endswith(INPUT_MARK):
 
         def take_input(module: nn.Module, inputs: Any, named: Any) -> None:
-            taking.take(layer, module, (inputs, named))
+            taking.take(layer, module, (inputs, named), enters=True)
 
         return module.register_forward_pre_hook(take_input, with_kwargs=True)
 
-    def take_output(module: nn.Module, _inputs: Any, output: Any) -> None:
+    def take_output(module: nn.Module, _inputs: Any, output: Any) -> Any:
         taking.take(layer, module, output)
+        if taking.gradients and taking.taken is not None and isinstance(output, torch.Tensor):
+            return output.clone()  # which may be worked on in place: slopes are at the output
+        return None
 
     return module.register_forward_hook(take_output)
 

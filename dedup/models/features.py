@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from math import isqrt
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from dedup.answer import Shown
+from dedup.errors import LayerError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 Prediction: TypeAlias = npt.NDArray[Any] | tuple[Any, ...] | dict[str, Any]
 
 _SIDES: Final = 4  # of B x H x W x C
 _RGB: Final = 3
+_MAP, _MAP_CHANNELS_LAST, _TOKENS = (2, 3), (1, 2), (1,)  # the sides of a place
+_LEAST_SIDES: Final = 3  # of a whole output that has places
+_MOST_OTHER_TOKENS: Final = 8  # class, distillation and register tokens, which come first
 _NO_MEMORY: Final = (
     "can't allocate memory",  # torch
     "out of memory",  # CUDA
@@ -26,7 +33,17 @@ _NO_MEMORY: Final = (
 )
 
 
-class Features(Mapping[str, FloatArray]):
+class Slopes(Protocol):
+    """Says how the prediction follows a layer."""
+
+    def __call__(
+        self, layer: str, target: int | Sequence[int] | None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Give the layer's whole output, and the slope of the targets' scores at it."""
+        ...
+
+
+class Features(Shown, Mapping[str, FloatArray]):
     """What one forward pass handed over, on the host.
 
     A read-only mapping from each layer, by the name it was asked for, to its array.
@@ -38,14 +55,78 @@ class Features(Mapping[str, FloatArray]):
         handed on as it is
     """
 
-    def __init__(self, prediction: Prediction, outputs: Mapping[str, FloatArray]) -> None:
+    def __init__(
+        self,
+        prediction: Prediction,
+        outputs: Mapping[str, FloatArray],
+        places: Mapping[str, tuple[int, ...]] | None = None,
+        slopes: Slopes | None = None,
+    ) -> None:
         self.prediction = prediction
         self._outputs = dict(outputs)
+        self._places = dict(places or {})  # the sides of a whole output that are places
+        self._slopes = slopes
 
     @property
     def layers(self) -> tuple[str, ...]:
         """The layers, in the order in which they were asked for."""
         return tuple(self._outputs)
+
+    def maps(self, layer: str) -> FloatArray:
+        """Give what a layer put out as maps: (B, C, H, W), in whichever layout it did.
+
+        Tokens are laid out in a square, without class and register tokens.
+
+        Raises
+        ------
+        LayerError : it put out no maps.
+        ValueError : outputs were reduced to vectors.
+        """
+        output = self._outputs[layer]
+        if output.ndim < _LEAST_SIDES and self._places.get(layer):
+            raise ValueError("maps need whole outputs: Extractor(..., reduce=False)")
+        return self._as_maps(layer, output)
+
+    def cam(self, layer: str, target: int | Sequence[int] | None = None) -> FloatArray:
+        """Show where a layer saw what speaks for a target: Grad-CAM (Selvaraju et al. 2017).
+
+        Parameters
+        ----------
+        layer : one whose outputs are maps, asked for by `Extractor(..., gradients=True)`
+        target : a column of the prediction, for all images or for each; None: the highest of each
+
+        Returns
+        -------
+        (B, H, W), at least 0: the channels' sum, each weighted by its mean slope.
+
+        Raises
+        ------
+        LayerError : it put out no maps, or the prediction does not follow from it.
+        ValueError : there are no gradients, or the prediction has no such column.
+        """
+        if self._slopes is None:
+            raise ValueError("this needs gradients: Extractor(..., gradients=True)")
+        if layer not in self._outputs:
+            raise KeyError(layer)
+        maps, slopes = (self._as_maps(layer, one) for one in self._slopes(layer, target))
+        weights = slopes.mean(axis=(2, 3), keepdims=True)
+        found: FloatArray = np.maximum((weights * maps).sum(axis=1), 0)
+        return found
+
+    def _as_maps(self, layer: str, output: FloatArray) -> FloatArray:
+        places = self._places.get(layer)
+        if places == _MAP and output.ndim == _SIDES:
+            return output
+        if places == _MAP_CHANNELS_LAST and output.ndim == _SIDES:
+            return np.ascontiguousarray(output.transpose(0, 3, 1, 2))
+        if places == _TOKENS:
+            batch, count, channels = output.shape
+            side = isqrt(count)
+            others = count - side**2
+            if others <= _MOST_OTHER_TOKENS:
+                grid = output[:, others:].reshape(batch, side, side, channels)
+                return np.ascontiguousarray(grid.transpose(0, 3, 1, 2))
+        raise LayerError(f"layer {layer!r} put out {output.shape}, which are no maps")
 
     def __getitem__(self, layer: str) -> FloatArray:
         return self._outputs[layer]

@@ -134,10 +134,10 @@ def unwrap(model: nn.Module) -> nn.Module:
 
 
 @contextmanager
-def undisturbed(model: nn.Module) -> Iterator[None]:
+def undisturbed(model: nn.Module, *, gradients: bool = False) -> Iterator[None]:
     """Run a model as it is meant for inference, and leave no trace of it.
 
-    Within it there are no gradients, every module is in evaluation mode, and what
+    Within it there are gradients only if asked for, every module is in evaluation mode, and what
     `torch.compile` has compiled runs as written, so that hooks are called. Afterwards, also
     after an exception, each module has its own training flag back.
     """
@@ -149,7 +149,8 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
         for module in modules
     )
     with ExitStack() as stack:
-        stack.enter_context(torch.inference_mode())
+        stack.enter_context(torch.inference_mode(not gradients))
+        stack.enter_context(torch.set_grad_enabled(gradients))
         if compiled:
             stack.enter_context(_STANCE_LOCK)
             stack.enter_context(torch.compiler.set_stance("force_eager"))

@@ -5,9 +5,16 @@ A package of its own because the proof has several steps; this is all that other
 
 from __future__ import annotations
 
-from dedup.proof.description import WORKING_SIDE, Features, describe, outlined, working_side
+from dedup.proof.description import (
+    WORKING_SIDE,
+    Features,
+    describe,
+    featured,
+    outlined,
+    working_side,
+)
 from dedup.proof.original import Original
-from dedup.proof.prove import prove, prove_copy
+from dedup.proof.prove import prove, prove_copy, prove_placed
 from dedup.proof.side import Side
 from dedup.proof.verdict import VERIFIER, Check, Verdict
 from dedup.proof.verify import NO_COMMON_DETAIL, verify
@@ -22,9 +29,11 @@ __all__ = [
     "Side",
     "Verdict",
     "describe",
+    "featured",
     "outlined",
     "prove",
     "prove_copy",
+    "prove_placed",
     "verify",
     "working_side",
 ]

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from dedup.proof.geometry import homography, project
+from dedup.proof.ranks import median
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -229,7 +230,7 @@ def _converge(
     total = cv2.boxFilter(grip, -1, (5, 5)) + 1e-9
     flow = np.hypot(shared[0] / total, shared[1] / total).astype(np.float32)
     held = grip[grip > 0]
-    firm = grip > (np.median(held) / 2 if held.size else np.inf)
+    firm = grip > (median(held) / 2 if held.size else np.inf)
     return placed / placed[2, 2], two, inside, flow, np.asarray(firm)
 
 
@@ -244,7 +245,9 @@ def _steps(
     )
     change = (other - even) * inside
     # Every other pixel of a smoothed image says as much, at a quarter of the cost.
-    across, down, change = (values[::2, ::2] for values in (across, down, change))
+    across, down, change = (
+        np.ascontiguousarray(values[::2, ::2]) for values in (across, down, change)
+    )
     sums = [
         cv2.boxFilter(_halved_cells(product), -1, (3, 3))
         for product in (across * across, across * down, down * down, across * change, down * change)

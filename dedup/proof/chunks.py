@@ -1,7 +1,8 @@
 """The work on a pair of files in pieces that any engine may run.
 
-Functions of bytes that know no catalog, no path and no file: `describe_bytes` and `prove_chunk` are
-the two halves of a proof, `prove_copies_chunk` is the short way for what is likely one image.
+Functions of bytes that know no catalog, no path and no file: `outline_bytes`, `with_features` and
+`prove_chunk` are the steps of a proof. `prove_placed_chunk` is the short way for pairs whose parts
+tell where one lies in the other, `prove_copies_chunk` that for what is likely one image.
 """
 
 from __future__ import annotations
@@ -17,16 +18,18 @@ from dedup.proof import (
     Features,
     Original,
     Side,
-    describe,
+    featured,
     outlined,
     prove,
     prove_copy,
+    prove_placed,
     working_side,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from dedup.descriptors.agreement import Agreement
     from dedup.store.pairs import ContentPair, StoredVerdict
 
 MAX_UNPACKED = 16
@@ -36,8 +39,8 @@ MAX_OPEN = 4
 """Files that a worker keeps, the last used, each decoded in one size."""
 
 
-def describe_bytes(data: bytes, name: str = "") -> bytes:
-    """Describe the image in a file's bytes; packed for `prove_chunk`.
+def outline_bytes(data: bytes, name: str = "") -> bytes:
+    """Describe the image in a file's bytes but for its local features; packed.
 
     Parameters
     ----------
@@ -50,7 +53,12 @@ def describe_bytes(data: bytes, name: str = "") -> bytes:
     """
     opened = open_image(data, name)
     size = bounded_size(opened.header, working_side(*opened.header.size))
-    return describe(decode_square(data, *size, name, opened=opened, srgb=True).pixels).to_bytes()
+    return outlined(decode_square(data, *size, name, opened=opened, srgb=True).pixels).to_bytes()
+
+
+def with_features(packed: bytes) -> bytes:
+    """Add local features to what `outline_bytes` gave, as `prove_chunk` wants it."""
+    return featured(Features.from_bytes(packed)).to_bytes()
 
 
 def prove_chunk(
@@ -63,7 +71,7 @@ def prove_chunk(
     Parameters
     ----------
     pairs : quickest when sorted, so that each first image is unpacked once
-    fetch : gives what `describe_bytes` gave for a content (SHA-256); None: there is none
+    fetch : gives what `with_features` gave for a content (SHA-256); None: there is none
     read : gives a file of that content and its name, for pairs that cannot be told apart by
         descriptions; None: there is none any more
 
@@ -72,6 +80,44 @@ def prove_chunk(
     Per pair its verdict; pairs with an image that has no description, or no file where one is
     needed, are left out.
     """
+    found = {}
+    for pair, sides in _sides(pairs, fetch, read):
+        with suppress(ImageError):
+            found[pair] = prove(*sides).stored
+    return found
+
+
+def prove_placed_chunk(
+    pairs: Mapping[ContentPair, Agreement],
+    fetch: Callable[[bytes], bytes | None],
+    read: Callable[[bytes], tuple[bytes, str] | None],
+) -> dict[ContentPair, StoredVerdict]:
+    """Check pairs by where their parts agree, as far as that goes.
+
+    Parameters
+    ----------
+    fetch : gives what `outline_bytes` gave for a content
+    the others : as in `prove_chunk`
+
+    Returns
+    -------
+    The verdicts that need no local features.
+    """
+    found = {}
+    for pair, sides in _sides(pairs, fetch, read):
+        with suppress(ImageError):
+            verdict = prove_placed(*sides, pairs[pair])
+            if verdict is not None:
+                found[pair] = verdict.stored
+    return found
+
+
+def _sides(
+    pairs: Iterable[ContentPair],
+    fetch: Callable[[bytes], bytes | None],
+    read: Callable[[bytes], tuple[bytes, str] | None],
+) -> Iterator[tuple[ContentPair, tuple[Side, Side]]]:
+    """Give the pairs of which both are described, with their sides."""
 
     @lru_cache(MAX_UNPACKED)
     def unpacked(content: bytes) -> Features | None:
@@ -85,14 +131,11 @@ def prove_chunk(
             raise ImageError("", "gone or changed", transient=True)
         return Original(*file)
 
-    found = {}
     for first, second in pairs:
         one, two = unpacked(first), unpacked(second)
         if one is not None and two is not None:
             sides = Side(one, partial(opened, first)), Side(two, partial(opened, second))
-            with suppress(ImageError):
-                found[first, second] = prove(*sides).stored
-    return found
+            yield (first, second), sides
 
 
 def prove_copies_chunk(

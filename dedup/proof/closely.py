@@ -18,6 +18,7 @@ from dedup.proof.alignment import jacobian, overlap, register, scaling, warp_col
 from dedup.proof.colour_fit import fitted
 from dedup.proof.description import Features
 from dedup.proof.original import LOSSLESS, grey
+from dedup.proof.ranks import percentiles
 from dedup.proof.residual import contrast, equalised, left_over, mean, unlike
 
 if TYPE_CHECKING:
@@ -170,32 +171,41 @@ def strange_places(laid: Laid) -> Floats:
     """Give what is left over what may be left, (H, W); above 1 is unexplained."""
     one, two = laid.greys
     inside = laid.inside
+    weigh = _Scales(laid.greys, inside)
     made = fitted(laid.two, one, inside), fitted(laid.one, two, inside)
-    strange = _weighed(laid.greys, made, inside)
+    strange = weigh.strangeness(made)
     if float((strange > 1).mean()) > _SELDOM_SHARE:
         # What sharpening and blur leave is no content.
         even = [
             equalised(mine, theirs, inside)[0]
             for mine, theirs in zip(made, (one, two), strict=True)
         ]
-        strange = np.minimum(strange, _weighed(laid.greys, (even[0], even[1]), inside))
+        strange = np.minimum(strange, weigh.strangeness((even[0], even[1])))
     return strange
 
 
-def _weighed(images: tuple[Floats, Floats], made: tuple[Floats, Floats], inside: Mask) -> Floats:
-    ratios = []
-    for image, guess in zip(images, made, strict=True):
-        allowed = np.maximum(_FLOOR_LEVELS, _LEFT_SHARE * contrast(image))
-        found = left_over(image - guess)
-        if (found > allowed).any():
-            found = unlike(image, guess)
-        ratios.append(found / allowed)
-    flat = [few_levels(each, inside) for each in images]
-    strange = np.minimum(*ratios) if any(flat) else np.maximum(*ratios)
-    for each in images:  # what is clipped hides what the other shows
-        strange = np.where(_clipped(each), np.minimum(*ratios), strange)
-    strange[~inside] = 0
-    return np.asarray(strange, np.float32)
+class _Scales:
+    """What may be left over in each of two images, made once for several guesses."""
+
+    def __init__(self, images: tuple[Floats, Floats], inside: Mask) -> None:
+        self._images, self._inside = images, inside
+        self._allowed = [np.maximum(_FLOOR_LEVELS, _LEFT_SHARE * contrast(each)) for each in images]
+        self._either = any(few_levels(each, inside) for each in images)
+        # What is clipped hides what the other shows.
+        self._hidden = _clipped(images[0]) | _clipped(images[1])
+
+    def strangeness(self, made: tuple[Floats, Floats]) -> Floats:
+        """Weigh what guesses at the images leave over."""
+        ratios = []
+        for image, guess, allowed in zip(self._images, made, self._allowed, strict=True):
+            found = left_over(image - guess)
+            if ((found > allowed) & self._inside).any():
+                found = unlike(image, guess)
+            ratios.append(found / allowed)
+        least = np.minimum(*ratios)
+        strange = least if self._either else np.where(self._hidden, least, np.maximum(*ratios))
+        strange[~self._inside] = 0
+        return np.asarray(strange, np.float32)
 
 
 def _clipped(image: Floats) -> Mask:
@@ -206,7 +216,8 @@ def _clipped(image: Floats) -> Mask:
 
 def few_levels(image: Floats, inside: Mask) -> bool:
     """Tell a posterised image by its levels."""
-    counts = np.bincount(image[inside].astype(np.intp), minlength=256)
+    mask = inside.astype(np.uint8)
+    counts = cv2.calcHist([image.astype(np.uint8)], [0], mask, [256], [0, 256]).ravel()
     top = np.sort(counts)[::-1][:16].sum()
     return bool(top > 0.9 * counts.sum())
 
@@ -222,7 +233,7 @@ def softer(laid: Laid) -> int:
     some = busy[laid.inside]
     if not some.size:
         return 0
-    low, high = np.percentile(some, (20, 80))
+    low, high = percentiles(some, 20, 80)
     calm, rich = laid.inside & (busy <= low), laid.inside & (busy >= high)
     textures = [float(each[rich].mean()) + 0.5 for each in fine]
     grounds = [float(each[calm].mean()) + 0.5 for each in fine]

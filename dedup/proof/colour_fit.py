@@ -43,20 +43,46 @@ def fitted(colour: Bytes, wanted: Floats, inside: Mask) -> Floats:
         return np.asarray(cv2.boxFilter(small, -1, (_SPAN, _SPAN), borderType=cv2.BORDER_CONSTANT))
 
     total = average(np.ones_like(weight)) + 1e-6
-    middle = np.stack([average(channel) / total for channel in channels], -1)
+    middle = [average(channel) / total for channel in channels]
     target = average(wanted) / total
-    spread = np.empty((*target.shape, 3, 3), np.float64)
-    pull = np.empty((*target.shape, 3), np.float64)
+    spread, pull = {}, []
     for a in range(3):
-        pull[..., a] = average(channels[a] * wanted) / total - middle[..., a] * target
+        pull.append(average(channels[a] * wanted) / total - middle[a] * target)
         for b in range(a, 3):
             product = average(channels[a] * channels[b]) / total
-            spread[..., a, b] = spread[..., b, a] = product - middle[..., a] * middle[..., b]
-    spread[..., np.arange(3), np.arange(3)] += _STIFFNESS
-    mix = np.linalg.solve(spread, pull[..., None])[..., 0]
-    rest = target - (mix * middle).sum(-1)
-    full = (width, height)
-    made = cv2.resize(rest.astype(np.float32), full, interpolation=cv2.INTER_LINEAR)
-    for channel, share in zip(channels, np.moveaxis(mix.astype(np.float32), -1, 0), strict=True):
-        made += channel * cv2.resize(share, full, interpolation=cv2.INTER_LINEAR)
-    return np.asarray(made, np.float32)
+            spread[a, b] = product - middle[a] * middle[b] + (_STIFFNESS if a == b else 0.0)
+    mix = _solved(spread, pull)
+    rest = target.copy()
+    for share, each in zip(mix, middle, strict=True):
+        rest -= share * each
+
+    def spread_out(values: Floats) -> Floats:
+        full = (width, height)
+        return np.asarray(cv2.resize(values, full, interpolation=cv2.INTER_LINEAR), np.float32)
+
+    made = spread_out(rest)
+    for channel, share in zip(channels, mix, strict=True):
+        made += channel * spread_out(share)
+    return made
+
+
+def _solved(spread: dict[tuple[int, int], Floats], pull: list[Floats]) -> list[Floats]:
+    """Solve the symmetric 3 x 3 system of every place, by Cramer's rule.
+
+    Parameters
+    ----------
+    spread : by row and column, the upper half
+    """
+    a, b, c, d, e, f = (
+        spread[at].astype(np.float64) for at in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
+    )
+    first, second, third = d * f - e * e, c * e - b * f, b * e - c * d
+    whole = a * first + b * second + c * third
+    rows = (
+        (first, second, third),
+        (second, a * f - c * c, b * c - a * e),
+        (third, b * c - a * e, a * d - b * b),
+    )
+    x, y, z = pull
+    solved = ((one * x + two * y + three * z) / whole for one, two, three in rows)
+    return [share.astype(np.float32) for share in solved]

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
+from dedup.proof.ranks import median, percentiles
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -51,7 +53,7 @@ def mapped(colour: Bytes, wanted: Floats, sound: Mask) -> Floats:
     colour : (H, W, 3) RGB
     sound : (H, W), pixels that the rule is fitted to
     """
-    step = max(1, int((sound.size / _MAX_FIT_PIXELS) ** 0.5))
+    step = max(1, round((sound.size / _MAX_FIT_PIXELS) ** 0.5))
     few = sound[::step, ::step]
     if few.sum() < _MIN_FIT_PIXELS:
         return np.asarray(cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)).astype(np.float32)
@@ -96,13 +98,13 @@ def _fitted(terms: Floats, wanted: Floats) -> Doubles:
     weights: Doubles = np.zeros(len(terms))
     trust = np.ones(len(wanted), np.float32)
     for _ in range(_FIT_ROUNDS):
-        heavy = terms * trust / len(wanted)
+        heavy = terms * (trust / len(wanted))
         normal = (heavy @ terms.T).astype(np.float64) + 1e-4 * np.eye(len(terms))
         weights = np.asarray(
             np.linalg.solve(normal, (heavy @ wanted).astype(np.float64)), np.float64
         )
         off = np.abs(weights.astype(np.float32) @ terms - wanted)
-        trust = 1 / (1 + (off / max(4.0, 2 * float(np.median(off)))) ** 2)
+        trust = 1 / (1 + (off / max(4.0, 2 * median(off))) ** 2)
     return np.asarray(weights)
 
 
@@ -122,8 +124,17 @@ def colour_left(one: Bytes, two: Bytes, sound: Mask, *, strict: bool = False) ->
     )
     part = cv2.resize(sound.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
     sound = np.asarray(part > 0.5)  # noqa: PLR2004 -- most of it
-    if _has_one_hue(two, sound):  # from grey no colour follows, but grey does from any colour
-        one, two = two, one
+    hueless = [_has_one_hue(each, sound) for each in (one, two)]
+    if strict or any(hueless):
+        # From grey no colour follows, but grey does from any colour.
+        return _left(two, one, sound, strict) if hueless[1] else _left(one, two, sound, strict)
+    # A part in a colour that is nowhere else follows by a rule of its own, but not back again.
+    there, back = _left(one, two, sound, strict), _left(two, one, sound, strict)
+    return ColourLeft(max(there.levels, back.levels), min(there.patch, back.patch))
+
+
+def _left(one: Bytes, two: Bytes, sound: Mask, strict: bool) -> ColourLeft:  # noqa: FBT001 - passed on
+    """Give what of the first's colours does not follow from the second's."""
     wanted, colour = (
         np.asarray(cv2.cvtColor(each, cv2.COLOR_RGB2YCrCb), np.uint8) for each in (one, two)
     )
@@ -137,23 +148,29 @@ def colour_left(one: Bytes, two: Bytes, sound: Mask, *, strict: bool = False) ->
     worst = np.maximum(*left)
     if not used.any():
         return ColourLeft(0.0, 0)
-    usual, most = np.percentile(worst[used], (90, 97))
-    least = _PAGE_PATCH_LEVELS if strict else max(_PATCH_LEVELS, _PATCH_OVER_USUAL * float(usual))
+    usual, most = percentiles(worst[used], 90, 97)
+    least = _PAGE_PATCH_LEVELS if strict else max(_PATCH_LEVELS, _PATCH_OVER_USUAL * usual)
     far = (worst > least) & used
     _, _, stats, _ = cv2.connectedComponentsWithStats(far.astype(np.uint8), connectivity=8)
     patch = int(stats[1:, cv2.CC_STAT_AREA].max()) if len(stats) > 1 else 0
-    return ColourLeft(float(most), patch)
+    return ColourLeft(most, patch)
 
 
 def _stronger(colour: Bytes, wanted: Bytes, sound: Mask) -> Floats:
-    """Give the chroma of one, (H, W, 3), as strong and as warm as the other's altogether."""
+    """Give the chroma of one, (H, W, 3), as strong and as warm as the other's altogether.
+
+    Both channels grow stronger alike: a rule that turns green into blue is another product.
+    """
     mine, theirs = (each.astype(np.float32) - 128 for each in (colour, wanted))
-    made = np.zeros_like(mine)
-    for channel in (1, 2):
-        terms = np.stack([np.ones_like(mine[..., 0]), mine[..., 0], mine[..., channel]], -1)
-        weights = np.linalg.lstsq(terms[sound], theirs[..., channel][sound], rcond=None)[0]
-        made[..., channel] = terms @ weights + 128
-    return made
+    light, one, none = mine[..., 0], np.ones_like(mine[..., 0]), np.zeros_like(mine[..., 0])
+    terms = [
+        np.stack(each, -1)
+        for each in ([one, light, none, none, mine[..., 1]], [none, none, one, light, mine[..., 2]])
+    ]
+    table = np.concatenate([each[sound] for each in terms])
+    seen = np.concatenate([theirs[..., channel][sound] for channel in (1, 2)])
+    weights = np.linalg.lstsq(table, seen, rcond=None)[0]
+    return np.stack([none, *(each @ weights + 128 for each in terms)], -1)
 
 
 def _has_one_hue(image: Bytes, sound: Mask) -> bool:

@@ -139,9 +139,13 @@ def working_side(height: int, width: int) -> int:
 
 def describe(pixels: Bytes) -> Features:
     """Extract what the proof needs; parameters and errors as in `outlined`."""
-    found = outlined(pixels)
-    points, descriptors = _local(found.grey)
-    return replace(found, points=points, descriptors=descriptors)
+    return featured(outlined(pixels))
+
+
+def featured(outline: Features) -> Features:
+    """Add local features to what `outlined` gave."""
+    points, descriptors = _local(outline.grey)
+    return replace(outline, points=points, descriptors=descriptors)
 
 
 def outlined(pixels: Bytes) -> Features:

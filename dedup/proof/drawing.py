@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from dedup.images.sheet import contact_sheet
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     Pixels = npt.NDArray[np.uint8]
 
-_PANEL_PIXELS = 400
-_GAP_PIXELS = 12
-_TITLE_PIXELS = 28
-_PAPER_LEVEL = 245
-_INK_RGB = (40, 40, 40)
 _FULL_HEAT_LEVELS = 64.0  # grey levels of difference that are shown at full heat
 _MIN_SHARED_PIXELS = 16  # pixels in common from which colours can be matched
 
@@ -40,29 +37,33 @@ def draw_proof(first: Pixels, second: Pixels, transform: npt.NDArray[np.float64]
         empty = np.full_like(first, 128)
         panels += [("no placing found", empty), ("nothing to compare", empty)]
     else:
-        laid, shared = laid_over(first, second, transform)
+        laid, shared = lay_over(first, second, transform)
         both = np.where(shared[..., None], (first // 2 + laid // 2), first)
         panels += [
             ("second laid over first", both.astype(np.uint8)),
             ("difference", heat_map(first, laid, shared)),
         ]
-    return _side_by_side(panels)
+    return contact_sheet([panels])
 
 
-def laid_over(
+def lay_over(
     first: Pixels, second: Pixels, transform: npt.NDArray[np.float64]
 ) -> tuple[Pixels, npt.NDArray[np.bool_]]:
-    """Lay one image over another; also says where it has pixels."""
+    """Lay the second over the first.
+
+    Returns
+    -------
+    It, as large as the first, and where it lies, (H, W).
+    """
     size = (first.shape[1], first.shape[0])
     laid = cv2.warpPerspective(second, transform, size, flags=cv2.INTER_LINEAR)
-    inside = cv2.warpPerspective(
-        np.full(second.shape[:2], 255, np.uint8), transform, size, flags=cv2.INTER_NEAREST
-    )
+    whole = np.full(second.shape[:2], 255, np.uint8)
+    inside = cv2.warpPerspective(whole, transform, size, flags=cv2.INTER_NEAREST)
     return np.asarray(laid, np.uint8), np.asarray(inside > 0)
 
 
 def heat_map(first: Pixels, laid: Pixels, shared: npt.NDArray[np.bool_]) -> Pixels:
-    """Draw what differs where both have pixels, once colours are matched; as `draw_proof`."""
+    """Draw how far two differ where both are, once colours are matched; grey elsewhere."""
     heat = np.full_like(first, 128)
     if int(shared.sum()) < _MIN_SHARED_PIXELS:
         return heat
@@ -77,27 +78,3 @@ def heat_map(first: Pixels, laid: Pixels, shared: npt.NDArray[np.bool_]) -> Pixe
     colours = np.asarray(cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO), np.uint8)[..., ::-1]
     heat[shared] = colours[shared]
     return heat
-
-
-def _side_by_side(panels: list[tuple[str, Pixels]]) -> Pixels:
-    height = max(panel.shape[0] for _, panel in panels)
-    width = (
-        sum(max(panel.shape[1], _PANEL_PIXELS // 2) + _GAP_PIXELS for _, panel in panels)
-        + _GAP_PIXELS
-    )
-    sheet = np.full((height + _TITLE_PIXELS + _GAP_PIXELS, width, 3), _PAPER_LEVEL, np.uint8)
-    left = _GAP_PIXELS
-    for title, panel in panels:
-        cv2.putText(
-            sheet,
-            title,
-            (left, _TITLE_PIXELS - 9),
-            cv2.FONT_HERSHEY_SIMPLEX,
-            0.45,
-            _INK_RGB,
-            1,
-            cv2.LINE_AA,
-        )
-        sheet[_TITLE_PIXELS : _TITLE_PIXELS + panel.shape[0], left : left + panel.shape[1]] = panel
-        left += max(panel.shape[1], _PANEL_PIXELS // 2) + _GAP_PIXELS
-    return sheet

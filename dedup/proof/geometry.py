@@ -53,6 +53,11 @@ class Fit:
     mirrored: bool
     fewest: int = MIN_PLACING_INLIERS
 
+    def reversed(self) -> Fit:
+        """Give the placing of the first image in the second."""
+        back = np.linalg.inv(self.matrix)
+        return Fit(back / back[2, 2], self.inliers, self.mirrored, self.fewest)
+
 
 def placings(first: Features, second: Features) -> Iterator[Fit]:
     """Yield the plain placing, then the mirrored one, where `MIN_PLACING_INLIERS` matches agree."""

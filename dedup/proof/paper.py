@@ -18,7 +18,12 @@ _MIN_GROUND_SHARE = 0.4
 _STROKE_LEVELS = 40.0  # between a tile's ground and its ink
 _FLAT_LEVELS = 3.0
 _MIN_STROKED_SHARE = 0.55
-_MIN_FLAT_SHARE = 0.25
+_MIN_FLAT_SHARE = 0.12  # a sheet full of figures has .2
+# Of the flat tiles. Photographs on plain ground have .5 at most of either, but for those cut out
+_EVEN_LEVELS = 1.2
+_MIN_EVEN_SHARE = 0.6
+_TONE_LEVELS = 3  # on either side of the commonest
+_MIN_TONE_SHARE = 0.6
 
 
 def is_page(image: Floats) -> bool:
@@ -35,7 +40,7 @@ def is_page(image: Floats) -> bool:
     tiles = tiles.reshape(height, _TILE_PIXELS, width, _TILE_PIXELS).swapaxes(1, 2)
     some = max(1, int((height * width / _MOST_TILES) ** 0.5))
     tiles = tiles[::some, ::some].reshape(-1, _TILE_PIXELS**2)
-    tiles = np.sort(tiles, axis=1, kind="stable").astype(np.float32)
+    tiles = np.sort(tiles.astype(np.int16), axis=1).astype(np.float32)
     spread = tiles.std(axis=1)
     # Of two tones the commoner is the ground; the median is in it, or the quarter below or above.
     ground = np.zeros(len(tiles))
@@ -50,8 +55,19 @@ def is_page(image: Floats) -> bool:
     flat = spread < _FLAT_LEVELS
     if not textured.any():
         return False
+    if not _is_paper(tiles[flat], spread[flat]):
+        return False
     stroked = textured & (ground >= _MIN_GROUND_SHARE) & (reach >= _STROKE_LEVELS)
     return bool(
         stroked.sum() >= _MIN_STROKED_SHARE * textured.sum()
         and flat.sum() >= _MIN_FLAT_SHARE * len(tiles)
     )
+
+
+def _is_paper(tiles: Floats, spread: Floats) -> bool:
+    """Tell ground without noise or of one tone, as paper and screens have it, from a plain wall."""
+    if not len(tiles) or float((spread < _EVEN_LEVELS).mean()) >= _MIN_EVEN_SHARE:
+        return True
+    counts = np.bincount(np.rint(tiles.mean(axis=1)).astype(np.intp), minlength=256)
+    near = np.convolve(counts, np.ones(2 * _TONE_LEVELS + 1), "same")
+    return bool(near.max() >= _MIN_TONE_SHARE * len(tiles))

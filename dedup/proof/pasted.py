@@ -82,12 +82,10 @@ def in_a_panel(one: Side, two: Side, verdict: Verdict, look: Look) -> Verdict:
     verdict : refused, for the pair as a whole
     look : compares two sides at their own resolution, once `verify` has placed them
     """
-    found = [side.features.panels for side in (one, two)]
-    parted = [bool(boxes) and boxes[0].area < _ALL_SHARE for boxes in found]
-    if parted[0] == parted[1]:
+    if not may_be_in_a_panel(one, two):
         return verdict
-    holder, other, boxes = (one, two, found[0]) if parted[0] else (two, one, found[1])
-    for box in boxes[:MOST]:
+    holder, other = (one, two) if _is_parted(one) else (two, one)
+    for box in holder.features.panels[:MOST]:
         region = Region(holder.open().data, holder.open().name, box=box)
         panel = Side(_described(region), partial(_given, region))
         inner = verify(panel.features, other.features)
@@ -96,6 +94,16 @@ def in_a_panel(one: Side, two: Side, verdict: Verdict, look: Look) -> Verdict:
         if inner.near and inner.overlap[1] >= _MIN_SHOWN_SHARE:
             return _of_all(inner, box, panel.features, holder.features, first=holder is one)
     return verdict
+
+
+def may_be_in_a_panel(one: Side, two: Side) -> bool:
+    """Tell whether one of two, and not the other, has panels."""
+    return _is_parted(one) != _is_parted(two)
+
+
+def _is_parted(side: Side) -> bool:
+    boxes = side.features.panels
+    return bool(boxes) and boxes[0].area < _ALL_SHARE
 
 
 def _given(region: Region) -> Original:

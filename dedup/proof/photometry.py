@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from dedup.proof.ranks import median, percentiles
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -68,7 +70,7 @@ def changes(
     # In a clean pair everything agrees almost wholly, so that less tells of other content there,
     # down to lines of text too small to be read.
     some = alike[::4, ::4][(textured & core)[::4, ::4]]
-    typical = float(np.percentile(some, 20)) if some.size else 0.0
+    typical = percentiles(some, 20)[0] if some.size else 0.0
     unalike = min(_CLEAN_UNALIKE_CORRELATION, max(_UNALIKE_CORRELATION, 1 - 10 * (1 - typical)))
     out, usual = np.full(one.shape, np.inf, np.float32), np.inf
     mask = core
@@ -121,7 +123,7 @@ def _curve(mine: Floats, theirs: Floats, core: Mask) -> Floats:
         levels = np.interp(np.arange(256), known * 4 + 1.5, total[known] / count[known])
         table = levels.astype(np.float32)
         off = np.abs(wanted - table[levels_there])
-        weight = (off < max(4.0, 4 * float(np.median(off)))).astype(np.float32)
+        weight = (off < max(4.0, 4 * median(off))).astype(np.float32)
     return np.asarray(mine - cv2.LUT(source, table), np.float32)
 
 
@@ -151,7 +153,7 @@ def _model(mine: Floats, guess: Floats, colour: Bytes, core: Mask) -> Floats:
         normal = (heavy @ table.T).astype(np.float64) + 1e-2 * np.eye(len(terms))
         solved = np.linalg.solve(normal, heavy @ wanted).astype(np.float32)
         off = np.abs(wanted - solved @ table)
-        scale = max(2.0, 2 * float(np.median(off)))
+        scale = max(2.0, 2 * median(off))
         weight = 1 / (1 + (off / scale) ** 4)
     split = len(offsets)
     offset = np.tensordot(solved[:split], terms[:split], 1)
@@ -164,7 +166,7 @@ def _slow(left: Floats, core: Mask) -> Floats:
     """Smooth a residual, outliers left out."""
     size = np.abs(left)
     some = core[::4, ::4]
-    middle = float(np.median(size[::4, ::4][some])) if some.any() else 0.0
+    middle = median(size[::4, ::4][some]) if some.any() else 0.0
     weight = (core & (size < max(4.0, 4 * middle))).astype(np.float32)
     span = (41, 41)
     total = cv2.boxFilter(left * weight, -1, span)
@@ -185,8 +187,8 @@ def _weighed(left: Floats, mine: Floats, core: Mask) -> tuple[Floats, float]:
     if not known:
         return np.zeros_like(left), 0.0
     places = np.array([slope[part[len(part) // 2]] for part in known])
-    spread = np.array([1.48 * np.median(size[part]) for part in known])
+    spread = np.array([1.48 * median(size[part]) for part in known])
     table = np.interp(np.arange(256) / 4, places, np.maximum.accumulate(spread))
     table = np.maximum(table, _MIN_USUAL_LEVELS).astype(np.float32)
     usual = cv2.LUT(np.clip(steep * 4, 0, 255).astype(np.uint8), table)
-    return np.asarray(np.abs(left) / usual, np.float32), float(np.median(size))
+    return np.asarray(np.abs(left) / usual, np.float32), median(size)

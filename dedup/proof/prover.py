@@ -2,27 +2,26 @@
 
 `Prover` runs what is in `chunks` on the cores of one machine: it describes every image that a run
 needs once, keeps the descriptions in a temporary file (a few hundred KB each, so that memory does
-not grow with the collection), checks the pairs, and commits verdicts as they come. What makes two
-images one is for `prove`.
+not grow with the collection), checks the pairs, and commits verdicts as they come. Local features
+cost most of a description: they are added for the pairs alone that parts do not settle. What makes
+two images one is for `prove`.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections import deque
+from contextlib import suppress
 from functools import partial
 from typing import IO, TYPE_CHECKING, Self
 
-from dedup.descriptors.agreement import may_agree
-from dedup.descriptors.parts import unpack
+from dedup.descriptors.agreement import Agreement
 from dedup.descriptors.vlad import PARTS_VERSION
-from dedup.errors import CollectionError, ImageError
-from dedup.images.sources import read_unchanged
+from dedup.errors import CollectionError
 from dedup.parallel.workers import WORTH_PROCESSES, Workers, cores
 from dedup.proof import NO_COMMON_DETAIL, VERIFIER
-from dedup.proof.chunks import describe_bytes, prove_chunk, prove_copies_chunk
+from dedup.proof.work import Agreed, Candidates, Chunk, Copies, Image, Outline, proving
 from dedup.store.pairs import (
     ContentPair,
     StoredVerdict,
@@ -33,8 +32,9 @@ from dedup.store.pairs import (
 from dedup.store.parts import parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
 
+    from dedup.proof.work import Done, Slot, Work
     from dedup.store.catalog import Catalog
 
 COMMIT_EVERY_PAIRS = 256
@@ -46,44 +46,7 @@ MAX_SIFTED = 64
 MAX_PENDING = 64
 """Results that may wait for whoever takes them."""
 
-_Slot = tuple[int, int]  # where a description begins in the file, and its bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Image:
-    """Wants a packed description, or None where no file gives one."""
-
-    content: bytes
-    paths: Sequence[bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class _Chunk:
-    """Wants the verdicts on pairs whose descriptions are all in the file."""
-
-    pairs: tuple[ContentPair, ...]
-    slots: Mapping[bytes, _Slot]
-    paths: Mapping[bytes, Sequence[bytes]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidates:
-    """Wants the pairs of which no more parts agree than by chance."""
-
-    pairs: tuple[ContentPair, ...]
-    parts: Mapping[bytes, bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class _Copies:
-    """Wants the verdicts on those pairs that are one image saved twice."""
-
-    pairs: tuple[ContentPair, ...]
-    paths: Mapping[bytes, Sequence[bytes]]
-
-
-_Work = _Image | _Chunk | _Candidates | _Copies
-_Done = bytes | dict[ContentPair, StoredVerdict] | None
+_REFUTED = StoredVerdict(None, NO_COMMON_DETAIL, NO_COMMON_DETAIL)
 
 
 class Prover:
@@ -136,13 +99,19 @@ class Prover:
         missing = sorted(pair for pair in set(pairs) if pair not in self._verdicts)
         if not missing:
             return
-        wanted = sorted({content for pair in missing for content in pair})
-        new = [content for content in wanted if content not in self._descriptions]
-        with self._workers(len(new) + len(missing)) as workers:
-            missing = self._sift(workers, missing)
-            left = {content for pair in missing for content in pair}
-            self._describe(workers, [content for content in new if content in left])
-            self._check(workers, [pair for pair in missing if not self.unreadable & set(pair)])
+        images = len({content for pair in missing for content in pair})
+        with self._workers(images + len(missing)) as workers:
+            agreed = self._sift(workers, missing)
+            self._outline(workers, agreed)
+            self._check_placed(workers, {p: agreed[p] for p in agreed if self._is_readable(p)})
+            rest = [
+                pair for pair in agreed if pair not in self._verdicts and self._is_readable(pair)
+            ]
+            self._describe(workers, rest)
+            self._check(workers, rest)
+
+    def _is_readable(self, pair: ContentPair) -> bool:
+        return not self.unreadable.intersection(pair)
 
     def prove_copies(self, pairs: Collection[ContentPair]) -> None:
         """Check pairs that are likely to be one image saved twice, many times as fast.
@@ -152,10 +121,10 @@ class Prover:
         missing = sorted(pair for pair in set(pairs) if pair not in self._verdicts)
         if not missing:
             return
-        size = min(MAX_CHUNK_PAIRS, max(1, len(missing) // (8 * cores())))
+        size = _chunk_size(missing)
         chunks = [tuple(missing[start : start + size]) for start in range(0, len(missing), size)]
         work = (
-            _Copies(chunk, {each: self._sources.get(each, ()) for pair in chunk for each in pair})
+            Copies(chunk, {each: self._sources.get(each, ()) for pair in chunk for each in pair})
             for chunk in chunks
         )
         with self._workers(len(missing)) as workers:
@@ -164,33 +133,48 @@ class Prover:
                     self._keep(found)
                 self._report("Comparing copies", min(done * size, len(missing)), len(missing))
 
-    def _workers(self, items: int) -> Workers[_Work, _Done]:
+    def _workers(self, items: int) -> Workers[Work, Done]:
         return Workers(
-            partial(_prover, self._descriptions.path),
+            partial(proving, self._descriptions.path),
             processes=items >= self._worth_processes,
             lost=lambda _item, _cause: None,
         )
 
-    def _sift(self, workers: Workers[_Work, _Done], pairs: list[ContentPair]) -> list[ContentPair]:
-        """Refute the pairs of which no parts agree, by what the catalog knows of them."""
-        chunks = [pairs[start : start + MAX_SIFTED] for start in range(0, len(pairs), MAX_SIFTED)]
+    def _sift(
+        self, workers: Workers[Work, Done], pairs: list[ContentPair]
+    ) -> dict[ContentPair, Agreement]:
+        """Refute the pairs of which no parts agree, by what the catalog knows of them.
 
-        def work() -> Iterator[_Work]:
+        Returns
+        -------
+        The others, in order, with what is known of their parts.
+        """
+        chunks = [pairs[start : start + MAX_SIFTED] for start in range(0, len(pairs), MAX_SIFTED)]
+        left = dict.fromkeys(pairs, Agreement(0))
+        known: deque[tuple[ContentPair, ...]] = deque()
+
+        def work() -> Iterator[Work]:
             for chunk in chunks:
                 contents = {content for pair in chunk for content in pair}
                 parts = parts_of(self._catalog, PARTS_VERSION, contents)
-                known = tuple(pair for pair in chunk if parts.keys() >= set(pair))
-                if known:
-                    yield _Candidates(known, parts)
+                some = tuple(pair for pair in chunk if parts.keys() >= set(pair))
+                if some:
+                    known.append(some)
+                    yield Candidates(some, parts)
 
         for done, found in enumerate(workers.run(work(), MAX_PENDING), 1):
-            if isinstance(found, dict):
-                self._keep(found)
+            asked = known.popleft()
+            if isinstance(found, Agreed):
+                refuted = [pair for pair in asked if pair not in found.pairs]
+                self._keep(dict.fromkeys(refuted, _REFUTED))
+                left |= found.pairs
             self._report("Comparing parts", min(done * MAX_SIFTED, len(pairs)), len(pairs))
-        return [pair for pair in pairs if pair not in self._verdicts]
+        return {pair: agreed for pair, agreed in left.items() if pair not in self._verdicts}
 
-    def _describe(self, workers: Workers[_Work, _Done], new: list[bytes]) -> None:
-        work = (_Image(content, self._sources.get(content, ())) for content in new)
+    def _outline(self, workers: Workers[Work, Done], pairs: Iterable[ContentPair]) -> None:
+        wanted = sorted({content for pair in pairs for content in pair})
+        new = [content for content in wanted if content not in self._descriptions]
+        work = (Image(content, self._sources.get(content, ())) for content in new)
         for done, (content, packed) in enumerate(
             zip(new, workers.run(work, MAX_PENDING), strict=True), 1
         ):
@@ -198,16 +182,41 @@ class Prover:
                 self._descriptions.add(content, packed)
             else:
                 self.unreadable.add(content)
+            self._report("Reading", done, len(new))
+
+    def _describe(self, workers: Workers[Work, Done], pairs: Iterable[ContentPair]) -> None:
+        wanted = sorted({content for pair in pairs for content in pair})
+        new = [content for content in wanted if content not in self._descriptions.whole]
+        work = (Outline(self._descriptions.slots[content]) for content in new)
+        for done, (content, packed) in enumerate(
+            zip(new, workers.run(work, MAX_PENDING), strict=True), 1
+        ):
+            if isinstance(packed, bytes):
+                self._descriptions.add(content, packed)
+                self._descriptions.whole.add(content)
             self._report("Describing", done, len(new))
 
-    def _check(self, workers: Workers[_Work, _Done], pairs: list[ContentPair]) -> None:
-        size = min(MAX_CHUNK_PAIRS, max(1, len(pairs) // (8 * cores())))
+    def _check_placed(
+        self, workers: Workers[Work, Done], agreed: Mapping[ContentPair, Agreement]
+    ) -> None:
+        """Check the pairs that their parts settle."""
+        pairs = list(agreed)
+        size = _chunk_size(pairs)
+        chunks = [tuple(pairs[start : start + size]) for start in range(0, len(pairs), size)]
+        work = (self._work(chunk, {pair: agreed[pair] for pair in chunk}) for chunk in chunks)
+        for done, found in enumerate(workers.run(work, MAX_PENDING), 1):
+            if isinstance(found, dict):
+                self._keep(found)
+            self._report("Placing", min(done * size, len(pairs)), len(pairs))
+
+    def _check(self, workers: Workers[Work, Done], pairs: list[ContentPair]) -> None:
+        size = _chunk_size(pairs)
         lost = self._check_chunks(workers, pairs, size)
         # One pair brought its process down, and its chunk with it: now each has its own.
         self._check_chunks(workers, lost, 1)
 
     def _check_chunks(
-        self, workers: Workers[_Work, _Done], pairs: list[ContentPair], size: int
+        self, workers: Workers[Work, Done], pairs: list[ContentPair], size: int
     ) -> list[ContentPair]:
         """Check pairs, so many at once, and keep the verdicts; give back those that were lost."""
         chunks = [tuple(pairs[start : start + size]) for start in range(0, len(pairs), size)]
@@ -226,12 +235,15 @@ class Prover:
         self._keep(new)
         return lost
 
-    def _work(self, chunk: tuple[ContentPair, ...]) -> _Chunk:
+    def _work(
+        self, chunk: tuple[ContentPair, ...], agreed: Mapping[ContentPair, Agreement] | None = None
+    ) -> Chunk:
         contents = {content for pair in chunk for content in pair}
-        return _Chunk(
+        return Chunk(
             chunk,
             {content: self._descriptions.slots[content] for content in contents},
             {content: self._sources.get(content, ()) for content in contents},
+            agreed,
         )
 
     def _keep(self, found: dict[ContentPair, StoredVerdict]) -> None:
@@ -242,67 +254,15 @@ class Prover:
             write_verdicts(self._catalog, VERIFIER, found)
 
 
-@contextmanager
-def _prover(path: str) -> Iterator[Callable[[_Work], _Done]]:
-    """Give what describes images and checks pairs of them; for `Workers`.
-
-    Parameters
-    ----------
-    path : of the file that the descriptions are written to
-    """
-    file = os.open(path, os.O_RDONLY)
-
-    def work(item: _Work) -> _Done:
-        if isinstance(item, _Image):
-            return _described(item)
-        if isinstance(item, _Candidates):
-            return _sifted(item)
-        if isinstance(item, _Copies):
-            return prove_copies_chunk(item.pairs, partial(_read, item.paths))
-        return prove_chunk(
-            item.pairs, partial(_fetch, file, item.slots), partial(_read, item.paths)
-        )
-
-    try:
-        yield work
-    finally:
-        os.close(file)
-
-
-def _described(image: _Image) -> bytes | None:
-    found = read_unchanged(image.paths, image.content)
-    if found is None:
-        return None
-    try:
-        return describe_bytes(*found)
-    except ImageError:
-        return None
-
-
-def _sifted(item: _Candidates) -> dict[ContentPair, StoredVerdict]:
-    parts = {content: unpack(packed) for content, packed in item.parts.items()}
-    refuted = StoredVerdict(None, NO_COMMON_DETAIL, NO_COMMON_DETAIL)
-    return {
-        (first, second): refuted
-        for first, second in item.pairs
-        if not may_agree(parts[first], parts[second])
-    }
-
-
-def _fetch(file: int, slots: Mapping[bytes, _Slot], content: bytes) -> bytes:
-    begin, size = slots[content]
-    return os.pread(file, size, begin)
-
-
-def _read(paths: Mapping[bytes, Sequence[bytes]], content: bytes) -> tuple[bytes, str] | None:
-    return read_unchanged(paths[content], content)
+def _chunk_size(pairs: Sized) -> int:
+    return min(MAX_CHUNK_PAIRS, max(1, len(pairs) // (8 * cores())))
 
 
 class _Descriptions:
     """Packed descriptions by content, in a temporary file that workers read by its path.
 
     Where the system shows open files (Linux) it has no name: nothing is left of it, however the
-    program ends.
+    program ends. `whole` are those with local features.
     """
 
     def __init__(self) -> None:
@@ -312,7 +272,8 @@ class _Descriptions:
             self._file.close()
             self._file = tempfile.NamedTemporaryFile(prefix="dedup-", buffering=0)  # noqa: SIM115 - as above
             self.path = self._file.name
-        self.slots: dict[bytes, _Slot] = {}
+        self.slots: dict[bytes, Slot] = {}
+        self.whole: set[bytes] = set()
         self._end = 0
 
     def __contains__(self, content: bytes) -> bool:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from dedup.proof.ranks import median
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -130,7 +132,7 @@ def _fitted(parts: Sequence[Floats], wanted: Floats, inside: Mask) -> Floats:
     table = np.stack([*rows, np.full(len(target), 16.0, np.float32)]).astype(np.float64)
     for _ in range(_FIT_ROUNDS):
         off = np.abs(weights @ table - target)
-        kept = off < max(8.0, 3 * float(np.median(off)))
+        kept = off < max(8.0, 3 * median(off))
         chosen = table[:, kept]
         stiff = _STIFFNESS * kept.sum()
         normal = chosen @ chosen.T + stiff * np.eye(count)

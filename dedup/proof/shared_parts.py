@@ -30,7 +30,7 @@ MIN_PAGE_PEAK = 1.5
 MIN_SPOTS_SHARE = 0.0003  # of the overlap; less is the edge of an overlap
 MAX_COVERED_SHARE = 0.45  # of the overlap, with all that lies between letters
 MIN_EXPLAINED_SHARE = 0.6
-MAX_COLOUR_LEVELS = 14.0
+MAX_COLOUR_LEVELS = 21.0  # strong filters leave 20, a product in another colour 23 and more
 MAX_POSTERISED_LEVELS = 36.0
 MIN_PATCH_TILES = 6  # of another colour
 MAX_CLEAN_SHARE = 0.02
@@ -38,6 +38,7 @@ _BESIDE_PIXELS = 15
 _CELLS = 8  # a side of the page
 _WRITTEN_LEVELS = 20  # contrast within a few pixels
 MAX_PLACES_SHARE = 0.65  # of the written cells; where more differ no word was changed here or there
+PAGE_CHECK = "places of a page that differ at full resolution"
 _AT_PLACES = "words or figures on it differ"
 _EVERYWHERE = "it agrees closely nowhere: another scan or print, or other words"
 _OTHER_COLOUR = "a part of it has another colour"
@@ -67,7 +68,7 @@ def judge(laid: Laid, *, page: bool) -> Judgement:
     ----------
     page : what both show is held to the rule for pages
     """
-    inside, toned = laid.inside, _toned(laid)
+    inside, toned = laid.inside, _toned(laid, laid.inside)
     if page:
         return _page(laid, toned)
     mask, _ = blobs(strange_places(laid), inside, MIN_SPOT_PIXELS)
@@ -88,7 +89,8 @@ def judge(laid: Laid, *, page: bool) -> Judgement:
     checks.append(Check(name, share, MAX_COVERED_SHARE, few))
     if not few:
         return Judgement(checks, f"{share:.1%} of the content differs", lossy=True)
-    return _drawn(laid, toned, mask, checks)
+    # Ink that both carry is no part of what one rule makes of the light of an image.
+    return _drawn(laid, _toned(laid, inside & (beside == 0)), mask, checks)
 
 
 def _page(laid: Laid, toned: Floats) -> Judgement:
@@ -96,7 +98,7 @@ def _page(laid: Laid, toned: Floats) -> Judgement:
     made, _ = equalised(toned, laid.greys[0], laid.inside)
     strange = strangeness(made, laid.greys[0], laid.qualities[::-1], LIMITS)
     mask, spots = blobs(strange, laid.inside, MIN_SPOT_PIXELS, MIN_PAGE_PEAK)
-    check = Check("places of a page that differ at full resolution", spots, 0, spots == 0)
+    check = Check(PAGE_CHECK, spots, 0, spots == 0)
     if spots:
         spread = _spread(mask, laid.greys[0], laid.inside)
         return Judgement([check], _EVERYWHERE if spread > MAX_PLACES_SHARE else _AT_PLACES)
@@ -149,9 +151,9 @@ def _drawn(laid: Laid, toned: Floats, mask: Mask, checks: list[Check]) -> Judgem
     return Judgement(checks, drawn=Drawn(share, on))
 
 
-def _toned(laid: Laid) -> Floats:
+def _toned(laid: Laid, sound: Mask) -> Floats:
     """Map the other's colours onto the owner's light by one rule for the whole image."""
-    return np.clip(mapped(laid.two, laid.greys[0], laid.inside), 0, 255)
+    return np.clip(mapped(laid.two, laid.greys[0], sound), 0, 255)
 
 
 def _light(one: Floats, two: Floats, sound: Mask) -> float:

@@ -27,11 +27,12 @@ from dedup.proof.date_stamps import is_date_stamp
 from dedup.proof.geometry import MIN_PLACING_INLIERS, Fit, placings, upright
 from dedup.proof.overlay import overlay_log_odds
 from dedup.proof.photometry import Change, changes
+from dedup.proof.ranks import median
 from dedup.proof.verdict import Check, Verdict
 from dedup.proof.wording import Drawn, describe_edits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import numpy.typing as npt
 
@@ -54,15 +55,24 @@ MANY_INLIERS = 50
 MAX_SHIFT_PIXELS = 0.3
 MAX_CHANGED_SHARE = 0.0025  # vignettes .0025; walkers in a street .008 and more
 MAX_COVERED_SHARE = 0.2  # stickers on 15 % .15
-# Cross-checked in `benchmarks/overlays.py`: finds 90 % of overlays, 1 % of the rest
-MIN_DRAWN_LOG_ODDS = 0.0
+# Cross-checked in `benchmarks/overlays.py`: finds 90 % of overlays, 1 % of the rest. Frames of a
+# video reach -1.6, things that were removed -1.2
+MIN_DRAWN_LOG_ODDS = -1.15
+SMALL_SHARE = 0.01  # a stamp has too little to tell it by here; the closer look tells it
+OTHER_TEXTURES = "share of other textures"
 NO_COMMON_DETAIL = "no common detail found"
 _MIN_CONTRAST_LEVELS = 8  # grey levels; compression makes that many of one colour
-_HELD_CHECK = "share of one image in the other"
+HELD_CHECK = "share of one image in the other"
+ALIKE_CHECK = "median local correlation"
+AGREEING_CHECK = "share of textures that agree"
 
 
-def verify(first: Features, second: Features) -> Verdict:
+def verify(first: Features, second: Features, known: Fit | None = None) -> Verdict:
     """Prove, or fail to prove, that two images are one photograph.
+
+    Parameters
+    ----------
+    known : the placing, where it need not be found
 
     Returns
     -------
@@ -76,7 +86,11 @@ def verify(first: Features, second: Features) -> Verdict:
         reason = next(filter(None, trivial))
         return Verdict(near=False, evidence=reason, checks=())
     best: Verdict | None = None
-    for fit in _placings(one, two):
+    if known is not None:
+        fits: Iterable[Fit] = [known.reversed() if turned else known]
+    else:
+        fits = _placings(one, two)
+    for fit in fits:
         verdict = _Inquiry(one, two, fit).verdict()
         if verdict.near:
             best = verdict
@@ -144,7 +158,7 @@ class _Inquiry:
         one, two = self.images
         aligned = align(one, two, self.fit)
         if aligned is None:
-            self.checks.append(Check(_HELD_CHECK, 0.0, MIN_HELD_SHARE, passed=False))
+            self.checks.append(Check(HELD_CHECK, 0.0, MIN_HELD_SHARE, passed=False))
             narrow = min(*one.grey.shape, *two.grey.shape) < MIN_RASTER_PIXELS
             reason = "too narrow to compare" if narrow else "next to no overlap"
             return Verdict(False, reason, tuple(self.checks), inliers=self.fit.inliers)
@@ -177,7 +191,7 @@ class _Inquiry:
 
     def _whole(self, placed: Doubles) -> str:
         """Refuse where either shows what the other does not."""
-        if self._least(_HELD_CHECK, held_share(*self.images, placed), MIN_HELD_SHARE):
+        if self._least(HELD_CHECK, held_share(*self.images, placed), MIN_HELD_SHARE):
             return ""
         shares = _shares(*self.images, placed)
         return f"only overlaps ({min(shares):.0%} and {max(shares):.0%} shared)"
@@ -189,17 +203,17 @@ class _Inquiry:
         if not self._least("pixels with texture to compare", int(sound.sum()), MIN_TEXTURED_PIXELS):
             return "too little texture to compare"
         some = change.alike[::2, ::2][sound[::2, ::2]]  # a quarter is plenty for shares
-        middle = float(np.median(some)) if some.size else 0.0
+        middle = median(some) if some.size else 0.0
         agree = float((some > 0.5).mean()) if some.size else 0.0  # noqa: PLR2004 -- loosely alike
-        same = self._least(
-            "median local correlation", middle, MIN_MEDIAN_CORRELATION
-        ) and self._least("share of textures that agree", agree, MIN_AGREEING_SHARE)
+        same = self._least(ALIKE_CHECK, middle, MIN_MEDIAN_CORRELATION) and self._least(
+            AGREEING_CHECK, agree, MIN_AGREEING_SHARE
+        )
         if not same:
             return "the textures differ"
         # A frame that two images share is alike in itself, and what it frames is not.
         # So is a sign or a label; then few features agree, and less may be strange to them.
         limit = MAX_OTHER_SHARE * (0.25 + 0.75 * min(1.0, self.fit.inliers / MANY_INLIERS))
-        whole = self._most("share of other textures", change.other, limit)
+        whole = self._most(OTHER_TEXTURES, change.other, limit)
         return "" if whole else "only part of it is the same"
 
     def _still(self, aligned: Aligned) -> str:
@@ -216,7 +230,7 @@ class _Inquiry:
         if not self._most("share of changed content", change.share, MAX_COVERED_SHARE):
             return "too much of it differs"
         self.drawn = change.share
-        if is_date_stamp(aligned.raster, change):
+        if change.share < SMALL_SHARE or is_date_stamp(aligned.raster, change):
             return ""
         odds = overlay_log_odds(aligned.raster, change, aligned.owner.grey, aligned.other.grey)
         if not self._least("log odds that the change is drawn on", odds, MIN_DRAWN_LOG_ODDS):
@@ -268,7 +282,7 @@ def _shift(raster: Raster, change: Change) -> float:
         _near(change.mask).astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA
     )
     used = raster.firm & (touched < 0.1)  # noqa: PLR2004 -- hardly touched
-    return float(np.median(raster.flow[used])) if used.any() else 0.0
+    return median(raster.flow[used]) if used.any() else 0.0
 
 
 def _shares(one: Features, two: Features, placed: Doubles) -> tuple[float, float]:

@@ -94,13 +94,19 @@ class Frames:
 
     def checks(self) -> list[Check]:
         """Compare shape by shape and tone by tone; the first that fails ends the list."""
+        found = _tone(self.fine, self.coarse)
+        if not all(check.passed for check in found):
+            return found
         inside = np.ones(self.coarse.shape[:2], np.bool_)
         made, response = equalised(grey(self.fine), grey(self.coarse), inside)
-        found = _tone(self.fine, self.coarse)
         found += _sharpness(response)
+        if not all(check.passed for check in found):
+            return found
         strange = strangeness(made, grey(self.coarse), self.qualities, LIMITS)
         _, spots = blobs(strange, inside, MIN_SPOT_PIXELS)
         found.append(Check("places that differ at full resolution", spots, 0, spots == 0))
+        if spots:
+            return found
         chroma = self._chroma()
         found.append(Check("places of another colour", chroma, 0, chroma == 0))
         return found

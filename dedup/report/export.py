@@ -123,7 +123,7 @@ def check_output(path: Path) -> None:
     if not path.parent.is_dir():
         raise DedupError(f"{path}: there is no folder {path.parent}")
     if path.suffix == ".parquet":
-        _pyarrow()
+        with_pyarrow()
 
 
 def write(table: FeatureTable, path: Path) -> Written:
@@ -149,11 +149,9 @@ def _write_npz(table: FeatureTable, file: IO[bytes]) -> None:
 
 
 def _write_parquet(table: FeatureTable, file: IO[bytes]) -> None:
-    arrow = _pyarrow()
+    arrow = with_pyarrow()
     columns = {
-        "path": arrow.array(
-            [name.encode("utf-8", "backslashreplace").decode() for name in table.paths]
-        ),
+        "path": arrow.array(map(text_of, table.paths), arrow.string()),
         "path_bytes": arrow.array([os.fsencode(name) for name in table.paths], arrow.binary()),
         "digest": arrow.array(table.digests, arrow.string()),
         "width": arrow.array(table.width),
@@ -166,7 +164,18 @@ def _write_parquet(table: FeatureTable, file: IO[bytes]) -> None:
     pyarrow.parquet.write_table(arrow.table(columns), file)
 
 
-def _pyarrow() -> Any:
+def text_of(name: str) -> str:
+    """Turn a name into UTF-8 for good: bytes that are not become escapes."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def with_pyarrow() -> Any:
+    """Give pyarrow.
+
+    Raises
+    ------
+    ExtraMissingError
+    """
     try:
         import pyarrow as pa
     except ImportError as error:

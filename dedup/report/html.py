@@ -1,33 +1,23 @@
 """Duplicate groups as a page to look through, to send, and to choose in: `dedup report`.
 
-A page is one file that needs no network and no other file. Its parts are in `dedup/report/page`:
-an HTML skeleton, a style, and ES modules, which are joined to one script. What differs from report
-to report is data: one block of JSON in ASCII without `<`, `>` and `&`, which no name of a file can
-leave, and a block of base64 for each thumbnail. The page's policy allows its own script and style,
-by their hashes, and nothing else. Beyond `IMAGES_PER_FILE` there are several pages, and an index.
+Beyond `IMAGES_PER_FILE` there are several pages, and an index.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import os
-import re
 from dataclasses import dataclass
-from importlib import resources
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 from urllib.parse import quote
 
 from dedup.answer import Answer
-from dedup.errors import DedupError
-from dedup.files import output_file
+from dedup.report.pages import Kind, write_page
 from dedup.report.summary import by_folder
 from dedup.report.thumbnails import Thumbnail, read_thumbnails
 from dedup.results import Tier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from dedup.answer import Progress
@@ -36,11 +26,14 @@ if TYPE_CHECKING:
 
 IMAGES_PER_FILE: Final = 5000
 
-_MODULES: Final = (
-    "words", "text", "data", "rules", "choices", "group", "compare", "summary", "keys", "main"
+REPORT: Final = Kind(
+    "report.html",
+    ("style.css",),
+    (
+        "words", "text", "data", "folders", "rules", "views", "choices", "group", "compare",
+        "summary", "keys", "main",
+    ),
 )  # fmt: skip
-_IMPORT: Final = re.compile(r"^import .*?;\n", re.MULTILINE | re.DOTALL)
-_UNSAFE: Final = {ord(one): f"\\u{ord(one):04x}" for one in "<>&"}
 _FOLDERS_SHOWN: Final = 200
 
 
@@ -96,19 +89,6 @@ class Source(NamedTuple):
     facts: Mapping[str, Any]
 
 
-def check_report(path: Path) -> None:
-    """Check where a report is to be written, before any work is done.
-
-    Raises
-    ------
-    DedupError : the name does not end in .html, or its folder is not there.
-    """
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise DedupError(f"{path}: a report is a page; let the name end in .html")
-    if not path.parent.is_dir():
-        raise DedupError(f"{path}: there is no folder {path.parent}")
-
-
 def write_report(source: Source, path: Path, report: Progress) -> tuple[list[Path], int]:
     """Write a report; gives the files, and how many images are shown.
 
@@ -129,7 +109,7 @@ def write_report(source: Source, path: Path, report: Progress) -> tuple[list[Pat
         freed = sum(group.reclaimable_bytes for group in groups)
         rows.append([_link(file), file.name, len(groups), len(copies), freed])
     index = {**source.facts, **_sums(source.groups), "shown": [], "parts": rows}
-    _write(path, index, [])
+    write_page(REPORT, path, index, [])
     return files, images
 
 
@@ -174,7 +154,7 @@ def _write_page(
         "shown": [page.group(group) for group in groups],
         "plan": {"head": page.choosable.head, "sidecars": page.choosable.sidecars},
     }
-    _write(path, data, page.images)
+    write_page(REPORT, path, data, page.images)
     return sum(1 + len(group.duplicates) for group in groups)
 
 
@@ -252,45 +232,3 @@ def _sums(groups: Sequence[Group]) -> dict[str, Any]:
         [one.folder, one.count, one.reclaimable_bytes] for one in by_folder(groups)[:_FOLDERS_SHOWN]
     ]
     return {"tiers": tiers, "folders": folders}
-
-
-def _write(path: Path, data: Mapping[str, Any], images: Sequence[bytes]) -> None:
-    style, script = _text("style.css"), _script()
-    policy = (
-        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; "
-        f"script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
-    )
-    filled = {
-        "policy": policy,
-        "style": style,
-        "data": json.dumps(data).translate(_UNSAFE),
-        "script": script,
-    }
-    with output_file(path) as file:
-        for piece in re.split(r"(\{\{\w+\}\})", _text("page.html")):
-            name = piece.strip("{}") if piece.startswith("{{") else ""
-            if name == "images":
-                file.writelines(_blocks(images))
-            else:
-                file.write(filled.get(name, piece).encode())
-
-
-def _blocks(images: Sequence[bytes]) -> Iterator[bytes]:
-    for number, image in enumerate(images):
-        text = base64.b64encode(image)
-        yield b'<script type="text/plain" id="i%d">%s</script>\n' % (number, text)
-
-
-def _script() -> str:
-    """Join the modules, which name each other by their files, to one."""
-    texts = (_text(f"{name}.js") for name in _MODULES)
-    return "\n".join(_IMPORT.sub("", text).replace("\nexport ", "\n") for text in texts)
-
-
-def _text(name: str) -> str:
-    return resources.files("dedup.report").joinpath("page", name).read_text("utf-8")
-
-
-def _hash(text: str) -> str:
-    """Name a text in a Content-Security-Policy."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

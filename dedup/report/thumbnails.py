@@ -44,16 +44,24 @@ class Thumbnail(NamedTuple):
 class _Wanted(NamedTuple):
     content: bytes
     paths: Sequence[bytes]
+    side: int
+    most: int
 
 
 def read_thumbnails(
-    contents: Mapping[bytes, Sequence[bytes]], report: Progress
+    contents: Mapping[bytes, Sequence[bytes]],
+    report: Progress,
+    *,
+    side: int = SIDE,
+    most: int = MOST_BYTES,
 ) -> dict[bytes, Thumbnail | str]:
     """Make the thumbnails of contents.
 
     Parameters
     ----------
     contents : SHA-256 to the files that had it when they were indexed
+    side : pixels of the longest side
+    most : bytes of one
 
     Returns
     -------
@@ -65,8 +73,9 @@ def read_thumbnails(
         lost=lambda _item, cause: cause or "the decoder crashed",
     )
     found = {}
+    wanted = (_Wanted(content, paths, side, most) for content, paths in contents.items())
     with workers:
-        results = workers.run(map(_Wanted._make, contents.items()), _MAX_PENDING)
+        results = workers.run(wanted, _MAX_PENDING)
         for done, (content, made) in enumerate(zip(contents, results, strict=True), 1):
             found[content] = made
             report("Making thumbnails", done, len(contents))
@@ -84,18 +93,18 @@ def _made(wanted: _Wanted) -> Thumbnail | str:
     if found is None:
         return "gone, or changed since it was indexed"
     try:
-        return make_thumbnail(*found)
+        return make_thumbnail(*found, wanted.side, wanted.most)
     except ImageError as error:
         return error.reason
 
 
-def make_thumbnail(data: bytes, name: str) -> Thumbnail:
-    """Make the thumbnail of one file, which was read.
+def make_thumbnail(data: bytes, name: str, side: int = SIDE, most: int = MOST_BYTES) -> Thumbnail:
+    """Make the thumbnail of one file, which was read; parameters as in `read_thumbnails`.
 
     Raises
     ------
     ImageError
     """
     header = read_header(data, name)
-    webp = as_webp(decode_bounded(data, SIDE, name, srgb=True), MOST_BYTES)
+    webp = as_webp(decode_bounded(data, side, name, srgb=True), most)
     return Thumbnail(webp, header.width, header.height, header.format)

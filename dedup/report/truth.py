@@ -10,7 +10,7 @@ import json
 import os
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dedup.errors import DedupError
 from dedup.report.evaluation import NamePair, Truth
@@ -70,8 +70,23 @@ def read_truth(path: Path) -> Truth:
     return Truth(frozenset(images), tiers)
 
 
-def match(truth: Truth, paths: Iterable[str], roots: Sequence[str]) -> Matched:
-    """Find the files that a truth's names mean.
+class Found(NamedTuple):
+    """The files that names mean.
+
+    Parameters
+    ----------
+    files : name -> path
+    missing : names that mean no file, sorted
+    ambiguous : names that mean several, sorted
+    """
+
+    files: dict[str, str]
+    missing: tuple[str, ...]
+    ambiguous: tuple[str, ...]
+
+
+def find_files(names: Iterable[str], paths: Iterable[str], roots: Sequence[str]) -> Found:
+    """Find the files that names mean.
 
     Parameters
     ----------
@@ -90,7 +105,7 @@ def match(truth: Truth, paths: Iterable[str], roots: Sequence[str]) -> Matched:
     files: dict[str, str] = {}
     missing: list[str] = []
     ambiguous: list[str] = []
-    for name in sorted(truth.images):
+    for name in sorted(names):
         clean = os.path.normpath(name)
         under = [os.path.join(root, clean) for root in roots]
         exact = next((path for path in under if path in known), None)
@@ -103,12 +118,18 @@ def match(truth: Truth, paths: Iterable[str], roots: Sequence[str]) -> Matched:
             files[name] = ending[0]
         else:
             (ambiguous if ending else missing).append(name)
+    return Found(files, tuple(missing), tuple(ambiguous))
+
+
+def match(truth: Truth, paths: Iterable[str], roots: Sequence[str]) -> Matched:
+    """Turn a truth about names into one about files, found as `find_files` does."""
+    files, missing, ambiguous = find_files(truth.images, paths, roots)
     tiers: dict[NamePair, Tier] = {}
     for (one, two), tier in truth.tiers.items():
         if one in files and two in files and files[one] != files[two]:
             first, second = sorted((files[one], files[two]))
             tiers[first, second] = tier
-    return Matched(Truth(frozenset(files.values()), tiers), tuple(missing), tuple(ambiguous))
+    return Matched(Truth(frozenset(files.values()), tiers), missing, ambiguous)
 
 
 def _from_groups(path: Path, text: str) -> Iterator[tuple[list[str], Tier]]:

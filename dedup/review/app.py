@@ -51,6 +51,7 @@ _TYPES: Final = {
 _STATES: Final = ("", "open", "going", "apart")
 _MOST_WORDS: Final = 20
 _PAGE: Final = "review.html"
+_SHARED: Final = ("group.js", "rules.js", "style.css", "summary.js", "text.js")
 _MOST_DIGITS: Final = 18
 
 
@@ -266,13 +267,12 @@ class Routes:
 
 
 def page_files() -> dict[str, bytes]:
-    """Read the files of the page: those of a report, and this app's own, which come before them."""
-    files = {}
-    for package in ("dedup.report", "dedup.review"):
-        for file in resources.files(package).joinpath("page").iterdir():
-            if file.name.rpartition(".")[2] in _TYPES:
-                files[file.name] = file.read_bytes()
-    return files
+    """Read the files of the page: this app's own, and those that it shares with a report."""
+    shared, own = (
+        resources.files(f"dedup.{name}").joinpath("page") for name in ("report", "review")
+    )
+    files = {name: shared.joinpath(name).read_bytes() for name in _SHARED}
+    return files | {file.name: file.read_bytes() for file in own.iterdir() if file.is_file()}
 
 
 def _answered(handler: Handler) -> Handler:

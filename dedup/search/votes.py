@@ -33,14 +33,18 @@ FEWEST_VOTES: Final = 4
 
 _SEED: Final = 0
 _FLAT_FEATURES: Final = 4096  # up to which all are compared with all
-_FEATURES_PER_CELL: Final = 160
+_FEATURES_PER_CELL: Final = 320
 _MAX_CELLS: Final = 16384
-_PROBED: Final = 5
+_PROBED: Final = 3
 _TRAINING_PER_CELL: Final = 32
 _BLOCK: Final = 65536  # features that ask at a time
 _MAX_CHECKED: Final = 40
 _TURN: Final = np.pi / 4
 _MAX_MATCHES: Final = 256  # of a pair that are looked at
+_BUCKET_BITS: Final = 20
+_MIXING: Final = np.uint64(
+    0x9E3779B97F4A7C15
+)  # spreads what is multiplied by it (Fibonacci hashing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,20 +192,27 @@ def _index(codes: npt.NDArray[np.uint8]) -> Any:
 def _agreeing(features: LocalFeatures, matches: _Matches) -> _Matches:
     """Keep the matches of pairs of images of which enough agree on turn and scale."""
     # Most pairs have a match or two by chance: without them the rest is a fraction of the work.
-    _, pair, often = np.unique(matches.pair, return_inverse=True, return_counts=True)
-    many = often[pair] >= FEWEST_VOTES
-    matches, pair = matches.at(many), pair[many]
+    matches = matches.at(_frequent(matches.pair))
     scale, turn, mirrored = differences(features, matches.one, features, matches.two)
     enough = np.zeros(len(matches.pair), np.bool_)
     for half_scale in (0.0, 0.5):
         for half_turn in (0.0, 0.5):
             octave = np.floor(scale + half_scale).astype(np.int64) + 16
             eighth = np.floor(turn / _TURN + half_turn).astype(np.int64) % 8
-            key = ((pair * 32 + octave) * 8 + eighth) * 2 + mirrored
-            ranked = np.sort(key)
-            votes = np.searchsorted(ranked, key, "right") - np.searchsorted(ranked, key)
-            enough |= votes >= FEWEST_VOTES
+            enough |= _frequent(((matches.pair * 32 + octave) * 8 + eighth) * 2 + mirrored)
     return matches.at(enough)
+
+
+def _frequent(keys: Numbers) -> Flags:
+    """Mark the keys that are there `FEWEST_VOTES` times at least."""
+    # Counted by buckets first, which is quicker than sorting them all.
+    bucket = ((keys.astype(np.uint64) * _MIXING) >> np.uint64(64 - _BUCKET_BITS)).astype(np.int64)
+    frequent = np.asarray(np.bincount(bucket)[bucket] >= FEWEST_VOTES)
+    some = keys[frequent]
+    ranked = np.sort(some)
+    often = np.searchsorted(ranked, some, "right") - np.searchsorted(ranked, some)
+    frequent[frequent] = often >= FEWEST_VOTES
+    return frequent
 
 
 def _votes(features: LocalFeatures, matches: _Matches) -> dict[tuple[int, int], float]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dedup.arguments import (
@@ -25,6 +24,7 @@ from dedup.query import embed_queries, expand, similarity_of
 from dedup.results import Comparison, DuplicatesAnswer, Explanation, Grouping, Tier
 from dedup.store.pairs import content_pair, has_verdicts, read_verdict, write_verdicts
 from dedup.verbs.decisions import is_ignored
+from dedup.verbs.drawings import Drawings
 
 if TYPE_CHECKING:
     from dedup.report.pairs import PairsAnswer
@@ -148,12 +148,12 @@ def indexed_folder(catalog: Catalog, folder: str) -> bytes:
     raise CollectionError(folder, f"is not indexed in {catalog.store}; index it first")
 
 
-def explain_pair(session: Session, first: Any, second: Any, image: Any) -> Explanation:
+def explain_pair(session: Session, first: Any, second: Any, image: Any, page: Any) -> Explanation:
     """Say in which tier two files are; without a similarity where the model cannot be loaded."""
     from dedup.duplicates.explain import explain
 
     names = path_of(first, "first"), path_of(second, "second")
-    output = None if image is None else Path(path_of(image, "image"))
+    drawings = Drawings.asked(image, page)
     catalog = session.computing(decodes=False)
     space = session.space()
     similarity: float | None = None
@@ -170,7 +170,7 @@ def explain_pair(session: Session, first: Any, second: Any, image: Any) -> Expla
         similarity,
         space.threshold(),
         ignored=is_ignored(catalog, *names),
-        image=output,
+        look=drawings.look,
         keep=lambda *found: kept.append(_remember(catalog, *found)),
     )
     if any(kept):
@@ -179,7 +179,9 @@ def explain_pair(session: Session, first: Any, second: Any, image: Any) -> Expla
             "counts them from now on"
         )
         notes += (news,)
-    return session.noted(replace(explanation, notes=(*explanation.notes, *notes)))
+    explanation = session.noted(replace(explanation, notes=(*explanation.notes, *notes)))
+    drawings.write(explanation)
+    return explanation
 
 
 def _remember(catalog: Catalog, first: bytes, second: bytes, verdict: StoredVerdict) -> bool:
@@ -207,6 +209,7 @@ def why(
     second: str | os.PathLike[str],
     *,
     image: str | os.PathLike[str] | None = None,
+    page: str | os.PathLike[str] | None = None,
 ) -> Explanation:
     """Say in which tier two files are, without a collection; see `Collection.why`.
 
@@ -215,6 +218,7 @@ def why(
     Parameters
     ----------
     image : a .png to draw the alignment and the difference into
+    page : an .html that shows both, what differs, and every figure
 
     Raises
     ------
@@ -222,6 +226,8 @@ def why(
     """
     from dedup.duplicates.explain import explain
 
-    output = None if image is None else Path(path_of(image, "image"))
+    drawings = Drawings.asked(image, page)
     names = path_of(first, "first"), path_of(second, "second")
-    return explain(*names, None, None, image=output)
+    explanation = explain(*names, None, None, look=drawings.look)
+    drawings.write(explanation)
+    return explanation

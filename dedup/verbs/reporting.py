@@ -1,4 +1,4 @@
-"""Duplicate groups as a page to look through and to choose in."""
+"""Pages: duplicate groups to look through and to choose in, and a map of the collection."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING
 
 from dedup.actions.plan import Wishes, make_plan
 from dedup.actions.plan_file import entry_text, header_texts
-from dedup.arguments import callback_of, count_of, path_of, tiers_of
-from dedup.errors import DISTRIBUTION
+from dedup.arguments import callback_of, count_of, path_of, strings_of, tiers_of
+from dedup.errors import DISTRIBUTION, DedupError
+from dedup.freshness import Lookout
 from dedup.policy import INFORMATION, KeepPolicy
-from dedup.report.html import Choosable, ReportAnswer, Source, check_report, write_report
+from dedup.report.html import Choosable, ReportAnswer, Source, write_report
+from dedup.report.labels import read_labels
+from dedup.report.pages import PAGES, check_page
 from dedup.results import Grouping
 from dedup.store.acted import contents_by_path
 from dedup.verbs import pairs
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from dedup.answer import Progress
+    from dedup.report.map import MapAnswer
     from dedup.results import Group
     from dedup.session import Session
     from dedup.store.catalog import Catalog
@@ -67,7 +71,7 @@ class ReportVerbs:
         tiers, terms = tiers_of(tier), KeepPolicy.of(keep).texts
         most = None if limit is None else count_of(limit, "limit", 1)
         report = callback_of(progress)
-        check_report(path)
+        check_page(path)
         answer = pairs.duplicates(
             self._session, tiers, None, None, Grouping.COVER, "auto", report,
             keep=terms, under=under, min_bytes=min_bytes, sort="bytes",
@@ -79,9 +83,7 @@ class ReportVerbs:
             contents_by_path(catalog, names),
             lambda some: _choosable(catalog, some, Wishes("trash", tiers, terms)),
             {
-                "version": version(DISTRIBUTION),
-                "made": datetime.now(UTC).isoformat(timespec="seconds"),
-                "collection": os.path.realpath(catalog.store),
+                **_facts(catalog),
                 "roots": [os.fsdecode(root.path) for root in catalog.roots()],
                 "notes": answer.notes,
                 "groups": len(answer.groups),
@@ -91,6 +93,70 @@ class ReportVerbs:
         size = sum(os.path.getsize(file) for file in files)
         done = ReportAnswer(tuple(map(os.fspath, files)), len(groups), images, size)
         return replace(done, notes=answer.notes)
+
+    def map(
+        self,
+        output: AnyPath,
+        *,
+        labels: AnyPath | None = None,
+        column: str = "label",
+        progress: Progress | None = None,
+    ) -> MapAnswer:
+        """Lay out all images in the plane, and write that map; equal collections have equal maps.
+
+        By the first stored layer: principal components, then UMAP, and clusters by HDBSCAN; with
+        the extra `map`. A page marks duplicate groups and outliers as well.
+
+        Parameters
+        ----------
+        output : a page (.html), an image (.png), or a table of id, path, x, y and cluster
+            (.parquet)
+        labels : a .csv with a column `path`, and another for what files are; None: their folders
+        column : of `labels`
+
+        Raises
+        ------
+        DedupError : another ending; fewer than 3 images; no such column; the file cannot be
+            written.
+        """
+        from dedup.report.layout import lay_out
+        from dedup.report.map import Shown, check_map, read_points, write_map
+
+        path = Path(path_of(output, "output"))
+        table = None if labels is None else Path(path_of(labels, "labels"))
+        (named,), report = strings_of((column,), "column"), callback_of(progress)
+        check_map(path)
+        catalog = self._session.computing(decodes=False)
+        lookout = Lookout(catalog.roots())
+        points = read_points(catalog, lookout)
+        read, notes = None, lookout.notes()
+        if table is not None:
+            roots = [os.fsdecode(root.path) for root in catalog.roots()]
+            read, said = read_labels(table, named, points.paths, roots)
+            notes += said
+        report("Laying out images", 0, 1)
+        try:
+            layout = lay_out(points.vectors)
+        except DedupError as error:  # it may be for want of files that are not there now
+            raise DedupError(". ".join((str(error), *lookout.notes()))) from error
+        report("Laying out images", 1, 1)
+        groups: tuple[Group, ...] = ()
+        facts = {**_facts(catalog), "notes": notes}
+        if path.suffix.lower() in PAGES:
+            answer = pairs.duplicates(
+                self._session, DEFAULT_TIERS, None, None, Grouping.COVER, "auto", report
+            )
+            groups, notes = answer.groups, tuple(dict.fromkeys((*notes, *answer.notes)))
+        made = write_map(points, layout, Shown(groups, read, named, facts), path, report)
+        return self._session.noted(replace(made, notes=(*notes, *made.notes)))
+
+
+def _facts(catalog: Catalog) -> dict[str, str]:
+    return {
+        "version": version(DISTRIBUTION),
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "collection": os.path.realpath(catalog.store),
+    }
 
 
 def _choosable(catalog: Catalog, groups: Sequence[Group], wishes: Wishes) -> Choosable:

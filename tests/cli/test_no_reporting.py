@@ -37,7 +37,7 @@ query images/a/0.jpg new.jpg --store store
 compare new.jpg --against store
 contains images/a images/b --store store
 list --folders --store store
-why images/a/1.jpg images/b/1.png --store store
+why images/a/1.jpg images/b/1.png --store store --html why.html
 ignore images/a/1.jpg images/b/1.png --store store
 ignore --export decisions.jsonl --store store
 eval --truth truth.csv --store store
@@ -55,11 +55,13 @@ verify --store store --deep
 sql UPDATE files SET size = size + 1 WHERE path = CAST('a/2.jpg' AS BLOB)
 repair --store store
 layers mobilenetv3_small_050
+layers copies-2 --image new.jpg --maps maps.png
 index images --store untrained --untrained --runtime onnxruntime --views content
 """
 
 SLOW_COMMANDS = """
 calibrate --samples 50 --store untrained
+map --store store --output map.html
 watch --store store
 """
 """Half a minute each; the last is ended by a signal."""
@@ -125,7 +127,8 @@ class Place:
         """List files that neither a command line names nor documentation does."""
         expected = re.compile(
             r"work/(images|store|untrained)/.*|home/\.cache/dedup/models/[0-9a-f-]+\.onnx|ban/.*"
-            r"|work/(commands|truth\.csv|new\.jpg|decisions\.jsonl|plan\.json|report\.html|features\.npz)"
+            r"|work/(commands|truth\.csv|new\.jpg|decisions\.jsonl|plan\.json|features\.npz)"
+            r"|work/(report\.html|why\.html|map\.html|maps\.png)"
         )
         files = [path for path in self.folder.rglob("*") if not path.is_dir()]
         names = [os.fspath(path.relative_to(self.folder)) for path in files]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from dedup.descriptors.agreement import FEWEST, TELLING, agreeing, may_agree
+from dedup.descriptors.agreement import FEWEST, TELLING, Agreement, agreement, promising
 from dedup.descriptors.parts import VALUES, Parts
 
 COUNT = 40
@@ -45,14 +45,14 @@ def some(parts: Parts, rows: slice) -> Parts:
 
 def test_all_parts_of_a_copy_agree() -> None:
     parts = features(COUNT, 1)
-    assert agreeing(parts, parts) == COUNT
+    assert agreement(parts, parts).spots == COUNT
 
 
 def test_a_part_turned_shrunk_and_moved_agrees() -> None:
     parts = features(COUNT, 2)
     copy = placed(parts)
     spots = {(round(x * 64), round(y * 64)) for x, y in zip(copy.x, copy.y, strict=True)}
-    assert agreeing(parts, copy) == len(spots)
+    assert agreement(parts, copy).spots == len(spots)
 
 
 def test_a_mirrored_copy_agrees() -> None:
@@ -63,21 +63,21 @@ def test_a_mirrored_copy_agrees() -> None:
         angle=np.mod(np.float32(np.pi) - parts.angle, np.float32(2 * np.pi)),
         turned=~parts.turned,
     )
-    assert agreeing(parts, mirrored) == COUNT
+    assert agreement(parts, mirrored).spots == COUNT
 
 
 def test_features_in_other_places_do_not_agree() -> None:
     parts = features(COUNT, 4)
     elsewhere = features(COUNT, 5)
     moved = replace(parts, x=elsewhere.x, y=elsewhere.y, angle=elsewhere.angle)
-    assert agreeing(parts, moved) < FEWEST
-    assert not may_agree(parts, moved)
+    assert agreement(parts, moved).spots < FEWEST
+    assert promising(parts, moved) is None
 
 
 def test_strangers_match_nowhere() -> None:
-    assert agreeing(features(COUNT, 6), features(COUNT, 7)) < FEWEST
+    assert agreement(features(COUNT, 6), features(COUNT, 7)).spots < FEWEST
 
 
 def test_too_few_features_tell_nothing() -> None:
     few = some(features(COUNT, 8), slice(TELLING - 1))
-    assert may_agree(few, features(COUNT, 9))
+    assert promising(few, features(COUNT, 9)) == Agreement(0)

@@ -9,6 +9,7 @@ import pytest
 from drawings import scene
 from PIL import Image
 
+import dedup
 from dedup.duplicates.explain import explain
 from dedup.errors import DedupError, ImageError
 from dedup.results import Tier
@@ -118,6 +119,6 @@ def test_what_cannot_be_read_or_drawn_is_named(drawn: Path, tmp_path: Path) -> N
         why(drawn, "a/0.jpg", "text.jpg")
     names = os.fspath(drawn / "a/0.jpg"), os.fspath(drawn / "a/3.jpg")
     with pytest.raises(DedupError, match=r"is a \.png"):
-        explain(*names, None, None, image=tmp_path / "proof.jpg")
-    explain(*names, None, None, image=tmp_path / "proof.png")
+        dedup.why(*names, image=tmp_path / "proof.jpg")
+    dedup.why(*names, image=tmp_path / "proof.png")
     assert (tmp_path / "proof.png").stat().st_size > 0

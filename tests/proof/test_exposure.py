@@ -1,10 +1,11 @@
-"""Exposure brackets, told by what the camera wrote."""
+"""Exposure brackets, told by what the camera wrote and by their light."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 from PIL import Image
 
 import dedup
@@ -33,3 +34,26 @@ def test_another_exposure_is_another_shot(tmp_path: Path) -> None:
     assert dedup.why(one, _saved(tmp_path / "two.jpg", bright, 0.02)).tier is not Tier.NEAR
     assert dedup.why(one, _saved(tmp_path / "same.jpg", bright, 0.01)).tier is Tier.NEAR
     assert dedup.why(one, _saved(tmp_path / "none.jpg", bright, None)).tier is Tier.NEAR
+
+
+def _exposed(pixels: npt.NDArray[np.uint8], stops: float) -> npt.NDArray[np.uint8]:
+    light = (pixels / 255.0) ** 2.2 * 2**stops
+    return (np.clip(light, 0, 1) ** (1 / 2.2) * 255).astype(np.uint8)
+
+
+def test_more_of_the_same_light_is_another_shot(tmp_path: Path) -> None:
+    pixels = drawn(480, 640, np.random.default_rng(5))
+    one = _saved(tmp_path / "one.jpg", _exposed(pixels, -1), None)
+    verdict = dedup.why(one, _saved(tmp_path / "two.jpg", _exposed(pixels, 0.8), None))
+    assert verdict.tier is not Tier.NEAR
+    assert verdict.evidence.startswith("two shots: one is exposed for longer")
+
+
+@pytest.mark.parametrize(
+    ("kind", "strength"), [("brightness", 60), ("contrast", 1.4), ("gamma", 2.2), ("gamma", 0.5)]
+)
+def test_edits_of_light_are_no_exposures(tmp_path: Path, kind: str, strength: float) -> None:
+    pixels = drawn(480, 640, np.random.default_rng(6))
+    one = _saved(tmp_path / "one.jpg", pixels, None)
+    made = edit(kind, strength, pixels, np.random.default_rng(0))
+    assert dedup.why(one, _saved(tmp_path / "two.jpg", made, None)).tier is Tier.NEAR

@@ -23,6 +23,8 @@ from PIL import Image
 from dedup.collection import Collection
 from dedup.errors import DedupError
 from dedup.report import html
+from dedup.report import map as map_page
+from dedup.report.why import WHY
 from dedup.results import Tier
 from dedup.spec import ModelSpec
 
@@ -94,10 +96,14 @@ def test_the_policy_allows_this_script_and_style_and_nothing_else(
 def test_modules_of_the_page_fit_each_other() -> None:
     folder = Path(html.__file__).parent / "page"
     texts = {path.name: path.read_text("utf-8") for path in folder.glob("*.js")}
-    assert {f"{name}.js" for name in html._MODULES} == set(texts)  # noqa: SLF001
+    kinds = (html.REPORT, map_page.MAP, WHY)
+    assert {f"{name}.js" for kind in kinds for name in kind.modules} == set(texts)
     named = r"^(?:export )?(?:async )?(?:const|let|function) (\w+)"
-    names = [name for text in texts.values() for name in re.findall(named, text, re.MULTILINE)]
-    assert len(names) == len(set(names))  # they share one scope
+    for kind in kinds:
+        joined = "\n".join(texts[f"{name}.js"] for name in kind.modules)
+        names = re.findall(named, joined, re.MULTILINE)
+        assert len(names) == len(set(names))  # they share one scope
+        assert set(re.findall(r'from "./(\w+).js"', joined)) <= set(kind.modules)
     for file, text in texts.items():
         for wanted, other in re.findall(
             r'^import {([^}]*)} from "./([\w.]+)";', text, re.MULTILINE

@@ -7,6 +7,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from browsing import opened
 from drawings import scene
 from outcome import SMALL_MODEL, Outcome
 
@@ -27,28 +28,6 @@ def page(chromium: Any, own: Collection, tmp_path: Path) -> Iterator[Any]:
     """A page of the report of `images`; errors and refused requests fail the test."""
     own.report(tmp_path / "report.html")
     yield from opened(chromium, tmp_path / "report.html")
-
-
-def opened(chromium: Any, path: Path, **options: Any) -> Iterator[Any]:
-    complaints: list[str] = []
-    urls: list[str] = []
-
-    def dismiss(dialog: Any) -> None:
-        complaints.append(dialog.message)
-        dialog.dismiss()
-
-    context = chromium.new_context(viewport={"width": 1200, "height": 900}, **options)
-    page = context.new_page()
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("dialog", dismiss)
-    page.on("request", lambda request: urls.append(request.url))
-    page.goto(path.as_uri())
-    page.wait_for_selector("html[data-ready]")
-    yield page
-    context.close()
-    assert complaints == []
-    assert {url.partition(":")[0] for url in urls} <= {"file", "data", "blob"}
 
 
 def saved(page: Any, button: str, path: Path) -> Path:

@@ -1,6 +1,7 @@
 // One group: the keeper, why it stays, and its duplicates, each with what was found and a choice.
 
-import { shortFolder, show } from "./data.js";
+import { show } from "./data.js";
+import { shortFolder } from "./folders.js";
 import { apart, going, setApart, setGoing, toggleCopies } from "./choices.js";
 import { canBeApart, COPIES, copiesOf, obstacle } from "./rules.js";
 import { bytes, counted, element, fileName, folderOf, name, visible } from "./text.js";

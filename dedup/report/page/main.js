@@ -4,7 +4,8 @@ import {
   apart, clear, decisionsText, download, freed, going, isSaved, markSaved, onChange, planText, setGoing,
 } from "./choices.js";
 import { compare, comparing, startComparing } from "./compare.js";
-import { data, shortFolder } from "./data.js";
+import { data } from "./data.js";
+import { shortFolder } from "./folders.js";
 import { fill, decideButtons, groupArticle, refresh } from "./group.js";
 import { listen } from "./keys.js";
 import { copiesOf } from "./rules.js";

@@ -1,6 +1,7 @@
 // What it all comes to: figures, and sums by tier and by folder.
 
-import { base, data, shortFolder } from "./data.js";
+import { data } from "./data.js";
+import { base, shortFolder } from "./folders.js";
 import { COPIES } from "./rules.js";
 import { bytes, counted, element, name, visible } from "./text.js";
 import { WORDS } from "./words.js";

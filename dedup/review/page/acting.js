@@ -1,7 +1,8 @@
 // Looking at the plan, applying it, taking a run back; and what runs.
 
 import { onState, post, tryGet } from "./api.js";
-import { data, shortFolder } from "./data.js";
+import { data } from "./data.js";
+import { shortFolder } from "./folders.js";
 import { bytes, counted, element, fileName, folderOf, name, visible } from "./text.js";
 import { WORDS } from "./words.js";
 

@@ -8,13 +8,6 @@ export const data = await get("api/start");
 data.shown = { length: data.groups };
 data.made = "";
 
-export const base = data.base || "/";
-
-export function shortFolder(folder) {
-  if (folder === data.base) return ".";
-  return data.base && folder.startsWith(`${data.base}/`) ? folder.slice(data.base.length + 1) : folder;
-}
-
 /** Show an image by its number; where it cannot be shown, why. */
 export function show(image, number, kind = "thumb") {
   const url = `image/${kind}/${number}`;

@@ -1,0 +1,53 @@
+"""Exposure brackets: shots of one scene, made within a second, of which one got more light.
+
+Each shows what the other has lost in its shadows or highlights. Where the camera wrote down its
+exposure that tells them. Where it did not, their light does: a longer exposure multiplies all of
+it by one number, which of the edits that people make only an exposure slider does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from dedup.proof.closely import Laid
+    from dedup.proof.original import Original
+
+RECORDED_APART = "two shots: the camera wrote another exposure"
+EXPOSED_APART = "two shots: one is exposed for longer, and nothing else sets them apart"
+_TILE_PIXELS = 8
+_MIN_TILES = 20
+_SHADOW_HIGHLIGHT_LEVELS = (12, 243)  # beyond them light is lost
+_MIN_RATIO = 1.3  # of encoded values; of light that is four fifths of a stop
+_MAX_LEFT_LEVELS = 2.0  # at nine tenths of the tiles: brackets 1.3, edits of contrast 4.5 and more
+
+
+def recorded_apart(one: Original, two: Original) -> bool:
+    """Tell two shots by what the camera wrote."""
+    return None not in (one.exposure, two.exposure) and one.exposure != two.exposure
+
+
+def exposed_apart(laid: Laid) -> bool:
+    """Tell two shots by their light: of one it is the other's, multiplied by one number."""
+    low, high = _SHADOW_HIGHLIGHT_LEVELS
+    lost = [cv2.inRange(each, (low,) * 3, (high,) * 3) == 0 for each in (laid.one, laid.two)]
+    height, width = (max(1, side // _TILE_PIXELS) for side in laid.inside.shape)
+    shown = (laid.inside & ~lost[0] & ~lost[1]).astype(np.float32)
+    whole = cv2.resize(shown, (width, height), interpolation=cv2.INTER_AREA) > 0.99  # noqa: PLR2004
+    if int(whole.sum()) < _MIN_TILES:
+        return False
+    darker, lighter = sorted(
+        (
+            cv2.resize(each, (width, height), interpolation=cv2.INTER_AREA)[whole]
+            .astype(np.float64)
+            .ravel()
+            for each in (laid.one, laid.two)
+        ),
+        key=np.sum,
+    )
+    ratio = float(darker @ lighter / (darker @ darker))
+    left = np.abs(lighter - ratio * darker) / np.sqrt(ratio)
+    return ratio >= _MIN_RATIO and float(np.percentile(left, 90)) <= _MAX_LEFT_LEVELS

@@ -1,0 +1,41 @@
+"""Medians and percentiles as NumPy has them, several times as fast.
+
+NumPy looks for both neighbours of a place at once, for which it has no vector instructions; for one
+place, and for sorting, it has.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Values = npt.NDArray[np.floating]
+
+
+def median(values: Values) -> float:
+    """Give the median of all values, of which there is one at least."""
+    half = values.size // 2
+    ranked = np.partition(values, half, axis=None)
+    upper = ranked[half]
+    return float(upper if values.size % 2 else (ranked[:half].max() + upper) / 2)
+
+
+def percentiles(values: Values, *shares: float) -> list[float]:
+    """Give the values below which these shares of all lie, between neighbours linearly.
+
+    Parameters
+    ----------
+    values : one at least
+    shares : in [0, 100]
+    """
+    ranked = np.sort(values, axis=None)
+    places = (np.array(shares) / 100 * (ranked.size - 1)).tolist()
+    return [
+        float(ranked[int(place)])
+        + place % 1 * float(ranked[min(int(place) + 1, ranked.size - 1)] - ranked[int(place)])
+        for place in places
+    ]

@@ -1,0 +1,111 @@
+"""What is drawn over one image, and what only looks like it: captions, stamps, colours, pages."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from dedup.edits.catalogue import drawn
+from dedup.images.decode import decode_bounded
+from dedup.proof import WORKING_SIDE, Original, Side, Verdict, describe, prove
+from dedup.proof.paper import is_page
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Pixels = npt.NDArray[np.uint8]
+
+
+def side(pixels: Pixels, quality: int) -> Side:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
+    original = Original(buffer.getvalue())
+    return Side(
+        describe(decode_bounded(buffer.getvalue(), WORKING_SIDE, srgb=True)), lambda: original
+    )
+
+
+def proven(first: Pixels, second: Pixels) -> Verdict:
+    return prove(side(first, 93), side(second, 88))
+
+
+def photograph(seed: int) -> Pixels:
+    return drawn(600, 800, np.random.default_rng(seed))
+
+
+def captioned(pixels: Pixels, *words: str) -> Pixels:
+    """Write white capitals with a black outline at the top and at the bottom."""
+    made = pixels.copy()
+    for text, y in zip(words, (70, 570), strict=True):
+        width = cv2.getTextSize(text, cv2.FONT_HERSHEY_DUPLEX, 1.7, 4)[0][0]
+        for colour, thick in (((0, 0, 0), 10), ((255, 255, 255), 4)):
+            place = (400 - width // 2, y)
+            cv2.putText(made, text, place, cv2.FONT_HERSHEY_DUPLEX, 1.7, colour, thick, cv2.LINE_AA)
+    return made
+
+
+CAPTIONS = [
+    ("WHEN THE BUILD", "FINALLY PASSES"),
+    ("MONDAY MORNING", "NO COFFEE LEFT"),
+    ("THE LAST TRAIN", "LEAVES AT NINE"),
+]
+
+
+@pytest.mark.parametrize(("one", "two"), [(0, 1), (0, 2), (1, 2)])
+def test_one_template_with_other_captions_is_another_image(one: int, two: int) -> None:
+    template = photograph(11)
+    verdict = proven(captioned(template, *CAPTIONS[one]), captioned(template, *CAPTIONS[two]))
+    assert not verdict.near, verdict.evidence
+
+
+def test_a_caption_on_one_side_is_an_edit() -> None:
+    template = photograph(11)
+    verdict = proven(template, captioned(template, *CAPTIONS[0]))
+    assert verdict.near
+    assert "something drawn over" in verdict.evidence
+
+
+def test_a_part_in_a_colour_of_its_own_is_another_product() -> None:
+    pixels = photograph(12)
+    values = cv2.cvtColor(pixels, cv2.COLOR_RGB2HSV)
+    values[..., 0] = (values[..., 0].astype(int) + 75) % 180
+    values[..., 1] = np.clip(values[..., 1].astype(int) + 70, 0, 255)
+    dyed = cv2.cvtColor(values, cv2.COLOR_HSV2RGB)
+    shape = np.zeros(pixels.shape[:2], np.uint8)
+    cv2.ellipse(shape, (400, 300), (240, 180), 0, 0, 360, 255, -1)
+    soft = cv2.GaussianBlur(shape, (0, 0), 3)[..., None] / 255
+    other = (soft * dyed + (1 - soft) * pixels).astype(np.uint8)
+    assert not proven(pixels, other).near
+    assert proven(pixels, np.asarray(dyed, np.uint8)).evidence != "the same image"
+
+
+def sheet() -> npt.NDArray[np.float32]:
+    """Draw a sheet that is full of figures: next to no tile of it is empty."""
+    page = np.full((800, 900), 255, np.uint8)
+    for row in range(32):
+        cv2.line(page, (0, 25 * row), (900, 25 * row), 225, 1)
+        for column in range(8):
+            text = f"{(row * 7919 + column * 104729) % 100000:05}"
+            cv2.putText(page, text, (8 + 112 * column, 18 + 25 * row), 0, 0.6, 20, 1, cv2.LINE_AA)
+    return page.astype(np.float32)
+
+
+def test_a_sheet_full_of_figures_is_a_page() -> None:
+    assert is_page(sheet())
+
+
+def test_a_thing_on_a_plain_wall_is_no_page() -> None:
+    rng = np.random.default_rng(2)
+    y, x = np.mgrid[0:600, 0:800]
+    wall = 150 + 60 * x / 800 + 25 * y / 600 + rng.normal(0, 2, (600, 800))
+    cv2.rectangle(wall, (250, 150), (550, 450), 40, 3)
+    cv2.circle(wall, (400, 300), 60, 30, 4)
+    flat = wall.astype(np.float32)
+    assert not is_page(flat)
+    paper = np.where(np.abs(wall - wall.mean()) < 70, 235, 40).astype(np.float32)
+    assert is_page(paper)
