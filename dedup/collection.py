@@ -23,6 +23,7 @@ from dedup.verbs.folders import FolderVerbs
 from dedup.verbs.holdings import HoldingsVerbs
 from dedup.verbs.pairs import DEFAULT_TIERS
 from dedup.verbs.reporting import ReportVerbs
+from dedup.verbs.reviewing import ReviewVerbs
 
 if TYPE_CHECKING:
     import os
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     Paths = AnyPath | Iterable[AnyPath]
 
 
-class Collection(HoldingsVerbs, FolderVerbs, ActingVerbs, DecisionVerbs, ReportVerbs):
+class Collection(HoldingsVerbs, FolderVerbs, ActingVerbs, DecisionVerbs, ReportVerbs, ReviewVerbs):
     """An open collection. A context manager; `close` it otherwise.
 
     It can be used from several threads at once. In a process forked from one that has used dedup,

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from drawings import draw_folder
@@ -132,3 +132,17 @@ def ordinary_user(tmp_path: Path) -> Iterator[Path]:
     finally:
         os.seteuid(0)
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A browser without a window, for tests with the marker `browser`."""
+    api = pytest.importorskip("playwright.sync_api", reason="needs the extra browser")
+    with api.sync_playwright() as playwright:
+        own = shutil.which("chromium") or shutil.which("google-chrome")
+        try:
+            browser = playwright.chromium.launch(executable_path=own, chromium_sandbox=False)
+        except api.Error as error:
+            pytest.skip(f"needs Chromium: playwright install chromium ({error.message[:80]})")
+        yield browser
+        browser.close()

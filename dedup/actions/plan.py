@@ -41,6 +41,7 @@ class Wishes:
     protect : patterns of what stays, by gitignore's rules, relative to the indexed folder
     reference : absolute folders of which everything stays
     max_bytes : that may go in all
+    chosen : keepers that a person chose, whatever the policy says
     """
 
     action: str
@@ -50,6 +51,7 @@ class Wishes:
     protect: tuple[str, ...] = ()
     reference: tuple[str, ...] = ()
     max_bytes: int | None = None
+    chosen: frozenset[str] = frozenset()
     verb: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -204,9 +206,10 @@ class _Planner:
             raise RefusedError("a raw image, and its keeper is not")
         if duplicate.is_original:
             raise RefusedError("its keeper was made from it")
+        wishes = self._wishes
         if (
             known.pixels > kept.pixels
-            and (self._wishes.keep[0] != INFORMATION or self._wishes.reference)
+            and (wishes.keep[0] != INFORMATION or wishes.reference or keeper in wishes.chosen)
             and duplicate.tier is not Tier.SIMILAR
         ):
             raise RefusedError("has more pixels than its keeper")

@@ -27,6 +27,7 @@ from dedup.cli.output import note
 from dedup.cli.plan import plan_command
 from dedup.cli.query import query_command
 from dedup.cli.report import report_command
+from dedup.cli.review import review_command
 from dedup.cli.roots import roots_command
 from dedup.cli.status import status_command
 from dedup.cli.verify import repair_command, verify_command
@@ -81,6 +82,7 @@ for _command in (
     why_command,
     ignore_command,
     report_command,
+    review_command,
     map_command,
     plan_command,
     apply_command,

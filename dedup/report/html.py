@@ -30,8 +30,8 @@ REPORT: Final = Kind(
     "report.html",
     ("style.css",),
     (
-        "text", "data", "folders", "views", "choices", "group", "compare", "summary", "keys",
-        "main",
+        "words", "text", "data", "folders", "rules", "views", "choices", "group", "compare",
+        "summary", "keys", "main",
     ),
 )  # fmt: skip
 _FOLDERS_SHOWN: Final = 200

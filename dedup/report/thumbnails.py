@@ -92,10 +92,19 @@ def _made(wanted: _Wanted) -> Thumbnail | str:
     found = read_unchanged(wanted.paths, wanted.content)
     if found is None:
         return "gone, or changed since it was indexed"
-    data, name = found
     try:
-        header = read_header(data, name)
-        webp = as_webp(decode_bounded(data, wanted.side, name, srgb=True), wanted.most)
+        return make_thumbnail(*found, wanted.side, wanted.most)
     except ImageError as error:
         return error.reason
+
+
+def make_thumbnail(data: bytes, name: str, side: int = SIDE, most: int = MOST_BYTES) -> Thumbnail:
+    """Make the thumbnail of one file, which was read; parameters as in `read_thumbnails`.
+
+    Raises
+    ------
+    ImageError
+    """
+    header = read_header(data, name)
+    webp = as_webp(decode_bounded(data, side, name, srgb=True), most)
     return Thumbnail(webp, header.width, header.height, header.format)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
     Transform = npt.NDArray[np.float64]
 
-WHY: Final = Kind("why.html", ("style.css", "why.css"), ("text", "data", "views", "why"))
+WHY: Final = Kind("why.html", ("style.css", "why.css"), ("words", "text", "data", "views", "why"))
 
 _SIDE, _BYTES = 1400, 500_000
 

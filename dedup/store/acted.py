@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _KEY: Final = "plan key"
 _KEY_BYTES: Final = 32
+_NAMES_AT_ONCE: Final = 2000  # of one statement
 
 _GONE = "state = 'gone', checksum = " + seal("files", state="'gone'")
 _BACK = (
@@ -41,16 +42,26 @@ class Content(NamedTuple):
 
     Parameters
     ----------
+    file, image : ids
     digest : SHA-256
-    pixels : width times height
-    image : id
+    width, height : upright, pixels
+    remark : what a person should know of the image; "" where that is nothing
     """
 
+    file: int
     size: int
     mtime_ns: int
-    digest: bytes
-    pixels: int
     image: int
+    digest: bytes
+    format: str
+    width: int
+    height: int
+    remark: str
+
+    @property
+    def pixels(self) -> int:
+        """Width times height."""
+        return self.width * self.height
 
 
 class Back(NamedTuple):
@@ -73,33 +84,33 @@ class Back(NamedTuple):
 
 def contents_by_path(catalog: Catalog, wanted: set[bytes]) -> dict[bytes, Content]:
     """Map absolute paths of indexed files to what is known of them; damaged rows are left out."""
-    files: dict[bytes, tuple[int, int, int]] = {}
+    files: dict[bytes, tuple[int, int, int, int]] = {}
     with translated(catalog.store):
         for root in catalog.roots():
-            rows = catalog.connection.execute(
-                "SELECT path, size, mtime_ns, image FROM files"  # noqa: S608 - constant
-                f" WHERE root = ? AND state = 'indexed' AND {sound('files')}",
-                (root.id,),
-            )
             top = root.path.rstrip(b"/") + b"/"
-            for name, *known in rows:
-                path = top + name
-                if path in wanted:
-                    checked_path(catalog.store, name)
-                    files[path] = tuple(known)
+            names = [path.removeprefix(top) for path in wanted if path.startswith(top)]
+            for start in range(0, len(names), _NAMES_AT_ONCE):
+                part = names[start : start + _NAMES_AT_ONCE]
+                for name, *known in catalog.connection.execute(
+                    "SELECT path, id, size, mtime_ns, image FROM files WHERE root = ?"  # noqa: S608 - marks only
+                    f" AND path IN ({','.join('?' * len(part))})"
+                    f" AND state = 'indexed' AND {sound('files')}",
+                    (root.id, *part),
+                ):
+                    files[top + checked_path(catalog.store, name)] = tuple(known)
         # Each of them once, however many files it has: to check a row takes longer than to read it.
         images = {
-            image: (digest, pixels, image)
-            for image, digest, pixels in catalog.connection.execute(
-                "SELECT id, digest, width * height FROM images"  # noqa: S608 - constant
-                f" WHERE id IN (SELECT value FROM json_each(?)) AND {sound('images')}",
-                (json.dumps(sorted({image for _, _, image in files.values()})),),
+            row[0]: row
+            for row in catalog.connection.execute(
+                "SELECT id, digest, format, width, height, coalesce(remark, '')"  # noqa: S608 - constant
+                f" FROM images WHERE id IN (SELECT value FROM json_each(?)) AND {sound('images')}",
+                (json.dumps(sorted({known[3] for known in files.values()})),),
             )
         }
     return {
-        path: Content(size, mtime_ns, *images[image])
-        for path, (size, mtime_ns, image) in files.items()
-        if image in images
+        path: Content(*known[:3], *images[known[3]])
+        for path, known in files.items()
+        if known[3] in images
     }
 
 

@@ -89,6 +89,23 @@ class ActingVerbs:
         plan = make_plan(catalog, groups, wishes, version(DISTRIBUTION), [*notes, *more])
         return replace(plan, applier=self.apply)
 
+    def plan_of(self, groups: Sequence[Group], *, chosen: Iterable[str] = ()) -> Plan:
+        """Plan that the duplicates of some groups go to the trash; nothing is touched.
+
+        Parameters
+        ----------
+        groups : of `duplicates` or `kept_instead`, with the duplicates that are to go
+        chosen : keepers that a person chose: files with more pixels than these stay
+
+        Returns
+        -------
+        What stays all the same, and why, is in `left_out`.
+        """
+        tiers = frozenset(one.tier for group in groups for one in group.duplicates)
+        wishes = Wishes("trash", tiers, chosen=frozenset(chosen))
+        plan = make_plan(self._session.catalog, groups, wishes, version(DISTRIBUTION), ())
+        return replace(plan, applier=self.apply)
+
     def _planned(
         self, wishes: Wishes, into: AnyPath | None, min_bytes: int, progress: Progress | None
     ) -> tuple[Sequence[Group], Sequence[str]]:

@@ -1,6 +1,7 @@
 // What was chosen: files that go, pairs that are kept apart, and the two files made of them.
 
-import { COPIES, data } from "./data.js";
+import { data } from "./data.js";
+import { canBeApart, copiesOf, obstacle } from "./rules.js";
 
 export const going = new Set(); // duplicates
 export const apart = new Set(); // duplicates that are no duplicates of their keepers
@@ -11,17 +12,6 @@ let saved = true;
 export const onChange = (listener) => listeners.push(listener);
 export const isSaved = () => saved;
 export const markSaved = () => { saved = true; };
-
-/** What stands against letting a file go; "" when nothing does. */
-export function obstacle(duplicate) {
-  return duplicate.line ? "" : duplicate.stays || duplicate.missing || "cannot be chosen";
-}
-
-/** A pair can be kept apart where both contents are known, and are not the same. */
-export function canBeApart(duplicate) {
-  const keeper = duplicate.group.keeper;
-  return Boolean(duplicate.sha256 && keeper.sha256) && duplicate.sha256 !== keeper.sha256;
-}
 
 function changed(duplicates) {
   saved = going.size + apart.size === 0;
@@ -40,11 +30,6 @@ export function setApart(duplicate, is) {
   if (!canBeApart(duplicate)) return;
   if (is) { apart.add(duplicate); going.delete(duplicate); } else apart.delete(duplicate);
   changed([duplicate]);
-}
-
-/** Those that may be chosen together: edited versions are looked at one by one. */
-export function copiesOf(duplicates) {
-  return duplicates.filter((one) => COPIES.has(one.tier) && !obstacle(one));
 }
 
 /** Let the copies of a group go, or none of them where all of them do. */

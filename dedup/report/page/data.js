@@ -2,15 +2,6 @@
 
 export const data = JSON.parse(document.getElementById("data").textContent);
 
-export const COPIES = new Set(["exact", "pixels", "resaved"]);
-
-export const MEANINGS = {
-  exact: "same bytes",
-  pixels: "same pixels",
-  resaved: "the whole image, saved again",
-  near: "an edited version",
-  similar: "looks alike, not proven",
-};
 
 const whole = new Promise((resolve) => {
   if (document.readyState !== "loading") resolve();

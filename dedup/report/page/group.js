@@ -1,9 +1,11 @@
 // One group: the keeper, why it stays, and its duplicates, each with what was found and a choice.
 
-import { COPIES, show } from "./data.js";
+import { show } from "./data.js";
 import { shortFolder } from "./folders.js";
-import { apart, canBeApart, copiesOf, going, obstacle, setApart, setGoing, toggleCopies } from "./choices.js";
+import { apart, going, setApart, setGoing, toggleCopies } from "./choices.js";
+import { canBeApart, COPIES, copiesOf, obstacle } from "./rules.js";
 import { bytes, counted, element, fileName, folderOf, name, visible } from "./text.js";
+import { WORDS } from "./words.js";
 
 function thumbnail(file) {
   if (file.image === undefined) return element("span", { class: "missing" }, file.missing);
@@ -37,19 +39,19 @@ export function decideButtons(one) {
   const goes = element("button", {
     type: "button",
     class: "goes",
-    title: against && `Stays: ${visible(against)}`,
-    disabled: Boolean(against),
+    title: against && WORDS.stays(visible(against)),
+    disabled: Boolean(against) && !going.has(one),
     "aria-pressed": going.has(one),
-    "aria-label": `Goes: ${file}`,
-  }, "Goes");
+    "aria-label": WORDS.goesLabel(file),
+  }, WORDS.goes);
   const both = element("button", {
     type: "button",
     class: "both",
-    title: canBeApart(one) ? "Not a duplicate: remember that" : "Nothing to decide: same bytes",
+    title: canBeApart(one) ? WORDS.bothTitle : WORDS.bothSame,
     disabled: !canBeApart(one),
     "aria-pressed": apart.has(one),
-    "aria-label": `Keep both: ${file} is not a duplicate`,
-  }, "Keep both");
+    "aria-label": WORDS.bothLabel(file),
+  }, WORDS.both);
   goes.addEventListener("click", () => setGoing([one], !going.has(one)));
   both.addEventListener("click", () => setApart(one, !apart.has(one)));
   return [goes, both];
@@ -65,8 +67,8 @@ export function refresh(one) {
   figure.querySelector(".both").setAttribute("aria-pressed", apart.has(one));
 }
 
-function duplicateFigure(one, compare) {
-  const words = `Compare ${visible(fileName(one.path))} with its keeper`;
+function duplicateFigure(one, compare, more) {
+  const words = WORDS.compareLabel(visible(fileName(one.path)));
   const look = element("button", { type: "button", class: "look", "aria-label": words }, thumbnail(one));
   look.addEventListener("click", () => compare(one));
   const against = obstacle(one);
@@ -79,8 +81,8 @@ function duplicateFigure(one, compare) {
       element("span", { class: `tier ${one.tier}` }, one.tier + alike),
       element("span", { class: "evidence" }, visible(one.evidence)),
     ),
-    against ? element("p", { class: "stays" }, `Stays: ${visible(against)}`) : null,
-    element("div", { class: "actions" }, ...decideButtons(one)),
+    against ? element("p", { class: "stays" }, WORDS.stays(visible(against))) : null,
+    element("div", { class: "actions" }, ...decideButtons(one), ...more(one)),
   );
   return one.figure;
 }
@@ -90,36 +92,36 @@ function summary(group) {
   const versions = group.duplicates.filter((one) => one.tier === "near").length;
   const alike = group.duplicates.length - copies - versions;
   const parts = [];
-  if (copies) parts.push(counted(copies, "copy", "copies"));
-  if (versions) parts.push(counted(versions, "edited version"));
-  if (alike) parts.push(counted(alike, "look-alike"));
-  if (group.freed) parts.push(`${bytes(group.freed)} to free`);
+  if (copies) parts.push(counted(copies, ...WORDS.copy));
+  if (versions) parts.push(counted(versions, ...WORDS.version));
+  if (alike) parts.push(counted(alike, ...WORDS.alike));
+  if (group.freed) parts.push(WORDS.toFree(bytes(group.freed)));
   return parts.join(" · ");
 }
 
-/** Build a group; its thumbnails come when it is near to being seen. */
-export function groupArticle(group, compare) {
+/** Build a group; its thumbnails come when it is near to being seen. `more` gives further buttons. */
+export function groupArticle(group, compare, more = () => []) {
   const copies = copiesOf(group.duplicates);
-  const choose = element("button", { type: "button" }, copies.length === 1 ? "Choose copy" : "Choose copies");
+  const choose = element("button", { type: "button" }, copies.length === 1 ? WORDS.chooseCopy : WORDS.chooseCopies);
   choose.addEventListener("click", () => toggleCopies(group));
   const keeper = element(
     "figure", { class: "keeper" },
     element("span", { class: "look" }, thumbnail(group.keeper)),
     caption(
       group.keeper,
-      element("span", { class: "tier keeps" }, "keeper"),
-      element("span", { class: "evidence" }, group.why && `stays: ${visible(group.why)}`),
+      element("span", { class: "tier keeps" }, WORDS.keeper),
+      element("span", { class: "evidence" }, group.why && WORDS.keptBecause(visible(group.why))),
     ),
   );
   group.article = element(
-    "article", { "aria-label": `Group ${group.number}` },
+    "article", { "aria-label": WORDS.group(group.number) },
     element(
       "header", {},
       element("h2", {}, `${group.number}`),
       element("span", {}, summary(group)),
       copies.length ? choose : null,
     ),
-    element("div", { class: "members" }, keeper, ...group.duplicates.map((one) => duplicateFigure(one, compare))),
+    element("div", { class: "members" }, keeper, ...group.duplicates.map((one) => duplicateFigure(one, compare, more))),
   );
   for (const one of group.duplicates) refresh(one);
   return group.article;

@@ -4,7 +4,7 @@ import { compare, comparing, setView, step } from "./compare.js";
 import { apart, going, setApart, setGoing, toggleCopies } from "./choices.js";
 import { element } from "./text.js";
 
-const WORDS = [
+const TABLE = [
   ["j, k", "next and previous group"],
   ["l, h or → ←", "next and previous duplicate"],
   ["x", "let it go, or not"],
@@ -60,7 +60,7 @@ const WHILE_COMPARING = new Set(["x", "b", "n", "p"]);
 /** Listen to keys; `shown` gives the duplicates that are shown, in order. */
 export function listen(shown) {
   document.getElementById("key-list").append(
-    ...WORDS.map(([keys, words]) => element("tr", {}, element("th", { scope: "row" }, keys), element("td", {}, words))),
+    ...TABLE.map(([keys, words]) => element("tr", {}, element("th", { scope: "row" }, keys), element("td", {}, words))),
   );
   document.getElementById("help").addEventListener("click", () => KEYS["?"]());
   document.addEventListener("keydown", (event) => {

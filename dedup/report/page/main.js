@@ -1,13 +1,14 @@
 // Puts the page together: groups in slices, filters, and what was chosen.
 
 import {
-  apart, clear, copiesOf, decisionsText, download, freed, going, isSaved, markSaved, onChange, planText, setGoing,
+  apart, clear, decisionsText, download, freed, going, isSaved, markSaved, onChange, planText, setGoing,
 } from "./choices.js";
 import { compare, comparing, startComparing } from "./compare.js";
 import { data } from "./data.js";
 import { shortFolder } from "./folders.js";
 import { fill, decideButtons, groupArticle, refresh } from "./group.js";
 import { listen } from "./keys.js";
+import { copiesOf } from "./rules.js";
 import { summarise } from "./summary.js";
 import { bytes, counted, element, folderOf, visible } from "./text.js";
 

@@ -1,8 +1,9 @@
 // Two images: what they are to each other, how that looks, and by which figures.
 
-import { data, MEANINGS } from "./data.js";
+import { data } from "./data.js";
 import { bytes, element, fileName, name, visible } from "./text.js";
 import { picture, VIEWS } from "./views.js";
+import { WORDS } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 const buttons = document.querySelectorAll("[data-view]");
@@ -35,7 +36,7 @@ async function view(wanted) {
 }
 
 function describe() {
-  const words = data.tier ? MEANINGS[data.tier] : "not the same image as far as can be seen";
+  const words = data.tier ? WORDS.meanings[data.tier] : "not the same image as far as can be seen";
   byId("title").append(
     name(fileName(files[0].path)), "and", name(fileName(files[1].path)),
     element("span", { class: `tier ${data.tier ?? ""}` }, data.tier ? `${data.tier}: ${words}` : words),

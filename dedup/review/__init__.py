@@ -1,0 +1,1 @@
+"""A local app to decide about duplicate groups in: `dedup review`, a second front end."""
