@@ -142,7 +142,7 @@ class Listing:
             "groups": len(self.found),
             "tiers": [[tier, len(each), sum(each)] for tier, each in sizes.items() if each],
             "folders": [[row.folder, row.count, row.reclaimable_bytes] for row in rows],
-            "base": _common(group.keeper for group in self.found.values()),
+            "base": _common(path for group in self.found.values() for path in group.paths),
             "roots": self.roots,
             "notes": self.notes,
         }
