@@ -64,7 +64,7 @@ def main() -> None:
     sections = sorted({each.name.partition(" ")[0] for each in SECTIONS})
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(sections))
     parser.add_argument("--short", action="store_true", help="a few of each, in half a minute")
-    parser.add_argument("--part", type=float, default=1.0, help="of the full number of faults")
+    parser.add_argument("--part", type=float, default=1.0, help="of the number of faults")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--state", type=Path, help="a file that an interrupted run goes on from")
     parser.add_argument("--corpus", type=Path, action="append", default=[], help="damaged files")
@@ -82,7 +82,7 @@ def main() -> None:
             if options.sections and not {kind.name, kind.name.split()[0]} & {*options.sections}:
                 continue
             trials = kind(lab)
-            asked = trials.short if options.short else round(trials.asked * options.part)
+            asked = round((trials.short if options.short else trials.asked) * options.part)
             if asked or not options.short:
                 row = run(trials, asked, options.seed, state)
                 rows.setdefault(kind.name.split()[0], []).append(row)

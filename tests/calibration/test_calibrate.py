@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -318,14 +319,12 @@ def test_equal_seeds_give_equal_calibrations(calibrated: Path) -> None:
 
 
 def test_decisions_are_labels(calibrated: Path, tmp_path: Path) -> None:
-
     store = shutil.copytree(calibrated, tmp_path / "store")
     catalog = Catalog.open(store)
     digests = read_images(catalog).digest
-    rows = Space.of(catalog).rows(catalog, len(digests))
-    catalog.close()
-    before = run(store)
-    catalog = Catalog.open(store)
+    space = Space.of(catalog)
+    rows, before = space.rows(catalog, len(digests)), space.calibration
+    assert before is not None
     similarity = np.triu(rows @ rows.T, 1)
     pairs = [divmod(int(place), len(rows)) for place in np.argsort(-similarity, axis=None)]
     contents = [content_pair(digests[one], digests[two]) for one, two in pairs[:100]]
@@ -341,16 +340,32 @@ def test_decisions_are_labels(calibrated: Path, tmp_path: Path) -> None:
     assert after.true_pairs[0] == pytest.approx(before.true_pairs[0] + 12)
 
 
+def forget_verdicts(store: Path, contents: list[bytes]) -> None:
+    """Have the pairs of some contents proven again."""
+    catalog = Catalog.open(store)
+    with catalog.transaction():
+        forgotten = [
+            catalog.connection.execute(
+                "DELETE FROM verdicts WHERE first = ? OR second = ?", (content, content)
+            ).rowcount
+            for content in contents
+        ]
+    catalog.close()
+    assert min(forgotten) > 0
+
+
 def test_files_that_cannot_be_read_any_more_are_passed_over(
     calibrated: Path, tmp_path: Path
 ) -> None:
-
-    shutil.copytree(calibrated.parent / "images", tmp_path / "images")
-    with Collection.create(tmp_path / "store", SMALL) as made:
-        made.index([tmp_path / "images"])
-    for seed in range(3):
-        (tmp_path / "images" / f"{seed + 1}.jpg").unlink()
-    (tmp_path / "images" / "7.jpg").write_bytes(b"other")
+    images = shutil.copytree(calibrated.parent / "images", tmp_path / "images")
+    shutil.copytree(calibrated, tmp_path / "store")
+    with Collection.open(tmp_path / "store") as opened:
+        opened.move_root(calibrated.parent / "images", images)
+    lost = [images / f"{seed}.jpg" for seed in (1, 2, 3, 7)]
+    forget_verdicts(tmp_path / "store", [sha256(file.read_bytes()).digest() for file in lost])
+    for file in lost[:3]:
+        file.unlink()
+    lost[3].write_bytes(b"other")
     calibration = run(tmp_path / "store")
     assert calibration.edited == 50
     for seed in range(40):
@@ -373,7 +388,6 @@ def test_too_few_images_are_refused_with_the_number_it_takes(tmp_path: Path) -> 
 
 
 def test_a_damaged_calibration_says_what_to_do(calibrated: Path, tmp_path: Path) -> None:
-
     catalog = Catalog.open(shutil.copytree(calibrated, tmp_path / "store"))
     write_calibration(catalog, "{", b"x")
     with pytest.raises(DamagedError, match="Run: dedup calibrate"):

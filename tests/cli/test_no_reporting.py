@@ -99,8 +99,6 @@ class Place:
         self.connections = folder / "connections"
         (self.ban / "sitecustomize.py").write_text(BAN)
         shutil.copytree(drawn, self.work / "images")
-        for seed in range(20, 70):  # so many that it can be calibrated
-            scene(seed, (96, 72)).save(self.work / f"images/{seed}.jpg")
         shutil.copy(drawn / "a/5.jpg", self.work / "new.jpg")
         (self.work / "commands").write_text(COMMANDS)
         (self.work / "truth.csv").write_text(
@@ -165,6 +163,8 @@ def test_the_ban_of_these_tests_works(drawn: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 def test_no_library_of_native_code_connects(drawn: Path, tmp_path: Path) -> None:
     place = Place(tmp_path, drawn)
+    for seed in range(20, 70):  # so many that it can be calibrated
+        scene(seed, (96, 72)).save(place.work / f"images/{seed}.jpg")
     with (place.work / "commands").open("a") as commands:
         commands.write(SLOW_COMMANDS)
     log = tmp_path / "work/images/strace.txt"  # where files are expected
