@@ -277,4 +277,4 @@ def test_the_last_copy_never_goes(lab: Lab, monkeypatch: pytest.MonkeyPatch, pla
     done = {what.split()[0] for what in seen if what.endswith("done")}
     assert done >= {"trash", "delete", "hardlink", "symlink"}, seen
     assert seen["trash refused"], seen
-    assert 0 < seen["refused as a whole"] < 0.7 * plans, seen
+    assert 0 < seen["refused as a whole"] < 0.8 * plans, seen
