@@ -161,7 +161,7 @@ def test_a_second_list_proves_nothing_again(
     def never(*_: object) -> None:
         raise AssertionError("an image was described again")
 
-    monkeypatch.setattr("dedup.proof.chunks.describe", never)
+    monkeypatch.setattr("dedup.proof.work._outlined", never)
     assert dedup("list", "-s", store).out == first.out
 
 

@@ -63,8 +63,9 @@ SLOW_COMMANDS = """
 calibrate --samples 50 --store untrained
 map --store store --output map.html
 watch --store store
+review --store store --no-browser
 """
-"""Half a minute each; the last is ended by a signal."""
+"""Half a minute each; the last two are ended by a signal."""
 
 RUN = """
 import os, signal, sqlite3, sys, threading
@@ -77,7 +78,7 @@ for line in open("commands"):
         connection.close()
     elif line.strip():
         sys.argv = ["dedup", *line.split()]
-        if line.startswith("watch"):
+        if line.startswith(("watch", "review")):
             threading.Timer(20, os.kill, (os.getpid(), signal.SIGTERM)).start()
         try:
             main()
