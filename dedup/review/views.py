@@ -106,8 +106,10 @@ class Views:
             return
         for kind, view in done.result().items():
             if not view.reason:
-                self._kept[order._replace(kind=kind)] = view
-                self._bytes += len(view.content)
+                of = order._replace(kind=kind)
+                before = self._kept.pop(of, None)  # one of a pair may be here still
+                self._bytes += len(view.content) - (len(before.content) if before else 0)
+                self._kept[of] = view
         while self._bytes > MOST_KEPT_BYTES:
             self._bytes -= len(self._kept.popitem(last=False)[1].content)
 
