@@ -124,10 +124,11 @@ def colour_left(one: Bytes, two: Bytes, sound: Mask, *, strict: bool = False) ->
     )
     part = cv2.resize(sound.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
     sound = np.asarray(part > 0.5)  # noqa: PLR2004 -- most of it
-    hueless = [_has_one_hue(each, sound) for each in (one, two)]
-    if strict or any(hueless):
-        # From grey no colour follows, but grey does from any colour.
-        return _left(two, one, sound, strict) if hueless[1] else _left(one, two, sound, strict)
+    # From grey no colour follows, but grey does from any colour.
+    if _has_one_hue(two, sound):
+        return _left(two, one, sound, strict)
+    if strict or _has_one_hue(one, sound):
+        return _left(one, two, sound, strict)
     # A part in a colour that is nowhere else follows by a rule of its own, but not back again.
     there, back = _left(one, two, sound, strict), _left(two, one, sound, strict)
     return ColourLeft(max(there.levels, back.levels), min(there.patch, back.patch))

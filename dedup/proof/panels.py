@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
+from dedup.proof.ranks import at_share
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -94,7 +96,8 @@ def _cut(
 
 def _spans(part: Bytes, least: int) -> list[tuple[int, int]]:
     """Find the runs of rows between plain rows and seams, those of at least so many."""
-    plain = _between(np.sort(part.astype(np.int16), axis=1)) <= _PLAIN_LEVELS
+    ranked = np.sort(part.astype(np.int16), axis=1)
+    plain = at_share(ranked, 97) - at_share(ranked, 3) <= _PLAIN_LEVELS
     ends = np.flatnonzero(np.diff(np.concatenate([[1], plain, [1]]).astype(np.int8)))
     runs = list(zip(ends[0::2].tolist(), ends[1::2].tolist(), strict=True))
     steps = np.asarray(cv2.absdiff(part[1:], part[:-1]))
@@ -106,15 +109,3 @@ def _spans(part: Bytes, least: int) -> list[tuple[int, int]]:
         cuts = [row + 1 for row in np.flatnonzero(seams).tolist() if begin < row + 1 < end]
         spans += pairwise([begin, *cuts, end])
     return [(begin, end) for begin, end in spans if end - begin >= least]
-
-
-def _between(rows: npt.NDArray[np.int16]) -> npt.NDArray[np.float64]:
-    """Give the levels between the 3rd and the 97th percentile of sorted rows."""
-    last = rows.shape[1] - 1
-
-    def percentile(share: float) -> npt.NDArray[np.float64]:
-        place = int(share * last)
-        one, two = rows[:, place], rows[:, min(place + 1, last)]
-        return np.asarray(one + (share * last - place) * (two - one), np.float64)
-
-    return percentile(0.97) - percentile(0.03)

@@ -122,10 +122,9 @@ class Prover:
         if not missing:
             return
         size = _chunk_size(missing)
-        chunks = [tuple(missing[start : start + size]) for start in range(0, len(missing), size)]
         work = (
             Copies(chunk, {each: self._sources.get(each, ()) for pair in chunk for each in pair})
-            for chunk in chunks
+            for chunk in _chunks(missing, size)
         )
         with self._workers(len(missing)) as workers:
             for done, found in enumerate(workers.run(work, MAX_PENDING), 1):
@@ -149,12 +148,11 @@ class Prover:
         -------
         The others, in order, with what is known of their parts.
         """
-        chunks = [pairs[start : start + MAX_SIFTED] for start in range(0, len(pairs), MAX_SIFTED)]
         left = dict.fromkeys(pairs, Agreement(0))
         known: deque[tuple[ContentPair, ...]] = deque()
 
         def work() -> Iterator[Work]:
-            for chunk in chunks:
+            for chunk in _chunks(pairs, MAX_SIFTED):
                 contents = {content for pair in chunk for content in pair}
                 parts = parts_of(self._catalog, PARTS_VERSION, contents)
                 some = tuple(pair for pair in chunk if parts.keys() >= set(pair))
@@ -202,8 +200,10 @@ class Prover:
         """Check the pairs that their parts settle."""
         pairs = list(agreed)
         size = _chunk_size(pairs)
-        chunks = [tuple(pairs[start : start + size]) for start in range(0, len(pairs), size)]
-        work = (self._work(chunk, {pair: agreed[pair] for pair in chunk}) for chunk in chunks)
+        work = (
+            self._work(chunk, {pair: agreed[pair] for pair in chunk})
+            for chunk in _chunks(pairs, size)
+        )
         for done, found in enumerate(workers.run(work, MAX_PENDING), 1):
             if isinstance(found, dict):
                 self._keep(found)
@@ -219,7 +219,7 @@ class Prover:
         self, workers: Workers[Work, Done], pairs: list[ContentPair], size: int
     ) -> list[ContentPair]:
         """Check pairs, so many at once, and keep the verdicts; give back those that were lost."""
-        chunks = [tuple(pairs[start : start + size]) for start in range(0, len(pairs), size)]
+        chunks = _chunks(pairs, size)
         lost: list[ContentPair] = []
         new: dict[ContentPair, StoredVerdict] = {}
         results = workers.run(map(self._work, chunks), MAX_PENDING)
@@ -252,6 +252,10 @@ class Prover:
         self._verdicts |= found
         with suppress(CollectionError):  # a collection that cannot be written to is checked again
             write_verdicts(self._catalog, VERIFIER, found)
+
+
+def _chunks(pairs: Sequence[ContentPair], size: int) -> list[tuple[ContentPair, ...]]:
+    return [tuple(pairs[start : start + size]) for start in range(0, len(pairs), size)]
 
 
 def _chunk_size(pairs: Sized) -> int:

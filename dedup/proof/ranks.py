@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Values = npt.NDArray[np.floating]
+    Ranked = npt.NDArray[np.floating | np.signedinteger]
 
 
 def median(values: Values) -> float:
@@ -33,9 +34,18 @@ def percentiles(values: Values, *shares: float) -> list[float]:
     shares : in [0, 100]
     """
     ranked = np.sort(values, axis=None)
-    places = (np.array(shares) / 100 * (ranked.size - 1)).tolist()
-    return [
-        float(ranked[int(place)])
-        + place % 1 * float(ranked[min(int(place) + 1, ranked.size - 1)] - ranked[int(place)])
-        for place in places
-    ]
+    return [float(at_share(ranked, share)) for share in shares]
+
+
+def at_share(ranked: Ranked, share: float) -> npt.NDArray[np.float64]:
+    """Give the values below which a share of each row lies.
+
+    Parameters
+    ----------
+    ranked : (..., N), sorted along the last axis; N is one at least
+    share : in [0, 100]
+    """
+    last = ranked.shape[-1] - 1
+    place = share / 100 * last
+    one, two = ranked[..., int(place)], ranked[..., min(int(place) + 1, last)]
+    return np.asarray(one + place % 1 * (two - one).astype(np.float64))
