@@ -98,8 +98,8 @@ def explain(
     ------
     ImageError : one of them cannot be read as an image.
     """
-    one, two = _read(first), _read(second)
-    verdict = _proven(one, two)
+    one, two = (sight(path, read_file(path)) for path in (first, second))
+    verdict = proven(one, two)
     if look is not None:
         look(one, two, verdict.transform)
     digests = hashlib.sha256(one.data).digest(), hashlib.sha256(two.data).digest()
@@ -133,7 +133,7 @@ def explain(
     )
 
 
-def _proven(one: Sight, two: Sight) -> Verdict:
+def proven(one: Sight, two: Sight) -> Verdict:
     """Prove a pair by local features, else by parts, either of which is enough for `list`."""
     sides = one.side(), two.side()
     verdict = prove(*sides)
@@ -158,8 +158,13 @@ def _remarks(images: Iterable[Sight], verdict: Verdict) -> tuple[str, ...]:
     return tuple(f"{path}: {remark}" for path, remark in said if remark)
 
 
-def _read(path: str) -> Sight:
-    data = read_file(path)
+def sight(path: str, data: bytes) -> Sight:
+    """Decode a file as the proof wants it.
+
+    Raises
+    ------
+    ImageError : it cannot be read as an image.
+    """
     opened = open_image(data, path)
     size = bounded_size(opened.header, working_side(*opened.header.size))
     decoded = decode_square(data, *size, path, opened=opened, srgb=True)

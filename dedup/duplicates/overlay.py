@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from dedup.images.decode import bounded_size, decode_square
-from dedup.proof import Original, Side, describe, prove, working_side
-from dedup.proof.alignment import scaling
+from dedup.duplicates.explain import proven, sight
+from dedup.images.decode import bounded_size
+from dedup.proof import Original
+from dedup.proof.alignment import at_sizes
 from dedup.proof.drawing import heat_map, lay_over
 
 if TYPE_CHECKING:
@@ -45,21 +46,13 @@ def overlay(first: tuple[bytes, str], second: tuple[bytes, str], side: int) -> O
     ------
     ImageError : one of them cannot be read as an image.
     """
-    one, two = Original(*first), Original(*second)
-    sides = [_side(each) for each in (one, two)]
-    matrix = prove(*sides).transform
+    sights = [sight(name, data) for data, name in (first, second)]
+    matrix = proven(*sights).transform
     if matrix is None:
         return None
-    shapes = [each.features.grey.shape for each in sides]
+    one, two = Original(*first), Original(*second)
     sizes = [bounded_size(each.opened.header, side) for each in (one, two)]
-    matrix = scaling(shapes[0], sizes[0]) @ matrix @ scaling(sizes[1], shapes[1])
+    matrix = at_sizes(matrix, [each.pixels.shape[:2] for each in sights], sizes)
     pixels = one.pixels(*sizes[0])
     laid, shared = lay_over(pixels, two.pixels(*sizes[1]), matrix)
     return Overlay(laid, heat_map(pixels, laid, shared))
-
-
-def _side(original: Original) -> Side:
-    header = original.opened.header
-    size = bounded_size(header, working_side(*header.size))
-    decoded = decode_square(original.data, *size, original.name, opened=original.opened, srgb=True)
-    return Side(describe(decoded.pixels), lambda: original)

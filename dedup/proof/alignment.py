@@ -17,6 +17,8 @@ from dedup.proof.geometry import homography, project
 from dedup.proof.ranks import median
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from dedup.proof.description import Features
@@ -166,6 +168,19 @@ def scaling(old: tuple[int, ...], new: tuple[int, ...]) -> Doubles:
     """(3, 3) map between the pixels of an image of one (H, W) and those of its copy of another."""
     y, x = new[0] / old[0], new[1] / old[1]
     return np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
+
+
+def at_sizes(
+    placed: Doubles, old: Sequence[tuple[int, ...]], new: Sequence[tuple[int, ...]]
+) -> Doubles:
+    """Give the placing of a second image on a first for copies of both of other sizes.
+
+    Parameters
+    ----------
+    placed : (3, 3), pixels of the second to those of the first
+    old, new : (H, W) of the first and of the second
+    """
+    return np.asarray(scaling(old[0], new[0]) @ placed @ scaling(new[1], old[1]), np.float64)
 
 
 def _smooth(image: Bytes, shape: tuple[int, int]) -> Floats:

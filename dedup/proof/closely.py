@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from dedup.proof.alignment import jacobian, overlap, register, scaling, warp_colour
+from dedup.proof.alignment import at_sizes, jacobian, overlap, register, warp_colour
 from dedup.proof.colour_fit import fitted
 from dedup.proof.description import Features
 from dedup.proof.original import LOSSLESS, grey
@@ -108,7 +108,7 @@ def lay(
     placed = verdict.transform
     if placed is None:
         return None
-    matrix = scaling(described[0], one.size) @ placed @ scaling(two.size, described[1])
+    matrix = at_sizes(placed, described, (one.size, two.size))
     matrix = matrix / matrix[2, 2]
     middle = (two.size[1] / 2, two.size[0] / 2)
     scale = float(np.sqrt(abs(np.linalg.det(jacobian(matrix, *middle)))))
@@ -132,7 +132,7 @@ def lay(
     steps = factor * np.linalg.norm(jacobian(matrix, *middle), axis=0)[::-1]
     sides = (max(1, round(n * min(1.0, s))) for n, s in zip(other.size, steps, strict=True))
     second = other.pixels(*sides)
-    matrix = scaling(owner.size, first.shape[:2]) @ matrix @ scaling(second.shape[:2], other.size)
+    matrix = at_sizes(matrix, (owner.size, other.size), (first.shape[:2], second.shape[:2]))
     qualities = owner.noise_at(first.shape[0]), other.noise_at(second.shape[0])
     return _warped(first, second, matrix / matrix[2, 2], 2 if scale > 1 else 1, qualities)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dedup.proof.alignment import scaling
+from dedup.proof.alignment import at_sizes, scaling
 from dedup.proof.closely import focused_apart, lay, softer
 from dedup.proof.exposure import (
     EXPOSED_APART,
@@ -120,7 +120,7 @@ def _legible(one: Side, two: Side, verdict: Verdict) -> Verdict:
         return verdict
     first, second = one.open(), two.open()
     shapes = one.features.grey.shape, two.features.grey.shape
-    matrix = scaling(shapes[0], first.size) @ verdict.transform @ scaling(second.size, shapes[1])
+    matrix = at_sizes(verdict.transform, shapes, (first.size, second.size))
     illegible = is_illegible(first, second, matrix)
     return _refused(verdict, TOO_SMALL) if illegible else verdict
 
@@ -189,19 +189,14 @@ def _whole(one: Side, two: Side) -> tuple[Verdict | None, tuple[Check, ...]]:
 
 
 def _saved_again(one: Side, two: Side, checks: tuple[Check, ...]) -> Verdict:
-    tall, wide = one.features.grey.shape
-    height, width = two.features.grey.shape
-    across, down = wide / width, tall / height
-    placed = np.array([
-        [across, 0, (across - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1.0]
-    ])  # fmt: skip
+    placed = scaling(two.features.grey.shape, one.features.grey.shape)
     return Verdict(
         near=True,
         evidence="the same image",
         checks=checks,
         overlap=(1.0, 1.0),
         transform=placed,
-        scale=float(np.sqrt(across * down)),
+        scale=float(np.sqrt(placed[0, 0] * placed[1, 1])),
         resaved=True,
         backwards="the same image",
     )

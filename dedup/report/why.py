@@ -11,6 +11,7 @@ import numpy as np
 from dedup.errors import DISTRIBUTION
 from dedup.images.decode import decode_bounded, read_header
 from dedup.images.encode import as_webp
+from dedup.proof.alignment import at_sizes
 from dedup.proof.drawing import heat_map, lay_over
 from dedup.report.pages import Kind, write_page
 from dedup.results import Tier
@@ -23,10 +24,14 @@ if TYPE_CHECKING:
 
     from dedup.results import Explanation
 
-    Pixels = npt.NDArray[np.uint8]
     Transform = npt.NDArray[np.float64]
 
-WHY: Final = Kind("why.html", ("style.css", "why.css"), ("words", "text", "data", "views", "why"))
+WHY: Final = Kind(
+    "Two images compared",
+    "why.html",
+    ("style.css", "why.css"),
+    ("words", "text", "data", "views", "why"),
+)
 
 _SIDE, _BYTES = 1400, 500_000
 
@@ -65,7 +70,9 @@ def write_why(
     if transform is None and explanation.tier in {Tier.EXACT, Tier.PIXELS}:
         transform = np.eye(3)
     if transform is not None:
-        laid, shared = lay_over(pixels[0], pixels[1], _enlarged(transform, sides, pixels))
+        shown = [one.shape[:2] for one in pixels]
+        placed = at_sizes(transform, [side.shape for side in sides], shown)
+        laid, shared = lay_over(pixels[0], pixels[1], placed)
         heat = heat_map(pixels[0], laid, shared)
         laid[~shared] = 128
         drawn += [laid, heat]
@@ -100,19 +107,3 @@ def _file(side: Side, number: int) -> dict[str, Any]:
         "bytes": len(side.data),
         "sha256": hashlib.sha256(side.data).hexdigest(),
     }
-
-
-def _enlarged(
-    transform: Transform, sides: Sequence[Side], pixels: Sequence[Pixels]
-) -> npt.NDArray[np.float64]:
-    """Turn a placing of described pixels into one of those that are shown."""
-    first, second = (
-        _scaling(one.shape[:2], side.shape) for side, one in zip(sides, pixels, strict=True)
-    )
-    return np.asarray(first @ transform @ np.linalg.inv(second))
-
-
-def _scaling(to: Sequence[int], of: Sequence[int]) -> npt.NDArray[np.float64]:
-    """Lead from the pixels of one size to those of another, middle to middle."""
-    (down, right) = (new / old for new, old in zip(to, of, strict=True))
-    return np.array([[right, 0, (right - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]])
