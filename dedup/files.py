@@ -72,6 +72,17 @@ def _runs(process: int) -> bool:
     return True
 
 
+def check_folder(path: Path) -> None:
+    """Check that the folder of a file to be written is there.
+
+    Raises
+    ------
+    DedupError
+    """
+    if not path.parent.is_dir():
+        raise DedupError(f"{path}: there is no folder {path.parent}")
+
+
 @contextmanager
 def output_file(path: Path) -> Iterator[IO[bytes]]:
     """Open a file that a user named for output; as `atomic_write`.

@@ -17,7 +17,7 @@ import numpy as np
 from dedup.duplicates.groups import FileGroup, Member, group_files, left_alone
 from dedup.duplicates.relate import Related, relate
 from dedup.duplicates.select import Wanted
-from dedup.duplicates.tiers import COPIES, evidence
+from dedup.duplicates.tiers import evidence, reclaimable
 from dedup.freshness import Lookout
 from dedup.policy import KeepPolicy
 from dedup.results import Duplicate, Group, Grouping, Tier
@@ -174,7 +174,7 @@ def described(
         tier=max((duplicate.tier for duplicate in duplicates), key=lambda tier: tier.looseness),
         keeper=os.fsdecode(files.path[group.keeper]),
         min_similarity=min(_lowest(vectors, every), 1.0) if len(every) > 1 else 1.0,
-        reclaimable_bytes=sum(one.bytes for one in duplicates if one.tier in COPIES),
+        reclaimable_bytes=reclaimable(duplicates),
         duplicates=tuple(duplicates),
         kept_because=related.order.why(group.keeper, [member.file for member in group.members]),
     )

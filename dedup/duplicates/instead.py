@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from dedup.duplicates.explain import explain
-from dedup.duplicates.tiers import COPIES, ImageFile, PairFacts, decide, evidence
+from dedup.duplicates.tiers import ImageFile, PairFacts, decide, evidence, reclaimable
 from dedup.errors import DedupError, ImageError
 from dedup.proof import VERIFIER
 from dedup.results import Duplicate, Tier
@@ -72,7 +72,7 @@ def kept_instead(
         keeper=keeper,
         duplicates=duplicates,
         tier=max((one.tier for one in duplicates), key=lambda tier: tier.looseness),
-        reclaimable_bytes=sum(one.bytes for one in duplicates if one.tier in COPIES),
+        reclaimable_bytes=reclaimable(duplicates),
         kept_because=CHOSEN,
     )
 

@@ -13,9 +13,10 @@ from dedup.results import Tier
 from dedup.search.similarity import inclusive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from dedup.proof import Verdict
+    from dedup.results import Duplicate
     from dedup.store.pairs import StoredVerdict
 
 ALL_TIERS: Final = frozenset(Tier)
@@ -25,6 +26,11 @@ SURE: Final = ALL_TIERS - {Tier.SIMILAR}
 """The tiers that do not rest on a similarity."""
 COPIES: Final = frozenset({Tier.EXACT, Tier.PIXELS, Tier.RESAVED})
 """The tiers in which nothing is lost with a file; edited versions and look-alikes are none."""
+
+
+def reclaimable(duplicates: Iterable[Duplicate]) -> int:
+    """Add up the bytes of what may go without a loss."""
+    return sum(one.bytes for one in duplicates if one.tier in COPIES)
 
 
 def compares_pixels(tiers: frozenset[Tier]) -> bool:

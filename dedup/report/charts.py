@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dedup.arguments import path_of
 from dedup.errors import DedupError
-from dedup.files import output_file
+from dedup.files import check_folder, output_file
 
 if TYPE_CHECKING:
     import os
@@ -132,8 +132,7 @@ def chart_file(path: str | os.PathLike[str] | None) -> Callable[[Callable[[], st
     file = Path(path_of(path, "chart"))
     if file.suffix.lower() != ".svg":
         raise DedupError(f"{file}: a chart is written as SVG; let the name end in .svg")
-    if not file.parent.is_dir():
-        raise DedupError(f"{file}: there is no folder {file.parent}")
+    check_folder(file)
 
     def write(draw: Callable[[], str]) -> None:
         with output_file(file) as output:

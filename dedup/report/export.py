@@ -15,7 +15,7 @@ import numpy as np
 
 from dedup.answer import Answer
 from dedup.errors import DedupError, ExtraMissingError, LayerError
-from dedup.files import output_file
+from dedup.files import check_folder, output_file
 from dedup.store.gallery import leaving_out, read_files, read_images, read_vectors
 
 if TYPE_CHECKING:
@@ -120,8 +120,7 @@ def check_output(path: Path) -> None:
     """Refuse a file that could not be written, before any work is done."""
     if path.suffix not in _ENDINGS:
         raise DedupError(f"{path}: the ending says the format: {' or '.join(_ENDINGS)}")
-    if not path.parent.is_dir():
-        raise DedupError(f"{path}: there is no folder {path.parent}")
+    check_folder(path)
     if path.suffix == ".parquet":
         with_pyarrow()
 

@@ -12,9 +12,8 @@ from urllib.parse import quote
 
 from dedup.answer import Answer
 from dedup.report.pages import Kind, write_page
-from dedup.report.summary import by_folder
+from dedup.report.summary import sums
 from dedup.report.thumbnails import Thumbnail, read_thumbnails
-from dedup.results import Tier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 IMAGES_PER_FILE: Final = 5000
 
 REPORT: Final = Kind(
+    "Duplicate images",
     "report.html",
     ("style.css",),
     (
@@ -34,7 +34,6 @@ REPORT: Final = Kind(
         "summary", "keys", "main",
     ),
 )  # fmt: skip
-_FOLDERS_SHOWN: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,7 @@ def write_report(source: Source, path: Path, report: Progress) -> tuple[list[Pat
         copies = [one for group in groups for one in group.duplicates]
         freed = sum(group.reclaimable_bytes for group in groups)
         rows.append([_link(file), file.name, len(groups), len(copies), freed])
-    index = {**source.facts, **_sums(source.groups), "shown": [], "parts": rows}
+    index = {**source.facts, **sums(source.groups), "shown": [], "parts": rows}
     write_page(REPORT, path, index, [])
     return files, images
 
@@ -149,7 +148,7 @@ def _write_page(
     page = _Page(source, source.choosable(groups), thumbnails)
     data = {
         **source.facts,
-        **_sums(groups),
+        **sums(groups),
         **more,
         "shown": [page.group(group) for group in groups],
         "plan": {"head": page.choosable.head, "sidecars": page.choosable.sidecars},
@@ -218,17 +217,3 @@ class _Page:
             "height": made.height,
             "format": made.format,
         }
-
-
-def _sums(groups: Sequence[Group]) -> dict[str, Any]:
-    """Add up duplicates by tier and by folder."""
-    found = [one for group in groups for one in group.duplicates]
-    tiers = [
-        [tier, len(sizes), sum(sizes)]
-        for tier in Tier
-        if (sizes := [one.bytes for one in found if one.tier is tier])
-    ]
-    folders = [
-        [one.folder, one.count, one.reclaimable_bytes] for one in by_folder(groups)[:_FOLDERS_SHOWN]
-    ]
-    return {"tiers": tiers, "folders": folders}

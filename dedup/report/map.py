@@ -16,11 +16,11 @@ import numpy as np
 
 from dedup.answer import Answer
 from dedup.errors import DedupError
-from dedup.files import output_file
+from dedup.files import check_folder, output_file
 from dedup.images.decode import decode_bounded
 from dedup.images.encode import write_png
 from dedup.report.export import text_of, with_pyarrow
-from dedup.report.pages import PAGES, Kind, check_folder, write_page
+from dedup.report.pages import PAGES, Kind, write_page
 from dedup.report.thumbnails import Thumbnail, read_thumbnails
 from dedup.store.gallery import leaving_out, read_files, read_images, read_vectors
 
@@ -47,6 +47,7 @@ _STEPS: Final = (1 << 20) - 1  # of a place on the page: a third of a pixel at t
 _COLOURS: Final = 48
 _GOLDEN: Final = 0.61803398875  # of a circle of hues: any few of them lie apart
 MAP: Final = Kind(
+    "Map of images",
     "map.html",
     ("style.css", "map.css"),
     ("text", "data", "points", "view", "marks", "legend", "map"),

@@ -16,7 +16,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dedup.errors import DedupError
-from dedup.files import output_file
+from dedup.files import check_folder, output_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,9 +33,11 @@ class Kind(NamedTuple):
 
     Parameters
     ----------
+    skeleton : of the body
     modules : in the order in which they are joined; each after those that it imports
     """
 
+    title: str
     skeleton: str
     styles: Sequence[str]
     modules: Sequence[str]
@@ -51,17 +53,6 @@ def check_page(path: Path) -> None:
     if path.suffix.lower() not in PAGES:
         raise DedupError(f"{path}: this is a page; let the name end in .html")
     check_folder(path)
-
-
-def check_folder(path: Path) -> None:
-    """Check that the folder of a file to be written is there.
-
-    Raises
-    ------
-    DedupError
-    """
-    if not path.parent.is_dir():
-        raise DedupError(f"{path}: there is no folder {path.parent}")
 
 
 def write_page(kind: Kind, path: Path, data: Mapping[str, Any], images: Sequence[bytes]) -> None:
@@ -83,12 +74,13 @@ def write_page(kind: Kind, path: Path, data: Mapping[str, Any], images: Sequence
     )
     filled = {
         "policy": policy,
+        "title": kind.title,
         "style": style,
         "data": json.dumps(data).translate(_UNSAFE),
         "script": script,
     }
     with output_file(path) as file:
-        for piece in re.split(r"(\{\{\w+\}\})", _text(kind.skeleton)):
+        for piece in re.split(r"(\{\{\w+\}\})", _text("head.html") + _text(kind.skeleton)):
             name = piece.strip("{}") if piece.startswith("{{") else ""
             if name == "images":
                 file.writelines(_blocks(images))

@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from dedup.results import Tier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from dedup.results import Group
+
+
+_FOLDERS_SHOWN: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +73,17 @@ def by_folder(groups: Iterable[Group], sort: str = "bytes") -> list[FolderSummar
     elif sort == "count":
         rows.sort(key=lambda row: (-row.count, -row.reclaimable_bytes))
     return rows
+
+
+def sums(groups: Collection[Group]) -> dict[str, Any]:
+    """Add up duplicates by tier and by folder, as pages show it."""
+    found = [one for group in groups for one in group.duplicates]
+    tiers = [
+        [tier, len(sizes), sum(sizes)]
+        for tier in Tier
+        if (sizes := [one.bytes for one in found if one.tier is tier])
+    ]
+    folders = [
+        [one.folder, one.count, one.reclaimable_bytes] for one in by_folder(groups)[:_FOLDERS_SHOWN]
+    ]
+    return {"tiers": tiers, "folders": folders}

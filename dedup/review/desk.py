@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Final
 
+from dedup.duplicates.tiers import COPIES
 from dedup.errors import DedupError
 from dedup.review.board import Board, Looked
 from dedup.review.jobs import Done
-from dedup.review.listing import COPIES, Filter, missing
+from dedup.review.listing import Filter, missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,8 +6,8 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from dedup.report.summary import by_folder
-from dedup.results import Tier
+from dedup.duplicates.tiers import reclaimable
+from dedup.report.summary import sums
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,16 +15,11 @@ if TYPE_CHECKING:
     from dedup.results import Duplicate, Group
     from dedup.store.acted import Content
 
-COPIES: Final = frozenset({Tier.EXACT, Tier.PIXELS, Tier.RESAVED})
-"""The tiers of which many may be chosen at once."""
-
 ORDERS: Final[dict[str, Callable[[Group], Any]]] = {
     "bytes": lambda group: group.number,
     "count": lambda group: (-len(group.duplicates), group.number),
     "path": lambda group: os.fsencode(group.keeper),
 }
-
-_FOLDERS_SHOWN: Final = 200
 
 
 class Filter(NamedTuple):
@@ -95,8 +90,8 @@ class Listing:
         kept = []
         for group in self.groups:
             left = tuple(one for one in group.duplicates if one.path not in gone)
-            freed = sum(one.bytes for one in left if one.tier in COPIES)
             if left and group.keeper not in gone:
+                freed = reclaimable(left)
                 kept.append(replace(group, duplicates=left, reclaimable_bytes=freed))
         paths = {path for group in kept for path in group.paths}
         there = {path: known for path, known in self.contents.items() if path in paths}
@@ -133,15 +128,9 @@ class Listing:
 
     def sums(self) -> dict[str, Any]:
         """Add up duplicates by tier and by folder, as a report does."""
-        sizes: dict[Tier, list[int]] = {tier: [] for tier in Tier}
-        for group in self.found.values():
-            for one in group.duplicates:
-                sizes[one.tier].append(one.bytes)
-        rows = by_folder(self.found.values())[:_FOLDERS_SHOWN]
         return {
+            **sums(self.found.values()),
             "groups": len(self.found),
-            "tiers": [[tier, len(each), sum(each)] for tier, each in sizes.items() if each],
-            "folders": [[row.folder, row.count, row.reclaimable_bytes] for row in rows],
             "base": _common(path for group in self.found.values() for path in group.paths),
             "roots": self.roots,
             "notes": self.notes,

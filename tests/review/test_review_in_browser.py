@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from browsing import watched
 from drawings import scene
 from hostile import HOSTILE
 from outcome import SMALL_MODEL
@@ -34,37 +35,22 @@ def _trash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @contextmanager
 def opened(chromium: Any, url: str, **options: Any) -> Iterator[Any]:
     """Open the printed URL in a browser of its own; complaints and other hosts fail the test."""
-    complaints: list[str] = []
-    urls: list[str] = []
-
-    def dismiss(dialog: Any) -> None:
-        complaints.append(dialog.message)
-        dialog.dismiss()
-
-    context = chromium.new_context(viewport={"width": 1200, "height": 900}, **options)
 
     def answered(response: Any) -> None:
         if (
             response.status >= 400 and response.status != 422
         ):  # which says why something is not done
-            complaints.append(response.url)
+            found.complaints.append(response.url)
 
-    def listen(page: Any) -> None:
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("dialog", dismiss)
-        page.on("response", answered)
-        page.on("request", lambda request: urls.append(request.url))
-
-    context.on("page", listen)
-    page = context.new_page()
-    page.goto(url)
-    ready(page)
-    yield page
-    context.close()
-    assert [one for one in complaints if "status of 422" not in one] == []
+    with watched(chromium, **options) as found:
+        found.context.on("response", answered)
+        page = found.context.new_page()
+        page.goto(url)
+        ready(page)
+        yield page
+    assert [one for one in found.complaints if "status of 422" not in one] == []
     origin = url.rpartition("/open/")[0]
-    assert all(one.startswith(origin) for one in urls)
+    assert all(one.startswith(origin) for one in found.urls)
 
 
 def ready(page: Any) -> None:
