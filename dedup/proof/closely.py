@@ -19,7 +19,7 @@ from dedup.proof.colour_fit import fitted
 from dedup.proof.description import Features
 from dedup.proof.original import LOSSLESS, grey
 from dedup.proof.ranks import percentiles
-from dedup.proof.residual import contrast, equalised, left_over, mean, unlike
+from dedup.proof.residual import contrast, equalised, left_over, mean, unlike_at
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -199,8 +199,9 @@ class _Scales:
         ratios = []
         for image, guess, allowed in zip(self._images, made, self._allowed, strict=True):
             found = left_over(image - guess)
-            if ((found > allowed) & self._inside).any():
-                found = unlike(image, guess)
+            places = (found > allowed) & self._inside
+            if places.any():
+                found = unlike_at(places, found, image, guess)
             ratios.append(found / allowed)
         least = np.minimum(*ratios)
         strange = least if self._either else np.where(self._hidden, least, np.maximum(*ratios))
