@@ -285,24 +285,25 @@ class Extractor:
     def _run(self, batch: Batch) -> tuple[Any, dict[str, Taken]]:
         if not self._unhook.alive:
             raise ValueError("the extractor is closed")
-        try:
-            return self._pass(batch)
-        except UnsettledError:
-            self._settle(batch)
-            return self._pass(batch)
+        while True:
+            try:
+                return self._pass(batch)
+            except UnsettledError as error:
+                self._settle(error, batch)
 
-    def _settle(self, batch: Batch) -> None:
-        """Find out which sides follow the number of images, by a pass over another number."""
+    def _settle(self, open_by: UnsettledError, batch: Batch) -> None:
+        """Find out which side follows the number of images, by a pass over another number."""
         other = batch.resized(batch.images - 1 if batch.images > 1 else 2)
         with self._taking.look(other.images):
             try:
                 self._forward(other)
             except _FAILURES as error:
                 raise LayerError(
-                    f"which side of a layer's output is the images is left open by "
-                    f"{batch.images} of them, and the model fails on {other.images}: {error}"
+                    f"which side of what layer {open_by.layer!r} put out is the images is left "
+                    f"open by {batch.images} of them, and the model fails on {other.images}: "
+                    f"{error}"
                 ) from error
-        self._taking.settle()
+        self._taking.settle(open_by, batch.images)
 
     def _pass(self, batch: Batch) -> tuple[Any, dict[str, Taken]]:
         with self._taking.start(batch.images, square=batch.is_square) as taken:

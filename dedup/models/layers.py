@@ -117,7 +117,9 @@ def embedding_places(model: nn.Module) -> tuple[tuple[str, ...], bool]:
     if classifiers and isinstance(classifiers[0], nn.Identity):
         return (PREDICTION,), False
     names = {module: name for name, module in model.named_modules() if name}
-    places = tuple(names[each] + INPUT_MARK for each in classifiers if each in names)
+    places = tuple(
+        _beginning(model, names[each]) + INPUT_MARK for each in classifiers if each in names
+    )
     if not places:
         raise LayerError(
             f"{type(model).__name__} does not say what its classifier is, as timm's models do: "
@@ -185,13 +187,16 @@ def undisturbed(model: nn.Module, *, gradients: bool = False) -> Iterator[None]:
     `torch.compile` has compiled runs as written, so that hooks are called. Afterwards, also
     after an exception, each module has its own training flag back.
     """
-    modules = list(model.modules())
     # Set directly: some modules override train() to merge weights, which this must not cause.
-    training = [module for module in modules if module.training]
-    compiled = any(
-        hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
-        for module in modules
-    )
+    training = []
+    compiled = False
+    for module in model.modules():
+        if module.training:
+            training.append(module)
+        # Not by hasattr, which takes torch a millisecond for the modules of a large network.
+        own = module.__dict__
+        compiled |= own.get("_compiled_call_impl") is not None
+        compiled |= "_orig_mod" in own.get("_modules", ())
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(not gradients))
         stack.enter_context(torch.set_grad_enabled(gradients))
@@ -221,6 +226,17 @@ def first_tensor(value: Any) -> torch.Tensor | None:
 def find_module(model: nn.Module, resolved: str) -> nn.Module:
     """Give the module behind a name that `resolve_layer` returned (not ``prediction``)."""
     return model.get_submodule(resolved.removesuffix(INPUT_MARK))
+
+
+def _beginning(model: nn.Module, classifier: str) -> str:
+    """Name what a classifier begins with: itself, or a norm before it that is part of it.
+
+    A kind of sequence of its own (timm's NormLinear) runs as one; plain ones timm may take apart.
+    """
+    parent = classifier.rpartition(".")[0]
+    held = model.get_submodule(parent)
+    one_piece = isinstance(held, nn.Sequential) and type(held) is not nn.Sequential
+    return parent if parent and one_piece else classifier
 
 
 def _counted(model: nn.Module, name: str) -> str:

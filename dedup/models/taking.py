@@ -82,7 +82,17 @@ class Taken:
 
 
 class UnsettledError(Exception):
-    """Ends a pass: which side of an output counts the images has to be found out first."""
+    """Ends a pass: which side of an output counts the images has to be found out first.
+
+    Parameters
+    ----------
+    shape : its first two sides
+    """
+
+    def __init__(self, layer: str, shape: tuple[int, int]) -> None:
+        super().__init__(layer, shape)
+        self.layer = layer
+        self.shape = shape
 
 
 class Taking(threading.local):
@@ -102,7 +112,7 @@ class Taking(threading.local):
         self._channels_last = says_channels_last(model)
         self._class_token = has_class_token(model)
         self._sides = sides
-        self._seen: dict[str, tuple[int, ...]] | None = None
+        self._seen: dict[str, tuple[int, int]] | None = None
         self._images = 0
         self._square = False
         self.taken: dict[tuple[str, int], Taken] | None = None
@@ -120,13 +130,24 @@ class Taking(threading.local):
         self._seen = {}
         return started
 
-    def settle(self) -> None:
-        """Note which side follows the number of images, after a pass by `look`."""
-        for layer, shape in (self._seen or {}).items():
-            followed = _NEITHER
-            if self._images in shape:
-                followed = _FIRST if shape[0] == self._images else _SECOND
-            self._sides.setdefault(layer, followed)
+    def settle(self, open_by: UnsettledError, images: int) -> None:
+        """Note which side of an output follows the number of images, after a pass by `look`.
+
+        Parameters
+        ----------
+        images : of the pass that left it open
+        """
+        for layer, (first, second) in (self._seen or {}).items():
+            if first == self._images != second:
+                self._sides.setdefault(layer, _FIRST)  # as in `_is_turned`
+        before = open_by.shape
+        after = (self._seen or {}).get(open_by.layer)
+        followed = (
+            []
+            if after is None
+            else [side for side in (0, 1) if (before[side], after[side]) == (images, self._images)]
+        )
+        self._sides[open_by.layer] = followed[0] if followed else _NEITHER
 
     def take(self, part: Part, module: nn.Module, output: Any, *, enters: bool = False) -> None:
         """Take an output, if a pass runs on this thread.
@@ -179,7 +200,7 @@ class Taking(threading.local):
             if first == second == 1:  # either way the same
                 return False
             if second == self._images:
-                raise UnsettledError
+                raise UnsettledError(part.layer, (first, second))
             if first == self._images:
                 self._sides[part.layer] = _FIRST  # if sequences came first, side 1 were the images
             return False
