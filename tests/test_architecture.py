@@ -77,7 +77,7 @@ FENCES = {
     "sqlite3": ("dedup.store",),
     "click": ("dedup.cli",),
     "rich": ("dedup.cli",),
-    "pyarrow": ("dedup.report",),
+    "pyarrow": ("dedup.report", "dedup.models.stores"),
     "starlette": ("dedup.review",),
     "uvicorn": ("dedup.review",),
     "h11": ("dedup.review",),

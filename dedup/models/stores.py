@@ -151,7 +151,8 @@ class _Folder:
                     self._head(name)
                 count, *sides = self._shapes[name]
                 self._shapes[name] = (count + len(some), *sides)
-                some.astype(self._dtypes[name], copy=False).tofile(self._files[name])
+                held = np.ascontiguousarray(some, self._dtypes[name])
+                self._files[name].write(held.ravel().data)  # by tofile, an error has no reason
 
     def columns(self) -> dict[str, Array]:
         names = [*self._shapes, *self._texts.columns()]
