@@ -44,6 +44,7 @@ FLOORS = {
     "dedup.report": 5,
     "dedup.actions": 5,
     "dedup.query": 6,
+    "dedup.sklearn": 6,
     "dedup.calibration": 6,
     "dedup.session": 7,
     "dedup.verbs": 8,
@@ -81,7 +82,7 @@ FENCES = {
     "starlette": ("dedup.review",),
     "uvicorn": ("dedup.review",),
     "h11": ("dedup.review",),
-    "sklearn": ("dedup.report",),
+    "sklearn": ("dedup.report", "dedup.sklearn"),
     "umap": ("dedup.report",),
 }
 FORBIDDEN_ROOMS = {"utils", "helpers", "core", "common", "misc"}

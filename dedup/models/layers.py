@@ -231,7 +231,7 @@ def find_module(model: nn.Module, resolved: str) -> nn.Module:
 def _beginning(model: nn.Module, classifier: str) -> str:
     """Name what a classifier begins with: itself, or a norm before it that is part of it.
 
-    A kind of sequence of its own (timm's NormLinear) runs as one; plain ones timm may take apart.
+    A kind of sequence of its own (timm's NormLinear) runs as one; plain ones may be taken apart.
     """
     parent = classifier.rpartition(".")[0]
     held = model.get_submodule(parent)
