@@ -158,7 +158,7 @@ class ImageEmbedder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # h
         return ready, known.weights_digest
 
 
-def _listed(images: Iterable[Any]) -> Sequence[Any]:
+def _listed(images: Iterable[Any]) -> Sequence[Any] | npt.NDArray[Any]:
     """Give images as a sequence; a column of paths as they are."""
     if isinstance(images, str | bytes | os.PathLike):
         raise TypeError("X is several images; for one, give a list of it")
