@@ -84,7 +84,7 @@ def main() -> None:
             "An extractor over a bare forward pass, in torch",
             columns,
             rows,
-            statistic=f"processor time of one thread; median of {options.rounds} rounds, of the ratios within each",
+            statistic=f"processor time of one thread; medians of {options.rounds} rounds",
             note="Vectors of all layers and the prediction are handed over on the host.",
         )
 

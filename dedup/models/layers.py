@@ -190,13 +190,18 @@ def undisturbed(model: nn.Module, *, gradients: bool = False) -> Iterator[None]:
     # Set directly: some modules override train() to merge weights, which this must not cause.
     training = []
     compiled = False
-    for module in model.modules():
+    # Not by modules() and hasattr, which together take as long as a small layer, in each pass.
+    ahead, seen = [model], {model}
+    while ahead:
+        module = ahead.pop()
         if module.training:
             training.append(module)
-        # Not by hasattr, which takes torch a millisecond for the modules of a large network.
-        own = module.__dict__
-        compiled |= own.get("_compiled_call_impl") is not None
-        compiled |= "_orig_mod" in own.get("_modules", ())
+        held = module._modules  # noqa: SLF001  # as modules() reads it
+        compiled |= module.__dict__.get("_compiled_call_impl") is not None or "_orig_mod" in held
+        for child in held.values():
+            if child is not None and child not in seen:
+                seen.add(child)
+                ahead.append(child)
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(not gradients))
         stack.enter_context(torch.set_grad_enabled(gradients))

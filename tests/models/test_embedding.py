@@ -21,7 +21,7 @@ _CROSSVIT = {
     "num_heads": (2, 2),
     "img_scale": (1.0, 224 / 240),
 }
-_SMALL_VIT = {"img_size": 64, "depth": 2, "embed_dim": 24, "num_heads": 2}
+_SMALL_VIT: dict[str, Any] = {"img_size": 64, "depth": 2, "embed_dim": 24, "num_heads": 2}
 # Name, options that make it small, side of its images, where the embedding is.
 FAMILIES: list[tuple[str, dict[str, Any], int, str]] = [
     ("convnext_atto", {}, 64, "head.fc:input"),

@@ -16,7 +16,13 @@ from torch import nn
 from dedup.errors import LayerError, ModelError
 from dedup.models.extractor import Extractor
 
-TINY = {"embed_dim": 24, "depth": 4, "num_heads": 2, "img_size": 32, "patch_size": 8}
+TINY: dict[str, Any] = {
+    "embed_dim": 24,
+    "depth": 4,
+    "num_heads": 2,
+    "img_size": 32,
+    "patch_size": 8,
+}
 
 
 @pytest.fixture
@@ -81,7 +87,7 @@ def test_rules_go_over_the_places_of_maps() -> None:
     wanted = model(batch).detach()
     features = Extractor(
         model,
-        {rule: ("0", rule) for rule in ("max", "gem", "flatten")},  # type: ignore[misc]
+        {"max": ("0", "max"), "gem": ("0", "gem"), "flatten": ("0", "flatten")},
     )(batch)
     close(features["max"], wanted.amax((2, 3)))
     close(features["gem"], wanted.clamp(min=1e-6).pow(3).mean((2, 3)).pow(1 / 3))
@@ -105,7 +111,8 @@ def test_a_pattern_stands_for_every_layer_it_fits(vit: nn.Module, batch: torch.T
 
 def test_numbers_from_the_end_and_modules_are_names(vit: nn.Module, batch: torch.Tensor) -> None:
     blocks: Any = vit.blocks
-    extractor = Extractor(vit, ["blocks.-1", "blocks.-4.mlp.fc1", blocks[3], (vit.norm, "cls")])
+    norm: Any = vit.norm
+    extractor = Extractor(vit, ["blocks.-1", "blocks.-4.mlp.fc1", blocks[3], (norm, "cls")])
     assert extractor.resolved == {
         "blocks.-1": "blocks.3",
         "blocks.-4.mlp.fc1": "blocks.0.mlp.fc1",

@@ -102,7 +102,7 @@ def test_labels_are_joined_in_their_order(small_net: nn.Sequential, images: torc
             {"images": images[4:], "label": boxes[4:]},
         ]
         found = extractor.run(iter(named))
-        np.testing.assert_array_equal(found.labels, boxes)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(found.labels, boxes)
         texts = [(images[:3], ["a", "b", "c"]), (images[3:], ("longer", "d", "e", "f"))]
         found = extractor.run(iter(texts))
         assert found.labels is not None
@@ -161,7 +161,7 @@ def test_dicts_and_inputs_by_name(images: torch.Tensor) -> None:
         extractor(images, pixel_values=images)
     joined = extractor.run([{"pixel_values": images, "labels": torch.arange(7)}] * 2)
     prediction: Any = joined.prediction
-    np.testing.assert_array_equal(joined.labels, [*range(7)] * 2)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(joined.labels, [*range(7)] * 2)
     np.testing.assert_array_equal(
         prediction["logits"],
         np.concatenate([wanted.prediction["logits"]] * 2),  # type: ignore[call-overload]
@@ -288,7 +288,7 @@ def test_what_is_written_is_what_memory_would_hold(
         found = extractor.run(source, batch_size=3, to=tmp_path / name)
     check(found, wanted)
     assert found.labels is not None
-    np.testing.assert_array_equal(found.labels, wanted.labels)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(found.labels, wanted.labels)
     assert [path.name for path in tmp_path.iterdir()] == [name]
     if name == "folder":
         assert isinstance(found["map"], np.memmap)
@@ -327,9 +327,10 @@ def test_a_place_that_is_taken_or_not_there_is_refused_before_any_work(
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "note.txt").write_text("mine")
     (tmp_path / "empty").mkdir()
+    asked: list[int] = []
 
     def batches() -> Iterator[torch.Tensor]:
-        raise AssertionError("asked for a batch")
+        asked.append(1)
         yield images
 
     with Extractor(small_net, ["2"]) as extractor:
@@ -337,6 +338,7 @@ def test_a_place_that_is_taken_or_not_there_is_refused_before_any_work(
             extractor.run(batches(), to=tmp_path / "full")
         with pytest.raises(DedupError, match="there is no folder"):
             extractor.run(batches(), to=tmp_path / "nowhere" / "x.parquet")
+        assert asked == []
         extractor.run(images, to=tmp_path / "empty")
     assert np.load(tmp_path / "empty" / "2.npy").shape == (7, 6)
     assert (tmp_path / "full" / "note.txt").read_text() == "mine"
@@ -409,6 +411,7 @@ def test_what_has_no_row_for_each_image_is_refused(images: torch.Tensor) -> None
 
 def test_runs_that_cannot_start_say_so(small_net: nn.Sequential, images: torch.Tensor) -> None:
     extractor = Extractor(small_net, ["2"])
+    nothing: Any
     for nothing in ([], iter([])):
         with pytest.raises(ValueError, match="there are no images to run"):
             extractor.run(nothing)
@@ -420,8 +423,9 @@ def test_runs_that_cannot_start_say_so(small_net: nn.Sequential, images: torch.T
     extractor.close()
     with pytest.raises(ValueError, match="closed"):
         extractor.run(images)
-    found = Extractor(small_net, ["prediction", "2"]).run(images, batch_size=3, predictions=False)
-    assert found.prediction is None
+    without = Extractor(small_net, ["prediction", "2"]).run(images, predictions=False)
+    prediction: Any = without.prediction
+    assert prediction is None
     with Extractor(small_net, ["prediction"]) as extractor:
         found = extractor.run(images, batch_size=3)
         np.testing.assert_array_equal(found["prediction"], found.prediction)
