@@ -44,6 +44,7 @@ FLOORS = {
     "dedup.report": 5,
     "dedup.actions": 5,
     "dedup.query": 6,
+    "dedup.sklearn": 6,
     "dedup.calibration": 6,
     "dedup.session": 7,
     "dedup.verbs": 8,
@@ -77,11 +78,11 @@ FENCES = {
     "sqlite3": ("dedup.store",),
     "click": ("dedup.cli",),
     "rich": ("dedup.cli",),
-    "pyarrow": ("dedup.report",),
+    "pyarrow": ("dedup.report", "dedup.models.stores"),
     "starlette": ("dedup.review",),
     "uvicorn": ("dedup.review",),
     "h11": ("dedup.review",),
-    "sklearn": ("dedup.report",),
+    "sklearn": ("dedup.report", "dedup.sklearn"),
     "umap": ("dedup.report",),
 }
 FORBIDDEN_ROOMS = {"utils", "helpers", "core", "common", "misc"}

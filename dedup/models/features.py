@@ -13,7 +13,7 @@ from dedup.answer import Shown
 from dedup.errors import LayerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 FloatArray: TypeAlias = npt.NDArray[np.float32]
 Prediction: TypeAlias = npt.NDArray[Any] | tuple[Any, ...] | dict[str, Any]
@@ -43,8 +43,15 @@ class Slopes(Protocol):
         ...
 
 
+class Kept:
+    """Something in a file that is read each time it is asked for, and not before."""
+
+    def __init__(self, read: Callable[[], Any]) -> None:
+        self.read = read
+
+
 class Features(Shown, Mapping[str, FloatArray]):
-    """What one forward pass handed over, on the host.
+    """What a forward pass, or a run of many, handed over, on the host.
 
     A read-only mapping from each layer, by the name it was asked for, to its array.
 
@@ -53,19 +60,43 @@ class Features(Shown, Mapping[str, FloatArray]):
     prediction : the model's own output, whole: a tensor becomes an array (float32 where it is
         of floating numbers), a tuple or list a tuple, a mapping a dict; anything else in it is
         handed on as it is
+    labels : of the images of a run that came with labels, in their order; else None
     """
 
     def __init__(
         self,
         prediction: Prediction,
-        outputs: Mapping[str, FloatArray],
+        outputs: Mapping[str, FloatArray | Kept],
         places: Mapping[str, tuple[int, ...]] | None = None,
         slopes: Slopes | None = None,
+        labels: npt.NDArray[Any] | Kept | None = None,
     ) -> None:
-        self.prediction = prediction
+        self._prediction = prediction
         self._outputs = dict(outputs)
         self._places = dict(places or {})  # the sides of a whole output that are places
         self._slopes = slopes
+        self._labels = labels
+
+    @property
+    def prediction(self) -> Prediction:
+        """The model's own output; see the class."""
+        found: Prediction = _read(self._prediction)
+        return found
+
+    @property
+    def labels(self) -> npt.NDArray[Any] | None:
+        """The labels of the images; see the class."""
+        found: npt.NDArray[Any] | None = _read(self._labels)
+        return found
+
+    def joined(
+        self,
+        outputs: Mapping[str, FloatArray | Kept],
+        prediction: Any,
+        labels: npt.NDArray[Any] | Kept | None,
+    ) -> Features:
+        """Give features of the same layers with the rows of many batches, for a run."""
+        return Features(prediction, outputs, self._places, None, labels)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -82,7 +113,7 @@ class Features(Shown, Mapping[str, FloatArray]):
         LayerError : it put out no maps.
         ValueError : outputs were reduced to vectors.
         """
-        output = self._outputs[layer]
+        output = self[layer]
         if output.ndim < _LEAST_SIDES and self._places.get(layer):
             raise ValueError("maps need whole outputs: Extractor(..., reduce=False)")
         return self._as_maps(layer, output)
@@ -129,13 +160,25 @@ class Features(Shown, Mapping[str, FloatArray]):
         raise LayerError(f"layer {layer!r} put out {output.shape}, which are no maps")
 
     def __getitem__(self, layer: str) -> FloatArray:
-        return self._outputs[layer]
+        found: FloatArray = _read(self._outputs[layer])
+        return found
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._outputs)
 
     def __len__(self) -> int:
         return len(self._outputs)
+
+
+def _read(value: Any) -> Any:
+    """Read what is in files, wherever it is in a prediction."""
+    if isinstance(value, Kept):
+        return value.read()
+    if isinstance(value, tuple):
+        return tuple(map(_read, value))
+    if isinstance(value, dict):
+        return {name: _read(item) for name, item in value.items()}
+    return value
 
 
 def require_images(batch: npt.NDArray[Any]) -> None:

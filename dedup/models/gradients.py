@@ -10,7 +10,7 @@ from dedup.errors import LayerError
 from dedup.models.layers import first_tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from dedup.models.features import FloatArray
 
@@ -24,11 +24,15 @@ class Graph:
     ----------
     prediction : of the model
     outputs : of layers, as they are in the graph
+    turned : the layers whose outputs have the images on side 1
     """
 
-    def __init__(self, prediction: Any, outputs: Mapping[str, torch.Tensor]) -> None:
+    def __init__(
+        self, prediction: Any, outputs: Mapping[str, torch.Tensor], turned: Collection[str] = ()
+    ) -> None:
         self._prediction = first_tensor(prediction)
         self._outputs = outputs
+        self._turned = turned
 
     def __call__(
         self, layer: str, target: int | Sequence[int] | None
@@ -59,6 +63,8 @@ class Graph:
                 )
         if slopes is None:
             raise LayerError(f"the prediction does not follow from layer {layer!r}")
+        if layer in self._turned:
+            output, slopes = output.transpose(0, 1), slopes.transpose(0, 1)
         return _on_host(output), _on_host(slopes)
 
 

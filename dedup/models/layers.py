@@ -1,8 +1,9 @@
 """The layers of a network: which there are, what they give, and where the pooling sits.
 
-Names are the dotted ones of `torch.nn.Module.named_modules`. Two more are understood:
-``global_pool`` wherever a timm model keeps it, and ``NAME:input``, what enters the layer NAME.
-How outputs become embeddings is left to `dedup.models.extractor`.
+Names are the dotted ones of `torch.nn.Module.named_modules`. More are understood: ``global_pool``
+and ``embedding`` wherever a timm model keeps them, ``blocks.-1``, counted from the end, and
+``NAME:input``, what enters the layer NAME. How outputs become embeddings is left to
+`dedup.models.rules`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ PREDICTION: Final = "prediction"
 
 INPUT_MARK: Final = ":input"
 """Ends a name that means what enters the layer, not what leaves it."""
+
+EMBEDDING: Final = "embedding"
+"""The name for what timm calls the pre-logits: what enters the classifier."""
 
 _POOL: Final = "global_pool"
 _CLOSEST: Final = 5
@@ -62,24 +66,66 @@ def resolve_layer(model: nn.Module, name: str) -> str:
     ``head.global_pool`` (ConvNeXt, Swin, RegNet …) and, where pooling is no module (ViT, EVA,
     Mixer …), as the pooled embedding that enters the classifier: ``head:input``. Models with
     one classifier per branch (CrossViT) give their ``head_drop``, the last branch.
+    ``embedding`` is what `embedding_places` says. A part of a name that is a negative number
+    counts from the end: ``blocks.-1``.
 
     Returns
     -------
-    A dotted name, ``NAME:input``, or ``prediction``.
+    A dotted name, ``NAME:input``, or ``prediction``; for an ``embedding`` that is made of the
+    inputs of several classifiers, all of these, with commas.
 
     Raises
     ------
     LayerError : no such layer; names the closest ones.
     """
     model = unwrap(model)
-    module_name = name.removesuffix(INPUT_MARK)
-    if name == PREDICTION or (module_name and _find(model, module_name) is not None):
+    module_name = _counted(model, name.removesuffix(INPUT_MARK))
+    if name == PREDICTION:
         return name
+    if module_name and _find(model, module_name) is not None:
+        return module_name + INPUT_MARK if name.endswith(INPUT_MARK) else module_name
     if name == _POOL:
         found = _pooling(model)
         if found is not None:
             return found
+    if name == EMBEDDING:
+        return ", ".join(embedding_places(model)[0])
     raise LayerError(_no_such_layer(model, name))
+
+
+def embedding_places(model: nn.Module) -> tuple[tuple[str, ...], bool]:
+    """Find what timm calls the pre-logits of its models: what enters the classifier.
+
+    Where `forward_head(forward_features(x), pre_logits=True)` is that, which holds in all families
+    but few. A distilled model (DeiT, LeViT) has two classifiers, and the mean of what enters them
+    counts; one with a classifier for each branch (CrossViT) has the branches side by side. Without
+    a classifier (``num_classes=0``) the prediction is the embedding.
+
+    Returns
+    -------
+    The places, and whether they are put side by side, in place of being averaged.
+
+    Raises
+    ------
+    LayerError : the model does not say what its classifier is, as timm's do.
+    """
+    model = unwrap(model)
+    get_classifier = getattr(model, "get_classifier", None)
+    found = get_classifier() if callable(get_classifier) else None
+    branches = isinstance(found, nn.ModuleList)
+    classifiers = list(found) if isinstance(found, nn.ModuleList | tuple | list) else [found]
+    if classifiers and isinstance(classifiers[0], nn.Identity):
+        return (PREDICTION,), False
+    names = {module: name for name, module in model.named_modules() if name}
+    places = tuple(
+        _beginning(model, names[each]) + INPUT_MARK for each in classifiers if each in names
+    )
+    if not places:
+        raise LayerError(
+            f"{type(model).__name__} does not say what its classifier is, as timm's models do: "
+            "name the layer that enters it, such as 'fc:input', in place of 'embedding'"
+        )
+    return places, branches
 
 
 def list_layers(model: nn.Module, input_size: tuple[int, int, int]) -> list[LayerInfo]:
@@ -141,13 +187,21 @@ def undisturbed(model: nn.Module, *, gradients: bool = False) -> Iterator[None]:
     `torch.compile` has compiled runs as written, so that hooks are called. Afterwards, also
     after an exception, each module has its own training flag back.
     """
-    modules = list(model.modules())
     # Set directly: some modules override train() to merge weights, which this must not cause.
-    training = [module for module in modules if module.training]
-    compiled = any(
-        hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
-        for module in modules
-    )
+    training = []
+    compiled = False
+    # Not by modules() and hasattr, which together take as long as a small layer, in each pass.
+    ahead, seen = [model], {model}
+    while ahead:
+        module = ahead.pop()
+        if module.training:
+            training.append(module)
+        held = module._modules  # noqa: SLF001  # as modules() reads it
+        compiled |= module.__dict__.get("_compiled_call_impl") is not None or "_orig_mod" in held
+        for child in held.values():
+            if child is not None and child not in seen:
+                seen.add(child)
+                ahead.append(child)
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(not gradients))
         stack.enter_context(torch.set_grad_enabled(gradients))
@@ -179,6 +233,33 @@ def find_module(model: nn.Module, resolved: str) -> nn.Module:
     return model.get_submodule(resolved.removesuffix(INPUT_MARK))
 
 
+def _beginning(model: nn.Module, classifier: str) -> str:
+    """Name what a classifier begins with: itself, or a norm before it that is part of it.
+
+    A kind of sequence of its own (timm's NormLinear) runs as one; plain ones may be taken apart.
+    """
+    parent = classifier.rpartition(".")[0]
+    held = model.get_submodule(parent)
+    one_piece = isinstance(held, nn.Sequential) and type(held) is not nn.Sequential
+    return parent if parent and one_piece else classifier
+
+
+def _counted(model: nn.Module, name: str) -> str:
+    """Write a name that counts from the end, such as ``blocks.-1``, as one that counts up."""
+    if "-" not in name:
+        return name
+    parts: list[str] = []
+    for part in name.split("."):
+        held = _find(model, ".".join(parts))
+        from_end = part.startswith("-") and part[1:].isdecimal() and int(part)
+        if from_end and isinstance(held, nn.ModuleList | nn.Sequential):
+            known = list(held._modules)  # noqa: SLF001  # a Sequential may name its members
+            parts.append(known[from_end] if -from_end <= len(known) else part)
+        else:
+            parts.append(part)
+    return ".".join(parts)
+
+
 def _find(model: nn.Module, name: str) -> nn.Module | None:
     try:
         return model.get_submodule(name)
@@ -206,7 +287,7 @@ def _no_such_layer(model: nn.Module, name: str) -> str:
     configuration = getattr(model, "pretrained_cfg", None)
     architecture = configuration.get("architecture") if isinstance(configuration, dict) else None
     names = [known for known, _ in model.named_modules(remove_duplicate=False) if known]
-    names += [PREDICTION, *([_POOL] if _pooling(model) else [])]
+    names += [PREDICTION, *([_POOL, EMBEDDING] if _pooling(model) else [])]
     closest = difflib.get_close_matches(name, names, n=_CLOSEST, cutoff=0.4)
     hint = f" Closest: {', '.join(closest)}." if closest else ""
     everything = (
