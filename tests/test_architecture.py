@@ -45,6 +45,7 @@ FLOORS = {
     "dedup.actions": 5,
     "dedup.query": 6,
     "dedup.sklearn": 6,
+    "dedup.video": 6,
     "dedup.calibration": 6,
     "dedup.datasets": 6,
     "dedup.session": 7,
@@ -86,6 +87,7 @@ FENCES = {
     "h11": ("dedup.review",),
     "sklearn": ("dedup.report", "dedup.sklearn"),
     "umap": ("dedup.report",),
+    "av": ("dedup.video.decode",),
 }
 FORBIDDEN_ROOMS = {"utils", "helpers", "core", "common", "misc"}
 
