@@ -44,6 +44,7 @@ FLOORS = {
     "dedup.report": 5,
     "dedup.actions": 5,
     "dedup.query": 6,
+    "dedup.words": 7,
     "dedup.calibration": 6,
     "dedup.session": 7,
     "dedup.verbs": 8,
@@ -55,6 +56,7 @@ FLOORS = {
 FENCES = {
     "torch": ("dedup.models", "dedup.runtimes", "dedup.search.tiles"),
     "timm": ("dedup.models",),
+    "open_clip": ("dedup.models",),
     "safetensors": (
         "dedup.models",
         "dedup.descriptors",
@@ -62,6 +64,7 @@ FENCES = {
         "dedup.proof",
         "dedup.store.format_2",
     ),
+    "onnx": ("dedup.models", "dedup.runtimes"),
     "onnxruntime": ("dedup.runtimes.onnx_runtime",),
     "openvino": ("dedup.runtimes.openvino_runtime",),
     "loky": ("dedup.parallel",),
