@@ -43,14 +43,16 @@ class Numbers(click.ParamType[tuple[float, ...]]):
             self.fail(f"{value!r} is nothing such as {wanted}", param, ctx)
 
 
+unpickle_option = click.option(
+    "--unpickle",
+    is_flag=True,
+    help="Take --weights from a checkpoint of torch (.pt, .pth) as well: tensors are read, and "
+    "nothing in it is run.",
+)
+
+
 def preparation_options(command: Command) -> Command:
     """Add --unpickle, --input-size, --mean and --std."""
-    unpickle = click.option(
-        "--unpickle",
-        is_flag=True,
-        help="Take --weights from a checkpoint of torch (.pt, .pth) as well: tensors are read, and "
-        "nothing in it is run.",
-    )
     size = click.option(
         "--input-size",
         "size",
@@ -68,4 +70,4 @@ def preparation_options(command: Command) -> Command:
         )
         for name, meaning in (("mean", "mean"), ("std", "standard deviation"))
     )
-    return unpickle(size(mean(std(command))))
+    return unpickle_option(size(mean(std(command))))

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from dedup.search.index import Hits
 from dedup.search.similarity import MARGIN, inclusive, pair_similarities
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy.typing as npt
+
+    from dedup.search.index import Hits
 
     Rows = npt.NDArray[np.float32]
 
@@ -50,6 +51,8 @@ class Scan:
         return self._search(queries, None, threshold)
 
     def _search(self, queries: Rows, k: int | None, threshold: float | None) -> list[Hits]:
+        from dedup.search.index import Hits  # with FAISS, which reading a collection does without
+
         found = [Hits(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in queries]
         for start in range(0, len(self.ids), _BLOCK_ROWS):
             rows = self._read(self.ids[start : start + _BLOCK_ROWS])
@@ -74,6 +77,8 @@ def _merged(
     k: int | None,
     threshold: float | None,
 ) -> Hits:
+    from dedup.search.index import Hits
+
     rows = np.concatenate([before.rows, rows])
     similarity = np.concatenate([before.similarity, similarity])
     order = np.lexsort((rows, -similarity))

@@ -69,7 +69,8 @@ def test_other_checkpoints_say_what_they_are(tmp_path: Path) -> None:
     path = tmp_path / "w.pt"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.jit.trace(nn.Linear(2, 2), torch.zeros(1, 2)).save(path)
+        traced: Any = torch.jit.trace(nn.Linear(2, 2), torch.zeros(1, 2))  # type: ignore[no-untyped-call]  # torch's
+        traced.save(path)
     with pytest.raises(WeightsError, match="holds code: it is a TorchScript program"):
         load_model(SMALL, weights=path, unpickle=True)
     torch.save({"epoch": 1, "loss": 0.5}, path)

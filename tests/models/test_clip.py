@@ -84,7 +84,8 @@ def test_words_are_added_to_images_and_taken_off(
     images = sorted((drawn / "a").glob("*.jpg"))
     rows = embedded(clip[1], images)
     plus, minus = said(clip[1], "at night", "people")
-    copy = shutil.copy(drawn / "b" / "2 small.jpg", tmp_path / "not indexed.jpg")
+    copy = tmp_path / "not indexed.jpg"
+    shutil.copy(drawn / "b" / "2 small.jpg", copy)
     for image, row in ((images[0], rows[0]), (copy, embedded(clip[1], [copy])[0])):
         with Collection.open(worded) as collection:
             found = list(collection.query([image], 4, text="at night", not_text=["people"]))

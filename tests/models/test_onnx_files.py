@@ -99,11 +99,13 @@ def test_the_command_takes_layers_side_by_side(
     done = dedup("index", "-s", store, "--model", path, "--mean", "0,0,0")
     assert (done.code, "mean: (0.4, 0.5, 0.6), not (0.0, 0.0, 0.0)" in done.err) == (1, True)
     path.rename(tmp_path / "moved.onnx")
-    found = dedup("query", drawn / "b" / "2 small.jpg", "-s", store, "-k", 1)
-    assert "--weights FILE" in found.err
+    done = dedup("query", drawn / "b" / "2 small.jpg", "-s", store, "-k", 1)
+    assert "--weights FILE" in done.err
     moved = ("--weights", tmp_path / "moved.onnx")
     assert dedup("query", drawn / "b" / "2 small.jpg", "-s", store, "-k", 1, *moved).code == 0
     assert dedup("index", drawn, "-s", store, "--mean", "1,2").code == 2
+    done = dedup("layers", moved[1])
+    assert "normalised" in done.err
 
 
 def test_values_inside_the_graph_are_layers_too(tmp_path: Path, drawn: Path) -> None:
