@@ -54,12 +54,21 @@ def content_scan(catalog: Catalog) -> Scan:
     return Scan(read_ids(catalog), lambda images: read_vectors_of(catalog, layer, images))
 
 
-def ask(words: Words, tower: TextTower, images: QueryVectors | None) -> QueryVectors:
+def content_width(catalog: Catalog) -> int:
+    """Give D of the content that is stored; 0 where nothing is."""
+    ids = read_ids(catalog)[:1]
+    return read_vectors_of(catalog, catalog.fingerprint.layers[0], ids).shape[1] if len(ids) else 0
+
+
+def ask(
+    words: Words, tower: TextTower, images: QueryVectors | None, width: int = 0
+) -> QueryVectors:
     """Make query vectors of words, and of images where there are some.
 
     Parameters
     ----------
     images : with raw rows in the space of content; None: one query of words alone
+    width : D of the stored content; 0: not known
 
     Raises
     ------
@@ -71,13 +80,13 @@ def ask(words: Words, tower: TextTower, images: QueryVectors | None) -> QueryVec
     rows = unit_rows(tower([*words.wanted, *words.unwanted]))
     count = len(words.wanted)
     said = rows[:count].sum(axis=0) - rows[count:].sum(axis=0)
+    if width and width != len(said):
+        raise ModelError(
+            f"the text tower gives {len(said)} values, and the collection holds {width}: its model "
+            "is not the one that the words are for"
+        )
     if images is None:
         return QueryVectors([str(words)], [], _left(said[None], str(words)), [], [None])
-    if len(images.raw) and images.raw.shape[1] != len(said):
-        raise ModelError(
-            f"the text tower gives {len(said)} values, and the collection holds "
-            f"{images.raw.shape[1]}: its model is not the one that the words are for"
-        )
     separator = " + " if words.wanted else ""
     names = [f"{path}{separator}{words}" for path in images.paths]
     raw = _left(images.raw + said, str(words)) if len(images.raw) else images.raw

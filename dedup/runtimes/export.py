@@ -146,12 +146,15 @@ def _to_onnx(model: _PixelsToOutputs) -> bytes:
     content = io.BytesIO()
     example = torch.zeros(_TRACED_IMAGES, model.height, model.width, 3, dtype=torch.uint8)
     fused = torch.backends.mha.get_fastpath_enabled()
+    logs = torch._C._jit_is_onnx_log_enabled()  # noqa: SLF001 - there is no public way
+    torch._C._jit_set_onnx_log_enabled(False)  # noqa: SLF001 - it prints graphs to stdout
     torch.backends.mha.set_fastpath_enabled(False)  # attention as one operation has no ONNX
     try:
         with torch.no_grad():
             _traced(model, example, content)
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
+        torch._C._jit_set_onnx_log_enabled(logs)  # noqa: SLF001
     return content.getvalue()
 
 

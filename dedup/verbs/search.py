@@ -19,7 +19,7 @@ from dedup.query import answer, embed_queries, expand, require_read
 from dedup.store.gallery import leaving_out
 from dedup.store.lock import writer_lock
 from dedup.store.repair import COPY, heal
-from dedup.words import Words, ask, content_scan, content_space
+from dedup.words import Words, ask, content_scan, content_space, content_width
 
 if TYPE_CHECKING:
     from dedup.results import IndexSummary, QueryAnswer
@@ -144,7 +144,7 @@ def _answered_in_words(
             queries = embed_queries(catalog, space, expand(names), session.embedder, report)
             if isinstance(images, str | os.PathLike) and not os.path.isdir(images):
                 require_read(queries)
-        asked = ask(words, tower, queries)
+        asked = ask(words, tower, queries, content_width(catalog))
         limit = k if threshold is None else None
         lookout = Lookout(catalog.roots(), offline=offline)
         return answer(catalog, space, content_scan(catalog), asked, limit, threshold, lookout)

@@ -159,6 +159,33 @@ def test_bad_transforms_are_named(tmp_path: Path) -> None:
     assert not (tmp_path / "s").exists()
 
 
+def test_a_text_tower_of_ones_own_answers_words(tmp_path: Path, drawn: Path) -> None:
+    words = {"first": [1.0, 0, 0, 0, 0], "second": [0, 1.0, 0, 0, 0]}
+
+    def make(store: str, text: Any) -> Collection:
+        own = OwnModel(Net(), size=32, text=text)
+        made = Collection.create(tmp_path / store, ModelSpec(own, views="content"))
+        made.index(drawn / "a")
+        return made
+
+    with make("s", lambda texts: torch.tensor([words[one] for one in texts])) as made:
+        rows = made.features()["prediction"]
+        wanted = (rows[:, 0] - rows[:, 1]) / np.linalg.norm(rows, axis=1) / np.sqrt(2)
+        found = [near.similarity for near in made.query(text="first", not_text="second", k=100)]
+        assert found == pytest.approx(sorted(wanted.tolist(), reverse=True), abs=2e-3)
+    many, narrow = r"text tower of Net gave \(2, 5\) for 1 texts", "gives 4 values, and .* holds 5"
+    with (
+        make("t", lambda texts: torch.zeros(len(texts) + 1, 5)) as made,
+        pytest.raises(ModelError, match=many),
+    ):
+        made.query(text="first")
+    with (
+        make("u", lambda texts: torch.ones(len(texts), 4)) as made,
+        pytest.raises(ModelError, match=narrow),
+    ):
+        made.query(text="first")
+
+
 def test_wrong_arguments_are_named() -> None:
     with pytest.raises(TypeError, match=r"module is a torch\.nn\.Module, not str"):
         OwnModel("resnet50")  # type: ignore[arg-type]
