@@ -28,6 +28,7 @@ from dedup.errors import (
     UnknownModelError,
     WeightsError,
 )
+from dedup.models.own import OwnModel
 from dedup.results import (
     CheckResult,
     Comparison,
@@ -127,6 +128,7 @@ __all__ = [
     "ModelSpec",
     "Neighbour",
     "NoCollectionError",
+    "OwnModel",
     "Pair",
     "PairsAnswer",
     "Placed",

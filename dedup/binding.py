@@ -7,21 +7,32 @@ weights that a fingerprint names, or says why it cannot.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dedup.errors import FingerprintError, WeightsError
+from dedup.errors import FingerprintError, ModelError, WeightsError
 from dedup.fingerprint import CONTENT, DETAILS, Fingerprint
 from dedup.images.decode import DECODER
-from dedup.models.loading import LoadedModel, ShippedModel, load_model, shipped_model
-from dedup.models.registry import BUNDLED, DEFAULT_MODEL
+from dedup.models.loaded import (
+    FROM_FILES,
+    OWN,
+    PLUGIN,
+    PLUGIN_FILE,
+    LoadedModel,
+    OnnxModel,
+    ShippedModel,
+    TextTower,
+)
+from dedup.models.loading import has_no_weights, load_model, shipped_model
+from dedup.models.registry import BUNDLED, CLIP_PREFIX, DEFAULT_MODEL, ONNX_SUFFIX
 from dedup.models.weights import weights_file_digest
 from dedup.results import Layer, LayersAnswer
 from dedup.space.fusion import content_weight
 from dedup.spec import BOTH_VIEWS, ModelSpec, Runtime
 
 if TYPE_CHECKING:
+    from dedup.models.own import OwnModel
     from dedup.runtimes.select import Runtime as ReadyRuntime
     from dedup.store.catalog import Catalog
 
@@ -41,7 +52,7 @@ class Chosen:
     """
 
     fingerprint: Fingerprint
-    loaded: LoadedModel | None
+    loaded: LoadedModel | OnnxModel | None
     note: str = ""
 
 
@@ -63,13 +74,18 @@ def prepare(spec: ModelSpec) -> Chosen:
         return Chosen(Fingerprint("", "", "", (), side, side, DECODER, views, digest, 0.0), None)
     named = spec.model or spec.weights or spec.untrained
     note = "" if named else f"Using the bundled model {DEFAULT_MODEL}; --model names another"
-    model = _shipped(spec) or load_model(spec.model, weights=spec.weights, untrained=spec.untrained)
+    model = _shipped(spec) or model_of(spec)
     _, height, width = model.input_size
+    layers = spec.layers or (model.layer,)
+    if isinstance(model, OnnxModel):
+        from dedup.models.onnx_file import chosen_layers
+
+        layers = chosen_layers(model, spec.layers)
     fingerprint = Fingerprint(
         model=model.name,
         weights=model.weights,
         weights_digest=model.weights_digest,
-        layers=spec.layers or (model.layer,),
+        layers=layers,
         height=height,
         width=width,
         decoder=DECODER,
@@ -77,13 +93,37 @@ def prepare(spec: ModelSpec) -> Chosen:
         details_digest=digest,
         content_share=content_weight(untrained=spec.untrained) if DETAILS in views else 1.0,
     )
-    return Chosen(fingerprint, model if isinstance(model, LoadedModel) else None, note)
+    if isinstance(model, OnnxModel):
+        fingerprint = replace(fingerprint, mean=model.mean, std=model.std)
+    return Chosen(fingerprint, None if isinstance(model, ShippedModel) else model, note)
+
+
+def model_of(spec: ModelSpec) -> LoadedModel | OnnxModel:
+    """Load the model that a spec names, of whichever kind.
+
+    Raises
+    ------
+    ModelError : unknown model; weights that are missing or do not fit.
+    """
+    if spec.own is not None:
+        return spec.own.loaded()
+    if _is_onnx(spec.name) and spec.weights is not None:
+        from dedup.models.onnx_file import read_onnx
+
+        return read_onnx(spec.weights, spec.size, spec.mean, spec.std)
+    return load_model(
+        spec.name, weights=spec.weights, untrained=spec.untrained, unpickle=spec.unpickle
+    )
+
+
+def _is_onnx(name: str | None) -> bool:
+    return name is not None and name.endswith(ONNX_SUFFIX)
 
 
 def _shipped(spec: ModelSpec) -> ShippedModel | None:
     """Describe a model whose graph the package ships; None where torch is needed all the same."""
-    name = spec.model or DEFAULT_MODEL
-    if name not in BUNDLED or spec.weights is not None or spec.untrained:
+    name = spec.name or DEFAULT_MODEL
+    if spec.own is not None or name not in BUNDLED or spec.weights is not None or spec.untrained:
         return None
     shipped = shipped_model(name)
     return shipped if spec.layers in {(), (shipped.layer,)} else None
@@ -125,19 +165,21 @@ def check_decoder(catalog: Catalog) -> None:
 
 def _differences(pinned: Fingerprint, spec: ModelSpec) -> list[str]:
     """Say in words where a spec differs: "model: a, not b"."""
-    differences = []
+    differences = _preparation_differences(pinned, spec)
     if spec.views and set(spec.views) != set(pinned.views):
         differences.append(f"views: {', '.join(pinned.views)}, not {', '.join(spec.views)}")
-    if spec.weights is not None:
+    if spec.own is not None:
+        differences += _own_differences(pinned, spec.own)
+    elif spec.weights is not None:
         # Equal contents are the same weights, however the file is called now.
         if weights_file_digest(spec.weights) != pinned.weights_digest:
             differences.append(f"weights: {pinned.weights or 'none'}, not {spec.weights}")
     elif spec.untrained and pinned.weights != "untrained":
         differences.append(f"weights: {pinned.weights or 'none'}, not untrained")
-    elif spec.model and not spec.untrained and pinned.weights == "untrained":
+    elif spec.name and not spec.untrained and pinned.weights == "untrained":
         differences.append("weights: untrained, not pretrained")
-    if spec.model is not None and spec.model != pinned.model:
-        differences.append(f"model: {pinned.model or 'none'}, not {spec.model}")
+    if spec.name is not None and spec.name != pinned.model:
+        differences.append(f"model: {pinned.model or 'none'}, not {spec.name}")
     if spec.layers and spec.layers != pinned.layers:
         differences.append(
             f"layers: {', '.join(pinned.layers) or 'none'}, not {', '.join(spec.layers)}"
@@ -145,8 +187,34 @@ def _differences(pinned: Fingerprint, spec: ModelSpec) -> list[str]:
     return differences
 
 
+def _preparation_differences(pinned: Fingerprint, spec: ModelSpec) -> list[str]:
+    differences = []
+    if spec.size and spec.size != (pinned.height, pinned.width):
+        size = f"{spec.size[0]} x {spec.size[1]}"
+        differences.append(f"input size: {pinned.height} x {pinned.width}, not {size}")
+    for name, asked, made in (("mean", spec.mean, pinned.mean), ("std", spec.std, pinned.std)):
+        if asked and asked != made:
+            differences.append(f"{name}: {made or 'of the model itself'}, not {asked}")
+    return differences
+
+
+def _own_differences(pinned: Fingerprint, own: OwnModel) -> list[str]:
+    if pinned.weights != OWN:
+        made = f"{pinned.model} ({pinned.weights})" if pinned.model else "none"
+        return [f"model: {made}, not {own.name}, a module of your own"]
+    digest = own.digest()
+    if digest == pinned.weights_digest:
+        return []
+    made = f"{pinned.model} ({pinned.weights_digest[:12]}…)"
+    others = "whose weights, structure, size, normalisation or transform are others"
+    return [f"a module of your own: {made}, not {own.name} ({digest[:12]}…), {others}"]
+
+
 def load(
-    catalog: Catalog, weights: Path | None = None, where: Runtime | None = None
+    catalog: Catalog,
+    weights: Path | None = None,
+    where: Runtime | None = None,
+    own: OwnModel | None = None,
 ) -> ReadyRuntime:
     """Load the very model that the collection was made with.
 
@@ -156,29 +224,19 @@ def load(
     ----------
     weights : where the weights file is now; None: where it was when the collection was made
     where : what runs it; None: chosen automatically
+    own : the module, where it is the caller's; as `check` has found it
 
     Raises
     ------
     WeightsError : the weights are missing, or are other ones.
+    ModelError : the module is the caller's, and none was given.
     """
     from dedup.runtimes.select import ready_runtime
 
     where = where or Runtime()
     pinned = catalog.fingerprint
-    path = None
-    if pinned.weights == "file":
-        path = weights or Path(catalog.weights_path or "")
-        if not path.is_file():
-            raise WeightsError(
-                f"{path}: the weights of this collection are no longer there. Say where they are "
-                "now: --weights FILE"
-            )
-        if weights_file_digest(path) != pinned.weights_digest:
-            raise WeightsError(
-                f"{path}: not the weights that this collection was made with "
-                f"(SHA-256 {pinned.weights_digest[:12]}…). Say where those are now: --weights FILE"
-            )
-    elif pinned.weights == "bundled" and pinned.model not in BUNDLED:
+    path = _weights_path(catalog, weights)
+    if pinned.weights == "bundled" and pinned.model not in BUNDLED:
         raise WeightsError(
             f"this collection was made with {pinned.model}, which is not bundled with this version "
             "of dedup. Install a version that has it, or start another collection with --store "
@@ -187,13 +245,86 @@ def load(
     ready = ready_runtime(pinned, where.device, where.engine)
     if ready is not None:
         return ready
-    loaded = load_model(pinned.model, weights=path, untrained=pinned.weights == "untrained")
+    return runtime(_pinned_model(catalog, path, own), pinned, where)
+
+
+def _weights_path(catalog: Catalog, weights: Path | None) -> Path | None:
+    """Find the weights file of a collection, and see that it is the one; None where it has none."""
+    pinned = catalog.fingerprint
+    if pinned.weights not in FROM_FILES:
+        return None
+    path = weights or Path(catalog.weights_path or "")
+    if not path.is_file():
+        raise WeightsError(
+            f"{path}: the weights of this collection are no longer there. Say where they are "
+            "now: --weights FILE"
+        )
+    if weights_file_digest(path) != pinned.weights_digest:
+        raise WeightsError(
+            f"{path}: not the weights that this collection was made with "
+            f"(SHA-256 {pinned.weights_digest[:12]}…). Say where those are now: --weights FILE"
+        )
+    return path
+
+
+def _pinned_model(
+    catalog: Catalog, path: Path | None, own: OwnModel | None
+) -> LoadedModel | OnnxModel:
+    pinned = catalog.fingerprint
+    if pinned.weights == OWN:
+        if own is None:
+            raise ModelError(
+                f"{catalog.store}: this collection was made with {pinned.model}, a module of its "
+                "owner's, which only Python can bring: Collection.open(PATH, "
+                "ModelSpec(OwnModel(module, ...))). What embeds no image works without it"
+            )
+        return own.loaded()
+    if path is not None and _is_onnx(pinned.model):
+        from dedup.models.onnx_file import read_onnx
+
+        return read_onnx(path, (pinned.height, pinned.width), pinned.mean, pinned.std)
+    # Of a checkpoint, this very content was asked for when the collection was made.
+    untrained = pinned.weights == "untrained"
+    loaded = load_model(pinned.model, weights=path, untrained=untrained, unpickle=True)
     if loaded.weights_digest != pinned.weights_digest:
         raise WeightsError(
             f"{pinned.model} ({pinned.weights}) has other weights now than when this "
             "collection was made: start another collection with --store NEW_FOLDER"
         )
-    return runtime(loaded, pinned, where)
+    return loaded
+
+
+def text_tower(
+    catalog: Catalog, weights: Path | None = None, own: OwnModel | None = None
+) -> TextTower:
+    """Load the text tower of the model that the collection was made with.
+
+    Raises
+    ------
+    ModelError : the model has none, or its embeddings are of another layer; as `load`.
+    """
+    pinned = catalog.fingerprint
+    has_none = ModelError(
+        f"{catalog.store}: this collection cannot be asked in words: "
+        + (f"its model, {pinned.model}, has no text tower" if pinned.model else "it has no model")
+        + ". Make another with a model of images and text: dedup index FOLDER --store NEW_FOLDER "
+        f"--model {CLIP_PREFIX}ViT-B-32 --weights FILE"
+    )
+    clip = pinned.model.startswith(CLIP_PREFIX)
+    if not pinned.model or pinned.weights == "bundled" or _is_onnx(pinned.model):
+        raise has_none
+    if not clip and pinned.weights not in {OWN, PLUGIN, PLUGIN_FILE}:
+        raise has_none
+    loaded = _pinned_model(catalog, _weights_path(catalog, weights), own)
+    if not isinstance(loaded, LoadedModel) or loaded.text is None:
+        raise has_none
+    if pinned.layers[0] != loaded.layer:
+        raise ModelError(
+            f"{catalog.store}: words are compared with the layer {loaded.layer!r}, and this "
+            f"collection's first is {pinned.layers[0]!r}: make another with --layer {loaded.layer} "
+            "first, in --store NEW_FOLDER"
+        )
+    return loaded.text
 
 
 def start(chosen: Chosen, where: Runtime) -> ReadyRuntime | None:
@@ -210,7 +341,7 @@ def start(chosen: Chosen, where: Runtime) -> ReadyRuntime | None:
 
 
 def runtime(
-    loaded: LoadedModel, fingerprint: Fingerprint, where: Runtime | None = None
+    loaded: LoadedModel | OnnxModel, fingerprint: Fingerprint, where: Runtime | None = None
 ) -> ReadyRuntime:
     """Make a loaded model ready to embed."""
     from dedup.runtimes.select import make_runtime
@@ -231,12 +362,15 @@ def layers(spec: ModelSpec | None = None) -> LayersAnswer:
     ------
     ModelError : unknown model, or weights that do not say which model they are for.
     """
-    from dedup.models.layers import list_layers
-    from dedup.models.loading import load_model
-
     spec = spec or ModelSpec()
-    untrained = spec.weights is None and spec.model not in BUNDLED
-    loaded = load_model(spec.model, weights=spec.weights, untrained=untrained)
+    if spec.own is None and has_no_weights(spec.name or DEFAULT_MODEL, spec.weights):
+        spec = ModelSpec(spec.name, untrained=True)
+    loaded = model_of(spec)
+    if isinstance(loaded, OnnxModel):
+        shapes = loaded.shapes.items()
+        return LayersAnswer(loaded.name, tuple(Layer(name, "output", one) for name, one in shapes))
+    from dedup.models.layers import list_layers
+
     found = list_layers(loaded.module, loaded.input_size)
     return LayersAnswer(loaded.name, tuple(Layer(one.name, one.type, one.shape) for one in found))
 
@@ -246,5 +380,13 @@ def layers_of(catalog: Catalog) -> LayersAnswer:
     pinned = catalog.fingerprint
     if not pinned.model:
         return LayersAnswer("", (), ("This collection uses no model: details are its only view.",))
+    if pinned.weights == OWN:
+        return LayersAnswer(pinned.model, (), ("This collection's model is its owner's module.",))
     file = Path(catalog.weights_path or "")
-    return layers(ModelSpec(pinned.model, file if file.is_file() else None))
+    size = (pinned.height, pinned.width) if _is_onnx(pinned.model) else None
+    return layers(
+        ModelSpec(
+            pinned.model, file if file.is_file() else None, unpickle=True,
+            size=size, mean=pinned.mean or None, std=pinned.std or None,
+        )
+    )  # fmt: skip

@@ -53,8 +53,7 @@ class Collection(
 ):
     """An open collection. A context manager; `close` it otherwise.
 
-    It can be used from several threads at once. In a process forked from one that has used dedup,
-    every verb that computes raises `CollectionError`.
+    It can be used from several threads at once, not in a process forked from one that has used it.
 
     Examples
     --------
@@ -114,9 +113,8 @@ class Collection(
         ModelError : the model, its weights or a layer is not available.
         CollectionError : there is a collection already.
         """
-        store = Path(path_of(path, "path"))
         spec, runtime = instance(spec, ModelSpec, "spec"), instance(runtime, Runtime, "runtime")
-        return cls(Session.create(store, spec, runtime))
+        return cls(Session.create(Path(path_of(path, "path")), spec, runtime))
 
     def close(self) -> None:
         """Release the database and the model; every verb raises `CollectionError` afterwards."""
@@ -182,20 +180,24 @@ class Collection(
 
     def query(
         self,
-        images: Paths,
+        images: Paths = (),
         k: int = 10,
         threshold: float | None = None,
         progress: Progress | None = None,
         *,
+        text: str | Iterable[str] = (),
+        not_text: str | Iterable[str] = (),
         offline: bool = False,
     ) -> QueryAnswer:
-        """Find the indexed images nearest to each query image.
+        """Find the indexed images nearest to each query image, or to words.
 
         Parameters
         ----------
         images : one file or several, which need not be indexed; a folder stands for its images
         k : how many neighbours each; more than there are gives all
         threshold : when given, everything at least this similar (inclusive), and k does not count
+        text, not_text : what is to be seen, and what not: added to each image, or alone, and taken
+            off it, as unit vectors; only content is compared then
         offline : whether files on drives that are not there now count, too
 
         Returns
@@ -206,9 +208,12 @@ class Collection(
         Raises
         ------
         ImageError : a single image was given, not in a list, and cannot be read.
-        SearchError : the collection is empty.
+        SearchError, ModelError : the collection is empty; words, and its model has no text tower.
         """
-        return search.query(self._session, images, k, threshold, progress, offline=offline)
+        return search.query(
+            self._session, images, k, threshold, progress,
+            text=text, not_text=not_text, offline=offline,
+        )  # fmt: skip
 
     def duplicates(
         self,

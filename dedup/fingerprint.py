@@ -22,8 +22,10 @@ class Fingerprint:
 
     Parameters
     ----------
-    model : timm name
-    weights : where they came from: "hub:…", "file" or "untrained"
+    model : timm name; ``open_clip:…``, an ONNX file's name, an installed package's name of it, or
+        that of a caller's own module
+    weights : where they came from: "hub:…", "file", "bundled", "untrained"; "own" and "plugin" of
+        modules that a caller or a package brings
     weights_digest : SHA-256, hexadecimal
     layers : as asked for; the first is the one that similarity is measured on. Empty, with an
         empty model, where details are the only view
@@ -32,6 +34,8 @@ class Fingerprint:
     views : `CONTENT`, `DETAILS`, or both in that order
     details_digest : SHA-256 of the vocabulary that details use; empty without that view
     content_share : weight in [0, 1] of the content in a similarity; details have the rest
+    mean, std : of each channel, of values in [0, 1], where the model does not say it itself (an
+        ONNX file); else empty
     """
 
     model: str
@@ -44,6 +48,8 @@ class Fingerprint:
     views: tuple[str, ...] = (CONTENT,)
     details_digest: str = ""
     content_share: float = 1.0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
 
     @property
     def stored(self) -> tuple[str, ...]:
@@ -61,13 +67,17 @@ class Fingerprint:
 
     def to_json(self) -> str:
         """Write it as one line."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+        fields = dataclasses.asdict(self)
+        for name in ("mean", "std"):  # unknown to older versions, which can do without
+            if not fields[name]:
+                del fields[name]
+        return json.dumps(fields, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Fingerprint:
         """Read what `to_json` wrote."""
         fields = json.loads(text)
-        for name in ("layers", "views"):  # collections from before there were views have none
+        for name in ("layers", "views", "mean", "std"):  # collections from before them have none
             if name in fields:
                 fields[name] = tuple(fields[name])
         return cls(**fields)

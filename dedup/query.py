@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from dedup.records import ImageFacts
     from dedup.runtimes.embedder import Embedder
     from dedup.search.index import Hits, VectorIndex
+    from dedup.search.scan import Scan
     from dedup.space.fusion import Rows
     from dedup.space.space import Space
     from dedup.store.catalog import Catalog
@@ -214,7 +215,7 @@ def _live_rows(catalog: Catalog, space: Space) -> tuple[npt.NDArray[np.int64], R
 def answer(
     catalog: Catalog,
     space: Space,
-    index: VectorIndex,
+    index: VectorIndex | Scan,
     queries: QueryVectors,
     k: int | None,
     threshold: float | None,
@@ -256,7 +257,7 @@ def answer(
 
 
 def _files_of(
-    catalog: Catalog, lookout: Lookout, index: VectorIndex, hits: Sequence[Hits]
+    catalog: Catalog, lookout: Lookout, index: VectorIndex | Scan, hits: Sequence[Hits]
 ) -> list[list[tuple[bytes, float]]]:
     """Name what was found of each query, by falling similarity, without what must not be shown."""
     found = [

@@ -25,6 +25,7 @@ from dedup.store.schema import CATALOG
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from dedup.models.loaded import TextTower
     from dedup.runtimes.embedder import Embedder
     from dedup.runtimes.select import Runtime as ReadyRuntime
     from dedup.search.index import VectorIndex
@@ -65,14 +66,15 @@ class Session:
 
     _computed_in: ClassVar[int] = 0  # the process in which libraries have started threads
 
-    def __init__(self, catalog: Catalog, runtime: Runtime, weights: Path | None) -> None:
+    def __init__(self, catalog: Catalog, runtime: Runtime, spec: ModelSpec) -> None:
         self.path = catalog.store
         self.notes: tuple[str, ...] = catalog.notes
         self._catalog = catalog
         self._closed = False
         self._where = runtime
-        self._weights = weights
+        self._spec = spec
         self._runtime: ReadyRuntime | None = None
+        self._text: TextTower | None = None
         self._index: tuple[int, VectorIndex] | None = None
         self._runtime_lock = threading.Lock()
         self._index_lock = threading.Lock()
@@ -88,7 +90,7 @@ class Session:
         except BaseException:
             catalog.close()
             raise
-        return cls(catalog, runtime, spec.weights)
+        return cls(catalog, runtime, spec)
 
     @staticmethod
     def _bind(path: Path, spec: ModelSpec) -> None:
@@ -109,7 +111,7 @@ class Session:
         catalog = Catalog.create(path, chosen.fingerprint)
         if spec.weights is not None:
             catalog.weights_path = os.path.abspath(spec.weights)
-        session = cls(catalog, runtime, spec.weights)
+        session = cls(catalog, runtime, spec)
         session._runtime = ready
         if chosen.note:
             session.notes += (chosen.note,)
@@ -121,6 +123,7 @@ class Session:
         if self._runtime is not None:
             self._runtime.close()
             self._runtime = None
+        self._text = None
         self._catalog.close()
 
     @property
@@ -164,8 +167,21 @@ class Session:
         """Give the collection's own model, loaded when first needed."""
         with self._runtime_lock:
             if self._runtime is None:
-                self._runtime = binding.load(self.catalog, self._weights, self._where)
+                spec = self._spec
+                self._runtime = binding.load(self.catalog, spec.weights, self._where, spec.own)
             return self._runtime
+
+    def text(self) -> TextTower:
+        """Give the text tower of the collection's model, loaded when first needed.
+
+        Raises
+        ------
+        ModelError : it has none.
+        """
+        with self._runtime_lock:
+            if self._text is None:
+                self._text = binding.text_tower(self.catalog, self._spec.weights, self._spec.own)
+            return self._text
 
     def noted(self, answer: AnyAnswer) -> AnyAnswer:
         """Add to an answer what the model's runtime and the catalog have to say of themselves."""

@@ -46,6 +46,7 @@ FLOORS = {
     "dedup.query": 6,
     "dedup.sklearn": 6,
     "dedup.video": 6,
+    "dedup.words": 7,
     "dedup.calibration": 6,
     "dedup.datasets": 6,
     "dedup.session": 7,
@@ -58,6 +59,7 @@ FLOORS = {
 FENCES = {
     "torch": ("dedup.models", "dedup.runtimes", "dedup.search.tiles"),
     "timm": ("dedup.models",),
+    "open_clip": ("dedup.models",),
     "safetensors": (
         "dedup.models",
         "dedup.descriptors",
@@ -65,6 +67,7 @@ FENCES = {
         "dedup.proof",
         "dedup.store.format_2",
     ),
+    "onnx": ("dedup.models", "dedup.runtimes"),
     "onnxruntime": ("dedup.runtimes.onnx_runtime",),
     "openvino": ("dedup.runtimes.openvino_runtime",),
     "loky": ("dedup.parallel",),

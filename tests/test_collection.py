@@ -564,7 +564,7 @@ def test_wrong_values_are_named_with_what_is_accepted(
         (lambda: ANY.open(3), TypeError, "path is a path"),
         (lambda: ANY.open("x", "resnet18"), TypeError, "spec is a ModelSpec or None"),
         (lambda: ANY.create("x", runtime="cpu"), TypeError, "runtime is a Runtime or None"),
-        (lambda: ANY_SPEC(3), TypeError, "model is a name or None, not int"),
+        (lambda: ANY_SPEC(3), TypeError, "model is a name, an OwnModel.* or None, not int"),
         (lambda: ANY_SPEC(""), ValueError, "model is an empty name"),
         (lambda: ANY_SPEC(weights=b"w"), TypeError, "weights is a path .* not bytes"),
         (lambda: ANY_SPEC(untrained=1), TypeError, "untrained is True or False, not int"),

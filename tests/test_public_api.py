@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 
 EXPORTED = {
     "Collection ModelSpec Runtime Progress layer_maps layers why __version__",
-    "Extractor Features",
+    "Extractor Features OwnModel",
     "Tier Grouping",
     "Answer IndexSummary Stages Skip QueryAnswer Neighbour DuplicatesAnswer Group Duplicate",
     "Comparison Match Explanation CheckResult DecisionsAnswer DecidedPair SkippedAnswer",

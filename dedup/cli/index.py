@@ -21,6 +21,7 @@ from dedup.cli.options import (
     weights_option,
 )
 from dedup.cli.output import counted, note, note_skips, progress_bars
+from dedup.cli.preparation import preparation_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 @store_option
 @model_options
 @weights_option
+@preparation_options
 @click.option(
     "--layer",
     "layers",
@@ -69,6 +71,10 @@ def index_command(
     model: str | None,
     weights: Path | None,
     untrained: bool,  # noqa: FBT001 - click passes flags by name
+    unpickle: bool,  # noqa: FBT001
+    size: tuple[int, int] | None,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
     layers: tuple[str, ...],
     views: str | None,
     exclude: tuple[str, ...],
@@ -89,8 +95,13 @@ def index_command(
       dedup index ~/Pictures /media/usb --store ~/pictures.dedup
       dedup index ~/Pictures --exclude '*.tmp.png' --exclude 'drafts/'
       dedup index ~/Pictures --weights mobilenetv2_100.safetensors
+      dedup index ~/Pictures --model open_clip:ViT-B-32 --weights clip.safetensors
+      dedup index ~/Pictures --model mine.onnx --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5
     """
-    spec = spec_from(model, weights, layers, views, untrained=untrained)
+    spec = spec_from(
+        model, weights, layers, views,
+        untrained=untrained, unpickle=unpickle, size=size, mean=mean, std=std,
+    )  # fmt: skip
     collection, created = open_or_create(paths, store, spec, runtime_from(device, runtime))
     if created and untrained:
         note(

@@ -8,6 +8,7 @@ import click
 
 from dedup.cli.options import Name, chosen_format, report_format_option, weights_option
 from dedup.cli.output import Column, note, write_rows
+from dedup.cli.preparation import unpickle_option
 from dedup.results import Layer
 from dedup.spec import ModelSpec
 
@@ -26,6 +27,7 @@ _COLUMNS = (
 @click.command("layers")
 @click.argument("model", required=False, metavar="[MODEL]", type=Name())
 @weights_option
+@unpickle_option
 @click.option(
     "--image",
     type=Name(),
@@ -50,6 +52,7 @@ _COLUMNS = (
 def layers_command(
     model: str | None,
     weights: Path | None,
+    unpickle: bool,  # noqa: FBT001 - click passes flags by name
     image: str | None,
     maps: Path | None,
     wanted: tuple[str, ...],
@@ -73,11 +76,11 @@ def layers_command(
     if image is not None and maps is not None:
         from dedup.report.looks import layer_maps
 
-        drawn = layer_maps(image, maps, ModelSpec(model, weights), wanted)
+        drawn = layer_maps(image, maps, ModelSpec(model, weights, unpickle=unpickle), wanted)
         note(f"Wrote {maps}: {', '.join(layer.name for layer in drawn)}", *drawn.notes)
         return
     from dedup.binding import layers
 
-    answer = layers(ModelSpec(model, weights))
+    answer = layers(ModelSpec(model, weights, unpickle=unpickle))
     write_rows(answer, Layer, chosen_format(kind), _COLUMNS)
     note(*answer.notes)

@@ -91,7 +91,7 @@ weights_option = click.option(
     "--weights",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="The weights of the model, a safetensors file.",
+    help="The weights of the model, a safetensors file; or the ONNX file, where that is the model.",
 )
 strict_option = click.option(
     "--strict", is_flag=True, help="Exit with 1 when a file could not be read."
@@ -151,8 +151,9 @@ def model_options(command: Command) -> Command:
         "--model",
         type=Name(),
         metavar="NAME",
-        help="A timm model, or copies-2, which is bundled. Default: the collection's own; "
-        "for a new one copies-2, the bundled one.",
+        help="A timm model, or copies-2, which is bundled; hf-hub:ORG/NAME; open_clip:NAME[/TAG] "
+        "for queries in words; FILE.onnx; or what an installed package offers. Default: the "
+        "collection's own; for a new one copies-2.",
     )
     untrained = click.option(
         "--untrained",
@@ -346,12 +347,18 @@ def spec_from(
     views: str | None = None,
     *,
     untrained: bool,
+    unpickle: bool = False,
+    size: tuple[int, int] | None = None,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
 ) -> ModelSpec:
     """Say which model is wanted, by options."""
     if untrained and weights is not None:
         raise click.UsageError("--untrained and --weights exclude each other")
     wanted = {None: (), "both": ("content", "details")}.get(views, (views or "",))
-    return ModelSpec(model, weights, untrained, layers, wanted)
+    return ModelSpec(
+        model, weights, untrained, layers, wanted, unpickle=unpickle, size=size, mean=mean, std=std
+    )
 
 
 def open_collection(

@@ -35,8 +35,23 @@ _COLUMNS = (
 
 
 @click.command("query")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=Name())
+@click.argument("images", nargs=-1, metavar="IMAGE...", type=Name())
 @store_option
+@click.option(
+    "--text",
+    type=Name(),
+    metavar="WORDS",
+    multiple=True,
+    help="What is to be seen, in words: alone, or added to each IMAGE; repeatable. Takes a "
+    "collection whose model has a text tower (open_clip:...).",
+)
+@click.option(
+    "--not-text",
+    type=Name(),
+    metavar="WORDS",
+    multiple=True,
+    help="What is not to be seen: taken off the query; repeatable.",
+)
 @click.option("-k", "k", type=click.IntRange(min=1), help="How many neighbours.  [default: 10]")
 @click.option(
     "--threshold",
@@ -52,6 +67,8 @@ _COLUMNS = (
 def query_command(
     images: tuple[str, ...],
     store: Path | None,
+    text: tuple[str, ...],
+    not_text: tuple[str, ...],
     k: int | None,
     threshold: float | None,
     offline: bool,  # noqa: FBT001 - click passes flags by name
@@ -62,7 +79,7 @@ def query_command(
     nul: bool,  # noqa: FBT001
     csv_safe: bool,  # noqa: FBT001
 ) -> None:
-    """Show the indexed images nearest to each IMAGE.
+    """Show the indexed images nearest to each IMAGE, or to words.
 
     An IMAGE need not be indexed; one that is finds itself first. A folder stands for all images in
     it, and - reads names from stdin, one a line or separated by NUL.
@@ -71,16 +88,21 @@ def query_command(
     Examples:
       dedup query holiday.jpg
       dedup query holiday.jpg --threshold 0.9 --format paths
+      dedup query --text "red bicycle at night"
+      dedup query holiday.jpg --text "at night" --not-text people
       find . -newer mark -name '*.jpg' -print0 | dedup query - -k 1
     """
+    if not (images or text):
+        raise click.UsageError("give IMAGE, or --text WORDS")
     if k is not None and threshold is not None:
         raise click.UsageError("-k and --threshold exclude each other")
     form = chosen_format(kind, nul=nul, csv_safe=csv_safe)
     names = [name for image in images for name in (_from_stdin() if image == "-" else [image])]
     with open_collection(store, device, weights) as collection, progress_bars("images") as progress:
         answer = collection.query(
-            names[0] if len(names) == 1 else names, k or 10, threshold, progress, offline=offline
-        )
+            names[0] if len(names) == 1 else names, k or 10, threshold, progress,
+            text=text, not_text=not_text, offline=offline,
+        )  # fmt: skip
     write_rows(answer, Neighbour, form, _COLUMNS, nul=nul, ruled=True, csv_safe=csv_safe)
     note(*collection.notes, *answer.notes)
     note_skips(answer.skipped, "give fewer at a time to see all")

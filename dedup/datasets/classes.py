@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from dedup.answer import Answer, column
-from dedup.results import Tier
+from dedup.results import IMAGE_TIERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from dedup.datasets.labels import Label
-    from dedup.results import Comparison, Skip
+    from dedup.results import Comparison, Skip, Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,5 +74,5 @@ def by_class(labels: Mapping[str, Label], comparison: Comparison) -> tuple[Class
     for label, count in images.items():
         own = tiers.get(label, Counter())
         found = own.total()
-        rows.append(ClassLeak(label, count, found, found / count, *(own[tier] for tier in Tier)))
+        rows.append(ClassLeak(label, count, found, found / count, *(own[tier] for tier in IMAGE_TIERS)))
     return tuple(sorted(rows, key=lambda row: (-row.share, -row.found, row.label)))

@@ -1,4 +1,4 @@
-"""From pixels to files: the one module of the package that writes images."""
+"""From pixels to files and to Pillow's images: the one module of the package that writes images."""
 
 from __future__ import annotations
 
@@ -30,6 +30,11 @@ def write_png(pixels: npt.NDArray[np.uint8], path: Path) -> None:
     """
     with output_file(path) as file:
         Image.fromarray(pixels).save(file, "PNG")
+
+
+def as_pillow(pixels: npt.NDArray[np.uint8]) -> Image.Image:
+    """Hand (H, W, 3) uint8 RGB over as an image of Pillow's, for code that takes those."""
+    return Image.fromarray(pixels)
 
 
 def as_jpeg(pixels: npt.NDArray[np.uint8], quality: int) -> bytes:

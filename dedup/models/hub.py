@@ -63,8 +63,24 @@ def pretrained_file(name: str) -> HubFile:
     repository, _, revision = configuration.hf_hub_id.partition("@")
     wanted = configuration.hf_hub_filename or ""
     files = (wanted, *_FILES) if wanted.endswith(".safetensors") else _FILES
-    path = _cached(repository, revision, files) or _download(full_name, repository, revision, files)
-    return HubFile(full_name, path)
+    return HubFile(full_name, hub_file(full_name, repository, revision, files))
+
+
+def hub_file(name: str, repository: str, revision: str = "", files: tuple[str, ...] = ()) -> Path:
+    """Find the first of some files of a repository in the cache, or download it.
+
+    Parameters
+    ----------
+    name : the model, for the error
+    revision : "" for the newest
+    files : none: those that weights are published as
+
+    Raises
+    ------
+    WeightsError : as `pretrained_file`.
+    """
+    files = files or _FILES
+    return _cached(repository, revision, files) or _download(name, repository, revision, files)
 
 
 def _cached(repository: str, revision: str, files: tuple[str, ...]) -> Path | None:

@@ -1,25 +1,42 @@
 """A model with its weights, and everything else that decides what it sees.
 
-Weights come from timm's hub, from a safetensors file, or from a fixed seed (untrained); nothing
-is ever unpickled. Input size, mean and standard deviation are timm's. Running the model is left
-to `dedup.runtimes.torch_runtime`. Importing this module does not import torch.
+Weights come from timm's hub, from a file, or from a fixed seed (untrained); no code in a file is
+ever run. Input size, mean and standard deviation are timm's. Models of open_clip are left to
+`clip`, those of other packages to `plugins`, running to `dedup.runtimes`. Importing this module
+does not import torch.
 """
 
 from __future__ import annotations
 
 import difflib
-import hashlib
-import logging
-import warnings
-from contextlib import contextmanager
-from dataclasses import dataclass
+import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from dedup.errors import ModelError, UnknownModelError, WeightsError
+from dedup.errors import ModelError, UnknownModelError, WeightsError, first_line
 from dedup.models import hub
-from dedup.models.registry import BUNDLED, DEFAULT_MODEL, DEFAULT_UNTRAINED, WEIGHTS
+from dedup.models.loaded import (
+    DEFAULT_LAYER,
+    PLUGIN,
+    PLUGIN_FILE,
+    LoadedModel,
+    ShippedModel,
+)
+from dedup.models.mismatch import Mismatch
+from dedup.models.own import state_digest
+from dedup.models.quiet import quiet
+from dedup.models.registry import (
+    BUNDLED,
+    CLIP_PREFIX,
+    DEFAULT_MODEL,
+    DEFAULT_UNTRAINED,
+    HUB_PREFIX,
+    ONNX_SUFFIX,
+    WEIGHTS,
+)
 from dedup.models.weights import (
     Reading,
+    is_pickle,
     model_name_for,
     read_metadata,
     read_weights,
@@ -27,10 +44,9 @@ from dedup.models.weights import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    import torch
     from torch import nn
 
     from dedup.models.layers import LayerInfo
@@ -45,47 +61,9 @@ __all__ = [
     "weights_file_digest",
 ]
 
-DEFAULT_LAYER: Final = "global_pool"
 _SEED: Final = 0
 _RGB: Final = 3
 _CLOSEST: Final = 5
-_LISTED: Final = 8  # keys of each kind that a mismatch spells out
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """A model that is ready to run, in evaluation mode, on the host.
-
-    Attributes
-    ----------
-    name : as it was asked for, a pretrained tag included
-    weights : where they are from: ``hub:NAME.TAG``, ``file``, ``bundled`` or ``untrained``
-    weights_digest : SHA-256 in hexadecimal digits: of the weights file, or else of the names,
-        types, shapes and bytes of the sorted state
-    input_size : (C, H, W) that the weights file or else timm's configuration names; C is 3
-    mean, std : of each channel, of values in [0, 1]
-    layer : the one that embeddings are meant to be taken from
-    """
-
-    name: str
-    module: nn.Module
-    weights: str
-    weights_digest: str
-    input_size: tuple[int, int, int]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    layer: str = DEFAULT_LAYER
-
-
-@dataclass(frozen=True, slots=True)
-class ShippedModel:
-    """What is known of a network that the package ships without loading it; as `LoadedModel`."""
-
-    name: str
-    weights: str
-    weights_digest: str
-    input_size: tuple[int, int, int]
-    layer: str
 
 
 def shipped_model(name: str) -> ShippedModel:
@@ -99,18 +77,24 @@ def shipped_model(name: str) -> ShippedModel:
 
 
 def load_model(
-    name: str | None = None, *, weights: Path | None = None, untrained: bool = False
+    name: str | None = None,
+    *,
+    weights: Path | None = None,
+    untrained: bool = False,
+    unpickle: bool = False,
 ) -> LoadedModel:
-    """Build a timm model and give it its weights.
+    """Build a model and give it its weights.
 
     Parameters
     ----------
-    name : any timm name, with or without a pretrained tag, or a network that the package ships
-        (`BUNDLED`); without one, what the weights file is for (`model_name_for`), else
+    name : any timm name, with or without a pretrained tag, or ``hf-hub:ORG/NAME``; a network that
+        the package ships (`BUNDLED`); ``open_clip:…`` (`clip`); a model of an installed package
+        (`plugins`); without one, what the weights file is for (`model_name_for`), else
         `DEFAULT_MODEL`, or `DEFAULT_UNTRAINED`
     weights : a safetensors file that holds every weight of the model. Its number of classes
         may be another than timm's; without a classifier, the prediction is what would enter it.
     untrained : random weights, the same every time for one version of torch
+    unpickle : `weights` may be a checkpoint of torch, of which tensors are read and nothing run
 
     Raises
     ------
@@ -126,24 +110,51 @@ def load_model(
         raise ValueError("weights and untrained exclude each other")
     if name is None:
         default = DEFAULT_UNTRAINED if untrained else DEFAULT_MODEL
-        name = default if weights is None else model_name_for(weights)
-    with _quiet():
+        name = default if weights is None else model_name_for(weights, unpickle=unpickle)
+    other = _of_another_kind(name, weights, untrained=untrained, unpickle=unpickle)
+    if other is not None:
+        return other
+    with quiet():
         if name in BUNDLED and weights is None:
             if untrained:
                 raise ModelError(f"{name} comes with its weights: leave --untrained out.")
             return _bundled(name)
+        if name.startswith(HUB_PREFIX):
+            return _from_repository(name, weights, untrained=untrained)
         _check_known(name)
+        stated = Reading()
         if weights is not None:
-            module = _from_file(name, weights)
+            module = _from_file(name, weights, unpickle=unpickle)
             origin, digest = "file", weights_file_digest(weights)
+            stated = Reading() if is_pickle(weights) else read_metadata(weights)
         elif untrained:
             module = _build(name)
-            origin, digest = "untrained", _state_digest(module)
+            origin, digest = "untrained", state_digest(module)
         else:
             module, origin = _from_hub(name)
-            digest = _state_digest(module)
-        stated = Reading() if weights is None else read_metadata(weights)
+            digest = state_digest(module)
         return _with_configuration(name, module.eval(), origin, digest, stated)
+
+
+def _of_another_kind(
+    name: str, weights: Path | None, *, untrained: bool, unpickle: bool
+) -> LoadedModel | None:
+    """Load what is neither timm's nor bundled; None where it is."""
+    if name.startswith(CLIP_PREFIX):
+        from dedup.models.clip import load_clip
+
+        return load_clip(name, weights=weights, untrained=untrained, unpickle=unpickle)
+    if name.endswith(ONNX_SUFFIX):
+        raise ModelError(f"{name} is an ONNX file, which has outputs to keep but runs as it is.")
+    from dedup.models.plugins import is_plugin, load_plugin
+
+    if not is_plugin(name):
+        return None
+    if untrained:
+        raise ModelError(f"{name} is a model of an installed package: leave --untrained out.")
+    loaded = load_plugin(name, weights).loaded(PLUGIN if weights is None else PLUGIN_FILE)
+    digest = loaded.weights_digest if weights is None else weights_file_digest(weights)
+    return replace(loaded, name=name, weights_digest=digest)
 
 
 def list_model_layers(
@@ -165,9 +176,16 @@ def list_model_layers(
     """
     from dedup.models.layers import list_layers
 
-    untrained = weights is None and (name or DEFAULT_MODEL) not in BUNDLED
+    untrained = has_no_weights(name or DEFAULT_MODEL, weights)
     loaded = load_model(name, weights=weights, untrained=untrained)
     return tuple(list_layers(loaded.module, loaded.input_size))
+
+
+def has_no_weights(name: str, weights: Path | None) -> bool:
+    """Tell whether a model's layers are seen on random weights, so that none are downloaded."""
+    from dedup.models.plugins import is_plugin
+
+    return weights is None and name not in BUNDLED and not is_plugin(name)
 
 
 def _bundled(name: str) -> LoadedModel:
@@ -255,98 +273,76 @@ def _from_hub(name: str) -> tuple[nn.Module, str]:
     return module, f"hub:{found.name}"
 
 
-def _from_file(name: str, weights: Path) -> nn.Module:
-    state = read_weights(weights)
+def _from_repository(name: str, weights: Path | None, *, untrained: bool) -> LoadedModel:
+    """Build a timm model as a repository of the hub describes it, with the weights there."""
+    import torch
+
+    if weights is not None:
+        raise ModelError(
+            f"{name} brings its weights: leave --weights out, or name the architecture that the "
+            "file is for instead, --model NAME"
+        )
+    timm = hub.import_timm()
+    repository, _, revision = name.removeprefix(HUB_PREFIX).partition("@")
+    if repository.count("/") != 1 or not all(repository.split("/")):
+        raise ModelError(f"{name!r} is not of the form {HUB_PREFIX}ORG/NAME.")
+    architecture, configuration, arguments = _described(
+        name, hub.hub_file(name, repository, revision, ("config.json",))
+    )
+    _check_known(architecture)
+    state = None if untrained else read_weights(hub.hub_file(name, repository, revision))
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(_SEED)
+        try:
+            module: nn.Module = timm.create_model(
+                architecture,
+                pretrained=not untrained,
+                pretrained_cfg=configuration,
+                pretrained_cfg_overlay={} if state is None else {"state_dict": state},
+                **arguments,
+            )
+        except (RuntimeError, KeyError, TypeError, AttributeError) as error:
+            message = f"the weights of {name} do not fit timm's {architecture}: {first_line(error)}"
+            raise WeightsError(message) from error
+    module.pretrained_cfg.pop("state_dict", None)  # type: ignore[operator, union-attr]  # a dict
+    origin = "untrained" if untrained else f"hub:{name}"
+    return _with_configuration(name, module.eval(), origin, state_digest(module), Reading())
+
+
+def _described(name: str, path: Path) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """Read a repository's config.json: architecture, configuration, arguments for its making."""
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        architecture = config["architecture"]
+        configuration = dict(config.get("pretrained_cfg") or config)
+        arguments = dict(config.get("model_args") or {})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"{name} is no timm model: its config.json names no architecture. Models of "
+            "transformers have no loader here; in Python, ModelSpec(OwnModel(module)) takes any"
+        ) from error
+    for key in ("num_classes", "global_pool"):
+        if config.get(key) is not None:
+            configuration.setdefault(key, config[key])
+    known = ("input_size", "mean", "std", "num_classes", "pool_size", "first_conv", "classifier")
+    kept = ("crop_pct", "interpolation", "fixed_input_size", "tag", "custom_load", "crop_mode")
+    configuration = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in configuration.items()
+        if key in {*known, *kept}
+    }
+    return str(architecture), {"architecture": architecture, **configuration}, arguments
+
+
+def _from_file(name: str, weights: Path, *, unpickle: bool = False) -> nn.Module:
+    state = read_weights(weights, unpickle=unpickle)
     module = _build(name)
-    mismatch = _Mismatch.between(module, state)
+    mismatch = Mismatch.between(module, state)
     classes = mismatch.classes(module, state)
     if classes is not None:
         module = _build(name, classes)
-        mismatch = _Mismatch.between(module, state)
+        mismatch = Mismatch.between(module, state)
     if mismatch:
         raise WeightsError(mismatch.message(name, weights))
     module.load_state_dict(state)
     return module
-
-
-@dataclass(frozen=True, slots=True)
-class _Mismatch:
-    """How the tensors of a file differ from those of a model."""
-
-    missing: list[str]
-    unexpected: list[str]
-    reshaped: dict[str, str]
-
-    @classmethod
-    def between(cls, module: nn.Module, state: dict[str, torch.Tensor]) -> _Mismatch:
-        wanted = module.state_dict()
-        return cls(
-            # Counts training steps; no forward pass in evaluation mode reads it.
-            missing=[
-                key
-                for key in wanted
-                if key not in state and not key.endswith(".num_batches_tracked")
-            ],
-            unexpected=[key for key in state if key not in wanted],
-            reshaped={
-                key: f"{key} {tuple(state[key].shape)}, not {tuple(tensor.shape)}"
-                for key, tensor in wanted.items()
-                if key in state and state[key].shape != tensor.shape
-            },
-        )
-
-    def __bool__(self) -> bool:
-        return bool(self.missing or self.unexpected or self.reshaped)
-
-    def classes(self, module: nn.Module, state: dict[str, torch.Tensor]) -> int | None:
-        """Count the file's classes, when nothing but the classifier differs; else None."""
-        configuration = getattr(module, "pretrained_cfg", {})
-        names = configuration.get("classifier") or ()
-        names = (names,) if isinstance(names, str) else tuple(names)
-        differing = {*self.missing, *self.unexpected, *self.reshaped}
-        if not differing or any(key.rpartition(".")[0] not in names for key in differing):
-            return None
-        if self.missing:
-            return 0 if set(names) == {key.rpartition(".")[0] for key in self.missing} else None
-        counts = {len(state[key]) for key in self.reshaped}
-        return counts.pop() if len(counts) == 1 else None
-
-    def message(self, name: str, weights: Path) -> str:
-        kinds = (
-            ("missing", self.missing),
-            ("unexpected", self.unexpected),
-            ("of another shape", list(self.reshaped.values())),
-        )
-        listed = "; ".join(f"{kind}: {_first(keys)}" for kind, keys in kinds if keys)
-        return f"{weights} does not fit {name}. {listed}. Is it for another model (--model NAME)?"
-
-
-def _first(keys: list[str]) -> str:
-    more = f" and {len(keys) - _LISTED} more" if len(keys) > _LISTED else ""
-    return ", ".join(keys[:_LISTED]) + more
-
-
-def _state_digest(module: nn.Module) -> str:
-    import torch
-
-    digest = hashlib.sha256()
-    for key, tensor in sorted(module.state_dict().items()):
-        digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what timm and the hub say about themselves away from the user's terminal."""
-    loggers = [logging.getLogger(name) for name in ("timm", "huggingface_hub", "httpx")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -51,6 +51,15 @@ BUNDLED: Final = {
 }
 """By the name that ``--model`` takes."""
 
+CLIP_PREFIX: Final = "open_clip:"
+"""Begins the names of models of images and text."""
+
+HUB_PREFIX: Final = "hf-hub:"
+"""Begins the names of timm models that are in a repository of anyone's."""
+
+ONNX_SUFFIX: Final = ".onnx"
+"""Ends the names of models that are ONNX files."""
+
 _REGISTERED: Final = re.compile(rb"^@register_model\s*\ndef (\w+)\(", re.MULTILINE)
 
 

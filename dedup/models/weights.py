@@ -1,8 +1,8 @@
-"""Weights files: safetensors, and nothing else.
+"""Weights files: safetensors, and on request torch's checkpoints.
 
-Opening one never runs code that is in it: pickles (.pth, .pt, .bin) are refused with the command
-that converts them. Headers, names and digests are read without torch; whether the tensors fit a
-model is left to `dedup.models.loading`.
+Opening one never runs code that is in it: pickles (.pth, .pt, .bin) are refused, unless it is asked
+for what `dedup.models.checkpoint` reads of them. Headers, names and digests are read without torch;
+whether the tensors fit a model is left to `dedup.models.loading`.
 """
 
 from __future__ import annotations
@@ -37,18 +37,34 @@ def weights_file_digest(path: Path) -> str:
         raise _unreadable(path, error) from error
 
 
-def model_name_for(weights: Path) -> str:
+def is_pickle(path: Path) -> bool:
+    """Tell whether a weights file goes by a name, or opens, as a pickle does."""
+    if path.suffix.lower() in _PICKLE_SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(_LENGTH_BYTES).startswith(_PICKLE_STARTS)
+    except OSError:  # which whoever reads it will say
+        return False
+
+
+def model_name_for(weights: Path, *, unpickle: bool = False) -> str:
     """Tell which model a weights file is for, without importing torch.
 
     The file's metadata (``architecture`` or ``model``) decides, else its name up to
     ``.safetensors`` where timm has an architecture of that name.
+
+    Parameters
+    ----------
+    unpickle : a checkpoint will do, too; its name decides
 
     Raises
     ------
     WeightsError : not a readable safetensors file.
     ModelError : neither tells; the model has to be named.
     """
-    metadata = read_header(weights).get("__metadata__")
+    is_checkpoint = unpickle and is_pickle(weights)
+    metadata = None if is_checkpoint else read_header(weights).get("__metadata__")
     if isinstance(metadata, dict):
         for key in _NAME_KEYS:
             if isinstance(metadata.get(key), str) and metadata[key]:
@@ -75,7 +91,7 @@ def read_header(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             start = file.read(_LENGTH_BYTES)
             length = int.from_bytes(start, "little")
-            if path.suffix.lower() in _PICKLE_SUFFIXES or start.startswith(_PICKLE_STARTS):
+            if is_pickle(path):
                 raise WeightsError(_refuses_pickle(path))
             if size == 0:
                 raise WeightsError(f"{path} is empty.")
@@ -133,13 +149,21 @@ def read_metadata(path: Path) -> Reading:
     return Reading(metadata.get("layer"), side, mean, std)
 
 
-def read_weights(path: Path) -> dict[str, torch.Tensor]:
+def read_weights(path: Path, *, unpickle: bool = False) -> dict[str, torch.Tensor]:
     """Read every tensor of a safetensors file, on the host.
+
+    Parameters
+    ----------
+    unpickle : read a checkpoint of torch as well, as tensors only
 
     Raises
     ------
-    WeightsError : as `read_header`, or damaged further down.
+    WeightsError : as `read_header`, or damaged further down; as `read_checkpoint`.
     """
+    if unpickle and is_pickle(path):
+        from dedup.models.checkpoint import read_checkpoint
+
+        return read_checkpoint(path)
     read_header(path)  # says more about what is wrong than the library does
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -169,7 +193,8 @@ def _refuses_pickle(path: Path) -> str:
     target = path.with_suffix(".safetensors").name
     return (
         f"{path} is a pickle, which can run any code when it is opened; --weights takes "
-        "safetensors only. Convert it where you trust it: "
+        "safetensors only, or with --unpickle what tensors a checkpoint holds. Convert it where "
+        "you trust it: "
         'python -c "import torch, safetensors.torch as s; '
         f"s.save_file(torch.load('{path.name}', weights_only=True), '{target}')\""
     )

@@ -58,7 +58,8 @@ def layer_maps(
     LayerError : no such layer, or one that puts out no maps.
     DedupError : another ending, or the file cannot be written.
     """
-    from dedup.models.loading import load_model
+    from dedup.binding import model_of
+    from dedup.models.loaded import LoadedModel
     from dedup.models.looks import layers_to_show, see
 
     path, name = Path(path_of(output, "output")), path_of(image, "image")
@@ -66,7 +67,9 @@ def layer_maps(
         raise DedupError(f"{path}: maps are drawn as a .png")
     spec, wanted = spec or ModelSpec(), strings_of(layers, "layers")
     data = read_file(name)
-    loaded = load_model(spec.model, weights=spec.weights, untrained=spec.untrained)
+    loaded = model_of(spec)
+    if not isinstance(loaded, LoadedModel):
+        raise LayerError(f"{loaded.name} is an ONNX file, whose layers cannot be drawn")
     _, height, width = loaded.input_size
     pixels = decode_square(data, height, width, name, srgb=True).pixels
     wanted = wanted or tuple(layers_to_show(loaded))

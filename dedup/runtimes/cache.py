@@ -180,6 +180,8 @@ def _key(fingerprint: Fingerprint, engine: str) -> str:
         engine,
         *(version(package) for package in (engine, "timm")),
         _RULES_VERSION,
+        *fingerprint.mean,
+        *fingerprint.std,
     ]
     return _sha256(json.dumps(pinned).encode())[:32]
 

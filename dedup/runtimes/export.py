@@ -145,21 +145,33 @@ class _PixelsToOutputs(nn.Module):
 def _to_onnx(model: _PixelsToOutputs) -> bytes:
     content = io.BytesIO()
     example = torch.zeros(_TRACED_IMAGES, model.height, model.width, 3, dtype=torch.uint8)
-    with torch.no_grad():
-        # By tracing: torch's newer exporter takes ten times as long, and fixed the batch side of
-        # networks that keep it open here (torch 2.14).
-        torch.onnx.export(
-            model.eval(),
-            (example,),
-            content,  # type: ignore[arg-type]  # takes files, too, without the newer exporter
-            dynamo=False,
-            # Batch norms stay as they are, and weights those of their file: the engines fold them.
-            training=torch.onnx.TrainingMode.PRESERVE,
-            input_names=[INPUT],
-            dynamic_axes={INPUT: {0: "batch"}},
-            opset_version=_OPSET,
-        )
+    fused = torch.backends.mha.get_fastpath_enabled()
+    logs = torch._C._jit_is_onnx_log_enabled()  # noqa: SLF001 - there is no public way
+    torch._C._jit_set_onnx_log_enabled(False)  # noqa: SLF001 - it prints graphs to stdout
+    torch.backends.mha.set_fastpath_enabled(False)  # attention as one operation has no ONNX
+    try:
+        with torch.no_grad():
+            _traced(model, example, content)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+        torch._C._jit_set_onnx_log_enabled(logs)  # noqa: SLF001
     return content.getvalue()
+
+
+def _traced(model: _PixelsToOutputs, example: torch.Tensor, content: io.BytesIO) -> None:
+    # By tracing: torch's newer exporter takes ten times as long, and fixed the batch side of
+    # networks that keep it open here (torch 2.14).
+    torch.onnx.export(
+        model.eval(),
+        (example,),
+        content,  # type: ignore[arg-type]  # takes files, too, without the newer exporter
+        dynamo=False,
+        # Batch norms stay as they are, and weights those of their file: the engines fold them.
+        training=torch.onnx.TrainingMode.PRESERVE,
+        input_names=[INPUT],
+        dynamic_axes={INPUT: {0: "batch"}},
+        opset_version=_OPSET,
+    )
 
 
 def _proven(

@@ -2,8 +2,9 @@
 
 With an NVIDIA GPU, torch. On a CPU, the exported graph of the model: in OpenVINO where the CPU
 computes in bf16 (AMX, AVX-512 BF16), in ONNX Runtime elsewhere; and torch for a model that cannot
-be exported. Only what the rule takes is imported, and a graph that exists needs no torch. What a
-person should know of the choice is in the runtime's `notes`.
+be exported. A caller's own module runs in torch unless an engine is named: tracing may miss what it
+decides by the image. An ONNX file runs on CPUs. Only what the rule takes is imported, and a graph
+that exists needs no torch. What a person should know of the choice is in the runtime's `notes`.
 """
 
 from __future__ import annotations
@@ -12,18 +13,21 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from dedup.errors import ModelError
+from dedup.models.loaded import OWN, PLUGIN, PLUGIN_FILE, OnnxModel
+from dedup.models.registry import ONNX_SUFFIX
 from dedup.parallel.hardware import has_bf16, sees_gpu
 from dedup.runtimes.cache import keep_graph, stored_graph
 from dedup.runtimes.engines import ENGINES, start
 
 if TYPE_CHECKING:
     from dedup.fingerprint import Fingerprint
-    from dedup.models.loading import LoadedModel
+    from dedup.models.loaded import LoadedModel
     from dedup.runtimes.cache import Graph
     from dedup.runtimes.graph import GraphRuntime
+    from dedup.runtimes.own_runtime import OwnRuntime
     from dedup.runtimes.torch_runtime import TorchRuntime
 
-    Runtime: TypeAlias = GraphRuntime | TorchRuntime
+    Runtime: TypeAlias = GraphRuntime | OwnRuntime | TorchRuntime
 
 RUNTIMES: Final = ("auto", "torch", *ENGINES)
 
@@ -40,12 +44,14 @@ def ready_runtime(fingerprint: Fingerprint, device: str, kind: str) -> GraphRunt
     -------
     None when the model has to be loaded.
     """
-    engine = _engine(device, kind)
+    engine = _engine(fingerprint, device, kind)
     graph = _stored(fingerprint, engine) if engine else None
     return None if graph is None or graph.facts.failure else start(graph, engine)
 
 
-def make_runtime(loaded: LoadedModel, fingerprint: Fingerprint, device: str, kind: str) -> Runtime:
+def make_runtime(
+    loaded: LoadedModel | OnnxModel, fingerprint: Fingerprint, device: str, kind: str
+) -> Runtime:
     """Make a loaded model ready to embed; a graph that is exported here is kept for later starts.
 
     Raises
@@ -53,9 +59,17 @@ def make_runtime(loaded: LoadedModel, fingerprint: Fingerprint, device: str, kin
     LayerError : no such layer, or one that gives no embeddings.
     ModelError : no such device, or the model gives values that are not finite.
     """
-    from dedup.runtimes.torch_runtime import TorchRuntime
+    engine = _engine(fingerprint, device, kind)
+    if isinstance(loaded, OnnxModel):
+        return _of_file(loaded, fingerprint, engine)
+    from dedup.runtimes.torch_runtime import TorchRuntime, choose_device
 
-    engine = _engine(device, kind)
+    if loaded.transform is not None:
+        from dedup.runtimes.own_runtime import OwnRuntime
+
+        if kind in ENGINES:
+            raise ModelError(f"{loaded.name} has a transform, which {kind} cannot run; use torch.")
+        return OwnRuntime(loaded, fingerprint.layers, choose_device(device))
     if not engine:
         return TorchRuntime(loaded, fingerprint.layers, device)
     graph = _stored(fingerprint, engine)
@@ -72,7 +86,18 @@ def make_runtime(loaded: LoadedModel, fingerprint: Fingerprint, device: str, kin
     return runtime
 
 
-def _engine(device: str, kind: str) -> str:
+def _of_file(model: OnnxModel, fingerprint: Fingerprint, engine: str) -> Runtime:
+    """Make an ONNX file ready, with what embeds with it kept for later starts."""
+    from dedup.runtimes.onnx_model import graph_of
+
+    graph = _stored(fingerprint, engine)
+    if graph is None:
+        graph = graph_of(model, fingerprint.layers, engine)
+        keep_graph(fingerprint, engine, graph)
+    return start(graph, engine)
+
+
+def _engine(fingerprint: Fingerprint, device: str, kind: str) -> str:
     """Decide which engine runs the exported graph; "" for torch."""
     if kind not in RUNTIMES:
         raise ModelError(f"there is no runtime {kind!r}; use {', '.join(RUNTIMES)}.")
@@ -80,6 +105,15 @@ def _engine(device: str, kind: str) -> str:
         raise ModelError(f"{kind} runs on CPUs; use --device cpu, or --runtime torch.")
     if kind in ENGINES:
         return kind
+    if fingerprint.model.endswith(ONNX_SUFFIX):
+        if kind == "torch" or device.startswith("cuda"):
+            raise ModelError(
+                f"{fingerprint.model} is an ONNX file, which runs on CPUs; leave --device and "
+                "--runtime out."
+            )
+        return "openvino" if has_bf16() else "onnxruntime"
+    if fingerprint.weights in {OWN, PLUGIN, PLUGIN_FILE}:
+        return ""
     if kind == "torch" or device.startswith("cuda") or (device == "auto" and _torch_has_gpu()):
         return ""
     return "openvino" if has_bf16() else "onnxruntime"

@@ -80,7 +80,7 @@ class TorchRuntime:
         # Torch's warnings are for its programmers; the user of a command can do nothing about them.
         with warnings.catch_warnings(), ExitStack() as undo:
             warnings.simplefilter("ignore")
-            self._device = _choose_device(device)
+            self._device = choose_device(device)
             self._module = loaded.module.to(self._device).to(memory_format=torch.channels_last)
             for module in self._module.modules():
                 # Once, for passes of two sizes run at a time; directly, as in `undisturbed`.
@@ -228,7 +228,13 @@ def _require_finite(features: Features) -> None:
             raise ModelError(not_finite(layer))
 
 
-def _choose_device(name: str) -> torch.device:
+def choose_device(name: str) -> torch.device:
+    """Settle where a model runs; ``auto`` takes a GPU that torch can use.
+
+    Raises
+    ------
+    ModelError : no such device.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

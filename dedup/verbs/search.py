@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dedup.actions.recover import recover
-from dedup.arguments import callback_of, count_of, paths_of, threshold_of
+from dedup.arguments import callback_of, count_of, paths_of, strings_of, threshold_of
 from dedup.errors import CollectionError, SearchError
 from dedup.files import remove_leftovers
 from dedup.freshness import Lookout
@@ -20,6 +20,7 @@ from dedup.store.gallery import leaving_out
 from dedup.store.lock import writer_lock
 from dedup.store.repair import COPY, heal
 from dedup.verbs.videos import update
+from dedup.words import Words, ask, content_scan, content_space, content_width
 
 if TYPE_CHECKING:
     from dedup.results import IndexSummary, QueryAnswer
@@ -106,18 +107,55 @@ def query(
     threshold: Any,
     progress: Any,
     *,
+    text: Any = (),
+    not_text: Any = (),
     offline: bool = False,
 ) -> QueryAnswer:
-    """Find the indexed images nearest to each query image."""
+    """Find the indexed images nearest to each query image, or to words."""
+    words = Words(strings_of(text, "text"), strings_of(not_text, "not_text"))
     names, k = paths_of(images, "images"), count_of(k, "k", 1)
     threshold, report = threshold_of(threshold), callback_of(progress)
     catalog = session.computing()
     return session.noted(
         leaving_out(
             catalog,
-            lambda: _answered(session, images, names, k, threshold, report, offline=offline),
+            lambda: (
+                _answered_in_words(
+                    session, images, names, words, k, threshold, report, offline=offline
+                )
+                if words
+                else _answered(session, images, names, k, threshold, report, offline=offline)
+            ),
         )
     )
+
+
+def _answered_in_words(
+    session: Session,
+    images: Any,
+    names: list[str],
+    words: Words,
+    k: int,
+    threshold: float | None,
+    report: Any,
+    *,
+    offline: bool,
+) -> QueryAnswer:
+    catalog = session.catalog
+    tower = session.text()  # whether it can be asked in words comes first
+    with catalog.snapshot():
+        if not catalog.has_images():
+            raise SearchError(f"{session.path}: the collection is empty; index a folder first")
+        space = content_space(catalog)
+        queries = None
+        if names:
+            queries = embed_queries(catalog, space, expand(names), session.embedder, report)
+            if isinstance(images, str | os.PathLike) and not os.path.isdir(images):
+                require_read(queries)
+        asked = ask(words, tower, queries, content_width(catalog))
+        limit = k if threshold is None else None
+        lookout = Lookout(catalog.roots(), offline=offline)
+        return answer(catalog, space, content_scan(catalog), asked, limit, threshold, lookout)
 
 
 def _answered(
