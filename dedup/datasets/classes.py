@@ -74,5 +74,6 @@ def by_class(labels: Mapping[str, Label], comparison: Comparison) -> tuple[Class
     for label, count in images.items():
         own = tiers.get(label, Counter())
         found = own.total()
-        rows.append(ClassLeak(label, count, found, found / count, *(own[tier] for tier in IMAGE_TIERS)))
+        counts = (own[tier] for tier in IMAGE_TIERS)
+        rows.append(ClassLeak(label, count, found, found / count, *counts))
     return tuple(sorted(rows, key=lambda row: (-row.share, -row.found, row.label)))
