@@ -19,7 +19,7 @@ from dedup.proof.colour_fit import fitted
 from dedup.proof.description import Features
 from dedup.proof.original import LOSSLESS, grey
 from dedup.proof.ranks import percentiles
-from dedup.proof.residual import contrast, equalised, left_over, mean, unlike
+from dedup.proof.residual import contrast, equalised, left_over, mean, unlike_at
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     Mask = npt.NDArray[np.bool_]
 
 MAX_RASTER_PIXELS = 3 << 19
+MAX_PHOTO_PIXELS = 3 << 18
+"""Photographs have no small print: half as many pixels show what differs in them."""
+
 MAX_DECODED_PIXELS = 12_000_000
 _SELDOM_SHARE = 0.0002
 _FLOOR_LEVELS = 8.0  # that may be left over
@@ -92,7 +95,11 @@ class Laid:
 
 
 def lay(
-    one: Original, two: Original, verdict: Verdict, described: tuple[tuple[int, int], ...]
+    one: Original,
+    two: Original,
+    verdict: Verdict,
+    described: tuple[tuple[int, int], ...],
+    most: int = MAX_RASTER_PIXELS,
 ) -> Laid | None:
     """Lay both on the coarser one's pixels, cut to the overlap.
 
@@ -100,6 +107,7 @@ def lay(
     ----------
     verdict : with its placing
     described : (H, W) of both as they were described
+    most : pixels of the raster
 
     Returns
     -------
@@ -123,7 +131,7 @@ def lay(
     shared = float(cv2.contourArea(outline.astype(np.float32)))
     factor = min(
         1.0,
-        (MAX_RASTER_PIXELS / max(shared, 1)) ** 0.5,
+        (most / max(shared, 1)) ** 0.5,
         (MAX_DECODED_PIXELS / float(np.prod(owner.size))) ** 0.5,
         (MAX_DECODED_PIXELS / float(np.prod(other.size))) ** 0.5 * max(ratio, 1),
     )
@@ -199,8 +207,9 @@ class _Scales:
         ratios = []
         for image, guess, allowed in zip(self._images, made, self._allowed, strict=True):
             found = left_over(image - guess)
-            if ((found > allowed) & self._inside).any():
-                found = unlike(image, guess)
+            places = (found > allowed) & self._inside
+            if places.any():
+                found = unlike_at(places, found, image, guess)
             ratios.append(found / allowed)
         least = np.minimum(*ratios)
         strange = least if self._either else np.where(self._hidden, least, np.maximum(*ratios))

@@ -30,6 +30,9 @@ _ONE_HUE_LEVELS = 3.0
 _PATCH_LEVELS = 30.0
 _PAGE_PATCH_LEVELS = 12.0
 _PATCH_OVER_USUAL = 5.0
+_TINTED_LEVELS = 0.7  # grey has none
+_KEPT_LEVELS = 1.5
+_DYED_LEVELS = 15.0
 
 
 class ColourLeft(NamedTuple):
@@ -125,9 +128,11 @@ def colour_left(one: Bytes, two: Bytes, sound: Mask, *, strict: bool = False) ->
     part = cv2.resize(sound.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
     sound = np.asarray(part > 0.5)  # noqa: PLR2004 -- most of it
     # From grey no colour follows, but grey does from any colour.
-    if _has_one_hue(two, sound):
-        return _left(two, one, sound, strict)
-    if strict or _has_one_hue(one, sound):
+    of_one_hue = [_has_one_hue(each, sound) for each in (two, one)]
+    if any(of_one_hue):
+        left = _left(*((two, one) if of_one_hue[0] else (one, two)), sound, strict)
+        return ColourLeft(left.levels, max(left.patch, _dyed(one, two, sound)))
+    if strict:
         return _left(one, two, sound, strict)
     # A part in a colour that is nowhere else follows by a rule of its own, but not back again.
     there, back = _left(one, two, sound, strict), _left(two, one, sound, strict)
@@ -151,10 +156,31 @@ def _left(one: Bytes, two: Bytes, sound: Mask, strict: bool) -> ColourLeft:  # n
         return ColourLeft(0.0, 0)
     usual, most = percentiles(worst[used], 90, 97)
     least = _PAGE_PATCH_LEVELS if strict else max(_PATCH_LEVELS, _PATCH_OVER_USUAL * usual)
-    far = (worst > least) & used
-    _, _, stats, _ = cv2.connectedComponentsWithStats(far.astype(np.uint8), connectivity=8)
-    patch = int(stats[1:, cv2.CC_STAT_AREA].max()) if len(stats) > 1 else 0
-    return ColourLeft(most, patch)
+    return ColourLeft(most, _largest((worst > least) & used))
+
+
+def _dyed(one: Bytes, two: Bytes, sound: Mask) -> int:
+    """Give the tiles of the largest place in another colour, where all others have one colour.
+
+    An image that has hardly any colour, and still what faint ones the other has, was not made of
+    it by taking its colours away.
+    """
+    off, used = [], sound
+    both = [cv2.cvtColor(each, cv2.COLOR_RGB2YCrCb).astype(np.float32) for each in (one, two)]
+    for channel in (1, 2):
+        mine, theirs = (np.ascontiguousarray(each[..., channel]) for each in both)
+        values, used = tiles(mine - theirs, sound, TILE_PIXELS // _SHRINK)
+        off.append(np.abs(values))
+    worst = np.maximum(*off)
+    tinted = min(float(each[sound][:, 1:].std(axis=0).max()) for each in both) >= _TINTED_LEVELS
+    if not used.any() or not tinted or median(worst[used]) > _KEPT_LEVELS:
+        return 0
+    return _largest((worst > _DYED_LEVELS) & used)
+
+
+def _largest(places: Mask) -> int:
+    _, _, stats, _ = cv2.connectedComponentsWithStats(places.astype(np.uint8), connectivity=8)
+    return int(stats[1:, cv2.CC_STAT_AREA].max()) if len(stats) > 1 else 0
 
 
 def _stronger(colour: Bytes, wanted: Bytes, sound: Mask) -> Floats:

@@ -96,7 +96,7 @@ def _cut(
 
 def _spans(part: Bytes, least: int) -> list[tuple[int, int]]:
     """Find the runs of rows between plain rows and seams, those of at least so many."""
-    ranked = np.sort(part.astype(np.int16), axis=1)
+    ranked = np.sort(part.astype(np.float32), axis=1)
     plain = at_share(ranked, 97) - at_share(ranked, 3) <= _PLAIN_LEVELS
     ends = np.flatnonzero(np.diff(np.concatenate([[1], plain, [1]]).astype(np.int8)))
     runs = list(zip(ends[0::2].tolist(), ends[1::2].tolist(), strict=True))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dedup.proof.alignment import at_sizes, scaling
-from dedup.proof.closely import focused_apart, lay, softer
+from dedup.proof.closely import MAX_PHOTO_PIXELS, focused_apart, lay, softer
 from dedup.proof.exposure import (
     EXPOSED_APART,
     RECORDED_APART,
@@ -214,10 +214,12 @@ def _without_profile(verdict: Verdict, second_lost_it: bool) -> Verdict:  # noqa
 def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) -> Verdict:
     features = one.features, two.features
     shapes = (one.features.grey.shape, two.features.grey.shape)
-    laid = lay(one.open(), two.open(), verdict, shapes)
+    laid = lay(one.open(), two.open(), verdict, shapes, MAX_PHOTO_PIXELS)
+    pages = [] if laid is None else [is_page(each) for each in laid.greys]
+    if any(pages):
+        laid = lay(one.open(), two.open(), verdict, shapes)
     if laid is None:
         return _refused(verdict, "too small to compare what both show")
-    pages = [is_page(each) for each in laid.greys]
     # A posterised photograph is as flat as a page; one that was hardly touched is not posterised.
     page = all(pages) or (any(pages) and _untouched(*laid.greys))
     straight = abs((verdict.rotation + 45) % 90 - 45) < _TILTED_DEGREES  # a tilt loses corners

@@ -36,12 +36,15 @@ _SIGMAS = (0.35, 0.6, 0.9, 1.4, 2.4)  # raster pixels, of the filter's parts
 _PLAIN_LEVELS = 6.0  # contrast below which nothing is said of sharpness
 _FIT_ROUNDS = 3
 _MIN_FIT_PIXELS = 64
+_MAX_FIT_PIXELS = 40_000
 _STIFFNESS = 1.0  # towards no filter at all
 _SEEN_FREQUENCIES = (np.pi / 2, np.pi / 4)  # radians per pixel: periods of 4 and 8 pixels
 _MAX_STEP_PIXELS = 0.35  # that another way of shrinking may leave locally
 _MAX_SHARPER = 0.35  # of a pixel's second difference
 _LOCAL_STEP = 4  # pixels between the places at which that is worked out
 _LOCAL_SPAN = 3  # such places on a side
+_TILE_PIXELS = 192  # that are looked at together
+_AROUND_PIXELS = 20  # on which a place depends
 _SECOND = np.array([[1, -2, 1]], np.float32)
 
 
@@ -121,14 +124,16 @@ def equalised(fine: Floats, coarse: Floats, inside: Mask) -> tuple[Floats, Respo
 
 def _fitted(parts: Sequence[Floats], wanted: Floats, inside: Mask) -> Floats:
     # Flat ground says nothing of sharpness.
-    some = (inside & (contrast(wanted) > _PLAIN_LEVELS))[1::2, 1::2]
+    some = inside & (contrast(wanted) > _PLAIN_LEVELS)
+    step = max(2, int((np.count_nonzero(some) / _MAX_FIT_PIXELS) ** 0.5))
+    some = some[1::step, 1::step]
     count = len(parts) + 1
     weights = np.zeros(count)
     weights[0] = 1.0
-    target = wanted[1::2, 1::2][some].astype(np.float64)
+    target = wanted[1::step, 1::step][some].astype(np.float64)
     if len(target) < _MIN_FIT_PIXELS:
         return weights.astype(np.float32)
-    rows = [part[1::2, 1::2][some] for part in parts]
+    rows = [part[1::step, 1::step][some] for part in parts]
     table = np.stack([*rows, np.full(len(target), 16.0, np.float32)]).astype(np.float64)
     for _ in range(_FIT_ROUNDS):
         off = np.abs(weights @ table - target)
@@ -170,10 +175,11 @@ def strangeness(made: Floats, seen: Floats, qualities: tuple[int, int], limits: 
     """
     allowed = np.maximum(limits.floor, limits.share * np.maximum(contrast(made), contrast(seen)))
     # Most pairs need no more than the first of these looks, which costs a fifth of all three.
-    strange = np.asarray(left_over(made - seen) / allowed, np.float32)
+    found = left_over(made - seen)
+    strange = np.asarray(found / allowed, np.float32)
     if strange.max() <= 1:
         return strange
-    found = unlike(made, seen)
+    found = unlike_at(strange > 1, found, made, seen)
     strange = np.asarray(found / allowed, np.float32)
     if strange.max() <= 1:
         return strange
@@ -193,6 +199,30 @@ def strangeness(made: Floats, seen: Floats, qualities: tuple[int, int], limits: 
 def left_over(left: Floats) -> Floats:
     """Give the root mean square over a window."""
     return np.asarray(np.sqrt(np.maximum(mean(left * left), 0)), np.float32)
+
+
+def unlike_at(places: Mask, found: Floats, one: Floats, two: Floats) -> Floats:
+    """Give `unlike` at some places, and elsewhere what is found already, of which it is a part.
+
+    Most images have few such places, and looking at these alone costs a fraction.
+    """
+    found = found.copy()
+    for top in range(0, places.shape[0], _TILE_PIXELS):
+        for left in range(0, places.shape[1], _TILE_PIXELS):
+            some = places[top : top + _TILE_PIXELS, left : left + _TILE_PIXELS]
+            x, y, width, height = cv2.boundingRect(some.view(np.uint8))
+            if not width:
+                continue
+            begin = max(0, (top + y - _AROUND_PIXELS) & -_LOCAL_STEP)
+            start = max(0, (left + x - _AROUND_PIXELS) & -_LOCAL_STEP)
+            down = slice(begin, top + y + height + _AROUND_PIXELS)
+            across = slice(start, left + x + width + _AROUND_PIXELS)
+            near = unlike(*(np.ascontiguousarray(each[down, across]) for each in (one, two)))
+            y, x = top + y, left + x
+            found[y : y + height, x : x + width] = near[
+                y - begin : y - begin + height, x - start : x - start + width
+            ]
+    return found
 
 
 def unlike(one: Floats, two: Floats) -> Floats:

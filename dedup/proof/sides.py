@@ -30,7 +30,7 @@ _STEP_SPAN_PIXELS = 11
 _STEP_OF_ONE = 0.65  # of the gap, that one image makes
 _PLAINER = 4.0
 _STEP_LIMITS = (0.73, 0.1)
-_LARGE_STEP_LIMITS = (0.55, 0.33)
+_LARGE_STEP_LIMITS = (0.55, 0.2)
 _LARGE_SHARE = 0.03  # of the image; so much is seldom one thing in place of another
 
 

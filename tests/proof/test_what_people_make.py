@@ -171,3 +171,18 @@ def test_cmyk_is_proven_as_its_profile_shows_it(press: bytes) -> None:
     verdict = prove(side(saved(shown, "PNG")), side(buffer.getvalue()))
     assert verdict.resaved
     assert verdict.evidence == "the same image"
+
+
+def test_a_thing_dyed_in_an_image_of_hardly_any_colour_is_another_thing() -> None:
+    colourful = photograph(5).astype(np.float32)
+    light = colourful.mean(axis=2, keepdims=True)
+    faint = np.clip(light + 0.12 * (colourful - light), 0, 255).astype(np.uint8)
+    mask = cv2.ellipse(
+        np.zeros(faint.shape[:2], np.uint8), (400, 300), (240, 180), 0, 0, 360, 1, -1
+    )
+    dyed = np.where(mask[..., None] > 0, faint * np.array([0.95, 0.6, 1.1]), faint)
+    verdict = proven(faint, np.clip(dyed, 0, 255).astype(np.uint8))
+    assert not verdict.near
+    assert verdict.evidence == "a part of it has another colour"
+    grey = np.repeat(light, 3, axis=2).astype(np.uint8)
+    assert proven(photograph(5), grey).near
