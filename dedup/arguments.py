@@ -104,6 +104,14 @@ def precision_of(value: Any) -> float | None:
     return number
 
 
+def ratios_of(value: Any) -> list[float]:
+    """Check several numbers; what they have to be is for whoever takes them."""
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise TypeError(f"ratios are several numbers, not {type(value).__name__}")
+    numbers = [_number(one, "each of ratios") for one in value]
+    return [float("nan") if one is None else one for one in numbers]
+
+
 def _number(value: Any, name: str) -> float | None:
     if value is None:
         return None

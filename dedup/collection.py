@@ -18,6 +18,7 @@ from dedup.spec import ModelSpec, Runtime
 from dedup.store.schema import CATALOG
 from dedup.verbs import integrity, measure, pairs, search, watching
 from dedup.verbs.acting import ActingVerbs
+from dedup.verbs.datasets import DataSetVerbs
 from dedup.verbs.decisions import DecisionVerbs
 from dedup.verbs.folders import FolderVerbs
 from dedup.verbs.holdings import HoldingsVerbs
@@ -47,7 +48,9 @@ if TYPE_CHECKING:
     Paths = AnyPath | Iterable[AnyPath]
 
 
-class Collection(HoldingsVerbs, FolderVerbs, ActingVerbs, DecisionVerbs, ReportVerbs, ReviewVerbs):
+class Collection(
+    HoldingsVerbs, FolderVerbs, ActingVerbs, DecisionVerbs, ReportVerbs, ReviewVerbs, DataSetVerbs
+):
     """An open collection. A context manager; `close` it otherwise.
 
     It can be used from several threads at once. In a process forked from one that has used dedup,

@@ -14,6 +14,7 @@ import click
 
 from dedup.cli.apply import apply_command, log_command, recover_command, undo_command
 from dedup.cli.calibrate import calibrate_command
+from dedup.cli.check import check_command
 from dedup.cli.compare import compare_command
 from dedup.cli.contains import contains_command
 from dedup.cli.evaluate import eval_command
@@ -29,6 +30,8 @@ from dedup.cli.query import query_command
 from dedup.cli.report import report_command
 from dedup.cli.review import review_command
 from dedup.cli.roots import roots_command
+from dedup.cli.sample import sample_command
+from dedup.cli.split import split_command
 from dedup.cli.status import status_command
 from dedup.cli.verify import repair_command, verify_command
 from dedup.cli.watch import watch_command
@@ -84,6 +87,9 @@ for _command in (
     report_command,
     review_command,
     map_command,
+    check_command,
+    split_command,
+    sample_command,
     plan_command,
     apply_command,
     undo_command,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,10 +12,12 @@ from dedup.cli.index import print_index
 from dedup.cli.options import (
     Name,
     chosen_format,
+    column_option,
     device_option,
     exit_if_found,
     fail_on_option,
     format_options,
+    labels_option,
     model_options,
     offline_option,
     open_or_create,
@@ -52,6 +54,12 @@ _COLUMNS = (
     Column("already there", lambda row: shown(row.match), path=True),
     Column("evidence", lambda row: "; ".join(filter(None, (row.evidence, row.note)))),
 )
+_CLASSES = (
+    Column("class", lambda row: row.label or "(none)"),
+    Column("images", lambda row: f"{row.images:,}", right=True),
+    Column("already there", lambda row: f"{row.found:,}", right=True),
+    Column("share", lambda row: f"{row.share:.1%}", right=True),
+)
 
 
 @click.command("compare")
@@ -68,6 +76,8 @@ _COLUMNS = (
 @threshold_option
 @offline_option
 @parts_option
+@labels_option
+@column_option
 @fail_on_option
 @model_options
 @weights_option
@@ -82,6 +92,8 @@ def compare_command(
     threshold: float | None,
     offline: bool,  # noqa: FBT001 - click passes flags by name
     parts: str,
+    labels: str | None,
+    column: str,
     fail_on: str | None,
     model: str | None,
     untrained: bool,  # noqa: FBT001
@@ -96,31 +108,46 @@ def compare_command(
 
     NEW images are not indexed. When REF is a folder of images, it is indexed first (quickly, when
     it has been before) into the collection that --store or the current folder names. For two
-    splits of a data set, this shows what leaks from one into the other.
+    splits of a data set, this shows what leaks from one into the other; with --labels it is a row
+    a class of the NEW images instead, those first that leak most.
 
     \b
     Examples:
       dedup compare /media/card --against ~/Pictures
       dedup compare test/ --against train/ --fail-on near
+      dedup compare test/ --against train/ --labels folders
     """
+    from dedup.datasets.classes import ClassLeak
+
     form = chosen_format(kind, nul=nul, csv_safe=csv_safe)
+    if labels is not None and form == "paths":
+        raise click.UsageError("--labels gives a row a class, and classes have no paths")
     spec = spec_from(model, weights, untrained=untrained)
     collection, folder = _reference(against, store, spec, runtime_from(device))
     with collection, progress_bars("images") as progress:
         if folder is not None and not _is_offline(collection, folder):
             print_index(collection.index(folder, progress))
-        answer = collection.compare(
-            new,
-            folder,
-            tier=tiers,
-            threshold=threshold,
-            offline=offline,
-            parts=parts == "on",
-            progress=progress,
-        )
-    write_rows(answer, Match, form, _COLUMNS, nul=nul, csv_safe=csv_safe)
+        wanted: dict[str, Any] = {
+            "tier": tiers,
+            "threshold": threshold,
+            "offline": offline,
+            "parts": parts == "on",
+            "progress": progress,
+        }
+        if labels is None:
+            answer = collection.compare(new, folder, **wanted)
+            classes, notes = None, answer.notes
+        else:
+            classes = collection.compare_classes(
+                new, folder, labels=labels, column=column, **wanted
+            )
+            answer, notes = classes.comparison, classes.notes
+    if classes is None:
+        write_rows(answer, Match, form, _COLUMNS, nul=nul, csv_safe=csv_safe)
+    else:
+        write_rows(classes, ClassLeak, form, _CLASSES, nul=nul, csv_safe=csv_safe)
     _print_totals(answer)
-    note(*collection.notes, *answer.notes)
+    note(*collection.notes, *notes)
     note_skips(answer.skipped, "to see them all: dedup index, then dedup status --skipped")
     exit_if_found((match.tier for match in answer), fail_on)
     if answer.skipped and (strict or not answer.compared):

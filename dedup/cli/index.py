@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,7 @@ from dedup.cli.options import (
     Name,
     device_option,
     model_options,
+    open_collection,
     open_or_create,
     runtime_from,
     runtime_option,
@@ -21,8 +23,11 @@ from dedup.cli.options import (
 from dedup.cli.output import counted, note, note_skips, progress_bars
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from dedup.answer import Progress
+    from dedup.collection import Collection
     from dedup.results import IndexSummary, Stages
 
 
@@ -115,6 +120,28 @@ def print_stages(stages: Stages) -> None:
         f"{stages.storing:.1f} s for the catalog; loading the model took {stages.loading:.1f} s. "
         f"Slowest stage: {stages.slowest}."
     )
+
+
+@contextmanager
+def indexed(
+    folders: tuple[str, ...], store: Path | None, unit: str = ""
+) -> Iterator[tuple[Collection, Progress]]:
+    """Open the collection that a command is about; folders are indexed first, as by `index`.
+
+    Parameters
+    ----------
+    unit : as of `progress_bars`
+    """
+    if folders:
+        spec = spec_from(None, None, untrained=False)
+        collection, created = open_or_create(folders, store, spec, runtime_from("auto"))
+        note(*created)
+    else:
+        collection = open_collection(store)
+    with collection, progress_bars(unit) as progress:
+        if folders:
+            print_index(collection.index(folders, progress))
+        yield collection, progress
 
 
 def print_index(summary: IndexSummary) -> None:

@@ -6,26 +6,14 @@ from pathlib import Path
 
 import click
 
-from dedup.cli.options import Name, open_collection, store_option
+from dedup.cli.options import column_option, labels_option, open_collection, store_option
 from dedup.cli.output import counted, note, progress_bars
 
 
 @click.command("map")
 @store_option
-@click.option(
-    "--labels",
-    metavar="FILE.csv",
-    type=click.Path(path_type=Path),
-    help="Say what files are, instead of their folders: a table with a column 'path' and another.",
-)
-@click.option(
-    "--column",
-    type=Name(),
-    metavar="NAME",
-    default="label",
-    show_default=True,
-    help="The other column of --labels.",
-)
+@labels_option
+@column_option
 @click.option(
     "-o",
     "--output",
@@ -34,7 +22,7 @@ from dedup.cli.output import counted, note, progress_bars
     type=click.Path(path_type=Path),
     help="A page (.html), an image (.png), or a table of id, path, x, y and cluster (.parquet).",
 )
-def map_command(store: Path | None, labels: Path | None, column: str, output: Path) -> None:
+def map_command(store: Path | None, labels: str | None, column: str, output: Path) -> None:
     """Draw all images as points in the plane, those that look alike near each other.
 
     The page works without a network: thumbnails, clusters, duplicate groups, outliers, search.

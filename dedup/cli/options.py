@@ -121,6 +121,22 @@ parts_option = click.option(
     help="Whether to look for images that show a part of another as well: cropped to a tenth, "
     "pasted on a page, one of a collage.",
 )
+folders_argument = click.argument("folders", nargs=-1, metavar="[FOLDER]...", type=Name())
+labels_option = click.option(
+    "--labels",
+    type=Name(),
+    metavar="folders|FILE",
+    help="What images are: folders (each one's own folder), or a FILE: .csv and .parquet (columns "
+    "'path' and --column), .json (COCO), .yaml (YOLO, its labels in labels/ beside images/).",
+)
+column_option = click.option(
+    "--column",
+    type=Name(),
+    metavar="NAME",
+    default="label",
+    show_default=True,
+    help="The column of --labels that says what images are.",
+)
 report_format_option = click.option(
     "--format",
     "kind",

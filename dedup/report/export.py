@@ -168,8 +168,8 @@ def text_of(name: str) -> str:
     return name.encode("utf-8", "backslashreplace").decode()
 
 
-def with_pyarrow() -> Any:
-    """Give pyarrow.
+def with_pyarrow(what: str = "writing Parquet") -> Any:
+    """Give pyarrow, for what it is needed.
 
     Raises
     ------
@@ -178,5 +178,5 @@ def with_pyarrow() -> Any:
     try:
         import pyarrow as pa
     except ImportError as error:
-        raise ExtraMissingError("writing Parquet", "parquet") from error
+        raise ExtraMissingError(what, "parquet") from error
     return pa

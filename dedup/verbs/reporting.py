@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from dedup.actions.plan import Wishes, make_plan
 from dedup.actions.plan_file import entry_text, header_texts
 from dedup.arguments import callback_of, count_of, path_of, strings_of, tiers_of
+from dedup.datasets.labels import Source as Labelled
+from dedup.datasets.labels import read_labels, source_of
 from dedup.errors import DISTRIBUTION, DedupError
 from dedup.freshness import Lookout
 from dedup.policy import INFORMATION, KeepPolicy
 from dedup.report.html import Choosable, ReportAnswer, Source, write_report
-from dedup.report.labels import read_labels
 from dedup.report.pages import PAGES, check_page
 from dedup.results import Grouping
 from dedup.store.acted import contents_by_path
@@ -98,7 +99,7 @@ class ReportVerbs:
         self,
         output: AnyPath,
         *,
-        labels: AnyPath | None = None,
+        labels: Labelled | None = None,
         column: str = "label",
         progress: Progress | None = None,
     ) -> MapAnswer:
@@ -111,8 +112,8 @@ class ReportVerbs:
         ----------
         output : a page (.html), an image (.png), or a table of id, path, x, y and cluster
             (.parquet)
-        labels : a .csv with a column `path`, and another for what files are; None: their folders
-        column : of `labels`
+        labels : what files are, as in `check`; None: their folders
+        column : of `labels`, where that is a table
 
         Raises
         ------
@@ -123,7 +124,7 @@ class ReportVerbs:
         from dedup.report.map import Shown, check_map, read_points, write_map
 
         path = Path(path_of(output, "output"))
-        table = None if labels is None else Path(path_of(labels, "labels"))
+        table = None if labels is None else source_of(labels)
         (named,), report = strings_of((column,), "column"), callback_of(progress)
         check_map(path)
         catalog = self._session.computing(decodes=False)
@@ -132,8 +133,8 @@ class ReportVerbs:
         read, notes = None, lookout.notes()
         if table is not None:
             roots = [os.fsdecode(root.path) for root in catalog.roots()]
-            read, said = read_labels(table, named, points.paths, roots)
-            notes += said
+            known = read_labels(table, named, points.paths, roots)
+            read, notes = known.texts, notes + known.notes
         report("Laying out images", 0, 1)
         try:
             layout = lay_out(points.vectors)

@@ -215,7 +215,9 @@ def test_labels_come_from_a_table(own: Collection, images: Path, tmp_path: Path)
     label = dict(zip(data["names"], (data["labels"][at] for at in data["label"]), strict=True))
     assert (label["0.jpg"], label["1.jpg"], label["2.jpg"]) == ("x, <b>", "y", "")
     assert data["labelled"] == "kind"
-    assert any("paths that mean no file of the map: 1 (nowhere.jpg)" in one for one in answer.notes)
+    assert any(
+        "paths that mean no file of the collection: 1 (nowhere.jpg)" in one for one in answer.notes
+    )
     with pytest.raises(DedupError, match=r"no column 'sort'; its columns: path, kind"):
         own.map(tmp_path / "map.html", labels=tmp_path / "kinds.csv", column="sort")
     with pytest.raises(DedupError, match="cannot be read"):

@@ -1,0 +1,143 @@
+"""`dedup check`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from dedup.cli.index import indexed
+from dedup.cli.options import (
+    EXIT_FOUND,
+    chosen_format,
+    column_option,
+    folders_argument,
+    format_options,
+    labels_option,
+    store_option,
+    strict_option,
+    tier_option,
+)
+from dedup.cli.output import Column, counted, note, note_skips, shown, write_rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dedup.datasets.issues import CheckAnswer
+    from dedup.results import Tier
+
+ISSUES = (
+    "conflict", "mislabelled", "blank", "blurry", "dark", "bright", "low_information", "odd_size",
+    "odd_aspect", "outlier",
+)  # fmt: skip
+OF_LABELS = ("conflict", "mislabelled")
+ANY = "any"
+
+_COLUMNS = (
+    Column("issue", lambda row: row.issue),
+    Column("score", lambda row: f"{row.score:.4f}", right=True),
+    Column("limit", lambda row: f"{row.threshold:.4f}", right=True),
+    Column("path", lambda row: shown(row.path), path=True),
+    Column("label", lambda row: f"{row.label} → {row.other}" if row.other else row.label),
+    Column("evidence", lambda row: row.evidence),
+)
+
+
+class Issues(click.ParamType[frozenset[str]]):
+    """Kinds of issues separated by commas; any: all."""
+
+    name = "issues"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> frozenset[str]:
+        """Parse "blurry,dark"."""
+        if isinstance(value, frozenset):
+            return value
+        names = [name.strip() for name in str(value).split(",")]
+        for name in names:
+            if name not in (*ISSUES, ANY):
+                self.fail(f"{name!r} is no issue; issues are {', '.join(ISSUES)}", param, ctx)
+        return frozenset(ISSUES if ANY in names else names)
+
+
+@click.command("check")
+@folders_argument
+@store_option
+@labels_option
+@column_option
+@click.option(
+    "--issue",
+    "issues",
+    type=Issues(),
+    default=ANY,
+    metavar="ISSUES",
+    help=f"What to look for, separated by commas: {', '.join(ISSUES)}. Default: all; the first two "
+    "with --labels only.",
+)
+@tier_option("exact,pixels,resaved,near")
+@click.option(
+    "--fail-on",
+    type=Issues(),
+    metavar="ISSUES",
+    help="Exit with 3 when one of these issues, separated by commas, was found; any: all of them.",
+)
+@strict_option
+@format_options
+def check_command(
+    folders: tuple[str, ...],
+    store: Path | None,
+    labels: str | None,
+    column: str,
+    issues: frozenset[str],
+    tiers: frozenset[Tier],
+    fail_on: frozenset[str] | None,
+    strict: bool,  # noqa: FBT001 - click passes flags by name
+    kind: str | None,
+    nul: bool,  # noqa: FBT001
+    csv_safe: bool,  # noqa: FBT001
+) -> None:
+    """Show the images of a data set that deserve a look.
+
+    FOLDERs are indexed first, as by dedup index; what is looked at is the whole collection.
+    Copies with different labels, labels that neighbours contradict, images that are blank, blurry,
+    dark, bright, of little information, of an odd size or aspect, and outliers: the hundredth that
+    is furthest from its neighbours. Every score is lower for the worse; limits follow the
+    collection. Of --tier are the images that have to agree in their labels. Images are read again,
+    a few milliseconds each.
+
+    \b
+    Examples:
+      dedup check
+      dedup check data/ --labels folders --fail-on conflict,blank
+      dedup check --labels folders --issue conflict,mislabelled
+      dedup check --labels truth.csv --column species --fail-on conflict
+      dedup check --issue blurry,dark --format paths -0
+    """
+    form = chosen_format(kind, nul=nul, csv_safe=csv_safe)
+    wanted = issues
+    if labels is None:
+        if wanted < frozenset(ISSUES) and wanted & {*OF_LABELS}:
+            raise click.UsageError(f"{' and '.join(OF_LABELS)} take --labels")
+        wanted -= {*OF_LABELS}
+    if fail_on is not None and not fail_on & wanted:
+        raise click.UsageError("--fail-on names only issues that are not looked for")
+    with indexed(folders, store, "images") as (collection, progress):
+        answer = collection.check(
+            labels=labels, column=column, issues=wanted, tier=tiers, progress=progress
+        )
+        note(*collection.notes, *answer.notes)
+    from dedup.datasets.issues import Issue
+
+    write_rows(answer, Issue, form, _COLUMNS, nul=nul, csv_safe=csv_safe)
+    _print_totals(answer)
+    note_skips(answer.skipped, "to see them again: dedup index, then dedup status --skipped")
+    if fail_on is not None and any(one.issue in fail_on for one in answer):
+        raise click.exceptions.Exit(EXIT_FOUND)
+    if answer.skipped and strict:
+        raise click.exceptions.Exit(1)
+
+
+def _print_totals(answer: CheckAnswer) -> None:
+    counts = ", ".join(f"{count:,} {one}" for one in ISSUES if (count := answer.count(one)))
+    note(f"{counted(answer.checked, 'file')} checked: {counts or 'nothing to look at'}")

@@ -1,0 +1,88 @@
+"""`dedup sample`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from dedup.cli.options import (
+    chosen_format,
+    format_options,
+    open_collection,
+    store_option,
+    threshold_option,
+    tier_option,
+)
+from dedup.cli.output import Column, counted, note, progress_bars, shown, write_rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dedup.results import Tier
+
+_COLUMNS = (
+    Column("rank", lambda row: f"{row.rank:,}", right=True),
+    Column(
+        "similarity",
+        lambda row: "" if row.similarity is None else f"{row.similarity:.4f}",
+        right=True,
+    ),
+    Column("path", lambda row: shown(row.path), path=True),
+)
+
+
+@click.command("sample")
+@store_option
+@click.option(
+    "-n",
+    "count",
+    type=click.IntRange(1),
+    required=True,
+    metavar="N",
+    help="How many images to take.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Draws the first image; equal seeds give equal samples.",
+)
+@tier_option("exact,pixels,resaved,near")
+@threshold_option
+@format_options
+def sample_command(
+    store: Path | None,
+    count: int,
+    seed: int,
+    tiers: frozenset[Tier],
+    threshold: float | None,
+    kind: str | None,
+    nul: bool,  # noqa: FBT001 - click passes flags by name
+    csv_safe: bool,  # noqa: FBT001
+) -> None:
+    """Take N images that stand for all: each the one least like those taken before.
+
+    Of images that belong together (--tier) one at most is taken, the keeper. The first n of a
+    sample are the sample of size n. Similarity is to the most similar image taken before.
+
+    \b
+    Examples:
+      dedup sample -n 1000
+      dedup sample -n 200 --seed 7 --format paths > to_label.txt
+    """
+    form = chosen_format(kind, nul=nul, csv_safe=csv_safe)
+    with open_collection(store) as collection, progress_bars() as progress:
+        answer = collection.sample(
+            count, tier=tiers, threshold=threshold, seed=seed, progress=progress
+        )
+        note(*collection.notes, *answer.notes)
+    from dedup.datasets.sample import Taken
+
+    write_rows(answer, Taken, form, _COLUMNS, nul=nul, csv_safe=csv_safe)
+    note(
+        f"{counted(len(answer), 'image')} of {answer.among:,} different ones; every other one is "
+        f"at least {answer.similarity:.4f} similar to one of them"
+    )

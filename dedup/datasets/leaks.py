@@ -1,0 +1,173 @@
+"""What leaks between the parts of a split that is there already."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from dedup.answer import Answer, Shown, column
+from dedup.arguments import path_of
+from dedup.datasets.labels import FOLDERS, matched, read_table, text_of
+from dedup.errors import DedupError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from dedup.datasets.together import Link, Together
+    from dedup.results import Tier
+
+PARTS: Final = frozenset(
+    ("train", "training", "val", "valid", "validation", "dev", "test", "testing")
+)
+"""Folders that are parts by their names."""
+
+COLUMNS: Final = ("part", "split")
+"""Of a table, the first that it has; the second is what data sets of Hugging Face call it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leak(Shown):
+    """An image that is in two parts.
+
+    Parameters
+    ----------
+    path : a file of the smaller part
+    match : of the larger part: of the surest tier, then the most similar
+    evidence : what was found, in words
+    """
+
+    path: str
+    part: str
+    match: str
+    match_part: str
+    tier: Tier
+    similarity: float = field(metadata=column(decimals=4))
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaksAnswer(Shown, Answer[Leak]):
+    """What leaks between parts, the surest first.
+
+    Parameters
+    ----------
+    files : in each part
+    """
+
+    rows_in: ClassVar[str] = "leaks"
+    leaks: tuple[Leak, ...]
+    files: dict[str, int]
+    notes: tuple[str, ...] = ()
+
+
+def read_parts(
+    given: Any, paths: Sequence[str], roots: Sequence[str]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Read which part each file is in.
+
+    Parameters
+    ----------
+    given : "folders": the outermost folder below an indexed one that is called train, val, test or
+        the like; or a table (.csv, .parquet) with the columns `path` and `part` or `split`
+    paths : absolute
+    roots : indexed folders, to which names may be relative
+
+    Returns
+    -------
+    By path, and notes on files that are in no part.
+
+    Raises
+    ------
+    DedupError : there is no such table or folder; or fewer than two parts have files.
+    """
+    name = path_of(given, "given")
+    notes: tuple[str, ...] = ()
+    if name == FOLDERS:
+        parts = {path: part for path in paths if (part := _folder_of(path, roots))}
+    else:
+        file = Path(name)
+        if file.suffix.lower() not in (".csv", ".parquet"):
+            raise DedupError(f"{name}: a split is {FOLDERS!r}, or a table: .csv or .parquet")
+        table = read_table(file, *COLUMNS)
+        found, notes = matched(name, table, paths, [*roots, os.path.realpath(file.parent)])
+        parts = {path: text_of(part) for path, part in found.items() if part}
+    if len(set(parts.values())) < 2:  # noqa: PLR2004 - a split has two parts
+        there = ", ".join(sorted(set(parts.values()))) or "none"
+        hint = f"; folders count that are called {', '.join(sorted(PARTS))}"
+        raise DedupError(
+            f"{name}: a split has two parts and more; there is {there}"
+            f"{hint if name == FOLDERS else ''}"
+        )
+    if left := len(paths) - len(parts):
+        files = "1 file is" if left == 1 else f"{left:,} files are"
+        notes += (f"{files} in no part, and not looked at",)
+    return parts, notes
+
+
+def _folder_of(path: str, roots: Sequence[str]) -> str | None:
+    """Give the outermost folder that is a part by its name, an indexed one among them."""
+    above = max((root for root in roots if path.startswith(root.rstrip(os.sep) + os.sep)),
+                key=len, default="")  # fmt: skip
+    below = os.path.relpath(path, os.path.dirname(above) or os.sep).split(os.sep)[:-1]
+    return next((one for one in below if one.lower() in PARTS), None)
+
+
+def find_leaks(together: Together, parts: Mapping[str, str]) -> LeaksAnswer:
+    """List each file of a part with the surest match in each other part.
+
+    Parameters
+    ----------
+    parts : by path
+    """
+    part_of = {
+        file: parts[path] for file in together.files if (path := together.path(file)) in parts
+    }
+    sizes = Counter(part_of.values())
+    files_of: dict[int, list[int]] = defaultdict(list)
+    for file in part_of:
+        files_of[together.row(file)].append(file)
+    leaks: dict[frozenset[int], Leak] = {}
+    for file in part_of:
+        for link in _others(together, file, part_of, files_of):
+            pair = frozenset((file, link.file))
+            if pair not in leaks:
+                leaks[pair] = _leak(together, file, link, part_of, sizes)
+    rows = sorted(
+        leaks.values(),
+        key=lambda one: (
+            one.tier.looseness, -one.similarity, os.fsencode(one.path), os.fsencode(one.match),
+        ),
+    )  # fmt: skip
+    return LeaksAnswer(tuple(rows), dict(sorted(sizes.items())), together.notes)
+
+
+def _others(
+    together: Together, file: int, part_of: Mapping[int, str], files_of: dict[int, list[int]]
+) -> Iterator[Link]:
+    """Give the surest link of a file to each other part."""
+    left = set(part_of.values()) - {part_of[file]}
+    for link in together.links(file, files_of):
+        if part_of[link.file] in left:
+            left.remove(part_of[link.file])
+            yield link
+            if not left:
+                return
+
+
+def _leak(
+    together: Together, file: int, link: Link, part_of: Mapping[int, str], sizes: Counter[str]
+) -> Leak:
+    """Word a leak from the side of the smaller part."""
+    first, second = sorted((file, link.file), key=lambda one: (sizes[part_of[one]], part_of[one]))
+    return Leak(
+        together.path(first),
+        part_of[first],
+        together.path(second),
+        part_of[second],
+        link.tier,
+        link.similarity,
+        together.evidence(second, first, link.tier),
+    )

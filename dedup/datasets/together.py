@@ -1,0 +1,116 @@
+"""Which files show one image, over however many steps: what no part of a data set may tear."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from dedup.duplicates.groups import group_files
+from dedup.duplicates.relate import relate
+from dedup.duplicates.tiers import PairFacts, evidence
+from dedup.results import Grouping, Tier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dedup.answer import Progress
+    from dedup.duplicates.gallery import Gallery
+    from dedup.duplicates.relations import Relations
+    from dedup.freshness import Lookout
+    from dedup.policy import KeepPolicy
+
+
+class Link(NamedTuple):
+    """How a file is directly related to another one."""
+
+    file: int
+    tier: Tier
+    similarity: float
+
+
+class Together(NamedTuple):
+    """The files of a collection that are here, and which of them belong together.
+
+    Parameters
+    ----------
+    files : in keep order
+    group : per file that belongs with others, the number of its group, from 1 in keep order
+    """
+
+    gallery: Gallery
+    relations: Relations
+    tiers: frozenset[Tier]
+    files: list[int]
+    group: dict[int, int]
+    notes: tuple[str, ...]
+
+    def path(self, file: int) -> str:
+        """Give the absolute path of a file."""
+        return os.fsdecode(self.gallery.files.path[file])
+
+    def row(self, file: int) -> int:
+        """Give the row of a file's image."""
+        return int(self.gallery.files.row[file])
+
+    def groups(self) -> dict[int, list[int]]:
+        """Give the files of each group."""
+        found: dict[int, list[int]] = {}
+        for file in self.files:
+            if file in self.group:
+                found.setdefault(self.group[file], []).append(file)
+        return found
+
+    def links(self, file: int, files_of: dict[int, list[int]]) -> Iterator[Link]:
+        """List the files directly related to one, the surest tier first.
+
+        Parameters
+        ----------
+        files_of : the files that count, by row
+        """
+        row = self.row(file)
+        if Tier.EXACT in self.tiers:
+            yield from (Link(one, Tier.EXACT, 1.0) for one in files_of.get(row, ()) if one != file)
+        for relation in self.relations.of(row, self.tiers):
+            for one in files_of.get(relation.row, ()):
+                yield Link(one, relation.tier, min(relation.similarity, 1.0))
+
+    def evidence(self, first: int, second: int, tier: Tier) -> str:
+        """Say in words what the second file is as against the first."""
+        rows = self.row(first), self.row(second)
+        same = PairFacts(same_bytes=True)
+        facts = same if rows[0] == rows[1] else self.relations.table.facts(*rows)
+        return evidence(
+            tier, facts, self.gallery.image_file(first), self.gallery.image_file(second)
+        )
+
+
+def find_together(
+    gallery: Gallery,
+    tiers: frozenset[Tier],
+    threshold: float,
+    policy: KeepPolicy,
+    lookout: Lookout,
+    report: Progress,
+) -> Together:
+    """Find what belongs together; a file that is gone still joins what is here.
+
+    Parameters
+    ----------
+    tiers, threshold, policy, report : as in `dedup.duplicates.find.find_groups`
+    """
+    related = relate(gallery, tiers, threshold, report, policy)
+    row_of = gallery.files.row.tolist()
+    components = group_files(
+        related.order.files, row_of, related.relations, tiers, Grouping.COMPONENT
+    )
+    files = [file for file in related.order.files if lookout.shows(gallery.files.facts(file))]
+    here, group = set(files), dict[int, int]()
+    number = 0
+    for component in components:
+        members = [component.keeper, *(member.file for member in component.members)]
+        shown = [file for file in members if file in here]
+        if len(shown) > 1:
+            number += 1
+            group |= dict.fromkeys(shown, number)
+    notes = (*related.relations.table.notes, *lookout.notes())
+    return Together(gallery, related.relations, tiers, files, group, notes)
