@@ -59,6 +59,11 @@ one half for good: `work` may be looked at, `measure` gives rates only.""",
     ("scale", "Scale", ""),
     ("peers", "Other tools", ""),
     (
+        "questions",
+        "Questions of data sets",
+        "What was planted is known by its seed; every tool has its default limits.",
+    ),
+    (
         "faults",
         "Faults made on purpose",
         """After every fault the next run has to answer as an undisturbed collection does, and no

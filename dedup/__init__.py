@@ -57,6 +57,11 @@ if TYPE_CHECKING:
     from dedup.actions.plan_file import LeftOut, Plan, PlanEntry
     from dedup.binding import layers
     from dedup.collection import Collection
+    from dedup.datasets.classes import ClassesAnswer, ClassLeak
+    from dedup.datasets.issues import CheckAnswer, Issue
+    from dedup.datasets.leaks import Leak, LeaksAnswer
+    from dedup.datasets.sample import SampleAnswer, Taken
+    from dedup.datasets.split import Placed, Share, SplitAnswer
     from dedup.models.extractor import Extractor
     from dedup.models.features import Features
     from dedup.report.calibration import CalibrationAnswer, FoundShare, Promise
@@ -76,7 +81,10 @@ __all__ = [
     "ActedFile",
     "Answer",
     "CalibrationAnswer",
+    "CheckAnswer",
     "CheckResult",
+    "ClassLeak",
+    "ClassesAnswer",
     "Cluster",
     "Collection",
     "CollectionError",
@@ -104,9 +112,12 @@ __all__ = [
     "Grouping",
     "ImageError",
     "IndexSummary",
+    "Issue",
     "Layer",
     "LayerError",
     "LayersAnswer",
+    "Leak",
+    "LeaksAnswer",
     "LeftOut",
     "Level",
     "LockedError",
@@ -118,6 +129,7 @@ __all__ = [
     "NoCollectionError",
     "Pair",
     "PairsAnswer",
+    "Placed",
     "Plan",
     "PlanEntry",
     "PlanError",
@@ -133,11 +145,15 @@ __all__ = [
     "Run",
     "RunsAnswer",
     "Runtime",
+    "SampleAnswer",
     "SearchError",
+    "Share",
     "Skip",
     "SkippedAnswer",
+    "SplitAnswer",
     "Stages",
     "Status",
+    "Taken",
     "Tier",
     "UnknownModelError",
     "VerifyAnswer",
@@ -160,6 +176,17 @@ _LOADED_LATER = {
     "PlanEntry": "dedup.actions.plan_file",
     "CalibrationAnswer": "dedup.report.calibration",
     "Collection": "dedup.collection",
+    "CheckAnswer": "dedup.datasets.issues",
+    "ClassLeak": "dedup.datasets.classes",
+    "ClassesAnswer": "dedup.datasets.classes",
+    "Issue": "dedup.datasets.issues",
+    "Leak": "dedup.datasets.leaks",
+    "LeaksAnswer": "dedup.datasets.leaks",
+    "Placed": "dedup.datasets.split",
+    "SampleAnswer": "dedup.datasets.sample",
+    "Share": "dedup.datasets.split",
+    "SplitAnswer": "dedup.datasets.split",
+    "Taken": "dedup.datasets.sample",
     "Evaluation": "dedup.report.evaluation",
     "EvaluationAnswer": "dedup.report.evaluation",
     "Extractor": "dedup.models.extractor",

@@ -31,6 +31,8 @@ EXPORTED = {
     "RootsAnswer Remark RemarksAnswer Pair PairsAnswer",
     "LayersAnswer Layer FeatureTable Written VerifyAnswer RepairAnswer ReportAnswer Finding",
     "MapAnswer Cluster",
+    "CheckAnswer Issue SplitAnswer Placed Share LeaksAnswer Leak SampleAnswer Taken",
+    "ClassesAnswer ClassLeak",
     "DedupError ImageError ModelError UnknownModelError LayerError WeightsError",
     "CollectionError NoCollectionError LockedError FingerprintError FormatError DamagedError",
     "SearchError PlanError ExtraMissingError",
@@ -126,7 +128,7 @@ def test_answers_iterate_over_rows_and_carry_notes() -> None:
         for name in NAMES - {"Progress", "Answer", "__version__"}
         if inspect.isclass(getattr(dedup, name)) and issubclass(getattr(dedup, name), dedup.Answer)
     ]
-    assert len(answers) == 25
+    assert len(answers) == 30
     for answer in answers:
         names = [field.name for field in dataclasses.fields(answer)]
         assert "notes" in names

@@ -129,7 +129,9 @@ def check_command(
         note(*collection.notes, *answer.notes)
     from dedup.datasets.issues import Issue
 
-    write_rows(answer, Issue, form, _COLUMNS, nul=nul, csv_safe=csv_safe)
+    # Of a file with several issues the name comes once.
+    rows = {one.path: one for one in answer}.values() if form == "paths" else answer
+    write_rows(rows, Issue, form, _COLUMNS, nul=nul, csv_safe=csv_safe)
     _print_totals(answer)
     note_skips(answer.skipped, "to see them again: dedup index, then dedup status --skipped")
     if fail_on is not None and any(one.issue in fail_on for one in answer):

@@ -197,7 +197,8 @@ def split_command(
         note(*(f"{one.part}: {counted(one.files, 'file')}, {one.share:.1%}" for one in wholes))
         note(*notes, *answer.notes)
         return
-    write_rows(leaks, Leak, form, _LEAKS, nul=nul, csv_safe=csv_safe)
+    rows = {one.path: one for one in leaks}.values() if form == "paths" else leaks
+    write_rows(rows, Leak, form, _LEAKS, nul=nul, csv_safe=csv_safe)
     sizes = ", ".join(f"{part} {files:,}" for part, files in leaks.files.items())
     note(f"{counted(len(leaks), 'leak')} between parts: {sizes}", *notes, *leaks.notes)
     exit_if_found((one.tier for one in leaks), fail_on)

@@ -100,7 +100,7 @@ class _Check:
             self._files[row].append(file)
         self._labels: list[Label] = labelled.labels.of if labelled else [None] * len(points.paths)
         self._skipped: tuple[Skip, ...] = ()
-        self._blank = np.zeros(len(points.ids), np.bool_)
+        self._blank = images.trivial[at]
 
     def answer(self, wanted: frozenset[str]) -> CheckAnswer:
         found: dict[str, list[Issue]] = {}
@@ -159,7 +159,7 @@ class _Check:
             issue: np.array([getattr(one, name) for one in table], np.float64)
             for issue, name in _MEASURES.items()
         }
-        self._blank = scores[BLANK] < threshold_of(BLANK, scores[BLANK])
+        self._blank = self._blank | (scores[BLANK] < threshold_of(BLANK, scores[BLANK]))
         found = {}
         for issue in OF_PIXELS:
             if issue in wanted:
@@ -233,6 +233,7 @@ class _Check:
         names = sorted({label for label in of if label is not None})
         number = {name: at for at, name in enumerate(names)}
         classes = np.array([-1 if one is None else number[one] for one in of], np.int64)
+        classes[self._blank] = -1
         small = np.bincount(classes[classes >= 0], minlength=len(names)) < LEAST_MEMBERS
         if several:
             notes.append(f"Labels of {several:,} images with several were not judged by neighbours")

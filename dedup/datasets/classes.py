@@ -65,8 +65,8 @@ def by_class(labels: Mapping[str, Label], comparison: Comparison) -> tuple[Class
     """
     images: Counter[str] = Counter()
     tiers: dict[str, Counter[Tier]] = {}
-    for label in labels.values():
-        images.update(label or ("",))
+    for every in labels.values():
+        images.update(every or ("",))
     for match in comparison:
         for one in labels.get(match.path) or ("",):
             tiers.setdefault(one, Counter())[match.tier] += 1

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 import numpy as np
 
-from dedup.answer import Answer, Shown, column
+from dedup.answer import Answer, column
 from dedup.datasets.mislabelled import DISAGREES
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ LIMITS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Issue(Shown):
+class Issue:
     """Something about a file that deserves a look.
 
     Parameters
@@ -91,7 +91,7 @@ class Issue(Shown):
 
 
 @dataclass(frozen=True, slots=True)
-class CheckAnswer(Shown, Answer[Issue]):
+class CheckAnswer(Answer[Issue]):
     """What deserves a look, in the order of `ISSUES`, then by rising score.
 
     Parameters

@@ -194,7 +194,7 @@ def _from_mapping(source: Mapping[str, Any]) -> dict[str, Label]:
         else:
             several = tuple(label) if isinstance(label, list | tuple | set) else (label,)
         for one in several:
-            if not isinstance(one, str | Integral) or isinstance(one, bool):
+            if type(one) is bool or not isinstance(one, str | Integral):
                 raise TypeError(f"the label of {path!r} is a str or int, not {type(one).__name__}")
             kinds.setdefault(isinstance(one, Integral), f"{one!r} of {path!r}")
         table[os.fspath(path)] = tuple(sorted({str(one) for one in several if one != ""}))

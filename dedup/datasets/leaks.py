@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from dedup.answer import Answer, Shown, column
+from dedup.answer import Answer, column
 from dedup.arguments import path_of
 from dedup.datasets.labels import FOLDERS, matched, read_table, text_of
 from dedup.errors import DedupError
@@ -29,7 +29,7 @@ COLUMNS: Final = ("part", "split")
 
 
 @dataclass(frozen=True, slots=True)
-class Leak(Shown):
+class Leak:
     """An image that is in two parts.
 
     Parameters
@@ -49,7 +49,7 @@ class Leak(Shown):
 
 
 @dataclass(frozen=True, slots=True)
-class LeaksAnswer(Shown, Answer[Leak]):
+class LeaksAnswer(Answer[Leak]):
     """What leaks between parts, the surest first.
 
     Parameters

@@ -147,7 +147,7 @@ def _votes(near: Near, some: Numbers, labels: Numbers, classes: int) -> npt.NDAr
     share = np.zeros((len(some), classes))
     line = np.repeat(np.arange(len(some)), rows.shape[1]).reshape(rows.shape)
     np.add.at(share, (line[counts], labels[rows[counts]]), weight[counts])
-    return share / np.maximum(share.sum(axis=1, keepdims=True), 1e-300)
+    return np.asarray(share / np.maximum(share.sum(axis=1, keepdims=True), 1e-300))
 
 
 class _LeftOut:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 
-from dedup.answer import Answer, Shown, column
+from dedup.answer import Answer, column
 from dedup.errors import DedupError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _LEFT: Final = 2.0  # above any similarity
 
 
 @dataclass(frozen=True, slots=True)
-class Taken(Shown):
+class Taken:
     """An image of a sample.
 
     Parameters
@@ -42,7 +42,7 @@ class Taken(Shown):
 
 
 @dataclass(frozen=True, slots=True)
-class SampleAnswer(Shown, Answer[Taken]):
+class SampleAnswer(Answer[Taken]):
     """A sample, in the order in which it was taken.
 
     Parameters

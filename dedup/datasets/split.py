@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
 import numpy as np
 
-from dedup.answer import Answer, Shown
+from dedup.answer import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,7 +35,7 @@ _OFF: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Placed(Shown):
+class Placed:
     """A file and the part that it goes to.
 
     Parameters
@@ -70,7 +70,7 @@ class Share:
 
 
 @dataclass(frozen=True, slots=True)
-class SplitAnswer(Shown, Answer[Placed]):
+class SplitAnswer(Answer[Placed]):
     """Files in parts, by path.
 
     Parameters

@@ -66,7 +66,7 @@ def quality_of(pixels: Pixels) -> Quality:
     ----------
     pixels : (H, W, 3) uint8, RGB
     """
-    grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
+    grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
     counts = np.bincount(grey.ravel(), minlength=256) / grey.size
     upto = np.cumsum(counts)
     some = counts[counts > 0]
@@ -83,8 +83,10 @@ def quality_of(pixels: Pixels) -> Quality:
 
 def _lost(grey: npt.NDArray[np.uint8]) -> float:
     """Give the share of vertical differences that a vertical blur takes away."""
+    if len(grey) == 1:
+        return 0.0
     blurred = np.asarray(cv2.blur(grey, (1, _REBLUR)))
     before = cv2.absdiff(grey[1:], grey[:-1])
     left = cv2.absdiff(blurred[1:], blurred[:-1])
-    whole = float(cv2.sumElems(before)[0]) if before.size else 0.0
+    whole = float(cv2.sumElems(before)[0])
     return float(cv2.sumElems(cv2.subtract(before, left))[0]) / whole if whole else 0.0

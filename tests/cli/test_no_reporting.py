@@ -45,6 +45,9 @@ status --store store
 status --store store --skipped
 export --store store --output features.npz
 report --store store --output report.html
+check --store store --labels folders
+split --store store --ratios .5 .5
+sample --store store -n 3
 plan images --store store --action move:away --output plan.json
 apply plan.json --yes --store store
 undo --store store
