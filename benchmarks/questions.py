@@ -23,7 +23,7 @@ from machine import add_json_option, describe, record
 from map import points_of
 
 from dedup.collection import Collection
-from dedup.datasets.issues import BLURRY, BRIGHT, DARK, PLAIN
+from dedup.datasets.issues import BLANK, BLURRY, BRIGHT, DARK, PLAIN
 from dedup.datasets.mislabelled import DISAGREES, centred, judge, nearest_others
 from dedup.fingerprint import Fingerprint
 from dedup.images.decode import DECODER
@@ -83,7 +83,7 @@ def label_table(store: Path, peers: Path | None, work: Path) -> list[list[Cell]]
     sets, rows = labelled_sets(store), []
     theirs: dict[str, Any] = {}
     if peers is not None:
-        arrays = {}
+        arrays: dict[str, Any] = {}
         for name, (vectors, labels, _) in sets.items():
             arrays |= {f"{name} rows": vectors, f"{name} labels": labels}
         np.savez(work / "sets.npz", **arrays)
@@ -119,7 +119,7 @@ def blurred(pixels: Any, rng: np.random.Generator) -> Any:
 def moved(pixels: Any, rng: np.random.Generator) -> Any:
     """Blur along a line of 3 to 8 % of the long side, at any angle."""
     side = int(max(pixels.shape) * rng.uniform(0.03, 0.08)) | 1
-    line = np.zeros((side, side), np.float32)
+    line: Any = np.zeros((side, side), np.float32)
     line[side // 2] = 1
     turn = cv2.getRotationMatrix2D((side // 2, side // 2), rng.uniform(0, 180), 1)
     line = cv2.warpAffine(line, turn, (side, side))
@@ -163,7 +163,7 @@ def spoil(store: Path, folder: Path) -> Iterator[tuple[str, str]]:
     rng = np.random.default_rng(0)
     kinds = [*SPOILED]
     for number, at in enumerate(rng.permutation(len(paths))[:600].tolist()):
-        pixels = cv2.imread(paths[at])
+        pixels: Any = cv2.imread(paths[at])
         kind = kinds[number // 5 % len(kinds)] if number % 5 == 0 else ""
         if kind:
             pixels = SPOILED[kind][0](pixels, rng)
@@ -179,7 +179,7 @@ def image_table(store: Path, peers: Path | None, work: Path) -> list[list[Cell]]
     kinds = dict(spoil(store, folder))
     with Collection.create(work / "spoiled", ModelSpec(views="details")) as collection:
         collection.index(folder)
-        answer = collection.check(issues=(BLURRY, DARK, BRIGHT, PLAIN))
+        answer = collection.check(issues=(BLANK, BLURRY, DARK, BRIGHT, PLAIN))
     ours: dict[str, set[str]] = {}
     for one in answer:
         ours.setdefault(one.issue, set()).add(Path(one.path).name)
@@ -190,7 +190,7 @@ def image_table(store: Path, peers: Path | None, work: Path) -> list[list[Cell]]
         planted = {name for name, what in kinds.items() if what == kind}
         rows.append(
             [
-                kind, len(planted), len(planted & ours.get(own, set())),
+                kind, len(planted), len(planted & (ours.get(own, set()) | ours.get(BLANK, set()))),
                 len(planted & theirs[other]) if theirs else None,
             ]
         )  # fmt: skip
@@ -304,7 +304,10 @@ LABEL_NOTE = (
     "cleanlab has predictions of five folds from scikit-learn on the same rows."
 )
 IMAGE_COLUMNS = ["spoiled by", "planted", "found by dedup", "found by cleanvision"]
-IMAGE_NOTE = "Sound photographs that are named count against whoever names them. Default limits."
+IMAGE_NOTE = (
+    "Sound photographs that are named count against whoever names them. What is so dark or bright "
+    "that nothing is seen is named blank by dedup, and counts as found."
+)
 SPEED_COLUMNS = ["question", "first, s", "processor s", "again, s", "processor s"]
 SPEED_NOTE = (
     "Seeded embeddings of 256 values in 20 classes, photographs as files, every twentieth a "

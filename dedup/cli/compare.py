@@ -108,8 +108,7 @@ def compare_command(
 
     NEW images are not indexed. When REF is a folder of images, it is indexed first (quickly, when
     it has been before) into the collection that --store or the current folder names. For two
-    splits of a data set, this shows what leaks from one into the other; with --labels it is a row
-    a class of the NEW images instead, those first that leak most.
+    splits of a data set, this shows what leaks from one into the other; with --labels, by class.
 
     \b
     Examples:
@@ -127,25 +126,18 @@ def compare_command(
     with collection, progress_bars("images") as progress:
         if folder is not None and not _is_offline(collection, folder):
             print_index(collection.index(folder, progress))
-        wanted: dict[str, Any] = {
-            "tier": tiers,
-            "threshold": threshold,
-            "offline": offline,
-            "parts": parts == "on",
-            "progress": progress,
-        }
+        wanted: dict[str, Any] = {"tier": tiers, "threshold": threshold, "offline": offline,
+                                  "parts": parts == "on", "progress": progress}  # fmt: skip
+        rows: tuple[Any, type, str, tuple[Column, ...]]
         if labels is None:
             answer = collection.compare(new, folder, **wanted)
-            classes, notes = None, answer.notes
+            rows, notes = (answer, Match, form, _COLUMNS), answer.notes
         else:
-            classes = collection.compare_classes(
-                new, folder, labels=labels, column=column, **wanted
-            )
+            wanted |= {"labels": labels, "column": column}
+            classes = collection.compare_classes(new, folder, **wanted)
             answer, notes = classes.comparison, classes.notes
-    if classes is None:
-        write_rows(answer, Match, form, _COLUMNS, nul=nul, csv_safe=csv_safe)
-    else:
-        write_rows(classes, ClassLeak, form, _CLASSES, nul=nul, csv_safe=csv_safe)
+            rows = (classes, ClassLeak, form, _CLASSES)
+    write_rows(*rows, nul=nul, csv_safe=csv_safe)
     _print_totals(answer)
     note(*collection.notes, *notes)
     note_skips(answer.skipped, "to see them all: dedup index, then dedup status --skipped")

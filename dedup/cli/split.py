@@ -33,6 +33,7 @@ from dedup.cli.output import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dedup.datasets.leaks import LeaksAnswer
     from dedup.results import Tier
 
 _RATIOS = "--ratios"
@@ -151,10 +152,9 @@ def split_command(
     """Place all files in parts such as train, val and test, so that no image is in two of them.
 
     FOLDERs are indexed first, as by dedup index; all of the collection is placed. What belongs
-    together, over however many steps, stays together: copies, edited versions, and a
-    raw image with what was developed from it; with --tier exact,pixels,resaved,near,similar also
-    look-alikes. With --given nothing is placed: the output is what leaks between the parts of that
-    split.
+    together, over however many steps, stays together: copies, edited versions, and a raw image with
+    what was developed from it; with --tier exact,pixels,resaved,near,similar also look-alikes. With
+    --given nothing is placed: the output is what leaks between the parts of that split.
 
     \b
     Examples:
@@ -168,46 +168,51 @@ def split_command(
     from dedup.datasets.split import Placed
 
     form = chosen_format(kind, nul=nul, csv_safe=csv_safe)
-    if (ratios is None) == (given is None):
-        raise click.UsageError("name either --ratios or --given")
-    if given is not None and (names or stratify):
-        raise click.UsageError("--names and --stratify go with --ratios")
-    if given is None and fail_on is not None:
-        raise click.UsageError("--fail-on goes with --given: what is placed does not leak")
-    own = _named(ratios, names)
+    own = _checked(ratios, names, given, stratify, fail_on)
     with indexed(folders, store) as (collection, progress):
         notes = collection.notes
         if given is not None:
             leaks = collection.leaks(given, tier=tiers, threshold=threshold, progress=progress)
         else:
             answer = collection.split(
-                ratios or (),
-                names=own,
-                stratify=stratify,
-                labels=labels or "folders",
-                column=column,
-                tier=tiers,
-                threshold=threshold,
-                seed=seed,
-                progress=progress,
-            )
+                ratios or (), names=own, stratify=stratify, labels=labels or "folders",
+                column=column, tier=tiers, threshold=threshold, seed=seed, progress=progress,
+            )  # fmt: skip
     if given is None:
         write_rows(answer, Placed, form, _PLACED, nul=nul, csv_safe=csv_safe)
         wholes = (one for one in answer.shares if one.label is None)
         note(*(f"{one.part}: {counted(one.files, 'file')}, {one.share:.1%}" for one in wholes))
         note(*notes, *answer.notes)
         return
+    # Of a file that leaks into several parts the name comes once.
     rows = {one.path: one for one in leaks}.values() if form == "paths" else leaks
     write_rows(rows, Leak, form, _LEAKS, nul=nul, csv_safe=csv_safe)
-    sizes = ", ".join(f"{part} {files:,}" for part, files in leaks.files.items())
-    note(f"{counted(len(leaks), 'leak')} between parts: {sizes}", *notes, *leaks.notes)
+    _print_totals(leaks)
+    note(*notes, *leaks.notes)
     exit_if_found((one.tier for one in leaks), fail_on)
 
 
-def _named(ratios: tuple[float, ...] | None, names: str | None) -> list[str]:
-    """Check names against ratios."""
+def _print_totals(leaks: LeaksAnswer) -> None:
+    sizes = ", ".join(f"{part} {files:,}" for part, files in leaks.files.items())
+    note(f"{counted(len(leaks), 'leak')} between parts: {sizes}")
+
+
+def _checked(
+    ratios: tuple[float, ...] | None,
+    names: str | None,
+    given: str | None,
+    stratify: str | None,
+    fail_on: str | None,
+) -> list[str]:
+    """Refuse what does not go together; gives the names of parts."""
     from dedup.datasets.split import wanted_parts
 
+    if (ratios is None) == (given is None):
+        raise click.UsageError("name either --ratios or --given")
+    if given is not None and (names or stratify):
+        raise click.UsageError("--names and --stratify go with --ratios")
+    if given is None and fail_on is not None:
+        raise click.UsageError("--fail-on goes with --given: what is placed does not leak")
     own = [] if names is None else [one.strip() for one in names.split(",")]
     if ratios is not None:
         try:

@@ -340,7 +340,7 @@ def loaded(name: str) -> Any:
 @pytest.fixture
 def repo(made: Path, tmp_path: Path, dedup: Run, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository with the data set, and its collection in it, as after a first run."""
-    assert dedup  # which goes to a folder of its own
+    _ = dedup  # which goes to a folder of its own
     shutil.copytree(made / "data", tmp_path / "repo/data")
     with Collection.create(tmp_path / "repo/.dedup", ModelSpec(views="details")) as collection:
         collection.index(tmp_path / "repo")
@@ -354,9 +354,9 @@ def test_the_hooks_of_pre_commit_fail_on_what_they_name(dedup: Run, repo: Path) 
     commands = []
     for hook in hooks.values():
         assert (hook["language"], hook["pass_filenames"]) == ("python", False)
-        program, *arguments = [*hook["entry"].split(), *hook["args"]]
+        program, *arguments = str(hook["entry"]).split()
         assert program in PROGRAMS
-        commands.append(arguments)
+        commands.append([*arguments, *map(str, hook["args"])])
     check, leaks = (dedup(*command) for command in commands)
     assert (check.code, leaks.code) == (3, 3)
     assert [row["issue"] for row in check.rows] == ["conflict", "blank"]
