@@ -40,7 +40,7 @@ _RATIOS = "--ratios"
 _NUMBER = re.compile(r"\d*\.?\d+")
 
 _PLACED = (
-    Column("part", lambda row: row.part),
+    Column("subset", lambda row: row.subset),
     Column("path", lambda row: shown(row.path), path=True),
     Column("label", lambda row: row.label),
     Column("group", lambda row: f"{row.group}" if row.group else "", right=True),
@@ -48,9 +48,9 @@ _PLACED = (
 _LEAKS = (
     Column("tier", lambda row: row.tier.value),
     Column("similarity", similarity_in_words, right=True),
-    Column("part", lambda row: row.part),
+    Column("subset", lambda row: row.subset),
     Column("path", lambda row: shown(row.path), path=True),
-    Column("is in", lambda row: row.match_part),
+    Column("is in", lambda row: row.match_subset),
     Column("as", lambda row: shown(row.match), path=True),
     Column("evidence", lambda row: row.evidence),
 )
@@ -80,12 +80,12 @@ class Ratios(click.ParamType[tuple[float, ...]]):
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[float, ...]:
         """Parse ".8,.1,.1", and check what they add up to."""
-        from dedup.datasets.split import wanted_parts
+        from dedup.datasets.split import wanted_subsets
 
         if isinstance(value, tuple):
             return value
         try:
-            return wanted_parts([float(one) for one in str(value).split(",")], ()).ratios
+            return wanted_subsets([float(one) for one in str(value).split(",")], ()).ratios
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -97,19 +97,19 @@ class Ratios(click.ParamType[tuple[float, ...]]):
     _RATIOS,
     type=Ratios(),
     metavar="R R...",
-    help="The shares of the parts, which add up to 1, such as .8 .1 .1.",
+    help="The shares of the subsets, which add up to 1, such as .8 .1 .1.",
 )
 @click.option(
     "--names",
     type=Name(),
     metavar="NAMES",
-    help="The names of the parts, separated by commas. Default: train,test or train,val,test.",
+    help="The names of the subsets, separated by commas. Default: train,test or train,val,test.",
 )
 @click.option(
     "--stratify",
     type=Name(),
     metavar="COLUMN|labels",
-    help="What every part is to have the same shares of: labels, or a column of --labels FILE.",
+    help="What every subset is to have the same shares of: labels, or a column of --labels FILE.",
 )
 @labels_option
 @column_option
@@ -119,14 +119,14 @@ class Ratios(click.ParamType[tuple[float, ...]]):
     default=0,
     show_default=True,
     metavar="N",
-    help="Equal seeds give equal parts.",
+    help="Equal seeds give equal subsets.",
 )
 @click.option(
     "--given",
     type=Name(),
     metavar="folders|FILE",
     help="Show what leaks in a split that is there: FILE is a table (.csv, .parquet) with the "
-    "columns 'path' and 'part' or 'split'; folders are those called train, val, test and the like.",
+    "columns 'path' and 'subset' or 'split'; folders are those called train, val, test or so.",
 )
 @tier_option("exact,pixels,resaved,near")
 @threshold_option
@@ -149,12 +149,12 @@ def split_command(
     nul: bool,  # noqa: FBT001 - click passes flags by name
     csv_safe: bool,  # noqa: FBT001
 ) -> None:
-    """Place all files in parts such as train, val and test, so that no image is in two of them.
+    """Place all files in subsets such as train, val and test, so that no image is in two of them.
 
     FOLDERs are indexed first, as by dedup index; all of the collection is placed. What belongs
     together, over however many steps, stays together: copies, edited versions, and a raw image with
     what was developed from it; with --tier exact,pixels,resaved,near,similar also look-alikes. With
-    --given nothing is placed: the output is what leaks between the parts of that split.
+    --given nothing is placed: the output is what leaks between the subsets of that split.
 
     \b
     Examples:
@@ -181,10 +181,10 @@ def split_command(
     if given is None:
         write_rows(answer, Placed, form, _PLACED, nul=nul, csv_safe=csv_safe)
         wholes = (one for one in answer.shares if one.label is None)
-        note(*(f"{one.part}: {counted(one.files, 'file')}, {one.share:.1%}" for one in wholes))
+        note(*(f"{one.subset}: {counted(one.files, 'file')}, {one.share:.1%}" for one in wholes))
         note(*notes, *answer.notes)
         return
-    # Of a file that leaks into several parts the name comes once.
+    # Of a file that leaks into several subsets the name comes once.
     rows = {one.path: one for one in leaks}.values() if form == "paths" else leaks
     write_rows(rows, Leak, form, _LEAKS, nul=nul, csv_safe=csv_safe)
     _print_totals(leaks)
@@ -193,8 +193,8 @@ def split_command(
 
 
 def _print_totals(leaks: LeaksAnswer) -> None:
-    sizes = ", ".join(f"{part} {files:,}" for part, files in leaks.files.items())
-    note(f"{counted(len(leaks), 'leak')} between parts: {sizes}")
+    sizes = ", ".join(f"{subset} {files:,}" for subset, files in leaks.files.items())
+    note(f"{counted(len(leaks), 'leak')} between subsets: {sizes}")
 
 
 def _checked(
@@ -204,8 +204,8 @@ def _checked(
     stratify: str | None,
     fail_on: str | None,
 ) -> list[str]:
-    """Refuse what does not go together; gives the names of parts."""
-    from dedup.datasets.split import wanted_parts
+    """Refuse what does not go together; gives the names of subsets."""
+    from dedup.datasets.split import wanted_subsets
 
     if (ratios is None) == (given is None):
         raise click.UsageError("name either --ratios or --given")
@@ -216,7 +216,7 @@ def _checked(
     own = [] if names is None else [one.strip() for one in names.split(",")]
     if ratios is not None:
         try:
-            wanted_parts(ratios, own)
+            wanted_subsets(ratios, own)
         except ValueError as error:
             raise click.UsageError(str(error)) from error
     return own

@@ -63,10 +63,10 @@ _MEASURES = {BLANK: "variety", BLURRY: "sharpness", DARK: "light", BRIGHT: "dark
 
 
 class Labelled(NamedTuple):
-    """The labels of a data set, and which of its files belong together."""
+    """The labels of a data set, and which of its files belong together; None: not looked at."""
 
     labels: Labels
-    together: Together
+    together: Together | None
 
 
 def check(
@@ -111,9 +111,9 @@ class _Check:
             found |= self._of_headers()
         if wanted & {OUTLIER, MISLABELLED}:
             found |= self._of_neighbours(wanted, notes)
-        if CONFLICT in wanted and self._labelled is not None:
+        together = self._labelled.together if self._labelled else None
+        if CONFLICT in wanted and together is not None:
             file_of = {path: file for file, path in enumerate(self._points.paths)}
-            together = self._labelled.together
             labels = {
                 file: self._labels[file_of[path]]
                 for file in together.files
@@ -177,7 +177,7 @@ class _Check:
             return f"{self._width[row]}×{self._height[row]} pixels"
 
         def against(row: int) -> str:
-            return f"{shape(row)}; half of all images are above {middle}×{middle}"
+            return f"{shape(row)}, usually about {middle}×{middle}"
 
         aspect = aspect_scores(self._width, self._height)
         return {
@@ -211,8 +211,8 @@ class _Check:
     def _copies(self) -> Numbers:
         """Give images numbers, copies of each other the same."""
         copies = np.arange(len(self._points.ids))
-        if self._labelled is not None:
-            together = self._labelled.together
+        together = self._labelled.together if self._labelled else None
+        if together is not None:
             row_of = dict(zip(self._points.paths, self._points.row.tolist(), strict=True))
             first: dict[int, int] = {}
             for file, group in together.group.items():

@@ -1,4 +1,4 @@
-"""A part of a collection that stands for all of it.
+"""Some images of a collection that stand for all of it.
 
 By k-center greedy (Gonzalez 1985): after a first image, drawn by the seed, always the one furthest
 from those taken, so that no image is further from the sample than twice what is possible with so

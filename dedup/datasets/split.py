@@ -1,6 +1,6 @@
-"""Parts of a data set such as train, val and test, between which no image leaks.
+"""Subsets of a data set such as train, val and test, between which no image leaks.
 
-Files that belong together go to one part. Groups are placed one by one, the largest first, where
+Files that belong together go to one subset. Groups are placed one by one, the largest first, where
 they bring the shares of all files and of each class nearest to what is wanted; then single groups
 move and change places as long as that comes nearer. All of it is seeded, and does not depend on
 the order of files.
@@ -36,7 +36,7 @@ _OFF: Final = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A file and the part that it goes to.
+    """A file and the subset that it goes to.
 
     Parameters
     ----------
@@ -45,24 +45,24 @@ class Placed:
     """
 
     path: str
-    part: str
+    subset: str
     label: str = ""
     group: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """How many files a part has, in all or of one class.
+    """How many files a subset has, in all or of one class.
 
     Parameters
     ----------
     label : of the class; None: of all files
-    files : of that in the part
+    files : of that in the subset
     share : of that, in [0, 1]
     wanted : in [0, 1]
     """
 
-    part: str
+    subset: str
     label: str | None
     files: int
     share: float
@@ -71,11 +71,11 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class SplitAnswer(Answer[Placed]):
-    """Files in parts, by path.
+    """Files in subsets, by path.
 
     Parameters
     ----------
-    shares : of each part, of all files and then of each class
+    shares : of each subset, of all files and then of each class
     """
 
     rows_in: ClassVar[str] = "placed"
@@ -85,32 +85,32 @@ class SplitAnswer(Answer[Placed]):
 
 
 class Wanted(NamedTuple):
-    """The parts that are wanted, and their shares, which add up to 1."""
+    """The subsets that are wanted, and their shares, which add up to 1."""
 
     names: tuple[str, ...]
     ratios: tuple[float, ...]
 
 
-def wanted_parts(ratios: Sequence[float], names: Sequence[str]) -> Wanted:
-    """Check ratios, and name the parts.
+def wanted_subsets(ratios: Sequence[float], names: Sequence[str]) -> Wanted:
+    """Check ratios, and name the subsets.
 
     Parameters
     ----------
-    names : none: train and test, or train, val and test, or part-1 and so on
+    names : none: train and test, or train, val and test, or subset-1 and so on
 
     Raises
     ------
     ValueError
     """
     given = " ".join(f"{one:g}" for one in ratios)
-    if len(ratios) < 2:  # noqa: PLR2004 - a split has two parts
+    if len(ratios) < 2:  # noqa: PLR2004 - a split has two subsets
         raise ValueError(f"ratios are two and more, such as .8 .1 .1, not {given or 'none'}")
     if not all(0 < one < 1 for one in ratios):
         raise ValueError(f"each of the ratios is above 0 and below 1, not {given}")
     if abs(sum(ratios) - 1) > _SUM:
         raise ValueError(f"the ratios add up to 1, not to {sum(ratios):g}: {given}")
     count = len(ratios)
-    own = tuple(names) or NAMES.get(count) or tuple(f"part-{one}" for one in range(1, count + 1))
+    own = tuple(names) or NAMES.get(count) or tuple(f"subset-{one}" for one in range(1, count + 1))
     if len(own) != count or len(set(own)) != count:
         raise ValueError(f"names are {count}, one a ratio and none twice, not {', '.join(own)}")
     return Wanted(own, tuple(ratios))
@@ -131,23 +131,23 @@ def split(
         units[together.group.get(file, -file - 1)].append(file)
     classes, names = _classes(files, labels)
     counts = [_counted(members, classes) for members in units.values()]
-    part = assign(counts, len(names), np.array(wanted.ratios), seed)
-    part_of = {
+    subset = assign(counts, len(names), np.array(wanted.ratios), seed)
+    subset_of = {
         file: one
-        for members, one in zip(units.values(), part.tolist(), strict=True)
+        for members, one in zip(units.values(), subset.tolist(), strict=True)
         for file in members
     }
     numbers: dict[int, int] = {}  # of groups, in the order of paths
     placed = [
         Placed(
             together.path(file),
-            wanted.names[part_of[file]],
+            wanted.names[subset_of[file]],
             "+".join((labels or {}).get(file) or ()),
             numbers.setdefault(own, len(numbers) + 1) if (own := together.group.get(file)) else 0,
         )
         for file in files
     ]
-    shares = _shares(part_of, classes, names, wanted)
+    shares = _shares(subset_of, classes, names, wanted)
     return SplitAnswer(tuple(placed), shares, (*together.notes, *_notes(shares)))
 
 
@@ -179,7 +179,7 @@ class Unit(NamedTuple):
 def assign(
     units: Sequence[Unit], classes: int, ratios: npt.NDArray[np.float64], seed: int
 ) -> Numbers:
-    """Place units in parts, so that shares come near to the ratios.
+    """Place units in subsets, so that shares come near to the ratios.
 
     Parameters
     ----------
@@ -188,32 +188,32 @@ def assign(
 
     Returns
     -------
-    (U,) the part of each unit
+    (U,) the subset of each unit
     """
     balance = _Balance(units, classes, ratios)
     order = np.random.default_rng(seed).permutation(len(units))
     order = order[np.argsort([-units[one].size for one in order.tolist()], kind="stable")]
-    part = np.full(len(units), -1, np.int64)
+    subset = np.full(len(units), -1, np.int64)
     for one in order.tolist():
-        part[one] = int(np.argmin(balance.costs(units[one])))
-        balance.put(units[one], int(part[one]), 1)
+        subset[one] = int(np.argmin(balance.costs(units[one])))
+        balance.put(units[one], int(subset[one]), 1)
     for _ in range(_ROUNDS):
         moved = 0
         for one in order[::-1].tolist():  # the small ones first, of which there are many
-            unit, at = units[one], int(part[one])
+            unit, at = units[one], int(subset[one])
             balance.put(unit, at, -1)
             costs = balance.costs(unit)
             best = int(np.argmin(costs))
             if costs[best] < costs[at] - 1e-12:
-                part[one], at, moved = best, best, moved + 1
+                subset[one], at, moved = best, best, moved + 1
             balance.put(unit, at, 1)
         if not moved:
             break
-    return part
+    return subset
 
 
 class _Balance:
-    """How far parts are from their shares: squares of what is over, of each class by its size."""
+    """How far subsets are from their shares: squares of what is over, of each class by its size."""
 
     def __init__(
         self, units: Sequence[Unit], classes: int, ratios: npt.NDArray[np.float64]
@@ -223,38 +223,38 @@ class _Balance:
             total[unit.classes] += unit.counts
         self._files = sum(unit.size for unit in units)
         self._total = np.maximum(total, 1)
-        # What each part has beyond its share; the last row is of all files.
+        # What each subset has beyond its share; the last row is of all files.
         self._over = -np.outer([*total, self._files], ratios)
         self._weight = np.append(1 / self._total, _OVERALL / max(1, self._files))
 
     def costs(self, unit: Unit) -> npt.NDArray[np.float64]:
-        """Give by how much the squares would grow, for each part."""
+        """Give by how much the squares would grow, for each subset."""
         over, own = self._over[unit.classes], unit.counts[:, None]
         of_classes = (self._weight[unit.classes, None] * own * (2 * over + own)).sum(axis=0)
         of_all = self._weight[-1] * unit.size * (2 * self._over[-1] + unit.size)
         return np.asarray(of_classes + of_all)
 
-    def put(self, unit: Unit, part: int, sign: int) -> None:
-        """Put a unit into a part, or take it out."""
-        self._over[unit.classes, part] += sign * unit.counts
-        self._over[-1, part] += sign * unit.size
+    def put(self, unit: Unit, subset: int, sign: int) -> None:
+        """Put a unit into a subset, or take it out."""
+        self._over[unit.classes, subset] += sign * unit.counts
+        self._over[-1, subset] += sign * unit.size
 
 
 def _shares(
-    part_of: Mapping[int, int],
+    subset_of: Mapping[int, int],
     classes: Mapping[int, list[int]],
     names: Sequence[str],
     wanted: Wanted,
 ) -> tuple[Share, ...]:
     counts = np.zeros((1 + len(names), len(wanted.names)), np.int64)
-    for file, part in part_of.items():
-        counts[0, part] += 1
+    for file, subset in subset_of.items():
+        counts[0, subset] += 1
         for one in classes[file]:
-            counts[1 + one, part] += 1
+            counts[1 + one, subset] += 1
     return tuple(
-        Share(part, label, int(row[at]), float(row[at] / row.sum()), wanted.ratios[at])
+        Share(subset, label, int(row[at]), float(row[at] / row.sum()), wanted.ratios[at])
         for label, row in zip((None, *names), counts, strict=True)
-        for at, part in enumerate(wanted.names)
+        for at, subset in enumerate(wanted.names)
     )
 
 
@@ -264,7 +264,7 @@ def _notes(shares: Sequence[Share]) -> Iterator[str]:
     for one in off:
         if one.label is None:
             yield (
-                f"{one.part} has {one.share:.1%} of all files instead of {one.wanted:.1%}: there "
+                f"{one.subset} has {one.share:.1%} of all files instead of {one.wanted:.1%}: there "
                 "are too few, or too many belong together"
             )
     classes = {one.label for one in off if one.label is not None}

@@ -1,4 +1,4 @@
-"""Which files show one image, over however many steps: what no part of a data set may tear."""
+"""Which files show one image, over however many steps: what no subset of a data set may tear."""
 
 from __future__ import annotations
 

@@ -95,8 +95,11 @@ class DataSetVerbs:
         labelled, notes = None, lookout.notes()
         if source is not None:
             known = read_labels(source, named, points.paths, _roots(self._session))
-            together = self._together(tiers, _UNMEASURED, report, lookout)
-            labelled, notes = Labelled(known, together), (*known.notes, *together.notes)
+            together = None
+            if wanted & {*OF_LABELS}:
+                together = self._together(tiers, _UNMEASURED, report, lookout)
+            labelled, notes = Labelled(known, together), (*known.notes, *lookout.notes())
+            notes += together.notes if together is not None else ()
         found = check(catalog, points, wanted, labelled, report)
         return self._session.noted(replace(found, notes=(*notes, *found.notes)))
 
@@ -113,26 +116,26 @@ class DataSetVerbs:
         seed: int = 0,
         progress: Progress | None = None,
     ) -> SplitAnswer:
-        """Place every file in a part such as train, val and test, so that no image is in two.
+        """Place every file in a subset such as train, val and test, so that no image is in two.
 
         Parameters
         ----------
-        ratios : of the parts, that add up to 1
-        names : of the parts; none: train and test, or train, val and test, or part-1 and so on
-        stratify : what every part is to have the same shares of: "labels", or a column of `labels`;
-            None: nothing
+        ratios : of the subsets, that add up to 1
+        names : of the subsets; none: train and test, or train, val and test, or subset-1 …
+        stratify : what every subset is to have the same shares of: "labels", or a column of
+            `labels`; None: nothing
         labels, column : as in `check`
         tier : the tiers of images that stay together, over however many steps
         threshold : as in `duplicates`
-        seed : equal seeds give equal parts of equal collections
+        seed : equal seeds give equal subsets of equal collections
 
         Raises
         ------
         DedupError : labels cannot be read; there are no images.
         """
-        from dedup.datasets.split import split, wanted_parts
+        from dedup.datasets.split import split, wanted_subsets
 
-        wanted = wanted_parts(ratios_of(ratios), strings_of(names, "names"))
+        wanted = wanted_subsets(ratios_of(ratios), strings_of(names, "names"))
         source, (named,) = source_of(labels), strings_of(column, "column")
         if stratify is not None:
             (by,) = strings_of(stratify, "stratify")
@@ -156,25 +159,25 @@ class DataSetVerbs:
         threshold: float | None = None,
         progress: Progress | None = None,
     ) -> LeaksAnswer:
-        """Find the images that are in two parts of a split.
+        """Find the images that are in two subsets of a split.
 
         Parameters
         ----------
-        given : the split: a table (.csv, .parquet) with the columns `path` and `part` or `split`;
+        given : the split: a table (.csv, .parquet) with the columns `path` and `subset` or `split`;
             or "folders": the outermost one called train, val, test or the like
         tier, threshold : as in `duplicates`
 
         Raises
         ------
-        DedupError : the table cannot be read, or there are fewer than two parts.
+        DedupError : the table cannot be read, or there are fewer than two subsets.
         """
-        from dedup.datasets.leaks import find_leaks, read_parts
+        from dedup.datasets.leaks import find_leaks, read_subsets
 
         tiers, report = tiers_of(tier), callback_of(progress)
         together = self._together(tiers, _UNMEASURED, report, threshold=threshold)
         paths = [together.path(file) for file in together.files]
-        parts, notes = read_parts(given, paths, _roots(self._session))
-        found = find_leaks(together, parts)
+        subsets, notes = read_subsets(given, paths, _roots(self._session))
+        found = find_leaks(together, subsets)
         return self._session.noted(replace(found, notes=(*notes, *found.notes)))
 
     def sample(

@@ -40,11 +40,11 @@ def draw(folder: Path) -> None:
     train/dog/again.jpg: bytes of train/dog/6.jpg. train/cat/blank.png, dark.png; test/dog/long.png.
     """
     number = 0
-    for part, each in (("train", 3), ("test", 2)):
+    for subset, each in (("train", 3), ("test", 2)):
         for label in ("cat", "dog"):
-            (folder / part / label).mkdir(parents=True)
+            (folder / subset / label).mkdir(parents=True)
             for _ in range(each):
-                scene(number, SIZE).save(folder / part / label / f"{number}.jpg", quality=92)
+                scene(number, SIZE).save(folder / subset / label / f"{number}.jpg", quality=92)
                 number += 1
     shutil.copy(folder / "train/cat/0.jpg", folder / "test/dog/leak.jpg")
     shutil.copy(folder / "train/dog/4.jpg", folder / "train/dog/again.jpg")
@@ -141,8 +141,8 @@ def test_files_that_cannot_be_read_now_are_skipped(made: Path, tmp_path: Path) -
                 ask()
 
 
-def parts_of(answer: Any, folder: Path) -> dict[str, str]:
-    return {named(one.path, folder): one.part for one in answer}
+def subsets_of(answer: Any, folder: Path) -> dict[str, str]:
+    return {named(one.path, folder): one.subset for one in answer}
 
 
 def test_split_tears_no_group(data: tuple[Collection, Path]) -> None:
@@ -151,10 +151,10 @@ def test_split_tears_no_group(data: tuple[Collection, Path]) -> None:
     assert len(pairs) == 3
     for seed in range(4):
         answer = collection.split([0.5, 0.25, 0.25], seed=seed)
-        parts = parts_of(answer, folder)
-        assert len(parts) == 16
+        subsets = subsets_of(answer, folder)
+        assert len(subsets) == 16
         assert [one.path for one in answer] == sorted(one.path for one in answer)
-        assert all(parts[first] == parts[second] for first, second in pairs)
+        assert all(subsets[first] == subsets[second] for first, second in pairs)
         groups = {named(one.path, folder): one.group for one in answer}
         assert all(groups[first] == groups[second] > 0 for first, second in pairs)
         assert sum(group > 0 for group in groups.values()) == 6
@@ -166,7 +166,7 @@ def test_split_tears_no_group(data: tuple[Collection, Path]) -> None:
 def test_split_by_labels_keeps_the_shares_of_each(data: tuple[Collection, Path]) -> None:
     collection, folder = data
     answer = collection.split([0.5, 0.5], stratify="labels", names=["a", "b"])
-    assert [(one.part, one.label, one.files) for one in answer.shares] == [
+    assert [(one.subset, one.label, one.files) for one in answer.shares] == [
         ("a", None, 8), ("b", None, 8), ("a", "cat", 4), ("b", "cat", 4),
         ("a", "dog", 4), ("b", "dog", 4),
     ]  # fmt: skip
@@ -183,9 +183,9 @@ def test_leaks_of_a_given_split(data: tuple[Collection, Path], tmp_path: Path) -
     assert [
         (
             one.tier.value,
-            one.part,
+            one.subset,
             named(one.path, folder),
-            one.match_part,
+            one.match_subset,
             named(one.match, folder),
         )
         for one in answer
@@ -196,23 +196,23 @@ def test_leaks_of_a_given_split(data: tuple[Collection, Path], tmp_path: Path) -
     assert answer.files == {"test": 7, "train": 9}
     assert [one.tier.value for one in collection.leaks("folders", tier="exact")] == ["exact"]
     split = collection.split([0.5, 0.5])
-    for column in ("part", "split"):
+    for column in ("subset", "split"):
         table = tmp_path / "split.csv"
         with table.open("w") as file:
             writer = csv.writer(file)
             writer.writerow(["path", column])
-            writer.writerows([one.path, one.part] for one in split)
+            writer.writerows([one.path, one.subset] for one in split)
         assert len(collection.leaks(table)) == 0
     torn = tmp_path / "torn.csv"
-    torn.write_text("path,part\ntrain/dog/4.jpg,a\ntrain/dog/again.jpg,b\nno.jpg,b\n")
+    torn.write_text("path,subset\ntrain/dog/4.jpg,a\ntrain/dog/again.jpg,b\nno.jpg,b\n")
     (leak,) = collection.leaks(torn).leaks
-    assert {leak.part, leak.match_part} == {"a", "b"}
+    assert {leak.subset, leak.match_subset} == {"a", "b"}
     assert collection.leaks(torn).notes[:2] == (
         "torn.csv: paths that mean no file of the collection: 1 (no.jpg)",
-        "14 files are in no part, and not looked at",
+        "14 files are in no subset, and not looked at",
     )
-    torn.write_text("path,part\ntrain/dog/4.jpg,a\n")
-    with pytest.raises(DedupError, match="a split has two parts and more; there is a"):
+    torn.write_text("path,subset\ntrain/dog/4.jpg,a\n")
+    with pytest.raises(DedupError, match="a split has two subsets and more; there is a"):
         collection.leaks(torn)
     with pytest.raises(DedupError, match="a split is 'folders', or a table"):
         collection.leaks("split.txt")
@@ -286,16 +286,16 @@ def test_split_and_leaks_as_commands(dedup: Run, made: Path) -> None:
     assert done.code == 0
     assert "train: 8 files, 50.0%" in done.err
     header, *rows = done.out.decode().splitlines()
-    assert (header, len(rows)) == ("path,part,label,group", 16)
+    assert (header, len(rows)) == ("path,subset,label,group", 16)
     Path("split.csv").write_bytes(done.out)
     leaks = dedup("split", *store, "--given", "split.csv", "--fail-on", "near")
     assert (leaks.code, leaks.out) == (0, b"")
     leaks = dedup("split", *store, "--given", "folders", "--fail-on", "exact")
     assert leaks.code == 3
     assert [*leaks.rows[0]] == [
-        "path", "part", "match", "match_part", "tier", "similarity", "evidence",
+        "path", "subset", "match", "match_subset", "tier", "similarity", "evidence",
     ]  # fmt: skip
-    assert "2 leaks between parts: test 7, train 9" in leaks.err
+    assert "2 leaks between subsets: test 7, train 9" in leaks.err
     for wrong, says in (
         ((), "name either --ratios or --given"),
         (("--ratios", ".8", ".1"), "the ratios add up to 1, not to 0.9: 0.8 0.1"),

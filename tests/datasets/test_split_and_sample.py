@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dedup.datasets.sample import k_center
-from dedup.datasets.split import Unit, assign, wanted_parts
+from dedup.datasets.split import Unit, assign, wanted_subsets
 
 
 def units_of(groups: list[list[int]]) -> list[Unit]:
@@ -20,10 +20,10 @@ def units_of(groups: list[list[int]]) -> list[Unit]:
     return made
 
 
-def off(groups: list[list[int]], part: Any, classes: int, ratios: Any) -> tuple[float, float]:
-    """Give by how many files the parts are off their shares at most: of all, and of a class."""
+def off(groups: list[list[int]], subset: Any, classes: int, ratios: Any) -> tuple[float, float]:
+    """Give by how many files the subsets are off their shares at most: of all, and of a class."""
     counts = np.zeros((classes, len(ratios)))
-    for group, one in zip(groups, part, strict=True):
+    for group, one in zip(groups, subset, strict=True):
         for label in group:
             counts[label, one] += 1
     total = counts.sum(axis=0)
@@ -36,13 +36,13 @@ def test_small_sets_are_placed_about_as_well_as_can_be(seed: int) -> None:
     rng = np.random.default_rng(seed)
     groups = [[int(rng.integers(2))] * int(rng.integers(1, 4)) for _ in range(9)]
     ratios = np.array([0.6, 0.4])
-    best = min(off(groups, part, 2, ratios)[0] for part in product(range(2), repeat=9))
+    best = min(off(groups, subset, 2, ratios)[0] for subset in product(range(2), repeat=9))
     found = off(groups, assign(units_of(groups), 2, ratios, 0), 2, ratios)
     assert found[0] <= best + 0.5
     fair = min(
         of_class
-        for part in product(range(2), repeat=9)
-        for of_all, of_class in [off(groups, part, 2, ratios)]
+        for subset in product(range(2), repeat=9)
+        for of_all, of_class in [off(groups, subset, 2, ratios)]
         if of_all <= found[0] + 1e-9
     )
     assert found[1] <= fair + 1
@@ -55,9 +55,9 @@ def test_shares_are_within_a_hundredth_of_all_and_of_every_class(ratios: Any) ->
         [int(label)] * int(size)
         for label, size in zip(rng.integers(0, 8, 900), rng.zipf(2, 900).clip(1, 20), strict=True)
     ]
-    part = assign(units_of(groups), 8, np.array(ratios), 3)
+    subset = assign(units_of(groups), 8, np.array(ratios), 3)
     count = np.bincount([label for group in groups for label in group])
-    of_all, of_class = off(groups, part, 8, np.array(ratios))
+    of_all, of_class = off(groups, subset, 8, np.array(ratios))
     assert of_all <= 0.01 * count.sum()
     assert of_class <= max(1, 0.01 * count.min())
 
@@ -91,13 +91,13 @@ def test_equal_seeds_place_equally_and_others_do_not() -> None:
 )
 def test_ratios_that_make_no_sense(ratios: Any, names: Any, says: str) -> None:
     with pytest.raises(ValueError, match=says):
-        wanted_parts(ratios, names)
+        wanted_subsets(ratios, names)
 
 
 def test_parts_have_usual_names() -> None:
-    assert wanted_parts([0.8, 0.2], ()).names == ("train", "test")
-    assert wanted_parts([0.8, 0.1, 0.1], ()).names == ("train", "val", "test")
-    assert wanted_parts([0.25] * 4, ()).names == ("part-1", "part-2", "part-3", "part-4")
+    assert wanted_subsets([0.8, 0.2], ()).names == ("train", "test")
+    assert wanted_subsets([0.8, 0.1, 0.1], ()).names == ("train", "val", "test")
+    assert wanted_subsets([0.25] * 4, ()).names == ("subset-1", "subset-2", "subset-3", "subset-4")
 
 
 def silent(*_: object) -> None:
