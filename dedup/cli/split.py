@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from dedup.datasets.leaks import LeaksAnswer
     from dedup.results import Tier
 
-_RATIOS = "--ratios"
+_RATIOS, _GLUED = "--ratios", "--ratios="
 _NUMBER = re.compile(r"\d*\.?\d+")
 
 _PLACED = (
@@ -63,8 +63,8 @@ class SplitCommand(click.Command):
         """Turn "--ratios .8 .1 .1" into "--ratios .8,.1,.1"."""
         joined: list[str] = []
         for one in args:
-            follows = len(joined) > 1 and joined[-2] == _RATIOS and _NUMBER.fullmatch(one)
-            if follows:
+            begun = joined[-2:-1] == [_RATIOS] or "".join(joined[-1:]).startswith(_GLUED)
+            if begun and _NUMBER.fullmatch(one):
                 joined[-1] += f",{one}"
             else:
                 joined.append(one)

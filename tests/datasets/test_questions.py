@@ -285,6 +285,10 @@ def test_split_and_leaks_as_commands(dedup: Run, made: Path) -> None:
     done = dedup("split", *store, "--ratios", ".5", ".25", ".25", "--format", "csv")
     assert done.code == 0
     assert "train: 8 files, 50.0%" in done.err
+    for same in ((".5,.25,.25",), (".5,.25", ".25")):
+        assert dedup("split", *store, "--format", "csv", "--ratios", *same).out == done.out
+    glued = dedup("split", "--ratios=.5", ".25", ".25", *store, "--format", "csv")
+    assert glued.out == done.out
     header, *rows = done.out.decode().splitlines()
     assert (header, len(rows)) == ("path,subset,label,group", 16)
     Path("split.csv").write_bytes(done.out)
