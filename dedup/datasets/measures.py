@@ -1,14 +1,17 @@
-"""The quality of many images, each read once, on every core and in bounded memory."""
+"""The quality of many images, each read once, on every core; what one may cost is bounded."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dedup.errors import ImageError
-from dedup.images.quality import Quality, measure_quality
+from dedup.images.decode import bounded_size, decode_bytes, decode_seconds, read_header
+from dedup.images.quality import SIDE, Quality, measure_quality
 from dedup.images.sources import read_unchanged
-from dedup.parallel.workers import WORTH_PROCESSES, Workers
+from dedup.indexing.reader import EXCLUSIVE_BYTES
+from dedup.parallel.limits import ItemLimits, NeedsProcessError, can_be_ended, limited
+from dedup.parallel.workers import WORTH_PROCESSES, Workers, exclusive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 
 _MAX_PENDING: Final = 256
 _TOGETHER: Final = 16  # an image takes two milliseconds
+_LIMITS: Final = ItemLimits()
 _WORTH_PROCESSES: Final = 5 * WORTH_PROCESSES
 
 
@@ -63,7 +67,19 @@ def _measured(wanted: _Wanted) -> Quality | str:
     found = read_unchanged(wanted.paths, wanted.content)
     if found is None:
         return "gone, or changed since it was indexed"
+    data, name = found
     try:
-        return measure_quality(*found)
+        with limited():
+            header = read_header(data, name)
+        memory = decode_bytes(header, *bounded_size(header, SIDE))
+        if not can_be_ended() and (
+            memory > _LIMITS.thread_memory
+            or decode_seconds(header, len(data)) > _LIMITS.thread_seconds
+        ):
+            raise NeedsProcessError
+        with exclusive() if memory > EXCLUSIVE_BYTES else nullcontext(), limited(2 * memory):
+            return measure_quality(data, name)
     except ImageError as error:
         return error.reason
+    except MemoryError:
+        return "too large for the memory there is"

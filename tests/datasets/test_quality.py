@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -26,11 +28,13 @@ from dedup.datasets.issues import (
     size_scores,
     threshold_of,
 )
+from dedup.datasets.measures import read_quality
 from dedup.errors import ImageError
 from dedup.images.quality import measure_quality, quality_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 SCENES = [np.asarray(scene(seed, (400, 300))) for seed in range(8)]
 
@@ -121,3 +125,21 @@ def test_sizes_and_aspects() -> None:
 def test_every_issue_has_a_threshold() -> None:
     for issue in ISSUES:
         assert isinstance(threshold_of(issue, np.linspace(0, 1, 200)), float)
+
+
+def test_each_image_is_measured_once_and_others_have_a_reason(tmp_path: Path) -> None:
+    contents: dict[bytes, list[bytes]] = {}
+    for number, pixels in enumerate(SCENES[:3]):
+        data = encode(pixels, "PNG")
+        (tmp_path / f"{number}.png").write_bytes(data)
+        contents[hashlib.sha256(data).digest()] = [os.fsencode(tmp_path / f"{number}.png")]
+    broken = encode(SCENES[3], "JPEG")[:2000]
+    (tmp_path / "broken.jpg").write_bytes(broken)
+    contents[hashlib.sha256(broken).digest()] = [os.fsencode(tmp_path / "broken.jpg")]
+    contents[bytes(32)] = [os.fsencode(tmp_path / "0.png")]
+    told: list[tuple[str, int, int]] = []
+    *sound, damaged, changed = read_quality(contents, lambda *one: told.append(one)).values()
+    assert sound == [measure_quality(encode(pixels, "PNG")) for pixels in SCENES[:3]]
+    assert damaged == "truncated"
+    assert changed == "gone, or changed since it was indexed"
+    assert told[-1] == ("Looking at images", 5, 5)
