@@ -217,7 +217,7 @@ def class_rows(count: int) -> Any:
 def large(store: Path, photos: Path, folder: Path, count: int) -> None:
     """Make a collection of so many files with seeded embeddings."""
     points = points_of(photos, folder, count)
-    made = Fingerprint("bench", "none", "0" * 64, ("pool",), 224, 224, DECODER)
+    made = Fingerprint("bench", "untrained", "0" * 64, ("pool",), 224, 224, DECODER)
     catalog = Catalog.create(store, made)
     (root,) = catalog.add_roots([os.fsencode(os.path.realpath(folder))])
     facts, files = [], []
