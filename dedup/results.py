@@ -22,13 +22,14 @@ _SIMILARITY: Final = column(decimals=4)
 
 
 class Tier(StrEnum):
-    """How sure it is that two files hold the same image, surest first."""
+    """How sure it is that two files hold the same image, surest first; and what shares a film."""
 
     EXACT = "exact"
     PIXELS = "pixels"
     RESAVED = "resaved"
     NEAR = "near"
     SIMILAR = "similar"
+    VIDEO = "video"
 
     @property
     def looseness(self) -> int:
@@ -37,6 +38,8 @@ class Tier(StrEnum):
 
 
 _LOOSENESS = {tier: position for position, tier in enumerate(Tier)}
+IMAGE_TIERS: Final = tuple(tier for tier in Tier if tier is not Tier.VIDEO)
+"""Those of pairs of images."""
 
 
 class Grouping(StrEnum):

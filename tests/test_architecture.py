@@ -44,6 +44,7 @@ FLOORS = {
     "dedup.report": 5,
     "dedup.actions": 5,
     "dedup.query": 6,
+    "dedup.video": 6,
     "dedup.calibration": 6,
     "dedup.session": 7,
     "dedup.verbs": 8,
@@ -83,6 +84,7 @@ FENCES = {
     "h11": ("dedup.review",),
     "sklearn": ("dedup.report",),
     "umap": ("dedup.report",),
+    "av": ("dedup.video.decode",),
 }
 FORBIDDEN_ROOMS = {"utils", "helpers", "core", "common", "misc"}
 

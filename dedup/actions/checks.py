@@ -8,7 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from dedup.actions.moves import clone, exchange
-from dedup.actions.plan_file import LINKS, certificate
+from dedup.actions.plan_file import LINKS, LOOSE, certificate
 from dedup.actions.system import RefusedError, in_words, remove
 from dedup.errors import PlanError
 from dedup.images.companions import companions
@@ -89,8 +89,8 @@ def _check_proof(entry: PlanEntry, key: bytes) -> None:
         raise PlanError("nothing proves that its keeper holds the same image; make the plan again")
     if entry.verb in LINKS and not same:
         raise PlanError(f"{entry.verb} is for files of the same bytes only")
-    if entry.tier is Tier.SIMILAR and entry.verb not in ("trash", "move"):
-        raise PlanError("the tier similar is not proven: only trash and move take it")
+    if entry.tier in LOOSE and entry.verb not in ("trash", "move"):
+        raise PlanError(f"the tier {entry.tier} is not proven in full: only trash and move take it")
 
 
 def _check_together(plan: Plan) -> None:

@@ -21,7 +21,7 @@ from dedup.results import Tier
 from dedup.store.acted import contents_by_path, name_of, plan_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from dedup.results import Duplicate, Group
     from dedup.store.acted import Content
@@ -54,12 +54,22 @@ class Wishes:
     chosen: frozenset[str] = frozenset()
     verb: str = field(init=False)
 
+    @property
+    def keep_terms(self) -> list[str]:
+        """The policy, by which files of reference folders are keepers before others."""
+        return [*(f"under:{folder}" for folder in self.reference), *self.keep]
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "verb", self.action.partition(":")[0])
 
 
 def make_plan(
-    catalog: Catalog, groups: Sequence[Group], wishes: Wishes, version: str, notes: Iterable[str]
+    catalog: Catalog,
+    groups: Sequence[Group],
+    wishes: Wishes,
+    version: str,
+    notes: Iterable[str],
+    videos: Mapping[bytes, Content] | None = None,
 ) -> Plan:
     """Plan what is to become of the duplicates in groups that cover.
 
@@ -67,10 +77,11 @@ def make_plan(
     ----------
     groups : each duplicate is proven against its keeper
     version : of dedup
+    videos : what is known of the videos in the groups, by path
     """
     key = plan_key(catalog, make=True)
     assert key is not None  # noqa: S101 - for mypy
-    planner = _Planner(catalog, groups, wishes, key)
+    planner = _Planner(catalog, groups, wishes, key, videos or {})
     for group in groups:
         for duplicate in group.duplicates:
             planner.take(group, duplicate)
@@ -94,12 +105,17 @@ class _Planner:
     """Collects entries, and what is left out."""
 
     def __init__(
-        self, catalog: Catalog, groups: Sequence[Group], wishes: Wishes, key: bytes
+        self,
+        catalog: Catalog,
+        groups: Sequence[Group],
+        wishes: Wishes,
+        key: bytes,
+        videos: Mapping[bytes, Content],
     ) -> None:
         self._wishes = wishes
         self._key = key
         names = {os.fsencode(path) for group in groups for path in group.paths}
-        self._known = contents_by_path(catalog, names)
+        self._known = {**contents_by_path(catalog, names), **videos}
         self._told = Told(catalog, self._images_not_exact(groups))
         self._keepers = {group.keeper for group in groups}
         self._protects = matcher(wishes.protect)
@@ -224,6 +240,8 @@ class _Planner:
             )
         if verb in ("hardlink", "reflink") and found.st_dev != there.st_dev:
             raise RefusedError(f"on a different drive from its keeper: {verb} is not possible")
+        if duplicate.path in self._films_of_images(os.path.dirname(duplicate.path)):
+            raise RefusedError("the film of a live photo, with which it goes")
         if verb == "delete" and self._sidecars_of(duplicate.path):
             raise RefusedError("has sidecars, which have no other copy: use trash or move")
 
@@ -250,6 +268,10 @@ class _Planner:
 
     def _sidecars_of(self, path: str) -> tuple[bytes, ...]:
         return self._companions_in(os.path.dirname(path)).get(os.fsencode(path), ())
+
+    def _films_of_images(self, folder: str) -> set[str]:
+        beside = self._companions_in(folder).values()
+        return {os.fsdecode(name) for names in beside for name in names}
 
     def _companions_in(self, folder: str) -> dict[bytes, tuple[bytes, ...]]:
         found = self._beside.get(folder)

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 VERSION: Final = 1
 ACTIONS: Final = ("trash", "move", "delete", "hardlink", "reflink", "symlink")
 KNOWN: Final = "actions are trash, move:FOLDER, delete, hardlink, reflink and symlink"
+LOOSE: Final = frozenset({Tier.SIMILAR, Tier.VIDEO})
+"""The tiers of which not all was compared; what goes by them can be brought back."""
 LINKS: Final = frozenset({"hardlink", "reflink", "symlink"})
 MAX_BYTES: Final = 1 << 30
 """Of a plan's file: about a million entries."""
@@ -164,8 +166,11 @@ def action_of(action: str, tiers: frozenset[Tier]) -> str:
     verb, _, folder = action.partition(":")
     if verb not in ACTIONS or (verb == "move") != bool(folder) or "\0" in folder:
         raise ValueError(f"{action!r} is not an action; {KNOWN}")
-    if Tier.SIMILAR in tiers and verb not in ("trash", "move"):
-        raise ValueError("the tier similar is not proven: only trash and move take it")
+    loose = tiers & LOOSE
+    if loose and verb not in ("trash", "move"):
+        raise ValueError(
+            f"the tier {min(loose)} is not proven in full: only trash and move take it"
+        )
     return f"move:{os.path.realpath(os.path.expanduser(folder))}" if folder else action
 
 

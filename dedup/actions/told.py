@@ -9,6 +9,7 @@ from dedup.errors import ImageError
 from dedup.images.metadata import MAX_XMP_BYTES, Metadata, joined, read_xmp
 from dedup.images.sources import read_unchanged
 from dedup.images.traits import TRAITS, metadata_of, parsed_traits
+from dedup.results import Tier
 from dedup.store.traits import read_traits
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Told:
 
     def _in_file(self, path: str, content: Content) -> Metadata:
         found = self._inside.get(content.digest)
+        if content.format == Tier.VIDEO:
+            return Metadata()  # what a film says of itself is not compared
         if found is None:
             known = parsed_traits(self._traits.get(content.image, ""))
             found = known.told if known else _read(path, content)

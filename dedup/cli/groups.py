@@ -164,7 +164,8 @@ def _note_totals(answer: DuplicatesAnswer) -> None:
     found = [one for group in answer for one in group.duplicates]
     copies = [one for one in found if one.tier.looseness < Tier.NEAR.looseness]
     versions = [one for one in found if one.tier is Tier.NEAR]
-    alike = len(found) - len(copies) - len(versions)
+    films = sum(one.tier is Tier.VIDEO for one in found)
+    alike = len(found) - len(copies) - len(versions) - films
     size = sum(group.reclaimable_bytes for group in answer)
     parts = []
     if copies:
@@ -175,6 +176,8 @@ def _note_totals(answer: DuplicatesAnswer) -> None:
         parts.append(f"{counted(len(versions), 'edited version')}, {used}")
     if alike:
         parts.append(counted(alike, "look-alike"))
+    if films:
+        parts.append(f"{films:,} of a film")
     if parts:
         note(f"{counted(len(answer), 'group')}: {'; '.join(parts)}")
     else:

@@ -48,7 +48,7 @@ _REFUSED = {
 
 @click.command("list")
 @store_option
-@selection_options("exact,pixels,resaved,near")
+@selection_options("exact,pixels,resaved,near,video")
 @threshold_option
 @click.option(
     "--precision",
@@ -149,7 +149,8 @@ def list_command(
     out = Output(chosen_format(kind, nul=nul, csv_safe=csv_safe), nul=nul, csv_safe=csv_safe)
     given = _check_options(out.form, tiers)
     if as_folders:
-        kinds = tiers if "--tier" in given else tiers - {Tier.NEAR}  # of which parts may be missing
+        # of near ones parts may be missing
+        kinds = tiers if "--tier" in given else tiers - {Tier.NEAR, Tier.VIDEO}
         list_folders(store, kinds, under, limit, out, offline=offline)
         return
     shared = _shared(keep, parts, offline=offline, companions=companions)

@@ -255,7 +255,8 @@ def tier_option(default: str) -> Callable[[Command], Command]:
         metavar="TIERS",
         help="The tiers that count, separated by commas: exact (same bytes), pixels (the same "
         "image bit for bit), resaved (the whole image, resized or re-encoded), near (one "
-        "photograph, edited; proven from both images), similar (looks alike).",
+        "photograph, edited; proven from both images), similar (looks alike), video (shares a film "
+        "with a video: saved again, cut from it, or a photo of a frame).",
     )
 
 

@@ -44,6 +44,7 @@ _MEANINGS = {
     Tier.RESAVED: "the whole image, saved again",
     Tier.NEAR: "an edited version of the same image",
     Tier.SIMILAR: "they look alike, and are not proven to be one image",
+    Tier.VIDEO: "they share a film",
 }
 
 

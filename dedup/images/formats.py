@@ -127,6 +127,15 @@ def missing_extra(name: bytes) -> str | None:
     return next(map(str.lower, readers), None)
 
 
+@lru_cache
+def reads_videos() -> bool:
+    """Say whether this installation can read videos."""
+    try:
+        return bool(importlib.metadata.version("av"))
+    except importlib.metadata.PackageNotFoundError:
+        return False
+
+
 def extra_version(name: str) -> str | None:
     """Name the version of an optional decoder, None where it is not installed.
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LINKS = "symbolic links"
-VIDEOS = "videos"
+VIDEOS = "videos (pip install 'dedup-vision[video]' compares them)"
 ODD_NAMES = "files with more after an image's extension, such as photo.jpg?w=800"
 PATTERNS = "files and folders left out by a pattern"
 
@@ -62,6 +62,11 @@ def kind_of(name: bytes) -> str | None:
     """Say what a file that is not listed is, by its name; None: nothing a person expects."""
     extension = name[name.rfind(b".") + 1 :].lower()
     return _kinds().get(extension) or (ODD_NAMES if _ODD.search(name) else None)
+
+
+def is_video_name(path: bytes) -> bool:
+    """Say whether a file is a video, by its extension."""
+    return path[path.rfind(b".") + 1 :].lower() in _VIDEOS.encode().split()
 
 
 def default_exclude(name: bytes) -> str | None:

@@ -13,12 +13,13 @@ import hashlib
 import os
 from array import array
 from collections import Counter
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from dedup.errors import DedupError
 from dedup.images.companions import companions
-from dedup.images.formats import SIGNATURE_BYTES, listed_extensions, sniff
+from dedup.images.formats import SIGNATURE_BYTES, listed_extensions, reads_videos, sniff
 from dedup.images.passed_over import LINKS, PATTERNS, VIDEOS, default_exclude, kind_of
 from dedup.mounts import keeps_inodes
 from dedup.records import INODE_BITS, FileEntry
@@ -54,6 +55,21 @@ class Scan(NamedTuple):
     """as `Listing.passed_over`"""
 
 
+class FilmsSeen(NamedTuple):
+    """The videos that a walk saw.
+
+    Parameters
+    ----------
+    files : those without another name there
+    within : the folder that was walked, relative to the root; b"" for all of it
+    entire : whether all of it could be listed
+    """
+
+    files: list[FileEntry]
+    within: bytes
+    entire: bool
+
+
 class Listing:
     """What a walk saw, column by column: 100,000 tuples would take as long as the walk itself.
 
@@ -64,6 +80,8 @@ class Listing:
     passed_over : what was not listed although a person may expect it, counted by kind, in words:
         videos, formats that are not read, symbolic links, and what was excluded (a folder counts
         once)
+    films : videos, where they can be read, in the order of the file system; several names of one
+        file count once
     keeps_inodes : whether inodes below this root say which file is which
     """
 
@@ -74,7 +92,9 @@ class Listing:
         self.passed_over: Counter[str] = Counter()
         self._facts = array("q")  # size, time and time of change of each
         self._names = array("Q")  # inode, device and number of names of each
-        self._films: list[bytes] = []  # of the folder in hand
+        self.films: list[FileEntry] = []
+        self._films: list[os.DirEntry[bytes]] = []  # of the folder in hand
+        self._film_names: set[tuple[int, int]] = set()
 
     def digest(self) -> str:
         """Sum up paths, sizes, times and inodes, and which paths are one file.
@@ -135,13 +155,37 @@ class Listing:
                 except OSError:
                     continue  # vanished between being listed and being looked at
         if self._films:
-            self._count_films([os.path.basename(path) for path in self.paths[first:]])
+            if reads_videos():
+                self._take_films(prefix, spec)
+            else:
+                self._count_films([os.path.basename(path) for path in self.paths[first:]])
         return folders
+
+    def _take_films(self, prefix: bytes, spec: GitIgnoreSpec | None) -> None:
+        """Add the films of a folder."""
+        for entry in sorted(self._films, key=lambda one: one.name):
+            path = prefix + entry.name
+            if spec is not None and spec.match_file(os.fsdecode(path)):
+                self.passed_over[PATTERNS] += 1
+                continue
+            with suppress(OSError):  # vanished
+                found = entry.stat(follow_symlinks=False)
+                key = found.st_dev, found.st_ino
+                if found.st_nlink > 1 and key in self._film_names:
+                    continue
+                self._film_names.add(key)
+                self.films.append(
+                    FileEntry(
+                        path, found.st_size, found.st_mtime_ns, found.st_dev,
+                        found.st_ino & INODE_BITS, found.st_nlink, found.st_ctime_ns,
+                    )
+                )  # fmt: skip
 
     def _count_films(self, images: list[bytes]) -> None:
         """Count the films of a folder as passed over, except those of live photos."""
-        belonging = set().union(*companions([*images, *self._films]).sidecars.values())
-        if alone := len(set(self._films) - belonging):
+        films = {entry.name for entry in self._films}
+        belonging = set().union(*companions([*images, *films]).sidecars.values())
+        if alone := len(films - belonging):
             self.passed_over[VIDEOS] += alone
 
     def _is_inner(
@@ -171,7 +215,7 @@ class Listing:
                 return True
             kind = kind_of(entry.name)
             if kind == VIDEOS:
-                self._films.append(entry.name)
+                self._films.append(entry)
             elif kind is not None:
                 self.passed_over[kind] += 1
             return False

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from dedup.errors import DISTRIBUTION, CollectionError, DedupError
-from dedup.images.formats import missing_extra
+from dedup.images.formats import missing_extra, reads_videos
 from dedup.images.header import read_epoch
-from dedup.images.scan import scan, walk
+from dedup.images.scan import FilmsSeen, walk
 from dedup.indexing.moved import follow_moved
 from dedup.indexing.worklist import WorkList
 from dedup.records import INODE_BITS, Settled
@@ -45,6 +45,7 @@ class Changes:
     unreadable : folders that could not be listed
     seconds : what looking took
     passed_over : as `Listing.passed_over`
+    films : the videos of each root; none where they cannot be read
     undated : as in `Batch`
     not_readable : indexed files that are there, by the extra that would read them and was removed
     looks : what to settle once the work is done, of roots that were seen as a whole and that
@@ -61,6 +62,7 @@ class Changes:
     hard_links: int = 0
     seconds: float = 0.0
     passed_over: Counter[str] = field(default_factory=Counter)
+    films: list[tuple[Root, FilmsSeen]] = field(default_factory=list)
     undated: list[tuple[int, int]] = field(default_factory=list)
     not_readable: Counter[str] = field(default_factory=Counter)
 
@@ -205,6 +207,9 @@ def _compare(
         patterns=root.exclude,
     )
     changes.passed_over += listing.passed_over
+    if reads_videos():
+        films = FilmsSeen(listing.films, scope.within, not listing.unreadable)
+        changes.films.append((root, films))
     digest = f"{read_epoch()} {listing.digest()}"
     entire = bool(listing.paths) and not scope.within and not listing.unreadable
     settled = catalog.settled(root) if entire else None
@@ -310,7 +315,8 @@ def require_images(
     ------
     DedupError : no file with the look of an image, and none known from before.
     """
-    if not changes.work and not catalog.has_files():
+    films = any(seen.files for _, seen in changes.films)
+    if not changes.work and not films and not catalog.has_files():
         raise _no_images(paths)
 
 
@@ -327,8 +333,8 @@ def count_images(paths: Iterable[str | os.PathLike[str]]) -> int:
     paths = list(paths)
     count = 0
     for folder in {_folder(os.fspath(path), []) for path in paths}:
-        found = scan(folder)
-        count += len(found.files)
+        found = walk(folder)
+        count += len(found.paths) + len(found.films)
         for unreadable, reason in found.unreadable:
             if unreadable == b"":
                 raise CollectionError(os.fsdecode(folder), f"cannot be listed: {reason}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from dedup.answer import Answer, column
 from dedup.report.charts import Axis, Line, line_chart
-from dedup.results import Tier
+from dedup.results import IMAGE_TIERS, Tier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -133,7 +133,7 @@ def evaluate(truth: Truth, pairs: Iterable[FoundPair]) -> Evaluation:
         judged=judged,
         true_pairs=true_pairs,
         unjudged=unjudged,
-        levels=tuple(_level(tier, ranked, true_pairs) for tier in Tier),
+        levels=tuple(_level(tier, ranked, true_pairs) for tier in IMAGE_TIERS),
         confusion=_confusion(truth, found, judged),
         average_precision=_area(curve) if true_pairs else None,
         average_precision_by_similarity=_area(by_similarity) if true_pairs else None,
@@ -183,7 +183,11 @@ def _confusion(
         if pair not in found:
             counts[known, None] += 1
     counts[None, None] = judged - sum(counts.values())
-    return {(known, tier): counts[known, tier] for known in (*Tier, None) for tier in (*Tier, None)}
+    return {
+        (known, tier): counts[known, tier]
+        for known in (*IMAGE_TIERS, None)
+        for tier in (*IMAGE_TIERS, None)
+    }
 
 
 def _curve(

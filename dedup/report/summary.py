@@ -33,12 +33,13 @@ class FolderSummary:
     resaved: int
     near: int
     similar: int
+    video: int
     reclaimable_bytes: int
 
     @property
     def count(self) -> int:
         """All of them."""
-        return self.exact + self.pixels + self.resaved + self.near + self.similar
+        return self.exact + self.pixels + self.resaved + self.near + self.similar + self.video
 
 
 def by_folder(groups: Iterable[Group], sort: str = "bytes") -> list[FolderSummary]:
@@ -64,6 +65,7 @@ def by_folder(groups: Iterable[Group], sort: str = "bytes") -> list[FolderSummar
             resaved=counts[folder, Tier.RESAVED],
             near=counts[folder, Tier.NEAR],
             similar=counts[folder, Tier.SIMILAR],
+            video=counts[folder, Tier.VIDEO],
             reclaimable_bytes=sizes[folder],
         )
         for folder in folders

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dedup.errors import DedupError
 from dedup.report.evaluation import NamePair, Truth
-from dedup.results import Tier
+from dedup.results import IMAGE_TIERS, Tier
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -154,8 +154,8 @@ def _fault(group: Any) -> str:
     members, tier = group.get("members"), group.get("tier")
     if not isinstance(members, list) or not all(isinstance(name, str) and name for name in members):
         return '"members" has to be a list of names'
-    if tier not in set(Tier):
-        return f'"tier" is {json.dumps(tier)}; tiers are {", ".join(Tier)}'
+    if tier not in IMAGE_TIERS:
+        return f'"tier" is {json.dumps(tier)}; tiers are {", ".join(IMAGE_TIERS)}'
     return ""
 
 
@@ -181,7 +181,9 @@ def _from_csv(path: Path, text: str) -> Iterator[tuple[list[str], Tier | None]]:
             f'{path}, line 1: columns "first", "second" and "tier" or "duplicate" were expected'
         )
     known: dict[str, Tier | None] = (
-        {**{tier.value: tier for tier in Tier}, _DIFFERENT: None} if label == "tier" else _DUPLICATE
+        {**{tier.value: tier for tier in IMAGE_TIERS}, _DIFFERENT: None}
+        if label == "tier"
+        else _DUPLICATE
     )
     try:
         for row in reader:

@@ -111,7 +111,8 @@ def _work(task: Task, report: Progress) -> Found:
         )  # fmt: skip
         roots = tuple(root.path for root in collection.roots())
         contents = collection.contents(answer.groups)
-        return Found(answer.groups, contents, roots, (*notes, *answer.notes))
+        groups = tuple(group for group in answer.groups if group.keeper in contents)  # no videos
+        return Found(groups, contents, roots, (*notes, *answer.notes))
 
 
 def main() -> None:

@@ -20,6 +20,8 @@ from dedup.results import Grouping
 from dedup.store.lock import writer_lock
 from dedup.verbs import pairs
 from dedup.verbs.folders import COPY_TIERS, groups_inside
+from dedup.verbs.videos import films_to_go
+from dedup.video import Found
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -58,7 +60,8 @@ class ActingVerbs:
         Parameters
         ----------
         folders : only files below one of them may go; none means all
-        tier : the tiers that may go; "near" and "similar" only when they are named
+        tier : the tiers that may go; "near", "similar" and "video" only when they are named, and
+            of "video" only what is the whole of its keeper
         action : "trash", "move:FOLDER", "delete", or, of files of the same bytes, "hardlink",
             "reflink" or "symlink" to the keeper
         keep : as in `duplicates`
@@ -86,7 +89,15 @@ class ActingVerbs:
             folder = wishes.action.removeprefix("move:")
             check_target(folder, roots, os.path.realpath(self._session.path))
         groups, more = self._planned(wishes, into, min_bytes, progress)
-        plan = make_plan(catalog, groups, wishes, version(DISTRIBUTION), [*notes, *more])
+        films = Found([], [], {})
+        if into is None:
+            films = films_to_go(
+                self._session, wishes, count_of(min_bytes, "min_bytes", 0), progress
+            )
+        plan = make_plan(
+            catalog, [*groups, *films.groups], wishes, version(DISTRIBUTION),
+            [*notes, *more, *films.notes], films.contents,
+        )  # fmt: skip
         return replace(plan, applier=self.apply)
 
     def plan_of(self, groups: Sequence[Group], *, chosen: Iterable[str] = ()) -> Plan:
@@ -115,10 +126,9 @@ class ActingVerbs:
                 self._session, wishes.folders, path_of(into, "into"), wishes.tiers, wishes.keep,
                 count_of(min_bytes, "min_bytes", 0), progress,
             )  # fmt: skip
-        before = [f"under:{folder}" for folder in wishes.reference]
         answer = pairs.duplicates(
             self._session, wishes.tiers, None, None, Grouping.COVER, "auto", progress,
-            keep=[*before, *wishes.keep], min_bytes=min_bytes,
+            keep=wishes.keep_terms, min_bytes=min_bytes, videos=False,
         )  # fmt: skip
         return answer.groups, answer.notes
 

@@ -21,8 +21,8 @@ class Drawings:
     """Draws what was asked for: first `look`, while the images are compared, then `write`."""
 
     def __init__(self, image: Path | None, page: Path | None) -> None:
-        self._image = image
-        self._page = page
+        self.image = image
+        self.page = page
         self._seen: tuple[Sight, Sight, npt.NDArray[np.float64] | None] | None = None
 
     @classmethod
@@ -49,15 +49,15 @@ class Drawings:
         from dedup.proof.drawing import draw_proof
 
         self._seen = first, second, over
-        if self._image is not None:
-            write_png(draw_proof(first.pixels, second.pixels, over), self._image)
+        if self.image is not None:
+            write_png(draw_proof(first.pixels, second.pixels, over), self.image)
 
     def write(self, explanation: Explanation) -> None:
         """Write the page."""
-        if self._page is None or self._seen is None:
+        if self.page is None or self._seen is None:
             return
         from dedup.report.why import Side, write_why
 
         *sights, over = self._seen
         sides = [Side(one.path, one.data, one.pixels.shape[:2]) for one in sights]
-        write_why(explanation, sides, over, self._page)
+        write_why(explanation, sides, over, self.page)

@@ -20,6 +20,7 @@ from dedup.report.status import (
 from dedup.results import Skip, SkippedAnswer
 from dedup.store import roots as stored
 from dedup.store.lock import writer_lock
+from dedup.verbs import videos
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -103,7 +104,8 @@ class HoldingsVerbs:
     def skipped(self) -> SkippedAnswer:
         """List the files that could not be read, by path, with their reasons."""
         skips = self._session.catalog.skips()
-        return SkippedAnswer(tuple(Skip(os.fsdecode(path), reason) for path, reason in skips))
+        found = (Skip(os.fsdecode(path), reason) for path, reason in skips)
+        return SkippedAnswer((*found, *videos.skipped(self._session.catalog)))
 
     def features(self, layers: str | Iterable[str] = ()) -> FeatureTable:
         """Give the stored embeddings (of all layers, by default) as the extractor gave them.

@@ -19,12 +19,14 @@ from dedup.arguments import (
 )
 from dedup.errors import CollectionError, FingerprintError, ModelError
 from dedup.freshness import Lookout
+from dedup.images.passed_over import is_video_name
 from dedup.policy import INFORMATION, KeepPolicy
 from dedup.query import embed_queries, expand, similarity_of
 from dedup.results import Comparison, DuplicatesAnswer, Explanation, Grouping, Tier
 from dedup.store.pairs import content_pair, has_verdicts, read_verdict, write_verdicts
 from dedup.verbs.decisions import is_ignored
 from dedup.verbs.drawings import Drawings
+from dedup.verbs.videos import explained_videos, films_of
 
 if TYPE_CHECKING:
     from dedup.report.pairs import PairsAnswer
@@ -52,8 +54,14 @@ def duplicates(
     under: Any = (),
     min_bytes: Any = 0,
     sort: Any = "size",
+    videos: bool = True,
 ) -> DuplicatesAnswer:
-    """Find the duplicate groups."""
+    """Find the duplicate groups.
+
+    Parameters
+    ----------
+    videos : whether groups of videos come after those of images, by size
+    """
     from dedup.duplicates.find import find_groups
     from dedup.duplicates.gallery import read_gallery
     from dedup.duplicates.select import SORTS, Wanted, in_order
@@ -72,9 +80,14 @@ def duplicates(
     lowest = space.threshold(threshold, precision)
     gallery = read_gallery(catalog, space, join, companions=companions, parts=parts)
     lookout = Lookout(catalog.roots(), offline=offline)
-    found = find_groups(gallery, tiers, lowest, how, report, lookout, policy, wanted)
-    groups = tuple(in_order(found.groups, sort))
-    return session.noted(DuplicatesAnswer(groups, lowest, tuple(found.notes)))
+    images = tiers - {Tier.VIDEO}
+    found = find_groups(gallery, images, lowest, how, report, lookout, policy, wanted)
+    groups, notes = found.groups, found.notes
+    if videos:
+        films = films_of(gallery, space, tiers, lookout, policy, wanted, report)
+        groups, notes = [*groups, *films.groups], [*notes, *films.notes]
+    groups = in_order(groups, sort)
+    return session.noted(DuplicatesAnswer(tuple(groups), lowest, tuple(notes)))
 
 
 def all_pairs(
@@ -154,6 +167,8 @@ def explain_pair(session: Session, first: Any, second: Any, image: Any, page: An
 
     names = path_of(first, "first"), path_of(second, "second")
     drawings = Drawings.asked(image, page)
+    if any(is_video_name(os.fsencode(name)) for name in names):
+        return explained_videos(*names, drawings)
     catalog = session.computing(decodes=False)
     space = session.space()
     similarity: float | None = None
@@ -228,6 +243,8 @@ def why(
 
     drawings = Drawings.asked(image, page)
     names = path_of(first, "first"), path_of(second, "second")
+    if any(is_video_name(os.fsencode(name)) for name in names):
+        return explained_videos(*names, drawings)
     explanation = explain(*names, None, None, look=drawings.look)
     drawings.write(explanation)
     return explanation

@@ -74,7 +74,7 @@ class ReportVerbs:
         check_page(path)
         answer = pairs.duplicates(
             self._session, tiers, None, None, Grouping.COVER, "auto", report,
-            keep=terms, under=under, min_bytes=min_bytes, sort="bytes",
+            keep=terms, under=under, min_bytes=min_bytes, sort="bytes", videos=False,
         )  # fmt: skip
         catalog, groups = self._session.catalog, answer.groups[:most]
         names = {os.fsencode(name) for group in groups for name in group.paths}
@@ -144,8 +144,9 @@ class ReportVerbs:
         facts = {**_facts(catalog), "notes": notes}
         if path.suffix.lower() in PAGES:
             answer = pairs.duplicates(
-                self._session, DEFAULT_TIERS, None, None, Grouping.COVER, "auto", report
-            )
+                self._session, DEFAULT_TIERS, None, None, Grouping.COVER, "auto", report,
+                videos=False,
+            )  # fmt: skip
             groups, notes = answer.groups, tuple(dict.fromkeys((*notes, *answer.notes)))
         made = write_map(points, layout, Shown(groups, read, named, facts), path, report)
         return self._session.noted(replace(made, notes=(*notes, *made.notes)))

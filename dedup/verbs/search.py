@@ -19,6 +19,7 @@ from dedup.query import answer, embed_queries, expand, require_read
 from dedup.store.gallery import leaving_out
 from dedup.store.lock import writer_lock
 from dedup.store.repair import COPY, heal
+from dedup.verbs.videos import update
 
 if TYPE_CHECKING:
     from dedup.results import IndexSummary, QueryAnswer
@@ -51,6 +52,13 @@ def index(session: Session, paths: Any, progress: Any, exclude: Any = None) -> I
         )
         described = describe_missing(
             catalog, lambda done, total: report("Describing parts", done, total)
+        )
+        videos = update(catalog, changes.films, session.embedder, report)
+        summary = replace(
+            summary,
+            skipped=summary.skipped + len(videos.skips),
+            new_skips=(*summary.new_skips, *videos.skips),
+            notes=(*summary.notes, *videos.notes),
         )
     if described:
         note = (
