@@ -20,8 +20,7 @@ from dedup.results import Grouping
 from dedup.store.lock import writer_lock
 from dedup.verbs import pairs
 from dedup.verbs.folders import COPY_TIERS, groups_inside
-from dedup.verbs.videos import films_to_go
-from dedup.video import Found
+from dedup.verbs.videos import NOTHING, films_to_go
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -89,7 +88,7 @@ class ActingVerbs:
             folder = wishes.action.removeprefix("move:")
             check_target(folder, roots, os.path.realpath(self._session.path))
         groups, more = self._planned(wishes, into, min_bytes, progress)
-        films = Found([], [], {})
+        films = NOTHING
         if into is None:
             films = films_to_go(
                 self._session, wishes, count_of(min_bytes, "min_bytes", 0), progress

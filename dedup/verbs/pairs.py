@@ -26,7 +26,7 @@ from dedup.results import Comparison, DuplicatesAnswer, Explanation, Grouping, T
 from dedup.store.pairs import content_pair, has_verdicts, read_verdict, write_verdicts
 from dedup.verbs.decisions import is_ignored
 from dedup.verbs.drawings import Drawings
-from dedup.verbs.videos import explained_videos, films_of
+from dedup.verbs.videos import NOTHING, explained_videos, films_of
 
 if TYPE_CHECKING:
     from dedup.report.pairs import PairsAnswer
@@ -81,13 +81,13 @@ def duplicates(
     gallery = read_gallery(catalog, space, join, companions=companions, parts=parts)
     lookout = Lookout(catalog.roots(), offline=offline)
     images = tiers - {Tier.VIDEO}
-    found = find_groups(gallery, images, lowest, how, report, lookout, policy, wanted)
-    groups, notes = found.groups, found.notes
+    films = NOTHING
     if videos:
         films = films_of(gallery, space, tiers, lookout, policy, wanted, report)
-        groups, notes = [*groups, *films.groups], [*notes, *films.notes]
-    groups = in_order(groups, sort)
-    return session.noted(DuplicatesAnswer(tuple(groups), lowest, tuple(notes)))
+    found = find_groups(gallery, images, lowest, how, report, lookout, policy, wanted)
+    groups = in_order([*found.groups, *films.groups], sort)
+    notes = (*films.notes, *found.notes)
+    return session.noted(DuplicatesAnswer(tuple(groups), lowest, notes))
 
 
 def all_pairs(

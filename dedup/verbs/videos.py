@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dedup.arguments import callback_of
 from dedup.errors import DedupError
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from dedup.store.catalog import Catalog
     from dedup.verbs.drawings import Drawings
     from dedup.video.index import Updated
+
+NOTHING: Final = Found([], [], {})
 
 
 def update(
@@ -66,7 +68,7 @@ def films_of(
 ) -> Found:
     """Find the groups of videos; parameters as in `find_videos` and `Asked`."""
     if not tiers & {Tier.EXACT, Tier.VIDEO} or not _has_videos(gallery.catalog):
-        return Found([], [], {})
+        return NOTHING
     from dedup.video.find import find_videos
     from dedup.video.groups import Asked
 
@@ -83,7 +85,7 @@ def films_to_go(
 
     catalog = session.catalog
     if not _has_videos(catalog):
-        return Found([], [], {})
+        return NOTHING
     space = session.space()
     policy, wanted = KeepPolicy.of(wishes.keep_terms), Wanted(min_bytes=min_bytes)
     lookout, gallery = Lookout(catalog.roots()), read_gallery(catalog, space)

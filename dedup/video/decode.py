@@ -135,7 +135,8 @@ class Reel:
             raise ImageError(
                 name, f"claims to last {claimed / 3600:,.0f} hours; videos up to {hours} are read"
             )
-        self._zero = float((stream.start_time or 0) * stream.time_base)
+        self._tick = float(stream.time_base)
+        self._zero = (stream.start_time or 0) * self._tick
 
     def everything(self) -> Iterator[Frame | Sound]:
         """Give all frames, and the sound, as they come in the file; then `facts` are measured.
@@ -178,17 +179,25 @@ class Reel:
         ------
         ImageError : damaged
         """
-        for back in (0.0, 5.0, start):  # some containers seek beyond what was asked for
-            place = max(0.0, start - back) + self._zero
-            self._container.seek(int(place / self._stream.time_base), stream=self._stream)
+        beginning = max(0.0, start) + 60.0
+        for back in (0.0, 5.0, beginning):  # some containers seek beyond what was asked for
+            self._seek(start - back)
             frames = (Frame(self._at(raw, 0), raw) for raw in self._decoded(sound=False))
             first = next(frames, None)
-            if first is not None and (first.at <= start or back == start):
+            if first is not None and (first.at <= max(0.0, start) or back == beginning):
                 yield from takewhile(
                     lambda one: one.at <= end,
                     dropwhile(lambda one: one.at < start, chain([first], frames)),
                 )
                 return
+
+    def _seek(self, at: float) -> None:
+        from av.error import FFmpegError
+
+        try:
+            self._container.seek(int((at + self._zero) / self._tick), stream=self._stream)
+        except FFmpegError:  # before the beginning
+            self._container.seek(int(self._zero / self._tick), stream=self._stream)
 
     def _at(self, frame: Any, number: int) -> float:
         """Give the time of a frame; where the file says none, frames follow at an even rate."""

@@ -56,6 +56,8 @@ _PLAIN: Final = {
 """What the proof says of a frame that was only encoded anew or resized."""
 
 _FINE_SIDE: Final = 48
+_LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
+"""Of red, green and blue, as in the grey of frames (ITU-R BT.601)."""
 _MAX_FAILED: Final = 0.25
 """Of the moments, beyond which no further one is compared."""
 _STRIP_SIDE: Final = 220
@@ -223,7 +225,7 @@ def _found_still(item: Still) -> Moment:
     if found is None:
         raise ImageError("", "gone, or changed since it was indexed", transient=True)
     photo = sight(found[1], found[0])
-    grey = photo.pixels.mean(axis=2).astype(np.uint8)
+    grey = (photo.pixels @ _LUMA).astype(np.uint8)
     look = unit_looks(resize(grey, SIDE, SIDE).reshape(1, -1))[0]
     tick = int(np.argmax(unit_looks(item.looks) @ look)) + item.start
     with opened(item.video) as reel:
