@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import shutil
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from outcome import SMALL_MODEL, Outcome
 
 from dedup.cli import main
 from dedup.collection import Collection
+from dedup.images import formats
 from dedup.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -129,12 +130,31 @@ def _text(argument: object) -> str:
 
 
 @pytest.fixture
+def without_videos(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Be an installation without the extra `video`."""
+    real = importlib.metadata.version
+
+    def version(name: str) -> str:
+        if name == "av":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return real(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    formats.reads_videos.cache_clear()
+    yield
+    monkeypatch.undo()
+    formats.reads_videos.cache_clear()
+
+
+@pytest.fixture
 def ordinary_user(tmp_path: Path) -> Iterator[Path]:
     """Be somebody who may not list every folder, in a folder of one's own."""
     if os.geteuid() != 0:
         yield tmp_path
         return
-    version("numpy")  # reads metadata by modules that only root may be able to import
+    importlib.metadata.version(
+        "numpy"
+    )  # reads metadata by modules that only root may be able to import
     folder = Path(tempfile.mkdtemp())
     os.chown(folder, 65534, 65534)
     os.seteuid(65534)

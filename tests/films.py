@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
@@ -51,8 +51,7 @@ def write_video(
     """Write a video; without frames one of sound alone."""
     with av.open(path, "w") as out:
         if frames:
-            video = out.add_stream(codec, rate=RATE)
-            assert isinstance(video, av.VideoStream)
+            video: Any = out.add_stream(codec, rate=RATE)
             video.width, video.height = frames[0].size
             video.pix_fmt, video.bit_rate = "yuv420p", kilobits * 1000
         if sound is not None:
@@ -60,7 +59,7 @@ def write_video(
             assert isinstance(audio, av.AudioStream)
             audio.layout = "mono"
         for frame in frames:
-            out.mux(video.encode(av.VideoFrame.from_image(frame)))
+            out.mux(video.encode(av.VideoFrame.from_ndarray(np.asarray(frame), "rgb24")))
         if frames:
             out.mux(video.encode(None))
         if sound is not None:

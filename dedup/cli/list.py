@@ -46,6 +46,10 @@ _REFUSED = {
 """What does not go with the options that show something else than groups."""
 
 
+_PARTS = {Tier.NEAR, Tier.VIDEO}
+"""The tiers of files of which parts may be missing."""
+
+
 @click.command("list")
 @store_option
 @selection_options("exact,pixels,resaved,near,video")
@@ -149,8 +153,7 @@ def list_command(
     out = Output(chosen_format(kind, nul=nul, csv_safe=csv_safe), nul=nul, csv_safe=csv_safe)
     given = _check_options(out.form, tiers)
     if as_folders:
-        # of near ones parts may be missing
-        kinds = tiers if "--tier" in given else tiers - {Tier.NEAR, Tier.VIDEO}
+        kinds = tiers if "--tier" in given else tiers - _PARTS
         list_folders(store, kinds, under, limit, out, offline=offline)
         return
     shared = _shared(keep, parts, offline=offline, companions=companions)

@@ -7,10 +7,12 @@ the frames, once in the life of a collection.
 from __future__ import annotations
 
 import hashlib
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from dedup.images.companions import companions
 from dedup.images.formats import reads_videos
 from dedup.results import Tier
 from dedup.video import Found
@@ -97,11 +99,12 @@ class _Videos:
             return
         paths = dict(zip(gallery.files.row.tolist(), gallery.files.path, strict=True))
         items: dict[str, Item] = {}
-        for row, video, key in self._alike(gallery, floor):
+        for row, video, key in chain(self._live(gallery), self._alike(gallery, floor)):
             content = gallery.images.digest[row]
             name = f"{content.hex()} {video}"
             if name not in self._proofs["photos"] and row in paths:
-                looks, start = _around(self.films[video], key)
+                film = self.films[video]
+                looks, start = (film.looks, 0) if key is None else _around(film, key)
                 items[name] = Still(paths[row], content, self._paths[video], looks, start)
         for name, done in zip(items, self._run([*items.values()], report), strict=True):
             if isinstance(done, Compared):
@@ -110,6 +113,16 @@ class _Videos:
                 self._proofs["photos"][name] = found
         self._proofs["looked for"] = "" if self.failed else state
         self._keep()
+
+    def _live(self, gallery: Gallery) -> Iterator[tuple[int, str, None]]:
+        """Propose the film of each live photo, known by its name."""
+        videos = {path: digest for digest, path in self._paths.items() if digest in self.films}
+        photos = gallery.files.path
+        beside = companions([*photos, *videos]).sidecars
+        for path, row in zip(photos, gallery.files.row.tolist(), strict=True):
+            for other in beside.get(path, ()):
+                if other in videos:
+                    yield row, videos[other], None
 
     def _alike(self, gallery: Gallery, floor: float) -> Iterator[tuple[int, str, int]]:
         """Propose photos, the videos that may show them, and the key frame most like each."""

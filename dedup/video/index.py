@@ -13,7 +13,7 @@ from dedup.preparation import embed, preparation
 from dedup.records import is_unchanged
 from dedup.results import Skip
 from dedup.space.space import Space
-from dedup.video.prove import Digested, Failed, Read, run_all
+from dedup.video.prove import Digested, Failed, Read, run_all, workers
 from dedup.video.shelf import Row, Shelf
 
 if TYPE_CHECKING:
@@ -61,19 +61,22 @@ def update(
         return Updated([], [])
     wanted, space, skips = preparation(catalog), Space.of(catalog), []
     done = 0
-    for some in _rounds(work):
-        items = [Read(os.path.join(root.path, row.entry.path), wanted, known) for root, row in some]
-        for (_, row), item, found in zip(some, items, run_all(items), strict=True):
-            new, sampled = _outcome(row, found)
-            if sampled is not None:
-                key_rows = _embedded(catalog, space, sampled, embedder)
-                shelf.put(new.digest, sampled.film._replace(rows=key_rows))
-                known |= {new.digest}
-            if new.reason:
-                skips.append(Skip(os.fsdecode(item.path), new.reason))
-            rows.append(new)
-            done += 1
-            report("Reading videos", done, len(work))
+    with workers() as ready:
+        for some in _rounds(work):
+            items = [
+                Read(os.path.join(root.path, row.entry.path), wanted, known) for root, row in some
+            ]
+            for (_, row), item, found in zip(some, items, run_all(items, ready), strict=True):
+                new, sampled = _outcome(row, found)
+                if sampled is not None:
+                    key_rows = _embedded(catalog, space, sampled, embedder)
+                    shelf.put(new.digest, sampled.film._replace(rows=key_rows))
+                    known |= {new.digest}
+                if new.reason:
+                    skips.append(Skip(os.fsdecode(item.path), new.reason))
+                rows.append(new)
+                done += 1
+                report("Reading videos", done, len(work))
     shelf.put_rows(rows)
     read = len(work) - len(skips)
     notes = [f"{read:,} {'video' if read == 1 else 'videos'} read"] if read else []

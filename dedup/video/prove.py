@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -235,9 +235,9 @@ def _found_still(item: Still) -> Moment:
             return Moment(0.0, tick / TICKS)
         frame, similarity = match
         images = photo, _of_frame(frame)
-        found = _moment(images, (0.0, frame.at), similarity, strips=item.strips)
+        moment = _moment(images, (0.0, frame.at), similarity, strips=item.strips)
         # A photo that only shows a part of the frame, or more than it, was not taken from it.
-        return found._replace(proven=found.proven and similarity >= AGREE)
+        return moment._replace(proven=moment.proven and similarity >= AGREE)
 
 
 def _span(reel: Reel, at: float) -> tuple[float, float]:
@@ -296,8 +296,17 @@ def _small(pixels: Bytes) -> Bytes:
     return resize(pixels, max(1, round(height * shrink)), max(1, round(width * shrink)))
 
 
-def run_all(items: Sequence[Item]) -> Iterator[Done]:
-    """Work on items, in processes, and give what comes of them in order."""
-    if items:
-        with Workers(_reading, processes=True, lost=_lost, limits=LIMITS) as workers:
-            yield from workers.run(items, 2 * cores())
+def workers() -> Workers[Item, Done]:
+    """Give what works on items, in processes, which begin with the first."""
+    return Workers(_reading, processes=True, lost=_lost, limits=LIMITS)
+
+
+def run_all(items: Sequence[Item], ready: Workers[Item, Done] | None = None) -> Iterator[Done]:
+    """Work on items, and give what comes of them in order.
+
+    Parameters
+    ----------
+    ready : to use, entered; None: others, for these alone
+    """
+    with nullcontext(ready) if ready is not None else workers() as working:
+        yield from working.run(items, 2 * cores())

@@ -112,9 +112,9 @@ class Shelf:
 
     def contents(self) -> frozenset[str]:
         """List the contents of which something sound is kept."""
-        return frozenset(
-            digest for digest in {row.digest for row in self.rows} - {""} if self._arrays(digest)
-        )
+        names = sorted(path.name for path in self.folder.glob(f"*{_ENDING}"))
+        digests = (name.removesuffix(_ENDING) for name in names)
+        return frozenset(digest for digest in digests if self._arrays(digest))
 
     def _arrays(self, digest: str) -> Any:
         """Open what is kept of a content; an array is read when it is asked for."""

@@ -97,7 +97,8 @@ def test_a_summary_adds_up_by_folder(dedup: Dedup, store: Path, drawn: Path) -> 
     listed = [one for row in dedup("list", "-s", store).rows for one in row["duplicates"]]
     done = dedup("list", "-s", store, "--summary")
     assert list(done.rows[0]) == [
-        "folder", "exact", "pixels", "resaved", "near", "similar", "reclaimable_bytes"
+        "folder", "exact", "pixels", "resaved", "near", "similar", "video",
+        "reclaimable_bytes",
     ]  # fmt: skip
     for row in done.rows:
         here = [one for one in listed if os.path.dirname(one["path"]) == row["folder"]]

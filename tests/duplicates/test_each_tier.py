@@ -20,7 +20,7 @@ from dedup.edits.catalogue import drawn
 from dedup.freshness import Lookout
 from dedup.policy import KeepPolicy
 from dedup.proof import VERIFIER
-from dedup.results import Grouping, Tier
+from dedup.results import IMAGE_TIERS, Grouping, Tier
 from dedup.space.space import Space
 from dedup.store.pairs import StoredVerdict, content_pair, read_verdicts, write_verdicts
 
@@ -122,12 +122,12 @@ def test_each_tier_alone_is_the_full_list_filtered(
 ) -> None:
     gallery_of(every_tier)
     alone = {}
-    for tier in reversed(Tier):
+    for tier in reversed(IMAGE_TIERS):
         catalog.connection.execute("DELETE FROM verdicts")  # each begins as a first list does
         alone[tier] = listed(catalog, tier)
-    full = listed(catalog, *Tier)
-    assert {tier for _, tier, _ in full} == {*Tier}
-    for tier in Tier:
+    full = listed(catalog, *IMAGE_TIERS)
+    assert {tier for _, tier, _ in full} == {*IMAGE_TIERS}
+    for tier in IMAGE_TIERS:
         assert alone[tier] == [pair for pair in full if pair[1] is tier]
         assert listed(catalog, tier) == alone[tier]
     shots = [pair[0] for pair in alone[Tier.SIMILAR] if all("burst" in path for path in pair[0])]

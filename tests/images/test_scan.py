@@ -9,8 +9,8 @@ import pytest
 from drawn import as_nobody, encode, textured
 
 from dedup.images.formats import KNOWN_EXTENSIONS, readable_formats
-from dedup.images.passed_over import LINKS, ODD_NAMES, PATTERNS
-from dedup.images.scan import scan
+from dedup.images.passed_over import LINKS, ODD_NAMES, PATTERNS, VIDEOS
+from dedup.images.scan import scan, walk
 from dedup.records import FileEntry
 
 JPEG = encode(textured(20, 30), "JPEG")
@@ -166,6 +166,7 @@ def test_str_bytes_and_path_roots_agree(tmp_path: Path) -> None:
     assert scan(tmp_path) == scan(str(tmp_path)) == scan(os.fsencode(tmp_path))
 
 
+@pytest.mark.usefixtures("without_videos")
 def test_what_is_passed_over_is_counted_by_kind(tmp_path: Path) -> None:
     put(tmp_path, "a.jpg", "b.psd", "c.PSD", "d.mp4", "e.MOV", "f.mpo", "g.txt", "h.jpg.xmp")
     put(tmp_path, "x.jpg?w=800", "x.jpg_original", "x.JPG~", "x.png.part", "x.jpg.1", "x (1).jpg")
@@ -175,7 +176,7 @@ def test_what_is_passed_over_is_counted_by_kind(tmp_path: Path) -> None:
     (tmp_path / "link.txt").symlink_to(tmp_path / "g.txt")
     assert scan(tmp_path).passed_over == {
         ".psd files": 2,
-        "videos": 2,
+        VIDEOS: 2,
         ".mpo files (several images in one)": 1,
         ODD_NAMES: 5,
         LINKS: 2,
@@ -221,7 +222,18 @@ def test_a_pattern_takes_in_what_the_defaults_leave_out(tmp_path: Path) -> None:
     assert names(tmp_path, patterns=["!@eaDir/"]) == [b"@eaDir/a.jpg"]
 
 
+def test_videos_are_listed_once_and_by_patterns(tmp_path: Path) -> None:
+    put(tmp_path, "a/b.jpg", "a/c.MOV", "a/d.mp4", "a/b.mov", "a/.e.mp4", "f.webm", "g/h.mp4")
+    os.link(tmp_path / "a/d.mp4", tmp_path / "a/e.mp4")
+    listing = walk(tmp_path, patterns=["g/"])
+    paths = sorted(file.path for file in listing.films)
+    assert paths == [b"a/b.mov", b"a/c.MOV", b"a/d.mp4", b"f.webm"]
+    assert listing.passed_over == {PATTERNS: 1}
+    assert [file.path for file in scan(tmp_path).files] == [b"a/b.jpg"]
+
+
+@pytest.mark.usefixtures("without_videos")
 def test_what_belongs_to_an_image_is_not_passed_over(tmp_path: Path) -> None:
     put(tmp_path, "a/IMG_1.HEIC", "a/IMG_1.MOV", "a/img_2.jpg", "a/IMG_2.mp4", "a/IMG_1.AAE")
     put(tmp_path, "a/IMG_1.xmp", "a/img_2.jpg.xmp", "a/IMG_3.MOV", "b/IMG_1.MOV", "b/c.png")
-    assert scan(tmp_path).passed_over == {"videos": 2}  # those without an image beside them
+    assert scan(tmp_path).passed_over == {VIDEOS: 2}  # those without an image beside them

@@ -257,6 +257,7 @@ def test_patterns_stay_with_a_root_until_others_are_given(
     assert found(None) == (6, 0, 0, {})
 
 
+@pytest.mark.usefixtures("without_videos")
 def test_what_was_passed_over_is_counted_in_every_run(
     tmp_path: Path, catalog: Catalog, embedder: BlockMeans
 ) -> None:
@@ -264,7 +265,7 @@ def test_what_was_passed_over_is_counted_in_every_run(
     for name in ("a.mov", "b.mp4", "c.psd"):
         (folder / name).touch()
     fill(folder / "@eaDir", 1, first=5)
-    expected = {"videos": 2, ".psd files": 1, "folders @eaDir (thumbnails of a NAS)": 1}
+    expected = {passed_over.VIDEOS: 2, ".psd files": 1, "folders @eaDir (thumbnails of a NAS)": 1}
     assert index(catalog, embedder, folder).passed_over == expected
     assert index(catalog, embedder, folder).passed_over == expected  # when nothing changed
 

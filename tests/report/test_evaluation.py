@@ -14,12 +14,12 @@ from dedup.errors import DedupError
 from dedup.report.charts import Axis, Line, line_chart
 from dedup.report.evaluation import FoundPair, Truth, evaluate
 from dedup.report.truth import match, read_truth
-from dedup.results import Tier
+from dedup.results import IMAGE_TIERS, Tier
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-E, P, R, N, S = Tier
+E, P, R, N, S = IMAGE_TIERS
 
 
 def truth_of(*groups: tuple[Tier, str]) -> Truth:
@@ -80,10 +80,10 @@ def test_random_rankings_equal_plain_counting() -> None:
         dice = random.Random(seed)  # noqa: S311 - no secret
         names = [f"n{number:02}" for number in range(12)]
         tiers = {
-            pair: dice.choice(list(Tier)) for pair in combinations(names, 2) if dice.random() < 0.3
+            pair: dice.choice(IMAGE_TIERS) for pair in combinations(names, 2) if dice.random() < 0.3
         }
         found = [
-            (*pair, dice.choice(list(Tier)), dice.choice([0.1, 0.2, 0.3, 0.4, 0.5]))
+            (*pair, dice.choice(IMAGE_TIERS), dice.choice([0.1, 0.2, 0.3, 0.4, 0.5]))
             for pair in combinations(names, 2)
             if dice.random() < 0.5
         ]

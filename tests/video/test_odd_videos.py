@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import struct
 from typing import TYPE_CHECKING
 
@@ -13,13 +12,11 @@ from drawings import scene
 from films import RATE, pan, smaller, speech, write_video
 
 from dedup.collection import Collection
-from dedup.images import formats
 from dedup.spec import ModelSpec
 from dedup.video.prove import Compared, Digested, Failed, Moments, Read, run_all
 from dedup.video.sample import SIDE, TICKS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -83,23 +80,7 @@ def test_looks_and_moments_are_those_of_a_plain_decode(tmp_path: Path, name: str
     assert [moment.second for moment in compared.moments] == pytest.approx([1.0, 2.0], abs=0.01)
 
 
-@pytest.fixture
-def without_extra(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    real = importlib.metadata.version
-
-    def version(name: str) -> str:
-        if name == "av":
-            raise importlib.metadata.PackageNotFoundError(name)
-        return real(name)
-
-    monkeypatch.setattr(importlib.metadata, "version", version)
-    formats.reads_videos.cache_clear()
-    yield
-    monkeypatch.undo()
-    formats.reads_videos.cache_clear()
-
-
-@pytest.mark.usefixtures("without_extra")
+@pytest.mark.usefixtures("without_videos")
 def test_without_the_extra_videos_are_passed_over_by_name(tmp_path: Path) -> None:
     folder = tmp_path / "images"
     folder.mkdir()

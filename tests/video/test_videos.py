@@ -45,7 +45,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Place:
     shutil.copy(images / "film.mp4", images / "film copy.mp4")
     write_video(images / "small.mkv", smaller(frames), "libvpx-vp9", 150, sound)
     write_video(images / "cut.avi", frames[25:65], "mpeg4", 400)
-    write_video(images / "other.mp4", pan(3, 4))
+    write_video(images / "other.mp4", pan(3, 2))
     write_video(images / "live" / "IMG_1.mov", smaller(pan(5, 2)))
     frames[22].save(images / "grab.jpg", quality=88)
     smaller(frames)[61].save(images / "small grab.png")
@@ -142,6 +142,7 @@ def test_only_copies_and_wholes_are_planned_and_come_back(own: tuple[Collection,
     assert {path.name: path.read_bytes() for path in images.rglob("*.m*")} == before
 
 
+@pytest.mark.slow
 def test_a_better_one_and_one_with_other_sound_stay(own: tuple[Collection, Path]) -> None:
     collection, images = own
     for name in ("film.mp4", "film copy.mp4", "cut.avi"):
@@ -170,6 +171,7 @@ def test_the_film_of_a_live_photo_goes_with_its_photo_only(own: tuple[Collection
     ]
 
 
+@pytest.mark.slow
 def test_renamed_videos_are_not_read_and_damaged_records_are_made_anew(
     own: tuple[Collection, Path],
 ) -> None:
@@ -196,12 +198,14 @@ def test_renamed_videos_are_not_read_and_damaged_records_are_made_anew(
     assert "1 file is gone or has changed since it was indexed; run: dedup index" in answer.notes
 
 
+@pytest.mark.slow
 def test_ignored_pairs_are_left_out(own: tuple[Collection, Path]) -> None:
     collection, images = own
     collection.ignore(images / "film.mp4", images / "cut.avi")
     assert not any("cut.avi" in str(one) for one in collection.duplicates(BOTH))
 
 
+@pytest.mark.slow
 def test_the_commands(made: Place, dedup: Callable[..., Outcome], tmp_path: Path) -> None:
     out = dedup("list", "--store", made.store, "--format", "jsonl").out.decode()
     rows = [json.loads(line) for line in out.splitlines()]
