@@ -7,6 +7,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dedup.duplicates.tiers import reclaimable
+from dedup.policy import INFORMATION
 from dedup.results import Duplicate, Group, Tier
 from dedup.store.acted import Content
 from dedup.store.pairs import content_pair
@@ -58,6 +59,7 @@ class Walk:
         lookout: Lookout,
     ) -> None:
         self._films = films
+        self._most: dict[bytes, tuple[int, ...]] = {}
         self._asked = asked
         self._files: dict[str, list[IndexedFile]] = defaultdict(list)
         self._order = sorted(files, key=self._rank)
@@ -77,6 +79,7 @@ class Walk:
         size = -entry.size
         pixels = -facts.pixels if facts else 0
         most = (-round(facts.seconds), not facts.sound, pixels, size) if facts else (0, True, 0, 0)
+        self._most[path] = most
         terms = {
             "information": most,
             "pixels": pixels,
@@ -137,10 +140,21 @@ class Walk:
                         min_similarity=min(one.similarity for one in members),
                         reclaimable_bytes=reclaimable(members),
                         duplicates=members,
-                        kept_because="first of its group",
+                        kept_because=self._why(file, [other for other, _ in found]),
                     )
                 )
         return groups
+
+    def _why(self, kept: IndexedFile, others: Sequence[IndexedFile]) -> str:
+        """Say by what a file comes first; photos have no film to compare with."""
+        if self._asked.policy.terms[0].name != INFORMATION:
+            return "as --keep says"
+        names = ("longest", "has sound", "most pixels", "largest file")
+        ranks = [self._most[other.path] for other in others if other.path in self._most]
+        for place, name in enumerate(names):
+            if ranks and self._most[kept.path][: place + 1] < min(ranks)[: place + 1]:
+                return name
+        return "oldest, or first by name" if ranks else "a photo is a part of it"
 
     def _members(self, digest: str, keeper: IndexedFile) -> Iterator[tuple[IndexedFile, Duplicate]]:
         if Tier.EXACT in self._asked.tiers:
