@@ -106,7 +106,7 @@ def all_pairs(
     from dedup.duplicates.relate import best_pairs
     from dedup.report.pairs import Pair, PairsAnswer
 
-    tiers, threshold = tiers_of(tier), threshold_of(threshold)
+    tiers, threshold = tiers_of(tier) - {Tier.VIDEO}, threshold_of(threshold)
     report, policy = callback_of(progress), KeepPolicy.of(keep)
     catalog = session.computing(decodes=False)
     space = session.space()

@@ -63,6 +63,7 @@ class Walk:
         self._asked = asked
         self._files: dict[str, list[IndexedFile]] = defaultdict(list)
         self._order = sorted(files, key=self._rank)
+        self._place = {file.path: place for place, (_, file) in enumerate(self._order)}
         for digest, file in self._order:
             self._files[digest].append(file)
         self._related: dict[str, dict[str, Shared]] = defaultdict(dict)
@@ -128,6 +129,7 @@ class Walk:
                 for other, one in self._members(digest, file)
                 if other.path not in taken and other.path != file.path
             ]
+            found.sort(key=lambda one: self._place.get(one[0].path, len(self._place)))
             taken |= {file.path, *(other.path for other, _ in found)}
             takes = self._asked.wanted.takes
             members = tuple(one for other, one in found if takes(other.path, one.bytes))

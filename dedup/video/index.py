@@ -57,7 +57,10 @@ def update(
     shelf = Shelf(catalog)
     known = shelf.contents()
     rows, work = _compared(shelf, seen, known)
-    if not rows and not work and not shelf.rows:
+    roots = {root.id for root in catalog.roots()}
+    rows = [row for row in rows if row.root in roots]
+    if not work:
+        shelf.put_rows(rows)
         return Updated([], [])
     wanted, space, skips = preparation(catalog), Space.of(catalog), []
     done = 0

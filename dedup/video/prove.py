@@ -308,5 +308,7 @@ def run_all(items: Sequence[Item], ready: Workers[Item, Done] | None = None) -> 
     ----------
     ready : to use, entered; None: others, for these alone
     """
+    if not items:
+        return
     with nullcontext(ready) if ready is not None else workers() as working:
         yield from working.run(items, 2 * cores())

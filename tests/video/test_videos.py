@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from drawings import scene
-from films import pan, smaller, speech, write_video
+from films import RATE, pan, smaller, speech, write_video
 from PIL import Image
 
 from dedup.collection import Collection
 from dedup.errors import DedupError
 from dedup.results import Tier
 from dedup.spec import ModelSpec
+from dedup.verbs.pairs import why
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -229,3 +230,19 @@ def test_the_commands(made: Place, dedup: Callable[..., Outcome], tmp_path: Path
             collection.why(film, broken)
         assert collection.why(film, made.images / "other.mp4").tier is None
         assert collection.why(film, made.images / "film copy.mp4").tier is Tier.EXACT
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run", ["run0", "run3"])
+def test_other_moments_of_one_scene_are_not_one_film(
+    run: str, shared: Path, tmp_path: Path
+) -> None:
+    folder = shared / "data" / "photos" / "video" / run
+    shots = [Image.open(path).convert("RGB") for path in sorted(folder.iterdir())]
+    stills = [shot.resize((320, 240), Image.Resampling.LANCZOS) for shot in shots]
+    even, odd = ([one for one in stills[first::2] for _ in range(RATE)] for first in (0, 1))
+    takes = write_video(tmp_path / "even.mp4", even), write_video(tmp_path / "odd.mp4", odd)
+    again = write_video(tmp_path / "again.avi", even, "mpeg4", 300)
+    answer = why(*takes)
+    assert answer.tier is None, answer.evidence
+    assert why(takes[0], again).evidence.startswith("the whole of it, saved again, mpeg4")
