@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -50,7 +51,7 @@ def write(
 ) -> None:
     """Write a video."""
     with av.open(path, "w") as out:
-        stream = out.add_stream(codec, rate=rate)
+        stream: Any = out.add_stream(codec, rate=rate)
         stream.width, stream.height = frames[0].size
         stream.pix_fmt, stream.bit_rate = "yuv420p", kilobits * 1000
         for frame in frames:

@@ -63,6 +63,7 @@ class Walk:
         self._asked = asked
         self._files: dict[str, list[IndexedFile]] = defaultdict(list)
         self._order = sorted(files, key=self._rank)
+        self._digests = {file.path: digest for digest, file in files}
         self._place = {file.path: place for place, (_, file) in enumerate(self._order)}
         for digest, file in self._order:
             self._files[digest].append(file)
@@ -126,11 +127,16 @@ class Walk:
                 continue
             found = [
                 (other, one)
-                for other, one in self._members(digest, file)
+                for other, one in self._members(digest)
                 if other.path not in taken and other.path != file.path
             ]
-            found.sort(key=lambda one: self._place.get(one[0].path, len(self._place)))
-            taken |= {file.path, *(other.path for other, _ in found)}
+            found.sort(key=lambda one: self._place[one[0].path])
+            videos = [file, *(other for other, _ in found)]
+            taken |= {one.path for one in videos}
+            for photo, one in self._photos_of(videos):
+                if photo.path not in taken:
+                    taken.add(photo.path)
+                    found.append((photo, one))
             takes = self._asked.wanted.takes
             members = tuple(one for other, one in found if takes(other.path, one.bytes))
             if members:
@@ -142,23 +148,23 @@ class Walk:
                         min_similarity=min(one.similarity for one in members),
                         reclaimable_bytes=reclaimable(members),
                         duplicates=members,
-                        kept_because=self._why(file, [other for other, _ in found]),
+                        kept_because=self._why(file, videos[1:]),
                     )
                 )
         return groups
 
     def _why(self, kept: IndexedFile, others: Sequence[IndexedFile]) -> str:
-        """Say by what a file comes first; photos have no film to compare with."""
+        """Say by what a video comes before others."""
         if self._asked.policy.terms[0].name != INFORMATION:
             return "as --keep says"
         names = ("longest", "has sound", "most pixels", "largest file")
-        ranks = [self._most[other.path] for other in others if other.path in self._most]
+        ranks = [self._most[other.path] for other in others]
         for place, name in enumerate(names):
             if ranks and self._most[kept.path][: place + 1] < min(ranks)[: place + 1]:
                 return name
-        return "oldest, or first by name" if ranks else "a photo is a part of it"
+        return "oldest, or first by name" if ranks else "photos are parts of it"
 
-    def _members(self, digest: str, keeper: IndexedFile) -> Iterator[tuple[IndexedFile, Duplicate]]:
+    def _members(self, digest: str) -> Iterator[tuple[IndexedFile, Duplicate]]:
         if Tier.EXACT in self._asked.tiers:
             for file in self._files[digest]:
                 yield file, _duplicate(file, Tier.EXACT, 1.0, "same bytes")
@@ -169,10 +175,14 @@ class Walk:
             words = evidence(found, kept, film)
             for file in self._files[other]:
                 yield file, _duplicate(file, Tier.VIDEO, found.similarity, words)
-        name = os.fsdecode(os.path.basename(keeper.path))
-        for photo, at, similarity in self._photos[digest]:
-            words = frame_evidence(name, at)
-            yield photo, _duplicate(photo, Tier.VIDEO, similarity, words)
+
+    def _photos_of(self, videos: Sequence[IndexedFile]) -> Iterator[tuple[IndexedFile, Duplicate]]:
+        """List the photos that are frames of some videos, of the first ones first."""
+        for video in videos:
+            name = os.fsdecode(os.path.basename(video.path))
+            for photo, at, similarity in self._photos[self._digests[video.path]]:
+                words = frame_evidence(name, at)
+                yield photo, _duplicate(photo, Tier.VIDEO, similarity, words)
 
     def content(self, digest: str, file: IndexedFile) -> Content:
         """Give what a plan wants to know of a file."""
