@@ -56,6 +56,12 @@ combinations of these.""",
         """Pairs drawn to be confused or missed, half of them from photographs. Each kind belongs to
 one half for good: `work` may be looked at, `measure` gives rates only.""",
     ),
+    (
+        "videos",
+        "Videos",
+        """Each source moves over four photographs; another take moves over the same ones in other
+ways. Found is what is in one group with its source.""",
+    ),
     ("scale", "Scale", ""),
     ("peers", "Other tools", ""),
     (
