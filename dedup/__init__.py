@@ -26,6 +26,7 @@ from dedup.errors import (
     PlanError,
     SearchError,
     UnknownModelError,
+    VectorsError,
     WeightsError,
 )
 from dedup.results import (
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from dedup.report.integrity import Finding, RepairAnswer, VerifyAnswer
     from dedup.report.looks import layer_maps
     from dedup.report.map import Cluster, MapAnswer
+    from dedup.report.neighbours import NeighbourGraph
     from dedup.report.pairs import Pair, PairsAnswer
     from dedup.report.status import Remark, RemarksAnswer, RootsAnswer, RootStatus, Status
     from dedup.verbs.pairs import why
@@ -115,6 +117,7 @@ __all__ = [
     "ModelError",
     "ModelSpec",
     "Neighbour",
+    "NeighbourGraph",
     "NoCollectionError",
     "Pair",
     "PairsAnswer",
@@ -140,6 +143,7 @@ __all__ = [
     "Status",
     "Tier",
     "UnknownModelError",
+    "VectorsError",
     "VerifyAnswer",
     "WatchAnswer",
     "WeightsError",
@@ -171,6 +175,7 @@ _LOADED_LATER = {
     "Level": "dedup.report.evaluation",
     "Cluster": "dedup.report.map",
     "MapAnswer": "dedup.report.map",
+    "NeighbourGraph": "dedup.report.neighbours",
     "Pair": "dedup.report.pairs",
     "PairsAnswer": "dedup.report.pairs",
     "Promise": "dedup.report.calibration",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dedup.arguments import one_of, path_of, strings_of
+from dedup.arguments import count_of, one_of, path_of, strings_of
 from dedup.errors import ModelError
 from dedup.fingerprint import CONTENT, DETAILS
 
@@ -38,6 +38,8 @@ class ModelSpec:
         string is one layer
     views : ``content`` (what the model saw), ``details`` (local features, no model) or both, the
         default. A plain string is one view
+    vectors : instead of a model, the width of vectors of one's own (`Collection.from_vectors`);
+        0: a model
 
     Raises
     ------
@@ -50,6 +52,7 @@ class ModelSpec:
     untrained: bool
     layers: tuple[str, ...]
     views: tuple[str, ...]
+    vectors: int
 
     def __init__(
         self,
@@ -58,6 +61,7 @@ class ModelSpec:
         untrained: bool = False,  # noqa: FBT001, FBT002 - fields can be given by position
         layers: str | Iterable[str] = (),
         views: str | Iterable[str] = (),
+        vectors: int = 0,
     ) -> None:
         if model is not None and not isinstance(model, str):
             raise TypeError(f"model is a name or None, not {type(model).__name__}")
@@ -72,6 +76,7 @@ class ModelSpec:
             ("untrained", untrained),
             ("layers", strings_of(layers, "layers")),
             ("views", tuple(view for view in BOTH_VIEWS if view in given)),
+            ("vectors", count_of(vectors, "vectors", 0)),
         ):
             object.__setattr__(self, name, value)
         self._refuse_contradictions()
@@ -87,6 +92,12 @@ class ModelSpec:
             self.model or self.weights or self.untrained or self.layers
         ):
             raise ModelError("the view details uses no model: leave out model, weights and layers")
+        if self.vectors and (
+            self.model or self.weights or self.untrained or self.layers or self.views
+        ):
+            raise ModelError(
+                "vectors of one's own use no model: leave out model, weights, layers and views"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ from dedup.cli.output import (
     similarity_in_words,
     write_rows,
 )
+from dedup.cli.own import check_own, read_ids, read_vectors, vectors_options
 from dedup.errors import NoCollectionError
 from dedup.results import Match, Tier
 
@@ -55,7 +56,7 @@ _COLUMNS = (
 
 
 @click.command("compare")
-@click.argument("new", nargs=-1, required=True, metavar="NEW...", type=Name())
+@click.argument("new", nargs=-1, metavar="NEW...", type=Name())
 @click.option(
     "--against",
     required=True,
@@ -64,6 +65,7 @@ _COLUMNS = (
     help="A folder of images, or the folder of a collection.",
 )
 @store_option
+@vectors_options
 @tier_option("exact,pixels,resaved,near")
 @threshold_option
 @offline_option
@@ -78,6 +80,8 @@ def compare_command(
     new: tuple[str, ...],
     against: Path,
     store: Path | None,
+    vectors: Path | None,
+    ids: Path | None,
     tiers: frozenset[Tier],
     threshold: float | None,
     offline: bool,  # noqa: FBT001 - click passes flags by name
@@ -89,6 +93,7 @@ def compare_command(
     device: str,
     strict: bool,  # noqa: FBT001
     kind: str | None,
+    output: Path | None,
     nul: bool,  # noqa: FBT001
     csv_safe: bool,  # noqa: FBT001
 ) -> None:
@@ -102,23 +107,32 @@ def compare_command(
     Examples:
       dedup compare /media/card --against ~/Pictures
       dedup compare test/ --against train/ --fail-on near
+      dedup compare --vectors new.npy --ids new.csv --against own.dedup --tier similar
     """
-    form = chosen_format(kind, nul=nul, csv_safe=csv_safe)
+    check_own(vectors, ids, {"NEW": new})
+    if vectors is None and not new:
+        raise click.UsageError("give NEW, or --vectors FILE")
+    rows = None if vectors is None else read_vectors(vectors)
+    names = new if ids is None else read_ids(ids)
+    if rows is not None and not names:
+        names = [str(row) for row in range(len(rows))]
+    form = chosen_format(kind, nul=nul, csv_safe=csv_safe, output=output)
     spec = spec_from(model, weights, untrained=untrained)
     collection, folder = _reference(against, store, spec, runtime_from(device))
     with collection, progress_bars("images") as progress:
         if folder is not None and not _is_offline(collection, folder):
             print_index(collection.index(folder, progress))
         answer = collection.compare(
-            new,
+            names,
             folder,
+            vectors=rows,
             tier=tiers,
             threshold=threshold,
             offline=offline,
             parts=parts == "on",
             progress=progress,
         )
-    write_rows(answer, Match, form, _COLUMNS, nul=nul, csv_safe=csv_safe)
+    write_rows(answer, Match, form, _COLUMNS, nul=nul, csv_safe=csv_safe, output=output)
     _print_totals(answer)
     note(*collection.notes, *answer.notes)
     note_skips(answer.skipped, "to see them all: dedup index, then dedup status --skipped")

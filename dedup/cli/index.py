@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -19,10 +20,10 @@ from dedup.cli.options import (
     weights_option,
 )
 from dedup.cli.output import counted, note, note_skips, progress_bars
+from dedup.cli.own import check_own, read_ids, read_vectors, vectors_options
+from dedup.errors import NoCollectionError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from dedup.results import IndexSummary, Stages
 
 
@@ -54,6 +55,13 @@ if TYPE_CHECKING:
     help="Leave out files and folders by a pattern of gitignore; repeatable. Patterns are kept "
     'with the folders, for later runs, until others are given; "" takes them back.',
 )
+@vectors_options
+@click.option(
+    "--root",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="With --vectors: the folder that ids are relative to. Default: the current folder.",
+)
 @device_option
 @runtime_option
 @strict_option
@@ -67,6 +75,9 @@ def index_command(
     layers: tuple[str, ...],
     views: str | None,
     exclude: tuple[str, ...],
+    vectors: Path | None,
+    ids: Path | None,
+    root: Path | None,
     device: str,
     runtime: str,
     strict: bool,  # noqa: FBT001
@@ -84,7 +95,18 @@ def index_command(
       dedup index ~/Pictures /media/usb --store ~/pictures.dedup
       dedup index ~/Pictures --exclude '*.tmp.png' --exclude 'drafts/'
       dedup index ~/Pictures --weights mobilenetv2_100.safetensors
+      dedup index --vectors features.npy --ids images.csv --store own.dedup
     """
+    given = {
+        "PATH": paths, "--model": model, "--weights": weights, "--untrained": untrained,
+        "--layer": layers, "--views": views, "--exclude": exclude,
+    }  # fmt: skip
+    check_own(vectors, ids, given)
+    if vectors is not None:
+        _index_vectors(vectors, ids, root, store)
+        return
+    if root is not None:
+        raise click.UsageError("--root goes with --vectors")
     spec = spec_from(model, weights, layers, views, untrained=untrained)
     collection, created = open_or_create(paths, store, spec, runtime_from(device, runtime))
     if created and untrained:
@@ -103,6 +125,27 @@ def index_command(
         print_stages(summary.stages)
     if strict and (summary.skipped or summary.still_skipped):
         raise click.exceptions.Exit(1)
+
+
+def _index_vectors(vectors: Path, ids: Path | None, root: Path | None, store: Path | None) -> None:
+    """Put vectors of the user's own into their collection, which is made when there is none."""
+    from dedup.collection import Collection
+    from dedup.session import STORE_NAME, find_store
+
+    rows, names = read_vectors(vectors), None if ids is None else read_ids(ids)
+    try:
+        collection = Collection.open(store if store is not None else find_store())
+    except NoCollectionError:
+        path = store if store is not None else Path(STORE_NAME)
+        with progress_bars("vectors") as progress:
+            made = Collection.from_vectors(names, rows, path=path, root=root, progress=progress)
+        with made:
+            note(f"Created the collection {made.path} of {len(rows):,} vectors", *made.notes)
+        return
+    with collection, progress_bars("vectors") as progress:
+        summary = collection.add_vectors(names, rows, root=root, progress=progress)
+    note(*collection.notes)
+    print_index(summary)
 
 
 def print_stages(stages: Stages) -> None:

@@ -127,6 +127,7 @@ def list_command(
     parts: str,
     fail_on: str | None,
     kind: str | None,
+    output: Path | None,
     nul: bool,  # noqa: FBT001
     csv_safe: bool,  # noqa: FBT001
 ) -> None:
@@ -146,7 +147,9 @@ def list_command(
       dedup list --folders                           "old-backup is 98% inside Pictures"
       dedup list --tier exact --fail-on exact        exit code 3 when there are copies
     """
-    out = Output(chosen_format(kind, nul=nul, csv_safe=csv_safe), nul=nul, csv_safe=csv_safe)
+    out = Output(
+        chosen_format(kind, nul=nul, csv_safe=csv_safe, output=output), nul, csv_safe, output
+    )
     given = _check_options(out.form, tiers)
     if as_folders:
         kinds = tiers if "--tier" in given else tiers - {Tier.NEAR}  # of which parts may be missing

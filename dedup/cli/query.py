@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
@@ -21,10 +21,8 @@ from dedup.cli.options import (
     weights_option,
 )
 from dedup.cli.output import Column, note, note_skips, progress_bars, shown, write_rows
+from dedup.cli.own import read_vectors
 from dedup.results import Neighbour
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _COLUMNS = (
     Column("query", lambda row: shown(row.query) if row.rank == 1 else "", path=True),
@@ -35,8 +33,15 @@ _COLUMNS = (
 
 
 @click.command("query")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=Name())
+@click.argument("images", nargs=-1, metavar="IMAGE...", type=Name())
 @store_option
+@click.option(
+    "--vector",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Instead of IMAGE: a vector, or several (Q, D), in a .npy file: of the collection's own "
+    "width where it holds vectors of yours, else as `dedup export --fused` writes them.",
+)
 @click.option("-k", "k", type=click.IntRange(min=1), help="How many neighbours.  [default: 10]")
 @click.option(
     "--threshold",
@@ -52,6 +57,7 @@ _COLUMNS = (
 def query_command(
     images: tuple[str, ...],
     store: Path | None,
+    vector: Path | None,
     k: int | None,
     threshold: float | None,
     offline: bool,  # noqa: FBT001 - click passes flags by name
@@ -59,6 +65,7 @@ def query_command(
     device: str,
     strict: bool,  # noqa: FBT001
     kind: str | None,
+    output: Path | None,
     nul: bool,  # noqa: FBT001
     csv_safe: bool,  # noqa: FBT001
 ) -> None:
@@ -72,16 +79,25 @@ def query_command(
       dedup query holiday.jpg
       dedup query holiday.jpg --threshold 0.9 --format paths
       find . -newer mark -name '*.jpg' -print0 | dedup query - -k 1
+      dedup query --vector features.npy -k 5
     """
+    if bool(images) == (vector is not None):
+        raise click.UsageError("give IMAGE, or --vector FILE")
     if k is not None and threshold is not None:
         raise click.UsageError("-k and --threshold exclude each other")
-    form = chosen_format(kind, nul=nul, csv_safe=csv_safe)
+    form = chosen_format(kind, nul=nul, csv_safe=csv_safe, output=output)
     names = [name for image in images for name in (_from_stdin() if image == "-" else [image])]
+    rows = None if vector is None else read_vectors(vector)
+    if vector is not None and rows is not None:
+        names = [f"{vector}[{row}]" for row in range(len(rows))] if len(rows) > 1 else [f"{vector}"]
     with open_collection(store, device, weights) as collection, progress_bars("images") as progress:
         answer = collection.query(
-            names[0] if len(names) == 1 else names, k or 10, threshold, progress, offline=offline
-        )
-    write_rows(answer, Neighbour, form, _COLUMNS, nul=nul, ruled=True, csv_safe=csv_safe)
+            names[0] if len(names) == 1 else names, k or 10, threshold, progress,
+            vectors=rows, offline=offline,
+        )  # fmt: skip
+    write_rows(
+        answer, Neighbour, form, _COLUMNS, nul=nul, ruled=True, csv_safe=csv_safe, output=output
+    )
     note(*collection.notes, *answer.notes)
     note_skips(answer.skipped, "give fewer at a time to see all")
     if answer.skipped and (strict or len(answer.skipped) >= len(names)):

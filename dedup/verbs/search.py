@@ -19,6 +19,7 @@ from dedup.query import answer, embed_queries, expand, require_read
 from dedup.store.gallery import leaving_out
 from dedup.store.lock import writer_lock
 from dedup.store.repair import COPY, heal
+from dedup.verbs.own import asked_with
 
 if TYPE_CHECKING:
     from dedup.results import IndexSummary, QueryAnswer
@@ -31,6 +32,12 @@ def index(session: Session, paths: Any, progress: Any, exclude: Any = None) -> I
     folders, report = paths_of(paths, "paths"), callback_of(progress)
     patterns = None if exclude is None else _patterns_of(exclude)
     catalog = session.computing()
+    if catalog.fingerprint.own_width:
+        raise CollectionError(
+            session.path,
+            "this collection holds vectors of its owner's, and cannot embed images. Give them with "
+            "their ids: dedup index --vectors FILE.npy --ids FILE.csv",
+        )
     with writer_lock(session.path):
         remove_leftovers(session.path)
         recovered = recover(catalog)
@@ -98,16 +105,19 @@ def query(
     threshold: Any,
     progress: Any,
     *,
+    vectors: Any = None,
     offline: bool = False,
 ) -> QueryAnswer:
-    """Find the indexed images nearest to each query image."""
+    """Find the indexed images nearest to each query image, or vector."""
     names, k = paths_of(images, "images"), count_of(k, "k", 1)
     threshold, report = threshold_of(threshold), callback_of(progress)
     catalog = session.computing()
     return session.noted(
         leaving_out(
             catalog,
-            lambda: _answered(session, images, names, k, threshold, report, offline=offline),
+            lambda: _answered(
+                session, images, names, k, threshold, report, vectors=vectors, offline=offline
+            ),
         )
     )
 
@@ -120,13 +130,17 @@ def _answered(
     threshold: float | None,
     report: Any,
     *,
+    vectors: Any,
     offline: bool,
 ) -> QueryAnswer:
     catalog, space = session.catalog, session.space()
     with session.searching(space) as ready:
         if not catalog.has_images():
             raise SearchError(f"{session.path}: the collection is empty; index a folder first")
-        queries = embed_queries(catalog, space, expand(names), session.embedder, report)
+        if vectors is not None:
+            queries = asked_with(session, space, names, vectors)
+        else:
+            queries = embed_queries(catalog, space, expand(names), session.embedder, report)
         if isinstance(images, str | os.PathLike) and not os.path.isdir(images):
             require_read(queries)
         limit = k if threshold is None else None
