@@ -62,7 +62,8 @@ if TYPE_CHECKING:
     from dedup.models.features import Features
     from dedup.report.calibration import CalibrationAnswer, FoundShare, Promise
     from dedup.report.evaluation import Evaluation, EvaluationAnswer, Level
-    from dedup.report.export import FeatureTable, Written
+    from dedup.report.export import Written
+    from dedup.report.features import FeatureTable
     from dedup.report.folders import FolderOverlap, FoldersAnswer
     from dedup.report.html import ReportAnswer
     from dedup.report.integrity import Finding, RepairAnswer, VerifyAnswer
@@ -167,7 +168,7 @@ _LOADED_LATER = {
     "Evaluation": "dedup.report.evaluation",
     "EvaluationAnswer": "dedup.report.evaluation",
     "Extractor": "dedup.models.extractor",
-    "FeatureTable": "dedup.report.export",
+    "FeatureTable": "dedup.report.features",
     "Features": "dedup.models.features",
     "FolderOverlap": "dedup.report.folders",
     "FoldersAnswer": "dedup.report.folders",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -109,13 +109,7 @@ def compare_command(
       dedup compare test/ --against train/ --fail-on near
       dedup compare --vectors new.npy --ids new.csv --against own.dedup --tier similar
     """
-    check_own(vectors, ids, {"NEW": new})
-    if vectors is None and not new:
-        raise click.UsageError("give NEW, or --vectors FILE")
-    rows = None if vectors is None else read_vectors(vectors)
-    names = new if ids is None else read_ids(ids)
-    if rows is not None and not names:
-        names = [str(row) for row in range(len(rows))]
+    names, rows = _asked(new, vectors, ids)
     form = chosen_format(kind, nul=nul, csv_safe=csv_safe, output=output)
     spec = spec_from(model, weights, untrained=untrained)
     collection, folder = _reference(against, store, spec, runtime_from(device))
@@ -139,6 +133,17 @@ def compare_command(
     exit_if_found((match.tier for match in answer), fail_on)
     if answer.skipped and (strict or not answer.compared):
         raise click.exceptions.Exit(1)
+
+
+def _asked(new: tuple[str, ...], vectors: Path | None, ids: Path | None) -> tuple[Any, Any]:
+    """Give what is asked about: names and no vectors, or ids and theirs."""
+    check_own(vectors, ids, {"NEW": new})
+    if vectors is None:
+        if not new:
+            raise click.UsageError("give NEW, or --vectors FILE")
+        return new, None
+    rows = read_vectors(vectors)
+    return [str(row) for row in range(len(rows))] if ids is None else read_ids(ids), rows
 
 
 def _reference(

@@ -147,9 +147,8 @@ def list_command(
       dedup list --folders                           "old-backup is 98% inside Pictures"
       dedup list --tier exact --fail-on exact        exit code 3 when there are copies
     """
-    out = Output(
-        chosen_format(kind, nul=nul, csv_safe=csv_safe, output=output), nul, csv_safe, output
-    )
+    form = chosen_format(kind, nul=nul, csv_safe=csv_safe, output=output)
+    out = Output(form, nul, csv_safe, output)
     given = _check_options(out.form, tiers)
     if as_folders:
         kinds = tiers if "--tier" in given else tiers - {Tier.NEAR}  # of which parts may be missing

@@ -10,17 +10,18 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from dedup.answer import Answer
 from dedup.errors import LayerError, VectorsError
 from dedup.files import check_folder
 from dedup.report.databases import address_of, check_address, write_database
-from dedup.report.forms import arrow_table, ending_of, write_form
+from dedup.report.features import FeatureTable
+from dedup.report.forms import ending_of, write_form
 from dedup.store.gallery import leaving_out, read_files, read_images, read_vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -33,39 +34,6 @@ FUSED: Final = "fused"
 """The column of the vectors that `query` compares: unit rows, whose inner products are cosines."""
 
 _FACTS = ("path", "digest", "width", "height")
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureTable:
-    """Embeddings of M files; `table[layer]` gives one layer. Iterates over `paths`.
-
-    Parameters
-    ----------
-    paths : absolute
-    digests : SHA-256 of each file, hexadecimal
-    width, height : (M,) int32, upright, pixels
-    embeddings : per layer (M, D) float32, as the extractor gave them (kept as fp16)
-    """
-
-    paths: list[str]
-    digests: list[str]
-    width: npt.NDArray[np.int32]
-    height: npt.NDArray[np.int32]
-    embeddings: dict[str, npt.NDArray[np.float32]]
-    notes: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.paths)
-
-    def __getitem__(self, layer: str) -> npt.NDArray[np.float32]:
-        return self.embeddings[layer]
-
-    def to_arrow(self) -> Any:
-        """Give a `pyarrow.Table`, as `export` writes it to Parquet; extra ``parquet``."""
-        return arrow_table(self)
 
 
 @dataclass(frozen=True, slots=True)

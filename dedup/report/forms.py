@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from dedup.report.export import FeatureTable
+    from dedup.report.features import FeatureTable
 
 _FIFTYONE: Final = "fiftyone.core.fields."
 
