@@ -142,14 +142,12 @@ def list_command(
     Examples:
       dedup list --summary                           what each folder's duplicates come to
       dedup list --limit 20                          the groups that free most
-      dedup list --under ~/Pictures/incoming --tier exact,pixels --format paths
       dedup list --tier similar --threshold 0.95 --group clique
       dedup list --folders                           "old-backup is 98% inside Pictures"
       dedup list --tier exact --fail-on exact        exit code 3 when there are copies
     """
     form = chosen_format(kind, nul=nul, csv_safe=csv_safe, output=output)
-    out = Output(form, nul, csv_safe, output)
-    given = _check_options(out.form, tiers)
+    out, given = Output(form, nul, csv_safe, output), _check_options(form, tiers)
     if as_folders:
         kinds = tiers if "--tier" in given else tiers - {Tier.NEAR}  # of which parts may be missing
         list_folders(store, kinds, under, limit, out, offline=offline)
