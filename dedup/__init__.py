@@ -26,6 +26,7 @@ from dedup.errors import (
     PlanError,
     SearchError,
     UnknownModelError,
+    VectorsError,
     WeightsError,
 )
 from dedup.models.own import OwnModel
@@ -67,12 +68,14 @@ if TYPE_CHECKING:
     from dedup.models.features import Features
     from dedup.report.calibration import CalibrationAnswer, FoundShare, Promise
     from dedup.report.evaluation import Evaluation, EvaluationAnswer, Level
-    from dedup.report.export import FeatureTable, Written
+    from dedup.report.export import Written
+    from dedup.report.features import FeatureTable
     from dedup.report.folders import FolderOverlap, FoldersAnswer
     from dedup.report.html import ReportAnswer
     from dedup.report.integrity import Finding, RepairAnswer, VerifyAnswer
     from dedup.report.looks import layer_maps
     from dedup.report.map import Cluster, MapAnswer
+    from dedup.report.neighbours import NeighbourGraph
     from dedup.report.pairs import Pair, PairsAnswer
     from dedup.report.status import Remark, RemarksAnswer, RootsAnswer, RootStatus, Status
     from dedup.verbs.pairs import why
@@ -127,6 +130,7 @@ __all__ = [
     "ModelError",
     "ModelSpec",
     "Neighbour",
+    "NeighbourGraph",
     "NoCollectionError",
     "OwnModel",
     "Pair",
@@ -158,6 +162,7 @@ __all__ = [
     "Taken",
     "Tier",
     "UnknownModelError",
+    "VectorsError",
     "VerifyAnswer",
     "WatchAnswer",
     "WeightsError",
@@ -192,7 +197,7 @@ _LOADED_LATER = {
     "Evaluation": "dedup.report.evaluation",
     "EvaluationAnswer": "dedup.report.evaluation",
     "Extractor": "dedup.models.extractor",
-    "FeatureTable": "dedup.report.export",
+    "FeatureTable": "dedup.report.features",
     "Features": "dedup.models.features",
     "FolderOverlap": "dedup.report.folders",
     "FoldersAnswer": "dedup.report.folders",
@@ -200,6 +205,7 @@ _LOADED_LATER = {
     "Level": "dedup.report.evaluation",
     "Cluster": "dedup.report.map",
     "MapAnswer": "dedup.report.map",
+    "NeighbourGraph": "dedup.report.neighbours",
     "Pair": "dedup.report.pairs",
     "PairsAnswer": "dedup.report.pairs",
     "Promise": "dedup.report.calibration",

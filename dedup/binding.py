@@ -63,6 +63,8 @@ def prepare(spec: ModelSpec) -> Chosen:
     ------
     ModelError : unknown model; weights that are missing or do not fit.
     """
+    if spec.vectors:
+        return Chosen(Fingerprint.own(spec.vectors, DECODER), None)
     views = tuple(view for view in BOTH_VIEWS if view in (spec.views or BOTH_VIEWS))
     digest = ""
     if DETAILS in views:
@@ -166,6 +168,9 @@ def check_decoder(catalog: Catalog) -> None:
 def _differences(pinned: Fingerprint, spec: ModelSpec) -> list[str]:
     """Say in words where a spec differs: "model: a, not b"."""
     differences = _preparation_differences(pinned, spec)
+    if spec.vectors and spec.vectors != pinned.own_width:
+        made = f"vectors of {pinned.own_width:,} values" if pinned.own_width else pinned.model
+        differences.append(f"{made or 'details alone'}, not vectors of {spec.vectors:,} values")
     if spec.views and set(spec.views) != set(pinned.views):
         differences.append(f"views: {', '.join(pinned.views)}, not {', '.join(spec.views)}")
     if spec.own is not None:
@@ -235,6 +240,12 @@ def load(
 
     where = where or Runtime()
     pinned = catalog.fingerprint
+    if pinned.own_width:
+        raise ModelError(
+            f"{catalog.store}: this collection holds vectors of its owner's, which dedup cannot "
+            "make for other images. Give the vector itself: dedup query --vector FILE.npy, or "
+            "dedup index --vectors FILE.npy --ids FILE.csv"
+        )
     path = _weights_path(catalog, weights)
     if pinned.weights == "bundled" and pinned.model not in BUNDLED:
         raise WeightsError(
@@ -335,9 +346,11 @@ def start(chosen: Chosen, where: Runtime) -> ReadyRuntime | None:
     None where nothing can go wrong any more: the model is started with the first image.
     """
     loaded = chosen.loaded
-    if loaded is None and chosen.fingerprint.model and where.device.startswith("cuda"):
-        loaded = load_model(chosen.fingerprint.model)  # there may be no such device
-    return None if loaded is None else runtime(loaded, chosen.fingerprint, where)
+    pinned = chosen.fingerprint
+    has_model = pinned.model and not pinned.own_width
+    if loaded is None and has_model and where.device.startswith("cuda"):
+        loaded = load_model(pinned.model)  # there may be no such device
+    return None if loaded is None else runtime(loaded, pinned, where)
 
 
 def runtime(
@@ -382,6 +395,8 @@ def layers_of(catalog: Catalog) -> LayersAnswer:
         return LayersAnswer("", (), ("This collection uses no model: details are its only view.",))
     if pinned.weights == OWN:
         return LayersAnswer(pinned.model, (), ("This collection's model is its owner's module.",))
+    if pinned.own_width:
+        return LayersAnswer("", (), ("This collection uses no model: its vectors were given.",))
     file = Path(catalog.weights_path or "")
     size = (pinned.height, pinned.width) if _is_onnx(pinned.model) else None
     return layers(

@@ -8,7 +8,7 @@ loaded only when an image has to be embedded.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from dedup.arguments import path_of
 from dedup.policy import INFORMATION
@@ -16,12 +16,14 @@ from dedup.results import Grouping
 from dedup.session import STORE_NAME, Session, instance
 from dedup.spec import ModelSpec, Runtime
 from dedup.store.schema import CATALOG
-from dedup.verbs import integrity, measure, pairs, search, watching
+from dedup.verbs import integrity, own, pairs, search, watching
 from dedup.verbs.acting import ActingVerbs
 from dedup.verbs.datasets import DataSetVerbs
 from dedup.verbs.decisions import DecisionVerbs
 from dedup.verbs.folders import FolderVerbs
 from dedup.verbs.holdings import HoldingsVerbs
+from dedup.verbs.measure import MeasureVerbs
+from dedup.verbs.own import VectorVerbs
 from dedup.verbs.pairs import DEFAULT_TIERS
 from dedup.verbs.reporting import ReportVerbs
 from dedup.verbs.reviewing import ReviewVerbs
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from dedup.answer import Progress
-    from dedup.report.calibration import CalibrationAnswer
-    from dedup.report.evaluation import EvaluationAnswer
     from dedup.report.integrity import RepairAnswer, VerifyAnswer
     from dedup.report.pairs import PairsAnswer
     from dedup.results import (
@@ -49,7 +49,15 @@ if TYPE_CHECKING:
 
 
 class Collection(
-    HoldingsVerbs, FolderVerbs, ActingVerbs, DecisionVerbs, ReportVerbs, ReviewVerbs, DataSetVerbs
+    HoldingsVerbs,
+    VectorVerbs,
+    FolderVerbs,
+    ActingVerbs,
+    DecisionVerbs,
+    MeasureVerbs,
+    ReportVerbs,
+    ReviewVerbs,
+    DataSetVerbs,
 ):
     """An open collection. A context manager; `close` it otherwise.
 
@@ -115,6 +123,33 @@ class Collection(
         """
         spec, runtime = instance(spec, ModelSpec, "spec"), instance(runtime, Runtime, "runtime")
         return cls(Session.create(Path(path_of(path, "path")), spec, runtime))
+
+    @classmethod
+    def from_vectors(
+        cls,
+        ids: Iterable[str | int | os.PathLike[str]] | None,
+        vectors: Any,
+        *,
+        path: AnyPath,
+        root: AnyPath | None = None,
+        progress: Progress | None = None,
+    ) -> Collection:
+        """Make a collection of vectors of your own, of any model; whole, or not at all.
+
+        Parameters
+        ----------
+        ids : (N,) files, or names of anything else; None: the numbers of the rows. What is a file
+            is read for proofs; what is not is found by its vector only, and never acted on
+        vectors : (N, D) real numbers, of any length but zero; a memory map is read in blocks
+        path : the folder of the collection, made when it is missing
+        root : what ids are relative to, which then have to be below it; None: the current folder
+
+        Raises
+        ------
+        VectorsError : ids twice, counts that differ, or a row with NaN, infinity or only zeros.
+        CollectionError : there is a collection already; see `add_vectors`.
+        """
+        return cls(own.made_from(Session, path, ids, vectors, root, progress))
 
     def close(self) -> None:
         """Release the database and the model; every verb raises `CollectionError` afterwards."""
@@ -187,6 +222,7 @@ class Collection(
         *,
         text: str | Iterable[str] = (),
         not_text: str | Iterable[str] = (),
+        vectors: Any = None,
         offline: bool = False,
     ) -> QueryAnswer:
         """Find the indexed images nearest to each query image, or to words.
@@ -198,6 +234,8 @@ class Collection(
         threshold : when given, everything at least this similar (inclusive), and k does not count
         text, not_text : what is to be seen, and what not: added to each image, or alone, and taken
             off it, as unit vectors; only content is compared then
+        vectors : (Q, D) instead of images, whose names `images` may be: of the collection's own
+            width where it holds given vectors, else as `export(fused=True)` writes them
         offline : whether files on drives that are not there now count, too
 
         Returns
@@ -209,10 +247,11 @@ class Collection(
         ------
         ImageError : a single image was given, not in a list, and cannot be read.
         SearchError, ModelError : the collection is empty; words, and its model has no text tower.
+        VectorsError : as `from_vectors`.
         """
         return search.query(
             self._session, images, k, threshold, progress,
-            text=text, not_text=not_text, offline=offline,
+            text=text, not_text=not_text, vectors=vectors, offline=offline,
         )  # fmt: skip
 
     def duplicates(
@@ -294,6 +333,7 @@ class Collection(
         new: Paths,
         against: AnyPath | None = None,
         *,
+        vectors: Any = None,
         tier: str | Iterable[str] = DEFAULT_TIERS,
         threshold: float | None = None,
         offline: bool = False,
@@ -306,6 +346,7 @@ class Collection(
         ----------
         new : files and folders, which need not be indexed; an image never matches itself
         against : only matches in this folder count; None: in the whole collection
+        vectors : (Q, D), one for each of `new`, which are then ids, in a collection of vectors
         tier, threshold, offline, parts : as in `duplicates`
 
         Returns
@@ -317,8 +358,9 @@ class Collection(
         CollectionError : nothing of the folder `against` was ever indexed.
         """
         return pairs.compare_new(
-            self._session, new, against, tier, threshold, progress, offline=offline, parts=parts
-        )
+            self._session, new, against, tier, threshold, progress,
+            vectors=vectors, offline=offline, parts=parts,
+        )  # fmt: skip
 
     def why(
         self,
@@ -345,54 +387,6 @@ class Collection(
         ImageError : one of them cannot be read as an image.
         """
         return pairs.explain_pair(self._session, first, second, image, page)
-
-    def calibrate(
-        self,
-        *,
-        seed: int = 0,
-        samples: int = 300,
-        chart: AnyPath | None = None,
-        progress: Progress | None = None,
-    ) -> CalibrationAnswer:
-        """Measure what a similarity is worth in this collection, and keep the answer with it.
-
-        From then on a wanted precision means something, and the default threshold is measured.
-        Similarities stay as they are.
-
-        Parameters
-        ----------
-        seed : equal seeds give equal calibrations of equal collections
-        samples : how many images to edit and embed
-        chart : an .svg to draw the curve into
-
-        Raises
-        ------
-        DedupError : there are too few images; the text says how many it takes.
-        """
-        return measure.calibrate(self._session, seed, samples, chart, progress)
-
-    def evaluate(
-        self,
-        truth: AnyPath,
-        *,
-        root: AnyPath | None = None,
-        threshold: float | None = None,
-        chart: AnyPath | None = None,
-        progress: Progress | None = None,
-    ) -> EvaluationAnswer:
-        """Compare the pairs that are found, in all tiers, with known ones.
-
-        Parameters
-        ----------
-        truth : groups in JSON, or pairs in a file that ends in .csv
-        root : the folder that its names are relative to; None: the indexed folders
-        chart : an .svg to draw precision over recall into
-
-        Raises
-        ------
-        DedupError : the file is neither, with the line.
-        """
-        return measure.evaluate(self._session, truth, root, threshold, chart, progress)
 
     def verify(self, *, deep: bool = False, progress: Progress | None = None) -> VerifyAnswer:
         """Check that the collection is as it was written; `deep`: and every indexed file, too."""

@@ -13,6 +13,7 @@
     │  ├─ FormatError              written by a newer dedup
     │  └─ DamagedError             the catalog cannot be read
     ├─ SearchError                 a search that cannot be answered as asked
+    ├─ VectorsError                vectors of one's own that cannot be taken; names row and id
     ├─ PlanError                   a plan that cannot be carried out as it is written
     └─ ExtraMissingError           an optional package is needed
 
@@ -123,6 +124,10 @@ class DamagedError(CollectionError):
 
 class SearchError(DedupError):
     """A search that cannot be answered as asked."""
+
+
+class VectorsError(DedupError):
+    """Vectors of one's own, or their ids, that cannot be taken; nothing of them was."""
 
 
 class PlanError(DedupError):

@@ -15,6 +15,13 @@ CONTENT, DETAILS = "content", "details"
 """The two views of an image: what a network's hooked layer saw, and local features aggregated. The
 second is also the name under which its embeddings are stored, alongside those of the layers."""
 
+VECTORS = "vectors"
+"""The layer under which vectors of the user's own are stored, which no model of ours made."""
+
+_WIDTH = "width:"
+_SIDE = 224
+"""Side in pixels of the square by which blank images are recognised, where there is no model."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
@@ -25,7 +32,8 @@ class Fingerprint:
     model : timm name; ``open_clip:…``, an ONNX file's name, an installed package's name of it, or
         that of a caller's own module
     weights : where they came from: "hub:…", "file", "bundled", "untrained"; "own" and "plugin" of
-        modules that a caller or a package brings
+        modules that a caller or a package brings; of the user's own vectors, which have no model,
+        "width:" and how many values each has
     weights_digest : SHA-256, hexadecimal
     layers : as asked for; the first is the one that similarity is measured on. Empty, with an
         empty model, where details are the only view
@@ -64,6 +72,22 @@ class Fingerprint:
         if self.views == (DETAILS,):
             return {DETAILS: 1.0}
         return {self.layers[0]: self.content_share, DETAILS: 1 - self.content_share}
+
+    @classmethod
+    def own(cls, width: int, decoder: str) -> Fingerprint:
+        """Make the fingerprint of a collection of the user's own vectors.
+
+        Parameters
+        ----------
+        width : D, values of each vector
+        """
+        return cls("own vectors", f"{_WIDTH}{width}", "", (VECTORS,), _SIDE, _SIDE, decoder)
+
+    @property
+    def own_width(self) -> int:
+        """D of the user's own vectors; 0 where dedup makes the embeddings."""
+        head, found, width = self.weights.partition(_WIDTH)
+        return int(width) if found and not head else 0
 
     def to_json(self) -> str:
         """Write it as one line."""

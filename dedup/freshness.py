@@ -15,7 +15,7 @@ from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 from dedup.mounts import keeps_inodes
-from dedup.records import INODE_BITS
+from dedup.records import INODE_BITS, NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -99,7 +99,8 @@ class Lookout:
         """Say whether a root is not there."""
         found = self._offline.get(root)
         if found is None:
-            found = self._offline[root] = is_offline(self._roots[root])
+            path = self._roots[root]
+            found = self._offline[root] = path != NAMES and is_offline(path)
         return found
 
     def shows(self, file: IndexedFile) -> bool:
@@ -113,6 +114,8 @@ class Lookout:
         return self._offline_shown or (self._asked is not None and path.startswith(self._asked))
 
     def _look(self, file: IndexedFile) -> Freshness:
+        if file.entry.is_name:
+            return Freshness.HERE
         if self.is_offline(file.root):
             self._offline_files[file.root, self._shows_offline_at(file.path)] += 1
             return Freshness.OFFLINE

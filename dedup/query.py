@@ -14,18 +14,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dedup.errors import CollectionError, ImageError
+from dedup.errors import CollectionError, ImageError, SearchError
+from dedup.fingerprint import VECTORS
 from dedup.freshness import Lookout
 from dedup.images.scan import scan
 from dedup.indexing.files import read_path
+from dedup.indexing.own import named
 from dedup.indexing.pipeline import BATCH
 from dedup.indexing.reader import Embeddable, Known, Skipped
 from dedup.parallel.workers import one_blas_thread
 from dedup.preparation import embed, preparation
 from dedup.results import Neighbour, QueryAnswer, Skip
-from dedup.search.similarity import DECIMALS, pair_similarities
+from dedup.search.similarity import DECIMALS, pair_similarities, unit_rows
 from dedup.store.gallery import leaving_out, read_ids, read_indexed
 from dedup.store.schema import INDEX
+from dedup.store.vectors import pack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from dedup.space.fusion import Rows
     from dedup.space.space import Space
     from dedup.store.catalog import Catalog
+    from dedup.vectors import OwnVectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class QueryVectors:
     facts : (Q,)
     raw : (Q, D) float32, raw rows of the space
     parts : (Q,) packed; None where the catalog holds them, or details are no view
+    compared : whether the rows are those that are compared already, and no raw ones
     """
 
     paths: list[str]
@@ -59,6 +64,7 @@ class QueryVectors:
     raw: npt.NDArray[np.float32]
     skipped: list[Skip]
     parts: list[bytes | None]
+    compared: bool = False
 
 
 def expand(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
@@ -129,6 +135,38 @@ def embed_queries(
         skipped,
         [fresh_parts.get(number) for number in order],
     )
+
+
+def given_queries(
+    catalog: Catalog, space: Space, own: OwnVectors, *, read: bool = False
+) -> QueryVectors:
+    """Take vectors that were given in place of images.
+
+    Parameters
+    ----------
+    own : of the collection's width where it holds vectors of the user's own; rows as they are
+        compared, of any length, where it does not
+    read : whether ids that are files are read, so that they can be proven
+    """
+    facts: list[ImageFacts] = []
+    parts: list[npt.NDArray[np.float32]] = []
+    wanted = preparation(catalog) if read else None
+    pinned = catalog.fingerprint
+    for start, block in own.blocks():
+        parts.append(space.fuse_fresh({VECTORS: block}) if pinned.own_width else unit_rows(block))
+        if wanted is None:
+            continue
+        for name, vector in zip(own.ids[start:], pack(VECTORS, block).vectors, strict=False):
+            found = read_path(os.fsencode(name), wanted, catalog.knows)
+            known = catalog.image_with(found.digest) if isinstance(found, Known) else None
+            if known is not None:
+                facts.append(catalog.image_facts(known))
+            elif isinstance(found, Embeddable):
+                facts.append(found.facts)
+            else:
+                facts.append(named(os.fsencode(name), vector))
+    compared = not pinned.own_width
+    return QueryVectors(own.ids, facts, np.concatenate(parts), [], [None] * len(own), compared)
 
 
 def require_read(queries: QueryVectors) -> None:
@@ -236,7 +274,12 @@ def answer(
     if not queries.paths:
         return QueryAnswer((), tuple(queries.skipped))
     lookout = lookout or Lookout(catalog.roots())
-    vectors = space.vectors(queries.raw)
+    vectors = queries.raw if queries.compared else space.vectors(queries.raw)
+    if vectors.shape[1] != index.dimension:
+        raise SearchError(
+            f"the vectors have {vectors.shape[1]:,} values each, and those of the collection "
+            f"{index.dimension:,}: give vectors as `dedup export --fused` writes them"
+        )
     wanted = len(index) if k is None else min(k, len(index))
     while True:
         if threshold is not None:

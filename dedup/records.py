@@ -8,6 +8,14 @@ INODE_BITS: Final = (1 << 63) - 1
 """What is kept of an inode's number: SQLite's integers are signed."""
 
 
+NAMES: Final = b"/ (names)"
+"""The root of ids that are names and no files; no folder is there, and nothing is looked for."""
+
+
+NAME_MARK: Final = b"="
+"""Before a name in the catalog, which may begin like an absolute path."""
+
+
 class Root(NamedTuple):
     """An indexed folder.
 
@@ -28,6 +36,7 @@ class FileEntry(NamedTuple):
     Parameters
     ----------
     path : relative to the root, parts joined by `os.sep`, the raw bytes of the file system
+    size : bytes; 0 of what is a name and no file
     inode : the lowest 63 bits of it
     links : names that the file has; the others may lie outside the root
     ctime_ns : when content, name or owner last changed, which no program can set; None: not known
@@ -40,6 +49,11 @@ class FileEntry(NamedTuple):
     inode: int
     links: int = 1
     ctime_ns: int | None = None
+
+    @property
+    def is_name(self) -> bool:
+        """Whether it is an id of the user's own that is no file; files of no bytes are skipped."""
+        return not self.size
 
 
 class KnownFile(NamedTuple):
@@ -98,7 +112,7 @@ class ImageFacts(NamedTuple):
     ----------
     digest : SHA-256 of the file
     width, height : upright, pixels
-    frames : 1 for stills
+    frames : 1 for stills; 0 where it is a name with a vector and no image
     trivial : blank or tiny, never a duplicate by similarity
     input_digest : XXH3 (128 bits) of the decoded input to the extractors
     damaged : whether stretches of it are lost, so that a sound copy is better

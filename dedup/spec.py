@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dedup.arguments import one_of, path_of, strings_of
+from dedup.arguments import count_of, one_of, path_of, strings_of
 from dedup.errors import ModelError
 from dedup.fingerprint import CONTENT, DETAILS
 from dedup.models.own import OwnModel, channels_of, size_of
@@ -45,6 +45,8 @@ class ModelSpec:
         nothing is run
     size : of an ONNX file's input, pixels: a number or (H, W); None: what the file says
     mean, std : that an ONNX file's input is normalised by, of values in [0, 1]; None: what it says
+    vectors : instead of a model, the width of vectors of one's own (`Collection.from_vectors`);
+        0: a model
 
     Raises
     ------
@@ -61,6 +63,7 @@ class ModelSpec:
     size: tuple[int, int] | None
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    vectors: int
 
     def __init__(
         self,
@@ -74,6 +77,7 @@ class ModelSpec:
         size: int | tuple[int, int] | None = None,
         mean: Iterable[float] | None = None,
         std: Iterable[float] | None = None,
+        vectors: int = 0,
     ) -> None:
         kind = type(model).__name__
         if model is not None and not isinstance(model, str | OwnModel):
@@ -95,6 +99,7 @@ class ModelSpec:
             ("size", None if size is None else size_of(size)),
             ("mean", channels_of(mean, "mean")),
             ("std", channels_of(std, "std")),
+            ("vectors", count_of(vectors, "vectors", 0)),
         ):
             object.__setattr__(self, name, value)
         self._refuse_contradictions()
@@ -128,6 +133,12 @@ class ModelSpec:
             self.model or self.weights or self.untrained or self.layers
         ):
             raise ModelError("the view details uses no model: leave out model, weights and layers")
+        if self.vectors and (
+            self.model or self.weights or self.untrained or self.layers or self.views
+        ):
+            raise ModelError(
+                "vectors of one's own use no model: leave out model, weights, layers and views"
+            )
 
 
 def _of_file(

@@ -636,12 +636,15 @@ VERBS: dict[str, Callable[[Collection], object]] = {
     "layers": lambda c: c.layers(),
     "features": lambda c: c.features(),
     "export": lambda c: c.export("features.npz"),
+    "add_vectors": lambda c: c.add_vectors(None, [[1.0]]),
+    "neighbours": lambda c: c.neighbours(),
+    "export_neighbours": lambda c: c.export_neighbours("graph.npz"),
 }
 
 
 def test_the_table_of_verbs_holds_them_all() -> None:
     public = {name for name in dir(Collection) if not name.startswith("_")}
-    assert public - {"open", "create", "close", "path", "notes"} == set(VERBS)
+    assert public - {"open", "create", "from_vectors", "close", "path", "notes"} == set(VERBS)
 
 
 @pytest.mark.parametrize("verb", VERBS)

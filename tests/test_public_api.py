@@ -29,13 +29,14 @@ EXPORTED = {
     "WatchAnswer FolderOverlap FoldersAnswer",
     "CalibrationAnswer Promise FoundShare EvaluationAnswer Evaluation Level Status RootStatus",
     "RootsAnswer Remark RemarksAnswer Pair PairsAnswer",
-    "LayersAnswer Layer FeatureTable Written VerifyAnswer RepairAnswer ReportAnswer Finding",
+    "LayersAnswer Layer FeatureTable NeighbourGraph Written VerifyAnswer",
+    "RepairAnswer ReportAnswer Finding",
     "MapAnswer Cluster",
     "CheckAnswer Issue SplitAnswer Placed Share LeaksAnswer Leak SampleAnswer Taken",
     "ClassesAnswer ClassLeak",
     "DedupError ImageError ModelError UnknownModelError LayerError WeightsError",
     "CollectionError NoCollectionError LockedError FingerprintError FormatError DamagedError",
-    "SearchError PlanError ExtraMissingError",
+    "SearchError VectorsError PlanError ExtraMissingError",
     "Plan PlanEntry LeftOut Acted ActedFile Run RunsAnswer",
 }
 NAMES = {name for line in EXPORTED for name in line.split()}
@@ -54,6 +55,7 @@ ERRORS: list[DedupError] = [
     errors.FormatError("store", "reason"),
     errors.DamagedError("store", "reason"),
     errors.SearchError("text"),
+    errors.VectorsError("text"),
     errors.PlanError("text"),
     errors.ExtraMissingError("writing Parquet", "parquet"),
 ]

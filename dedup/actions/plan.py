@@ -179,6 +179,8 @@ class _Planner:
 
     def _check_wishes(self, duplicate: Duplicate) -> None:
         path, wishes = duplicate.path, self._wishes
+        if not duplicate.bytes:
+            raise RefusedError("a name and no file")
         root, _ = self._place(path)
         if root is None:
             raise RefusedError("outside the indexed folders")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dedup.calibration.edited_copies import EDIT_MIX, Copies, Source, measure_copies
-from dedup.calibration.pair_sampling import PairSampler, SampledPairs
+from dedup.calibration.edited_copies import EDIT_MIX, NO_COPIES, Copies, Source, measure_copies
+from dedup.calibration.pair_sampling import KnownPairs, PairSampler, SampledPairs
 from dedup.duplicates.candidates import group_identical_inputs
 from dedup.errors import DedupError
 from dedup.proof import VERIFIER
@@ -43,6 +44,7 @@ def calibrate(
     *,
     seed: int = 0,
     samples: int = 300,
+    known: KnownPairs | None = None,
 ) -> Calibration:
     """Measure how well similarity tells copies in a collection, and store the answer with it.
 
@@ -51,11 +53,12 @@ def calibrate(
     embedder : returns the collection's own model; called once per batch
     report : called with what is being done, how much of it is done, and how much there is
     seed : equal seeds give equal calibrations of equal collections
-    samples : how many images to edit
+    samples : how many images to edit; vectors of the user's own have no edited copies
+    known : pairs that need no proof
 
     Raises
     ------
-    DedupError : too few images, or too few that can be read.
+    DedupError : too few images, or too few that can be read; names of which nothing is known.
     """
     with catalog.snapshot():
         images, files, raw = leaving_out(catalog, lambda: _read(catalog))
@@ -72,15 +75,24 @@ def calibrate(
     sources = [
         Source(number, images.digest[row], paths[row]) for number, row in enumerate(kept.tolist())
     ]
+    names = frozenset(images.digest[row] for row in np.flatnonzero(images.is_name).tolist())
+    known = replace(known or KnownPairs(), names=names)
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(sources)).tolist()
-    copies = measure_copies(
-        catalog, space, [sources[number] for number in order], rows, embedder, report,
-        seed=seed, samples=samples,
-    )  # fmt: skip
-    _require(catalog, copies.edited, len(kept))
+    copies = NO_COPIES
+    if not catalog.fingerprint.own_width:
+        copies = measure_copies(
+            catalog, space, [sources[number] for number in order], rows, embedder, report,
+            seed=seed, samples=samples,
+        )  # fmt: skip
+        _require(catalog, copies.edited, len(kept))
     with Prover(catalog, {source.content: source.paths for source in sources}, report) as prover:
-        found = PairSampler(rows, contents, decisions, prover).sample(rng, report)
+        found = PairSampler(rows, contents, decisions, prover, known).sample(rng, report)
+    if catalog.fingerprint.own_width and not found.checked:
+        raise DedupError(
+            f"{os.fspath(catalog.store)}: names have no images to prove pairs on. Say which of "
+            "them are the same: dedup calibrate --truth FILE"
+        )
     calibration = curve(len(kept), copies, found, seed)
     write_calibration(catalog, calibration.to_json(), None)
     return calibration
@@ -118,7 +130,7 @@ def curve(count: int, copies: Copies, found: SampledPairs, seed: int) -> Calibra
     thresholds = np.unique(np.round(thresholds, 6))
     false, true = _false(found.false, thresholds), found.true.at(thresholds)
     recall = {}
-    for number, name in enumerate(EDIT_MIX):
+    for number, name in enumerate(EDIT_MIX if copies.edited else ()):
         similarity = copies.similarity[copies.way == number].astype(np.float64)
         above = (similarity[:, None] >= thresholds - 5e-7).sum(axis=0)
         recall[name] = Recall(tuple(above.tolist()), len(similarity))

@@ -96,6 +96,9 @@ class Copies:
     unreadable: int
 
 
+NO_COPIES = Copies(np.empty(0, np.int64), np.empty(0, np.float32), 0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """An image to edit.

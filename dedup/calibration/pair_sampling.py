@@ -55,6 +55,26 @@ class SampledPairs:
     checked: int
 
 
+@dataclass(frozen=True, slots=True)
+class KnownPairs:
+    """What is known of some images, whatever a proof would say.
+
+    Parameters
+    ----------
+    contents : of the images, by SHA-256
+    same : pairs of them that are one image; all others of them are different
+    names : contents that no proof can read
+    """
+
+    contents: frozenset[bytes] = frozenset()
+    same: frozenset[ContentPair] = frozenset()
+    names: frozenset[bytes] = frozenset()
+
+    def said(self, pair: ContentPair) -> bool | None:
+        """Say whether two are one image; None where that is not known."""
+        return pair in self.same if self.contents.issuperset(pair) else None
+
+
 class PairSampler:
     """Samples the most similar pairs of a collection.
 
@@ -64,6 +84,7 @@ class PairSampler:
     contents : (N,) SHA-256 of each image
     decisions : what a person said of pairs
     prover : with the files of all contents
+    known : pairs that are not proven
     """
 
     def __init__(
@@ -72,7 +93,9 @@ class PairSampler:
         contents: Sequence[bytes],
         decisions: Mapping[ContentPair, Decision],
         prover: Prover,
+        known: KnownPairs | None = None,
     ) -> None:
+        self._known = known or KnownPairs()
         self._rows = rows
         self._contents = contents
         self._decisions = decisions
@@ -141,11 +164,13 @@ class PairSampler:
         }
         open_ranks = []
         for rank, pair in contents.items():
-            decision = self._decisions.get(pair)
-            if decision is None:
-                open_ranks.append(rank)
+            decision, said = self._decisions.get(pair), self._known.said(pair)
+            if decision is None and said is None:
+                if self._known.names.isdisjoint(pair):
+                    open_ranks.append(rank)
             else:
-                weight[rank], true[rank] = 1.0, decision.duplicate
+                weight[rank] = 1.0
+                true[rank] = said if decision is None else decision.duplicate
         size = _FIRST_STRATUM_PAIRS if ranks[0] == 0 else _PAIRS_PER_STRATUM
         drawn = sorted(rng.permutation(open_ranks)[:size].tolist())
         self._prover.prove([contents[rank] for rank in drawn])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dedup.answer import row_of
 from dedup.cli.options import (
     chosen_format,
     device_option,
@@ -15,7 +16,7 @@ from dedup.cli.options import (
     store_option,
     weights_option,
 )
-from dedup.cli.output import note, progress_bars, row_of, say, write_jsonl, write_table
+from dedup.cli.output import note, progress_bars, say, write_jsonl, write_table
 
 if TYPE_CHECKING:
     from dedup.report.calibration import CalibrationAnswer
@@ -38,6 +39,13 @@ if TYPE_CHECKING:
     help="Equal seeds give equal answers.",
 )
 @click.option(
+    "--truth",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="What is known of pairs, in a file as `dedup eval` takes it, and is not to be proven. "
+    "Vectors of your own whose ids are no files need it.",
+)
+@click.option(
     "-o",
     "--output",
     metavar="FILE",
@@ -51,6 +59,7 @@ def calibrate_command(
     store: Path | None,
     samples: int,
     seed: int,
+    truth: Path | None,
     output: Path | None,
     weights: Path | None,
     device: str,
@@ -71,13 +80,13 @@ def calibrate_command(
       dedup list --tier similar --precision 0.99     once calibrated
     """
     with open_collection(store, device, weights) as collection, progress_bars() as progress:
-        answer = collection.calibrate(seed=seed, samples=samples, chart=output, progress=progress)
+        answer = collection.calibrate(
+            seed=seed, samples=samples, truth=truth, chart=output, progress=progress
+        )
     if chosen_format(kind) == "table":
         _write_promises(answer)
-        note(
-            f"Measured on {answer.edited:,} edited images and {answer.checked:,} pairs; ranges "
-            "hold in 95 of 100 cases."
-        )
+        edited = f"{answer.edited:,} edited images and " if answer.edited else ""
+        note(f"Measured on {edited}{answer.checked:,} pairs; ranges hold in 95 of 100 cases.")
     else:
         write_jsonl(map(row_of, answer))
     note(*collection.notes, *answer.notes)
@@ -102,6 +111,12 @@ def _write_promises(answer: CalibrationAnswer) -> None:
     ]
     write_table([("", "left"), *((title, "right") for title in titles)], rows)
     last = answer[-1]
+    if not last.found:
+        say(
+            f"At {last.threshold:.4f}: expect {last.true_pairs:,.0f} true pairs and "
+            f"{last.false_pairs:,.1f} false ones among {answer.images:,} images."
+        )
+        return
     best = sorted(last.found.items(), key=lambda item: -item[1].share)
     finds = ", ".join(f"{found.share:.0%} of {way}" for way, found in (best[0], best[-1]))
     say(

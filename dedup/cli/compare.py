@@ -39,6 +39,7 @@ from dedup.cli.output import (
     similarity_in_words,
     write_rows,
 )
+from dedup.cli.own import check_own, read_ids, read_vectors, vectors_options
 from dedup.errors import NoCollectionError
 from dedup.results import Match, Tier
 
@@ -63,7 +64,7 @@ _CLASSES = (
 
 
 @click.command("compare")
-@click.argument("new", nargs=-1, required=True, metavar="NEW...", type=Name())
+@click.argument("new", nargs=-1, metavar="NEW...", type=Name())
 @click.option(
     "--against",
     required=True,
@@ -72,6 +73,7 @@ _CLASSES = (
     help="A folder of images, or the folder of a collection.",
 )
 @store_option
+@vectors_options
 @tier_option("exact,pixels,resaved,near")
 @threshold_option
 @offline_option
@@ -88,6 +90,8 @@ def compare_command(
     new: tuple[str, ...],
     against: Path,
     store: Path | None,
+    vectors: Path | None,
+    ids: Path | None,
     tiers: frozenset[Tier],
     threshold: float | None,
     offline: bool,  # noqa: FBT001 - click passes flags by name
@@ -101,6 +105,7 @@ def compare_command(
     device: str,
     strict: bool,  # noqa: FBT001
     kind: str | None,
+    output: Path | None,
     nul: bool,  # noqa: FBT001
     csv_safe: bool,  # noqa: FBT001
 ) -> None:
@@ -115,12 +120,16 @@ def compare_command(
       dedup compare /media/card --against ~/Pictures
       dedup compare test/ --against train/ --fail-on near
       dedup compare test/ --against train/ --labels folders
+      dedup compare --vectors new.npy --ids new.csv --against own.dedup --tier similar
     """
     from dedup.datasets.classes import ClassLeak
 
-    form = chosen_format(kind, nul=nul, csv_safe=csv_safe)
+    names, given = _asked(new, vectors, ids)
+    form = chosen_format(kind, nul=nul, csv_safe=csv_safe, output=output)
     if labels is not None and form == "paths":
         raise click.UsageError("--labels gives a row a class, and classes have no paths")
+    if labels is not None and given is not None:
+        raise click.UsageError("--labels goes with images, not with --vectors")
     spec = spec_from(model, weights, untrained=untrained)
     collection, folder = _reference(against, store, spec, runtime_from(device))
     with collection, progress_bars("images") as progress:
@@ -130,20 +139,31 @@ def compare_command(
                                   "parts": parts == "on", "progress": progress}  # fmt: skip
         rows: tuple[Any, type, str, tuple[Column, ...]]
         if labels is None:
-            answer = collection.compare(new, folder, **wanted)
+            answer = collection.compare(names, folder, vectors=given, **wanted)
             rows, notes = (answer, Match, form, _COLUMNS), answer.notes
         else:
             wanted |= {"labels": labels, "column": column}
-            classes = collection.compare_classes(new, folder, **wanted)
+            classes = collection.compare_classes(names, folder, **wanted)
             answer, notes = classes.comparison, classes.notes
             rows = (classes, ClassLeak, form, _CLASSES)
-    write_rows(*rows, nul=nul, csv_safe=csv_safe)
+    write_rows(*rows, nul=nul, csv_safe=csv_safe, output=output)
     _print_totals(answer)
     note(*collection.notes, *notes)
     note_skips(answer.skipped, "to see them all: dedup index, then dedup status --skipped")
     exit_if_found((match.tier for match in answer), fail_on)
     if answer.skipped and (strict or not answer.compared):
         raise click.exceptions.Exit(1)
+
+
+def _asked(new: tuple[str, ...], vectors: Path | None, ids: Path | None) -> tuple[Any, Any]:
+    """Give what is asked about: names and no vectors, or ids and theirs."""
+    check_own(vectors, ids, {"NEW": new})
+    if vectors is None:
+        if not new:
+            raise click.UsageError("give NEW, or --vectors FILE")
+        return new, None
+    rows = read_vectors(vectors)
+    return [str(row) for row in range(len(rows))] if ids is None else read_ids(ids), rows
 
 
 def _reference(

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dedup.cli.groups import note_left_out
+from dedup.answer import keys_of, row_of
+from dedup.cli.groups import Output, note_left_out
 from dedup.cli.options import (
     Name,
     chosen_format,
@@ -20,10 +21,8 @@ from dedup.cli.output import (
     Column,
     bytes_in_words,
     counted,
-    keys_of,
     note,
     progress_bars,
-    row_of,
     say,
     shown,
     write_csv,
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from dedup.cli.groups import Output
     from dedup.report.folders import FolderOverlap
 
 
@@ -71,6 +69,7 @@ def contains_command(
     tiers: frozenset[Tier],
     offline: bool,  # noqa: FBT001 - click passes flags by name
     kind: str | None,
+    output: Path | None,
     nul: bool,  # noqa: FBT001
     csv_safe: bool,  # noqa: FBT001
 ) -> None:
@@ -88,7 +87,7 @@ def contains_command(
       dedup contains /media/old-backup ~/Pictures
       dedup contains ~/Desktop/phone ~/Pictures -0 | xargs -0 cp -t ~/Pictures/new
     """
-    form = chosen_format(kind, nul=nul, csv_safe=csv_safe)
+    form = chosen_format(kind, nul=nul, csv_safe=csv_safe, output=output)
     _check_tiers(tiers)
     with open_collection(store) as collection, progress_bars() as progress:
         answer = collection.contains(folder, inside, tier=tiers, offline=offline, progress=progress)
@@ -97,7 +96,7 @@ def contains_command(
     elif form == "paths":
         write_paths(answer, nul=nul)
     else:
-        _print_overlaps([answer], form, csv_safe=csv_safe)
+        _print_overlaps([answer], Output(form, nul, csv_safe, output))
     note(*collection.notes, *answer.notes)
 
 
@@ -134,25 +133,25 @@ def list_folders(
     _check_tiers(tiers)
     with open_collection(store) as collection, progress_bars() as progress:
         answer = collection.folders(tier=tiers, under=under, offline=offline, progress=progress)
-    _print_overlaps(answer[:limit], out.form, csv_safe=out.csv_safe)
+    _print_overlaps(answer[:limit], out)
     note_left_out(len(answer), limit, "folder")
     if not len(answer):
         note("No folder is to a half inside another.")
     note(*collection.notes, *answer.notes)
 
 
-def _print_overlaps(overlaps: Sequence[FolderOverlap], form: str, *, csv_safe: bool) -> None:
+def _print_overlaps(overlaps: Sequence[FolderOverlap], out: Output) -> None:
     from dedup.report.folders import FolderOverlap
 
-    if form == "csv":
+    if out.form == "csv":
         heads = [key for key in keys_of(FolderOverlap) if key != "only"]
         rows = (
             {head: row[head] for head in heads} | {"path": path}
             for row in map(row_of, overlaps)
             for path in row["only"] or [""]
         )
-        write_csv([*heads, "path"], rows, safe=csv_safe)
-    elif form == "jsonl":
+        write_csv([*heads, "path"], rows, safe=out.csv_safe)
+    elif out.form == "jsonl":
         write_jsonl(map(row_of, overlaps))
-    elif overlaps:
-        write_rows(overlaps, FolderOverlap, form, _COLUMNS)
+    elif overlaps or out.form == "parquet":
+        write_rows(overlaps, FolderOverlap, out.form, _COLUMNS, output=out.output)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dedup.answer import row_of
 from dedup.cli.options import chosen_format, open_collection, report_format_option, store_option
 from dedup.cli.output import (
     Column,
     note,
     progress_bars,
-    row_of,
     say,
     shown,
     write_jsonl,

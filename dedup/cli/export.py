@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from dedup.cli.options import Name, open_collection, store_option
-from dedup.cli.output import counted, note
+from dedup.cli.output import counted, note, progress_bars
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command("export")
@@ -17,8 +20,10 @@ from dedup.cli.output import counted, note
     "--output",
     required=True,
     metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="A file ending in .npz or .parquet.",
+    type=Name(),
+    help="A file or folder ending in .npz, .parquet, .safetensors, .faiss (with the names in "
+    ".faiss.csv), .lance, .hf (Hugging Face) or .fiftyone.json; or a database: qdrant:FOLDER, "
+    "qdrant:URL, milvus:FILE.db, milvus:URL or pgvector:postgresql://…",
 )
 @click.option(
     "--layer",
@@ -28,15 +33,52 @@ from dedup.cli.output import counted, note
     multiple=True,
     help="A stored layer; repeatable. Default: all.",
 )
-def export_command(store: Path | None, output: Path, layers: tuple[str, ...]) -> None:
-    """Write the stored embeddings to a file, one row per image file.
+@click.option(
+    "--fused",
+    is_flag=True,
+    help="Instead of layers: the unit vectors that `dedup query` compares. Their inner products "
+    "are the similarities.",
+)
+@click.option(
+    "--neighbours",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="Instead of embeddings: the K nearest others of every file, to .npz or .parquet.",
+)
+@click.option(
+    "--name",
+    default="dedup",
+    show_default=True,
+    type=Name(),
+    metavar="NAME",
+    help="Of the collection or table that is made in a database.",
+)
+def export_command(
+    store: Path | None,
+    output: str,
+    layers: tuple[str, ...],
+    fused: bool,  # noqa: FBT001 - click passes flags by name
+    neighbours: int | None,
+    name: str,
+) -> None:
+    """Write the stored embeddings for other programs, one row per image file.
 
     \b
     Examples:
       dedup export -o features.npz
       dedup export -o features.parquet --layer global_pool
+      dedup export --fused -o images.faiss
+      dedup export --fused -o qdrant:http://localhost:6333 --name photos
+      dedup export --neighbours 10 -o graph.parquet
     """
-    with open_collection(store) as collection:
-        answer = collection.export(output, layers)
+    if neighbours is not None and (layers or fused):
+        raise click.UsageError("--neighbours goes with neither --layer nor --fused")
+    if layers and fused:
+        raise click.UsageError("--fused takes all layers that are compared: leave out --layer")
+    with open_collection(store) as collection, progress_bars("images") as progress:
+        if neighbours is None:
+            answer = collection.export(output, layers, fused=fused, name=name)
+        else:
+            answer = collection.export_neighbours(output, neighbours, progress=progress)
     note(*collection.notes, *answer.notes)
     note(f"Wrote {counted(answer.rows, 'row')} to {answer.path}")

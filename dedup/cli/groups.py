@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from dedup.answer import keys_of, row_of
 from dedup.cli.output import (
     Column,
     bytes_in_words,
     counted,
-    keys_of,
     note,
-    row_of,
     shown,
     similarity_in_words,
     write_csv,
     write_jsonl,
+    write_parquet,
     write_paths,
     write_rows,
     write_table,
 )
-from dedup.results import Duplicate, DuplicatesAnswer, Tier
+from dedup.results import Duplicate, DuplicatesAnswer, Group, Tier
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from dedup.report.pairs import PairsAnswer
-    from dedup.results import Group
 
 _COLUMNS = (
     ("group", "right"),
@@ -62,6 +62,7 @@ class Output(NamedTuple):
     form: str
     nul: bool = False
     csv_safe: bool = False
+    output: Path | None = None
 
 
 def print_found(
@@ -96,8 +97,9 @@ def print_found(
 
         folders = by_folder(answer, by)
         write_rows(
-            folders[:limit], FolderSummary, out.form, _SUMMARY_COLUMNS, csv_safe=out.csv_safe
-        )
+            folders[:limit], FolderSummary, out.form, _SUMMARY_COLUMNS, csv_safe=out.csv_safe,
+            output=out.output,
+        )  # fmt: skip
         note_left_out(len(folders), limit, "folder")
     _note_totals(answer)
     if Tier.SIMILAR in tiers:
@@ -119,6 +121,8 @@ def _print_groups(groups: Sequence[Group], out: Output, *, explain: bool) -> Non
         write_paths((one.path for group in groups for one in group.duplicates), nul=out.nul)
     elif out.form == "table":
         _write_table(groups, explain=explain)
+    elif out.form == "parquet":
+        write_parquet(groups, Group, out.output)
     elif out.form == "csv":
         heads = ("group", "group_tier", "keeper", "min_similarity", "reclaimable_bytes")
         write_csv(
@@ -155,7 +159,7 @@ def _print_pairs(answer: PairsAnswer, out: Output) -> list[Tier]:
     """Print pairs, and how many there are; gives their tiers."""
     from dedup.report.pairs import Pair
 
-    write_rows(answer, Pair, out.form, _PAIR_COLUMNS, csv_safe=out.csv_safe)
+    write_rows(answer, Pair, out.form, _PAIR_COLUMNS, csv_safe=out.csv_safe, output=out.output)
     note(counted(len(answer), "pair"))
     return [pair.tier for pair in answer]
 

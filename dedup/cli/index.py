@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -21,11 +22,12 @@ from dedup.cli.options import (
     weights_option,
 )
 from dedup.cli.output import counted, note, note_skips, progress_bars
+from dedup.cli.own import check_own, read_ids, read_vectors, vectors_options
 from dedup.cli.preparation import preparation_options
+from dedup.errors import NoCollectionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from dedup.answer import Progress
     from dedup.collection import Collection
@@ -61,6 +63,13 @@ if TYPE_CHECKING:
     help="Leave out files and folders by a pattern of gitignore; repeatable. Patterns are kept "
     'with the folders, for later runs, until others are given; "" takes them back.',
 )
+@vectors_options
+@click.option(
+    "--root",
+    metavar="FOLDER",
+    type=click.Path(path_type=Path),
+    help="With --vectors: the folder that ids are relative to. Default: the current folder.",
+)
 @device_option
 @runtime_option
 @strict_option
@@ -78,6 +87,9 @@ def index_command(
     layers: tuple[str, ...],
     views: str | None,
     exclude: tuple[str, ...],
+    vectors: Path | None,
+    ids: Path | None,
+    root: Path | None,
     device: str,
     runtime: str,
     strict: bool,  # noqa: FBT001
@@ -97,7 +109,18 @@ def index_command(
       dedup index ~/Pictures --weights mobilenetv2_100.safetensors
       dedup index ~/Pictures --model open_clip:ViT-B-32 --weights clip.safetensors
       dedup index ~/Pictures --model mine.onnx --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5
+      dedup index --vectors features.npy --ids images.csv --store own.dedup
     """
+    given = {
+        "PATH": paths, "--model": model, "--weights": weights, "--untrained": untrained,
+        "--layer": layers, "--views": views, "--exclude": exclude,
+    }  # fmt: skip
+    check_own(vectors, ids, given)
+    if vectors is not None:
+        _index_vectors(vectors, ids, root, store)
+        return
+    if root is not None:
+        raise click.UsageError("--root goes with --vectors")
     spec = spec_from(
         model, weights, layers, views,
         untrained=untrained, unpickle=unpickle, size=size, mean=mean, std=std,
@@ -119,6 +142,27 @@ def index_command(
         print_stages(summary.stages)
     if strict and (summary.skipped or summary.still_skipped):
         raise click.exceptions.Exit(1)
+
+
+def _index_vectors(vectors: Path, ids: Path | None, root: Path | None, store: Path | None) -> None:
+    """Put vectors of the user's own into their collection, which is made when there is none."""
+    from dedup.collection import Collection
+    from dedup.session import STORE_NAME, find_store
+
+    rows, names = read_vectors(vectors), None if ids is None else read_ids(ids)
+    try:
+        collection = Collection.open(store if store is not None else find_store())
+    except NoCollectionError:
+        path = store if store is not None else Path(STORE_NAME)
+        with progress_bars("vectors") as progress:
+            made = Collection.from_vectors(names, rows, path=path, root=root, progress=progress)
+        with made:
+            note(f"Created the collection {made.path} of {len(rows):,} vectors", *made.notes)
+        return
+    with collection, progress_bars("vectors") as progress:
+        summary = collection.add_vectors(names, rows, root=root, progress=progress)
+    note(*collection.notes)
+    print_index(summary)
 
 
 def print_stages(stages: Stages) -> None:

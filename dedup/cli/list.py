@@ -131,6 +131,7 @@ def list_command(
     parts: str,
     fail_on: str | None,
     kind: str | None,
+    output: Path | None,
     nul: bool,  # noqa: FBT001
     csv_safe: bool,  # noqa: FBT001
 ) -> None:
@@ -145,13 +146,12 @@ def list_command(
     Examples:
       dedup list --summary                           what each folder's duplicates come to
       dedup list --limit 20                          the groups that free most
-      dedup list --under ~/Pictures/incoming --tier exact,pixels --format paths
       dedup list --tier similar --threshold 0.95 --group clique
       dedup list --folders                           "old-backup is 98% inside Pictures"
       dedup list --tier exact --fail-on exact        exit code 3 when there are copies
     """
-    out = Output(chosen_format(kind, nul=nul, csv_safe=csv_safe), nul=nul, csv_safe=csv_safe)
-    given = _check_options(out.form, tiers)
+    form = chosen_format(kind, nul=nul, csv_safe=csv_safe, output=output)
+    out, given = Output(form, nul, csv_safe, output), _check_options(form, tiers)
     if as_folders:
         kinds = tiers if "--tier" in given else tiers - _PARTS
         list_folders(store, kinds, under, limit, out, offline=offline)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dedup.errors import DedupError, NoCollectionError
+from dedup.files import check_folder
 from dedup.policy import INFORMATION, KeepPolicy
 from dedup.results import Tier
 from dedup.spec import DEVICES, ENGINES, ModelSpec, Runtime
@@ -24,7 +25,7 @@ Command = TypeVar("Command", bound="Callable[..., Any]")
 
 EXIT_FOUND = 3
 RUNTIME_VARIABLE = "DEDUP_RUNTIME"
-FORMATS = ("table", "jsonl", "csv", "paths")
+FORMATS = ("table", "jsonl", "csv", "paths", "parquet")
 _SCALES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
@@ -165,7 +166,7 @@ def model_options(command: Command) -> Command:
 
 
 def format_options(command: Command) -> Command:
-    """Add --format, -0 and --csv-safe."""
+    """Add --format, -o, -0 and --csv-safe."""
     nul = click.option(
         "-0", "nul", is_flag=True, help="With --format paths: end names with NUL, for xargs -0."
     )
@@ -174,7 +175,14 @@ def format_options(command: Command) -> Command:
         "kind",
         type=click.Choice(FORMATS),
         help="Default: table on a terminal, jsonl otherwise. paths and csv write the bytes of "
-        "names as they are.",
+        "names as they are; parquet is no text and goes to a file or another program.",
+    )
+    output = click.option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="With --format parquet, which it stands for: the file that is written.",
     )
     safe = click.option(
         "--csv-safe",
@@ -182,16 +190,26 @@ def format_options(command: Command) -> Command:
         help="With --format csv: an apostrophe before texts that a spreadsheet would take for a "
         "formula.",
     )
-    return kind(nul(safe(command)))
+    return kind(output(nul(safe(command))))
 
 
-def chosen_format(kind: str | None, *, nul: bool = False, csv_safe: bool = False) -> str:
+def chosen_format(
+    kind: str | None, *, nul: bool = False, csv_safe: bool = False, output: Path | None = None
+) -> str:
     """Settle the format of the output.
 
     Raises
     ------
-    click.UsageError : -0 with anything but paths, --csv-safe with anything but csv.
+    click.UsageError : -0 with anything but paths, --csv-safe with anything but csv, -o with
+        anything but parquet, or that to a terminal.
     """
+    if output is not None:
+        if nul or csv_safe or kind not in (None, "parquet"):
+            raise click.UsageError(f"-o goes with --format parquet, not {kind or 'others'}")
+        check_folder(output)
+        return "parquet"
+    if kind == "parquet" and sys.stdout.isatty():
+        raise click.UsageError("parquet is no text for a terminal: name a file with -o FILE")
     if csv_safe:
         if nul or kind not in (None, "csv"):
             raise click.UsageError(f"--csv-safe goes with --format csv, not {kind or 'paths'}")

@@ -19,16 +19,16 @@ import re
 import shutil
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from dedup.answer import DECIMALS, KEY
+from dedup.answer import keys_of, row_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from dataclasses import Field
+    from pathlib import Path
 
     from dedup.answer import Progress
     from dedup.results import Skip
@@ -71,16 +71,18 @@ def write_rows(
     nul: bool = False,
     ruled: bool = False,
     csv_safe: bool = False,
+    output: Path | None = None,
 ) -> None:
     """Write rows in the format that was asked for.
 
     Parameters
     ----------
     kind : dataclass of the rows
-    form : "table", "jsonl", "csv" or "paths"
+    form : "table", "jsonl", "csv", "paths" or "parquet"
     columns, ruled : of a table
     nul : paths end with NUL
     csv_safe : as of `write_csv`
+    output : as of `write_parquet`
     """
     if form == "paths":
         write_paths((row.path for row in rows), nul=nul)
@@ -89,39 +91,30 @@ def write_rows(
         write_table([(one.title, one.side) for one in columns], cells, ruled)
     elif form == "csv":
         write_csv(keys_of(kind), map(row_of, rows), safe=csv_safe)
+    elif form == "parquet":
+        write_parquet(rows, kind, output)
     else:
         write_jsonl(map(row_of, rows))
 
 
-def keys_of(kind: type) -> list[str]:
-    """List the keys of a row."""
-    return [key for one in fields(kind) if (key := _key(one)) is not None]
+def write_parquet(rows: Iterable[Any], kind: type, output: Path | None) -> None:
+    """Write a table of Parquet, with the keys of JSON lines as its columns.
 
+    Parameters
+    ----------
+    kind : dataclass of the rows
+    output : the file; None: stdout, which is no terminal
+    """
+    from dedup.files import output_file
+    from dedup.report.tables import parquet_of
 
-def row_of(value: Any) -> dict[str, Any]:
-    """Turn a row into an object: fields become keys, as the metadata of the fields say."""
-    return {
-        key: _plain(getattr(value, one.name), one.metadata.get(DECIMALS))
-        for one in fields(value)
-        if (key := _key(one)) is not None
-    }
-
-
-def _key(one: Field[Any]) -> str | None:
-    key = one.metadata.get(KEY, "")
-    return None if key is None else str(key or one.name)
-
-
-def _plain(value: Any, decimals: int | None) -> Any:
-    if is_dataclass(value):
-        return row_of(value)
-    if isinstance(value, tuple):
-        return [_plain(one, decimals) for one in value]
-    if isinstance(value, dict):
-        return {key: _plain(one, decimals) for key, one in value.items()}
-    if isinstance(value, float) and decimals is not None:
-        return round(value, decimals)
-    return value
+    content = parquet_of(map(row_of, rows), keys_of(kind), kind)
+    if output is None:
+        _write(content)
+        _flush()
+        return
+    with output_file(output) as file:
+        file.write(content)
 
 
 def write_jsonl(rows: Iterable[dict[str, Any]]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
@@ -21,10 +21,8 @@ from dedup.cli.options import (
     weights_option,
 )
 from dedup.cli.output import Column, note, note_skips, progress_bars, shown, write_rows
+from dedup.cli.own import read_vectors
 from dedup.results import Neighbour
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _COLUMNS = (
     Column("query", lambda row: shown(row.query) if row.rank == 1 else "", path=True),
@@ -52,6 +50,13 @@ _COLUMNS = (
     multiple=True,
     help="What is not to be seen: taken off the query; repeatable.",
 )
+@click.option(
+    "--vector",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Instead of IMAGE: a vector, or several (Q, D), in a .npy file: of the collection's own "
+    "width where it holds vectors of yours, else as `dedup export --fused` writes them.",
+)
 @click.option("-k", "k", type=click.IntRange(min=1), help="How many neighbours.  [default: 10]")
 @click.option(
     "--threshold",
@@ -69,6 +74,7 @@ def query_command(
     store: Path | None,
     text: tuple[str, ...],
     not_text: tuple[str, ...],
+    vector: Path | None,
     k: int | None,
     threshold: float | None,
     offline: bool,  # noqa: FBT001 - click passes flags by name
@@ -76,6 +82,7 @@ def query_command(
     device: str,
     strict: bool,  # noqa: FBT001
     kind: str | None,
+    output: Path | None,
     nul: bool,  # noqa: FBT001
     csv_safe: bool,  # noqa: FBT001
 ) -> None:
@@ -91,19 +98,27 @@ def query_command(
       dedup query --text "red bicycle at night"
       dedup query holiday.jpg --text "at night" --not-text people
       find . -newer mark -name '*.jpg' -print0 | dedup query - -k 1
+      dedup query --vector features.npy -k 5
     """
-    if not (images or text):
-        raise click.UsageError("give IMAGE, or --text WORDS")
+    if vector is None and not (images or text):
+        raise click.UsageError("give IMAGE, --text WORDS or --vector FILE")
+    if vector is not None and (images or text or not_text):
+        raise click.UsageError("--vector stands alone: give no IMAGE and no words with it")
     if k is not None and threshold is not None:
         raise click.UsageError("-k and --threshold exclude each other")
-    form = chosen_format(kind, nul=nul, csv_safe=csv_safe)
+    form = chosen_format(kind, nul=nul, csv_safe=csv_safe, output=output)
     names = [name for image in images for name in (_from_stdin() if image == "-" else [image])]
+    rows = None if vector is None else read_vectors(vector)
+    if vector is not None and rows is not None:
+        names = [f"{vector}[{row}]" for row in range(len(rows))] if len(rows) > 1 else [f"{vector}"]
     with open_collection(store, device, weights) as collection, progress_bars("images") as progress:
         answer = collection.query(
             names[0] if len(names) == 1 else names, k or 10, threshold, progress,
-            text=text, not_text=not_text, offline=offline,
+            text=text, not_text=not_text, vectors=rows, offline=offline,
         )  # fmt: skip
-    write_rows(answer, Neighbour, form, _COLUMNS, nul=nul, ruled=True, csv_safe=csv_safe)
+    write_rows(
+        answer, Neighbour, form, _COLUMNS, nul=nul, ruled=True, csv_safe=csv_safe, output=output
+    )
     note(*collection.notes, *answer.notes)
     note_skips(answer.skipped, "give fewer at a time to see all")
     if answer.skipped and (strict or len(answer.skipped) >= len(names)):

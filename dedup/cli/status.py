@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dedup.answer import row_of
 from dedup.cli.options import chosen_format, open_collection, report_format_option, store_option
 from dedup.cli.output import (
     Column,
     bytes_in_words,
     counted,
     note,
-    row_of,
     shown,
     write_jsonl,
     write_rows,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dedup.answer import row_of
 from dedup.cli.index import print_index
 from dedup.cli.options import (
     Name,
@@ -16,7 +17,7 @@ from dedup.cli.options import (
     tier_option,
     weights_option,
 )
-from dedup.cli.output import note, row_of, write_jsonl
+from dedup.cli.output import note, write_jsonl
 
 if TYPE_CHECKING:
     from pathlib import Path

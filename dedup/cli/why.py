@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dedup.answer import row_of
 from dedup.cli.options import (
     Name,
     chosen_format,
@@ -16,7 +17,7 @@ from dedup.cli.options import (
     store_option,
     weights_option,
 )
-from dedup.cli.output import Column, note, row_of, say, shown, write_jsonl, write_rows
+from dedup.cli.output import Column, note, say, shown, write_jsonl, write_rows
 from dedup.errors import NoCollectionError
 from dedup.results import CheckResult, Tier
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from dedup.arguments import path_of
 from dedup.errors import DedupError, first_line
-from dedup.report.export import with_pyarrow
+from dedup.report.forms import with_pyarrow
 from dedup.report.truth import find_files
 
 if TYPE_CHECKING:

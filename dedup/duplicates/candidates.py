@@ -223,32 +223,39 @@ class WithinGallery:
         self._raw, self._vectors = raw, vectors
         self._join, self._report = join, report
         self._members = group_identical_inputs(images)
+        names = images.is_name
+        self._readable = self._members
+        if names.any():  # which no proof can read
+            self._readable = [rows for rows in self._members if not names[rows[0]]]
         self.notes: list[str] = []
+        if count := int(np.count_nonzero(names)):
+            some = "All ids are" if count == len(names) else f"{count:,} ids are"
+            self.notes.append(f"{some} names and no files: they can be in the tier similar only")
 
     def _progress(self, done: int, total: int) -> None:
         self._report("Pairing", done, total)
 
     def reaching(self, threshold: float) -> Proposals:
         """Pair classes by a join of all with all."""
-        return self._joined(self._vectors, threshold)
+        return self._joined(self._members, self._vectors, threshold)
 
     def close(self, floor: float) -> Proposals:
         """Pair classes by a join of all with all."""
-        return self._joined(self._raw, floor)
+        return self._joined(self._readable, self._raw, floor)
 
-    def _joined(self, rows: Rows, threshold: float) -> Proposals:
+    def _joined(self, members: list[list[int]], rows: Rows, threshold: float) -> Proposals:
         pairs = self_join(
-            _representatives(self._members, rows),
+            _representatives(members, rows),
             threshold,
             progress=self._progress,
             how=self._join,
             note=self.notes.append,
         )
-        return Proposals(self._members, pairs)
+        return Proposals(members, pairs)
 
     def nearest(self, floors: tuple[float, float]) -> Proposals:
         """Pair classes; a pair counts when either is among the nearest of the other."""
-        chosen = _representatives(self._members, self._raw)
+        chosen = _representatives(self._readable, self._raw)
         centring = Centring.of(chosen, floors)
         found = nearest_pairs(
             centring.apply(chosen),
@@ -258,13 +265,15 @@ class WithinGallery:
             how=self._join,
             note=self.notes.append,
         )
-        return Proposals(self._members, found.pairs, found.capped)
+        return Proposals(self._readable, found.pairs, found.capped)
 
     def identical_inputs(self) -> list[list[int]]:
         """List sets of two and more."""
         by_input: dict[bytes, list[int]] = defaultdict(list)
+        names = self._images.is_name.tolist()
         for row, digest in enumerate(self._images.input_digest):
-            by_input[digest].append(row)
+            if not names[row]:
+                by_input[digest].append(row)
         return [rows for rows in by_input.values() if len(rows) > 1]
 
 
@@ -345,5 +354,7 @@ def _representatives(members: list[list[int]], vectors: Rows) -> Rows:
     """Take the row of the first image of each class, without copying where all are alone."""
     if len(members) == len(vectors):
         return vectors
+    if not members:
+        return vectors[:0]
     chosen: Rows = vectors[[rows[0] for rows in members]]
     return chosen

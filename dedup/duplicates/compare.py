@@ -132,8 +132,9 @@ class _Reference:
 
     def other_file(self, row: int, path: str) -> int | None:
         """Give the best file of an image that may be shown and is not the new image itself."""
-        own, files = os.path.realpath(os.fsencode(path)), self.gallery.files
-        others = (file for file in self.files[row] if files.path[file] != own)
+        name, files = os.fsencode(path), self.gallery.files
+        own = {name, os.path.realpath(name)}  # itself where it is a name, and where it is a file
+        others = (file for file in self.files[row] if files.path[file] not in own)
         return next((file for file in others if self._lookout.shows(files.facts(file))), None)
 
     def match(

@@ -100,6 +100,7 @@ class PairTable:
             alike=alike,
             trivial=bool(trivial[first] or trivial[second]),
             ignored=pair in self.ignored or pair in self.companions,
+            named=not (self.images.frames[first] and self.images.frames[second]),
         )
 
     def made_from(self) -> Iterator[tuple[int, int]]:
@@ -118,7 +119,7 @@ class PairTable:
         for pair in pairs:
             if pair not in self.verdicts:  # most of them, in a second list
                 facts = self.facts(*pair)
-                if not (facts.ignored or facts.trivial or facts.same_pixels):
+                if not (facts.ignored or facts.trivial or facts.same_pixels or facts.named):
                     found.add(pair)
         return found
 

@@ -131,9 +131,10 @@ class KeepOrder:
         return family_of.get(row, -1 - row)
 
     def _compare(self, rows: list[int]) -> None:
-        found = ranks({row: self._candidate(row) for row in rows})
+        readable = [row for row in rows if self._images.frames[row]]
+        found = ranks({row: self._candidate(row) for row in readable}) if readable else {}
         number = {rank: place for place, rank in enumerate(sorted(set(found.values())))}
-        positions = {row: number[rank] for row, rank in found.items()}
+        positions = {row: number[found[row]] if row in found else len(number) for row in rows}
         within = set(rows)
         edges = [(one, two) for one, two in self._derived if one in within and two in within]
         self._ranks |= found
@@ -201,6 +202,8 @@ class KeepOrder:
         made = [row for row in others if row != keeper]
         if all((keeper, row) in self._derived for row in made):
             return MADE_FROM_IT if len(made) > 1 else "the other was made from it"
+        if made[0] not in self._ranks:
+            return "a file, the others are names"
         mine, best = self._ranks[keeper], self._ranks[made[0]]
         for name, one, two in zip(Rank._fields, mine, best, strict=True):
             if one < two:

@@ -9,6 +9,8 @@ import os
 from itertools import combinations, product
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from dedup.descriptors.vlad import PARTS_VERSION
 from dedup.duplicates.candidates import CANDIDATES, WithinGallery, group_identical_inputs, propose
 from dedup.duplicates.crowds import but_copies, crowds, one_path, speaking, tried
@@ -117,6 +119,7 @@ class _Ordering:
         gallery = self._gallery
         if self._policy.measures:
             new = {row for family in families for row in family} - self._traits.keys()
+            new -= set(np.flatnonzero(gallery.images.is_name).tolist())
             self._traits |= measured_traits(
                 gallery.catalog, gallery.images, sorted(new), gallery.paths(), self._report
             )

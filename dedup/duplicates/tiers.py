@@ -59,6 +59,7 @@ class PairFacts(NamedTuple):
     alike : the similarity reaches the threshold, see `reaches`
     trivial : one of them is blank or tiny, so that similarity and proof mean nothing
     ignored : a person said that they are no duplicates
+    named : one of them is a name with a vector, which cannot be read
     """
 
     same_bytes: bool = False
@@ -67,6 +68,7 @@ class PairFacts(NamedTuple):
     alike: bool = False
     trivial: bool = False
     ignored: bool = False
+    named: bool = False
 
 
 class ImageFile(NamedTuple):
@@ -147,6 +149,8 @@ def evidence(tier: Tier | None, facts: PairFacts, kept: ImageFile, other: ImageF
             encoded = "" if size or container else _encoded(kept, other)
             return _listed(found, size, container, encoded)
         case Tier.SIMILAR:
+            if facts.named:
+                return "vectors alike, nothing to prove it on"
             refuted = f"looks alike, but {found}" if found else "looks alike, not proven"
             return _listed(refuted, _size(kept, other) or "same size", container)
     return _PLAIN if facts.trivial and _is_proven(facts.verdict) else found

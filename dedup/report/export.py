@@ -1,4 +1,4 @@
-"""Embeddings as files for other programs: NumPy's .npz, or Parquet.
+"""Embeddings for other programs: files by their endings (`forms`), or a database (`databases`).
 
 One row per file, in the order of indexing. A .npz holds `path`, `digest`, `width`, `height` and one
 (M, D) float32 array per layer, and is read without unpickling. Parquet has the same columns, layers
@@ -9,55 +9,31 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, ClassVar
-
-import numpy as np
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from dedup.answer import Answer
-from dedup.errors import DedupError, ExtraMissingError, LayerError
-from dedup.files import check_folder, output_file
+from dedup.errors import LayerError, VectorsError
+from dedup.files import check_folder
+from dedup.report.databases import address_of, check_address, write_database
+from dedup.report.features import FeatureTable
+from dedup.report.forms import ending_of, write_form
 from dedup.store.gallery import leaving_out, read_files, read_images, read_vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
+    import numpy as np
     import numpy.typing as npt
 
+    from dedup.space.space import Space
     from dedup.store.catalog import Catalog
     from dedup.store.gallery import GalleryFiles, GalleryImages
 
-_ENDINGS = (".npz", ".parquet")
+FUSED: Final = "fused"
+"""The column of the vectors that `query` compares: unit rows, whose inner products are cosines."""
+
 _FACTS = ("path", "digest", "width", "height")
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureTable:
-    """Embeddings of M files; `table[layer]` gives one layer. Iterates over `paths`.
-
-    Parameters
-    ----------
-    paths : absolute
-    digests : SHA-256 of each file, hexadecimal
-    width, height : (M,) int32, upright, pixels
-    embeddings : per layer (M, D) float32, as the extractor gave them (kept as fp16)
-    """
-
-    paths: list[str]
-    digests: list[str]
-    width: npt.NDArray[np.int32]
-    height: npt.NDArray[np.int32]
-    embeddings: dict[str, npt.NDArray[np.float32]]
-    notes: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.paths)
-
-    def __getitem__(self, layer: str) -> npt.NDArray[np.float32]:
-        return self.embeddings[layer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +53,22 @@ class Written(Answer[str]):
     notes: tuple[str, ...] = ()
 
 
-def collect(catalog: Catalog, layers: Sequence[str]) -> FeatureTable:
+def collect(catalog: Catalog, layers: Sequence[str], fused: Space | None = None) -> FeatureTable:
     """Read the embeddings of all live files.
 
     Parameters
     ----------
     layers : of those that are stored; none means all
+    fused : the space of the collection, where what is compared in it is wanted instead, as `FUSED`
 
     Raises
     ------
     LayerError : a layer is not stored.
     """
+    if fused is not None and layers:
+        raise VectorsError(
+            "fused vectors are made of all layers that are compared: leave out layers"
+        )
     stored = catalog.fingerprint.stored
     for layer in layers:
         if layer not in stored:
@@ -98,10 +79,13 @@ def collect(catalog: Catalog, layers: Sequence[str]) -> FeatureTable:
 
     def read() -> tuple[GalleryImages, GalleryFiles, dict[str, npt.NDArray[np.float32]]]:
         images = read_images(catalog)
-        embeddings = {
-            layer: read_vectors(catalog, layer, len(images), scaled=True)
-            for layer in layers or stored
-        }
+        if fused is not None:
+            embeddings = {FUSED: fused.vectors(fused.rows(catalog, len(images)))}
+        else:
+            embeddings = {
+                layer: read_vectors(catalog, layer, len(images), scaled=True)
+                for layer in layers or stored
+            }
         return images, read_files(catalog, images.ids), embeddings
 
     with catalog.snapshot():
@@ -111,72 +95,33 @@ def collect(catalog: Catalog, layers: Sequence[str]) -> FeatureTable:
         digests=[images.digest[row].hex() for row in files.row.tolist()],
         width=images.width[files.row],
         height=images.height[files.row],
-        embeddings={layer: rows[files.row] for layer, rows in embeddings.items()},
+        embeddings={
+            # Where each image has one file, these are its rows already.
+            layer: rows if len(rows) == len(files) else rows[files.row]
+            for layer, rows in embeddings.items()
+        },
         notes=catalog.damage,
     )
 
 
-def check_output(path: Path) -> None:
-    """Refuse a file that could not be written, before any work is done."""
-    if path.suffix not in _ENDINGS:
-        raise DedupError(f"{path}: the ending says the format: {' or '.join(_ENDINGS)}")
-    check_folder(path)
-    if path.suffix == ".parquet":
-        with_pyarrow()
+def check_output(output: str, name: str) -> None:
+    """Refuse what could not be written, before any work is done."""
+    if address_of(output):
+        check_address(output, name)
+        return
+    ending_of(Path(output))
+    check_folder(Path(output))
 
 
-def write(table: FeatureTable, path: Path) -> Written:
-    """Write a table; the file appears whole or not at all."""
-    with output_file(path) as file:
-        if path.suffix == ".parquet":
-            _write_parquet(table, file)
-        else:
-            _write_npz(table, file)
-    columns = (*_FACTS, *table.embeddings)
-    return Written(os.fspath(path), len(table), columns)
+def write(table: FeatureTable, output: str, name: str) -> Written:
+    """Write a table to a file, folder or database; it appears whole or not at all.
 
-
-def _write_npz(table: FeatureTable, file: IO[bytes]) -> None:
-    columns: dict[str, Any] = {
-        "path": np.array(table.paths, dtype=np.str_),
-        "digest": np.array(table.digests, dtype=np.str_),
-        "width": table.width,
-        "height": table.height,
-        **table.embeddings,
-    }
-    np.savez(file, **columns)
-
-
-def _write_parquet(table: FeatureTable, file: IO[bytes]) -> None:
-    arrow = with_pyarrow()
-    columns = {
-        "path": arrow.array(map(text_of, table.paths), arrow.string()),
-        "path_bytes": arrow.array([os.fsencode(name) for name in table.paths], arrow.binary()),
-        "digest": arrow.array(table.digests, arrow.string()),
-        "width": arrow.array(table.width),
-        "height": arrow.array(table.height),
-    }
-    for layer, rows in table.embeddings.items():
-        columns[layer] = arrow.FixedSizeListArray.from_arrays(rows.ravel(), rows.shape[1])
-    import pyarrow.parquet
-
-    pyarrow.parquet.write_table(arrow.table(columns), file)
-
-
-def text_of(name: str) -> str:
-    """Turn a name into UTF-8 for good: bytes that are not become escapes."""
-    return name.encode("utf-8", "backslashreplace").decode()
-
-
-def with_pyarrow(what: str = "writing Parquet") -> Any:
-    """Give pyarrow, for what it is needed.
-
-    Raises
-    ------
-    ExtraMissingError
+    Parameters
+    ----------
+    name : of the collection or table in a database
     """
-    try:
-        import pyarrow as pa
-    except ImportError as error:
-        raise ExtraMissingError(what, "parquet") from error
-    return pa
+    if address_of(output):
+        column = write_database(table, output, name)
+        return Written(output, len(table), ("path", "digest", column))
+    write_form(table, Path(output))
+    return Written(output, len(table), (*_FACTS, *table.embeddings))

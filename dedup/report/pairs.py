@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from dedup.answer import Answer, column
-
-if TYPE_CHECKING:
-    from dedup.results import Tier
+from dedup.results import Tier  # noqa: TC001 - tables read the types of fields
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from dedup.answer import Answer, column
 from dedup.freshness import is_offline
+from dedup.records import NAMES
 from dedup.search.index_file import saved_facts
 from dedup.store.counts import find_damaged, layer_dimensions, remarks, totals
 from dedup.store.schema import INDEX
@@ -98,6 +99,7 @@ def root_status(catalog: Catalog, root: Root) -> RootStatus:
     """Count the files of a root and see whether it is there."""
     files = catalog.files_by_state(root).get("indexed", 0)
     present = not is_offline(root.path) if files else os.path.isdir(root.path)
+    present |= root.path == NAMES
     return RootStatus(os.fsdecode(root.path), files, present)
 
 

@@ -106,6 +106,9 @@ def find_files(names: Iterable[str], paths: Iterable[str], roots: Sequence[str])
     missing: list[str] = []
     ambiguous: list[str] = []
     for name in sorted(names):
+        if name in known:
+            files[name] = name
+            continue
         clean = os.path.normpath(name)
         under = [os.path.join(root, clean) for root in roots]
         exact = next((path for path in under if path in known), None)

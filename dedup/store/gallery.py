@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from dedup.errors import DamagedError
-from dedup.records import FileEntry, IndexedFile
+from dedup.records import NAME_MARK, NAMES, FileEntry, IndexedFile
 from dedup.store.checksums import is_sound_embedding, sound
 from dedup.store.schema import REPAIR, translated
 from dedup.store.trust import checked_path, checked_root, is_inside
@@ -40,6 +40,12 @@ _EMBEDDINGS = (
     " (SELECT digest FROM images WHERE images.id = image) FROM embeddings"
 )
 
+_WHOLE = (
+    f"CASE r.path WHEN X'{NAMES.hex()}' THEN CAST(substr(f.path, {len(NAME_MARK) + 1}) AS BLOB)"
+    " ELSE CAST(r.path || X'2F' || f.path AS BLOB) END AS whole"
+)
+"""The absolute path of a file; of a name, the name."""
+
 Result = TypeVar("Result")
 
 
@@ -52,7 +58,7 @@ class GalleryImages:
     ids : (N,) int64, their ids in the catalog
     digest, input_digest, pixel_digest : per image; a pixel digest is None when nobody looked yet
         and b"" when there is none
-    width, height, frames : (N,) int32
+    width, height, frames : (N,) int32; no frames where it is a name and no image
     trivial : (N,) bool
     damaged : (N,) bool, whether stretches are lost
     """
@@ -71,6 +77,12 @@ class GalleryImages:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def is_name(self) -> npt.NDArray[np.bool_]:
+        """(N,) whether it is a name with a vector, and no image that could be read."""
+        is_name: npt.NDArray[np.bool_] = self.frames == 0
+        return is_name
+
 
 @dataclass(frozen=True, slots=True)
 class GalleryFiles:
@@ -79,8 +91,8 @@ class GalleryFiles:
     Parameters
     ----------
     row : (M,) int64, the row of each file's image in the gallery
-    path : absolute
-    size : (M,) int64, bytes
+    path : absolute; a name as it was given
+    size : (M,) int64, bytes; 0 of a name
     mtime_ns : (M,) int64
     root : ids of their roots
     inode, ctime_ns : as `FileEntry`
@@ -222,7 +234,7 @@ def _file_rows(catalog: Catalog) -> list[tuple[Any, ...]]:
     roots = _sound_roots(catalog)
     with translated(catalog.store):
         rows: list[tuple[Any, ...]] = catalog.connection.execute(
-            "SELECT f.id, f.image, CAST(r.path || X'2F' || f.path AS BLOB) AS whole, f.path,"  # noqa: S608 - constant
+            f"SELECT f.id, f.image, {_WHOLE}, f.path,"  # noqa: S608 - constant
             f" f.size, f.mtime_ns, f.root, f.state = 'indexed', {_SOUND_FILE}, f.inode, f.ctime_ns"
             " FROM files AS f NOT INDEXED LEFT JOIN roots AS r ON r.id = f.root"
             " ORDER BY f.image, whole"
@@ -267,7 +279,7 @@ def read_indexed(catalog: Catalog, images: Iterable[int]) -> dict[int, list[Inde
     result: dict[int, list[IndexedFile]] = {image: [] for image in wanted}
     with translated(catalog.store):
         rows = catalog.connection.execute(
-            "SELECT f.image, CAST(r.path || X'2F' || f.path AS BLOB) AS whole, f.path, r.path,"  # noqa: S608 - constant
+            f"SELECT f.image, {_WHOLE}, f.path, r.path,"  # noqa: S608 - constant
             " f.root, f.size, f.mtime_ns, f.device, f.inode, f.ctime_ns"
             " FROM files AS f JOIN roots AS r ON r.id = f.root"
             f" WHERE f.state = 'indexed' AND {_SOUND_FILE} AND {sound('roots', 'r')}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dedup import binding
@@ -107,8 +106,14 @@ class HoldingsVerbs:
         found = (Skip(os.fsdecode(path), reason) for path, reason in skips)
         return SkippedAnswer((*found, *videos.skipped(self._session.catalog)))
 
-    def features(self, layers: str | Iterable[str] = ()) -> FeatureTable:
+    def features(self, layers: str | Iterable[str] = (), *, fused: bool = False) -> FeatureTable:
         """Give the stored embeddings (of all layers, by default) as the extractor gave them.
+
+        Parameters
+        ----------
+        layers : of those that are stored; none means all
+        fused : instead, as `fused`, the unit vectors that `query` compares: their inner products
+            are the similarities
 
         Raises
         ------
@@ -116,26 +121,36 @@ class HoldingsVerbs:
         """
         from dedup.report.export import collect
 
-        return collect(self._session.catalog, strings_of(layers, "layers"))
+        space = self._session.space() if fused else None
+        return collect(self._session.catalog, strings_of(layers, "layers"), space)
 
-    def export(self, output: AnyPath, layers: str | Iterable[str] = ()) -> Written:
-        """Write the stored embeddings to a .npz or .parquet file.
+    def export(
+        self,
+        output: AnyPath,
+        layers: str | Iterable[str] = (),
+        *,
+        fused: bool = False,
+        name: str = "dedup",
+    ) -> Written:
+        """Write the stored embeddings for other programs, one row per file.
 
         Parameters
         ----------
-        layers : of those that are stored; none means all
+        output : a file whose ending says the form, or a database: see docs/vectors.md
+        layers, fused : as in `features`
+        name : of the collection or table that is made in a database
 
         Raises
         ------
         LayerError : a layer is not stored.
-        DedupError : another ending, or the file cannot be written.
-        ExtraMissingError : .parquet without pyarrow.
+        DedupError : another ending, or it cannot be written.
+        ExtraMissingError : a package that the form needs is not installed.
         """
         from dedup.report.export import check_output, write
 
-        path = Path(path_of(output, "output"))
-        check_output(path)
-        return write(self.features(layers), path)
+        path = path_of(output, "output")
+        check_output(path, name)
+        return write(self.features(layers, fused=fused), path, name)
 
     def layers(self) -> LayersAnswer:
         """List every layer of the collection's model that can be hooked."""

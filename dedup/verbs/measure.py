@@ -13,25 +13,114 @@ from dedup.report.charts import chart_file
 from dedup.report.evaluation import EvaluationAnswer, evaluation_chart
 from dedup.report.truth import match, read_truth
 from dedup.results import Tier
+from dedup.store.gallery import read_files, read_images
 from dedup.store.lock import writer_lock
+from dedup.store.pairs import content_pair
 
 if TYPE_CHECKING:
+    from dedup.answer import Progress
+    from dedup.calibration.pair_sampling import KnownPairs
     from dedup.session import Session
+    from dedup.store.catalog import Catalog
+
+    AnyPath = str | os.PathLike[str]
+
+
+class MeasureVerbs:
+    """The verbs of a collection that say how far its answers can be trusted."""
+
+    _session: Session
+
+    def calibrate(
+        self,
+        *,
+        seed: int = 0,
+        samples: int = 300,
+        truth: AnyPath | None = None,
+        chart: AnyPath | None = None,
+        progress: Progress | None = None,
+    ) -> CalibrationAnswer:
+        """Measure what a similarity is worth in this collection, and keep the answer with it.
+
+        From then on a wanted precision means something, and the default threshold is measured.
+        Similarities stay as they are.
+
+        Parameters
+        ----------
+        seed : equal seeds give equal calibrations of equal collections
+        samples : how many images to edit and embed; none of a collection of given vectors
+        truth : what is known of pairs, as `evaluate` takes it, and is not to be proven; names
+            without files need it
+        chart : an .svg to draw the curve into
+
+        Raises
+        ------
+        DedupError : there are too few images; the text says how many it takes.
+        """
+        return calibrate(self._session, seed, samples, truth, chart, progress)
+
+    def evaluate(
+        self,
+        truth: AnyPath,
+        *,
+        root: AnyPath | None = None,
+        threshold: float | None = None,
+        chart: AnyPath | None = None,
+        progress: Progress | None = None,
+    ) -> EvaluationAnswer:
+        """Compare the pairs that are found, in all tiers, with known ones.
+
+        Parameters
+        ----------
+        truth : groups in JSON, or pairs in a file that ends in .csv
+        root : the folder that its names are relative to; None: the indexed folders
+        chart : an .svg to draw precision over recall into
+
+        Raises
+        ------
+        DedupError : the file is neither, with the line.
+        """
+        return evaluate(self._session, truth, root, threshold, chart, progress)
 
 
 def calibrate(
-    session: Session, seed: Any, samples: Any, chart: Any, progress: Any
+    session: Session, seed: Any, samples: Any, truth: Any, chart: Any, progress: Any
 ) -> CalibrationAnswer:
     """Measure what a similarity is worth."""
     from dedup import calibration
 
     seed, samples = count_of(seed, "seed", 0), count_of(samples, "samples", 1)
     write_chart, report = chart_file(chart), callback_of(progress)
+    file = None if truth is None else Path(path_of(truth, "truth"))
     catalog = session.computing()
+    known = None if file is None else _known_pairs(catalog, file)
     with writer_lock(session.path):
-        found = calibration.calibrate(catalog, session.embedder, report, seed=seed, samples=samples)
+        found = calibration.calibrate(
+            catalog, session.embedder, report, seed=seed, samples=samples, known=known
+        )
     write_chart(lambda: calibration_chart(found))
     return session.noted(calibration_answer(found))
+
+
+def _known_pairs(catalog: Catalog, file: Path) -> KnownPairs:
+    """Read a truth, and turn its names into the contents of what they mean."""
+    from dedup.calibration.pair_sampling import KnownPairs
+
+    with catalog.snapshot():
+        images = read_images(catalog)
+        files = read_files(catalog, images.ids)
+    contents = {
+        os.fsdecode(path): images.digest[row]
+        for path, row in zip(files.path, files.row.tolist(), strict=True)
+    }
+    roots = [os.fsdecode(one.path) for one in catalog.roots()]
+    truth = match(read_truth(file), contents, roots).truth
+    same = (
+        content_pair(contents[one], contents[two])
+        for (one, two), tier in truth.tiers.items()
+        if tier is not Tier.SIMILAR
+    )
+    return KnownPairs(frozenset(contents[path] for path in truth.images), frozenset(same))
 
 
 def evaluate(

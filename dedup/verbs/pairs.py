@@ -26,6 +26,7 @@ from dedup.results import Comparison, DuplicatesAnswer, Explanation, Grouping, T
 from dedup.store.pairs import content_pair, has_verdicts, read_verdict, write_verdicts
 from dedup.verbs.decisions import is_ignored
 from dedup.verbs.drawings import Drawings
+from dedup.verbs.own import asked_with
 from dedup.verbs.videos import NOTHING, explained_videos, films_of
 
 if TYPE_CHECKING:
@@ -125,10 +126,11 @@ def compare_new(
     threshold: Any,
     progress: Any,
     *,
+    vectors: Any = None,
     offline: bool = False,
     parts: bool = True,
 ) -> Comparison:
-    """Find which new images are there already."""
+    """Find which new images, or vectors with their ids, are there already."""
     from dedup.duplicates.compare import NewImages, compare
     from dedup.duplicates.gallery import read_gallery
 
@@ -138,7 +140,12 @@ def compare_new(
     catalog = session.computing()
     within = None if folder is None else indexed_folder(catalog, folder)
     space = session.space()
-    queries = embed_queries(catalog, space, expand(names), session.embedder, report)
+    if vectors is None:
+        queries = embed_queries(catalog, space, expand(names), session.embedder, report)
+    elif not catalog.fingerprint.own_width:
+        raise CollectionError(session.path, "its vectors were not given: compare images with it")
+    else:
+        queries = asked_with(session, space, names, vectors, read=True)
     images = NewImages(
         queries.paths, queries.facts, queries.raw, space.vectors(queries.raw), queries.parts
     )

@@ -19,6 +19,7 @@ from dedup.query import answer, embed_queries, expand, require_read
 from dedup.store.gallery import leaving_out
 from dedup.store.lock import writer_lock
 from dedup.store.repair import COPY, heal
+from dedup.verbs.own import asked_with
 from dedup.verbs.videos import update
 from dedup.words import Words, ask, content_scan, content_space, content_width
 
@@ -33,6 +34,12 @@ def index(session: Session, paths: Any, progress: Any, exclude: Any = None) -> I
     folders, report = paths_of(paths, "paths"), callback_of(progress)
     patterns = None if exclude is None else _patterns_of(exclude)
     catalog = session.computing()
+    if catalog.fingerprint.own_width:
+        raise CollectionError(
+            session.path,
+            "this collection holds vectors of its owner's, and cannot embed images. Give them with "
+            "their ids: dedup index --vectors FILE.npy --ids FILE.csv",
+        )
     with writer_lock(session.path):
         remove_leftovers(session.path)
         recovered = recover(catalog)
@@ -109,10 +116,13 @@ def query(
     *,
     text: Any = (),
     not_text: Any = (),
+    vectors: Any = None,
     offline: bool = False,
 ) -> QueryAnswer:
-    """Find the indexed images nearest to each query image, or to words."""
+    """Find the indexed images nearest to each query image or vector, or to words."""
     words = Words(strings_of(text, "text"), strings_of(not_text, "not_text"))
+    if words and vectors is not None:
+        raise TypeError("give text or vectors, not both")
     names, k = paths_of(images, "images"), count_of(k, "k", 1)
     threshold, report = threshold_of(threshold), callback_of(progress)
     catalog = session.computing()
@@ -124,7 +134,9 @@ def query(
                     session, images, names, words, k, threshold, report, offline=offline
                 )
                 if words
-                else _answered(session, images, names, k, threshold, report, offline=offline)
+                else _answered(
+                    session, images, names, k, threshold, report, vectors=vectors, offline=offline
+                )
             ),
         )
     )
@@ -166,13 +178,17 @@ def _answered(
     threshold: float | None,
     report: Any,
     *,
+    vectors: Any,
     offline: bool,
 ) -> QueryAnswer:
     catalog, space = session.catalog, session.space()
     with session.searching(space) as ready:
         if not catalog.has_images():
             raise SearchError(f"{session.path}: the collection is empty; index a folder first")
-        queries = embed_queries(catalog, space, expand(names), session.embedder, report)
+        if vectors is not None:
+            queries = asked_with(session, space, names, vectors)
+        else:
+            queries = embed_queries(catalog, space, expand(names), session.embedder, report)
         if isinstance(images, str | os.PathLike) and not os.path.isdir(images):
             require_read(queries)
         limit = k if threshold is None else None

@@ -48,7 +48,7 @@ def test_export_parquet_has_the_same_columns(dedup: Dedup, store: Path, tmp_path
 @pytest.mark.parametrize(
     ("output", "layer", "says"),
     [
-        ("features.csv", "global_pool", ".npz or .parquet"),
+        ("features.csv", "global_pool", ".npz, .parquet"),
         ("no/where.npz", "global_pool", "there is no folder"),
         ("features.npz", "blocks", "not stored in this collection; stored: global_pool"),
     ],

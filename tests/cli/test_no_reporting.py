@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from drawings import scene
 
@@ -59,6 +60,10 @@ sql UPDATE files SET size = size + 1 WHERE path = CAST('a/2.jpg' AS BLOB)
 repair --store store
 layers mobilenetv3_small_050
 layers copies-2 --image new.jpg --maps maps.png
+export --store store --fused --output features.safetensors
+export --store store --neighbours 3 --output graph.npz
+index --vectors vectors.npy --store own
+query --vector vectors.npy --store own
 index images --store untrained --untrained --runtime onnxruntime --views content
 """
 
@@ -105,6 +110,7 @@ class Place:
         shutil.copytree(drawn, self.work / "images")
         shutil.copy(drawn / "a/5.jpg", self.work / "new.jpg")
         (self.work / "commands").write_text(COMMANDS)
+        np.save(self.work / "vectors.npy", np.eye(4))
         (self.work / "truth.csv").write_text(
             "first,second,duplicate\na/1.jpg,b/1.png,1\na/1.jpg,a/2.jpg,0\n"
         )

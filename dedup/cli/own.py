@@ -1,0 +1,112 @@
+"""Files of vectors and of their ids, as options of commands name them."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from dedup.errors import VectorsError, first_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+Command = TypeVar("Command", bound="Callable[..., Any]")
+
+_HEADS = ("id", "path")
+
+
+def vectors_options(command: Command) -> Command:
+    """Add --vectors and --ids."""
+    vectors = click.option(
+        "--vectors",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="Instead of images: vectors of your own, of any model, an array (N, D) in a .npy "
+        "file. It is mapped, and not read as a whole.",
+    )
+    ids = click.option(
+        "--ids",
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="With --vectors: the id of each, in the same order, a .csv file with a column id or "
+        "path, or with one id a line. What is a file is read for proofs. Default: the numbers of "
+        "the rows.",
+    )
+    return vectors(ids(command))
+
+
+def check_own(vectors: Path | None, ids: Path | None, others: Mapping[str, object]) -> None:
+    """Refuse options that have no meaning with vectors, or without.
+
+    Parameters
+    ----------
+    others : what was given that goes with images only, by option
+    """
+    if vectors is None and ids is not None:
+        raise click.UsageError("--ids goes with --vectors")
+    wrong = [option for option, value in others.items() if value]
+    if vectors is not None and wrong:
+        raise click.UsageError(f"{wrong[0]} does not go with --vectors")
+
+
+def read_vectors(path: Path) -> Any:
+    """Map an array of a .npy file; one vector alone is a row.
+
+    Raises
+    ------
+    VectorsError : it cannot be read, or is none.
+    """
+    import numpy as np
+
+    try:
+        rows = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        reason = error.strerror or first_line(error)
+        raise VectorsError(f"{path}: cannot be read: {reason}") from error
+    except (ValueError, EOFError) as error:
+        raise VectorsError(
+            f"{path}: no array of numbers in a .npy file: {first_line(error)}. Save it by "
+            "numpy.save"
+        ) from error
+    if not isinstance(rows, np.ndarray):
+        rows.close()
+        raise VectorsError(f"{path}: a .npz file of several arrays; save one of them by numpy.save")
+    if rows.dtype.kind not in "fiu":
+        raise VectorsError(f"{path}: vectors are real numbers, not {rows.dtype}")
+    return rows[None] if rows.ndim == 1 else rows
+
+
+def read_ids(path: Path) -> list[str]:
+    """Read ids; bytes that are not UTF-8 become surrogate escapes.
+
+    Raises
+    ------
+    VectorsError : the file cannot be read, is no CSV, or has several columns and none that is ids.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            rows = [row for row in csv.reader(file, strict=True) if row]
+    except OSError as error:
+        raise VectorsError(f"{path}: cannot be read: {error.strerror}") from error
+    except csv.Error as error:
+        raise VectorsError(f"{path}: not CSV: {error}") from error
+    if not rows:
+        raise VectorsError(f"{path}: holds no ids")
+    head = rows[0]
+    column = next((head.index(name) for name in _HEADS if name in head), None)
+    if column is not None:
+        rows = rows[1:]
+    elif len(head) == 1:
+        column = 0
+    else:
+        raise VectorsError(
+            f"{path}, line 1: a column {' or '.join(_HEADS)} was expected; there are "
+            f"{', '.join(head)}"
+        )
+    short = next((number for number, row in enumerate(rows) if len(row) <= column), None)
+    if short is not None:
+        raise VectorsError(f"{path}: the row {short:,} has no id")
+    return [row[column] for row in rows]
