@@ -25,6 +25,7 @@ from dedup.indexing.reader import Embeddable, Known, Skipped
 from dedup.parallel.workers import one_blas_thread
 from dedup.preparation import embed, preparation
 from dedup.results import Neighbour, QueryAnswer, Skip
+from dedup.search.scan import Scan
 from dedup.search.similarity import DECIMALS, pair_similarities, unit_rows
 from dedup.store.gallery import leaving_out, read_ids, read_indexed
 from dedup.store.schema import INDEX
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from dedup.records import ImageFacts
     from dedup.runtimes.embedder import Embedder
     from dedup.search.index import Hits, VectorIndex
-    from dedup.search.scan import Scan
     from dedup.space.fusion import Rows
     from dedup.space.space import Space
     from dedup.store.catalog import Catalog
@@ -275,7 +275,7 @@ def answer(
         return QueryAnswer((), tuple(queries.skipped))
     lookout = lookout or Lookout(catalog.roots())
     vectors = queries.raw if queries.compared else space.vectors(queries.raw)
-    if vectors.shape[1] != index.dimension:
+    if not isinstance(index, Scan) and vectors.shape[1] != index.dimension:
         raise SearchError(
             f"the vectors have {vectors.shape[1]:,} values each, and those of the collection "
             f"{index.dimension:,}: give vectors as `dedup export --fused` writes them"

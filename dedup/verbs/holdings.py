@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from dedup.records import Root
-    from dedup.report.export import FeatureTable, Written
+    from dedup.report.export import Written
+    from dedup.report.features import FeatureTable
     from dedup.results import LayersAnswer
     from dedup.session import Session
     from dedup.store.catalog import Catalog
