@@ -25,6 +25,7 @@ from dedup.errors import (
     NoCollectionError,
     PlanError,
     SearchError,
+    SourceError,
     UnknownModelError,
     WeightsError,
 )
@@ -136,6 +137,7 @@ __all__ = [
     "SearchError",
     "Skip",
     "SkippedAnswer",
+    "SourceError",
     "Stages",
     "Status",
     "Tier",

@@ -140,13 +140,16 @@ class Collection(HoldingsVerbs, FolderVerbs, ActingVerbs, DecisionVerbs, ReportV
         paths: Paths = (),
         progress: Progress | None = None,
         *,
+        files: Paths = (),
         exclude: str | Iterable[str] | None = None,
     ) -> IndexSummary:
-        """Bring the collection up to date with folders.
+        """Bring the collection up to date with folders and other sources.
 
         Parameters
         ----------
-        paths : one folder or several; none means all that were indexed before
+        paths : folders, zip and tar archives, files, and URLs of files and folders; none, and no
+            `files`, means all that were indexed before
+        files : names and URLs of files; one that leads nowhere is a skipped row
         exclude : patterns of what to leave out, by gitignore's rules, kept with the folders instead
             of those from before; "" alone takes those back; None: as before
 
@@ -154,9 +157,10 @@ class Collection(HoldingsVerbs, FolderVerbs, ActingVerbs, DecisionVerbs, ReportV
         ------
         LockedError : another process is indexing.
         CollectionError : a folder is missing and was never indexed; the disk is full.
+        SourceError : an archive or a server cannot be read.
         FingerprintError : the decoder is another one than the collection was made with.
         """
-        return search.index(self._session, paths, progress, exclude)
+        return search.index(self._session, paths, progress, exclude, files)
 
     def watch(
         self, paths: Paths = (), *, tier: str | Iterable[str] = DEFAULT_TIERS

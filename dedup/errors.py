@@ -14,6 +14,7 @@
     │  └─ DamagedError             the catalog cannot be read
     ├─ SearchError                 a search that cannot be answered as asked
     ├─ PlanError                   a plan that cannot be carried out as it is written
+    ├─ SourceError                 a list, an archive, a data set or a server that cannot be read
     └─ ExtraMissingError           an optional package is needed
 
 Programmer's mistakes stay ``ValueError`` and ``TypeError``. A bad image in a folder is data
@@ -127,6 +128,10 @@ class SearchError(DedupError):
 
 class PlanError(DedupError):
     """A plan that cannot be carried out as it is written; nothing of it was done."""
+
+
+class SourceError(DedupError):
+    """A list, an archive, a data set or a server that cannot be read as it was asked for."""
 
 
 class ExtraMissingError(DedupError):

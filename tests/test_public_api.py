@@ -33,7 +33,7 @@ EXPORTED = {
     "MapAnswer Cluster",
     "DedupError ImageError ModelError UnknownModelError LayerError WeightsError",
     "CollectionError NoCollectionError LockedError FingerprintError FormatError DamagedError",
-    "SearchError PlanError ExtraMissingError",
+    "SearchError PlanError SourceError ExtraMissingError",
     "Plan PlanEntry LeftOut Acted ActedFile Run RunsAnswer",
 }
 NAMES = {name for line in EXPORTED for name in line.split()}
@@ -53,6 +53,7 @@ ERRORS: list[DedupError] = [
     errors.DamagedError("store", "reason"),
     errors.SearchError("text"),
     errors.PlanError("text"),
+    errors.SourceError("text"),
     errors.ExtraMissingError("writing Parquet", "parquet"),
 ]
 

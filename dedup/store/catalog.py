@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from dedup.errors import CollectionError
-from dedup.records import ImageFacts, KnownFile, Kind, Root, Settled
+from dedup.records import ImageFacts, Kind, KnownFile, Root, Settled
 from dedup.store.changes import Differences
 from dedup.store.checksums import (
     COVERED,

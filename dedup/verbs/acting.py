@@ -82,9 +82,8 @@ class ActingVerbs:
         if journal.unfinished(self._session.path):
             notes = self.recover()
         if wishes.action.startswith("move:"):
-            roots = [os.fsdecode(root.path) for root in catalog.roots()]
             folder = wishes.action.removeprefix("move:")
-            check_target(folder, roots, os.path.realpath(self._session.path))
+            check_target(folder, catalog.roots(), os.path.realpath(self._session.path))
         groups, more = self._planned(wishes, into, min_bytes, progress)
         plan = make_plan(catalog, groups, wishes, version(DISTRIBUTION), [*notes, *more])
         return replace(plan, applier=self.apply)
@@ -118,7 +117,7 @@ class ActingVerbs:
         before = [f"under:{folder}" for folder in wishes.reference]
         answer = pairs.duplicates(
             self._session, wishes.tiers, None, None, Grouping.COVER, "auto", progress,
-            keep=[*before, *wishes.keep], min_bytes=min_bytes,
+            keep=[*before, *wishes.keep], min_bytes=min_bytes, plain=True,
         )  # fmt: skip
         return answer.groups, answer.notes
 

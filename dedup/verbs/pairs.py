@@ -52,8 +52,9 @@ def duplicates(
     under: Any = (),
     min_bytes: Any = 0,
     sort: Any = "size",
+    plain: bool = False,
 ) -> DuplicatesAnswer:
-    """Find the duplicate groups."""
+    """Find the duplicate groups; `plain`: of files that may be acted on."""
     from dedup.duplicates.find import find_groups
     from dedup.duplicates.gallery import read_gallery
     from dedup.duplicates.select import SORTS, Wanted, in_order
@@ -71,7 +72,7 @@ def duplicates(
     space = session.space()
     lowest = space.threshold(threshold, precision)
     gallery = read_gallery(catalog, space, join, companions=companions, parts=parts)
-    lookout = Lookout(catalog.roots(), offline=offline)
+    lookout = Lookout(catalog.roots(), offline=offline, plain=plain)
     found = find_groups(gallery, tiers, lowest, how, report, lookout, policy, wanted)
     groups = tuple(in_order(found.groups, sort))
     return session.noted(DuplicatesAnswer(groups, lowest, tuple(found.notes)))

@@ -26,19 +26,22 @@ if TYPE_CHECKING:
     from dedup.store.verify import Unsound
 
 
-def index(session: Session, paths: Any, progress: Any, exclude: Any = None) -> IndexSummary:
-    """Bring the collection up to date with folders."""
+def index(
+    session: Session, paths: Any, progress: Any, exclude: Any = None, files: Any = ()
+) -> IndexSummary:
+    """Bring the collection up to date with folders and other sources."""
     folders, report = paths_of(paths, "paths"), callback_of(progress)
+    names = paths_of(files, "files")
     patterns = None if exclude is None else _patterns_of(exclude)
     catalog = session.computing()
     with writer_lock(session.path):
         remove_leftovers(session.path)
         recovered = recover(catalog)
         healed = heal(catalog)
-        changes = find_changes(catalog, folders, patterns)
+        changes = find_changes(catalog, folders, patterns, names)
         if catalog.damage:  # met just now
             healed += heal(catalog)
-            changes = find_changes(catalog, folders, patterns)
+            changes = find_changes(catalog, folders, patterns, names)
         notes = _healed_notes(healed)
         if len(notes) > 1 and not folders and not catalog.roots():
             raise CollectionError(session.path, notes[-1])
