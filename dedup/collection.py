@@ -8,7 +8,7 @@ loaded only when an image has to be embedded.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from dedup.arguments import path_of
 from dedup.policy import INFORMATION
@@ -147,8 +147,7 @@ class Collection(HoldingsVerbs, FolderVerbs, ActingVerbs, DecisionVerbs, ReportV
 
         Parameters
         ----------
-        paths : folders, zip and tar archives, files, and URLs of files and folders; none, and no
-            `files`, means all that were indexed before
+        paths : folders, zip and tar archives, files, URLs; without `files` none means all there are
         files : names and URLs of files; one that leads nowhere is a skipped row
         exclude : patterns of what to leave out, by gitignore's rules, kept with the folders instead
             of those from before; "" alone takes those back; None: as before
@@ -183,20 +182,22 @@ class Collection(HoldingsVerbs, FolderVerbs, ActingVerbs, DecisionVerbs, ReportV
 
     def query(
         self,
-        images: Paths,
+        images: Any,
         k: int = 10,
         threshold: float | None = None,
         progress: Progress | None = None,
         *,
+        crop: tuple[int, int, int, int] | None = None,
         offline: bool = False,
     ) -> QueryAnswer:
         """Find the indexed images nearest to each query image.
 
         Parameters
         ----------
-        images : one file or several, which need not be indexed; a folder stands for its images
+        images : files, URLs, folders, archives, or images in memory (`index_images`): one or more
         k : how many neighbours each; more than there are gives all
         threshold : when given, everything at least this similar (inclusive), and k does not count
+        crop : (left, top, width, height), pixels: the part of each to look for
         offline : whether files on drives that are not there now count, too
 
         Returns
@@ -206,10 +207,10 @@ class Collection(HoldingsVerbs, FolderVerbs, ActingVerbs, DecisionVerbs, ReportV
 
         Raises
         ------
-        ImageError : a single image was given, not in a list, and cannot be read.
+        ImageError : a single image, not in a list, cannot be read.
         SearchError : the collection is empty.
         """
-        return search.query(self._session, images, k, threshold, progress, offline=offline)
+        return search.query(self._session, images, k, threshold, progress, crop, offline=offline)
 
     def duplicates(
         self,

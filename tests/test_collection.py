@@ -494,7 +494,7 @@ WRONG: list[tuple[str, Callable[[Any], object], type[Exception], str]] = [
     ("paths NUL", lambda c: c.index("a\0b"), ValueError, "paths is a path with a NUL"),
     ("progress", lambda c: c.index((), 3), TypeError, "progress is callable or None, not int"),
     ("images None", lambda c: c.query(None), TypeError, "images is a path .* not NoneType"),
-    ("images bytes", lambda c: c.query(b"a"), TypeError, "images is a path .* not bytes"),
+    ("images bytes", lambda c: c.query(b"a"), ImageError, "image: not an image"),
     ("k zero", lambda c: c.query(IMAGE, 0), ValueError, "k is at least 1, not 0"),
     ("k float", lambda c: c.query(IMAGE, 1.5), TypeError, "k is a whole number, not float"),
     ("k bool", lambda c: c.query(IMAGE, True), TypeError, "k is a whole number, not bool"),

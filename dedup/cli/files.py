@@ -9,6 +9,26 @@ import click
 from dedup.cli.options import Command, Name
 
 
+class Box(click.ParamType[tuple[int, int, int, int]]):
+    """A part of an image."""
+
+    name = "box"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int, int, int]:
+        """Parse "120,80,300,200"."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            left, top, width, height = map(int, str(value).split(","))
+        except ValueError:
+            left = top = width = height = -1
+        if min(left, top) < 0 or min(width, height) < 1:
+            self.fail(f"{value!r} is no X,Y,W,H in pixels", param, ctx)
+        return left, top, width, height
+
+
 def files_options(command: Command) -> Command:
     """Add --files-from and --column; `named_files` reads them."""
     names = click.option(
@@ -24,7 +44,7 @@ def files_options(command: Command) -> Command:
     return names(column(command))
 
 
-def named_files(files_from: str | None, column: str | None) -> list[str]:
+def named_files(files_from: str | None, column: str | None = None) -> list[str]:
     """Read the names that --files-from asks for.
 
     Raises

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from dedup.cli.files import Box, files_options, named_files
 from dedup.cli.options import (
     Name,
     Number,
@@ -35,7 +34,7 @@ _COLUMNS = (
 
 
 @click.command("query")
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...", type=Name())
+@click.argument("images", nargs=-1, metavar="[IMAGE]...", type=Name())
 @store_option
 @click.option("-k", "k", type=click.IntRange(min=1), help="How many neighbours.  [default: 10]")
 @click.option(
@@ -44,6 +43,13 @@ _COLUMNS = (
     metavar="S",
     help="Instead of -k: everything at least this similar, from -1 to 1.",
 )
+@click.option(
+    "--crop",
+    type=Box(),
+    metavar="X,Y,W,H",
+    help="Look for a part of each IMAGE: left, top, width and height in pixels.",
+)
+@files_options
 @offline_option
 @weights_option
 @device_option
@@ -54,6 +60,9 @@ def query_command(
     store: Path | None,
     k: int | None,
     threshold: float | None,
+    crop: tuple[int, int, int, int] | None,
+    files_from: str | None,
+    column: str | None,
     offline: bool,  # noqa: FBT001 - click passes flags by name
     weights: Path | None,
     device: str,
@@ -64,31 +73,35 @@ def query_command(
 ) -> None:
     """Show the indexed images nearest to each IMAGE.
 
-    An IMAGE need not be indexed; one that is finds itself first. A folder stands for all images in
-    it, and - reads names from stdin, one a line or separated by NUL.
+    An IMAGE need not be indexed; one that is finds itself first. A folder or an archive stands for
+    all images in it, and - reads names from stdin, one a line or separated by NUL. An IMAGE may be
+    a URL.
 
     \b
     Examples:
       dedup query holiday.jpg
+      dedup query street.jpg --crop 120,80,300,200
       dedup query holiday.jpg --threshold 0.9 --format paths
       find . -newer mark -name '*.jpg' -print0 | dedup query - -k 1
     """
     if k is not None and threshold is not None:
         raise click.UsageError("-k and --threshold exclude each other")
     form = chosen_format(kind, nul=nul, csv_safe=csv_safe)
-    names = [name for image in images for name in (_from_stdin() if image == "-" else [image])]
+    names = [name for image in images for name in (named_files("-") if image == "-" else [image])]
+    names += named_files(files_from, column)
+    if not names:
+        raise click.UsageError("name an IMAGE, or a list with --files-from")
     with open_collection(store, device, weights) as collection, progress_bars("images") as progress:
         answer = collection.query(
-            names[0] if len(names) == 1 else names, k or 10, threshold, progress, offline=offline
+            names[0] if len(names) == 1 else names,
+            k or 10,
+            threshold,
+            progress,
+            crop=crop,
+            offline=offline,
         )
     write_rows(answer, Neighbour, form, _COLUMNS, nul=nul, ruled=True, csv_safe=csv_safe)
     note(*collection.notes, *answer.notes)
     note_skips(answer.skipped, "give fewer at a time to see all")
     if answer.skipped and (strict or len(answer.skipped) >= len(names)):
         raise click.exceptions.Exit(1)
-
-
-def _from_stdin() -> list[str]:
-    content = sys.stdin.buffer.read()
-    separator = b"\0" if b"\0" in content else b"\n"
-    return [os.fsdecode(name) for name in content.split(separator) if name]

@@ -22,7 +22,13 @@ from dedup.images.scan import scan, walk
 from dedup.indexing.moved import follow_moved
 from dedup.indexing.sources import compare as compare_source
 from dedup.indexing.sources import count as count_elsewhere
-from dedup.indexing.sources import drop_covered, everything, record_roots, sort_out
+from dedup.indexing.sources import (
+    drop_covered,
+    everything,
+    follow_store,
+    record_roots,
+    sort_out,
+)
 from dedup.indexing.worklist import WorkList
 from dedup.records import INODE_BITS, Kind, Settled
 from dedup.results import Skip
@@ -97,6 +103,7 @@ def find_changes(
     """
     started = time.perf_counter()
     changes = Changes()
+    follow_store(catalog)
     known = catalog.roots()
     asked = sort_out([os.fspath(path) for path in paths], files, known)
     folders, whole = asked.folders, not asked

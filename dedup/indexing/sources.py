@@ -20,7 +20,7 @@ from dedup.records import FileEntry, Kind, Root, Settled, is_url
 from dedup.results import Skip
 from dedup.sources import archives, remote
 from dedup.sources.opening import entry_from, entry_of
-from dedup.store.roots import drop_below, forget_root
+from dedup.store.roots import drop_below, forget_root, move_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -203,6 +203,15 @@ def record_roots(catalog: Catalog, asked: Asked) -> dict[bytes, Root]:
     if new := [path for path in asked.named if path not in known]:
         catalog.add_roots(new, Kind.FILES)
     return {root.path: root for root in catalog.roots()}
+
+
+def follow_store(catalog: Catalog) -> None:
+    """Let images that are kept in the collection's own folder move with it."""
+    store = os.path.realpath(os.fsencode(catalog.store))
+    for root in catalog.roots():
+        here = os.path.join(store, *root.path.rsplit(b"/", 2)[1:])
+        if root.kind is Kind.KEPT and root.path != here and os.path.isdir(here):
+            move_root(catalog, root, here)
 
 
 def drop_covered(catalog: Catalog, asked: Asked) -> None:

@@ -87,6 +87,8 @@ def listed(root: bytes) -> list[FileEntry]:
     url = os.fsdecode(root)
     system, path = _system(url + "/" if _is_web(url) else url)
     try:
+        system.invalidate_cache()
+        system.ls(path, detail=False)  # which says what is wrong, where `find` finds nothing
         found: dict[str, dict[str, Any]] = system.find(path, detail=True)
         infos = {_bytes(system.unstrip_protocol(name)): info for name, info in found.items()}
     except Exception as error:  # whatever the file system raises
@@ -113,6 +115,7 @@ def asked_for(root: bytes, names: Sequence[bytes]) -> list[FileEntry | None]:
     if not names:
         return []
     system, _ = _system(os.fsdecode(root))
+    system.invalidate_cache()
 
     def ask(name: bytes) -> FileEntry | None:
         url = os.fsdecode(os.path.join(root, name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from dedup.query import answer, embed_queries, expand, require_read
 from dedup.store.gallery import leaving_out
 from dedup.store.lock import writer_lock
 from dedup.store.repair import COPY, heal
+from dedup.verbs.given import Given, as_files, is_image
 
 if TYPE_CHECKING:
     from dedup.results import IndexSummary, QueryAnswer
@@ -100,37 +102,43 @@ def query(
     k: Any,
     threshold: Any,
     progress: Any,
+    crop: Any = None,
     *,
     offline: bool = False,
 ) -> QueryAnswer:
     """Find the indexed images nearest to each query image."""
-    names, k = paths_of(images, "images"), count_of(k, "k", 1)
-    threshold, report = threshold_of(threshold), callback_of(progress)
+    k, threshold, report = count_of(k, "k", 1), threshold_of(threshold), callback_of(progress)
     catalog = session.computing()
-    return session.noted(
-        leaving_out(
-            catalog,
-            lambda: _answered(session, images, names, k, threshold, report, offline=offline),
+    single = not isinstance(images, Iterable) or is_image(images)
+    single |= isinstance(images, str | os.PathLike) and not os.path.isdir(images)
+    with as_files(images, crop) as given:
+        return session.noted(
+            leaving_out(
+                catalog,
+                lambda: _answered(
+                    session, given, k, threshold, report, single=single, offline=offline
+                ),
+            )
         )
-    )
 
 
 def _answered(
     session: Session,
-    images: Any,
-    names: list[str],
+    given: Given,
     k: int,
     threshold: float | None,
     report: Any,
     *,
+    single: bool,
     offline: bool,
 ) -> QueryAnswer:
     catalog, space = session.catalog, session.space()
     with session.searching(space) as ready:
         if not catalog.has_images():
             raise SearchError(f"{session.path}: the collection is empty; index a folder first")
-        queries = embed_queries(catalog, space, expand(names), session.embedder, report)
-        if isinstance(images, str | os.PathLike) and not os.path.isdir(images):
+        queries = embed_queries(catalog, space, expand(given.paths), session.embedder, report)
+        queries = given.named(queries)
+        if single and len(given.paths) + len(given.skips) == 1:
             require_read(queries)
         limit = k if threshold is None else None
         lookout = Lookout(catalog.roots(), offline=offline)
