@@ -198,6 +198,8 @@ def record_roots(catalog: Catalog, asked: Asked) -> dict[bytes, Root]:
     for path, kind in new_ones.items():
         if kind is Kind.ARCHIVE:
             archives.contents(path)
+        else:
+            remote.reach(path)
     for path, kind in new_ones.items():
         catalog.add_roots([path], kind)
     if new := [path for path in asked.named if path not in known]:

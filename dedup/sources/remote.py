@@ -77,8 +77,8 @@ def split(url: bytes) -> Named:
     return Named(scheme + b"://" + server + (b"" if server else slash), name.lstrip(b"/"))
 
 
-def listed(root: bytes) -> list[FileEntry]:
-    """List the files below a folder, by path.
+def reach(root: bytes) -> tuple[Any, str]:
+    """See that a folder can be listed; gives its file system, and the folder in it.
 
     Raises
     ------
@@ -89,6 +89,21 @@ def listed(root: bytes) -> list[FileEntry]:
     try:
         system.invalidate_cache()
         system.ls(path, detail=False)  # which says what is wrong, where `find` finds nothing
+    except Exception as error:  # whatever the file system raises
+        raise _failed(url, error) from error
+    return system, path
+
+
+def listed(root: bytes) -> list[FileEntry]:
+    """List the files below a folder, by path.
+
+    Raises
+    ------
+    SourceError, ExtraMissingError : as `look_at`.
+    """
+    url = os.fsdecode(root)
+    system, path = reach(root)
+    try:
         found: dict[str, dict[str, Any]] = system.find(path, detail=True)
         infos = {_bytes(system.unstrip_protocol(name)): info for name, info in found.items()}
     except Exception as error:  # whatever the file system raises
@@ -143,7 +158,7 @@ def read(url: bytes, limit: int) -> bytes:
         with system.open(path, "rb", cache_type="none") as file:
             data: bytes = file.read(limit + 1)
     except FileNotFoundError as error:
-        raise ImageError(name, "no such file there", transient=True) from error
+        raise ImageError(name, "no such file there, or no answer", transient=True) from error
     except ExtraMissingError as error:
         raise ImageError(name, str(error), transient=True) from error
     except Exception as error:  # whatever the file system raises

@@ -81,9 +81,14 @@ def test_an_unchanged_archive_is_not_opened(
 ) -> None:
     archive = pack(tmp_path / "a.zip", IMAGES)
     new.index(archive)
-    opened = []
+    opened: list[bytes] = []
     contents = archives.contents
-    monkeypatch.setattr(archives, "contents", lambda path: opened.append(path) or contents(path))
+
+    def watched(path: bytes) -> archives.Contents:
+        opened.append(path)
+        return contents(path)
+
+    monkeypatch.setattr(archives, "contents", watched)
     summary = new.index()
     assert (summary.unchanged, summary.stages, opened) == (4, None, [])
     os.utime(archive)
