@@ -620,6 +620,7 @@ VERBS: dict[str, Callable[[Collection], object]] = {
     "import_decisions": lambda c: c.import_decisions("decisions.jsonl"),
     "calibrate": lambda c: c.calibrate(),
     "evaluate": lambda c: c.evaluate("truth.json"),
+    "index_images": lambda c: c.index_images({"id": np.zeros((9, 9), np.uint8)}, "name"),
     "roots": lambda c: c.roots(),
     "forget_root": lambda c: c.forget_root("images"),
     "move_root": lambda c: c.move_root("images", "others"),

@@ -64,6 +64,7 @@ class HandingVerbs:
         session, report = self._session, callback_of(progress)
         if not isinstance(name, str):
             raise TypeError(f"name is a str, not {type(name).__name__}")
+        session.computing()
         files = files_of(images)
         if files is not None:
             return index(session, (), progress, files=files)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -109,8 +108,8 @@ def query(
     """Find the indexed images nearest to each query image."""
     k, threshold, report = count_of(k, "k", 1), threshold_of(threshold), callback_of(progress)
     catalog = session.computing()
-    single = not isinstance(images, Iterable) or is_image(images)
-    single |= isinstance(images, str | os.PathLike) and not os.path.isdir(images)
+    is_path = isinstance(images, str | os.PathLike)
+    single = not os.path.isdir(images) if is_path else is_image(images)
     with as_files(images, crop) as given:
         return session.noted(
             leaving_out(
@@ -136,9 +135,9 @@ def _answered(
     with session.searching(space) as ready:
         if not catalog.has_images():
             raise SearchError(f"{session.path}: the collection is empty; index a folder first")
-        queries = embed_queries(catalog, space, expand(given.paths), session.embedder, report)
-        queries = given.named(queries)
-        if single and len(given.paths) + len(given.skips) == 1:
+        paths = expand(given.paths)
+        queries = given.named(embed_queries(catalog, space, paths, session.embedder, report))
+        if single and paths == given.paths:  # no archive, which holds several
             require_read(queries)
         limit = k if threshold is None else None
         lookout = Lookout(catalog.roots(), offline=offline)
