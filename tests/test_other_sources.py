@@ -162,7 +162,7 @@ def test_only_plain_files_are_acted_on(new: Collection, tmp_path: Path) -> None:
 
 def test_files_by_name_go_to_the_folder_that_holds_them(new: Collection, tmp_path: Path) -> None:
     folder = spread(tmp_path / "plain", IMAGES)
-    odd = tmp_path / "picture"
+    odd = tmp_path / "photograph"
     odd.write_bytes(IMAGES["0.png"])
     (tmp_path / "notes.txt").write_text("no image")
     names = [odd, folder / "1.png", tmp_path / "missing.png", folder, tmp_path / "notes.txt"]
