@@ -176,13 +176,15 @@ class Collection(
         paths: Paths = (),
         progress: Progress | None = None,
         *,
+        files: Paths = (),
         exclude: str | Iterable[str] | None = None,
     ) -> IndexSummary:
-        """Bring the collection up to date with folders.
+        """Bring the collection up to date with folders and other sources.
 
         Parameters
         ----------
-        paths : one folder or several; none means all that were indexed before
+        paths : folders, zip and tar archives, files, URLs; without `files` none means all there are
+        files : names and URLs of files; one that leads nowhere is a skipped row
         exclude : patterns of what to leave out, by gitignore's rules, kept with the folders instead
             of those from before; "" alone takes those back; None: as before
 
@@ -190,9 +192,10 @@ class Collection(
         ------
         LockedError : another process is indexing.
         CollectionError : a folder is missing and was never indexed; the disk is full.
+        SourceError : an archive or a server cannot be read.
         FingerprintError : the decoder is another one than the collection was made with.
         """
-        return search.index(self._session, paths, progress, exclude)
+        return search.index(self._session, paths, progress, exclude, files)
 
     def watch(
         self, paths: Paths = (), *, tier: str | Iterable[str] = DEFAULT_TIERS
@@ -215,11 +218,12 @@ class Collection(
 
     def query(
         self,
-        images: Paths = (),
+        images: Any = (),
         k: int = 10,
         threshold: float | None = None,
         progress: Progress | None = None,
         *,
+        crop: tuple[int, int, int, int] | None = None,
         text: str | Iterable[str] = (),
         not_text: str | Iterable[str] = (),
         vectors: Any = None,
@@ -229,9 +233,10 @@ class Collection(
 
         Parameters
         ----------
-        images : one file or several, which need not be indexed; a folder stands for its images
+        images : files, URLs, folders, archives, or images in memory (`index_images`): one or more
         k : how many neighbours each; more than there are gives all
         threshold : when given, everything at least this similar (inclusive), and k does not count
+        crop : (left, top, width, height), pixels: the part of each to look for
         text, not_text : what is to be seen, and what not: added to each image, or alone, and taken
             off it, as unit vectors; only content is compared then
         vectors : (Q, D) instead of images, whose names `images` may be: of the collection's own
@@ -245,12 +250,12 @@ class Collection(
 
         Raises
         ------
-        ImageError : a single image was given, not in a list, and cannot be read.
+        ImageError : a single image, not in a list, cannot be read.
         SearchError, ModelError : the collection is empty; words, and its model has no text tower.
         VectorsError : as `from_vectors`.
         """
         return search.query(
-            self._session, images, k, threshold, progress,
+            self._session, images, k, threshold, progress, crop,
             text=text, not_text=not_text, vectors=vectors, offline=offline,
         )  # fmt: skip
 

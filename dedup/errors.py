@@ -15,6 +15,7 @@
     ├─ SearchError                 a search that cannot be answered as asked
     ├─ VectorsError                vectors of one's own that cannot be taken; names row and id
     ├─ PlanError                   a plan that cannot be carried out as it is written
+    ├─ SourceError                 a list, an archive, a data set or a server that cannot be read
     └─ ExtraMissingError           an optional package is needed
 
 Programmer's mistakes stay ``ValueError`` and ``TypeError``. A bad image in a folder is data
@@ -132,6 +133,10 @@ class VectorsError(DedupError):
 
 class PlanError(DedupError):
     """A plan that cannot be carried out as it is written; nothing of it was done."""
+
+
+class SourceError(DedupError):
+    """A list, an archive, a data set or a server that cannot be read as it was asked for."""
 
 
 class ExtraMissingError(DedupError):

@@ -2,7 +2,8 @@
 
 A file that is gone or has changed is not what the catalog says, and so neither a keeper nor a
 duplicate nor a match. A root that is missing, or empty where files were, is an unplugged drive:
-nothing is known of its files, and they are shown only when that is asked for.
+nothing is known of its files, and they are shown only when that is asked for. Members of an archive
+are what was indexed as long as the archive is; servers are not asked, which a note says.
 """
 
 from __future__ import annotations
@@ -12,15 +13,19 @@ import shlex
 from collections import Counter
 from enum import Enum
 from stat import S_ISREG
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dedup.mounts import keeps_inodes
-from dedup.records import INODE_BITS, NAMES
+from dedup.records import INODE_BITS, NAMES, Kind, is_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from dedup.records import FileEntry, IndexedFile, Root
+
+
+ONLY_PLAIN: Final = "only plain files are acted on"
+"""What is said of members of archives, files of servers and images that are kept."""
 
 
 class Freshness(Enum):
@@ -41,6 +46,13 @@ def is_offline(root: bytes) -> bool:
         return False
     except OSError:
         return True
+
+
+def is_absent(root: Root) -> bool:
+    """Say whether a root that had files is not there; a server is not asked."""
+    if root.kind is Kind.FILES or root.path == NAMES or is_url(root.path):
+        return False
+    return is_offline(root.path) if root.is_folder else not os.path.isfile(root.path)
 
 
 def look(path: bytes, before: FileEntry, *, keeps_inodes: bool = True) -> Freshness:
@@ -67,6 +79,16 @@ def look(path: bytes, before: FileEntry, *, keeps_inodes: bool = True) -> Freshn
     return Freshness.HERE if unchanged else Freshness.CHANGED
 
 
+def _look_in_archive(archive: bytes, before: FileEntry) -> Freshness:
+    """Look at the archive that a member is in; it was recorded with the archive's times."""
+    try:
+        now = os.stat(archive)
+    except OSError:
+        return Freshness.GONE
+    unchanged = now.st_mtime_ns == before.mtime_ns and before.ctime_ns in (None, now.st_ctime_ns)
+    return Freshness.HERE if unchanged else Freshness.CHANGED
+
+
 class Lookout:
     """Looks at the files of a collection, each once, and remembers what was not to be shown.
 
@@ -74,12 +96,21 @@ class Lookout:
     ----------
     offline : whether files of offline roots are shown
     asked : an absolute folder whose files are shown although its root is offline
+    plain : whether only a person's own files are shown, those that may be acted on
     """
 
     def __init__(
-        self, roots: Iterable[Root], *, offline: bool = False, asked: bytes | None = None
+        self,
+        roots: Iterable[Root],
+        *,
+        offline: bool = False,
+        asked: bytes | None = None,
+        plain: bool = False,
     ) -> None:
-        self._roots = {root.id: root.path for root in roots}
+        self._roots = {root.id: root for root in roots}
+        self._plain = plain
+        self._kept_out: Counter[int] = Counter()  # by root: files that may not be acted on
+        self._unasked: Counter[int] = Counter()  # by root: files of servers
         self._offline_shown = offline
         self._asked = None if asked is None else asked.rstrip(b"/") + b"/"
         self._offline: dict[int, bool] = {}
@@ -99,8 +130,7 @@ class Lookout:
         """Say whether a root is not there."""
         found = self._offline.get(root)
         if found is None:
-            path = self._roots[root]
-            found = self._offline[root] = path != NAMES and is_offline(path)
+            found = self._offline[root] = is_absent(self._roots[root])
         return found
 
     def shows(self, file: IndexedFile) -> bool:
@@ -114,15 +144,25 @@ class Lookout:
         return self._offline_shown or (self._asked is not None and path.startswith(self._asked))
 
     def _look(self, file: IndexedFile) -> Freshness:
+        root = self._roots[file.root]
+        if self._plain and not root.is_plain:
+            self._kept_out[file.root] += 1
+            return Freshness.CHANGED
         if file.entry.is_name:
+            return Freshness.HERE
+        if is_url(root.path):
+            self._unasked[file.root] += 1
             return Freshness.HERE
         if self.is_offline(file.root):
             self._offline_files[file.root, self._shows_offline_at(file.path)] += 1
             return Freshness.OFFLINE
-        keeps = self._keeps_inodes.get(file.root)
-        if keeps is None:
-            keeps = self._keeps_inodes[file.root] = keeps_inodes(self._roots[file.root])
-        state = look(file.path, file.entry, keeps_inodes=keeps)
+        if root.kind is Kind.ARCHIVE:
+            state = _look_in_archive(root.path, file.entry)
+        else:
+            keeps = self._keeps_inodes.get(file.root)
+            if keeps is None:
+                keeps = self._keeps_inodes[file.root] = keeps_inodes(root.path)
+            state = look(file.path, file.entry, keeps_inodes=keeps)
         self._lost += state is not Freshness.HERE
         return state
 
@@ -137,8 +177,8 @@ class Lookout:
             )
             notes.append(f"{files}; run: dedup index")
         for (root, shown), count in sorted(self._offline_files.items()):
-            path = os.fsdecode(self._roots[root])
-            files = "1 file" if count == 1 else f"{count:,} files"
+            path = os.fsdecode(self._roots[root].path)
+            files = _files(count)
             what = (
                 f"{files} of it shown as indexed"
                 if shown
@@ -146,4 +186,14 @@ class Lookout:
                 f"dedup roots --forget {shlex.quote(path)}"
             )
             notes.append(f"{path} is not there (an unplugged drive?): {what}")
+        for root, count in sorted(self._kept_out.items()):
+            path = os.fsdecode(self._roots[root].path)
+            notes.append(f"{path}: {_files(count)} left out; {ONLY_PLAIN}")
+        for root, count in sorted(self._unasked.items()):
+            path = os.fsdecode(self._roots[root].path)
+            notes.append(f"{path}: {_files(count)} taken as indexed; to ask again: dedup index")
         return tuple(notes)
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count:,} files"

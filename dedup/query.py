@@ -19,11 +19,11 @@ from dedup.fingerprint import VECTORS
 from dedup.freshness import Lookout
 from dedup.images.scan import scan
 from dedup.indexing.files import read_path
+from dedup.indexing.lookup import look_up
 from dedup.indexing.own import named
-from dedup.indexing.pipeline import BATCH
 from dedup.indexing.reader import Embeddable, Known, Skipped
-from dedup.parallel.workers import one_blas_thread
-from dedup.preparation import embed, preparation
+from dedup.indexing.sources import images_in
+from dedup.preparation import preparation
 from dedup.results import Neighbour, QueryAnswer, Skip
 from dedup.search.scan import Scan
 from dedup.search.similarity import DECIMALS, pair_similarities, unit_rows
@@ -68,13 +68,19 @@ class QueryVectors:
 
 
 def expand(paths: Iterable[str | os.PathLike[str]]) -> list[str]:
-    """Replace folders by the images in them, in path order; files stay as they are."""
+    """Replace folders and archives by the images in them, in path order; files stay as they are.
+
+    Raises
+    ------
+    SourceError : an archive, or the folder of a server, cannot be read.
+    """
     result = []
     for path in (os.fspath(path) for path in paths):
         if os.path.isdir(path):
             result += [os.path.join(path, os.fsdecode(file.path)) for file in scan(path).files]
         else:
-            result.append(path)
+            inner = images_in(path)
+            result += [path] if inner is None else inner
     return result
 
 
@@ -91,49 +97,42 @@ def embed_queries(
     ----------
     embedder : called once, when the first image needs it
     """
-    wanted = preparation(catalog)
     vectors: dict[int, npt.NDArray[np.float32]] = {}
     facts: dict[int, ImageFacts] = {}
-    skipped: list[Skip] = []
-    fresh_parts: dict[int, bytes | None] = {}
-    model: Embedder | None = None
+    skips: dict[int, Skip] = {}
+    parts: dict[int, bytes | None] = {}
 
-    def loaded() -> Embedder:
-        nonlocal model
-        model = model or embedder()
-        return model
-
-    for start in range(0, len(paths), BATCH):
-        part = paths[start : start + BATCH]
+    def report(done: int) -> None:
         if progress is not None:
-            progress("Reading images", start, len(paths))
-        with one_blas_thread():  # around all of them
-            readings = [read_path(os.fsencode(path), wanted, catalog.knows) for path in part]
-        fresh: dict[int, Embeddable] = {}
-        for number, (path, reading) in enumerate(zip(part, readings, strict=True), start):
-            match reading:
+            progress("Reading images", done, len(paths))
+
+    for looked in look_up(catalog, paths, embedder, report):
+        fresh = []
+        for number, outcome in zip(looked.numbers, looked.outcomes, strict=True):
+            match outcome:
                 case Known(digest):
                     image = catalog.image_with(digest)
-                    if image is not None:
-                        facts[number] = catalog.image_facts(image)
-                        vectors[number] = space.rows_of(catalog, np.array([image]))[0]
+                    if image is None:  # another process has taken it away meanwhile
+                        skips[number] = Skip(paths[number], "the collection changed; ask again")
+                        continue
+                    facts[number] = catalog.image_facts(image)
+                    vectors[number] = space.rows_of(catalog, np.array([image]))[0]
                 case Embeddable():
-                    facts[number] = reading.facts
-                    fresh[number] = reading
+                    facts[number] = outcome.facts
+                    parts[number] = outcome.inputs.parts
+                    fresh.append(number)
                 case Skipped(reason):
-                    skipped.append(Skip(path, reason))
+                    skips[number] = Skip(paths[number], reason)
         if fresh:
-            images = [reading.inputs for reading in fresh.values()]
-            parts = embed(catalog.fingerprint, loaded, images)
-            vectors.update(zip(fresh, space.fuse_fresh(parts), strict=True))
-            fresh_parts |= {number: reading.inputs.parts for number, reading in fresh.items()}
+            vectors.update(zip(fresh, space.fuse_fresh(looked.rows), strict=True))
+    report(len(paths))
     order = sorted(vectors)
     return QueryVectors(
         [paths[number] for number in order],
         [facts[number] for number in order],
         np.stack([vectors[number] for number in order]) if order else np.empty((0, 0), np.float32),
-        skipped,
-        [fresh_parts.get(number) for number in order],
+        [skips[number] for number in sorted(skips)],
+        [parts.get(number) for number in order],
     )
 
 

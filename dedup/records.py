@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+import re
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 INODE_BITS: Final = (1 << 63) - 1
 """What is kept of an inode's number: SQLite's integers are signed."""
+
+_URL: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]+://")
+
+
+class Kind(StrEnum):
+    """What a root is, by which its files are listed and read."""
+
+    FOLDER = "folder"
+    """of this computer, listed whole"""
+    FILES = "files"
+    """files named one by one; the root is "/", or a server"""
+    ARCHIVE = "archive"
+    """a zip or tar; its files are the members"""
+    REMOTE = "remote"
+    """a folder or bucket by its URL"""
+    KEPT = "kept"
+    """images handed over in memory, kept as files inside the collection"""
 
 
 NAMES: Final = b"/ (names)"
@@ -17,17 +36,39 @@ NAME_MARK: Final = b"="
 
 
 class Root(NamedTuple):
-    """An indexed folder.
+    """An indexed folder, or another source of images.
 
     Parameters
     ----------
-    path : absolute, symbolic links resolved
+    path : absolute, symbolic links resolved; or a URL without a slash at its end
     exclude : patterns of what is left out, by gitignore's rules
     """
 
     id: int
     path: bytes
     exclude: tuple[str, ...] = ()
+    kind: Kind = Kind.FOLDER
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether a folder of this computer is scanned."""
+        return self.kind in {Kind.FOLDER, Kind.KEPT}
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its files are a person's own on this computer, so that they may be acted on."""
+        if self.path == NAMES or is_url(self.path):
+            return False
+        return self.kind in {Kind.FOLDER, Kind.FILES}
+
+    def holds(self, path: bytes) -> bool:
+        """Say whether an absolute path is below this root."""
+        return path.startswith(self.path.rstrip(b"/") + b"/")
+
+
+def is_url(path: bytes) -> bool:
+    """Tell a URL from a path."""
+    return b"://" in path and _URL.match(path) is not None
 
 
 class FileEntry(NamedTuple):

@@ -36,7 +36,7 @@ EXPORTED = {
     "ClassesAnswer ClassLeak",
     "DedupError ImageError ModelError UnknownModelError LayerError WeightsError",
     "CollectionError NoCollectionError LockedError FingerprintError FormatError DamagedError",
-    "SearchError VectorsError PlanError ExtraMissingError",
+    "SearchError VectorsError PlanError SourceError ExtraMissingError",
     "Plan PlanEntry LeftOut Acted ActedFile Run RunsAnswer",
 }
 NAMES = {name for line in EXPORTED for name in line.split()}
@@ -57,6 +57,7 @@ ERRORS: list[DedupError] = [
     errors.SearchError("text"),
     errors.VectorsError("text"),
     errors.PlanError("text"),
+    errors.SourceError("text"),
     errors.ExtraMissingError("writing Parquet", "parquet"),
 ]
 

@@ -9,7 +9,14 @@ from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from dedup.actions import carry, steps
-from dedup.actions.checks import check_plan, check_trash, make_folders, root_of, try_links
+from dedup.actions.checks import (
+    acted_roots,
+    check_plan,
+    check_trash,
+    make_folders,
+    root_of,
+    try_links,
+)
 from dedup.actions.journal import BACK, DONE, Journal
 from dedup.actions.outcomes import Acted, ActedFile
 from dedup.actions.recover import finish, follow
@@ -109,7 +116,7 @@ class _Applying:
         self._entries = _in_order(plan)
         self._catalog = catalog
         self._trashes = trashes
-        self._roots = [os.fsdecode(root.path) for root in catalog.roots()]
+        self._roots = acted_roots(catalog.roots())
         self._stay: set[str] = set()
         self._real: set[str] = set()  # as in `look_at`
         self._further = count(len(plan.entries) + 1)

@@ -11,7 +11,9 @@ from dedup.actions.moves import clone, exchange
 from dedup.actions.plan_file import LINKS, LOOSE, certificate
 from dedup.actions.system import RefusedError, in_words, remove
 from dedup.errors import PlanError
+from dedup.freshness import ONLY_PLAIN
 from dedup.images.companions import companions
+from dedup.records import Kind
 from dedup.results import Tier
 from dedup.store.acted import name_of, plan_key
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from dedup.actions.journal import Journal
     from dedup.actions.plan_file import Plan, PlanEntry
     from dedup.actions.trash import Trashes
+    from dedup.records import Root
     from dedup.store.catalog import Catalog
 
 
@@ -36,10 +39,10 @@ def check_plan(plan: Plan, catalog: Catalog) -> None:
             f"this plan is of another collection ({plan.collection}); plans are carried out in "
             "the collection that they were made in"
         )
-    roots = [os.fsdecode(root.path) for root in catalog.roots()]
+    known = catalog.roots()
     for number, entry in enumerate(plan.entries, 1):
         try:
-            _check_places(entry, roots, store)
+            _check_places(entry, known, store)
             if entry.kind == "image":
                 _check_proof(entry, key)
         except PlanError as error:
@@ -47,19 +50,35 @@ def check_plan(plan: Plan, catalog: Catalog) -> None:
     _check_together(plan)
 
 
-def _check_places(entry: PlanEntry, roots: list[str], store: str) -> None:
+def _check_places(entry: PlanEntry, known: list[Root], store: str) -> None:
     for name, path in (("it", entry.path), ("its keeper", entry.keeper)):
-        if path is not None and root_of(path, roots) is None:
+        if path is not None and (apart := not_plain(path, known)):
+            raise PlanError(f"{name} is {apart}")
+        if path is not None and root_of(path, acted_roots(known)) is None:
             raise PlanError(f"{name} is outside the indexed folders")
         if path is not None and is_below(path, store):
             raise PlanError(f"{name} is a file of the collection itself")
     if entry.folder:
-        check_target(entry.folder, roots, store)
+        check_target(entry.folder, known, store)
     if entry.path == entry.keeper:
         raise PlanError("it is its own keeper")
 
 
-def check_target(folder: str, roots: list[str], store: str) -> None:
+def acted_roots(known: list[Root]) -> list[str]:
+    """List the roots whose files may be acted on."""
+    return [os.fsdecode(root.path) for root in known if root.is_plain]
+
+
+def not_plain(path: str, known: list[Root]) -> str:
+    """Say why a file may never be acted on: it is no plain file of its owner's; "" where it is."""
+    name = os.fsencode(path)
+    for root in known:
+        if not root.is_plain and (root.holds(name) or root.path == name):
+            return f"in {os.fsdecode(root.path)} ({root.kind.value}); {ONLY_PLAIN}"
+    return ""
+
+
+def check_target(folder: str, known: list[Root], store: str) -> None:
     """Check where files are to be moved to.
 
     Raises
@@ -67,7 +86,7 @@ def check_target(folder: str, roots: list[str], store: str) -> None:
     PlanError
     """
     real = os.path.realpath(folder)
-    for root in roots:
+    for root in (os.fsdecode(one.path) for one in known if one.kind is not Kind.FILES):
         if is_below(real, root):
             raise PlanError(
                 f"{folder} is inside the indexed folder {root}, where files would be found again; "

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from stat import S_ISREG
 from typing import TYPE_CHECKING
 
-from dedup.actions.checks import is_below, root_of
+from dedup.actions.checks import acted_roots, is_below, not_plain, root_of
 from dedup.actions.lacks import Lacks
 from dedup.actions.plan_file import LINKS, LeftOut, Plan, PlanEntry, certificate
 from dedup.actions.system import Facts, RefusedError, digest_of
@@ -123,7 +123,8 @@ class _Planner:
         self._beside: dict[str, dict[bytes, tuple[bytes, ...]]] = {}
         self._owners: dict[bytes, list[bytes]] = defaultdict(list)
         self._bytes = 0
-        self.roots = [os.fsdecode(root.path) for root in catalog.roots()]
+        self._roots = catalog.roots()
+        self.roots = acted_roots(self._roots)
         self.entries: dict[str, PlanEntry] = {}
         self.left_out: list[LeftOut] = []
 
@@ -181,6 +182,8 @@ class _Planner:
         path, wishes = duplicate.path, self._wishes
         if not duplicate.bytes:
             raise RefusedError("a name and no file")
+        if apart := not_plain(path, self._roots):
+            raise RefusedError(apart)
         root, _ = self._place(path)
         if root is None:
             raise RefusedError("outside the indexed folders")
@@ -204,6 +207,8 @@ class _Planner:
 
     def _look(self, path: str, name: str) -> tuple[Content, os.stat_result]:
         known = self._known.get(os.fsencode(path))
+        if apart := not_plain(path, self._roots):
+            raise RefusedError(f"{name} is {apart}")
         try:
             found = os.lstat(path)
         except OSError:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dedup.cli.files import files_options, named_files
 from dedup.cli.options import (
     Name,
     device_option,
@@ -70,6 +71,8 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="With --vectors: the folder that ids are relative to. Default: the current folder.",
 )
+@files_options
+@click.option("-0", "nul", is_flag=True, help="Names on stdin are separated by NUL.")
 @device_option
 @runtime_option
 @strict_option
@@ -90,6 +93,9 @@ def index_command(
     vectors: Path | None,
     ids: Path | None,
     root: Path | None,
+    files_from: str | None,
+    column: str | None,
+    nul: bool,  # noqa: FBT001
     device: str,
     runtime: str,
     strict: bool,  # noqa: FBT001
@@ -97,14 +103,18 @@ def index_command(
 ) -> None:
     """Build or update the collection.
 
-    Every image under each PATH is read once; files that have not changed are not read again.
-    Without PATH, all folders that were indexed before are brought up to date. A new collection is
+    Every image under each PATH is read once; files that have not changed are not read again. A
+    PATH is a folder, a zip or tar archive, a file, or a URL such as s3://bucket/photos.
+    Without PATH, all that was indexed before is brought up to date. A new collection is
     created in .dedup in the current folder, or in the folder that --store names.
 
     \b
     Examples:
       dedup index ~/Pictures
       dedup index ~/Pictures /media/usb --store ~/pictures.dedup
+      dedup index photos.zip shard-000000.tar s3://bucket/photos
+      dedup index --files-from train.csv --column image
+      find ~/Pictures -newer mark -print0 | dedup index --files-from - -0
       dedup index ~/Pictures --exclude '*.tmp.png' --exclude 'drafts/'
       dedup index ~/Pictures --weights mobilenetv2_100.safetensors
       dedup index ~/Pictures --model open_clip:ViT-B-32 --weights clip.safetensors
@@ -112,8 +122,8 @@ def index_command(
       dedup index --vectors features.npy --ids images.csv --store own.dedup
     """
     given = {
-        "PATH": paths, "--model": model, "--weights": weights, "--untrained": untrained,
-        "--layer": layers, "--views": views, "--exclude": exclude,
+        "PATH": paths, "--files-from": files_from, "--model": model, "--weights": weights,
+        "--untrained": untrained, "--layer": layers, "--views": views, "--exclude": exclude,
     }  # fmt: skip
     check_own(vectors, ids, given)
     if vectors is not None:
@@ -121,11 +131,15 @@ def index_command(
         return
     if root is not None:
         raise click.UsageError("--root goes with --vectors")
+    if nul and files_from is None:
+        raise click.UsageError("-0 goes with --files-from")
     spec = spec_from(
         model, weights, layers, views,
         untrained=untrained, unpickle=unpickle, size=size, mean=mean, std=std,
     )  # fmt: skip
-    collection, created = open_or_create(paths, store, spec, runtime_from(device, runtime))
+    files = named_files(files_from, column)
+    ready = runtime_from(device, runtime)
+    collection, created = open_or_create(paths, store, spec, ready, files)
     if created and untrained:
         note(
             "Untrained: random features are enough for copies and light edits, no more. Leave "
@@ -133,7 +147,7 @@ def index_command(
         )
     with collection, progress_bars("images") as progress:
         try:
-            summary = collection.index(paths, progress, exclude=exclude or None)
+            summary = collection.index(paths, progress, files=files, exclude=exclude or None)
         except KeyboardInterrupt:
             raise click.Abort from None
     note(*created, *collection.notes)

@@ -391,7 +391,11 @@ def open_collection(
 
 
 def open_or_create(
-    folders: tuple[str, ...], store: Path | None, spec: ModelSpec, runtime: Runtime
+    folders: tuple[str, ...],
+    store: Path | None,
+    spec: ModelSpec,
+    runtime: Runtime,
+    files: Iterable[str] = (),
 ) -> tuple[Collection, list[str]]:
     """Open the collection that is meant, or make it, with notes about a new one.
 
@@ -405,9 +409,9 @@ def open_or_create(
         path = store if store is not None else find_store()
         return Collection.open(path, spec, runtime=runtime), []
     except NoCollectionError:
-        if not folders:
+        if not folders and not files:
             raise
-    count_images(folders)
+    count_images(folders, files)
     path = store if store is not None else Path(STORE_NAME)
     collection = Collection.create(path, spec, runtime=runtime)
     return collection, [f"Created the collection {collection.path}"]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
 
 import click
 
+from dedup.cli.files import Box, files_options, named_files
 from dedup.cli.options import (
     Name,
     Number,
@@ -33,7 +32,7 @@ _COLUMNS = (
 
 
 @click.command("query")
-@click.argument("images", nargs=-1, metavar="IMAGE...", type=Name())
+@click.argument("images", nargs=-1, metavar="[IMAGE]...", type=Name())
 @store_option
 @click.option(
     "--text",
@@ -64,6 +63,13 @@ _COLUMNS = (
     metavar="S",
     help="Instead of -k: everything at least this similar, from -1 to 1.",
 )
+@click.option(
+    "--crop",
+    type=Box(),
+    metavar="X,Y,W,H",
+    help="Look for a part of each IMAGE: left, top, width and height in pixels.",
+)
+@files_options
 @offline_option
 @weights_option
 @device_option
@@ -77,6 +83,9 @@ def query_command(
     vector: Path | None,
     k: int | None,
     threshold: float | None,
+    crop: tuple[int, int, int, int] | None,
+    files_from: str | None,
+    column: str | None,
     offline: bool,  # noqa: FBT001 - click passes flags by name
     weights: Path | None,
     device: str,
@@ -88,32 +97,35 @@ def query_command(
 ) -> None:
     """Show the indexed images nearest to each IMAGE, or to words.
 
-    An IMAGE need not be indexed; one that is finds itself first. A folder stands for all images in
-    it, and - reads names from stdin, one a line or separated by NUL.
+    An IMAGE need not be indexed; one that is finds itself first. A folder or an archive stands for
+    all images in it, and - reads names from stdin, one a line or separated by NUL. An IMAGE may be
+    a URL.
 
     \b
     Examples:
       dedup query holiday.jpg
+      dedup query street.jpg --crop 120,80,300,200
       dedup query holiday.jpg --threshold 0.9 --format paths
       dedup query --text "red bicycle at night"
       dedup query holiday.jpg --text "at night" --not-text people
       find . -newer mark -name '*.jpg' -print0 | dedup query - -k 1
       dedup query --vector features.npy -k 5
     """
-    if vector is None and not (images or text):
-        raise click.UsageError("give IMAGE, --text WORDS or --vector FILE")
-    if vector is not None and (images or text or not_text):
-        raise click.UsageError("--vector stands alone: give no IMAGE and no words with it")
     if k is not None and threshold is not None:
         raise click.UsageError("-k and --threshold exclude each other")
     form = chosen_format(kind, nul=nul, csv_safe=csv_safe, output=output)
-    names = [name for image in images for name in (_from_stdin() if image == "-" else [image])]
+    names = [name for image in images for name in (named_files("-") if image == "-" else [image])]
+    names += named_files(files_from, column)
+    if vector is None and not (names or text):
+        raise click.UsageError("name an IMAGE, a list with --files-from, --text or --vector FILE")
+    if vector is not None and (names or text or not_text or crop):
+        raise click.UsageError("--vector stands alone: give no IMAGE and no words with it")
     rows = None if vector is None else read_vectors(vector)
     if vector is not None and rows is not None:
         names = [f"{vector}[{row}]" for row in range(len(rows))] if len(rows) > 1 else [f"{vector}"]
     with open_collection(store, device, weights) as collection, progress_bars("images") as progress:
         answer = collection.query(
-            names[0] if len(names) == 1 else names, k or 10, threshold, progress,
+            names[0] if len(names) == 1 else names, k or 10, threshold, progress, crop=crop,
             text=text, not_text=not_text, vectors=rows, offline=offline,
         )  # fmt: skip
     write_rows(
@@ -123,9 +135,3 @@ def query_command(
     note_skips(answer.skipped, "give fewer at a time to see all")
     if answer.skipped and (strict or len(answer.skipped) >= len(names)):
         raise click.exceptions.Exit(1)
-
-
-def _from_stdin() -> list[str]:
-    content = sys.stdin.buffer.read()
-    separator = b"\0" if b"\0" in content else b"\n"
-    return [os.fsdecode(name) for name in content.split(separator) if name]

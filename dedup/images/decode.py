@@ -28,6 +28,8 @@ from dedup.images.limits import LIMITS
 from dedup.images.profiles import profile_of, to_srgb
 from dedup.images.resize import resize
 from dedup.images.rgb import BAND_PIXELS, decode_rgb
+from dedup.records import is_url
+from dedup.sources.opening import elsewhere
 
 if TYPE_CHECKING:
     import numpy as np
@@ -139,7 +141,7 @@ class Decoded:
 
 
 def read_file(path: str | bytes) -> bytes:
-    """Read a whole file.
+    """Read a whole file, a member of an archive, or what a URL names.
 
     Raises
     ------
@@ -147,19 +149,28 @@ def read_file(path: str | bytes) -> bytes:
         says (permission, vanished, disk)
     """
     name = os.fsdecode(path)
-    try:
-        descriptor = os.open(path, _READ_FLAGS)
-        try:
-            data = _read_regular(descriptor, name)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        known = _TRANSIENT_REASONS.get(error.errno or 0)
-        reason = known or (error.strerror or "cannot be read").lower()
-        raise ImageError(name, reason, transient=True) from error
+    data = _read_file(path, name)
     if not data:
         raise ImageError(name, "empty file")
     return data
+
+
+def _read_file(path: str | bytes, name: str) -> bytes:
+    place = elsewhere(os.fsencode(path)) if is_url(os.fsencode(path)) else None
+    if place is not None:
+        return place.read(MAX_FILE_BYTES)
+    try:
+        descriptor = os.open(path, _READ_FLAGS)
+        try:
+            return _read_regular(descriptor, name)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno == errno.ENOTDIR and (place := elsewhere(os.fsencode(path))) is not None:
+            return place.read(MAX_FILE_BYTES)
+        known = _TRANSIENT_REASONS.get(error.errno or 0)
+        reason = known or (error.strerror or "cannot be read").lower()
+        raise ImageError(name, reason, transient=True) from error
 
 
 def _read_regular(descriptor: int, name: str) -> bytes:

@@ -20,8 +20,17 @@ from dedup.images.formats import missing_extra, reads_videos
 from dedup.images.header import read_epoch
 from dedup.images.scan import FilmsSeen, walk
 from dedup.indexing.moved import follow_moved
+from dedup.indexing.sources import compare as compare_source
+from dedup.indexing.sources import count as count_elsewhere
+from dedup.indexing.sources import (
+    drop_covered,
+    everything,
+    follow_store,
+    record_roots,
+    sort_out,
+)
 from dedup.indexing.worklist import WorkList
-from dedup.records import INODE_BITS, Settled
+from dedup.records import INODE_BITS, Kind, Settled
 from dedup.results import Skip
 from dedup.store.roots import set_exclude
 
@@ -78,29 +87,42 @@ def find_changes(
     catalog: Catalog,
     paths: Iterable[str | os.PathLike[str]],
     exclude: Sequence[str] | None = None,
+    files: Iterable[str] = (),
 ) -> Changes:
-    """Scan folders and compare them with the catalog, recording new roots.
+    """Scan folders and other sources and compare them with the catalog, recording new roots.
 
     Parameters
     ----------
-    paths : folders; none means every root of the collection
+    paths : folders, archives, files and URLs; none, and no files, means every root
+    files : as in `sort_out`
     exclude : patterns of what to leave out, which are kept with the roots and take the place of
         those from before; None: those from before
 
     Raises
     ------
-    CollectionError : a folder is missing and was never indexed, is a file, or cannot be listed.
+    CollectionError : a folder is missing and was never indexed, or cannot be listed.
+    SourceError : an archive or a URL that is new cannot be read.
     """
     started = time.perf_counter()
     changes = Changes()
-    folders = [os.fspath(path) for path in paths]
+    follow_store(catalog)
+    known = catalog.roots()
+    asked = sort_out([os.fspath(path) for path in paths], files, known)
+    folders, whole = asked.folders, not asked
+    if whole:
+        asked = everything(known)
     changes.notes += follow_moved(catalog, [_real(path) for path in folders])
-    scopes = _scopes(catalog, folders, changes)
-    roots = _roots(catalog, scopes, exclude)
+    scopes = _scopes(catalog, folders, changes) if folders or whole else []
+    record_roots(catalog, asked)
+    roots = _roots(catalog, scopes, exclude, {*asked.others, *asked.named})
+    drop_covered(catalog, asked)
     linked: set[tuple[int, int]] = set()
     with _uncollected():
         for scope in scopes:
             _compare(catalog, roots, scope, linked, changes)
+    for path in (*asked.others, *asked.named):
+        _compare_source(catalog, roots, path, asked.named.get(path), changes)
+    changes.unreadable += asked.skips
     changes.notes += [
         f"{count:,} indexed {'file is' if count == 1 else 'files are'} not readable now: "
         f"pip install '{DISTRIBUTION}[{extra}]'"
@@ -111,8 +133,28 @@ def find_changes(
     return changes
 
 
+def _compare_source(
+    catalog: Catalog,
+    roots: dict[bytes, Root],
+    path: bytes,
+    names: set[bytes] | None,
+    changes: Changes,
+) -> None:
+    """Add what differs of a root that is no folder."""
+    root = roots[path]
+    inner = [one for one in roots.values() if one.kind is Kind.REMOTE and one.path != path]
+    found = compare_source(catalog, root, names, inner, changes.work)
+    changes.gone += found.gone
+    changes.unchanged += found.unchanged
+    changes.still_skipped += found.still_skipped
+    changes.unreadable += found.problems
+    changes.notes += found.notes
+    if found.settled is not None:
+        changes.looks[root] = found.settled
+
+
 def _roots(
-    catalog: Catalog, scopes: list[_Scope], exclude: Sequence[str] | None
+    catalog: Catalog, scopes: list[_Scope], exclude: Sequence[str] | None, others: set[bytes]
 ) -> dict[bytes, Root]:
     """Give the roots by path, new ones and new patterns recorded."""
     roots = {root.path: root for root in catalog.roots()}
@@ -120,7 +162,8 @@ def _roots(
     if new:
         roots = {root.path: root for root in catalog.add_roots(new)}
     if exclude is not None:
-        set_exclude(catalog, {roots[scope.root] for scope in scopes}, exclude)
+        asked = {scope.root for scope in scopes} | others
+        set_exclude(catalog, {roots[path] for path in asked}, exclude)
         roots = {root.path: root for root in catalog.roots()}
     return roots
 
@@ -138,7 +181,7 @@ def _uncollected() -> Iterator[None]:
 
 
 def _scopes(catalog: Catalog, paths: list[str], changes: Changes) -> list[_Scope]:
-    known = [root.path for root in catalog.roots()]
+    known = [root.path for root in catalog.roots() if root.is_folder]
     if not paths:
         missing = [path for path in known if not os.path.isdir(path)]
         changes.notes += [_kept(path) for path in missing]
@@ -169,8 +212,7 @@ def _folder(path: str, known: list[bytes]) -> bytes:
     if os.path.isdir(real) or real in known:
         return real
     if os.path.exists(real):
-        parent = os.path.dirname(path) or "."
-        raise CollectionError(path, f"is a file. index takes folders: dedup index {parent}")
+        raise CollectionError(path, "is neither a folder nor a file")
     if any(_inside(real, root) and not os.path.isdir(root) for root in known):
         raise CollectionError(path, "is on a folder that is not there now; nothing was changed")
     raise CollectionError(path, "there is no such folder")
@@ -320,26 +362,28 @@ def require_images(
         raise _no_images(paths)
 
 
-def count_images(paths: Iterable[str | os.PathLike[str]]) -> int:
-    """Count what looks like an image in folders that are in no collection yet.
+def count_images(paths: Iterable[str | os.PathLike[str]], files: Iterable[str] = ()) -> int:
+    """Count what looks like an image in folders and other sources that are in no collection yet.
 
-    For a look before a model is loaded and a collection made.
+    For a look before a model is loaded and a collection made. Parameters as in `sort_out`.
 
     Raises
     ------
-    CollectionError : a folder is missing, is a file, or cannot be listed.
+    CollectionError : a folder is missing or cannot be listed.
+    SourceError : an archive or a URL cannot be read.
     DedupError : there are no images.
     """
     paths = list(paths)
-    count = 0
-    for folder in {_folder(os.fspath(path), []) for path in paths}:
+    asked = sort_out([os.fspath(path) for path in paths], files, [])
+    count = count_elsewhere(asked)
+    for folder in {_folder(path, []) for path in asked.folders}:
         found = walk(folder)
         count += len(found.paths) + len(found.films)
         for unreadable, reason in found.unreadable:
             if unreadable == b"":
                 raise CollectionError(os.fsdecode(folder), f"cannot be listed: {reason}")
     if not count:
-        raise _no_images(paths)
+        raise _no_images(paths or ("the files that were named",))
     return count
 
 

@@ -15,6 +15,8 @@ from dedup.indexing.prefetch import Prefetch
 from dedup.indexing.reader import EXCLUSIVE_BYTES, Embeddable, Outcome, Skipped, read_bytes
 from dedup.parallel.limits import ItemLimits
 from dedup.parallel.workers import exclusive
+from dedup.records import is_url
+from dedup.sources.opening import elsewhere, entry_of
 from dedup.store.catalog import Catalog
 
 if TYPE_CHECKING:
@@ -166,19 +168,25 @@ def read_path(
     try:
         data = read(path)
     except ImageError as error:
-        return Skipped(error.reason, error.transient, not os.path.lexists(path))
+        return Skipped(error.reason, error.transient, _vanished(path))
     outcome = read_bytes(data, os.fsdecode(path), preparation, is_known, limits)
-    if isinstance(outcome, Skipped) and not os.path.lexists(path):
+    if isinstance(outcome, Skipped) and _vanished(path):
         return outcome._replace(vanished=True)
     return outcome
 
 
+def _vanished(path: bytes) -> bool:
+    """Say whether nothing is at a path any more; members and servers are as they were listed."""
+    return not os.path.lexists(path) and elsewhere(path) is None
+
+
 def _changed(path: bytes, entry: FileEntry) -> Skipped | None:
-    try:
-        now = os.stat(path, follow_symlinks=False)
-    except OSError:
+    if is_url(path):
+        return None  # a server would be asked twice for every file
+    now = entry_of(path)
+    if now is None:
         return Skipped("vanished while it was being read", transient=True, vanished=True)
-    ctime_ns = now.st_ctime_ns if entry.ctime_ns is None else entry.ctime_ns
-    if (now.st_size, now.st_mtime_ns, now.st_ctime_ns) != (entry.size, entry.mtime_ns, ctime_ns):
+    ctime_ns = now.ctime_ns if entry.ctime_ns is None else entry.ctime_ns
+    if (now.size, now.mtime_ns, now.ctime_ns) != (entry.size, entry.mtime_ns, ctime_ns):
         return Skipped("changed while it was being read; index again", transient=True)
     return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from dedup.preparation import Inputs
     from dedup.runtimes.embedder import Embedder
     from dedup.store.vectors import Packed
+
+    Fill = Callable[[npt.NDArray[np.uint8]], None]
+    Load = Callable[[], Embedder]
+
+Result = TypeVar("Result")
 
 BATCH: Final = 32
 """Images per forward pass, until the model is loaded and says what runs best."""
@@ -69,13 +74,14 @@ def embed_images(
     return Embedded(finite, {name: pack(name, values[finite]) for name, values in found.items()})
 
 
-class Forward:
+class Forward(Generic[Result]):
     """Embeds batches in threads; a context manager.
 
     Parameters
     ----------
     embedder : called once, in the thread that gives the first batch
     buffer : where pixels lie that are in a slot
+    work : makes what is wanted of a batch, as `embed_images` does
 
     Attributes
     ----------
@@ -83,8 +89,15 @@ class Forward:
     """
 
     def __init__(
-        self, fingerprint: Fingerprint, embedder: Callable[[], Embedder], buffer: SharedBuffer
+        self,
+        fingerprint: Fingerprint,
+        embedder: Callable[[], Embedder],
+        buffer: SharedBuffer,
+        work: Callable[
+            [Fingerprint, Callable[[], Embedder], Sequence[Inputs], Fill | None], Result
+        ],
     ) -> None:
+        self._work = work
         self._fingerprint = fingerprint
         self._make_embedder = embedder
         self._embedder: Embedder | None = None
@@ -97,7 +110,7 @@ class Forward:
         """Images for the next pass."""
         return BATCH if self._embedder is None else self._embedder.batch_size
 
-    def submit(self, inputs: list[Inputs], slots: Sequence[int | None]) -> Future[Embedded]:
+    def submit(self, inputs: list[Inputs], slots: Sequence[int | None]) -> Future[Result]:
         """Begin to embed a batch.
 
         Parameters
@@ -113,7 +126,7 @@ class Forward:
             fill = partial(self._buffer.gather, used)
         elif used:  # once the buffer was full, or a worker could not reach it
             fill = partial(_fill, self._buffer, inputs, slots)
-        return self._threads.submit(embed_images, self._fingerprint, self._model, inputs, fill)
+        return self._threads.submit(self._work, self._fingerprint, self._model, inputs, fill)
 
     def __enter__(self) -> Self:
         return self

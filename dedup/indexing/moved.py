@@ -42,7 +42,7 @@ def follow_moved(catalog: Catalog, folders: Iterable[bytes]) -> list[str]:
     """
     notes = []
     for folder in sorted(set(folders)):
-        roots = catalog.roots()
+        roots = [root for root in catalog.roots() if root.is_folder]
         missing = [root for root in roots if not os.path.lexists(root.path)]
         if not missing or _is_covered(folder, roots) or not os.path.isdir(folder):
             continue

@@ -13,7 +13,7 @@ from collections import OrderedDict, deque
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
-from dedup.indexing.forward import BATCH, MAX_PASSES, Forward
+from dedup.indexing.forward import BATCH, MAX_PASSES, Forward, embed_images
 from dedup.indexing.readahead import MAX_PENDING, ReadAhead
 from dedup.indexing.reader import Embeddable
 from dedup.indexing.writer import Row, Writer
@@ -70,7 +70,7 @@ def run(
     with (
         ReadAhead(catalog.store, preparation(catalog), changes.work, policy) as reader,
         Writer(catalog) as writer,
-        Forward(catalog.fingerprint, embedder, reader.buffer) as forward,
+        Forward(catalog.fingerprint, embedder, reader.buffer, embed_images) as forward,
         closing(reader.outcomes()) as outcomes,
     ):
         batches = _Batches(forward, writer, reader.buffer)
@@ -117,7 +117,7 @@ class _Batches:
         and for the catalog
     """
 
-    def __init__(self, forward: Forward, writer: Writer, buffer: SharedBuffer) -> None:
+    def __init__(self, forward: Forward[Embedded], writer: Writer, buffer: SharedBuffer) -> None:
         self._forward = forward
         self._writer = writer
         self._buffer = buffer

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dedup.records import Root
     from dedup.store.catalog import Catalog
 
-_NOT_FINITE = Skipped("the model gave no finite embedding", transient=False)
+NOT_FINITE = Skipped("the model gave no finite embedding", transient=False)
 
 
 class Row(NamedTuple):
@@ -108,7 +108,7 @@ class Writer:
             if isinstance(outcome, Skipped):
                 self._skip(batch, job, outcome)
             elif outcome.digest not in known:
-                self._skip(batch, job, _NOT_FINITE)
+                self._skip(batch, job, NOT_FINITE)
             else:
                 batch.files.append((job.root, job.entry, outcome.digest))
                 self.files[job.root, "indexed"] += 1

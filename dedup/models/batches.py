@@ -234,7 +234,7 @@ def default_transform(model: nn.Module, loaded: LoadedModel | None) -> Transform
         )
     from timm.data.config import resolve_model_data_config
     from timm.data.transforms_factory import create_transform
-    from torchvision.transforms.functional import to_pil_image  # type: ignore[import-untyped]
+    from torchvision.transforms.functional import to_pil_image
 
     configuration: dict[str, Any] = resolve_model_data_config(model)  # type: ignore[no-untyped-call]  # timm's has no annotations
     configuration |= {"crop_pct": 1.0, "crop_mode": "squash"}

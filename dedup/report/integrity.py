@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from dedup.answer import Answer
+from dedup.errors import ImageError
+from dedup.images.decode import MAX_FILE_BYTES
+from dedup.records import is_url
 from dedup.search.index_file import saved_facts, whole
+from dedup.sources.opening import elsewhere, entry_of
 from dedup.store.schema import INDEX
 
 if TYPE_CHECKING:
@@ -101,10 +105,9 @@ def check_contents(
     """
     for number, (path, size, mtime_ns, digest) in enumerate(files, 1):
         try:
-            facts = os.stat(path)
-            if (facts.st_size, facts.st_mtime_ns) == (size, mtime_ns):
-                with open(path, "rb") as file:
-                    found = hashlib.file_digest(file, "sha256").digest()
+            facts = None if is_url(path) else entry_of(path, follow=True)
+            if facts is not None and (facts.size, facts.mtime_ns) == (size, mtime_ns):
+                found = _sha256(path)
                 counted.append(1)
                 if found != digest:
                     yield Finding(
@@ -116,4 +119,13 @@ def check_contents(
             pass  # what is gone or offline is for indexing to say
         except OSError as error:
             yield Finding("content", os.fsdecode(path), f"cannot be read: {error.strerror}")
+        except ImageError as error:
+            yield Finding("content", os.fsdecode(path), f"cannot be read: {error.reason}")
         report(number)
+
+
+def _sha256(path: bytes) -> bytes:
+    if (place := elsewhere(path)) is not None:
+        return hashlib.sha256(place.read(MAX_FILE_BYTES)).digest()
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from dedup.answer import Answer, column
-from dedup.freshness import is_offline
-from dedup.records import NAMES
+from dedup.freshness import is_absent
 from dedup.search.index_file import saved_facts
 from dedup.store.counts import find_damaged, layer_dimensions, remarks, totals
 from dedup.store.schema import INDEX
@@ -21,11 +20,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RootStatus:
-    """One indexed folder."""
+    """One indexed folder, or another source of images.
+
+    Parameters
+    ----------
+    kind : "folder", "files" (named one by one), "archive", "remote" (by URL) or "kept" (handed over
+        in memory)
+    """
 
     path: str
     files: int
     present: bool
+    kind: str = "folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +104,8 @@ class RemarksAnswer(Answer[Remark]):
 def root_status(catalog: Catalog, root: Root) -> RootStatus:
     """Count the files of a root and see whether it is there."""
     files = catalog.files_by_state(root).get("indexed", 0)
-    present = not is_offline(root.path) if files else os.path.isdir(root.path)
-    present |= root.path == NAMES
-    return RootStatus(os.fsdecode(root.path), files, present)
+    present = not is_absent(root) or (not files and os.path.isdir(root.path))
+    return RootStatus(os.fsdecode(root.path), files, present, root.kind.value)
 
 
 def read_remarks(catalog: Catalog) -> RemarksAnswer:

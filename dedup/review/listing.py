@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dedup.duplicates.tiers import reclaimable
+from dedup.records import is_url
 from dedup.report.summary import sums
+from dedup.sources.opening import entry_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -186,11 +188,12 @@ class Listing:
 
 def missing(path: str, known: Content) -> str:
     """Say why a file is not what was indexed; "" where it is."""
-    try:
-        found = os.lstat(path)
-    except OSError:
+    if is_url(os.fsencode(path)):
+        return ""  # a server is not asked
+    found = entry_of(os.fsencode(path))
+    if found is None:
         return "gone since it was indexed"
-    same = (found.st_size, found.st_mtime_ns) == (known.size, known.mtime_ns)
+    same = (found.size, found.mtime_ns) == (known.size, known.mtime_ns)
     return "" if same else "changed since it was indexed"
 
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from dedup.errors import CollectionError
-from dedup.records import ImageFacts, KnownFile, Root, Settled
+from dedup.records import ImageFacts, Kind, KnownFile, Root, Settled
 from dedup.store.changes import Differences
 from dedup.store.checksums import (
     COVERED,
@@ -27,7 +27,7 @@ from dedup.store.checksums import (
 from dedup.store.database import Database
 from dedup.store.parts import write_parts
 from dedup.store.schema import create, translated
-from dedup.store.trust import checked_path, checked_root
+from dedup.store.trust import checked_path, checked_root, whole_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -47,7 +47,7 @@ _IMAGE_COLUMNS: Final = (
     "id", "digest", "format", "width", "height", "frames", "trivial", "input_digest",
     "damaged", "remark",
 )  # fmt: skip
-_DEFAULTS: Final[dict[str, Any]] = {"damaged": 0, "exclude": ""}  # NULL otherwise
+_DEFAULTS: Final[dict[str, Any]] = {"damaged": 0, "exclude": "", "kind": "folder"}  # NULL otherwise
 _GONE: Final = "state = 'gone', checksum = " + seal("files", state="'gone'")
 _DATED: Final = "ctime_ns = ?1, checksum = " + seal("files", ctime_ns="?1")
 _WITH_PIXELS: Final = seal("images", pixel_digest="?1")
@@ -89,11 +89,12 @@ class Catalog(Database):
 
     # -- recording ---------------------------------------------------------------------------------
 
-    def add_roots(self, paths: Iterable[bytes]) -> list[Root]:
-        """Record folders, or find them recorded; a transaction of its own."""
+    def add_roots(self, paths: Iterable[bytes], kind: Kind = Kind.FOLDER) -> list[Root]:
+        """Record roots of a kind, or find them recorded; a transaction of its own."""
         with self.transaction():
             self.connection.executemany(
-                "INSERT OR IGNORE INTO roots (path) VALUES (?)", [(path,) for path in paths]
+                "INSERT OR IGNORE INTO roots (path, kind) VALUES (?, ?)",
+                [(path, kind.value) for path in paths],
             )
             self.connection.execute(
                 f"UPDATE roots SET checksum = {seal('roots')} WHERE checksum IS NULL"  # noqa: S608 - constant
@@ -258,14 +259,14 @@ class Catalog(Database):
         """List the indexed folders by path, damaged rows left out."""
         with translated(self.store):
             rows = self.connection.execute(
-                f"SELECT id, path, exclude, {sound('roots')} FROM roots ORDER BY path"  # noqa: S608 - constant
+                f"SELECT id, path, exclude, kind, {sound('roots')} FROM roots ORDER BY path"  # noqa: S608 - constant
             ).fetchall()
         if unsound := sum(not row[-1] for row in rows):
             self.found_damaged("roots", unsound)
         return [
-            Root(number, checked_root(self.store, path), tuple(exclude.splitlines()))
-            for number, path, exclude, is_sound in rows
-            if is_sound
+            Root(number, checked_root(self.store, path), tuple(exclude.splitlines()), Kind(kind))
+            for number, path, exclude, kind, is_sound in rows
+            if is_sound and kind in set(Kind)
         ]
 
     def known_files(self, root: Root) -> Iterator[KnownFile]:
@@ -357,7 +358,7 @@ class Catalog(Database):
         """List skipped files as (absolute path, reason), by path."""
         with translated(self.store):
             rows = self.connection.execute(
-                "SELECT CAST(roots.path || X'2F' || files.path AS BLOB) AS whole, files.reason"  # noqa: S608 - constant
+                f"SELECT {whole_path('roots', 'files')} AS whole, files.reason"  # noqa: S608 - constant
                 " FROM files"
                 " JOIN roots ON roots.id = files.root"
                 f" WHERE files.state = 'skipped' AND {sound('files', 'files')} ORDER BY whole"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 COVERED: Final = {
     "meta": ("key", "value"),
-    "roots": ("id", "path", "exclude"),
+    "roots": ("id", "path", "exclude", "kind"),
     "images": (
         "id", "digest", "format", "width", "height", "frames", "trivial", "input_digest",
         "pixel_digest", "damaged", "remark",
@@ -39,7 +39,7 @@ COVERED: Final = {
 
 _TEXTS: Final = {
     "key", "value", "exclude", "format", "remark", "state", "reason", "tried_with", "verifier",
-    "evidence", "backwards", "tier", "version", "decided", "curve",
+    "evidence", "backwards", "tier", "version", "decided", "curve", "kind",
 }  # fmt: skip
 
 MAX_VECTOR_BYTES: Final = 1 << 20

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from dedup.store.checksums import sound
 from dedup.store.schema import translated
+from dedup.store.trust import whole_path
 from dedup.store.vectors import dimension
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def remarks(catalog: Catalog) -> list[tuple[bytes, str]]:
     """List the live files whose images have a remark as (absolute path, remark), by path."""
     with translated(catalog.store):
         rows = catalog.connection.execute(
-            "SELECT CAST(roots.path || X'2F' || files.path AS BLOB) AS whole, images.remark"  # noqa: S608 - constant
+            f"SELECT {whole_path('roots', 'files')} AS whole, images.remark"  # noqa: S608 - constant
             " FROM files JOIN roots ON roots.id = files.root"
             " JOIN images ON images.id = files.image"
             " WHERE files.state = 'indexed' AND images.remark IS NOT NULL"

@@ -20,7 +20,7 @@ from dedup.errors import DamagedError
 from dedup.records import NAME_MARK, NAMES, FileEntry, IndexedFile
 from dedup.store.checksums import is_sound_embedding, sound
 from dedup.store.schema import REPAIR, translated
-from dedup.store.trust import checked_path, checked_root, is_inside
+from dedup.store.trust import checked_path, checked_root, is_inside, whole_path
 from dedup.store.vectors import unpack
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ _EMBEDDINGS = (
 
 _WHOLE = (
     f"CASE r.path WHEN X'{NAMES.hex()}' THEN CAST(substr(f.path, {len(NAME_MARK) + 1}) AS BLOB)"
-    " ELSE CAST(r.path || X'2F' || f.path AS BLOB) END AS whole"
+    f" ELSE {whole_path('r', 'f')} END"
 )
 """The absolute path of a file; of a name, the name."""
 
@@ -234,7 +234,7 @@ def _file_rows(catalog: Catalog) -> list[tuple[Any, ...]]:
     roots = _sound_roots(catalog)
     with translated(catalog.store):
         rows: list[tuple[Any, ...]] = catalog.connection.execute(
-            f"SELECT f.id, f.image, {_WHOLE}, f.path,"  # noqa: S608 - constant
+            f"SELECT f.id, f.image, {_WHOLE} AS whole, f.path,"  # noqa: S608 - constant
             f" f.size, f.mtime_ns, f.root, f.state = 'indexed', {_SOUND_FILE}, f.inode, f.ctime_ns"
             " FROM files AS f NOT INDEXED LEFT JOIN roots AS r ON r.id = f.root"
             " ORDER BY f.image, whole"
@@ -279,7 +279,7 @@ def read_indexed(catalog: Catalog, images: Iterable[int]) -> dict[int, list[Inde
     result: dict[int, list[IndexedFile]] = {image: [] for image in wanted}
     with translated(catalog.store):
         rows = catalog.connection.execute(
-            f"SELECT f.image, {_WHOLE}, f.path, r.path,"  # noqa: S608 - constant
+            f"SELECT f.image, {_WHOLE} AS whole, f.path, r.path,"  # noqa: S608 - constant
             " f.root, f.size, f.mtime_ns, f.device, f.inode, f.ctime_ns"
             " FROM files AS f JOIN roots AS r ON r.id = f.root"
             f" WHERE f.state = 'indexed' AND {_SOUND_FILE} AND {sound('roots', 'r')}"

@@ -17,6 +17,7 @@ from dedup.errors import CollectionError, FormatError
 from dedup.store.format_2 import to_2
 from dedup.store.format_3 import to_3
 from dedup.store.format_4 import to_4
+from dedup.store.format_5 import to_5
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -263,7 +264,7 @@ def _sync(path: Path) -> None:
         os.close(number)
 
 
-_MIGRATIONS: Final = {1: to_2, 2: to_3, 3: to_4}
+_MIGRATIONS: Final = {1: to_2, 2: to_3, 3: to_4, 4: to_5}
 """By the format that each starts from."""
 
 FORMAT: Final = max(_MIGRATIONS) + 1

@@ -61,6 +61,18 @@ def forget_root(catalog: Catalog, root: Root) -> int:
     return int(count)
 
 
+def drop_below(catalog: Catalog, root: Root, folder: bytes) -> None:
+    """Drop those files of a root that lie below an absolute path, of which another root knows."""
+    top = root.path.rstrip(b"/") + b"/"
+    start = folder.removeprefix(top).rstrip(b"/") + b"/"
+    covered = "FROM files WHERE root = ? AND substr(path, 1, ?) = ?"
+    values = root.id, len(start), start
+    with catalog.transaction():
+        if catalog.connection.execute(f"SELECT 1 {covered} LIMIT 1", values).fetchone():
+            catalog.connection.execute(f"DELETE {covered}", values)
+            catalog.gallery_changed()
+
+
 def contents_of(catalog: Catalog, files: Sequence[int]) -> dict[int, bytes]:
     """Map ids of files to the SHA-256 of what they held when they were indexed."""
     with translated(catalog.store):

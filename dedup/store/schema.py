@@ -41,8 +41,9 @@ _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL, checksum INTEGER) STRICT;
 CREATE TABLE roots (
     id INTEGER PRIMARY KEY,
-    path BLOB NOT NULL UNIQUE,                 -- absolute, symlinks resolved
+    path BLOB NOT NULL UNIQUE,                 -- absolute, symlinks resolved; or a URL
     exclude TEXT NOT NULL DEFAULT '',          -- patterns by gitignore's rules, one a line
+    kind TEXT NOT NULL DEFAULT 'folder',       -- what lists and reads its files
     checksum INTEGER
 ) STRICT;
 CREATE TABLE images (

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from dedup.errors import DamagedError
+from dedup.records import is_url
 
 if TYPE_CHECKING:
     import sqlite3
@@ -112,7 +113,7 @@ def _split(body: str) -> list[str]:
 
 
 def checked_root(store: Path, path: object) -> bytes:
-    """Give the path of a root, which is absolute.
+    """Give the path of a root, which is absolute, or a URL.
 
     Raises
     ------
@@ -120,7 +121,7 @@ def checked_root(store: Path, path: object) -> bytes:
     """
     if (
         not isinstance(path, bytes)
-        or not path.startswith(b"/")
+        or not (path.startswith(b"/") or is_url(path))
         or b"\0" in path
         or b".." in path.split(b"/")
     ):
@@ -139,6 +140,17 @@ def checked_path(store: Path, path: object) -> bytes:
         raise foreign(store, f"{path!r} is no name of a file below a folder")
     assert isinstance(path, bytes)  # noqa: S101 - for mypy
     return path
+
+
+def whole_path(roots: str, files: str) -> str:
+    """Give the SQL for the absolute path of a file.
+
+    Parameters
+    ----------
+    roots, files : aliases of the two tables
+    """
+    # The root of files that were named one by one is "/".
+    return f"CAST(rtrim({roots}.path, X'2F') || X'2F' || {files}.path AS BLOB)"
 
 
 def is_inside(path: object) -> bool:

@@ -15,7 +15,7 @@ from dedup.fingerprint import Fingerprint
 from dedup.store.checksums import is_sound_embedding, sound
 from dedup.store.database import COUNTED
 from dedup.store.schema import EXPECTED
-from dedup.store.trust import MAX_TEXT_BYTES, check_schema, checked_root, is_inside
+from dedup.store.trust import MAX_TEXT_BYTES, check_schema, checked_root, is_inside, whole_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -143,7 +143,7 @@ def _images(connection: sqlite3.Connection, digests: Iterable[object]) -> Iterat
 
 def _a_file(connection: sqlite3.Connection, image: int) -> bytes:
     row = connection.execute(
-        "SELECT CAST(r.path || X'2F' || f.path AS BLOB) FROM files AS f JOIN roots AS r"
+        f"SELECT {whole_path('r', 'f')} FROM files AS f JOIN roots AS r"  # noqa: S608 - constant
         " ON r.id = f.root WHERE f.image = ? AND f.state = 'indexed' LIMIT 1",
         (image,),
     ).fetchone()
@@ -171,7 +171,7 @@ def read_fingerprint(connection: sqlite3.Connection) -> Fingerprint | None:
 
 def _check_files(connection: sqlite3.Connection) -> Iterator[Unsound]:
     rows = connection.execute(
-        "SELECT f.id, f.path, CAST(r.path || X'2F' || f.path AS BLOB), r.id IS NOT NULL,"  # noqa: S608 - constant
+        f"SELECT f.id, f.path, {whole_path('r', 'f')}, r.id IS NOT NULL,"  # noqa: S608 - constant
         " f.image IS NULL OR i.id IS NOT NULL, f.image IS NOT NULL OR f.state != 'indexed',"
         f" {sound('files', 'f')} AND f.state IN ('indexed', 'skipped', 'gone')"
         " FROM files AS f NOT INDEXED LEFT JOIN roots AS r ON r.id = f.root"
@@ -218,7 +218,7 @@ def _check_embeddings(connection: sqlite3.Connection) -> Iterator[Unsound]:
 def live_files(connection: sqlite3.Connection) -> Iterator[LiveFile]:
     """Give the indexed files whose rows are sound, by path."""
     yield from connection.execute(
-        "SELECT CAST(r.path || X'2F' || f.path AS BLOB) AS whole, f.size, f.mtime_ns, i.digest"  # noqa: S608 - constant
+        f"SELECT {whole_path('r', 'f')} AS whole, f.size, f.mtime_ns, i.digest"  # noqa: S608 - constant
         " FROM files AS f JOIN roots AS r ON r.id = f.root JOIN images AS i ON i.id = f.image"
         f" WHERE f.state = 'indexed' AND {sound('files', 'f')} AND {sound('roots', 'r')}"
         f" AND {sound('images', 'i')} ORDER BY whole"

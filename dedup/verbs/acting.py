@@ -84,9 +84,8 @@ class ActingVerbs:
         if journal.unfinished(self._session.path):
             notes = self.recover()
         if wishes.action.startswith("move:"):
-            roots = [os.fsdecode(root.path) for root in catalog.roots()]
             folder = wishes.action.removeprefix("move:")
-            check_target(folder, roots, os.path.realpath(self._session.path))
+            check_target(folder, catalog.roots(), os.path.realpath(self._session.path))
         groups, more = self._planned(wishes, into, min_bytes, progress)
         films = NOTHING
         if into is None:
@@ -127,7 +126,7 @@ class ActingVerbs:
             )  # fmt: skip
         answer = pairs.duplicates(
             self._session, wishes.tiers, None, None, Grouping.COVER, "auto", progress,
-            keep=wishes.keep_terms, min_bytes=min_bytes, videos=False,
+            keep=wishes.keep_terms, min_bytes=min_bytes, plain=True, videos=False,
         )  # fmt: skip
         return answer.groups, answer.notes
 

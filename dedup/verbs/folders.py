@@ -103,13 +103,19 @@ def groups_inside(
     progress: Any,
 ) -> tuple[list[Group], list[str]]:
     """Group the files of folders that are inside another one by the files there; for a plan."""
-    looked = _look(session, tier, progress, keep=keep)
+    looked = _look(session, tier, progress, keep=keep, plain=True)
     tops = [indexed_folder(session.catalog, one) for one in folders]
     return looked.groups(tops, indexed_folder(session.catalog, inside), min_bytes)
 
 
 def _look(
-    session: Session, tier: Any, progress: Any, *, keep: Any = INFORMATION, offline: bool = False
+    session: Session,
+    tier: Any,
+    progress: Any,
+    *,
+    keep: Any = INFORMATION,
+    offline: bool = False,
+    plain: bool = False,
 ) -> _Looked:
     from dedup.duplicates.gallery import read_gallery
     from dedup.duplicates.inside import Copies
@@ -125,7 +131,7 @@ def _look(
     terms = KeepPolicy.of(keep).texts
     policy = KeepPolicy.of((*terms, *({INFORMATION} - {*terms})))
     related = relate(gallery, tiers, space.threshold(), report, policy)
-    lookout = Lookout(catalog.roots(), offline=offline)
+    lookout = Lookout(catalog.roots(), offline=offline, plain=plain)
     files = [file for file in related.order.files if lookout.shows(gallery.files.facts(file))]
     row_of, path = gallery.files.row.tolist(), gallery.files.path
     relations, position = related.relations, related.order.position

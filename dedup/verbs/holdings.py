@@ -20,6 +20,7 @@ from dedup.results import Skip, SkippedAnswer
 from dedup.store import roots as stored
 from dedup.store.lock import writer_lock
 from dedup.verbs import videos
+from dedup.verbs.handing import HandingVerbs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     AnyPath = str | os.PathLike[str]
 
 
-class HoldingsVerbs:
+class HoldingsVerbs(HandingVerbs):
     """The verbs of a collection that are about its folders and what was found in them."""
 
     _session: Session

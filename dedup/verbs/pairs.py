@@ -55,12 +55,14 @@ def duplicates(
     under: Any = (),
     min_bytes: Any = 0,
     sort: Any = "size",
+    plain: bool = False,
     videos: bool = True,
 ) -> DuplicatesAnswer:
     """Find the duplicate groups.
 
     Parameters
     ----------
+    plain : of files that may be acted on alone
     videos : whether groups of videos come after those of images, by size
     """
     from dedup.duplicates.find import find_groups
@@ -80,7 +82,7 @@ def duplicates(
     space = session.space()
     lowest = space.threshold(threshold, precision)
     gallery = read_gallery(catalog, space, join, companions=companions, parts=parts)
-    lookout = Lookout(catalog.roots(), offline=offline)
+    lookout = Lookout(catalog.roots(), offline=offline, plain=plain)
     images = tiers - {Tier.VIDEO}
     films = NOTHING
     if videos:

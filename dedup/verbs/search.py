@@ -19,6 +19,7 @@ from dedup.query import answer, embed_queries, expand, require_read
 from dedup.store.gallery import leaving_out
 from dedup.store.lock import writer_lock
 from dedup.store.repair import COPY, heal
+from dedup.verbs.given import Given, as_files, is_image
 from dedup.verbs.own import asked_with
 from dedup.verbs.videos import update
 from dedup.words import Words, ask, content_scan, content_space, content_width
@@ -29,9 +30,12 @@ if TYPE_CHECKING:
     from dedup.store.verify import Unsound
 
 
-def index(session: Session, paths: Any, progress: Any, exclude: Any = None) -> IndexSummary:
-    """Bring the collection up to date with folders."""
+def index(
+    session: Session, paths: Any, progress: Any, exclude: Any = None, files: Any = ()
+) -> IndexSummary:
+    """Bring the collection up to date with folders and other sources."""
     folders, report = paths_of(paths, "paths"), callback_of(progress)
+    names = paths_of(files, "files")
     patterns = None if exclude is None else _patterns_of(exclude)
     catalog = session.computing()
     if catalog.fingerprint.own_width:
@@ -44,10 +48,10 @@ def index(session: Session, paths: Any, progress: Any, exclude: Any = None) -> I
         remove_leftovers(session.path)
         recovered = recover(catalog)
         healed = heal(catalog)
-        changes = find_changes(catalog, folders, patterns)
+        changes = find_changes(catalog, folders, patterns, names)
         if catalog.damage:  # met just now
             healed += heal(catalog)
-            changes = find_changes(catalog, folders, patterns)
+            changes = find_changes(catalog, folders, patterns, names)
         notes = _healed_notes(healed)
         if len(notes) > 1 and not folders and not catalog.roots():
             raise CollectionError(session.path, notes[-1])
@@ -113,6 +117,7 @@ def query(
     k: Any,
     threshold: Any,
     progress: Any,
+    crop: Any = None,
     *,
     text: Any = (),
     not_text: Any = (),
@@ -123,34 +128,65 @@ def query(
     words = Words(strings_of(text, "text"), strings_of(not_text, "not_text"))
     if words and vectors is not None:
         raise TypeError("give text or vectors, not both")
-    names, k = paths_of(images, "images"), count_of(k, "k", 1)
-    threshold, report = threshold_of(threshold), callback_of(progress)
+    k, threshold, report = count_of(k, "k", 1), threshold_of(threshold), callback_of(progress)
     catalog = session.computing()
-    return session.noted(
-        leaving_out(
-            catalog,
-            lambda: (
-                _answered_in_words(
-                    session, images, names, words, k, threshold, report, offline=offline
-                )
-                if words
-                else _answered(
-                    session, images, names, k, threshold, report, vectors=vectors, offline=offline
-                )
-            ),
+    if vectors is not None:
+        names = paths_of(images, "images")
+        return session.noted(
+            leaving_out(
+                catalog,
+                lambda: _answered_by_vectors(
+                    session, names, vectors, k, threshold, offline=offline
+                ),
+            )
         )
-    )
+    is_path = isinstance(images, str | os.PathLike)
+    single = not os.path.isdir(images) if is_path else is_image(images)
+    with as_files(images, crop) as given:
+        return session.noted(
+            leaving_out(
+                catalog,
+                lambda: (
+                    _answered_in_words(
+                        session, given, words, k, threshold, report, single=single, offline=offline
+                    )
+                    if words
+                    else _answered(
+                        session, given, k, threshold, report, single=single, offline=offline
+                    )
+                ),
+            )
+        )
+
+
+def _answered_by_vectors(
+    session: Session,
+    names: list[str],
+    vectors: Any,
+    k: int,
+    threshold: float | None,
+    *,
+    offline: bool,
+) -> QueryAnswer:
+    catalog, space = session.catalog, session.space()
+    with session.searching(space) as ready:
+        if not catalog.has_images():
+            raise SearchError(f"{session.path}: the collection is empty; index a folder first")
+        queries = asked_with(session, space, names, vectors)
+        limit = k if threshold is None else None
+        lookout = Lookout(catalog.roots(), offline=offline)
+        return answer(catalog, space, ready(), queries, limit, threshold, lookout)
 
 
 def _answered_in_words(
     session: Session,
-    images: Any,
-    names: list[str],
+    given: Given,
     words: Words,
     k: int,
     threshold: float | None,
     report: Any,
     *,
+    single: bool,
     offline: bool,
 ) -> QueryAnswer:
     catalog = session.catalog
@@ -160,9 +196,10 @@ def _answered_in_words(
             raise SearchError(f"{session.path}: the collection is empty; index a folder first")
         space = content_space(catalog)
         queries = None
-        if names:
-            queries = embed_queries(catalog, space, expand(names), session.embedder, report)
-            if isinstance(images, str | os.PathLike) and not os.path.isdir(images):
+        if given.paths:
+            paths = expand(given.paths)
+            queries = given.named(embed_queries(catalog, space, paths, session.embedder, report))
+            if single and paths == given.paths:
                 require_read(queries)
         asked = ask(words, tower, queries, content_width(catalog))
         limit = k if threshold is None else None
@@ -172,24 +209,21 @@ def _answered_in_words(
 
 def _answered(
     session: Session,
-    images: Any,
-    names: list[str],
+    given: Given,
     k: int,
     threshold: float | None,
     report: Any,
     *,
-    vectors: Any,
+    single: bool,
     offline: bool,
 ) -> QueryAnswer:
     catalog, space = session.catalog, session.space()
     with session.searching(space) as ready:
         if not catalog.has_images():
             raise SearchError(f"{session.path}: the collection is empty; index a folder first")
-        if vectors is not None:
-            queries = asked_with(session, space, names, vectors)
-        else:
-            queries = embed_queries(catalog, space, expand(names), session.embedder, report)
-        if isinstance(images, str | os.PathLike) and not os.path.isdir(images):
+        paths = expand(given.paths)
+        queries = given.named(embed_queries(catalog, space, paths, session.embedder, report))
+        if single and paths == given.paths:  # no archive, which holds several
             require_read(queries)
         limit = k if threshold is None else None
         lookout = Lookout(catalog.roots(), offline=offline)

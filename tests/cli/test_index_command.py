@@ -47,7 +47,6 @@ def test_a_second_run_reads_nothing(dedup: Dedup, images: Path) -> None:
     [
         (["index", "nowhere"], "nowhere: there is no such folder"),
         (["index", "empty"], "no images in empty"),
-        (["index", "file.jpg"], "is a file. index takes folders"),
         (["index"], "there is no collection here or above. Make one with: dedup index FOLDER"),
         (["list"], "there is no collection here"),
         (["query", "file.jpg"], "there is no collection here"),

@@ -29,14 +29,20 @@ def library(dedup: Dedup, tmp_path: Path) -> Path:
 
 
 def test_roots_are_listed_moved_and_forgotten(dedup: Dedup, library: Path) -> None:
-    assert dedup("roots").rows == [{"path": os.fspath(library), "files": 4, "present": True}]
+    assert dedup("roots").rows == [
+        {"path": os.fspath(library), "files": 4, "present": True, "kind": "folder"}
+    ]
     moved = library.rename(library.parent / "moved")
-    assert dedup("roots").rows == [{"path": os.fspath(library), "files": 4, "present": False}]
+    assert dedup("roots").rows == [
+        {"path": os.fspath(library), "files": 4, "present": False, "kind": "folder"}
+    ]
     assert "offline" in dedup("roots", "--format", "table").text
     done = dedup("roots", "--move", "lib", "moved")
     assert (done.code, done.out) == (0, b"")
     assert f"{library} is now {moved}; run: dedup index" in done.err
-    assert dedup("roots").rows == [{"path": os.fspath(moved), "files": 4, "present": True}]
+    assert dedup("roots").rows == [
+        {"path": os.fspath(moved), "files": 4, "present": True, "kind": "folder"}
+    ]
     assert "Forgot " in dedup("roots", "--forget", "moved").err
     assert dedup("roots").rows == []
     again = dedup("roots", "--forget", "moved")

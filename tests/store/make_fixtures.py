@@ -37,8 +37,9 @@ COMMITS = {
     "b22d531": "pages of 8 kB, XXH3 of inputs",
     "148fb89": "format 2",
     "7ae6903": "format 3",
+    "2d10181": "format 4",
 }
-FORMATS = {"148fb89": 2, "7ae6903": 3}  # 1 otherwise
+FORMATS = {"148fb89": 2, "7ae6903": 3, "2d10181": 4}  # 1 otherwise
 LARGEST_BYTES = 60_000
 VERIFIER = "verifier of the fixture"
 DECIDED = "2026-01-02T03:04:05.000006+00:00"
@@ -204,7 +205,12 @@ def keep_judgements(catalog: Any) -> dict[str, Any]:
     judgements = import_module("dedup.store.pairs" if later else "dedup.store.judgements")
     rows = catalog.connection.execute("SELECT digest FROM images ORDER BY digest LIMIT 3")
     first, second, third = (bytes(digest) for (digest,) in rows)
-    verdict = judgements.StoredVerdict(near=True, evidence="cropped, ü")
+    fields = judgements.StoredVerdict._fields
+    if "tier" in fields:  # from format 4 on
+        near = import_module("dedup.results").Tier.NEAR
+        verdict = judgements.StoredVerdict(near, "cropped, ü", "a part, ü", 1)
+    else:
+        verdict = judgements.StoredVerdict(near=True, evidence="cropped, ü")
     judgements.write_verdicts(catalog, VERIFIER, {(first, second): verdict})
     decision = judgements.Decision((second, third), duplicate=False, decided=DECIDED)
     judgements.write_decisions(catalog, [decision])
@@ -222,7 +228,7 @@ def keep_judgements(catalog: Any) -> dict[str, Any]:
     read = transforms.Transform.from_bytes(stored)
     return {
         "verdicts": [
-            [*(part.hex() for part in pair), one.near, one.evidence]
+            [*(part.hex() for part in pair), *one]
             for pair, one in judgements.read_verdicts(catalog, VERIFIER).items()
         ],
         "decisions": [

@@ -1,0 +1,1 @@
+"""Images that are no plain files of a folder: members of archives, URLs, names in lists."""
