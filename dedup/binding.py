@@ -83,18 +83,11 @@ def prepare(spec: ModelSpec) -> Chosen:
         from dedup.models.onnx_file import chosen_layers
 
         layers = chosen_layers(model, spec.layers)
+    share = content_weight(untrained=spec.untrained) if DETAILS in views else 1.0
     fingerprint = Fingerprint(
-        model=model.name,
-        weights=model.weights,
-        weights_digest=model.weights_digest,
-        layers=layers,
-        height=height,
-        width=width,
-        decoder=DECODER,
-        views=views,
-        details_digest=digest,
-        content_share=content_weight(untrained=spec.untrained) if DETAILS in views else 1.0,
-    )
+        model.name, model.weights, model.weights_digest, layers, height, width, DECODER, views,
+        details_digest=digest, content_share=share,
+    )  # fmt: skip
     if isinstance(model, OnnxModel):
         fingerprint = replace(fingerprint, mean=model.mean, std=model.std)
     return Chosen(fingerprint, None if isinstance(model, ShippedModel) else model, note)

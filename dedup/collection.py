@@ -1,8 +1,7 @@
 """The public Python API: a collection of images, and every question that can be asked of it.
 
-One method a verb, the twin of a command; each returns an answer that iterates over its rows and
-carries notes. Nothing here prints, and nothing but `apply` and `undo` touches an image. torch is
-loaded only when an image has to be embedded.
+One method a verb, the twin of a command; each gives an answer that iterates over rows and carries
+notes. Nothing but `apply` and `undo` touches an image. torch is loaded to embed images only.
 """
 
 from __future__ import annotations
@@ -97,9 +96,11 @@ class Collection(
         NoCollectionError, FormatError, DamagedError
         FingerprintError : it was made with another model; the text says the way out.
         """
-        store = Path(path_of(path, "path"))
         spec, runtime = instance(spec, ModelSpec, "spec"), instance(runtime, Runtime, "runtime")
-        if not (store / CATALOG).is_file() and (store / STORE_NAME / CATALOG).is_file():
+        if (
+            not ((store := Path(path_of(path, "path"))) / CATALOG).is_file()
+            and (store / STORE_NAME / CATALOG).is_file()
+        ):
             store = store / STORE_NAME
         if create and not (store / CATALOG).exists():
             return cls(Session.create(store, spec, runtime))
@@ -237,10 +238,8 @@ class Collection(
         k : how many neighbours each; more than there are gives all
         threshold : when given, everything at least this similar (inclusive), and k does not count
         crop : (left, top, width, height), pixels: the part of each to look for
-        text, not_text : what is to be seen, and what not: added to each image, or alone, and taken
-            off it, as unit vectors; only content is compared then
-        vectors : (Q, D) instead of images, whose names `images` may be: of the collection's own
-            width where it holds given vectors, else as `export(fused=True)` writes them
+        text, not_text : words added to each image, or alone, and taken off; compares content only
+        vectors : (Q, D) instead of images: as wide as those given, or as `export(fused=True)` has
         offline : whether files on drives that are not there now count, too
 
         Returns
@@ -250,9 +249,8 @@ class Collection(
 
         Raises
         ------
-        ImageError : a single image, not in a list, cannot be read.
+        ImageError, VectorsError : a single image, not in a list, cannot be read; as `from_vectors`.
         SearchError, ModelError : the collection is empty; words, and its model has no text tower.
-        VectorsError : as `from_vectors`.
         """
         return search.query(
             self._session, images, k, threshold, progress, crop,

@@ -450,7 +450,7 @@ def test_features_and_export_give_what_is_stored(collection: Collection, tmp_pat
         np.testing.assert_array_equal(loaded["details"], table["details"])
     with pytest.raises(LayerError, match="stored: details"):
         collection.features("global_pool")
-    with pytest.raises(DedupError, match=r"\.npz or \.parquet"):
+    with pytest.raises(DedupError, match=r"\.npz, \.parquet"):
         collection.export(tmp_path / "features.csv")
 
 
@@ -506,7 +506,7 @@ WRONG: list[tuple[str, Callable[[Any], object], type[Exception], str]] = [
         "tier",
         lambda c: c.duplicates("certain"),
         ValueError,
-        "tier is one of exact, .*similar, not 'certain'",
+        "tier is one of exact, .*similar, video, not 'certain'",
     ),
     ("tier empty", lambda c: c.duplicates([]), ValueError, "tier is one or more of exact"),
     ("tier int", lambda c: c.duplicates(3), TypeError, "tier is a name or several"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dedup.cli.index import print_index
+from dedup.cli.opening import open_or_create
 from dedup.cli.options import (
     Name,
     chosen_format,
@@ -20,7 +21,6 @@ from dedup.cli.options import (
     labels_option,
     model_options,
     offline_option,
-    open_or_create,
     parts_option,
     runtime_from,
     spec_from,
@@ -99,15 +99,13 @@ def compare_command(
     labels: str | None,
     column: str,
     fail_on: str | None,
-    model: str | None,
-    untrained: bool,  # noqa: FBT001
-    weights: Path | None,
     device: str,
     strict: bool,  # noqa: FBT001
     kind: str | None,
     output: Path | None,
     nul: bool,  # noqa: FBT001
     csv_safe: bool,  # noqa: FBT001
+    **model: Any,
 ) -> None:
     """Show which of the NEW images are in REF already, the surest first. One way.
 
@@ -117,7 +115,6 @@ def compare_command(
 
     \b
     Examples:
-      dedup compare /media/card --against ~/Pictures
       dedup compare test/ --against train/ --fail-on near
       dedup compare test/ --against train/ --labels folders
       dedup compare --vectors new.npy --ids new.csv --against own.dedup --tier similar
@@ -126,12 +123,8 @@ def compare_command(
 
     names, given = _asked(new, vectors, ids)
     form = chosen_format(kind, nul=nul, csv_safe=csv_safe, output=output)
-    if labels is not None and form == "paths":
-        raise click.UsageError("--labels gives a row a class, and classes have no paths")
-    if labels is not None and given is not None:
-        raise click.UsageError("--labels goes with images, not with --vectors")
-    spec = spec_from(model, weights, untrained=untrained)
-    collection, folder = _reference(against, store, spec, runtime_from(device))
+    _check_labels(labels, form, given)
+    collection, folder = _reference(against, store, spec_from(**model), runtime_from(device))
     with collection, progress_bars("images") as progress:
         if folder is not None and not _is_offline(collection, folder):
             print_index(collection.index(folder, progress))
@@ -155,9 +148,18 @@ def compare_command(
         raise click.exceptions.Exit(1)
 
 
+def _check_labels(labels: str | None, form: str, vectors: Any) -> None:
+    if labels is None:
+        return
+    if form == "paths":
+        raise click.UsageError("--labels gives a row a class, and classes have no paths")
+    if vectors is not None:
+        raise click.UsageError("--labels goes with images, not with --vectors")
+
+
 def _asked(new: tuple[str, ...], vectors: Path | None, ids: Path | None) -> tuple[Any, Any]:
     """Give what is asked about: names and no vectors, or ids and theirs."""
-    check_own(vectors, ids, {"NEW": new})
+    check_own(vectors, ids, None, {"NEW": new})
     if vectors is None:
         if not new:
             raise click.UsageError("give NEW, or --vectors FILE")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dedup.cli.files import files_options, named_files
+from dedup.cli.opening import open_or_create
 from dedup.cli.options import (
     Name,
     device_option,
     model_options,
     open_collection,
-    open_or_create,
     runtime_from,
     runtime_option,
     spec_from,
@@ -80,26 +80,18 @@ if TYPE_CHECKING:
 def index_command(
     paths: tuple[str, ...],
     store: Path | None,
-    model: str | None,
-    weights: Path | None,
-    untrained: bool,  # noqa: FBT001 - click passes flags by name
-    unpickle: bool,  # noqa: FBT001
-    size: tuple[int, int] | None,
-    mean: tuple[float, ...] | None,
-    std: tuple[float, ...] | None,
-    layers: tuple[str, ...],
-    views: str | None,
     exclude: tuple[str, ...],
     vectors: Path | None,
     ids: Path | None,
     root: Path | None,
     files_from: str | None,
     column: str | None,
-    nul: bool,  # noqa: FBT001
+    nul: bool,  # noqa: FBT001 - click passes flags by name
     device: str,
     runtime: str,
     strict: bool,  # noqa: FBT001
     verbose: bool,  # noqa: FBT001
+    **model: Any,
 ) -> None:
     """Build or update the collection.
 
@@ -110,37 +102,26 @@ def index_command(
 
     \b
     Examples:
-      dedup index ~/Pictures
       dedup index ~/Pictures /media/usb --store ~/pictures.dedup
       dedup index photos.zip shard-000000.tar s3://bucket/photos
       dedup index --files-from train.csv --column image
-      find ~/Pictures -newer mark -print0 | dedup index --files-from - -0
       dedup index ~/Pictures --exclude '*.tmp.png' --exclude 'drafts/'
-      dedup index ~/Pictures --weights mobilenetv2_100.safetensors
       dedup index ~/Pictures --model open_clip:ViT-B-32 --weights clip.safetensors
       dedup index ~/Pictures --model mine.onnx --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5
       dedup index --vectors features.npy --ids images.csv --store own.dedup
     """
-    given = {
-        "PATH": paths, "--files-from": files_from, "--model": model, "--weights": weights,
-        "--untrained": untrained, "--layer": layers, "--views": views, "--exclude": exclude,
-    }  # fmt: skip
-    check_own(vectors, ids, given)
+    check_own(vectors, ids, root, {"PATH": paths, "--files-from": files_from,
+                                   "--exclude": exclude, **_options_of(model)})  # fmt: skip
     if vectors is not None:
         _index_vectors(vectors, ids, root, store)
         return
-    if root is not None:
-        raise click.UsageError("--root goes with --vectors")
     if nul and files_from is None:
         raise click.UsageError("-0 goes with --files-from")
-    spec = spec_from(
-        model, weights, layers, views,
-        untrained=untrained, unpickle=unpickle, size=size, mean=mean, std=std,
-    )  # fmt: skip
+    spec = spec_from(**model)
     files = named_files(files_from, column)
     ready = runtime_from(device, runtime)
     collection, created = open_or_create(paths, store, spec, ready, files)
-    if created and untrained:
+    if created and model["untrained"]:
         note(
             "Untrained: random features are enough for copies and light edits, no more. Leave "
             "--untrained out for better ones."
@@ -156,6 +137,12 @@ def index_command(
         print_stages(summary.stages)
     if strict and (summary.skipped or summary.still_skipped):
         raise click.exceptions.Exit(1)
+
+
+def _options_of(model: dict[str, Any]) -> dict[str, object]:
+    """Name the options of a model as they are given."""
+    names = {"layers": "--layer", "size": "--input-size"}
+    return {names.get(name, f"--{name}"): value for name, value in model.items()}
 
 
 def _index_vectors(vectors: Path, ids: Path | None, root: Path | None, store: Path | None) -> None:

@@ -38,7 +38,9 @@ def vectors_options(command: Command) -> Command:
     return vectors(ids(command))
 
 
-def check_own(vectors: Path | None, ids: Path | None, others: Mapping[str, object]) -> None:
+def check_own(
+    vectors: Path | None, ids: Path | None, root: Path | None, others: Mapping[str, object]
+) -> None:
     """Refuse options that have no meaning with vectors, or without.
 
     Parameters
@@ -47,6 +49,8 @@ def check_own(vectors: Path | None, ids: Path | None, others: Mapping[str, objec
     """
     if vectors is None and ids is not None:
         raise click.UsageError("--ids goes with --vectors")
+    if vectors is None and root is not None:
+        raise click.UsageError("--root goes with --vectors")
     wrong = [option for option, value in others.items() if value]
     if vectors is not None and wrong:
         raise click.UsageError(f"{wrong[0]} does not go with --vectors")

@@ -43,8 +43,8 @@ CREATE TABLE roots (
     id INTEGER PRIMARY KEY,
     path BLOB NOT NULL UNIQUE,                 -- absolute, symlinks resolved; or a URL
     exclude TEXT NOT NULL DEFAULT '',          -- patterns by gitignore's rules, one a line
-    kind TEXT NOT NULL DEFAULT 'folder',       -- what lists and reads its files
-    checksum INTEGER
+    checksum INTEGER,
+    kind TEXT NOT NULL DEFAULT 'folder'        -- what lists and reads its files
 ) STRICT;
 CREATE TABLE images (
     id INTEGER PRIMARY KEY,
