@@ -101,12 +101,11 @@ class Collection(
     def create(
         cls, path: AnyPath, spec: ModelSpec | None = None, *, runtime: Runtime | None = None
     ) -> Collection:
-        """Make an empty collection for one model.
+        """Make an empty collection for one model, in a folder that need not be there.
 
         Parameters
         ----------
-        path : its folder, made when it is missing
-        spec, runtime : as in `open`
+        path, spec, runtime : as in `open`
 
         Raises
         ------
@@ -148,8 +147,8 @@ class Collection(
         Parameters
         ----------
         paths : one folder or several; none means all that were indexed before
-        exclude : patterns of what to leave out, by gitignore's rules, kept with the folders instead
-            of those from before; "" alone takes those back; None: as before
+        exclude : what to leave out, by gitignore's rules, kept instead of what was given before;
+            "" alone takes that back; None: as before
 
         Raises
         ------
@@ -241,9 +240,8 @@ class Collection(
         precision : instead of a threshold, the share of true pairs that it has to promise, in
             (0, 1); needs a calibration
         group : "cover", "clique" or "component"
-        join : "exact" compares all images with all; "ivf" compares within overlapping cells, which
-            is quicker and misses some pairs (a note says how many of a sample); "auto" takes cells
-            where the exact way would take minutes
+        join : "exact" compares all with all; "ivf" within overlapping cells, missing some pairs
+            (a note says how many of a sample); "auto" takes cells where that saves minutes
         keep : which file of a group stays, see `dedup.policy.TERMS`: terms in one string with
             commas, or several; the first that tells two files apart decides
         offline : whether files on drives that are not there now count, too
@@ -302,15 +300,13 @@ class Collection(
     ) -> Comparison:
         """Find out which of some images are in the collection already; one way.
 
+        Gives the surest match of each image that has one, the surest first.
+
         Parameters
         ----------
         new : files and folders, which need not be indexed; an image never matches itself
         against : only matches in this folder count; None: in the whole collection
         tier, threshold, offline, parts : as in `duplicates`
-
-        Returns
-        -------
-        The surest match of each image that has one, the surest first.
 
         Raises
         ------
