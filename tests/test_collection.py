@@ -506,7 +506,7 @@ WRONG: list[tuple[str, Callable[[Any], object], type[Exception], str]] = [
         "tier",
         lambda c: c.duplicates("certain"),
         ValueError,
-        "tier is one of exact, .*similar, not 'certain'",
+        "tier is one of exact, .*video, not 'certain'",
     ),
     ("tier empty", lambda c: c.duplicates([]), ValueError, "tier is one or more of exact"),
     ("tier int", lambda c: c.duplicates(3), TypeError, "tier is a name or several"),
