@@ -19,7 +19,7 @@ from dedup.cli.output import (
     write_rows,
     write_table,
 )
-from dedup.results import Tier
+from dedup.results import IMAGE_TIERS, Tier
 
 if TYPE_CHECKING:
     from dedup.report.evaluation import Evaluation, EvaluationAnswer
@@ -126,7 +126,7 @@ def _write_tables(evaluation: Evaluation) -> None:
         Column("recall", lambda row: _shown(row.recall), right=True),
     )
     write_rows(evaluation.levels, type(surest), "table", columns)
-    found: tuple[Tier | None, ...] = (*Tier, None)
+    found: tuple[Tier | None, ...] = (*IMAGE_TIERS, None)
     write_table(
         [("in truth \\ found", "left"), *(((tier or "nothing"), "right") for tier in found)],
         (

@@ -176,7 +176,7 @@ def test_cmyk_is_proven_as_its_profile_shows_it(press: bytes) -> None:
 def test_a_thing_dyed_in_an_image_of_hardly_any_colour_is_another_thing() -> None:
     colourful = photograph(5).astype(np.float32)
     light = colourful.mean(axis=2, keepdims=True)
-    faint = np.clip(light + 0.12 * (colourful - light), 0, 255).astype(np.uint8)
+    faint = np.clip(light + 0.06 * (colourful - light), 0, 255).astype(np.uint8)
     mask = cv2.ellipse(
         np.zeros(faint.shape[:2], np.uint8), (400, 300), (240, 180), 0, 0, 360, 1, -1
     )
