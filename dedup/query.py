@@ -156,7 +156,9 @@ def given_queries(
         if wanted is None:
             continue
         for name, vector in zip(own.ids[start:], pack(VECTORS, block).vectors, strict=False):
-            found = read_path(os.fsencode(name), wanted, catalog.knows)
+            # An id may look like a URL, and nothing is to be asked of a server.
+            is_file = os.path.isfile(name)
+            found = read_path(os.fsencode(name), wanted, catalog.knows) if is_file else None
             known = catalog.image_with(found.digest) if isinstance(found, Known) else None
             if known is not None:
                 facts.append(catalog.image_facts(known))

@@ -96,6 +96,7 @@ def check_command(
     kind: str | None,
     nul: bool,  # noqa: FBT001
     csv_safe: bool,  # noqa: FBT001
+    output: Path | None,
 ) -> None:
     """Show the images of a data set that deserve a look.
 
@@ -114,7 +115,7 @@ def check_command(
       dedup check --labels truth.csv --column species --fail-on conflict
       dedup check --issue blurry,dark --format paths -0
     """
-    form = chosen_format(kind, nul=nul, csv_safe=csv_safe)
+    form = chosen_format(kind, nul=nul, csv_safe=csv_safe, output=output)
     wanted = issues
     if labels is None:
         if wanted < frozenset(ISSUES) and wanted & {*OF_LABELS}:
@@ -131,7 +132,7 @@ def check_command(
 
     # Of a file with several issues the name comes once.
     rows = {one.path: one for one in answer}.values() if form == "paths" else answer
-    write_rows(rows, Issue, form, _COLUMNS, nul=nul, csv_safe=csv_safe)
+    write_rows(rows, Issue, form, _COLUMNS, nul=nul, csv_safe=csv_safe, output=output)
     _print_totals(answer)
     note_skips(answer.skipped, "to see them again: dedup index, then dedup status --skipped")
     if fail_on is not None and any(one.issue in fail_on for one in answer):

@@ -62,6 +62,7 @@ def sample_command(
     kind: str | None,
     nul: bool,  # noqa: FBT001 - click passes flags by name
     csv_safe: bool,  # noqa: FBT001
+    output: Path | None,
 ) -> None:
     """Take N images that stand for all: each the one least like those taken before.
 
@@ -73,7 +74,7 @@ def sample_command(
       dedup sample -n 1000
       dedup sample -n 200 --seed 7 --format paths > to_label.txt
     """
-    form = chosen_format(kind, nul=nul, csv_safe=csv_safe)
+    form = chosen_format(kind, nul=nul, csv_safe=csv_safe, output=output)
     with open_collection(store) as collection, progress_bars() as progress:
         answer = collection.sample(
             count, tier=tiers, threshold=threshold, seed=seed, progress=progress
@@ -81,7 +82,7 @@ def sample_command(
         note(*collection.notes, *answer.notes)
     from dedup.datasets.sample import Taken
 
-    write_rows(answer, Taken, form, _COLUMNS, nul=nul, csv_safe=csv_safe)
+    write_rows(answer, Taken, form, _COLUMNS, nul=nul, csv_safe=csv_safe, output=output)
     note(
         f"{counted(len(answer), 'image')} of {answer.among:,} different ones; every other one is "
         f"at least {answer.similarity:.4f} similar to one of them"

@@ -148,6 +148,7 @@ def split_command(
     kind: str | None,
     nul: bool,  # noqa: FBT001 - click passes flags by name
     csv_safe: bool,  # noqa: FBT001
+    output: Path | None,
 ) -> None:
     """Place all files in subsets such as train, val and test, so that no image is in two of them.
 
@@ -167,7 +168,7 @@ def split_command(
     from dedup.datasets.leaks import Leak
     from dedup.datasets.split import Placed
 
-    form = chosen_format(kind, nul=nul, csv_safe=csv_safe)
+    form = chosen_format(kind, nul=nul, csv_safe=csv_safe, output=output)
     own = _checked(ratios, names, given, stratify, fail_on)
     with indexed(folders, store) as (collection, progress):
         notes = collection.notes
@@ -179,14 +180,14 @@ def split_command(
                 column=column, tier=tiers, threshold=threshold, seed=seed, progress=progress,
             )  # fmt: skip
     if given is None:
-        write_rows(answer, Placed, form, _PLACED, nul=nul, csv_safe=csv_safe)
+        write_rows(answer, Placed, form, _PLACED, nul=nul, csv_safe=csv_safe, output=output)
         wholes = (one for one in answer.shares if one.label is None)
         note(*(f"{one.subset}: {counted(one.files, 'file')}, {one.share:.1%}" for one in wholes))
         note(*notes, *answer.notes)
         return
     # Of a file that leaks into several subsets the name comes once.
     rows = {one.path: one for one in leaks}.values() if form == "paths" else leaks
-    write_rows(rows, Leak, form, _LEAKS, nul=nul, csv_safe=csv_safe)
+    write_rows(rows, Leak, form, _LEAKS, nul=nul, csv_safe=csv_safe, output=output)
     _print_totals(leaks)
     note(*notes, *leaks.notes)
     exit_if_found((one.tier for one in leaks), fail_on)

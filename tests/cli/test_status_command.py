@@ -17,7 +17,8 @@ def test_status_tells_the_story(dedup: Dedup, store: Path, drawn: Path) -> None:
     status = json.loads(dedup("status", "-s", store).out)
     assert status["model"] == f"{SMALL_MODEL} (untrained)"
     assert status["dimensions"] == {"global_pool": 288, "details": 1024}
-    assert status["roots"] == [{"path": os.path.realpath(drawn), "files": 16, "present": True}]
+    root = {"path": os.path.realpath(drawn), "files": 16, "present": True, "kind": "folder"}
+    assert status["roots"] == [root]
     assert (status["files"], status["images"], status["trivial"]) == (16, 14, 2)
     assert status["skipped"] == 2
     assert sum(status["skips"].values()) == 2
