@@ -134,8 +134,9 @@ class Place:
     def unexpected(self) -> list[str]:
         """List files that neither a command line names nor documentation does."""
         expected = re.compile(
-            r"work/(images|store|untrained)/.*|home/\.cache/dedup/models/[0-9a-f-]+\.onnx|ban/.*"
+            r"work/(images|store|untrained|own)/.*|home/\.cache/dedup/models/[0-9a-f-]+\.onnx|ban/.*"
             r"|work/(commands|truth\.csv|new\.jpg|decisions\.jsonl|plan\.json|features\.npz)"
+            r"|work/(features\.safetensors|graph\.npz|vectors\.npy)"
             r"|work/(report\.html|why\.html|map\.html|maps\.png)"
         )
         files = [path for path in self.folder.rglob("*") if not path.is_dir()]
