@@ -32,19 +32,14 @@ def rows(*arguments: str) -> dict[str, tuple[int, int, str, str]]:
     }
 
 
-QUICK = ("kills index", "kills query", "kills migration", "full collection", "concurrent writers")
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
 
 @linux
 def test_a_few_faults_do_no_harm() -> None:
-    table = rows("--short", *QUICK, "corpus mutated")
+    table = rows("--short", "kills index", "corpus mutated")
     assert {fault: row[1:3] for fault, row in table.items()} == {
         "index, killed": (4, "0"),
-        "upgrade of an older format, killed": (4, "0"),
-        "query that writes an index, killed": (3, "0"),
-        "disk full: the collection": (1, "0"),
-        "two writers at once": (1, "0"),
         "runs over 50 mutated files": (4, "0"),
     }
 
@@ -66,4 +61,5 @@ def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
     before = state.read_text()
     assert rows(*arguments, "--part", "0.25")["upgrade of an older format, killed"][1] == 1
     assert state.read_text() == before
-    assert rows(*arguments, "--part", "0.5")["upgrade of an older format, killed"][1] == 2
+    table = rows(*arguments, "--part", "0.5")
+    assert table["upgrade of an older format, killed"][1:3] == (2, "0")

@@ -311,6 +311,7 @@ def test_a_calibration_is_kept_with_the_collection(calibrated: Path) -> None:
     catalog.close()
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_calibrations(calibrated: Path) -> None:
     catalog = Catalog.open(calibrated)
     first = Space.of(catalog).calibration
@@ -354,6 +355,7 @@ def forget_verdicts(store: Path, contents: list[bytes]) -> None:
     assert min(forgotten) > 0
 
 
+@pytest.mark.slow
 def test_files_that_cannot_be_read_any_more_are_passed_over(
     calibrated: Path, tmp_path: Path
 ) -> None:

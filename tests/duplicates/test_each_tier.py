@@ -60,6 +60,7 @@ def every_tier(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_very_many_copies_are_proven_by_few_pairs(
     tmp_path: Path, gallery_of: Callable[[Path], Gallery], catalog: Catalog
 ) -> None:

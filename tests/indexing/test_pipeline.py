@@ -419,6 +419,7 @@ def test_a_disk_that_fills_up_keeps_what_was_committed(
     assert index(catalog, embedder, folder).indexed == 3 * BATCH - kept
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core: threads are used")
 def test_a_file_beyond_its_seconds_is_skipped_and_the_others_are_indexed(tmp_path: Path) -> None:
     folder = fill(tmp_path / "in", 3)

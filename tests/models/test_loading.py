@@ -342,6 +342,13 @@ def refused(endpoint: str, cache: Path) -> tuple[str, float]:
     return message, float(seconds)
 
 
+def test_an_unreachable_hub_says_how_to_go_on(hub_cache: Path) -> None:
+    with pytest.raises(WeightsError, match=r"did not give them \(.*--weights FILE.*--untrained"):
+        load_model("resnet18")
+    assert not hub_cache.exists()
+
+
+@pytest.mark.slow
 def test_an_unreachable_hub_says_how_to_go_on_quickly_and_quietly(tmp_path: Path) -> None:
     message, seconds = refused("http://127.0.0.1:9", tmp_path / "hub")
     assert seconds < hub.MAX_ANSWER_SECONDS

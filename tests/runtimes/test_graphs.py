@@ -340,6 +340,7 @@ def test_only_the_engine_that_runs_is_imported(kind: str) -> None:
     assert done.stdout.split() == ["1", "256", IMPORTS[kind], IMPORTS[kind]]
 
 
+@pytest.mark.slow
 def test_exporting_imports_no_telemetry() -> None:
     code = (
         "import sys; from dedup.runtimes.export import export\n"
