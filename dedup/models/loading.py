@@ -212,14 +212,19 @@ def _with_configuration(
         height = width = stated.side
     if channels != _RGB:
         raise ModelError(f"{name} takes images of {channels} channels, not RGB; choose another.")
+    size = (channels, height, width)
+    mean, std = (_triple(getattr(stated, each) or configuration[each]) for each in ("mean", "std"))
+    if isinstance(module.pretrained_cfg, dict):
+        # The module alone is to say as well what it takes: timm's own values are of other weights.
+        module.pretrained_cfg |= {"input_size": size, "mean": mean, "std": std}
     return LoadedModel(
         name=name,
         module=module,
         weights=origin,
         weights_digest=digest,
-        input_size=(channels, height, width),
-        mean=_triple(stated.mean or configuration["mean"]),
-        std=_triple(stated.std or configuration["std"]),
+        input_size=size,
+        mean=mean,
+        std=std,
         layer=stated.layer or DEFAULT_LAYER,
     )
 

@@ -223,6 +223,8 @@ def test_a_network_that_was_loaded_brings_its_own_input() -> None:
     with Extractor(loaded, ["prediction"]) as extractor:
         found, wanted = extractor(drawing)["prediction"], extractor(ready)["prediction"]
         np.testing.assert_allclose(found, wanted, atol=1e-3)
+    with Extractor(loaded.module, ["prediction"]) as alone:
+        np.testing.assert_allclose(alone(drawing)["prediction"], found, atol=1e-5)
 
 
 def test_transforms_of_ones_own(small_net: nn.Sequential) -> None:
