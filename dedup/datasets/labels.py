@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from dedup.arguments import path_of
+from dedup.arrow import with_pyarrow
 from dedup.errors import DedupError, first_line
-from dedup.report.forms import with_pyarrow
 from dedup.report.truth import find_files
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ from typing import IO, TYPE_CHECKING, Any, Final, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from dedup.errors import DedupError, ExtraMissingError
+from dedup.arrow import with_pyarrow
+from dedup.errors import DedupError
 from dedup.files import atomic_write, check_folder, sync_folder
 from dedup.models.features import Kept
 
@@ -191,7 +192,7 @@ class _Parquet:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._arrow = _with_pyarrow()
+        self._arrow = with_pyarrow()
         self._open = ExitStack()
         self._writer: Any = None
         self._file: IO[bytes] | None = None
@@ -275,14 +276,6 @@ def _read_column(path: Path, name: str, shape: tuple[int, ...], dtype: str) -> A
 
 def _file_name(column: str) -> str:
     return f"{column}.npy"
-
-
-def _with_pyarrow() -> Any:
-    try:
-        import pyarrow as pa
-    except ImportError as error:
-        raise ExtraMissingError("writing Parquet", "parquet") from error
-    return pa
 
 
 @contextmanager

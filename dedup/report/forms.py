@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from dedup.arrow import with_pyarrow
 from dedup.errors import DedupError, ExtraMissingError, VectorsError
 from dedup.files import output_file
 from dedup.search.similarity import unit_rows
@@ -38,20 +39,6 @@ _FIFTYONE: Final = "fiftyone.core.fields."
 def text_of(name: str) -> str:
     """Turn a name into UTF-8 for good: bytes that are not become escapes."""
     return name.encode("utf-8", "backslashreplace").decode()
-
-
-def with_pyarrow(what: str = "writing Parquet") -> Any:
-    """Give pyarrow.
-
-    Raises
-    ------
-    ExtraMissingError
-    """
-    try:
-        import pyarrow as pa
-    except ImportError as error:
-        raise ExtraMissingError(what, "parquet") from error
-    return pa
 
 
 def single(table: FeatureTable, what: str) -> tuple[str, npt.NDArray[np.float32]]:

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 import numpy as np
 
 from dedup.answer import Answer
+from dedup.arrow import with_pyarrow
 from dedup.errors import DedupError
 from dedup.files import check_folder, output_file
 from dedup.images.decode import decode_bounded
 from dedup.images.encode import write_png
-from dedup.report.forms import text_of, with_pyarrow
+from dedup.report.forms import text_of
 from dedup.report.pages import PAGES, Kind, write_page
 from dedup.report.thumbnails import Thumbnail, read_thumbnails
 from dedup.store.gallery import leaving_out, read_files, read_images, read_vectors

@@ -8,10 +8,11 @@ from typing import IO, TYPE_CHECKING, Final
 
 import numpy as np
 
+from dedup.arrow import with_pyarrow
 from dedup.errors import DedupError
 from dedup.files import check_folder, output_file
 from dedup.report.export import Written
-from dedup.report.forms import text_of, with_pyarrow
+from dedup.report.forms import text_of
 from dedup.search.graph import nearest_rows
 from dedup.store.gallery import leaving_out, read_files, read_images
 

@@ -10,8 +10,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from dedup.answer import KEY
+from dedup.arrow import with_pyarrow
 from dedup.errors import ExtraMissingError
-from dedup.report.forms import text_of, with_pyarrow
+from dedup.report.forms import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -6,7 +6,8 @@ import csv
 import os
 from typing import TYPE_CHECKING, Final
 
-from dedup.errors import ExtraMissingError, SourceError
+from dedup.arrow import with_pyarrow
+from dedup.errors import SourceError
 from dedup.records import is_url
 
 if TYPE_CHECKING:
@@ -80,11 +81,9 @@ def _csv(path: str, column: str | None) -> Iterator[str]:
 
 
 def _parquet(path: str, column: str | None) -> Iterator[str]:
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as error:
-        raise ExtraMissingError("reading Parquet", "parquet") from error
+    pa = with_pyarrow("reading Parquet")
+    from pyarrow import parquet
+
     try:
         with parquet.ParquetFile(path) as table:
             name = _column(path, table.schema_arrow.names, column)
