@@ -16,7 +16,7 @@ from stat import S_ISREG
 from typing import TYPE_CHECKING, Final
 
 from dedup.mounts import keeps_inodes
-from dedup.records import INODE_BITS, NAMES, Kind, is_url
+from dedup.records import INODE_BITS, Kind, is_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,7 +50,7 @@ def is_offline(root: bytes) -> bool:
 
 def is_absent(root: Root) -> bool:
     """Say whether a root that had files is not there; a server is not asked."""
-    if root.kind is Kind.FILES or root.path == NAMES or is_url(root.path):
+    if root.kind in {Kind.FILES, Kind.NAMES} or is_url(root.path):
         return False
     return is_offline(root.path) if root.is_folder else not os.path.isfile(root.path)
 

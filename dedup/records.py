@@ -25,6 +25,8 @@ class Kind(StrEnum):
     """a folder or bucket by its URL"""
     KEPT = "kept"
     """images handed over in memory, kept as files inside the collection"""
+    NAMES = "names"
+    """no files: what vectors of the user's own are called; nothing is looked for"""
 
 
 NAMES: Final = b"/ (names)"
@@ -57,9 +59,7 @@ class Root(NamedTuple):
     @property
     def is_plain(self) -> bool:
         """Whether its files are a person's own on this computer, so that they may be acted on."""
-        if self.path == NAMES or is_url(self.path):
-            return False
-        return self.kind in {Kind.FOLDER, Kind.FILES}
+        return self.kind is Kind.FOLDER or (self.kind is Kind.FILES and not is_url(self.path))
 
     def holds(self, path: bytes) -> bool:
         """Say whether an absolute path is below this root."""

@@ -28,6 +28,7 @@ from dedup.records import (
     NAMES,
     FileEntry,
     ImageFacts,
+    Kind,
     is_unchanged,
 )
 from dedup.results import IndexSummary
@@ -268,7 +269,8 @@ class _Run:
         """Take ids that are no files."""
         if not rows:
             return
-        root = next(one for one in self._catalog.add_roots([NAMES]) if one.path == NAMES)
+        roots = self._catalog.add_roots([NAMES], Kind.NAMES)
+        root = next(one for one in roots if one.kind is Kind.NAMES)
         for start in range(0, len(rows), BLOCK_ROWS):
             self._commit_names(root, rows[start : start + BLOCK_ROWS])
 
@@ -302,7 +304,7 @@ class _Run:
         gone: list[tuple[Root, FileEntry]] = []
         for root in self._catalog.roots():
             top = root.path.rstrip(b"/") + b"/"
-            if root.path == NAMES:
+            if root.kind is Kind.NAMES:
                 paths = [NAME_MARK + names[row] for row in sorted(taken)]
             else:
                 absolute = (

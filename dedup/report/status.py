@@ -24,8 +24,8 @@ class RootStatus:
 
     Parameters
     ----------
-    kind : "folder", "files" (named one by one), "archive", "remote" (by URL) or "kept" (handed over
-        in memory)
+    kind : "folder", "files" (named one by one), "archive", "remote" (by URL), "kept" (handed over
+        in memory) or "names" (of vectors)
     """
 
     path: str

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from dedup.errors import DamagedError
-from dedup.records import NAME_MARK, NAMES, FileEntry, IndexedFile
+from dedup.records import NAME_MARK, FileEntry, IndexedFile, Kind
 from dedup.store.checksums import is_sound_embedding, sound
 from dedup.store.schema import REPAIR, translated
 from dedup.store.trust import checked_path, checked_root, is_inside, whole_path
@@ -41,7 +41,7 @@ _EMBEDDINGS = (
 )
 
 _WHOLE = (
-    f"CASE r.path WHEN X'{NAMES.hex()}' THEN CAST(substr(f.path, {len(NAME_MARK) + 1}) AS BLOB)"
+    f"CASE r.kind WHEN '{Kind.NAMES.value}' THEN CAST(substr(f.path, {len(NAME_MARK) + 1}) AS BLOB)"
     f" ELSE {whole_path('r', 'f')} END"
 )
 """The absolute path of a file; of a name, the name."""
