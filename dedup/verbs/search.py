@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dedup.actions.recover import recover
@@ -25,8 +26,14 @@ from dedup.verbs.videos import update
 from dedup.words import Words, ask, content_scan, content_space, content_width
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dedup.query import QueryVectors
     from dedup.results import IndexSummary, QueryAnswer
+    from dedup.search.index import VectorIndex
+    from dedup.search.scan import Scan
     from dedup.session import Session
+    from dedup.space.space import Space
     from dedup.store.verify import Unsound
 
 
@@ -132,99 +139,81 @@ def query(
     catalog = session.computing()
     if vectors is not None:
         names = paths_of(images, "images")
-        return session.noted(
-            leaving_out(
-                catalog,
-                lambda: _answered_by_vectors(
-                    session, names, vectors, k, threshold, offline=offline
-                ),
-            )
+        found = partial(
+            _answered, session, lambda space: asked_with(session, space, names, vectors)
         )
+        return session.noted(leaving_out(catalog, lambda: found(k, threshold, offline=offline)))
     is_path = isinstance(images, str | os.PathLike)
     single = not os.path.isdir(images) if is_path else is_image(images)
     with as_files(images, crop) as given:
-        return session.noted(
-            leaving_out(
-                catalog,
-                lambda: (
-                    _answered_in_words(
-                        session, given, words, k, threshold, report, single=single, offline=offline
-                    )
-                    if words
-                    else _answered(
-                        session, given, k, threshold, report, single=single, offline=offline
-                    )
-                ),
-            )
-        )
+        embedded = partial(_embedded, session, given, report, single=single)
+        found = partial(_answered, session, embedded)
+        if words:
+            found = partial(_answered_in_words, session, words, embedded if given.paths else None)
+        return session.noted(leaving_out(catalog, lambda: found(k, threshold, offline=offline)))
 
 
-def _answered_by_vectors(
+def _embedded(
+    session: Session, given: Given, report: Any, space: Space, *, single: bool
+) -> QueryVectors:
+    paths = expand(given.paths)
+    asked = embed_queries(session.catalog, space, paths, session.embedder, report)
+    queries = given.named(asked)
+    if single and paths == given.paths:  # no archive, which holds several
+        require_read(queries)
+    return queries
+
+
+def _answered(
     session: Session,
-    names: list[str],
-    vectors: Any,
+    asked: Callable[[Space], QueryVectors],
     k: int,
     threshold: float | None,
     *,
     offline: bool,
 ) -> QueryAnswer:
-    catalog, space = session.catalog, session.space()
+    space = session.space()
     with session.searching(space) as ready:
-        if not catalog.has_images():
-            raise SearchError(f"{session.path}: the collection is empty; index a folder first")
-        queries = asked_with(session, space, names, vectors)
-        limit = k if threshold is None else None
-        lookout = Lookout(catalog.roots(), offline=offline)
-        return answer(catalog, space, ready(), queries, limit, threshold, lookout)
+        _require_images(session)
+        queries = asked(space)
+        return _nearest(session, space, ready(), queries, k, threshold, offline=offline)
 
 
 def _answered_in_words(
     session: Session,
-    given: Given,
     words: Words,
+    asked: Callable[[Space], QueryVectors] | None,
     k: int,
     threshold: float | None,
-    report: Any,
     *,
-    single: bool,
     offline: bool,
 ) -> QueryAnswer:
     catalog = session.catalog
     tower = session.text()  # whether it can be asked in words comes first
     with catalog.snapshot():
-        if not catalog.has_images():
-            raise SearchError(f"{session.path}: the collection is empty; index a folder first")
+        _require_images(session)
         space = content_space(catalog)
-        queries = None
-        if given.paths:
-            paths = expand(given.paths)
-            queries = given.named(embed_queries(catalog, space, paths, session.embedder, report))
-            if single and paths == given.paths:
-                require_read(queries)
-        asked = ask(words, tower, queries, content_width(catalog))
-        limit = k if threshold is None else None
-        lookout = Lookout(catalog.roots(), offline=offline)
-        return answer(catalog, space, content_scan(catalog), asked, limit, threshold, lookout)
+        images = None if asked is None else asked(space)
+        queries = ask(words, tower, images, content_width(catalog))
+        index = content_scan(catalog)
+        return _nearest(session, space, index, queries, k, threshold, offline=offline)
 
 
-def _answered(
+def _require_images(session: Session) -> None:
+    if not session.catalog.has_images():
+        raise SearchError(f"{session.path}: the collection is empty; index a folder first")
+
+
+def _nearest(
     session: Session,
-    given: Given,
+    space: Space,
+    index: VectorIndex | Scan,
+    queries: QueryVectors,
     k: int,
     threshold: float | None,
-    report: Any,
     *,
-    single: bool,
     offline: bool,
 ) -> QueryAnswer:
-    catalog, space = session.catalog, session.space()
-    with session.searching(space) as ready:
-        if not catalog.has_images():
-            raise SearchError(f"{session.path}: the collection is empty; index a folder first")
-        paths = expand(given.paths)
-        queries = given.named(embed_queries(catalog, space, paths, session.embedder, report))
-        if single and paths == given.paths:  # no archive, which holds several
-            require_read(queries)
-        limit = k if threshold is None else None
-        lookout = Lookout(catalog.roots(), offline=offline)
-        return answer(catalog, space, ready(), queries, limit, threshold, lookout)
+    limit = k if threshold is None else None
+    lookout = Lookout(session.catalog.roots(), offline=offline)
+    return answer(session.catalog, space, index, queries, limit, threshold, lookout)
