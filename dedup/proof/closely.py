@@ -7,7 +7,7 @@ has to be something drawn over one side, and the other side has to be clean bene
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -60,6 +60,7 @@ class Laid:
     inside : (H, W), where both have pixels
     owner : 1 or 2, which of the pair the raster is of
     qualities : of the JPEGs that they come from, at this size; 100 where from none
+    reduced : whether it has fewer pixels than the files only because of a limit that was given
     """
 
     one: Bytes
@@ -67,6 +68,7 @@ class Laid:
     inside: Mask
     owner: int
     qualities: tuple[int, int]
+    reduced: bool = False
 
     @cached_property
     def greys(self) -> tuple[Floats, Floats]:
@@ -129,12 +131,12 @@ def lay(
     if outline is None:
         return None
     shared = float(cv2.contourArea(outline.astype(np.float32)))
-    factor = min(
+    largest = min(
         1.0,
-        (most / max(shared, 1)) ** 0.5,
         (MAX_DECODED_PIXELS / float(np.prod(owner.size))) ** 0.5,
         (MAX_DECODED_PIXELS / float(np.prod(other.size))) ** 0.5 * max(ratio, 1),
     )
+    factor = min(largest, (most / max(shared, 1)) ** 0.5)
     first = owner.pixels(*(max(1, round(side * factor)) for side in owner.size))
     middle = (other.size[1] / 2, other.size[0] / 2)
     steps = factor * np.linalg.norm(jacobian(matrix, *middle), axis=0)[::-1]
@@ -142,7 +144,8 @@ def lay(
     second = other.pixels(*sides)
     matrix = at_sizes(matrix, (owner.size, other.size), (first.shape[:2], second.shape[:2]))
     qualities = owner.noise_at(first.shape[0]), other.noise_at(second.shape[0])
-    return _warped(first, second, matrix / matrix[2, 2], 2 if scale > 1 else 1, qualities)
+    laid = _warped(first, second, matrix / matrix[2, 2], 2 if scale > 1 else 1, qualities)
+    return None if laid is None else replace(laid, reduced=factor < largest)
 
 
 def _warped(

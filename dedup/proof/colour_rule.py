@@ -128,10 +128,10 @@ def colour_left(one: Bytes, two: Bytes, sound: Mask, *, strict: bool = False) ->
     part = cv2.resize(sound.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
     sound = np.asarray(part > 0.5)  # noqa: PLR2004 -- most of it
     # From grey no colour follows, but grey does from any colour.
-    of_one_hue = [_has_one_hue(each, sound) for each in (two, one)]
-    if any(of_one_hue):
-        left = _left(*((two, one) if of_one_hue[0] else (one, two)), sound, strict)
-        return ColourLeft(left.levels, max(left.patch, _dyed(one, two, sound)))
+    for grey, other in ((two, one), (one, two)):
+        if _has_one_hue(grey, sound):
+            left = _left(grey, other, sound, strict)
+            return ColourLeft(left.levels, max(left.patch, _dyed(one, two, sound)))
     if strict:
         return _left(one, two, sound, strict)
     # A part in a colour that is nowhere else follows by a rule of its own, but not back again.

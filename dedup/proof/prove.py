@@ -216,7 +216,7 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
     shapes = (one.features.grey.shape, two.features.grey.shape)
     laid = lay(one.open(), two.open(), verdict, shapes, MAX_PHOTO_PIXELS)
     pages = [] if laid is None else [is_page(each) for each in laid.greys]
-    if any(pages):
+    if laid is not None and laid.reduced and any(pages):
         laid = lay(one.open(), two.open(), verdict, shapes)
     if laid is None:
         return _refused(verdict, "too small to compare what both show")
