@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from huggingface_hub import constants
 from torch import nn
 
 if TYPE_CHECKING:
@@ -52,3 +53,14 @@ def photographs() -> list[Path]:
     if not found:
         pytest.skip("needs the photographs in ../shared/data/photos")
     return found[:: max(1, len(found) // 8)][:8]
+
+
+@pytest.fixture
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the hub's client an empty cache, and an address where nothing answers."""
+    folder = tmp_path / "hub"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    return folder

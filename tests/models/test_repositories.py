@@ -20,17 +20,6 @@ if TYPE_CHECKING:
 SMALL = "test_resnet"
 
 
-@pytest.fixture
-def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the hub's client an empty cache, and an address where nothing answers."""
-    folder = tmp_path / "hub"
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
-    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    return folder
-
-
 def put(cache: Path, config: dict[str, Any], state: dict[str, torch.Tensor] | None) -> None:
     folder = cache / "models--someone--birds"
     snapshot = folder / "snapshots" / ("0" * 40)
