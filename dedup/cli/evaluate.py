@@ -34,7 +34,7 @@ _SHOWN_NAMES = 5
     required=True,
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="What is known: groups in JSON, or pairs in a file that ends in .csv.",
+    help="What is known: groups in JSON, or pairs in a table (.csv, .tsv, .parquet).",
 )
 @click.option(
     "--root",

@@ -127,8 +127,9 @@ labels_option = click.option(
     "--labels",
     type=Name(),
     metavar="folders|FILE",
-    help="What images are: folders (each one's own folder), or a FILE: .csv and .parquet (columns "
-    "'path' and --column), .json (COCO), .yaml (YOLO, its labels in labels/ beside images/).",
+    help="What images are: folders (each one's own folder), or a FILE: .csv, .tsv and .parquet "
+    "(columns 'path' and --column), .json (COCO), .yaml (YOLO, its labels in labels/ beside "
+    "images/).",
 )
 column_option = click.option(
     "--column",

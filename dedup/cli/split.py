@@ -125,8 +125,8 @@ class Ratios(click.ParamType[tuple[float, ...]]):
     "--given",
     type=Name(),
     metavar="folders|FILE",
-    help="Show what leaks in a split that is there: FILE is a table (.csv, .parquet) with the "
-    "columns 'path' and 'subset' or 'split'; folders are those called train, val, test or so.",
+    help="Show what leaks in a split that is there: FILE is a table (.csv, .tsv, .parquet) with "
+    "the columns 'path' and 'subset' or 'split'; folders are those called train, val, test or so.",
 )
 @tier_option("exact,pixels,resaved,near")
 @threshold_option

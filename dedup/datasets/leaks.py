@@ -71,7 +71,7 @@ def read_subsets(
     Parameters
     ----------
     given : "folders": the outermost folder below an indexed one that is called train, val, test or
-        the like; or a table (.csv, .parquet) with the columns `path` and `subset` or `split`
+        the like; or a table (.csv, .tsv, .parquet), columns `path` and `subset` or `split`
     paths : absolute
     roots : indexed folders, to which names may be relative
 
