@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import gzip
 import logging
 import re
@@ -24,22 +23,7 @@ if TYPE_CHECKING:
     import pytest
     from outcome import Outcome
 
-PACKAGE = Path(__file__).parent.parent / "dedup"
 OLD = Path(__file__).parent / "store" / "fixtures" / "format4-2d10181.sqlite.gz"
-CLI = PACKAGE / "cli"
-
-
-def test_nothing_is_printed_but_by_the_command_line() -> None:
-    calls = {
-        f"{path.relative_to(PACKAGE)}:{node.lineno}"
-        for path in PACKAGE.rglob("*.py")
-        if CLI not in path.parents
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id == "print"
-    }
-    assert calls == set()
 
 
 def test_who_sets_up_no_logging_sees_none() -> None:

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dedup.cli.files import files_from_option, named_files
+from dedup.cli.formats import chosen_format, format_options
 from dedup.cli.index import print_index
 from dedup.cli.opening import open_or_create
 from dedup.cli.options import (
     Name,
-    chosen_format,
     column_option,
     device_option,
     exit_if_found,
     fail_on_option,
-    format_options,
     labels_option,
     model_options,
     offline_option,
