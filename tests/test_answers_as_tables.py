@@ -29,7 +29,9 @@ parquet = pytest.importorskip("pyarrow.parquet")
 
 def answers() -> list[type[Answer[Any]]]:
     for module in pkgutil.walk_packages(dedup.__path__, "dedup."):
-        if module.name.startswith(("dedup.report.", "dedup.actions.", "dedup.results")):
+        if module.name.startswith(
+            ("dedup.report.", "dedup.actions.", "dedup.results", "dedup.datasets.")
+        ):
             importlib.import_module(module.name)
     # With slots a class is made twice, and the second counts.
     return list({kind.__name__: kind for kind in Answer.__subclasses__()}.values())
