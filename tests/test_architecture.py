@@ -56,6 +56,7 @@ FLOORS = {
     "dedup.verbs": 8,
     "dedup.collection": 9,
     "dedup.review": 10,
+    "dedup.distributed": 10,
     "dedup.cli": 11,
     "dedup.__main__": 12,
 }
@@ -92,6 +93,7 @@ FENCES = {
         "dedup.report",
         "dedup.models.stores",
         "dedup.datasets",
+        "dedup.distributed",
         "dedup.sources.lists",
     ),
     "yaml": ("dedup.datasets",),
@@ -108,6 +110,8 @@ FENCES = {
     "sklearn": ("dedup.report", "dedup.sklearn"),
     "umap": ("dedup.report",),
     "av": ("dedup.video.decode",),
+    "obstore": ("dedup.distributed.storage",),
+    "ray": ("dedup.distributed.ray_engine",),
 }
 FORBIDDEN_ROOMS = {"utils", "helpers", "core", "common", "misc"}
 
