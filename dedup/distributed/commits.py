@@ -97,6 +97,16 @@ def committed(storage: Storage, stage: str) -> dict[str, Done]:
     return {done.shard: done for done in (_read_done(storage, key) for key in keys)}
 
 
+def done_of(storage: Storage, stage: str, shard: str) -> Done:
+    """Read one commit.
+
+    Raises
+    ------
+    MissingObjectError : there is none.
+    """
+    return _read_done(storage, f"{stage}/_done/{shard}.json")
+
+
 def pending(shards: Iterable[str], done: dict[str, Done]) -> list[str]:
     """List the shards that no commit names, in order."""
     return [shard for shard in shards if shard not in done]

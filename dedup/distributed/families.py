@@ -6,12 +6,14 @@ can change its groups, so that each is given to the code of one machine as a who
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from dedup.distributed.commits import commit, commit_bytes, committed, read
+from dedup.distributed.commits import commit, committed, read
+from dedup.distributed.pieces import commit_pieces
 from dedup.distributed.schemas import (
     EDGES,
     FAMILY,
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     import numpy.typing as npt
-    import pyarrow as pa
 
     from dedup.distributed.commits import Done
     from dedup.distributed.run import Run
@@ -61,6 +62,11 @@ class Edges(NamedTuple):
     similarity: npt.NDArray[np.float32]
 
 
+_NOTHING: Final = Edges(
+    np.empty(0, np.int8), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
+)
+
+
 def components(first: Ids, second: Ids) -> tuple[Ids, Ids]:
     """Find what edges join.
 
@@ -92,50 +98,44 @@ def make_families(run: Run, join: str) -> Done | None:
     ----------
     join : J
     """
-    import pyarrow as pa
-
     storage = run.storage
-    edges = _edges(storage, join)
-    copies = _copies(storage, join)
+    files, images, classes = _folded(storage, join)
+    edges = _among(_edges(storage, join), files, classes)
+    copies = _copies(files, images, classes)
     ids, roots = components(
         np.concatenate([edges.first, copies[0]]), np.concatenate([edges.second, copies[1]])
     )
     order = np.lexsort((ids, roots))
     ids, roots = ids[order], roots[order]
     by_id = np.argsort(ids)
-    family_of = roots[by_id]
-    sorted_ids = ids[by_id]
-    of_edge = family_of[np.searchsorted(sorted_ids, edges.first)]
+    of_edge = roots[by_id][np.searchsorted(ids[by_id], edges.first)]
     heads, starts = np.unique(roots, return_index=True)
-    files = np.diff(np.append(starts, len(roots)))
+    sizes = np.diff(np.append(starts, len(roots)))
     pairs = np.bincount(np.searchsorted(heads, of_edge), minlength=len(heads))
-    chunk_of_family = cut(files, pairs)
-    chunk = np.repeat(chunk_of_family, files)
-    chunks = int(chunk[-1]) + 1 if len(chunk) else 0
-    members = pa.table([chunk, roots, ids], schema=FAMILY)
-    edge_chunk = chunk_of_family[np.searchsorted(heads, of_edge)]
+    chunk_of = cut(sizes, pairs)
+    chunk = np.repeat(chunk_of, sizes)
+    _commit_blocks(storage, f"{join}/family", chunk, pa.table([chunk, roots, ids], schema=FAMILY))
+    edge_chunk = chunk_of[np.searchsorted(heads, of_edge)]
     sort = np.lexsort((edges.second, edges.first, edges.kind, edge_chunk))
-    found = pa.table(
-        [edge_chunk[sort], *(np.asarray(column)[sort] for column in edges)], schema=EDGES
-    )
-    for block, part in _blocks(chunk, members):
-        commit(storage, f"{join}/family", shard_name(block), part)
-    for block, part in _blocks(edge_chunk[sort], found):
-        commit(storage, f"{join}/edges", shard_name(block), part)
-    placed = pa.table([sorted_ids, chunk[by_id]], schema=PLACED)
-    part_of = (sorted_ids >> ROW_BITS) // SHARDS_PER_PART
-    for number in np.unique(part_of).tolist():
-        begin, end = np.searchsorted(part_of, [number, number + 1]).tolist()
-        commit(storage, f"{join}/placed", shard_name(number), placed.slice(begin, end - begin))
+    columns = [edge_chunk[sort], *(np.asarray(column)[sort] for column in edges)]
+    _commit_blocks(storage, f"{join}/edges", edge_chunk[sort], pa.table(columns, schema=EDGES))
+    _commit_placed(storage, join, pa.table([ids[by_id], chunk[by_id]], schema=PLACED))
     large = np.flatnonzero(pairs > CHUNK_PAIRS)
     facts = {
-        "chunks": chunks,
-        "large": {str(chunk_of_family[one]): int(pairs[one]) for one in large.tolist()},
+        "chunks": int(chunk[-1]) + 1 if len(chunk) else 0,
+        "large": {str(chunk_of[one]): int(pairs[one]) for one in large.tolist()},
         "families": len(heads),
         "files": len(ids),
         "pairs": len(edges.first),
     }
-    return commit(storage, f"{join}/families", "0", members.slice(0, 0), facts)
+    return commit(storage, f"{join}/families", "0", pa.table({}), facts)
+
+
+def _commit_placed(storage: Storage, join: str, placed: pa.Table) -> None:
+    part_of = (placed["id"].to_numpy() >> ROW_BITS) // SHARDS_PER_PART
+    for number in np.unique(part_of).tolist():
+        begin, end = np.searchsorted(part_of, [number, number + 1]).tolist()
+        commit(storage, f"{join}/placed", shard_name(number), placed.slice(begin, end - begin))
 
 
 def cut(files: Ids, pairs: Ids) -> npt.NDArray[np.int32]:
@@ -167,30 +167,71 @@ def _edges(storage: Storage, join: str) -> Edges:
             columns = (table[name].to_numpy() for name in ("first", "second", "similarity"))
             parts.append(Edges(np.full(table.num_rows, kind, np.int8), *columns))
     if not parts:
-        empty = np.empty(0, np.int64)
-        return Edges(np.empty(0, np.int8), empty, empty, np.empty(0, np.float32))
-    return Edges(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+        return _NOTHING
+    kinds = np.concatenate([part.kind for part in parts])
+    first = np.concatenate([part.first for part in parts])
+    second = np.concatenate([part.second for part in parts])
+    similarity = np.concatenate([part.similarity for part in parts])
+    # A pair comes from the ranges of both its classes.
+    order = np.lexsort((second, first, kinds))
+    key = np.stack([kinds[order].astype(np.int64), first[order], second[order]])
+    new = np.concatenate([[True], (key[:, 1:] != key[:, :-1]).any(axis=0)])[: len(order)]
+    kept = order[new]
+    return Edges(kinds[kept], first[kept], second[kept], similarity[kept])
 
 
-def _copies(storage: Storage, join: str) -> tuple[Ids, Ids]:
-    """Pair files with their image, and images with their class, where these are others."""
-    first, second = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for done in committed(storage, f"{join}/fold").values():
-        table = read(storage, done)
-        file, image, group = (table[name].to_numpy() for name in ("id", "image", "class"))
-        for one, two in ((file, image), (image, group)):
-            other = one != two
-            first.append(one[other])
-            second.append(two[other])
+def _folded(storage: Storage, join: str) -> tuple[Ids, Ids, Ids]:
+    """Read the live files, their images and their classes."""
+    tables = [read(storage, done) for done in committed(storage, f"{join}/fold").values()]
+    file, image, group = (
+        np.concatenate([np.empty(0, np.int64), *(table[name].to_numpy() for table in tables)])
+        for name in ("id", "image", "class")
+    )
+    return file, image, group
+
+
+def _live(files: Ids, names: Ids) -> tuple[Ids, Ids]:
+    """Give the names that have files, rising, and of each its first file."""
+    order = np.lexsort((files, names))
+    found, first = np.unique(names[order], return_index=True)
+    return found, files[order][first]
+
+
+def _among(edges: Edges, files: Ids, classes: Ids) -> Edges:
+    """Name the classes of edges by live files; edges of classes without one are dropped."""
+    names, first = _live(files, classes)
+    if not len(names):
+        return _NOTHING
+    sides = edges.first, edges.second
+    places = [np.searchsorted(names, side).clip(max=len(names) - 1) for side in sides]
+    there = (names[places[0]] == edges.first) & (names[places[1]] == edges.second)
+    one, two = (first[place[there]] for place in places)
+    return Edges(
+        edges.kind[there], np.minimum(one, two), np.maximum(one, two), edges.similarity[there]
+    )
+
+
+def _copies(files: Ids, images: Ids, classes: Ids) -> tuple[Ids, Ids]:
+    """Pair files with the first of their image, and that with the first of its class."""
+    first: list[Ids] = []
+    second: list[Ids] = []
+    for names in (images, classes):
+        found, chief = _live(files, names)
+        mine = chief[np.searchsorted(found, names)]
+        other = files != mine
+        first.append(files[other])
+        second.append(mine[other])
     return np.concatenate(first), np.concatenate(second)
 
 
-def _blocks(chunk: npt.NDArray[np.int32], table: pa.Table) -> Iterator[tuple[int, pa.Table]]:
-    """Cut a table that is sorted by chunk."""
+def _commit_blocks(
+    storage: Storage, stage: str, chunk: npt.NDArray[np.int32], table: pa.Table
+) -> None:
+    """Commit a table that is sorted by chunk, so many chunks in an object."""
     blocks = chunk // CHUNKS_PER_BLOCK
     for block in np.unique(blocks).tolist():
         begin, end = np.searchsorted(blocks, [block, block + 1]).tolist()
-        yield block, table.slice(begin, end - begin)
+        commit(storage, stage, shard_name(block), table.slice(begin, end - begin))
 
 
 def gather(run: Run, join: str, part: str, shards: Iterable[str]) -> Done | None:
@@ -203,9 +244,6 @@ def gather(run: Run, join: str, part: str, shards: Iterable[str]) -> Done | None
     part : of `placed`
     shards : of `embed`, those of the part
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     storage = run.storage
     placed = read(storage, committed(storage, f"{join}/placed")[part])
     done = committed(storage, "embed")
@@ -218,43 +256,10 @@ def gather(run: Run, join: str, part: str, shards: Iterable[str]) -> Done | None
     chunk = placed["chunk"].to_numpy()[at]
     order = np.argsort(chunk, kind="stable")
     rows, chunk = rows.take(order), chunk[order]
-    sink, places = io.BytesIO(), dict[str, list[int]]()
-    for number in np.unique(chunk).tolist():
-        begin, end = np.searchsorted(chunk, [number, number + 1]).tolist()
-        start = sink.tell()
-        with pa.ipc.new_stream(
-            sink, rows.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")
-        ) as writer:
-            writer.write_table(rows.slice(begin, end - begin))
-        places[str(number)] = [start, sink.tell() - start]
-    return commit_bytes(
-        storage, f"{join}/gather", part, sink.getvalue(), "arrows", len(rows), {"pieces": places}
-    )
 
+    def parts() -> Iterator[tuple[int, pa.Table]]:
+        for number in np.unique(chunk).tolist():
+            begin, end = np.searchsorted(chunk, [number, number + 1]).tolist()
+            yield number, rows.slice(begin, end - begin)
 
-class Piece(NamedTuple):
-    """Where some rows of a chunk are: an object, the first byte, and how many."""
-
-    key: str
-    start: int
-    length: int
-
-
-def pieces_of(gathered: Iterable[Done]) -> dict[int, list[Piece]]:
-    """List the pieces of each chunk."""
-    found: dict[int, list[Piece]] = {}
-    for done in gathered:
-        for chunk, (start, length) in done.extra["pieces"].items():
-            found.setdefault(int(chunk), []).append(Piece(done.key, start, length))
-    return found
-
-
-def rows_of(storage: Storage, pieces: Iterable[Piece]) -> pa.Table:
-    """Read the rows of a chunk, by rising id."""
-    import pyarrow as pa
-
-    tables = []
-    for piece in pieces:
-        (data,) = storage.get_ranges(piece.key, [piece.start], [piece.length])
-        tables.append(pa.ipc.open_stream(data).read_all())
-    return pa.concat_tables(tables).sort_by("id")
+    return commit_pieces(storage, f"{join}/gather", part, parts())

@@ -6,16 +6,16 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from dedup.distributed.commits import committed, read
-from dedup.distributed.engine import Task, run_tasks
 from dedup.distributed.families import (
     CHUNKS_PER_BLOCK,
     SHARDS_PER_PART,
     gather,
     make_families,
-    pieces_of,
 )
+from dedup.distributed.pieces import pieces
 from dedup.distributed.proving import PROVEN_AT_ONCE, Chunk, group_chunk, prove_pairs
 from dedup.distributed.schemas import shard_name
+from dedup.distributed.stages import run_shards
 from dedup.duplicates.find import left_note
 from dedup.duplicates.pairs import unreadable_words
 from dedup.duplicates.tiers import reclaimable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from dedup.distributed.commits import Done
-    from dedup.distributed.engine import Ended, Engine
+    from dedup.distributed.engine import Engine
     from dedup.distributed.run import Run
     from dedup.distributed.settings import Settings
     from dedup.distributed.storage import Storage
@@ -43,46 +43,41 @@ def make_groups(run: Run, engine: Engine, settings: Settings, report: Report) ->
     storage, join = run.storage, settings.join
     families = committed(storage, f"{join}/families").get("0")
     if families is None:
-        task = Task(make_families, (run, join), "families")
-        _run(engine, "Joining pairs to families", [task], 0, report)
+        words, one = "Joining pairs to families", {"0": (join,)}
+        run_shards(engine, run, f"{join}/families", words, make_families, one, report)
         families = committed(storage, f"{join}/families")["0"]
     _gather(run, engine, settings, report)
     chunks = _chunks(storage, join, families.extra["chunks"])
     _prove_large(run, engine, settings, chunks, families.extra["large"], report)
-    there = committed(storage, settings.groups)
     proven = _proven(storage, settings)
-    tasks = [
-        Task(
-            group_chunk,
-            (run, settings, chunk._replace(known=tuple(proven.get(chunk.number, ())))),
-            f"chunk {chunk.number}",
+    given = {
+        f"{chunk.number:07d}": (
+            settings, chunk._replace(known=tuple(proven.get(chunk.number, ()))),
         )
         for chunk in chunks
-        if f"{chunk.number:07d}" not in there
-    ]
-    _run(engine, "Proving and grouping", tasks, len(there), report)
+    }  # fmt: skip
+    words = "Proving and grouping"
+    run_shards(engine, run, settings.groups, words, group_chunk, given, report)
 
 
 def _gather(run: Run, engine: Engine, settings: Settings, report: Report) -> None:
     storage, join = run.storage, settings.join
-    there = committed(storage, f"{join}/gather")
     shards: dict[int, list[str]] = defaultdict(list)
     for shard in committed(storage, "embed"):
         shards[int(shard) // SHARDS_PER_PART].append(shard)
-    tasks = [
-        Task(gather, (run, join, part, tuple(shards[int(part)])), f"gather {part}")
+    given = {
+        part: (join, part, tuple(shards[int(part)]))
         for part in committed(storage, f"{join}/placed")
-        if part not in there
-    ]
-    _run(engine, "Gathering families", tasks, len(there), report)
+    }
+    run_shards(engine, run, f"{join}/gather", "Gathering families", gather, given, report)
 
 
 def _chunks(storage: Storage, join: str, count: int) -> list[Chunk]:
-    pieces = pieces_of(committed(storage, f"{join}/gather").values())
+    found = pieces(committed(storage, f"{join}/gather").values())
     edges = committed(storage, f"{join}/edges")
     return [
         Chunk(
-            number, tuple(pieces.get(number, ())), edges.get(shard_name(number // CHUNKS_PER_BLOCK))
+            number, tuple(found.get(number, ())), edges.get(shard_name(number // CHUNKS_PER_BLOCK))
         )
         for number in range(count)
     ]
@@ -99,14 +94,12 @@ def _prove_large(
     """Prove the pairs of families that are too large for one task, some at a time."""
     if not large:
         return
-    done = committed(run.storage, "verdicts")
-    tasks = [
-        Task(prove_pairs, (run, settings, chunks[int(number)], part), f"chunk {number}, {part}")
+    given = {
+        f"{settings.answer}-{int(number):07d}-{part:05d}": (settings, chunks[int(number)], part)
         for number, pairs in large.items()
         for part in range(-(-pairs // PROVEN_AT_ONCE))
-        if f"{settings.answer}-{int(number):07d}-{part:05d}" not in done
-    ]
-    _run(engine, "Proving large families", tasks, 0, report)
+    }
+    run_shards(engine, run, "verdicts", "Proving large families", prove_pairs, given, report)
 
 
 def _proven(storage: Storage, settings: Settings) -> dict[int, list[tuple[Done, Done]]]:
@@ -118,18 +111,6 @@ def _proven(storage: Storage, settings: Settings) -> dict[int, list[tuple[Done, 
         if answer == settings.answer and part:
             found[int(chunk)].append((done, measured[name]))
     return found
-
-
-def _run(engine: Engine, words: str, tasks: list[Task], there: int, report: Report) -> None:
-    total, done = there + len(tasks), there
-    report(words, done, total)
-
-    def one_more(_: Ended) -> None:
-        nonlocal done
-        done += 1
-        report(words, done, total)
-
-    run_tasks(engine, tasks, one_more)
 
 
 def read_groups(storage: Storage, settings: Settings) -> tuple[list[Group], list[str]]:

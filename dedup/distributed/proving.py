@@ -18,10 +18,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.distributed.commits import Done, commit, read
-from dedup.distributed.families import Piece, rows_of
 from dedup.distributed.images import reading
 from dedup.distributed.importing import Known, add_known, known_of, make_catalog
-from dedup.distributed.schemas import GROUPS, MEASURED, NEAR, PARTS, SIMILAR, VERDICTS
+from dedup.distributed.pieces import Piece, read_pieces
+from dedup.distributed.schemas import (
+    EDGES,
+    GROUPS,
+    MEASURED,
+    NEAR,
+    PARTS,
+    SIMILAR,
+    VERDICTS,
+    embed_schema,
+)
 from dedup.duplicates.find import described, fresh_groups
 from dedup.duplicates.gallery import Gallery, read_gallery
 from dedup.duplicates.given import GivenCandidates
@@ -151,7 +160,8 @@ def _small(
 ) -> Iterator[tuple[Catalog, pa.Table, list[Images]]]:
     """Make a small collection of a chunk's rows; of those of some pairs where they are given."""
     storage = run.storage
-    rows = rows_of(storage, chunk.pieces)
+    schema = embed_schema(run.meta.pinned.stored)
+    rows = read_pieces(storage, chunk.pieces, schema).sort_by("id")
     if only is not None:
         wanted = pa.chunked_array([*only["first"].chunks, *only["second"].chunks], pa.int64())
         rows = rows.filter(pc.is_in(rows["id"], wanted.unique()))
@@ -176,8 +186,6 @@ def _relevant(verdicts: pa.Table, measured: pa.Table, rows: pa.Table) -> Known:
 
 
 def _edges(run: Run, chunk: Chunk) -> pa.Table:
-    from dedup.distributed.schemas import EDGES
-
     if chunk.edges is None:
         return pa.Table.from_pylist([], schema=EDGES)
     table = read(run.storage, chunk.edges)

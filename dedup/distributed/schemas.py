@@ -3,10 +3,15 @@
     meta.json                       what the collection was made with
     list/G/…                        generation G of the listing: shards of new files, what is gone
     embed/SHARD                     one row a file: facts, vectors, parts; or the reason it has none
-    J/fold/RANGE                    which files are one image, and which images one class
-    J/divide/0                      centres of cells, mean, overlap, recall
-    J/assign/SHARD                  the classes of a shard, each in its cells, with its vector
-    J/pair/BUCKET…                  pairs of classes within a cell
+    keys/SHARD                      what says which files are one image, in pieces by range
+    J/fold/RANGE                    the live files, their images and classes
+    J/reps/RANGE                    one file of each class that is compared, in pieces by shard
+    D/sample/SHARD                  the sum of vectors, and some of them
+    D/centres/0                     centres of cells, and the mean
+    D/exact/SHARD                   the nearest rows of a shard to some rows, and their cells
+    D/divided/0                     in how many cells a class is, and what that finds
+    D/assign/SHARD                  the classes of a shard, each in its cells, in pieces by group
+    D/pair/…                        pairs of classes within cells, in pieces by range
     J/best/RANGE                    the best pairs of each class, worth a proof
     J/reach/RANGE                   pairs of classes that reach the threshold of the tier similar
     J/votes/0                       pairs of classes of which one shows a part of the other
@@ -19,11 +24,13 @@
     J/group-A/CHUNK                 groups of files
 
 J is "join/" and a digest of what the join depends on: the listing's generation and the settings
-that decide which pairs are looked at (`settings`); A is a digest of all settings. Everything is
-read through commits (`commits`).
+that decide which pairs are looked at (`settings`); A is a digest of all settings. D is "division/"
+and a number: a division into cells serves many generations, until there are twice as many classes.
+Everything is read through commits (`commits`), some of it in pieces (`pieces`).
 
 A file's id is its shard's number times 2^20 plus its row there: int64 throughout. An *image* is
-named by the lowest id of the files with its content, a *class* by the lowest image with its input.
+named by the lowest id that ever had its content, a *class* by the lowest image that ever had its
+input, whether these files are still there or not: names never change.
 """
 
 from __future__ import annotations
@@ -107,14 +114,32 @@ FOLD: Final = pa.schema(
     ]
 )
 
-ASSIGN: Final = pa.schema(
+KEYS: Final = pa.schema(
     [
-        ("class", pa.int64()),
-        ("cell", pa.int32()),  # one row for each cell of a class, by rising bucket, then cell
-        ("cells", pa.list_(pa.int32())),  # all of the class
-        ("vector", pa.binary()),  # fp16, centred, of unit length
+        ("id", pa.int64()),
+        ("digest", pa.binary(32)),
+        ("input_digest", pa.binary(16)),
+        ("trivial", pa.bool_()),
     ]
 )
+
+
+def assign_schema(compared: Sequence[str]) -> pa.Schema:
+    """Give the columns of `assign`: a row for each cell of a class.
+
+    Parameters
+    ----------
+    compared : `Fingerprint.compared`; the vectors are as the embed stage stores them
+    """
+    return pa.schema(
+        [
+            pa.field("class", pa.int64()),
+            pa.field("cell", pa.int32()),
+            pa.field("cells", pa.list_(pa.int32())),  # all of the class
+            *(pa.field(f"vector.{name}", pa.binary()) for name in compared),
+        ]
+    )
+
 
 PAIRS: Final = pa.schema(
     [
