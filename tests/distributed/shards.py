@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,15 @@ from dedup.distributed.schemas import FOLD, PAIRS, embed_schema, file_id, shard_
 from dedup.duplicates.candidates import WithinGallery, group_identical_inputs
 from dedup.duplicates.gallery import read_gallery
 from dedup.duplicates.sharing import share_parts
+from dedup.fingerprint import Fingerprint
 from dedup.space.space import Space
 from dedup.store.parts import read_parts
+from dedup.store.vectors import pack
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from dedup.distributed.settings import Settings
     from dedup.distributed.storage import Storage
     from dedup.store.catalog import Catalog
@@ -111,3 +117,39 @@ def _pairs(run: Run, stage: str, pairs: list[tuple[int, int, float]]) -> None:
         for one, two, similarity in pairs
     ]
     commit(run.storage, stage, "0", pa.Table.from_pylist(rows, schema=PAIRS))
+
+
+def of_vectors(
+    storage: Storage, vectors: npt.NDArray[np.float32], shard: int, first: int = 0
+) -> Run:
+    """Write the `embed` stage of images that are vectors and nothing else.
+
+    Parameters
+    ----------
+    vectors : (N, D); rows that are equal have equal decoded input
+    first : number of the first shard
+    """
+    layer = "global_pool"
+    pinned = Fingerprint("m", "bundled", "", (layer,), 224, 224, "decoder")
+    meta = write_meta(storage, Meta(pinned.to_json(), shard))
+    schema = embed_schema(pinned.stored)
+    packed = pack(layer, vectors)
+    for start in range(0, len(vectors), shard):
+        number = first + start // shard
+        rows = range(start, min(len(vectors), start + shard))
+        count = len(rows)
+        names = [f"{number:06d}-{row}" for row in rows]
+        digests = [hashlib.sha256(name.encode()).digest() for name in names]
+        inputs = [hashlib.sha256(packed.vectors[row]).digest()[:16] for row in rows]
+        columns: dict[str, Any] = {
+            "id": [file_id(number, at) for at in range(count)], "root": ["s3://b/p"] * count,
+            "key": names, "size": [1] * count, "mtime_ns": [0] * count, "etag": [""] * count,
+            "version": [""] * count, "reason": [None] * count, "transient": [None] * count,
+            "digest": digests, "format": ["PNG"] * count, "width": [64] * count,
+            "height": [64] * count, "frames": [1] * count, "trivial": [False] * count,
+            "input_digest": inputs, "damaged": [False] * count, "remark": [None] * count,
+            "parts": [None] * count, f"vector.{layer}": [packed.vectors[row] for row in rows],
+            f"norm.{layer}": [packed.norms[row] for row in rows],
+        }  # fmt: skip
+        commit(storage, "embed", shard_name(number), pa.table(columns, schema=schema))
+    return Run(storage.url, meta)
