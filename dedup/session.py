@@ -160,7 +160,7 @@ class Session:
             )
         Session._computed_in = os.getpid()
         if decodes:
-            binding.check_decoder(catalog)
+            binding.require_decoder(catalog.fingerprint, catalog.store)
         return catalog
 
     def embedder(self) -> Embedder:
