@@ -126,17 +126,17 @@ def _shipped(spec: ModelSpec) -> ShippedModel | None:
     return shipped if spec.layers in {(), (shipped.layer,)} else None
 
 
-def check(catalog: Catalog, spec: ModelSpec) -> None:
+def check(pinned: Fingerprint, collection: str | PathLike[str], spec: ModelSpec) -> None:
     """Refuse a spec that differs from what the collection was made with.
 
     Raises
     ------
     FingerprintError : it differs; the text says where, and the way out.
     """
-    differences = _differences(catalog.fingerprint, spec)
+    differences = _differences(pinned, spec)
     if differences:
         raise FingerprintError(
-            catalog.store,
+            collection,
             f"this collection was made with {'; '.join(differences)}. Embeddings of two kinds "
             "cannot be compared: leave the option out to go on as before, or start another "
             "collection with --store NEW_FOLDER.",

@@ -86,7 +86,7 @@ class Session:
             cls._bind(path, spec)
         catalog = Catalog.open(path)
         try:
-            binding.check(catalog, spec)
+            binding.check(catalog.fingerprint, catalog.store, spec)
         except BaseException:
             catalog.close()
             raise
