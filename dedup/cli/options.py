@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from dedup.cli.stores import Store
 from dedup.errors import DedupError
 from dedup.files import check_folder
 from dedup.policy import INFORMATION, KeepPolicy
@@ -67,10 +68,10 @@ store_option = click.option(
     "-s",
     "--store",
     metavar="DIR",
-    type=click.Path(path_type=Path),
-    envvar="DEDUP_STORE",
+    type=Store(),
     help="The folder of the collection. Default: the nearest .dedup at or above the current "
     "folder.",
+    envvar="DEDUP_STORE",
 )
 device_option = click.option(
     "--device",

@@ -62,13 +62,19 @@ def commit(
     ----------
     stage : such as "embed"
     """
+    data = parquet_bytes(table, rows_per_group)
+    return commit_bytes(storage, stage, shard, data, "parquet", table.num_rows, extra)
+
+
+def parquet_bytes(table: pa.Table, rows_per_group: int = _ROWS_PER_GROUP) -> bytes:
+    """Write a table as the bytes of a Parquet file, with a checksum for every page."""
     import pyarrow.parquet as pq
 
     sink = io.BytesIO()
     pq.write_table(
         table, sink, compression="zstd", row_group_size=rows_per_group, write_page_checksum=True
     )
-    return commit_bytes(storage, stage, shard, sink.getvalue(), "parquet", table.num_rows, extra)
+    return sink.getvalue()
 
 
 def commit_bytes(
