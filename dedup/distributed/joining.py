@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from dedup.distributed.dividing import (
     sample,
 )
 from dedup.distributed.folding import RANGES, REPS, ROWS_OF_RANGE, fold, keys_of_shard
+from dedup.distributed.listing import gone_ids
 from dedup.distributed.pairing import Limits, best, blocks, pair_block, reach, stage_of
 from dedup.distributed.pieces import Piece, pieces, read_pieces
 from dedup.distributed.schemas import PAIRS
@@ -68,14 +70,10 @@ class Joined(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def join(run: Run, engine: Engine, settings: Settings, report: Report, gone: str = "") -> Joined:
-    """Run what is left of the stages of a join.
-
-    Parameters
-    ----------
-    gone : as `folding.fold` takes it
-    """
+def join(run: Run, engine: Engine, settings: Settings, report: Report) -> Joined:
+    """Run what is left of the stages of a join."""
     storage, name = run.storage, settings.join
+    gone = _write_gone(storage, name)
     shards = list(committed(storage, "embed"))
     run_shards(
         engine,
@@ -107,6 +105,17 @@ def join(run: Run, engine: Engine, settings: Settings, report: Report, gone: str
         files, images, classes, facts["cells"], told["overlap"], told["recall"], told["pairs"],
         capped, tuple(notes),
     )  # fmt: skip
+
+
+def _write_gone(storage: Storage, name: str) -> str:
+    """Write which files are gone, for `fold`; gives the key, "" where none is."""
+    lost = gone_ids(storage)
+    if not len(lost):
+        return ""
+    sink = io.BytesIO()
+    np.save(sink, lost)
+    storage.put(f"{name}/gone.npy", sink.getvalue())
+    return f"{name}/gone.npy"
 
 
 def _fold(
