@@ -34,7 +34,7 @@ class Faults:
     reset : the connection is reset in the middle of the answer's body
     cut : the body is shorter than the object, and the length of the answer says so too
     stall : nothing comes for `stall_seconds`
-    forbidden : answer 403 to everything
+    forbidden : the code with which everything is refused, such as AccessDenied
     ignore_conditions : pass no If-None-Match and If-Match on
     """
 
@@ -44,7 +44,7 @@ class Faults:
     cut: float = 0.0
     stall: float = 0.0
     stall_seconds: float = 30.0
-    forbidden: bool = False
+    forbidden: str = ""
     ignore_conditions: bool = False
 
 
@@ -109,7 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "slow_down":
             self._answer(503, {}, _ERROR.format("SlowDown", "Please reduce your rate.").encode())
         elif fault == "forbidden":
-            self._answer(403, {}, _ERROR.format("AccessDenied", "Access Denied").encode())
+            self._answer(403, {}, _ERROR.format(self.server.faults.forbidden, "No").encode())
         else:
             self._pass_on(body, fault)
 
