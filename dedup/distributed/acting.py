@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from dedup.actions.outcomes import Acted, ActedFile
-from dedup.distributed.storage import MissingObjectError, Storage, StorageError
+from dedup.distributed.storage import ChangedObjectError, MissingObjectError, Storage, StorageError
 from dedup.errors import PlanError
 
 if TYPE_CHECKING:
@@ -87,9 +87,7 @@ def _header(plan: SharedPlan) -> bytes:
     return json.dumps(head | {"files": [asdict(entry) for entry in plan.entries]}).encode()
 
 
-def _act(
-    store: Storage, plan: SharedPlan, run: str, number: int, *, dry_run: bool
-) -> ActedFile:
+def _act(store: Storage, plan: SharedPlan, run: str, number: int, *, dry_run: bool) -> ActedFile:
     entry = plan.entries[number]
     step = f"{number:07d}.json"
     told = partial(ActedFile, entry.url, plan.verb, bytes=entry.bytes)
@@ -100,48 +98,51 @@ def _act(
     target = _target(plan, entry)
     try:
         _check(entry, begun=begun)
-    except _Refused as refusal:
+    except _RefusedError as refusal:
         return told("refused", reason=str(refusal))
     if dry_run:
         return told("planned", to=target)
     store.put(f"acts/{run}/begun/{step}", json.dumps(asdict(entry)).encode())
     try:
         found = _ACTS[plan.verb](plan, entry, target, run)
-    except _Refused as refusal:
+    except _RefusedError as refusal:
         return told("refused", reason=str(refusal))
     done = {"entry": asdict(entry), "verb": plan.verb, "to": target, **found}
     store.put(f"acts/{run}/done/{step}", json.dumps(done).encode())
     return told("done", to=target)
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """An object that is left as it is, and why."""
 
 
 def _check(entry: SharedEntry, *, begun: bool) -> None:
     """See that both objects are what was compared."""
-    for url, etag, is_keeper in ((entry.keeper, entry.keeper_etag, True), (entry.url, entry.etag, False)):
+    both = (entry.keeper, entry.keeper_etag, True), (entry.url, entry.etag, False)
+    for url, etag, is_keeper in both:
         place = place_of(url)
         try:
             now = place.storage.head(place.key)
         except MissingObjectError as error:
             if begun and not is_keeper:
                 return  # it went already, and only that was not written down
-            raise _Refused("its keeper is gone" if is_keeper else "it is gone") from error
+            raise _RefusedError("its keeper is gone" if is_keeper else "it is gone") from error
         if now.etag != etag or not etag:
-            raise _Refused("its keeper has changed" if is_keeper else "it has changed")
+            raise _RefusedError("its keeper has changed" if is_keeper else "it has changed")
 
 
-def _move(plan: SharedPlan, entry: SharedEntry, target: str, _run: str) -> dict[str, Any]:
+def _move(_plan: SharedPlan, entry: SharedEntry, target: str, _run: str) -> dict[str, Any]:
     place, there = place_of(entry.url), place_of(target)
     try:
         data = place.storage.get(place.key, entry.etag).data
     except MissingObjectError:
         return {"sha256": hashlib.sha256(there.storage.get(there.key).data).hexdigest()}
+    except ChangedObjectError as error:
+        raise _RefusedError("it has changed") from error
     if not there.storage.put_new(there.key, data):
-        raise _Refused(f"there is another object at {target}")
+        raise _RefusedError(f"there is another object at {target}")
     if there.storage.get(there.key).data != data:
-        raise _Refused(f"{target} does not read as it was written")
+        raise _RefusedError(f"{target} does not read as it was written")
     _remove(place, entry.etag)
     return {"sha256": hashlib.sha256(data).hexdigest()}
 
@@ -158,7 +159,7 @@ def _delete(_plan: SharedPlan, entry: SharedEntry, _target: str, _run: str) -> d
 
 def _tag(_plan: SharedPlan, entry: SharedEntry, _target: str, run: str) -> dict[str, Any]:
     place = place_of(entry.url)
-    place.storage.tag(place.key, {TAG: run})
+    place.storage.label(place.key, {TAG: run})
     return {}
 
 
@@ -168,7 +169,7 @@ _ACTS: Final = {"move": _move, "delete": _delete, "tag": _tag}
 def _remove(place: Place, etag: str) -> None:
     """Remove an object that is still the one; no storage does both at once."""
     if place.storage.head(place.key).etag != etag:
-        raise _Refused("it has changed")
+        raise _RefusedError("it has changed")
     place.storage.delete([place.key])
 
 
@@ -216,7 +217,9 @@ def undo(
             raise PlanError(f"{store.url}: no run has anything to bring back")
         run = max(left, key=lambda one: _read(store, f"acts/{one}/plan.json")["made"])  # type: ignore[index]
     elif run not in names:
-        raise PlanError(f"{store.url}: there is no run {run}; there are {', '.join(names) or 'none'}")
+        raise PlanError(
+            f"{store.url}: there is no run {run}; there are {', '.join(names) or 'none'}"
+        )
     steps = _left(store, run)
     back = partial(_back, store, run, dry_run=dry_run)
     files = []
@@ -244,7 +247,7 @@ def _back(store: Storage, run: str, step: str, *, dry_run: bool) -> ActedFile:
         return told("planned", to=done["to"])
     try:
         _UNDONE[done["verb"]](done)
-    except _Refused as refusal:
+    except _RefusedError as refusal:
         return told("refused", reason=str(refusal))
     store.put(f"acts/{run}/back/{step}", b"{}")
     return told("undone", to=done["to"])
@@ -255,29 +258,29 @@ def _move_back(done: dict[str, Any]) -> None:
     try:
         found = there.storage.get(there.key)
     except MissingObjectError as error:
-        raise _Refused(f"{done['to']} is gone") from error
+        raise _RefusedError(f"{done['to']} is gone") from error
     if hashlib.sha256(found.data).hexdigest() != done["sha256"]:
-        raise _Refused(f"{done['to']} has changed")
+        raise _RefusedError(f"{done['to']} has changed")
     if not place.storage.put_new(place.key, found.data):
-        raise _Refused("there is another object in its place")
+        raise _RefusedError("there is another object in its place")
     _remove(there, found.etag)
 
 
 def _undelete(done: dict[str, Any]) -> None:
     place = place_of(done["entry"]["url"])
     if not done["version"]:
-        raise _Refused("its bucket kept no version of it")
+        raise _RefusedError("its bucket kept no version of it")
     try:
         data = place.storage.get(place.key, version=done["version"]).data
     except MissingObjectError as error:
-        raise _Refused("its version is gone") from error
+        raise _RefusedError("its version is gone") from error
     if not place.storage.put_new(place.key, data):
-        raise _Refused("there is another object in its place")
+        raise _RefusedError("there is another object in its place")
 
 
 def _untag(done: dict[str, Any]) -> None:
     place = place_of(done["entry"]["url"])
-    place.storage.tag(place.key, {})
+    place.storage.label(place.key, {TAG: None})
 
 
 _UNDONE: Final = {"move": _move_back, "delete": _undelete, "tag": _untag}

@@ -24,12 +24,14 @@ from dedup.arguments import (
 )
 from dedup.collection import Collection
 from dedup.descriptors.vlad import PARTS_VERSION
+from dedup.distributed import acting
 from dedup.distributed.commits import committed, done_of, read
-from dedup.distributed.grouping import make_groups, read_groups
+from dedup.distributed.grouping import make_groups, read_etags, read_groups
 from dedup.distributed.images import reading
 from dedup.distributed.importing import Known, add_known, make_catalog
 from dedup.distributed.joining import join
 from dedup.distributed.listing import gone_ids, known_rows, latest
+from dedup.distributed.plans import action_of, make_plan
 from dedup.distributed.schemas import ROW_BITS, shard_name
 from dedup.distributed.searching import nearest
 from dedup.distributed.searching import paths_of as urls_of
@@ -43,14 +45,17 @@ from dedup.proof import VERIFIER
 from dedup.query import embed_queries, expand
 from dedup.results import DuplicatesAnswer, Grouping, Neighbour, QueryAnswer, Tier
 from dedup.space.space import Space
+from dedup.verbs.folders import COPY_TIERS
 from dedup.verbs.pairs import DEFAULT_TIERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from dedup.actions.outcomes import Acted
     from dedup.answer import Progress
     from dedup.distributed.engine import Engine
     from dedup.distributed.joining import Joined
+    from dedup.distributed.plans import SharedPlan
     from dedup.distributed.run import Run
     from dedup.results import Explanation, Group
     from dedup.store.catalog import Catalog
@@ -139,6 +144,67 @@ class SharedAnswers:
         return QueryAnswer(
             tuple(neighbours), tuple(asked.skipped), () if looked_at_all else (note,)
         )
+
+    def plan(
+        self,
+        engine: Engine,
+        action: str,
+        tier: str | Iterable[str] = COPY_TIERS,
+        *,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> SharedPlan:
+        """Plan which duplicates are to go; nothing is touched.
+
+        Parameters
+        ----------
+        action : "move:URL", "tag" or "delete"
+        the others : as in `duplicates`
+
+        Raises
+        ------
+        ValueError : there is no such action, or a tier is not proven.
+        """
+        tiers = tiers_of(tier)
+        if not tiers <= {*COPY_TIERS, Tier.NEAR}:
+            raise ValueError("only exact, pixels, resaved and near are proven, and may be planned")
+        action_of(action)
+        found = self.duplicates(engine, tiers, progress=progress, **options)
+        kept = {
+            name: options[name] for name in ("group", "keep", "companions", "parts")
+            if name in options
+        }  # fmt: skip
+        settings = self._settings(
+            tiers, options.get("threshold"), kept.pop("group", "cover"),
+            kept.pop("keep", INFORMATION), **kept,
+        )  # fmt: skip
+        storage = self._run.storage
+        generation = latest(storage)
+        roots = () if generation is None else generation.roots
+        return make_plan(
+            storage.url, roots, action, found, read_etags(storage, settings), found.notes
+        )
+
+    def apply(
+        self,
+        plan: SharedPlan,
+        *,
+        dry_run: bool = False,
+        unversioned: bool = False,
+        progress: Progress | None = None,
+    ) -> Acted:
+        """Carry out a plan; as `acting.apply`."""
+        report = callback_of(progress)
+        return acting.apply(
+            self._run.storage, plan, dry_run=dry_run, unversioned=unversioned, progress=report
+        )
+
+    def undo(
+        self, run: str | None = None, *, dry_run: bool = False, progress: Progress | None = None
+    ) -> Acted:
+        """Bring back what a run of `apply` took away; as `acting.undo`."""
+        report = callback_of(progress)
+        return acting.undo(self._run.storage, run, dry_run=dry_run, progress=report)
 
     def fetch(self, folder: AnyPath, *, progress: Progress | None = None) -> Collection:
         """Make an ordinary collection of this one, with all that is known of its images.

@@ -163,3 +163,14 @@ def _group(rows: Iterable[dict[str, Any]]) -> Group:
         duplicates=duplicates,
         kept_because=head["kept_because"],
     )
+
+
+def read_etags(storage: Storage, settings: Settings) -> dict[str, str]:
+    """Read the tags of all files in groups, by URL."""
+    found: dict[str, str] = {}
+    for done in committed(storage, settings.groups).values():
+        table = read(storage, done)
+        for side in ("keeper", "member"):
+            urls, etags = table[side].to_pylist(), table[f"{side}_etag"].to_pylist()
+            found.update(zip(urls, etags, strict=True))
+    return found

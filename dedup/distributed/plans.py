@@ -194,7 +194,7 @@ def read_shared_plan(path: str | os.PathLike[str]) -> SharedPlan:
 def _entry(value: Any, number: int) -> SharedEntry:
     where = f"file {number}"
     if not isinstance(value, dict):
-        raise ValueError(f"{where}: is not an object")
+        raise ValueError(f"{where}: is not an object")  # noqa: TRY004 - as `_text`
     size = value.get("bytes")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise ValueError(f"{where}: bytes is no count")
