@@ -22,7 +22,7 @@ from dedup.binding import load_pinned, require_decoder
 from dedup.distributed import commits
 from dedup.distributed.engine import EngineError, Task
 from dedup.distributed.schemas import embed_schema, file_id
-from dedup.distributed.storage import MissingObjectError, Storage, StorageError
+from dedup.distributed.storage import ChangedObjectError, MissingObjectError, Storage, StorageError
 from dedup.distributed.weights import weights_file
 from dedup.errors import DedupError
 from dedup.fingerprint import CONTENT
@@ -150,7 +150,7 @@ def fetched(rows: Sequence[dict[str, Any]]) -> Generator[Fetched]:
 
     Parameters
     ----------
-    rows : with the columns of `schemas.LISTED`
+    rows : with the columns of `chunks.TO_READ`
     """
     waiting: deque[tuple[int, Any]] = deque()
     held = 0
@@ -171,17 +171,19 @@ def fetched(rows: Sequence[dict[str, Any]]) -> Generator[Fetched]:
 
 def _fetch(row: dict[str, Any]) -> Fetched:
     name = f"{row['root']}/{row['key']}"
+    reason = row["reason"]
     if row["size"] > MAX_FILE_BYTES:
         reason = f"too large: a file of more than {MAX_FILE_BYTES >> 20} MB"
+    if reason:
         return Fetched(name, b"", Skipped(reason, transient=False))
     try:
-        data, etag = Storage.at(row["root"]).get(row["key"])
-    except MissingObjectError:
-        return Fetched(name, b"", GONE)
+        data = Storage.at(row["root"]).get(row["key"], if_match=row["etag"]).data
+    except (MissingObjectError, ChangedObjectError) as error:
+        return Fetched(name, b"", GONE if isinstance(error, MissingObjectError) else CHANGED)
     except StorageError as error:
         reason = str(error).removeprefix(f"{name}: ")
         return Fetched(name, b"", Skipped(reason, transient=True), failed=True)
-    if len(data) != row["size"] or (etag and row["etag"] and etag != row["etag"]):
+    if len(data) != row["size"]:
         return Fetched(name, b"", CHANGED)
     return Fetched(name, data)
 

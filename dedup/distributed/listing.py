@@ -18,8 +18,9 @@ import pyarrow as pa
 
 from dedup.distributed import commits
 from dedup.distributed.chunks import Chunks, Shards, Written, rows_of
-from dedup.distributed.entries import is_kept, is_same, kept, listed_below, place
+from dedup.distributed.entries import is_kept, is_same, kept, listed_below
 from dedup.distributed.schemas import shard_name
+from dedup.distributed.storage import Storage
 from dedup.errors import SourceError
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from dedup.distributed.commits import Done
     from dedup.distributed.entries import Row
     from dedup.distributed.run import Run
-    from dedup.distributed.storage import Storage
 
 STAGE: Final = "list"
 _TOLD: Final = 1000  # entries between two reports of progress
@@ -155,7 +155,7 @@ def list_generation(
     """
     storage = run.storage
     before = latest(storage) or Generation(-1)
-    asked = _settle(tuple(place(root) for root in roots), before.roots)
+    asked = _settle(tuple(Storage.at(root).url for root in roots), before.roots)
     patterns = before.exclude if exclude is None else exclude
     look = _Look(run, before, asked, patterns, set(again), progress or (lambda *_: None))
     found = look.take()
@@ -170,6 +170,11 @@ def list_generation(
     look.written.discard()
     winner = commits.committed(storage, STAGE)[name]
     return Generation.from_json(commits.read_bytes(storage, winner))
+
+
+def no_images(root: str) -> str:
+    """Say that a folder holds none."""
+    return f"{root}: no object below it has the name of an image. Is it the right folder?"
 
 
 def _settle(asked: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
@@ -264,10 +269,7 @@ class _Look:
                 first = next(entries, None)
             if first is None:
                 if root not in self.before.roots:
-                    raise SourceError(
-                        f"{root}: no object below it has the name of an image. Is it the right "
-                        "folder?"
-                    )
+                    raise SourceError(no_images(root))
                 if root in self.asked:
                     self.notes.append(f"{root} lists nothing: its images are kept")
                 yield kept(root)
