@@ -117,7 +117,8 @@ def index_command(
     where = cluster.taken(model)
     if isinstance(store, str):
         others = {"--vectors": vectors, "--ids": ids, "--root": root, "--files-from": files_from,
-                  "--column": column, "-0": nul, "--verbose": verbose, **_chosen(device, runtime)}  # fmt: skip
+                  "--column": column, "-0": nul, "--verbose": verbose,
+                  "--device": device != "auto", "--runtime": runtime != "auto"}  # fmt: skip
         skipped = cluster.index(store, paths, where, exclude, others, **model)
         raise click.exceptions.Exit(1 if strict and skipped else 0)
     where.refuse()
@@ -148,11 +149,6 @@ def index_command(
         print_stages(summary.stages)
     if strict and (summary.skipped or summary.still_skipped):
         raise click.exceptions.Exit(1)
-
-
-def _chosen(device: str, runtime: str) -> dict[str, object]:
-    """Name the options of what runs the model that are given."""
-    return {"--device": device != "auto", "--runtime": runtime != "auto"}
 
 
 def _options_of(model: dict[str, Any]) -> dict[str, object]:

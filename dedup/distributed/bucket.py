@@ -108,7 +108,7 @@ class Bucket:
         with self._translated(key, "read"):
             return self._entry(obstore.head(self._store, self._prefix + key), key)
 
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: bytes | memoryview) -> None:
         """Write an object, whatever was there."""
         import obstore
 
@@ -117,7 +117,7 @@ class Bucket:
                 self._store, self._prefix + key, data, use_multipart=len(data) > _SINGLE_PUT
             )
 
-    def put_new(self, key: str, data: bytes) -> bool:
+    def put_new(self, key: str, data: bytes | memoryview) -> bool:
         """Write an object where there is none."""
         import obstore
         from obstore.exceptions import AlreadyExistsError

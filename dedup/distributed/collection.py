@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from dedup import binding
 from dedup.arguments import callback_of, count_of, strings_of
-from dedup.distributed import commits, embed, holding, listing
-from dedup.distributed.engine import run_tasks
+from dedup.distributed import commits, cost, embed, holding, listing
+from dedup.distributed.engine import Inline, run_tasks
 from dedup.distributed.engines import engine_named
 from dedup.distributed.entries import listed_below
 from dedup.distributed.run import Meta, Run, read_meta, write_meta
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from dedup.answer import Progress
     from dedup.distributed.commits import Done
+    from dedup.distributed.cost import Estimate
     from dedup.distributed.engine import Ended, Engine
     from dedup.distributed.holding import SharedStatus
     from dedup.results import Skip
@@ -105,7 +106,7 @@ class SharedCollection:
         self.close()
 
     def close(self) -> None:
-        """Do nothing, as yet: engines run for as long as a verb needs them."""
+        """Do nothing: an engine runs for as long as a verb needs it."""
 
     @property
     def path(self) -> str:
@@ -150,6 +151,8 @@ class SharedCollection:
             every := listing.shards(storage), commits.committed(storage, embed.STAGE)
         )
         self._embed([every[name] for name in todo], report)
+        listing.sweep(storage)
+        commits.sweep(storage, embed.STAGE)
         done = commits.committed(storage, embed.STAGE)
         mine = [done[name] for name in todo]
         still = holding.live(storage, done).skipped
@@ -196,7 +199,7 @@ class SharedCollection:
         with self._engine() as engine:
             run_tasks(
                 engine,
-                embed.tasks(self._run, shards, own=engine.own_processes),
+                embed.tasks(self._run, shards, own=not isinstance(engine, Inline)),
                 tell,
                 embed.look_apart,
             )
@@ -210,6 +213,24 @@ class SharedCollection:
                     "two apart, with --store elsewhere"
                 )
         return roots
+
+    def estimate(
+        self,
+        urls: str | Iterable[str] = (),
+        progress: Progress | None = None,
+        *,
+        exclude: str | Iterable[str] | None = None,
+    ) -> Estimate:
+        """Say what `index`, and finding duplicates after it, will cost; nothing is written.
+
+        Everything is listed, and 64 images that are new are read and embedded here.
+
+        Parameters
+        ----------
+        urls, exclude : as in `index`
+        """
+        roots = self._checked(strings_of(urls, "urls"))
+        return cost.estimate(self._run, roots, _patterns(exclude), callback_of(progress))
 
     def status(self) -> SharedStatus:
         """Count what the collection holds, and how far each stage is."""

@@ -74,11 +74,9 @@ class Engine(Protocol):
     Attributes
     ----------
     slots : tasks of one core that run at a time
-    own_processes : whether tasks run in processes that do nothing else, and may be ended
     """
 
     slots: int
-    own_processes: bool
 
     def submit(self, task: Task) -> None:
         """Begin a task."""
@@ -101,7 +99,6 @@ class Inline:
     """Runs each task in this process, when it is waited for."""
 
     slots = 1
-    own_processes = False
 
     def __init__(self) -> None:
         self._waiting: list[Task] = []

@@ -63,12 +63,12 @@ class Folder:
                 raise MissingObjectError(f"{self._path}/{key}: there is no such object")
             return Entry(key, found.st_size, found.st_mtime_ns, _etag(found), "")
 
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: bytes | memoryview) -> None:
         """Write a file, whatever was there."""
         with _translated(self._path, key), self._written(key, data) as temporary:
             temporary.replace(self._name(key))
 
-    def put_new(self, key: str, data: bytes) -> bool:
+    def put_new(self, key: str, data: bytes | memoryview) -> bool:
         """Write a file where there is none."""
         with _translated(self._path, key), self._written(key, data) as temporary:
             try:
@@ -106,7 +106,7 @@ class Folder:
         return open(self._name(key), "rb", buffering=0)
 
     @contextmanager
-    def _written(self, key: str, data: bytes) -> Iterator[Path]:
+    def _written(self, key: str, data: bytes | memoryview) -> Iterator[Path]:
         """Write a file that has not its name yet; removed afterwards."""
         folder = Path(self._name(key)).parent
         folder.mkdir(parents=True, exist_ok=True)

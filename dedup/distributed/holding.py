@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
+import re
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
@@ -16,7 +14,7 @@ from dedup.answer import Answer, column
 from dedup.distributed import commits, embed, listing
 from dedup.distributed.run import META
 from dedup.distributed.schemas import ROW_BITS, shard_name
-from dedup.distributed.storage import MissingObjectError, StorageError
+from dedup.distributed.storage import StorageError
 from dedup.report.integrity import Finding
 from dedup.results import Skip
 
@@ -28,8 +26,7 @@ if TYPE_CHECKING:
     from dedup.distributed.storage import Storage
 
 _COMMITS: Final = "/_done/"
-_WEIGHTS: Final = "weights/"
-_THREADS: Final = 8
+_NAMELESS: Final = re.compile(r"/_done/|^weights/|/_known\.parquet$")  # needs no commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,43 +186,46 @@ def read_status(run: Run) -> SharedStatus:
 
 
 def check(run: Run, report: Callable[[int, int], None], *, deep: bool) -> tuple[list[Finding], int]:
-    """Compare the objects of a collection with what its commits say; gives how many were read.
+    """Compare the objects of a collection with what its commits say; gives how many there are.
 
     Parameters
     ----------
     deep : whether each is read and its SHA-256 compared, and not its size alone
     """
-    look = _Objects(run.storage)
-    findings, read = look.findings, 0
-    problem = partial(_problem, run.storage, look.sizes, deep)
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="verify") as pool:
-        source = iter(look.named)
-        while part := [*islice(source, 16 * _THREADS)]:
-            for done, words in zip(part, pool.map(problem, part), strict=True):
-                read += deep and not words
-                if words:
-                    findings.append(Finding("object", f"{run.store}/{done.key}", words))
-            report(read, len(look.named))
-    return findings, read
+    storage = run.storage
+    stages = _stages([entry.key for entry in storage.list()])
+    found: list[Finding] = []
 
+    def add(key: str, reason: str) -> None:
+        found.append(Finding("object", f"{run.store}/{key}", reason))
 
-def _problem(storage: Storage, sizes: dict[str, int], deep: bool, done: Done) -> str:  # noqa: FBT001 - as `partial` gives it
-    """Say what is wrong with an object; "" where it is as it was committed."""
-    missing = "is named by a commit and is not there"
-    size = sizes.get(done.key)
-    if size is None:
-        return missing
-    if size != done.bytes:
-        return f"has {size:,} bytes, and was committed with {done.bytes:,}"
-    if not deep:
-        return ""
+    for number, stage in enumerate(stages):
+        report(number, len(stages))
+        for one in commits.verify(storage, stage, contents=deep):
+            add(one.key, one.reason)
     try:
-        data = storage.get(done.key).data
-    except MissingObjectError:
-        return missing
-    except StorageError as error:
-        return f"cannot be read: {error}"
-    return "" if hashlib.sha256(data).hexdigest() == done.sha256 else "is not what was committed"
+        parts = [part for one in listing.generations(storage) for part in one.parts]
+    except StorageError:
+        parts = []  # what a generation consists of cannot be told; that it cannot is found above
+    for number, part in enumerate(parts):
+        report(len(stages) + number, len(stages) + len(parts))
+        if reason := commits.damage(storage, part, contents=deep):
+            add(part.key, reason)
+    report(len(stages) + len(parts), len(stages) + len(parts))
+    return found, sum(len(done) for done in _committed(storage, stages).values()) + len(parts)
+
+
+def _stages(keys: Iterable[str]) -> list[str]:
+    return sorted({key.partition(_COMMITS)[0] for key in keys if _COMMITS in key})
+
+
+def _committed(storage: Storage, stages: Iterable[str]) -> dict[str, dict[str, Done]]:
+    """Read the commits of stages, but of those of which one cannot be read."""
+    found = {}
+    for stage in stages:
+        with suppress(StorageError):
+            found[stage] = commits.committed(storage, stage)
+    return found
 
 
 class _Objects:
@@ -235,35 +235,16 @@ class _Objects:
     ----------
     sizes : of all, by key
     stages : the commits of each stage
-    named : what commits and generations name
     litter : keys that nothing names
-    findings : commits and generations that cannot be read
     """
 
     def __init__(self, storage: Storage) -> None:
         self.sizes = {entry.key: entry.size for entry in storage.list()}
-        self.findings: list[Finding] = []
-        names = sorted({key.partition(_COMMITS)[0] for key in self.sizes if _COMMITS in key})
-        self.stages: dict[str, dict[str, Done]] = {}
-        for stage in names:
-            try:
-                self.stages[stage] = commits.committed(storage, stage)
-            except StorageError as error:
-                self.findings.append(Finding("commit", f"{storage.url}/{stage}", str(error)))
-        self.named = [done for stage in self.stages.values() for done in stage.values()]
-        for done in self.stages.get(listing.STAGE, {}).values():
-            try:
-                one = listing.Generation.from_json(commits.read_bytes(storage, done))
-            except StorageError:
-                continue  # which is found for itself
-            self.named += [*one.shards, *one.known, *([one.gone] if one.gone else [])]
-        self.named = [*{done.key: done for done in self.named}.values()]
-        counted = {done.key for done in self.named}
+        self.stages = {stage: commits.committed(storage, stage) for stage in _stages(self.sizes)}
+        named = {done.key for stage in self.stages.values() for done in stage.values()}
+        named |= {part.key for one in listing.generations(storage) for part in one.parts}
         self.litter = [
             key
             for key in self.sizes
-            if key not in counted
-            and _COMMITS not in key
-            and key != META
-            and not key.startswith(_WEIGHTS)
+            if key not in named and key != META and not _NAMELESS.search(key)
         ]

@@ -101,11 +101,11 @@ class Storage:
         """
         return self._patiently(lambda: self._backend.head(key))
 
-    def put(self, key: str, data: bytes) -> None:
+    def put(self, key: str, data: bytes | memoryview) -> None:
         """Write an object, whatever was there."""
         self._patiently(lambda: self._backend.put(key, data))
 
-    def put_new(self, key: str, data: bytes) -> bool:
+    def put_new(self, key: str, data: bytes | memoryview) -> bool:
         """Write an object where there is none; False where there is one, which stays as it is.
 
         Where the one that is there has this content, that counts as written: the answer to an

@@ -43,14 +43,6 @@ ODD = (
 DOTTED = ("../b.jpg", "a/../b.jpg", "a/./b.jpg")
 
 
-@pytest.fixture(params=["s3", "file"])
-def place(request: pytest.FixtureRequest) -> Storage:
-    if request.param == "s3":
-        return Storage.at(request.getfixturevalue("bucket") + "/a folder")
-    folder: Path = request.getfixturevalue("tmp_path")
-    return Storage.at(f"file://{quote(str(folder))}/a%20folder")
-
-
 def test_objects_are_written_read_looked_at_and_deleted(place: Storage) -> None:
     storage = pickle.loads(pickle.dumps(place))  # noqa: S301 - of this test
     storage.put("x/one", b"0123456789")
