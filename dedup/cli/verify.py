@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dedup.cli import cluster
 from dedup.cli.options import EXIT_FOUND, chosen_format, report_format_option, store_option
 from dedup.cli.output import Column, counted, note, progress_bars, shown, write_rows
+from dedup.cli.stores import shared_store_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,15 +22,16 @@ _COLUMNS = (
 
 
 @click.command("verify")
-@store_option
+@shared_store_option
 @click.option(
     "--deep",
     is_flag=True,
     help="Read every indexed file as well, and compare it with what was indexed: finds content "
-    "that changed while size and times did not.",
+    "that changed while size and times did not. In object storage: read every object of the "
+    "collection.",
 )
 @report_format_option
-def verify_command(store: Path | None, deep: bool, kind: str | None) -> None:  # noqa: FBT001 - click passes flags by name
+def verify_command(store: Path | str | None, deep: bool, kind: str | None) -> None:  # noqa: FBT001 - click passes flags by name
     """Check that the collection is as it was written.
 
     Checks the catalog (SQLite's own check, its tables, the checksum of every row, what rows refer
@@ -43,6 +46,9 @@ def verify_command(store: Path | None, deep: bool, kind: str | None) -> None:  #
     from dedup.verbs import integrity
 
     form = chosen_format(kind)
+    if isinstance(store, str):
+        cluster.verify(store, form, deep=deep)
+        return
     with progress_bars("files") as progress:
         answer = integrity.verify(
             integrity.store_in(store) if store is not None else find_store(), progress, deep=deep

@@ -49,7 +49,7 @@ from dedup.verbs.folders import COPY_TIERS
 from dedup.verbs.pairs import DEFAULT_TIERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from dedup.actions.outcomes import Acted
     from dedup.answer import Progress
@@ -71,10 +71,10 @@ class SharedAnswers:
     """The verbs of a collection in object storage that answer questions."""
 
     _run: Run
+    _engine: Callable[[], Engine]
 
     def duplicates(
         self,
-        engine: Engine,
         tier: str | Iterable[str] = DEFAULT_TIERS,
         threshold: float | None = None,
         *,
@@ -91,7 +91,6 @@ class SharedAnswers:
 
         Parameters
         ----------
-        engine : runs the tasks
         under : URLs of folders
         the others : as in `Collection.duplicates`
 
@@ -104,8 +103,9 @@ class SharedAnswers:
         sort = one_of(sort, SORTS, "sort")
         folders = tuple(os.fsencode(one) for one in paths_of(under, "under"))
         wanted = Wanted(folders, count_of(min_bytes, "min_bytes", 0))
-        told = join(self._run, engine, settings, report)
-        make_groups(self._run, engine, settings, report)
+        with self._engine() as engine:
+            told = join(self._run, engine, settings, report)
+            make_groups(self._run, engine, settings, report)
         groups, notes = read_groups(self._run.storage, settings)
         chosen = [one for one in (_chosen(each, wanted) for each in groups) if one is not None]
         notes = [*told.notes, *_cells_notes(told), *notes]
@@ -147,7 +147,6 @@ class SharedAnswers:
 
     def plan(
         self,
-        engine: Engine,
         action: str,
         tier: str | Iterable[str] = COPY_TIERS,
         *,
@@ -169,7 +168,7 @@ class SharedAnswers:
         if not tiers <= {*COPY_TIERS, Tier.NEAR}:
             raise ValueError("only exact, pixels, resaved and near are proven, and may be planned")
         action_of(action)
-        found = self.duplicates(engine, tiers, progress=progress, **options)
+        found = self.duplicates(tiers, progress=progress, **options)
         kept = {
             name: options[name] for name in ("group", "keep", "companions", "parts")
             if name in options

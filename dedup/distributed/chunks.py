@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from itertools import starmap
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
     from dedup.distributed.storage import Storage
 
 KNOWN: Final = pa.schema([*LISTED, ("id", pa.int64())])
-"""The columns of a chunk, and of `Row`."""
+"""The columns of a chunk: those of `Row`, without a reason."""
+
+TO_READ: Final = pa.schema([*LISTED, ("reason", pa.string())])
+"""The columns of a shard; "" as the reason of what can be read."""
 
 _CHUNK: Final = 50_000  # rows of a chunk, as far as they were added together
 _FIRST_SHARD: Final = 64
@@ -77,7 +81,7 @@ class Shards:
     def close(self) -> None:
         """Write what waits."""
         if self._rows:
-            table = pa.table(_columns(self._rows)[: len(LISTED)], schema=LISTED)
+            table = _table(self._rows, TO_READ)
             self.done.append(self._written.put(shard_name(self.number), table))
             self.number += 1
             self._rows = []
@@ -118,7 +122,7 @@ class Chunks:
         """Write what waits."""
         if self._rows:
             self._counted(self._rows)
-            table = pa.table(_columns(self._rows), schema=KNOWN)
+            table = _table(self._rows, KNOWN)
             self.done.append(self._written.put(f"known-{self._count:06d}", table))
             self._count += 1
             self._rows = []
@@ -130,9 +134,9 @@ class Chunks:
 
 def rows_of(table: pa.Table) -> Iterator[Row]:
     """Give the rows of a chunk."""
-    return map(Row._make, zip(*(column.to_pylist() for column in table.columns), strict=True))
+    return starmap(Row, zip(*(column.to_pylist() for column in table.columns), strict=True))
 
 
-def _columns(rows: Sequence[Row]) -> list[pa.Array]:
-    columns = zip(*rows, strict=True)
-    return [pa.array(values, one.type) for values, one in zip(columns, KNOWN, strict=True)]
+def _table(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
+    columns = dict(zip(Row._fields, zip(*rows, strict=True), strict=True))
+    return pa.table([pa.array(columns[one.name], one.type) for one in schema], schema=schema)

@@ -215,7 +215,7 @@ def verify(storage: Storage, stage: str, *, contents: bool = True) -> Iterator[D
             if error.transient:
                 raise
             return Damaged(shard, key, str(error))
-        reason = _damage(storage, done, contents=contents)
+        reason = damage(storage, done, contents=contents)
         return Damaged(shard, done.key, reason) if reason else None
 
     for damaged in _many(check, keys, _CHECKED_AT_ONCE):
@@ -280,7 +280,8 @@ def _litter(stage: str, entry: Entry, done: dict[str, Done], oldest: int) -> boo
     return committed_as.key != entry.key
 
 
-def _damage(storage: Storage, done: Done, *, contents: bool) -> str:
+def damage(storage: Storage, done: Done, *, contents: bool = True) -> str:
+    """Say what is wrong with the object that a commit names; "" where nothing is; as `verify`."""
     try:
         size = storage.head(done.key).size
         if size != done.bytes:

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import pyarrow as pa
 
 from dedup.binding import load_pinned, require_decoder
+from dedup.descriptors.vlad import load_details
 from dedup.distributed import commits
 from dedup.distributed.engine import EngineError, Task
 from dedup.distributed.schemas import embed_schema, file_id
-from dedup.distributed.storage import MissingObjectError, Storage, StorageError
+from dedup.distributed.storage import ChangedObjectError, MissingObjectError, Storage, StorageError
 from dedup.distributed.weights import weights_file
-from dedup.errors import DedupError
-from dedup.fingerprint import CONTENT
+from dedup.fingerprint import CONTENT, DETAILS
 from dedup.images.decode import MAX_FILE_BYTES
 from dedup.indexing.forward import BATCH, embed_images
 from dedup.indexing.reader import Embeddable, Skipped, read_bytes
@@ -89,34 +89,64 @@ def embed_shard(run: Run, listed: Done, own: bool, apart: bool = False) -> str: 
     FingerprintError : this node decodes by other rules than the collection's.
     StorageError : more than a hundredth of the objects could not be read for want of an answer.
     """
-    started = time.process_time()
-    pinned = run.meta.pinned
-    place = f"{run.store}, on {socket.gethostname()}"
-    require_decoder(pinned, place)
-    preparation = preparation_of(pinned, place)
+    began = time.process_time()
     if own:
         use_cores(1)
-    model = _model(run) if CONTENT in pinned.views else None
+    load(run)
     loaded = time.process_time()
     if own and not apart:
         limit_process(_LIMITS.last_seconds, _LIMITS.memory)
     rows = commits.read(run.storage, listed).to_pylist()
-    shard = _Shard(pinned, lambda: _loaded(model), len(rows))
-    begin = partial(_reading, preparation, shard.known, os.getpid() if apart else 0)
-    workers: Workers[Fetched, tuple[Outcome, bool]] = Workers(begin, lost=_lost, limits=_LIMITS)
-    with workers, closing(fetched(rows)) as objects:
-        for outcome, failed in workers.run(objects, _AHEAD):
-            shard.take(outcome, failed=failed)
-    table = shard.table(int(listed.shard), rows)
-    spent = time.process_time()
+    table, counts = embed_rows(run, rows, int(listed.shard), apart=apart)
     extra = {
-        **shard.counts(),
+        **counts,
         "bytes": sum(row["size"] for row in rows),
-        "seconds": round(spent - loaded, 3),
-        "starting": round(loaded - started, 3),
+        "seconds": round(time.process_time() - loaded, 3),
+        "loading": round(loaded - began, 3),
     }
     done = commits.commit(run.storage, STAGE, listed.shard, table, extra)
     return "committed" if done is not None else "was there"
+
+
+def embed_rows(
+    run: Run, rows: Sequence[dict[str, Any]], shard: int = 0, *, apart: bool = False
+) -> tuple[pa.Table, dict[str, Any]]:
+    """Read and embed files.
+
+    Parameters
+    ----------
+    rows : with the columns of `chunks.TO_READ`
+    shard : its number
+    apart : as in `embed_shard`
+
+    Returns
+    -------
+    The columns of `schemas.embed_schema`, and counts of what became of the files.
+    """
+    pinned = run.meta.pinned
+    found = _Shard(pinned, partial(_model, run), len(rows))
+    preparation = preparation_of(pinned, run.store)
+    begin = partial(_reading, preparation, found.known, os.getpid() if apart else 0)
+    workers: Workers[Fetched, tuple[Outcome, bool]] = Workers(begin, lost=_lost, limits=_LIMITS)
+    with workers, closing(fetched(rows)) as objects:
+        for outcome, failed in workers.run(objects, _AHEAD):
+            found.take(outcome, failed=failed)
+    return found.table(shard, rows), found.counts()
+
+
+def load(run: Run) -> None:
+    """Load what a process needs for it, and see that this node is fit.
+
+    Raises
+    ------
+    FingerprintError : it decodes by other rules than the collection's.
+    """
+    pinned = run.meta.pinned
+    require_decoder(pinned, f"{run.store}, on {socket.gethostname()}")
+    if CONTENT in pinned.views:
+        _model(run)
+    if DETAILS in pinned.views:
+        load_details()
 
 
 def tasks(run: Run, listed: Sequence[Done], *, own: bool) -> list[Task]:
@@ -150,7 +180,7 @@ def fetched(rows: Sequence[dict[str, Any]]) -> Generator[Fetched]:
 
     Parameters
     ----------
-    rows : with the columns of `schemas.LISTED`
+    rows : with the columns of `chunks.TO_READ`
     """
     waiting: deque[tuple[int, Any]] = deque()
     held = 0
@@ -171,17 +201,19 @@ def fetched(rows: Sequence[dict[str, Any]]) -> Generator[Fetched]:
 
 def _fetch(row: dict[str, Any]) -> Fetched:
     name = f"{row['root']}/{row['key']}"
+    reason = row["reason"]
     if row["size"] > MAX_FILE_BYTES:
         reason = f"too large: a file of more than {MAX_FILE_BYTES >> 20} MB"
+    if reason:
         return Fetched(name, b"", Skipped(reason, transient=False))
     try:
-        data, etag = Storage.at(row["root"]).get(row["key"])
-    except MissingObjectError:
-        return Fetched(name, b"", GONE)
+        data = Storage.at(row["root"]).get(row["key"], if_match=row["etag"]).data
+    except (MissingObjectError, ChangedObjectError) as error:
+        return Fetched(name, b"", GONE if isinstance(error, MissingObjectError) else CHANGED)
     except StorageError as error:
         reason = str(error).removeprefix(f"{name}: ")
         return Fetched(name, b"", Skipped(reason, transient=True), failed=True)
-    if len(data) != row["size"] or (etag and row["etag"] and etag != row["etag"]):
+    if len(data) != row["size"]:
         return Fetched(name, b"", CHANGED)
     return Fetched(name, data)
 
@@ -332,9 +364,3 @@ def _model(run: Run) -> Embedder:
     """Load the model of a collection, once in a process."""
     pinned = run.meta.pinned
     return load_pinned(pinned, run.store, weights_file(run))
-
-
-def _loaded(model: Embedder | None) -> Embedder:
-    if model is None:
-        raise DedupError("this collection uses no model")
-    return model

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import heapq
 import os
-import pickle
-import tempfile
-from contextlib import ExitStack
-from itertools import islice
-from typing import IO, TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dedup.distributed.storage import Storage, StorageError
-from dedup.errors import SourceError
 from dedup.images.passed_over import is_listed
 from dedup.images.scan import matcher
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from dedup.distributed.storage import Entry
 
-SCHEMES: Final = ("s3://", "gs://", "az://", "file://")
-_FILE: Final = "file://"
-_RUN: Final = 100_000  # entries that are sorted at a time
-_BATCH: Final = 1000  # of them that are written at a time
 _KEPT: Final = -1
 
 
@@ -33,6 +23,7 @@ class Row(NamedTuple):
     Parameters
     ----------
     id : `schemas.file_id`; -1 before it has one
+    reason : why it cannot be read, "" where it can
     """
 
     root: str
@@ -42,6 +33,7 @@ class Row(NamedTuple):
     etag: str
     version: str
     id: int = -1
+    reason: str = ""
 
 
 def kept(root: str) -> Row:
@@ -63,21 +55,6 @@ def is_same(before: Row, now: Row) -> bool:
     return before.mtime_ns == now.mtime_ns
 
 
-def place(url: str) -> str:
-    """Check the URL of a folder, and write it without a slash at its end.
-
-    Raises
-    ------
-    SourceError : it is none of object storage.
-    """
-    if not url.startswith(SCHEMES):
-        raise SourceError(
-            f"{url} is not in object storage: name it by a URL ({', '.join(SCHEMES)}), "
-            "a folder of this computer as file:///folder"
-        )
-    return url.rstrip("/")
-
-
 def listed_below(root: str, store: str, exclude: tuple[str, ...] = ()) -> Iterator[Row]:
     """List what has the name of an image, by rising key; memory does not grow with it.
 
@@ -92,27 +69,15 @@ def listed_below(root: str, store: str, exclude: tuple[str, ...] = ()) -> Iterat
     """
     own = store.removeprefix(root + "/") + "/" if store.startswith(root + "/") else None
     excluded = matcher(exclude) if exclude else None
-    for entry in in_order(root):
+    for entry in _in_order(root):
         name = os.fsencode(entry.key)
         if not is_listed(name) or (own is not None and entry.key.startswith(own)):
             continue
         if excluded is None or not excluded(name):
-            yield Row(root, entry.key, entry.size, entry.mtime_ns, entry.etag, entry.version)
+            yield Row(root, *entry[:5], reason=entry.reason)
 
 
-def in_order(root: str) -> Iterator[Entry]:
-    """List all objects of a folder, by rising key.
-
-    Raises
-    ------
-    SourceError, StorageError
-    """
-    if root.startswith(_FILE):
-        folder = root.removeprefix(_FILE)
-        if not os.path.isdir(folder):
-            raise SourceError(f"{root}: there is no such folder")
-        yield from _sorted(Storage.at(root).list())
-        return
+def _in_order(root: str) -> Iterator[Entry]:
     before = ""
     for entry in Storage.at(root).list():
         if entry.key <= before:
@@ -122,28 +87,3 @@ def in_order(root: str) -> Iterator[Entry]:
             )
         before = entry.key
         yield entry
-
-
-def _sorted(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Sort by key, in files where there are many."""
-    source = iter(entries)
-    runs: list[IO[bytes]] = []
-    with ExitStack() as stack:
-        while run := sorted(islice(source, _RUN)):
-            if not runs and len(run) < _RUN:
-                yield from run
-                return
-            file = stack.enter_context(tempfile.TemporaryFile())
-            runs.append(file)
-            for start in range(0, len(run), _BATCH):
-                pickle.dump(run[start : start + _BATCH], file)
-            file.seek(0)
-        yield from heapq.merge(*map(_read_run, runs))
-
-
-def _read_run(file: IO[bytes]) -> Iterator[Entry]:
-    while True:
-        try:
-            yield from pickle.load(file)  # noqa: S301 - written just now, by this process
-        except EOFError:
-            return

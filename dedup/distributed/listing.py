@@ -9,6 +9,7 @@ not grow with it, and chunks that nothing changed in are taken over as they are.
 from __future__ import annotations
 
 import json
+import re
 from array import array
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Final
@@ -18,8 +19,9 @@ import pyarrow as pa
 
 from dedup.distributed import commits
 from dedup.distributed.chunks import Chunks, Shards, Written, rows_of
-from dedup.distributed.entries import is_kept, is_same, kept, listed_below, place
+from dedup.distributed.entries import is_kept, is_same, kept, listed_below
 from dedup.distributed.schemas import shard_name
+from dedup.distributed.storage import Storage
 from dedup.errors import SourceError
 
 if TYPE_CHECKING:
@@ -30,9 +32,9 @@ if TYPE_CHECKING:
     from dedup.distributed.commits import Done
     from dedup.distributed.entries import Row
     from dedup.distributed.run import Run
-    from dedup.distributed.storage import Storage
 
 STAGE: Final = "list"
+_ATTEMPT: Final = re.compile(rf"{STAGE}/(\d+)-[0-9a-f]{{12}}/")  # as `Written` names its objects
 _TOLD: Final = 1000  # entries between two reports of progress
 
 
@@ -72,6 +74,11 @@ class Generation:
     def unchanged(self) -> int:
         """Files that are there as they were."""
         return self.files - self.new - self.changed
+
+    @property
+    def parts(self) -> tuple[Done, ...]:
+        """The objects that it consists of."""
+        return (*self.shards, *self.known, *([self.gone] if self.gone else []))
 
     @property
     def is_empty(self) -> bool:
@@ -155,7 +162,7 @@ def list_generation(
     """
     storage = run.storage
     before = latest(storage) or Generation(-1)
-    asked = _settle(tuple(place(root) for root in roots), before.roots)
+    asked = settle(roots, before.roots)
     patterns = before.exclude if exclude is None else exclude
     look = _Look(run, before, asked, patterns, set(again), progress or (lambda *_: None))
     found = look.take()
@@ -172,7 +179,24 @@ def list_generation(
     return Generation.from_json(commits.read_bytes(storage, winner))
 
 
-def _settle(asked: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
+def no_images(root: str) -> str:
+    """Say that a folder holds none."""
+    return f"{root}: no object below it has the name of an image. Is it the right folder?"
+
+
+def sweep(storage: Storage) -> None:
+    """Delete what listings left that were broken off, or came second; safe while others list."""
+    known = generations(storage)
+    named = {part.key for one in known for part in one.parts}
+    litter = []
+    for entry in storage.list(STAGE):
+        attempt = _ATTEMPT.match(entry.key)
+        if attempt and entry.key not in named and int(attempt[1]) < len(known):
+            litter.append(entry.key)
+    storage.delete(litter)
+
+
+def settle(asked: Sequence[str], known: tuple[str, ...]) -> tuple[str, ...]:
     """Say which roots are listed.
 
     Raises
@@ -180,7 +204,7 @@ def _settle(asked: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
     SourceError : one lies in another.
     """
     found = []
-    for root in asked or known:
+    for root in [Storage.at(one).url for one in asked] or known:
         holder = next((one for one in known if root == one or root.startswith(one + "/")), root)
         found.append(holder)
     settled = tuple(sorted(set(found)))
@@ -264,10 +288,7 @@ class _Look:
                 first = next(entries, None)
             if first is None:
                 if root not in self.before.roots:
-                    raise SourceError(
-                        f"{root}: no object below it has the name of an image. Is it the right "
-                        "folder?"
-                    )
+                    raise SourceError(no_images(root))
                 if root in self.asked:
                     self.notes.append(f"{root} lists nothing: its images are kept")
                 yield kept(root)

@@ -14,11 +14,18 @@ if TYPE_CHECKING:
     from dedup.distributed.run import Run
 
 
-def put_weights(storage: Storage, path: Path) -> str:
-    """Put a weights file into the store; gives its URL."""
-    key = f"weights/{weights_file_digest(path)}/{path.name}"
-    storage.put_new(key, path.read_bytes())
-    return f"{storage.url}/{key}"
+def weights_url(storage: Storage, path: Path) -> str:
+    """Say where a weights file is put in the store."""
+    return f"{storage.url}/{_key(path)}"
+
+
+def put_weights(storage: Storage, path: Path) -> None:
+    """Put a weights file into the store."""
+    storage.put_new(_key(path), path.read_bytes())
+
+
+def _key(path: Path) -> str:
+    return f"weights/{weights_file_digest(path)}/{path.name}"
 
 
 def weights_file(run: Run) -> Path | None:

@@ -8,18 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dedup import binding
 from dedup.collection import Collection
-from dedup.distributed import embed
-from dedup.distributed.answers import SharedAnswers
-from dedup.distributed.engine import Inline, run_tasks
-from dedup.distributed.listing import list_generation
+from dedup.distributed.collection import SharedCollection
 from dedup.distributed.plans import read_shared_plan
-from dedup.distributed.run import Meta, Run, write_meta
 from dedup.distributed.storage import Storage
 from dedup.errors import PlanError
 from dedup.proof.prover import Prover
-from dedup.spec import ModelSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,11 +24,6 @@ if TYPE_CHECKING:
     from dedup.results import Group
 
 
-class Shared(SharedAnswers):
-    def __init__(self, run: Run) -> None:
-        self._run = run
-
-
 def upload(folder: Path, url: str) -> None:
     storage = Storage.at(url)
     for path in sorted(folder.rglob("*")):
@@ -42,14 +31,10 @@ def upload(folder: Path, url: str) -> None:
             storage.put(os.fspath(path.relative_to(folder)), path.read_bytes())
 
 
-def indexed(root: str, store: str) -> Run:
-    chosen = binding.prepare(ModelSpec())
-    storage = Storage.at(store)
-    run = Run(store, write_meta(storage, Meta(chosen.fingerprint.to_json(), 16)))
-    generation = list_generation(run, [root])
-    with Inline() as engine:
-        run_tasks(engine, embed.tasks(run, generation.shards, own=False))
-    return run
+def indexed(root: str, store: str) -> SharedCollection:
+    shared = SharedCollection.open(store, create=True, engine="inline", shard=16)
+    shared.index(root)
+    return shared
 
 
 def renamed(group: Group, old: str, new: str) -> Group:
@@ -63,20 +48,21 @@ def renamed(group: Group, old: str, new: str) -> Group:
 
 
 @pytest.fixture(scope="module")
-def photos(s3_server: S3, drawn: Path) -> Iterator[tuple[str, Run]]:
+def photos(s3_server: S3, drawn: Path) -> Iterator[tuple[str, SharedCollection]]:
     with s3_server.reachable():
         root = f"{s3_server.bucket()}/photos"
         upload(drawn, root)
         yield root, indexed(root, f"{s3_server.bucket()}/collection")
 
 
-def test_list_is_that_of_one_machine(photos: tuple[str, Run], drawn: Path, tmp_path: Path) -> None:
-    root, run = photos
+def test_list_is_that_of_one_machine(
+    photos: tuple[str, SharedCollection], drawn: Path, tmp_path: Path
+) -> None:
+    root, shared = photos
     with Collection.create(tmp_path / "one") as collection:
         collection.index([drawn])
         expected = collection.duplicates(sort="path")
-    with Inline() as engine:
-        found = Shared(run).duplicates(engine, sort="path")
+    found = shared.duplicates(sort="path")
     old = os.fspath(drawn)
     # The times of objects are those of the upload: "older" and "newer" decide other ties.
     assert {
@@ -90,12 +76,10 @@ def test_list_is_that_of_one_machine(photos: tuple[str, Run], drawn: Path, tmp_p
 
 
 def test_a_fetched_collection_proves_nothing_again(
-    photos: tuple[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: tuple[str, SharedCollection], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, run = photos
-    shared = Shared(run)
-    with Inline() as engine:
-        expected = shared.duplicates(engine)
+    _, shared = photos
+    expected = shared.duplicates()
     proven: list[object] = []
     monkeypatch.setattr(Prover, "_keep", lambda _self, found: proven.extend(found))
     with shared.fetch(tmp_path / "fetched") as collection:
@@ -104,11 +88,11 @@ def test_a_fetched_collection_proves_nothing_again(
     assert found.groups == expected.groups
 
 
-def test_why_and_query_read_what_they_need(photos: tuple[str, Run], drawn: Path) -> None:
-    root, run = photos
-    shared = Shared(run)
-    with Inline() as engine:
-        group = next(one for one in shared.duplicates(engine) if one.tier != "exact")
+def test_why_and_query_read_what_they_need(
+    photos: tuple[str, SharedCollection], drawn: Path
+) -> None:
+    root, shared = photos
+    group = next(one for one in shared.duplicates() if one.tier != "exact")
     told = shared.why(group.keeper, group.duplicates[0].path)
     assert told.tier == group.duplicates[0].tier
     assert told.evidence == group.duplicates[0].evidence
@@ -137,12 +121,11 @@ def test_a_plan_is_carried_out_and_taken_back(
     with s3.reachable():
         root = f"{s3.bucket(versioned=True)}/photos"
         upload(drawn, root)
-        shared = Shared(indexed(root, f"{s3.bucket()}/collection"))
+        shared = indexed(root, f"{s3.bucket()}/collection")
         before = keys(root)
         place = f"{s3.bucket()}/spare"
         verb = f"move:{place}" if action == "move" else action
-        with Inline() as engine:
-            shared.plan(engine, verb).write(tmp_path / "plan.json")
+        shared.plan(verb).write(tmp_path / "plan.json")
         plan = read_shared_plan(tmp_path / "plan.json")
         assert len(plan) >= 2
         # One of them changes, and the keeper of another goes.
@@ -183,9 +166,8 @@ def test_deleting_for_good_has_to_be_asked_for(s3: S3, drawn: Path) -> None:
     with s3.reachable():
         root = f"{s3.bucket()}/photos"
         upload(drawn, root)
-        shared = Shared(indexed(root, f"{s3.bucket()}/collection"))
-        with Inline() as engine:
-            plan = shared.plan(engine, "delete", ["exact"])
+        shared = indexed(root, f"{s3.bucket()}/collection")
+        plan = shared.plan("delete", ["exact"])
         with pytest.raises(PlanError, match="keeps no versions"):
             shared.apply(plan)
         before = keys(root)
