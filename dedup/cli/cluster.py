@@ -116,7 +116,7 @@ def opened(
     if address is not None and engine != "ray":
         raise click.UsageError("--address goes with --engine ray")
     return SharedCollection.open(
-        store, spec, create=create, engine=engine or "processes", address=address or "auto",
+        store, spec, create=create, engine=engine or "processes", address=address or "",
         shard=shard or 8192,
     )  # fmt: skip
 

@@ -67,7 +67,7 @@ class SharedCollection(SharedAnswers):
         *,
         create: bool = False,
         engine: str = "processes",
-        address: str = "auto",
+        address: str = "",
         shard: int = 8192,
     ) -> Self:
         """Open a collection by its URL.
@@ -78,7 +78,7 @@ class SharedCollection(SharedAnswers):
         create : make it where there is none, once images were found for it
         engine : what runs the work: "inline" (this process), "processes" (the cores of this
             machine) or "ray"
-        address : of the Ray cluster
+        address : of the Ray cluster; "" for what RAY_ADDRESS says, else this machine
         shard : files of a task at most, of a new collection
 
         Raises
