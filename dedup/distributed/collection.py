@@ -6,14 +6,15 @@ Nothing is ever written below the folders of the images.
 from __future__ import annotations
 
 import time
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from dedup import binding
-from dedup.arguments import callback_of, count_of, strings_of
+from dedup.arguments import callback_of, count_of, one_of, strings_of
 from dedup.distributed import commits, cost, embed, holding, listing
 from dedup.distributed.engine import Inline, run_tasks
-from dedup.distributed.engines import engine_named
+from dedup.distributed.engines import ENGINES, engine_named
 from dedup.distributed.entries import listed_below
 from dedup.distributed.run import Meta, Run, read_meta, write_meta
 from dedup.distributed.schemas import MAX_SHARD
@@ -65,7 +66,7 @@ class SharedCollection:
         *,
         create: bool = False,
         engine: str = "processes",
-        address: str = "auto",
+        address: str = "",
         shard: int = 8192,
     ) -> Self:
         """Open a collection by its URL.
@@ -76,7 +77,7 @@ class SharedCollection:
         create : make it where there is none, once images were found for it
         engine : what runs the work: "inline" (this process), "processes" (the cores of this
             machine) or "ray"
-        address : of the Ray cluster
+        address : of the Ray cluster; "" for what RAY_ADDRESS says, else this machine
         shard : files of a task at most, of a new collection
 
         Raises
@@ -85,7 +86,7 @@ class SharedCollection:
         StorageError : there is no answer, or a newer version of dedup made it.
         """
         spec = instance(spec, ModelSpec, "spec")
-        starter = engine_named(engine, address)
+        starter = partial(engine_named, one_of(engine, ENGINES, "engine"), address)
         storage = Storage.at(url)
         meta = read_meta(storage)
         new = None
@@ -107,6 +108,11 @@ class SharedCollection:
 
     def close(self) -> None:
         """Do nothing: an engine runs for as long as a verb needs it."""
+
+    @property
+    def run(self) -> Run:
+        """What tasks are given."""
+        return self._run
 
     @property
     def path(self) -> str:
