@@ -113,8 +113,6 @@ def opened(
 
     spec = spec_from(**model) if model else None
     engine, address, shard, _ = where or Place(None, None, None, False)
-    if address is not None and engine != "ray":
-        raise click.UsageError("--address goes with --engine ray")
     return SharedCollection.open(
         store, spec, create=create, engine=engine or "processes", address=address or "",
         shard=shard or 8192,

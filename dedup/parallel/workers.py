@@ -38,7 +38,7 @@ WORTH_PROCESSES: Final = 200
 """Items of some ten milliseconds from which on processes have repaid their start."""
 
 _WATCH: Final = 1.0  # seconds between two looks at whether the parent lives
-_ENVIRONMENT: Final = {
+ENVIRONMENT: Final = {
     **dict.fromkeys(
         ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"),
         "1",
@@ -51,6 +51,7 @@ _ENVIRONMENT: Final = {
     # a hundred megapixels. What ours hold is bounded.
     "LOKY_MAX_MEMORY_LEAK_SIZE": str(1 << 50),
 }
+"""Of a process that has one core to itself."""
 
 _NOTHING: Final = None  # no item: asks a process whether it has begun
 _LEFT: Final[Any] = object()  # stands for the result of an item that a thread did not work on
@@ -266,7 +267,7 @@ class Workers(Generic[Item, Result]):
             context=context,
             initializer=_begin_process,
             initargs=(os.getpid(), self._begin, context.RLock(), seconds, self._limits.memory),
-            env=_ENVIRONMENT,
+            env=ENVIRONMENT,
         )
 
     @staticmethod
@@ -296,14 +297,14 @@ def _begin_process(
     global _turn, _begun, _work  # noqa: PLW0603 - a process has one work
     # Ctrl-C reaches every process of a terminal; the first one tells the others to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=end_with, args=(parent,), daemon=True).start()
     _turn = turn
     _begun = begin()  # kept, since it ends what it began when nobody holds it any more
     _work = _begun.__enter__()
     limit_process(seconds, memory)
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """End this process soon after the one that started it was killed."""
     while os.getppid() == parent:
         time.sleep(_WATCH)
