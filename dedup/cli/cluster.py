@@ -77,8 +77,8 @@ def cluster_options(command: Command) -> Command:
     address = click.option(
         "--address",
         metavar="ADDRESS",
-        help="With --engine ray: the address of the cluster. Default: auto, the one that "
-        "RAY_ADDRESS names or that runs here.",
+        help="With --engine ray: the address of the cluster, such as auto. Default: what "
+        "RAY_ADDRESS names, else this machine.",
     )
     return engine(address(command))
 
@@ -113,8 +113,6 @@ def opened(
 
     spec = spec_from(**model) if model else None
     engine, address, shard, _ = where or Place(None, None, None, False)
-    if address is not None and engine != "ray":
-        raise click.UsageError("--address goes with --engine ray")
     return SharedCollection.open(
         store, spec, create=create, engine=engine or "processes", address=address or "",
         shard=shard or 8192,

@@ -11,11 +11,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from dedup import binding
-from dedup.arguments import callback_of, count_of, one_of, strings_of
+from dedup.arguments import callback_of, count_of, strings_of
 from dedup.distributed import commits, cost, embed, holding, listing
 from dedup.distributed.answers import SharedAnswers
 from dedup.distributed.engine import Inline, run_tasks
-from dedup.distributed.engines import ENGINES, engine_named
+from dedup.distributed.engines import engine_named
 from dedup.distributed.entries import listed_below
 from dedup.distributed.run import Meta, Run, read_meta, write_meta
 from dedup.distributed.schemas import MAX_SHARD
@@ -83,11 +83,13 @@ class SharedCollection(SharedAnswers):
 
         Raises
         ------
-        NoCollectionError, FingerprintError
+        NoCollectionError, FingerprintError, ExtraMissingError
+        EngineError : there is no such engine.
         StorageError : there is no answer, or a newer version of dedup made it.
         """
         spec = instance(spec, ModelSpec, "spec")
-        starter = partial(engine_named, one_of(engine, ENGINES, "engine"), address)
+        starter = partial(engine_named, engine, address)
+        starter()  # which refuses what there is not
         storage = Storage.at(url)
         meta = read_meta(storage)
         new = None
@@ -109,6 +111,11 @@ class SharedCollection(SharedAnswers):
 
     def close(self) -> None:
         """Do nothing: an engine runs for as long as a verb needs it."""
+
+    @property
+    def run(self) -> Run:
+        """What tasks are given."""
+        return self._run
 
     @property
     def path(self) -> str:

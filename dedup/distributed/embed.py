@@ -14,7 +14,7 @@ from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
@@ -57,18 +57,21 @@ _TOLD_REASONS: Final = 20
 _LIMITS: Final = ItemLimits()
 
 
+_Result: TypeAlias = "tuple[Outcome, StorageError | None]"
+
+
 class Fetched(NamedTuple):
     """An object, or why it could not be had.
 
     Parameters
     ----------
-    failed : the storage gave no answer
+    failed : what the storage said instead of giving it
     """
 
     name: str
     data: bytes
     problem: Skipped | None = None
-    failed: bool = False
+    failed: StorageError | None = None
 
 
 def embed_shard(run: Run, listed: Done, own: bool, apart: bool = False) -> str:  # noqa: FBT001, FBT002 - arguments of a task go by position
@@ -127,10 +130,10 @@ def embed_rows(
     found = _Shard(pinned, partial(_model, run), len(rows))
     preparation = preparation_of(pinned, run.store)
     begin = partial(_reading, preparation, found.known, os.getpid() if apart else 0)
-    workers: Workers[Fetched, tuple[Outcome, bool]] = Workers(begin, lost=_lost, limits=_LIMITS)
+    workers: Workers[Fetched, _Result] = Workers(begin, lost=_lost, limits=_LIMITS)
     with workers, closing(fetched(rows)) as objects:
         for outcome, failed in workers.run(objects, _AHEAD):
-            found.take(outcome, failed=failed)
+            found.take(outcome, failed)
     return found.table(shard, rows), found.counts()
 
 
@@ -212,7 +215,7 @@ def _fetch(row: dict[str, Any]) -> Fetched:
         return Fetched(name, b"", GONE if isinstance(error, MissingObjectError) else CHANGED)
     except StorageError as error:
         reason = str(error).removeprefix(f"{name}: ")
-        return Fetched(name, b"", Skipped(reason, transient=True), failed=True)
+        return Fetched(name, b"", Skipped(reason, transient=True), error)
     if len(data) != row["size"]:
         return Fetched(name, b"", CHANGED)
     return Fetched(name, data)
@@ -221,7 +224,7 @@ def _fetch(row: dict[str, Any]) -> Fetched:
 @contextmanager
 def _reading(
     preparation: Preparation, known: Callable[[bytes], bool], isolated: int
-) -> Iterator[Callable[[Fetched], tuple[Outcome, bool]]]:
+) -> Iterator[Callable[[Fetched], _Result]]:
     """Give what reads an image, for `Workers`.
 
     Parameters
@@ -229,20 +232,20 @@ def _reading(
     isolated : the process in which none is read; 0: they are read in any
     """
 
-    def read(item: Fetched) -> tuple[Outcome, bool]:
+    def read(item: Fetched) -> _Result:
         if item.problem is not None:
             return item.problem, item.failed
         if os.getpid() == isolated:
             raise NeedsProcessError
-        return read_bytes(item.data, item.name, preparation, known, _LIMITS), False
+        return read_bytes(item.data, item.name, preparation, known, _LIMITS), None
 
     yield read
 
 
-def _lost(_: Fetched, cause: str) -> tuple[Outcome, bool]:
+def _lost(_: Fetched, cause: str) -> _Result:
     """Stand for an image whose reading ended its process each time."""
     why = cause or "its decoder failed, or memory ran out"
-    return Skipped(f"reading it ended the process that did so: {why}", transient=False), False
+    return Skipped(f"reading it ended the process that did so: {why}", transient=False), None
 
 
 class _Known:
@@ -286,17 +289,21 @@ class _Shard:
         self._images: dict[bytes, _Image | Skipped] = {}
         self.known = _Known()
 
-    def take(self, outcome: Outcome, *, failed: bool) -> None:
+    def take(self, outcome: Outcome, failed: StorageError | None) -> None:
         """Add what became of the next file.
 
         Raises
         ------
         StorageError : too many objects could not be read.
         """
-        self._failed += failed
-        if isinstance(outcome, Skipped):
+        if failed is not None:
+            self._failed += 1
             if self._failed > self._may_fail:
-                raise StorageError(f"too many objects cannot be read, the last: {outcome.reason}")
+                raise StorageError(
+                    f"too many objects cannot be read. The last: {failed}",
+                    transient=failed.transient,
+                )
+        if isinstance(outcome, Skipped):
             self._outcomes.append(outcome)
             return
         self._outcomes.append(outcome.digest)
@@ -356,7 +363,7 @@ def _row(final: _Image | Skipped) -> dict[str, Any]:
     for name, (vector, norm) in final.vectors.items():
         facts[f"vector.{name}"] = vector
         facts[f"norm.{name}"] = norm
-    return {"transient": False, "parts": final.parts, **facts}
+    return {**facts, "parts": final.parts, "reason": None, "transient": False}
 
 
 @lru_cache(1)
