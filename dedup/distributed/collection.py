@@ -262,7 +262,7 @@ class SharedCollection(SharedAnswers):
             self._run, lambda done, total: report("Reading objects", done, total), deep=deep
         )
         order = sorted(findings, key=lambda one: (one.kind, one.path, one.detail))
-        return VerifyAnswer(tuple(order), read)
+        return VerifyAnswer(tuple(order), read if deep else 0)
 
 
 def _patterns(exclude: str | Iterable[str] | None) -> tuple[str, ...] | None:

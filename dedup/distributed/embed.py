@@ -97,9 +97,9 @@ def embed_shard(run: Run, listed: Done, own: bool, apart: bool = False) -> str: 
         use_cores(1)
     load(run)
     loaded = time.process_time()
-    if own and not apart:
-        limit_process(_LIMITS.last_seconds, _LIMITS.memory)
     rows = commits.read(run.storage, listed).to_pylist()
+    if own and not apart:  # from what it holds by now: Arrow alone reserves a gigabyte
+        limit_process(_LIMITS.last_seconds, _LIMITS.memory)
     table, counts = embed_rows(run, rows, int(listed.shard), apart=apart)
     extra = {
         **counts,
