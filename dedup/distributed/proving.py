@@ -100,10 +100,10 @@ def group_chunk(run: Run, settings: Settings, chunk: Chunk) -> Done | None:
         best = _best(gallery, families)
         etags = _Tags(rows)
         columns: list[dict[str, Any]] = []
-        for number, group in enumerate(found):
-            told = described(number, group, gallery, related, lookout)
+        for told in described(found, gallery, related, lookout):
+            group = found[told.number - 1]
             head = {
-                "group": number, **best[row_of[group.keeper]], "keeper": told.keeper,
+                "group": told.number, **best[row_of[group.keeper]], "keeper": told.keeper,
                 "keeper_etag": etags.of(told.keeper)["etag"],
                 "kept_because": told.kept_because, "min_similarity": told.min_similarity,
             }  # fmt: skip
