@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import socket
 import sys
 import time
 from collections import deque
@@ -37,6 +38,7 @@ _ENVIRONMENT: Final = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # as it will be; it warns of this otherwise
     "RAY_raylet_start_wait_time_s": "120",  # a busy machine takes longer than the 30 it waits
 }
+_KNOCK_SECONDS: Final = 10.0
 _COUNTED_SECONDS: Final = 5.0  # for which the size of a cluster that grows is believed
 
 
@@ -149,13 +151,15 @@ class Ray:
             import ray
 
             try:
+                _reach(self._address)
                 ray.init(logging_level=logging.ERROR, log_to_driver=False, **named)
-            except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
                 raise EngineError(
                     f"no Ray cluster at {self._address or 'this machine'} ({first_line(error)}); "
                     "start one by `ray start --head` with the same versions of ray and Python, "
                     "or leave the address out to use this machine alone"
                 ) from error
+            _keep_off_stdout()
 
     def _check_versions(self) -> None:
         import ray
@@ -258,6 +262,21 @@ def _have(resource: str) -> float:
 
     found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return found.get(resource, 0.0)
+
+
+def _reach(address: str) -> None:
+    """Knock at the door of a cluster, at which Ray would wait for many minutes."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_SECONDS).close()
+
+
+def _keep_off_stdout() -> None:
+    """Have Ray not print its remarks on crashes, which are told, among the results."""
+    from ray._private import worker
+
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = lambda *_, **__: None
 
 
 def _versions() -> str:
