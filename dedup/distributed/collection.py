@@ -183,7 +183,7 @@ class SharedCollection:
         """Write what the collection is made with, where that was not done yet."""
         if self._new is None:
             return
-        for root in roots:
+        for root in listing.settle(roots, ()):
             if next(listed_below(root, self.path, patterns), None) is None:
                 raise SourceError(listing.no_images(root))
         storage = self._run.storage

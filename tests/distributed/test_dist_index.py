@@ -206,6 +206,8 @@ def test_a_collection_without_images_is_not_made(url: str, tmp_path: Path) -> No
     (tmp_path / "empty").mkdir()
     with opened(url) as shared, pytest.raises(SourceError, match="has the name of an image"):
         shared.index(f"file://{tmp_path}/empty")
+    with opened(url) as shared, pytest.raises(SourceError, match="nothing was listed yet"):
+        shared.index()
     assert read_meta(Storage.at(url)) is None
     with pytest.raises(NoCollectionError, match="there is no collection"):
         SharedCollection.open(url)
