@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +79,8 @@ def run_stage(
     names = shards(count)
     left = pending(names, committed(Storage.at(url), STAGE))
     tasks = [Task(square, (url, shard, diary, seconds), shard) for shard in left]
-    run_tasks(engine, tasks, counted(progress, STAGE, count - len(left), count))
+    told = counted(progress, STAGE, count - len(left), count)
+    run_tasks(engine, tasks, told, lambda one, _: [replace(one, name=f"{one.name}, once more")])
 
 
 def end_by(number: int) -> None:
@@ -139,6 +140,7 @@ def task(
     return Task(function, arguments, name, need) if need else Task(function, arguments, name)
 
 
-if __name__ == "__main__":  # a driver: ENGINE URL COUNT DIARY SECONDS
-    with engine_named(sys.argv[1]) as chosen:
-        run_stage(chosen, sys.argv[2], int(sys.argv[3]), sys.argv[4], float(sys.argv[5]))
+def drive(kind: str, url: str, count: str, diary: str, seconds: str) -> None:
+    """Be a driver."""
+    with engine_named(kind) as engine:
+        run_stage(engine, url, int(count), diary, float(seconds))

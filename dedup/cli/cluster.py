@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from dedup.answer import row_of
 from dedup.cli.options import EXIT_FOUND, spec_from
@@ -21,14 +22,18 @@ from dedup.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from dedup.distributed.collection import SharedCollection
     from dedup.distributed.cost import Estimate
     from dedup.distributed.holding import SharedStatus
+    from dedup.results import IndexSummary
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
 
+_LOCAL: Final = {
+    "vectors", "ids", "root", "files_from", "column", "nul", "verbose", "device", "runtime",
+}  # fmt: skip
 _SKIPS = (
     Column("path", lambda row: shown(row.path), path=True),
     Column("reason", lambda row: row.reason),
@@ -51,10 +56,10 @@ class Place(NamedTuple):
     dry_run : whether to tell the costs only
     """
 
-    engine: str | None
-    address: str | None
-    shard: int | None
-    dry_run: bool
+    engine: str | None = None
+    address: str | None = None
+    shard: int | None = None
+    dry_run: bool = False
 
     def refuse(self) -> None:
         """Refuse them for a collection in a folder."""
@@ -112,7 +117,7 @@ def opened(
     from dedup.distributed.collection import SharedCollection
 
     spec = spec_from(**model) if model else None
-    engine, address, shard, _ = where or Place(None, None, None, False)
+    engine, address, shard, _ = where or Place()
     return SharedCollection.open(
         store, spec, create=create, engine=engine or "processes", address=address or "",
         shard=shard or 8192,
@@ -124,26 +129,22 @@ def index(
     urls: Sequence[str],
     where: Place,
     exclude: Sequence[str],
-    others: Mapping[str, object],
     **model: Any,
-) -> int:
-    """Bring a collection in object storage up to date; gives how many files have no embedding.
-
-    Parameters
-    ----------
-    others : options that go with folders of this computer only
-    """
-    for name, value in others.items():
-        if value:
-            raise click.UsageError(f"{name} goes with a collection in a folder of this computer")
+) -> IndexSummary | None:
+    """Bring a collection in object storage up to date; None where only the costs were asked for."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        name = option.name or ""
+        if name in _LOCAL and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"{option.opts[0]} goes with a collection in a folder of this computer"
+            )
     for url in urls:
         if "://" not in url:
             raise click.UsageError(
                 f"{url} is on this computer, and the collection in object storage, whose workers "
                 f"may not see it. Name it as file:///… if all of them do, or use --store DIR"
             )
-    from dedup.cli.index import print_index
-
     with opened(store, where, create=bool(urls), **model) as shared:
         with progress_bars("images") as progress:
             if where.dry_run:
@@ -156,9 +157,8 @@ def index(
         note(*shared.notes)
     if where.dry_run:
         _write_estimate(estimate)
-        return 0
-    print_index(summary)
-    return summary.skipped + summary.still_skipped
+        return None
+    return summary
 
 
 def status(store: str, form: str, *, skipped: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     from dedup.answer import Progress
     from dedup.collection import Collection
     from dedup.results import IndexSummary, Stages
+
+_UNTRAINED: Final = (
+    "Untrained: random features are enough for copies and light edits, no more. Leave "
+    "--untrained out for better ones."
+)
 
 
 @click.command("index")
@@ -121,11 +126,8 @@ def index_command(
     """
     where = cluster.taken(model)
     if isinstance(store, str):
-        others = {"--vectors": vectors, "--ids": ids, "--root": root, "--files-from": files_from,
-                  "--column": column, "-0": nul, "--verbose": verbose,
-                  "--device": device != "auto", "--runtime": runtime != "auto"}  # fmt: skip
-        skipped = cluster.index(store, paths, where, exclude, others, **model)
-        raise click.exceptions.Exit(1 if strict and skipped else 0)
+        _end(cluster.index(store, paths, where, exclude, **model), strict=strict)
+        return
     where.refuse()
     check_own(vectors, ids, root, {"PATH": paths, "--files-from": files_from,
                                    "--exclude": exclude, **_options_of(model)})  # fmt: skip
@@ -139,16 +141,20 @@ def index_command(
     ready = runtime_from(device, runtime)
     collection, created = open_or_create(paths, store, spec, ready, files)
     if created and model["untrained"]:
-        note(
-            "Untrained: random features are enough for copies and light edits, no more. Leave "
-            "--untrained out for better ones."
-        )
+        note(_UNTRAINED)
     with collection, progress_bars("images") as progress, logged(verbose=verbose):
         try:
             summary = collection.index(paths, progress, files=files, exclude=exclude or None)
         except KeyboardInterrupt:
             raise click.Abort from None
     note(*created, *collection.notes)
+    _end(summary, strict=strict, verbose=verbose)
+
+
+def _end(summary: IndexSummary | None, *, strict: bool, verbose: bool = False) -> None:
+    """Print what a run did, and exit with 1 where that was asked for."""
+    if summary is None:
+        return
     print_index(summary, skips=not verbose)  # which were said as they came
     if verbose and summary.stages:
         print_stages(summary.stages)

@@ -214,7 +214,7 @@ class Bucket:
         if self._endpoint:
             client["allow_http"] = self._endpoint.startswith("http://")
             named["config"] = {"endpoint": self._endpoint, "virtual_hosted_style_request": False}
-        with self._translated("", "read"):
+        with self._translated("", "open"):
             from_url: Any = obstore.store.from_url  # its overloads want the scheme be known
             return from_url(url, retry_config=retries, client_options=client, **named)
 

@@ -6,6 +6,7 @@ Nothing is ever written below the folders of the images.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
@@ -175,7 +176,7 @@ class SharedCollection(SharedAnswers):
             still_skipped=still,
             gone=found.lost,
             new_skips=tuple(islice(holding.read_skips(storage, mine), _TOLD_SKIPS)),
-            notes=found.notes,
+            notes=(*found.notes, *_remarks(mine)),
             seconds=time.perf_counter() - started,
         )
 
@@ -183,7 +184,7 @@ class SharedCollection(SharedAnswers):
         """Write what the collection is made with, where that was not done yet."""
         if self._new is None:
             return
-        for root in roots:
+        for root in listing.settle(roots, ()):
             if next(listed_below(root, self.path, patterns), None) is None:
                 raise SourceError(listing.no_images(root))
         storage = self._run.storage
@@ -263,6 +264,17 @@ class SharedCollection(SharedAnswers):
         )
         order = sorted(findings, key=lambda one: (one.kind, one.path, one.detail))
         return VerifyAnswer(tuple(order), read if deep else 0)
+
+
+def _remarks(done: Iterable[Done]) -> list[str]:
+    """Say what a person should know about images that were indexed."""
+    found: Counter[str] = Counter()
+    for one in done:
+        found.update(one.extra["remarks"])
+    return [
+        f"{count:,} image{'s' if count > 1 else ''}: {remark}"
+        for remark, count in sorted(found.items())
+    ]
 
 
 def _patterns(exclude: str | Iterable[str] | None) -> tuple[str, ...] | None:

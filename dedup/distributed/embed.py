@@ -344,12 +344,17 @@ class _Shard:
         skips = [one for one in final if isinstance(one, Skipped)]
         contents = len({one.facts.digest for one in final if isinstance(one, _Image)})
         reasons = Counter(one.reason for one in skips).most_common(_TOLD_REASONS)
+        remarks = Counter(
+            one.facts.remark for one in {id(one): one for one in final}.values()
+            if isinstance(one, _Image) and one.facts.remark
+        )  # fmt: skip
         return {
             "indexed": contents,
             "reused": len(final) - len(skips) - contents,
             "skipped": len(skips),
             "transient": sum(one.transient for one in skips),
             "reasons": dict(reasons),
+            "remarks": dict(remarks.most_common(_TOLD_REASONS)),
         }
 
     def _final(self, outcome: Skipped | bytes) -> _Image | Skipped:

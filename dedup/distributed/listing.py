@@ -21,7 +21,7 @@ from dedup.distributed import commits
 from dedup.distributed.chunks import Chunks, Shards, Written, rows_of
 from dedup.distributed.entries import is_kept, is_same, kept, listed_below
 from dedup.distributed.schemas import shard_name
-from dedup.distributed.storage import Storage
+from dedup.distributed.storage import Storage, StorageError
 from dedup.errors import SourceError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 STAGE: Final = "list"
 _ATTEMPT: Final = re.compile(rf"{STAGE}/(\d+)-[0-9a-f]{{12}}/")  # as `Written` names its objects
+_PATIENCE: Final = 5.0  # seconds that an object which could not be read is asked for
 _TOLD: Final = 1000  # entries between two reports of progress
 
 
@@ -148,7 +149,7 @@ def list_generation(
     ----------
     roots : URLs; none of them: all that were listed before. What is below others stays as it was
     exclude : patterns of what to leave out; None: as before
-    again : ids of files that are to be read again although they have not changed
+    again : ids of files that are to be read again, although they have not changed, if they can be
 
     Returns
     -------
@@ -315,7 +316,7 @@ class _Look:
                 elif ahead is None or ahead[:2] != old[:2]:
                     self.gone.append(old.id)
                     touched = True
-                elif is_same(old, ahead) and old.id not in self.again:
+                elif is_same(old, ahead) and not self._is_due(old):
                     out.append(old)
                     self._told()
                     ahead = next(listed, None)
@@ -331,6 +332,16 @@ class _Look:
                 self.chunks.add(self._added(ahead))
             ahead = next(listed, None)
         self.chunks.close()
+
+    def _is_due(self, row: Row) -> bool:
+        """Say whether a file is to be read again: it was asked for, and there is an answer now."""
+        if row.id not in self.again:
+            return False
+        try:
+            Storage.at(row.root, _PATIENCE).head(row.key)
+        except StorageError:
+            return False
+        return True
 
     def _added(self, row: Row) -> Row:
         self.new += 1

@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import secrets
 import socket
 import sys
 import time
@@ -113,11 +114,12 @@ class Ray:
         self._keepers.end()
 
     def __enter__(self) -> Self:
-        import ray
+        with _variables(self._variables()):  # of which Ray reads some as it is imported
+            import ray
 
-        if not ray.is_initialized():
-            self._begin()
-            self._own = True
+            if not ray.is_initialized():
+                self._begin()
+                self._own = True
         try:
             self._remote = ray.remote(max_retries=0)(attempt)
             self._check_versions()
@@ -134,32 +136,43 @@ class Ray:
             ray.shutdown()
             self._own = False
 
+    def _variables(self) -> dict[str, str]:
+        """Give what Ray, and on this machine its processes, are to have in their environment."""
+        if self._address:
+            return _ENVIRONMENT
+        return {
+            **_ENVIRONMENT,
+            **ENVIRONMENT,
+            "PYTHONPATH": python_path(),
+            # For this cluster alone; Ray would keep one in the user's home.
+            "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        }
+
     def _begin(self) -> None:
+        import ray
+
         named: dict[str, Any] = {"address": self._address or "local"}
-        variables = {**_ENVIRONMENT}
-        if not self._address:
+        if self._address:
+            named["runtime_env"] = {"env_vars": ENVIRONMENT}
+        else:
             named |= {
                 "num_cpus": cores(),
                 "include_dashboard": False,
                 "object_store_memory": _STORE_BYTES,
             }
-            # Processes of this machine have it from the one that starts them, which is soonest.
-            variables |= {**ENVIRONMENT, "PYTHONPATH": python_path()}
-        else:
-            named["runtime_env"] = {"env_vars": ENVIRONMENT}
-        with _variables(variables):
-            import ray
-
-            try:
-                _reach(self._address)
-                ray.init(logging_level=logging.ERROR, log_to_driver=False, **named)
-            except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-                raise EngineError(
-                    f"no Ray cluster at {self._address or 'this machine'} ({first_line(error)}); "
-                    "start one by `ray start --head` with the same versions of ray and Python, "
-                    "or leave the address out to use this machine alone"
-                ) from error
-            _keep_off_stdout()
+        try:
+            _reach(self._address)
+            ray.init(logging_level=logging.ERROR, log_to_driver=False, **named)
+        except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+            if not self._address:
+                raise EngineError(f"Ray does not start here ({first_line(error)})") from error
+            raise EngineError(
+                f"no Ray cluster at {self._address} ({first_line(error)}); start one by "
+                "`ray start --head` with the same versions of ray and Python, set "
+                "RAY_AUTH_MODE=token if it asks for a token; or leave the address out to use "
+                "this machine alone"
+            ) from error
+        _keep_off_stdout()
 
     def _check_versions(self) -> None:
         import ray

@@ -69,9 +69,12 @@ class Storage:
         StorageError : it is no URL of object storage.
         """
         scheme, separator, rest = url.partition("://")
-        if not separator or scheme not in SCHEMES or not rest.strip("/"):
+        whole = rest.startswith("/") or scheme != "file"
+        if not separator or scheme not in SCHEMES or not rest.strip("/") or not whole:
             known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
-            raise StorageError(f"{url}: this is no place in object storage; these begin {known}")
+            raise StorageError(
+                f"{url}: this is no place in object storage; these begin {known} (file:///folder)"
+            )
         return cls(url.rstrip("/"), patience)
 
     def get(self, key: str, if_match: str = "", version: str = "") -> Object:

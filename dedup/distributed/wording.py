@@ -23,6 +23,12 @@ _REFUSED: Final = {
 _FINAL: Final = range(300, 500)
 _BUSY: Final = {408, 409, 425, 429}  # of these
 _ROLES: Final = ("169.254.169.254", "metadata.google.internal")  # who is asked for credentials last
+_CREDENTIALS: Final = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+}
+_ODD: Final = re.compile(r"invalid path|Could not parse path")  # as obstore words it
 _MAY: Final = {
     "list": "s3:ListBucket",
     "read": "s3:GetObject",
@@ -38,7 +44,7 @@ def worded(name: str, verb: str, text: str) -> StorageError:
 
     Parameters
     ----------
-    verb : one of list, read, write, delete, ask
+    verb : one of open, list, read, write, delete, ask
     """
     short = " ".join(text.partition("\n\nDebug source")[0].split())
     status = int(found[1]) if (found := _STATUS.search(short)) else 0
@@ -47,13 +53,17 @@ def worded(name: str, verb: str, text: str) -> StorageError:
     if code in _NO_BUCKET:
         bucket = "/".join(name.split("/")[:3])
         words = f"{bucket}: there is no such bucket; create it, or mend its name"
+    elif verb == "open":
+        words = f"{name}: cannot be opened ({short[:200]}); set {_credentials(name)}"
     elif any(host in text for host in _ROLES):
+        words = f"{name}: no credentials; set {_credentials(name)}, or run where a role gives them"
+    elif _ODD.search(short):
         words = (
-            f"{name}: there are no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY "
-            "(GOOGLE_APPLICATION_CREDENTIALS; AZURE_STORAGE_ACCOUNT_KEY), or run where a role is"
+            f"{name}: keys with an empty part, a part . or .., or a control character cannot be "
+            f"used here; copy such objects to other keys ({short[:300]})"
         )
     elif status == HTTPStatus.UNAUTHORIZED or code in _REFUSED:
-        words = f"{name}: the credentials of the environment are not accepted ({told}); renew them"
+        words = f"{name}: the credentials are not accepted ({told}); set {_credentials(name)}"
     elif status == HTTPStatus.FORBIDDEN:
         words = f"{name}: no permission to {verb} ({told}); have {_MAY[verb]} or its like allowed"
     elif status == HTTPStatus.PRECONDITION_FAILED:
@@ -65,6 +75,10 @@ def worded(name: str, verb: str, text: str) -> StorageError:
     else:
         return unreachable(name, short)
     return StorageError(words)
+
+
+def _credentials(name: str) -> str:
+    return _CREDENTIALS[name[:2]] + " in the environment"
 
 
 def unreachable(name: str, words: str) -> StorageError:

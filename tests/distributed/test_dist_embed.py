@@ -153,6 +153,20 @@ def test_a_shard_is_looked_through_once(drawn: Path, tmp_path: Path) -> None:
         look_apart(apart, "SIGKILL")
 
 
+def test_names_that_are_no_text_are_rows_with_a_reason(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in (b"line\nbreak.jpg", b"\xff.jpg", "ü%20+.jpg".encode()):
+        scene(1, (64, 64)).save(folder / "one.jpg")
+        os.rename(folder / "one.jpg", os.fsencode(folder) + b"/" + name)
+    rows = {row["key"]: row["reason"] for row in rows_of(indexed(tmp_path, folder))}
+    assert rows == {
+        "\\xff.jpg": "its name is not UTF-8; rename it",
+        "line\nbreak.jpg": None,
+        "ü%20+.jpg": None,
+    }
+
+
 @pytest.fixture
 def odd(shared: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "odd"

@@ -89,8 +89,8 @@ def test_a_server_that_stalls_is_asked_again(proxy: Proxy, bucket: str) -> None:
     ("code", "words"),
     [
         ("AccessDenied", "no permission to {} .AccessDenied.; have s3:{} or its like allowed"),
-        ("InvalidAccessKeyId", "credentials of the environment are not accepted.*renew"),
-        ("SignatureDoesNotMatch", "credentials of the environment are not accepted.*renew"),
+        ("InvalidAccessKeyId", "credentials are not accepted.*set AWS_ACCESS_KEY_ID"),
+        ("SignatureDoesNotMatch", "credentials are not accepted.*set AWS_ACCESS_KEY_ID"),
     ],
 )
 def test_a_refusal_is_told_at_once(proxy: Proxy, bucket: str, code: str, words: str) -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from drawings import scene
+from outcome import SMALL_MODEL
 
+from dedup.collection import Collection
 from dedup.distributed import commits
 from dedup.distributed.collection import SharedCollection
-from dedup.distributed.run import META, read_meta
+from dedup.distributed.embed import embed_rows
+from dedup.distributed.listing import list_generation
+from dedup.distributed.run import META, read_meta, write_meta
 from dedup.distributed.storage import Storage
 from dedup.errors import CollectionError, FingerprintError, NoCollectionError, SourceError
 from dedup.spec import ModelSpec
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from outcome import Outcome
+    from s3_faults import Proxy
 
     Dedup = Callable[..., Outcome]
 
@@ -201,6 +206,8 @@ def test_a_collection_without_images_is_not_made(url: str, tmp_path: Path) -> No
     (tmp_path / "empty").mkdir()
     with opened(url) as shared, pytest.raises(SourceError, match="has the name of an image"):
         shared.index(f"file://{tmp_path}/empty")
+    with opened(url) as shared, pytest.raises(SourceError, match="nothing was listed yet"):
+        shared.index()
     assert read_meta(Storage.at(url)) is None
     with pytest.raises(NoCollectionError, match="there is no collection"):
         SharedCollection.open(url)
@@ -280,3 +287,100 @@ def test_the_folder_of_a_collection_and_the_rest_of_this_computer_stay_as_they_a
     after = {file: (file.stat().st_mtime_ns, file.stat().st_size) for file in folder.iterdir()}
     assert after == before
     assert META in {entry.key for entry in Storage.at(url).list()}
+
+
+def test_faults_of_the_network_change_no_answer(proxy: Proxy, bucket: str, tmp_path: Path) -> None:
+    draw(tmp_path / "images", *range(12))
+    place = Storage.at(bucket)
+    for file in (tmp_path / "images").iterdir():
+        place.put(f"photos/{file.name}", file.read_bytes())
+    with opened(f"{bucket}/quiet", shard=4) as quiet:
+        quiet.index(f"{bucket}/photos")
+    for fault in ("slow_down", "lost", "reset", "cut"):
+        setattr(proxy.faults, fault, 0.1)
+    with opened(f"{bucket}/found", shard=4) as shared:
+        summary = shared.index(f"{bucket}/photos")
+    assert (summary.indexed, summary.skipped) == (12, 0)
+    assert sum(proxy.done.values()) > 20
+    assert rows_of(f"{bucket}/found") == rows_of(f"{bucket}/quiet")
+
+
+def rows_of(url: str) -> list[dict[str, Any]]:
+    return [
+        row
+        for one in embedded(url).values()
+        for row in commits.read(Storage.at(url), one).to_pylist()
+    ]
+
+
+def test_what_gave_no_answer_is_read_once_it_does(bucket: str, tmp_path: Path) -> None:
+    draw(tmp_path / "images", 1)
+    data = (tmp_path / "images/001.jpg").read_bytes()
+    Storage.at(bucket).put("photos/a.jpg", data)
+    with opened(f"{bucket}/found") as shared:
+        run = shared.run
+    (listed,) = list_generation(run, [f"{bucket}/photos"]).shards
+    elsewhere = commits.read(run.storage, listed).to_pylist()
+    elsewhere[0]["root"] = f"{bucket}-forbidden/photos"
+    table, counts = embed_rows(run, elsewhere)
+    assert (counts["transient"], counts["indexed"]) == (1, 0)
+    commits.commit(run.storage, "embed", listed.shard, table, {**counts, "bytes": 0, "seconds": 0})
+    write_meta(run.storage, run.meta)
+    with opened(f"{bucket}/found") as shared:
+        summary = shared.index()
+        assert (summary.indexed, summary.unchanged, summary.still_skipped) == (1, 0, 0)
+        assert (shared.status().images, shared.status().generations) == (1, 2)
+
+
+_DRIVER = """
+import sys
+from dedup.distributed.collection import SharedCollection
+from dedup.spec import ModelSpec
+
+url, folder = sys.argv[1:]
+spec = ModelSpec(views="details")
+with SharedCollection.open(url, spec, create=True, engine="inline", shard=3) as shared:
+    shared.index(folder)
+    shared.index()
+"""
+
+
+@pytest.mark.slow
+def test_two_drivers_at_once_end_as_one(url: str, tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    draw(folder, *range(24))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", _DRIVER, url, f"file://{folder}"]
+    drivers = [subprocess.Popen(command, env=environment) for _ in range(3)]
+    assert [driver.wait() for driver in drivers] == [0, 0, 0]
+    rows = rows_of(url)
+    assert [row["key"] for row in rows] == [f"{seed:03d}.jpg" for seed in range(24)]
+    assert len({row["id"] for row in rows}) == 24
+    with opened(url) as shared:
+        status = shared.status()
+        assert len(shared.verify(deep=True)) == 0
+    assert (status.generations, status.images, status.litter) == (1, 24, 0)
+
+
+@pytest.mark.slow
+def test_weights_of_ones_own_travel_with_the_collection(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import timm
+    from safetensors.torch import save_file
+
+    weights = tmp_path / f"{SMALL_MODEL}.safetensors"
+    save_file(timm.create_model(SMALL_MODEL, num_classes=7).state_dict(), weights)
+    draw(tmp_path / "images", 1, 2)
+    spec = ModelSpec(weights=weights, layers="global_pool")
+    with SharedCollection.open(url, spec, create=True, engine="inline") as shared:
+        shared.index(f"file://{tmp_path}/images")
+    with Collection.create(tmp_path / "one", spec) as one:
+        one.index(tmp_path / "images")
+    weights.rename(tmp_path / "elsewhere")
+    monkeypatch.setenv("XDG_CACHE_HOME", f"{tmp_path}/another node")
+    draw(tmp_path / "images", 3)
+    with SharedCollection.open(url, engine="processes") as shared:
+        assert shared.index().indexed == 1
+    (kept,) = (tmp_path / "another node/dedup/weights").rglob("*.safetensors")
+    assert kept.read_bytes() == (tmp_path / "elsewhere").read_bytes()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ from dedup.distributed.storage import (
     StorageError,
     refuse_without_conditional_puts,
 )
+from dedup.distributed.wording import worded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,6 +134,37 @@ def test_odd_keys_are_listed_and_read_or_told(s3: S3, bucket: str) -> None:
         inside.get("/c.jpg")
 
 
+def test_what_cannot_be_done_with_odd_keys_is_told(bucket: str) -> None:
+    storage = Storage.at(bucket)
+    for ask in (lambda: storage.head("a//b"), lambda: storage.put_new("a\n", b"")):
+        with pytest.raises(StorageError, match=r"copy such objects to other keys") as told:
+            ask()
+        assert not told.value.transient
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("az://container/x", r"cannot be opened .*set AZURE_STORAGE_ACCOUNT_NAME and AZURE"),
+        ("gs://bucket/x", r"no credentials; set GOOGLE_APPLICATION_CREDENTIALS in the env"),
+    ],
+)
+def test_credentials_that_are_missing_are_named(
+    url: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [*os.environ]:
+        if name.startswith(("AZURE_", "GOOGLE_")):
+            monkeypatch.delenv(name)
+    if url.startswith("gs"):
+        told = worded(url, "read", "error at http://metadata.google.internal/computeMetadata")
+    else:
+        with pytest.raises(StorageError) as raised:
+            Storage.at(url).get("a")
+        told = raised.value
+    assert re.search(words, str(told))
+    assert not told.transient
+
+
 def test_odd_names_of_files_are_listed_and_read_or_told(tmp_path: Path) -> None:
     names = [*PLAIN[:3], "control\x01\n.jpg", "x#1", ".hidden", "\\xff.jpg2"]
     for name in names:
@@ -178,7 +211,9 @@ def test_only_a_bucket_that_keeps_versions_gives_them(s3: S3, bucket: str, tmp_p
     assert not Storage.at(f"file://{tmp_path}").keeps_versions()
 
 
-@pytest.mark.parametrize("url", ["s3:/bucket", "/folder", "s3://", "http://host/x", "file:///"])
+@pytest.mark.parametrize(
+    "url", ["s3:/bucket", "/folder", "s3://", "http://host/x", "file:///", "file://folder"]
+)
 def test_what_is_no_url_of_object_storage_is_refused(url: str) -> None:
     with pytest.raises(StorageError, match="these begin s3://, gs://, az://, file://"):
         Storage.at(url)
