@@ -102,7 +102,7 @@ class Frames:
         found += _sharpness(response)
         if not all(check.passed for check in found):
             return found
-        strange = strangeness(made, grey(self.coarse), self.qualities, LIMITS)
+        strange = strangeness(made, grey(self.coarse), self.qualities, LIMITS, MIN_SPOT_PIXELS)
         _, spots = blobs(strange, inside, MIN_SPOT_PIXELS)
         found.append(Check("places that differ at full resolution", spots, 0, spots == 0))
         if spots:
@@ -124,7 +124,7 @@ class Frames:
         count = 0
         for channel in (1, 2):
             one, two = (np.ascontiguousarray(each[..., channel]) for each in both)
-            strange = strangeness(one, two, (100, 100), limits)
+            strange = strangeness(one, two, (100, 100), limits, 2 * MIN_SPOT_PIXELS)
             count += blobs(strange, inside, 2 * MIN_SPOT_PIXELS)[1]
         return count
 
