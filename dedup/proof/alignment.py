@@ -288,7 +288,7 @@ def _converge(begun: _Begun) -> Doubles:
         placed = step @ placed
         if moved < _MIN_STEP_PIXELS:
             break
-    return placed / placed[2, 2]
+    return np.asarray(placed / placed[2, 2], np.float64)
 
 
 def _measured(begun: _Begun, placed: Doubles) -> tuple[Floats, Mask, Floats, Mask]:
@@ -326,7 +326,7 @@ def _steps(target: _Target, two: Floats, inside: Mask) -> tuple[Floats, Floats, 
     across, down = (other.across + target.across) / 2, (other.down + target.down) / 2
     change = (other.even - target.even) * inside[::2, ::2]
     sums = [
-        cv2.boxFilter(_halved_cells(product), -1, (3, 3))
+        cv2.boxFilter(_halved_cells(np.asarray(product, np.float32)), -1, (3, 3))
         for product in (across * across, across * down, down * down, across * change, down * change)
     ]
     a, b, c, p, q = sums

@@ -6,7 +6,7 @@ made a whole number of squares first.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import cv2
 import numpy as np
@@ -34,7 +34,7 @@ def whole(values: Values, side: int, border: int = cv2.BORDER_REPLICATE) -> Valu
 
 
 def cut(values: Values, side: int) -> Values:
-    """Leave out what is more than whole squares at the bottom and on the right, if any are whole."""
+    """Leave out what is beyond whole squares, at the bottom and on the right."""
     height, width = (max(1, each // side) * side for each in values.shape[:2])
     return values[:height, :width]
 
@@ -47,10 +47,11 @@ def averaged(values: Values, side: int) -> Values:
     (H / side, W / side), 1 at least
     """
     height, width = (max(1, each // side) for each in values.shape[:2])
+    made: npt.NDArray[Any] = values
     if side == 4 and values.dtype == np.float32 and values.shape[:2] == (4 * height, 4 * width):  # noqa: PLR2004 -- halved twice
         # Half as long as at once, and the same but for what rounding leaves.
-        values = cv2.resize(values, (2 * width, 2 * height), interpolation=cv2.INTER_AREA)
-    made = cv2.resize(values, (width, height), interpolation=cv2.INTER_AREA)
+        made = cv2.resize(made, (2 * width, 2 * height), interpolation=cv2.INTER_AREA)
+    made = cv2.resize(made, (width, height), interpolation=cv2.INTER_AREA)
     return np.asarray(made, values.dtype)
 
 

@@ -208,6 +208,9 @@ def _large(strange: Floats, least: int) -> bool:
     mask = (strange > 1).view(np.uint8)
     if np.count_nonzero(mask) < least:
         return False
+    side = int(least**0.5) + 1
+    if cv2.erode(mask, np.ones((side, side), np.uint8), borderValue=0).any():
+        return True
     _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     return bool((stats[1:, cv2.CC_STAT_AREA] >= least).any())
 
@@ -224,24 +227,33 @@ def unlike_at(places: Mask, found: Floats, one: Floats, two: Floats) -> Floats:
 
     Most images have few such places, and looking at these alone costs a fraction.
     """
+    boxes = [
+        (left + x, top + y, width, height)
+        for top in range(0, places.shape[0], _TILE_PIXELS)
+        for left in range(0, places.shape[1], _TILE_PIXELS)
+        for x, y, width, height in [
+            cv2.boundingRect(
+                places[top : top + _TILE_PIXELS, left : left + _TILE_PIXELS].view(np.uint8)
+            )
+        ]
+        if width
+    ]
+    around = 2 * _AROUND_PIXELS
+    whole = sum((box[2] + around) * (box[3] + around) for box in boxes) >= found.size
+    everywhere = unlike(one, two) if whole else None
     found = found.copy()
-    for top in range(0, places.shape[0], _TILE_PIXELS):
-        for left in range(0, places.shape[1], _TILE_PIXELS):
-            some = places[top : top + _TILE_PIXELS, left : left + _TILE_PIXELS]
-            x, y, width, height = cv2.boundingRect(some.view(np.uint8))
-            if not width:
-                continue
-            begin = max(0, (top + y - _AROUND_PIXELS) & -_LOCAL_STEP)
-            start = max(0, (left + x - _AROUND_PIXELS) & -_LOCAL_STEP)
-            below = top + y + height + _AROUND_PIXELS
-            beyond = left + x + width + _AROUND_PIXELS
-            down = slice(begin, below + -below % _LOCAL_STEP)
-            across = slice(start, beyond + -beyond % _LOCAL_STEP)
-            near = unlike(*(np.ascontiguousarray(each[down, across]) for each in (one, two)))
-            y, x = top + y, left + x
-            found[y : y + height, x : x + width] = near[
-                y - begin : y - begin + height, x - start : x - start + width
-            ]
+    for x, y, width, height in boxes:
+        here = slice(y, y + height), slice(x, x + width)
+        if everywhere is not None:
+            found[here] = everywhere[here]
+            continue
+        begin = max(0, (y - _AROUND_PIXELS) & -_LOCAL_STEP)
+        start = max(0, (x - _AROUND_PIXELS) & -_LOCAL_STEP)
+        below, beyond = y + height + _AROUND_PIXELS, x + width + _AROUND_PIXELS
+        down = slice(begin, below + -below % _LOCAL_STEP)
+        across = slice(start, beyond + -beyond % _LOCAL_STEP)
+        near = unlike(*(np.ascontiguousarray(each[down, across]) for each in (one, two)))
+        found[here] = near[y - begin : y - begin + height, x - start : x - start + width]
     return found
 
 
@@ -272,7 +284,8 @@ def unlike(one: Floats, two: Floats) -> Floats:
         )
         a, c = a + stiffness, c + stiffness  # keeps what has no texture as it is
         root = a * c - b * b
-        return (c * p - b * q) / root, (a * q - b * p) / root
+        x, y = (c * p - b * q) / root, (a * q - b * p) / root
+        return np.asarray(x, np.float32), np.asarray(y, np.float32)
 
     across = np.asarray(cv2.Sobel(middle, -1, 1, 0, scale=1 / 8), np.float32)
     down = np.asarray(cv2.Sobel(middle, -1, 0, 1, scale=1 / 8), np.float32)
@@ -281,7 +294,7 @@ def unlike(one: Floats, two: Floats) -> Floats:
     wide = np.asarray(cv2.filter2D(middle, -1, _SECOND), np.float32)
     tall = np.asarray(cv2.filter2D(middle, -1, _SECOND.T), np.float32)
     sharper = explained(wide, tall, 8)
-    weights = [shift / long for shift in shifts]
+    weights = [np.asarray(shift / long, np.float32) for shift in shifts]
     weights += [np.clip(weight, -_MAX_SHARPER, _MAX_SHARPER) for weight in sharper]
     for weight, term in zip(weights, (across, down, wide, tall), strict=True):
         left -= cells.interpolated(weight, _LOCAL_STEP, left.shape) * term

@@ -160,10 +160,9 @@ def _toned(laid: Laid, sound: Mask) -> Floats:
 def _light(laid: Laid, mask: Mask) -> float:
     """Give the share of coarse light that follows beside places; 1 where there is next to none."""
     # Every other pixel tells as much of tiles.
-    one, colour, inside, places = (
-        np.ascontiguousarray(each[::2, ::2])
-        for each in (laid.greys[0], laid.two, laid.inside, mask)
-    )
+    one = np.ascontiguousarray(laid.greys[0][::2, ::2])
+    colour = np.ascontiguousarray(laid.two[::2, ::2])
+    inside, places = laid.inside[::2, ::2], mask[::2, ::2]
     two = np.clip(mapped(colour, one, inside), 0, 255)
     sound, side = inside & ~places, TILE_PIXELS // 2
     (mine, used), (theirs, _) = tiles(one, sound, side), tiles(two, sound, side)
