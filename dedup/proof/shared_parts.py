@@ -38,6 +38,7 @@ _BESIDE_PIXELS = 15
 _CELLS = 8  # a side of the page
 _WRITTEN_LEVELS = 20  # contrast within a few pixels
 MAX_PLACES_SHARE = 0.65  # of the written cells; where more differ no word was changed here or there
+OTHER_SIDE_CHECK = "share of it drawn on the other"
 PAGE_CHECK = "places of a page that differ at full resolution"
 _AT_PLACES = "words or figures on it differ"
 _EVERYWHERE = "it agrees closely nowhere: another scan or print, or other words"
@@ -142,7 +143,7 @@ def _drawn(laid: Laid, toned: Floats, mask: Mask, checks: list[Check]) -> Judgem
     checks = [
         *checks,
         Check("share of it drawn on one side", most, shares.limits[0], most >= shares.limits[0]),
-        Check("share of it drawn on the other", least, shares.limits[1], least <= shares.limits[1]),
+        Check(OTHER_SIDE_CHECK, least, shares.limits[1], least <= shares.limits[1]),
     ]
     share = float(mask.sum() / max(1, int(laid.inside.sum())))
     if not shares.drawn:
