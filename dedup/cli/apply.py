@@ -8,13 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dedup.cli.options import (
-    Name,
-    chosen_format,
-    open_collection,
-    report_format_option,
-    store_option,
-)
+from dedup.cli.formats import chosen_format, rows_options
+from dedup.cli.options import Name, open_collection, store_option
 from dedup.cli.output import (
     Column,
     bytes_in_words,
@@ -58,7 +53,7 @@ EXIT_NOTHING_DONE = 1
     help="Write date, place, rating and keywords that a keeper lacks into an XMP file beside it, "
     "before files go for it. What is in such a file stays.",
 )
-@report_format_option
+@rows_options
 def apply_command(
     plan: Path,
     store: Path | None,
@@ -66,6 +61,7 @@ def apply_command(
     yes: bool,  # noqa: FBT001
     carry_metadata: bool,  # noqa: FBT001
     kind: str | None,
+    output: Path | None,
 ) -> None:
     """Carry out a plan.
 
@@ -82,6 +78,7 @@ def apply_command(
     from dedup.actions.outcomes import ActedFile
     from dedup.actions.plan_file import read_plan
 
+    form = chosen_format(kind, output=output)
     read = read_plan(plan)
     if not dry_run and not yes:
         _ask(len(read.entries), read.bytes, {entry.verb for entry in read.entries})
@@ -90,7 +87,7 @@ def apply_command(
         acted = collection.apply(
             read, dry_run=dry_run, carry_metadata=carry_metadata, progress=progress
         )
-    write_rows(acted, ActedFile, chosen_format(kind), _COLUMNS)
+    write_rows(acted, ActedFile, form, _COLUMNS, output=output)
     note(*acted.notes)
     if dry_run:
         note("A dry run: nothing was done.")
@@ -127,13 +124,14 @@ def _sum_up(acted: Acted, outcome: str, words: str) -> None:
     is_flag=True,
     help="Do not ask before files go again. Needed where nobody can be asked.",
 )
-@report_format_option
+@rows_options
 def undo_command(
     run: str | None,
     store: Path | None,
     dry_run: bool,  # noqa: FBT001 - click passes flags by name
     yes: bool,  # noqa: FBT001
     kind: str | None,
+    output: Path | None,
 ) -> None:
     """Bring back what a run of `dedup apply` took away.
 
@@ -152,6 +150,7 @@ def undo_command(
     """
     from dedup.actions.outcomes import ActedFile
 
+    form = chosen_format(kind, output=output)
     with open_collection(store) as collection, progress_bars("files") as progress:
         acted = collection.undo(run, dry_run=True)
         note(*collection.notes, *acted.notes)
@@ -165,7 +164,7 @@ def undo_command(
             _ask(planned, acted.bytes_of("planned"), {file.action for file in acted})
         if not dry_run and planned:
             acted = collection.undo(acted.run, progress=progress)
-    write_rows(acted, ActedFile, chosen_format(kind), _COLUMNS)
+    write_rows(acted, ActedFile, form, _COLUMNS, output=output)
     outcome, words = ("done", "done again") if is_again else ("undone", "brought back")
     if dry_run:
         outcome, words = "planned", "would go again" if is_again else "would be brought back"
@@ -181,8 +180,8 @@ def undo_command(
 @click.command("log")
 @click.argument("run", metavar="[RUN]", required=False, type=Name())
 @store_option
-@report_format_option
-def log_command(run: str | None, store: Path | None, kind: str | None) -> None:
+@rows_options
+def log_command(run: str | None, store: Path | None, kind: str | None, output: Path | None) -> None:
     """Show what was done: all runs, or each file of one.
 
     \b
@@ -192,12 +191,13 @@ def log_command(run: str | None, store: Path | None, kind: str | None) -> None:
     """
     from dedup.actions.outcomes import ActedFile, Run
 
+    form = chosen_format(kind, output=output)
     with open_collection(store) as collection:
         note(*collection.notes)
         if run is None:
-            write_rows(collection.runs(), Run, chosen_format(kind), _RUN_COLUMNS)
+            write_rows(collection.runs(), Run, form, _RUN_COLUMNS, output=output)
         else:
-            write_rows(collection.run(run), ActedFile, chosen_format(kind), _COLUMNS)
+            write_rows(collection.run(run), ActedFile, form, _COLUMNS, output=output)
 
 
 @click.command("recover")

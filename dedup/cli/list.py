@@ -8,13 +8,12 @@ import click
 from click.core import ParameterSource
 
 from dedup.cli.contains import list_folders
+from dedup.cli.formats import chosen_format, format_options
 from dedup.cli.groups import Output, print_found
 from dedup.cli.options import (
     Number,
-    chosen_format,
     exit_if_found,
     fail_on_option,
-    format_options,
     offline_option,
     open_collection,
     parts_option,

@@ -7,12 +7,11 @@ from pathlib import Path
 import click
 
 from dedup.cli.files import Box, files_options, named_files
+from dedup.cli.formats import chosen_format, format_options
 from dedup.cli.options import (
     Name,
     Number,
-    chosen_format,
     device_option,
-    format_options,
     offline_option,
     open_collection,
     store_option,

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dedup.cli.options import EXIT_FOUND, chosen_format, report_format_option, store_option
+from dedup.cli.formats import chosen_format, rows_options
+from dedup.cli.options import EXIT_FOUND, store_option
 from dedup.cli.output import Column, counted, note, progress_bars, shown, write_rows
 
 if TYPE_CHECKING:
@@ -27,8 +28,13 @@ _COLUMNS = (
     help="Read every indexed file as well, and compare it with what was indexed: finds content "
     "that changed while size and times did not.",
 )
-@report_format_option
-def verify_command(store: Path | None, deep: bool, kind: str | None) -> None:  # noqa: FBT001 - click passes flags by name
+@rows_options
+def verify_command(
+    store: Path | None,
+    deep: bool,  # noqa: FBT001 - click passes flags by name
+    kind: str | None,
+    output: Path | None,
+) -> None:
     """Check that the collection is as it was written.
 
     Checks the catalog (SQLite's own check, its tables, the checksum of every row, what rows refer
@@ -42,14 +48,14 @@ def verify_command(store: Path | None, deep: bool, kind: str | None) -> None:  #
     from dedup.session import find_store
     from dedup.verbs import integrity
 
-    form = chosen_format(kind)
+    form = chosen_format(kind, output=output)
     with progress_bars("files") as progress:
         answer = integrity.verify(
             integrity.store_in(store) if store is not None else find_store(), progress, deep=deep
         )
     from dedup.report.integrity import Finding
 
-    write_rows(answer, Finding, form, _COLUMNS)
+    write_rows(answer, Finding, form, _COLUMNS, output=output)
     note(*answer.notes)
     if deep:
         note(f"Compared {counted(answer.files_read, 'file')} with what was indexed.")
@@ -61,8 +67,8 @@ def verify_command(store: Path | None, deep: bool, kind: str | None) -> None:  #
 
 @click.command("repair")
 @store_option
-@report_format_option
-def repair_command(store: Path | None, kind: str | None) -> None:
+@rows_options
+def repair_command(store: Path | None, kind: str | None, output: Path | None) -> None:
     """Make good what can be made good in a damaged collection.
 
     Drops damaged rows, writes a damaged database anew, and reads the files again that these were
@@ -77,13 +83,13 @@ def repair_command(store: Path | None, kind: str | None) -> None:
     from dedup.session import find_store
     from dedup.verbs import integrity
 
-    form = chosen_format(kind)
+    form = chosen_format(kind, output=output)
     with progress_bars("files") as progress:
         answer = integrity.repair(
             integrity.store_in(store) if store is not None else find_store(), progress
         )
     from dedup.report.integrity import Finding
 
-    write_rows(answer, Finding, form, _COLUMNS)
+    write_rows(answer, Finding, form, _COLUMNS, output=output)
     note(*answer.notes)
     note(f"Repaired: {counted(len(answer), 'finding')}." if len(answer) else "Nothing to repair.")

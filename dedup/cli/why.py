@@ -8,15 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from dedup.answer import row_of
-from dedup.cli.options import (
-    Name,
-    chosen_format,
-    device_option,
-    open_collection,
-    report_format_option,
-    store_option,
-    weights_option,
-)
+from dedup.cli.formats import chosen_format, report_format_option
+from dedup.cli.options import Name, device_option, open_collection, store_option, weights_option
 from dedup.cli.output import Column, note, say, shown, write_jsonl, write_rows
 from dedup.errors import NoCollectionError
 from dedup.results import CheckResult, Tier
