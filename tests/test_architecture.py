@@ -110,7 +110,7 @@ FENCES = {
     "sklearn": ("dedup.report", "dedup.sklearn"),
     "umap": ("dedup.report",),
     "av": ("dedup.video.decode",),
-    "obstore": ("dedup.distributed.storage",),
+    "obstore": ("dedup.distributed.bucket",),
     "ray": ("dedup.distributed.ray_engine",),
 }
 FORBIDDEN_ROOMS = {"utils", "helpers", "core", "common", "misc"}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dedup.cli import cluster
 from dedup.cli.files import files_options, named_files
 from dedup.cli.opening import open_or_create
 from dedup.cli.options import (
@@ -18,13 +19,13 @@ from dedup.cli.options import (
     runtime_from,
     runtime_option,
     spec_from,
-    store_option,
     strict_option,
     weights_option,
 )
 from dedup.cli.output import counted, logged, note, note_skips, progress_bars
 from dedup.cli.own import check_own, read_ids, read_vectors, vectors_options
 from dedup.cli.preparation import preparation_options
+from dedup.cli.stores import shared_store_option
 from dedup.errors import NoCollectionError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 @click.command("index")
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=Name())
-@store_option
+@shared_store_option
 @model_options
 @weights_option
 @preparation_options
@@ -76,6 +77,7 @@ if TYPE_CHECKING:
 @device_option
 @runtime_option
 @strict_option
+@cluster.index_options
 @click.option(
     "--verbose",
     "-v",
@@ -84,7 +86,7 @@ if TYPE_CHECKING:
 )
 def index_command(
     paths: tuple[str, ...],
-    store: Path | None,
+    store: Path | str | None,
     exclude: tuple[str, ...],
     vectors: Path | None,
     ids: Path | None,
@@ -103,7 +105,8 @@ def index_command(
     Every image under each PATH is read once; files that have not changed are not read again. A
     PATH is a folder, a zip or tar archive, a file, or a URL such as s3://bucket/photos.
     Without PATH, all that was indexed before is brought up to date. A new collection is
-    created in .dedup in the current folder, or in the folder that --store names.
+    created in .dedup in the current folder, or where --store says: a folder, or a URL of object
+    storage, where many machines can work on it.
 
     \b
     Examples:
@@ -114,7 +117,16 @@ def index_command(
       dedup index ~/Pictures --model open_clip:ViT-B-32 --weights clip.safetensors
       dedup index ~/Pictures --model mine.onnx --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5
       dedup index --vectors features.npy --ids images.csv --store own.dedup
+      dedup index s3://bucket/photos --store s3://bucket/found --engine ray
     """
+    where = cluster.taken(model)
+    if isinstance(store, str):
+        others = {"--vectors": vectors, "--ids": ids, "--root": root, "--files-from": files_from,
+                  "--column": column, "-0": nul, "--verbose": verbose,
+                  "--device": device != "auto", "--runtime": runtime != "auto"}  # fmt: skip
+        skipped = cluster.index(store, paths, where, exclude, others, **model)
+        raise click.exceptions.Exit(1 if strict and skipped else 0)
+    where.refuse()
     check_own(vectors, ids, root, {"PATH": paths, "--files-from": files_from,
                                    "--exclude": exclude, **_options_of(model)})  # fmt: skip
     if vectors is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from dedup.cli.stores import Store
 from dedup.errors import DedupError
 from dedup.policy import INFORMATION, KeepPolicy
 from dedup.results import Tier
@@ -64,10 +65,10 @@ store_option = click.option(
     "-s",
     "--store",
     metavar="DIR",
-    type=click.Path(path_type=Path),
-    envvar="DEDUP_STORE",
+    type=Store(),
     help="The folder of the collection. Default: the nearest .dedup at or above the current "
     "folder.",
+    envvar="DEDUP_STORE",
 )
 device_option = click.option(
     "--device",

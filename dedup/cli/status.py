@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from dedup.answer import row_of
+from dedup.cli import cluster
 from dedup.cli.formats import TABLES, chosen_format, rows_options
-from dedup.cli.options import open_collection, store_option
+from dedup.cli.options import open_collection
 from dedup.cli.output import (
     Column,
     bytes_in_words,
@@ -19,6 +20,7 @@ from dedup.cli.output import (
     write_rows,
     write_table,
 )
+from dedup.cli.stores import shared_store_option
 from dedup.results import Skip
 
 if TYPE_CHECKING:
@@ -37,12 +39,12 @@ _REMARKS = (
 
 
 @click.command("status")
-@store_option
+@shared_store_option
 @click.option("--skipped", is_flag=True, help="List the files that could not be read, and why.")
 @click.option("--remarks", is_flag=True, help="List the images that are damaged or read in part.")
 @rows_options
 def status_command(
-    store: Path | None,
+    store: Path | str | None,
     skipped: bool,  # noqa: FBT001 - click passes flags by name
     remarks: bool,  # noqa: FBT001
     kind: str | None,
@@ -61,6 +63,11 @@ def status_command(
     form = chosen_format(kind, output=output)
     if not (skipped or remarks) and form in TABLES:
         raise click.UsageError(f"{form} holds plain rows: it goes with --skipped or --remarks")
+    if isinstance(store, str):
+        if remarks:
+            raise click.UsageError("--remarks goes with a collection in a folder of this computer")
+        cluster.status(store, form, skipped=skipped)
+        return
     with open_collection(store) as collection:
         if skipped:
             write_rows(collection.skipped(), Skip, form, _SKIPS, output=output)

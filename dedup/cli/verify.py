@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dedup.cli import cluster
 from dedup.cli.formats import chosen_format, rows_options
 from dedup.cli.options import EXIT_FOUND, store_option
 from dedup.cli.output import Column, counted, note, progress_bars, shown, write_rows
+from dedup.cli.stores import shared_store_option
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,16 +23,17 @@ _COLUMNS = (
 
 
 @click.command("verify")
-@store_option
+@shared_store_option
 @click.option(
     "--deep",
     is_flag=True,
     help="Read every indexed file as well, and compare it with what was indexed: finds content "
-    "that changed while size and times did not.",
+    "that changed while size and times did not. In object storage: read every object of the "
+    "collection.",
 )
 @rows_options
 def verify_command(
-    store: Path | None,
+    store: Path | str | None,
     deep: bool,  # noqa: FBT001 - click passes flags by name
     kind: str | None,
     output: Path | None,
@@ -49,6 +52,9 @@ def verify_command(
     from dedup.verbs import integrity
 
     form = chosen_format(kind, output=output)
+    if isinstance(store, str):
+        cluster.verify(store, form, deep=deep)
+        return
     with progress_bars("files") as progress:
         answer = integrity.verify(
             integrity.store_in(store) if store is not None else find_store(), progress, deep=deep

@@ -6,9 +6,12 @@ alone, so that results are small and a task may run twice.
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
+from dedup.distributed.objects import StorageError
 from dedup.errors import DedupError
 
 if TYPE_CHECKING:
@@ -27,11 +30,13 @@ class Need(NamedTuple):
     cpus : cores
     gpus : of which a share may be asked for
     memory : bytes
+    seconds : by the clock, after which its process is ended, which counts as a crash; 0: any time
     """
 
     cpus: float = 1.0
     gpus: float = 0.0
     memory: int = 1 << 30
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Task:
     Parameters
     ----------
     function : of the arguments; they and what it returns can be pickled and are small
-    name : of the shard
+    name : of the shard; no two tasks that are run together have the same
     """
 
     function: Callable[..., Any]
@@ -69,14 +74,12 @@ class Ended(NamedTuple):
 
 
 class Engine(Protocol):
-    """Starts tasks. A context manager.
+    """Starts tasks. A context manager."""
 
-    Attributes
-    ----------
-    slots : tasks of one core that run at a time
-    """
-
-    slots: int
+    @property
+    def slots(self) -> int:
+        """Tasks of one core that run at a time."""
+        ...
 
     def submit(self, task: Task) -> None:
         """Begin a task."""
@@ -129,6 +132,9 @@ class Inline:
 MAX_CRASHES = 2
 """Times that a task may bring its process down before something else is tried."""
 
+MAX_OUTAGES = 3
+"""Times that a task may find no answer from storage, each after a minute of trying."""
+
 
 def run_tasks(
     engine: Engine,
@@ -137,6 +143,9 @@ def run_tasks(
     apart: Callable[[Task, str], Sequence[Task]] | None = None,
 ) -> None:
     """Run tasks, twice as many submitted as there are slots.
+
+    A task may run more than once: after a crash, or by another driver. Commits see to it that each
+    counts once.
 
     Parameters
     ----------
@@ -148,10 +157,10 @@ def run_tasks(
     Raises
     ------
     what a task raised; what runs is cancelled first
-    EngineError : a task crashed too often.
+    EngineError : a task crashed too often, or a machine has no room left, or the like.
     """
     source = iter(tasks)
-    crashes: dict[str, int] = {}
+    failures = _Failures(apart)
     again: list[Task] = []
     running, left = 0, True
     try:
@@ -167,10 +176,8 @@ def run_tasks(
                 return
             for ended in engine.wait():
                 running -= 1
-                if isinstance(ended.result, Crash):
-                    again += _after_crash(ended.task, ended.result, crashes, apart)
-                elif isinstance(ended.result, BaseException):
-                    raise ended.result  # noqa: TRY301 - of a task, not of this function
+                if isinstance(ended.result, (Crash, BaseException)):
+                    again += failures.instead(ended.task, ended.result)
                 elif progress is not None:
                     progress(ended)
     except BaseException:
@@ -178,15 +185,49 @@ def run_tasks(
         raise
 
 
-def _after_crash(
-    task: Task,
-    crash: Crash,
-    crashes: dict[str, int],
-    apart: Callable[[Task, str], Sequence[Task]] | None,
-) -> Sequence[Task]:
-    crashes[task.name] = crashes.get(task.name, 0) + 1
-    if crashes[task.name] < MAX_CRASHES:
-        return [task]
-    if apart is None:
-        raise EngineError(f"{task.name}: its process ended {MAX_CRASHES} times ({crash.words})")
-    return apart(task, crash.words)
+def counted(
+    progress: Callable[[str, int, int], None] | None, stage: str, done: int, total: int
+) -> Callable[[Ended], None]:
+    """Give what tells the progress of a stage as its tasks end, and tell where it begins.
+
+    Parameters
+    ----------
+    progress : called with the stage, and how many of how many shards are done
+    done : shards that were committed before
+    """
+    ended = itertools.count(done)
+
+    def tell(_: Ended | None = None) -> None:
+        if progress is not None:
+            progress(stage, next(ended), total)
+
+    tell()
+    return tell
+
+
+class _Failures:
+    """What becomes of tasks that failed."""
+
+    def __init__(self, apart: Callable[[Task, str], Sequence[Task]] | None) -> None:
+        self._apart = apart
+        self._crashes: Counter[str] = Counter()
+        self._outages: Counter[str] = Counter()
+
+    def instead(self, task: Task, result: Crash | BaseException) -> Sequence[Task]:
+        """Give what is run after a failure; raises what ends the run."""
+        if isinstance(result, Crash):
+            self._crashes[task.name] += 1
+            if self._crashes[task.name] < MAX_CRASHES:
+                return [task]
+            if self._apart is None:
+                raise EngineError(
+                    f"{task.name}: its process ended {MAX_CRASHES} times ({result.words})"
+                )
+            return self._apart(task, result.words)
+        if isinstance(result, StorageError) and result.transient:
+            self._outages[task.name] += 1
+            if self._outages[task.name] < MAX_OUTAGES:
+                return [task]
+        if isinstance(result, OSError):  # such as a disk that is full
+            raise EngineError(f"{task.name}: {result}") from result
+        raise result
