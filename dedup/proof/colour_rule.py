@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
+from dedup.proof import cells
 from dedup.proof.ranks import median, percentiles
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     import numpy.typing as npt
 
     Floats = npt.NDArray[np.float32]
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 TILE_PIXELS = 16
 _SHRINK = 4  # tiles are averages, for which a quarter of the resolution is plenty
 _FIT_ROUNDS = 4
-_MAX_FIT_PIXELS = 30_000
+_MAX_FIT_PIXELS = 12_000
 _MIN_FIT_PIXELS = 64
 _ONE_HUE_LEVELS = 3.0
 _PATCH_LEVELS = 30.0
@@ -56,23 +59,30 @@ def mapped(colour: Bytes, wanted: Floats, sound: Mask) -> Floats:
     colour : (H, W, 3) RGB
     sound : (H, W), pixels that the rule is fitted to
     """
+    return next(each_mapped(colour, [wanted], sound))
+
+
+def each_mapped(colour: Bytes, wanted: Iterable[Floats], sound: Mask) -> Iterator[Floats]:
+    """Give what `mapped` gives, for several in turn."""
     step = max(1, round((sound.size / _MAX_FIT_PIXELS) ** 0.5))
     few = sound[::step, ::step]
     if few.sum() < _MIN_FIT_PIXELS:
-        return np.asarray(cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)).astype(np.float32)
+        for _ in wanted:
+            yield np.asarray(cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)).astype(np.float32)
+        return
     far = _far(sound.shape)
-    weights = _fitted(
-        _terms(colour[::step, ::step][few], far[::step, ::step][few]), wanted[::step, ::step][few]
-    )
-    values = np.arange(256, dtype=np.float64) / 128 - 1
-    table = values[:, None] * weights[1:4] + values[:, None] ** 2 * weights[6:9]
-    parts = cv2.LUT(colour, table.astype(np.float32)[None])
-    made = cv2.transform(parts, np.ones((1, 3), np.float32))
+    terms = _terms(colour[::step, ::step][few], far[::step, ::step][few])
     level = cv2.transform(colour.astype(np.float32), np.full((1, 3), 1 / 384, np.float32)) - 1
-    weights = weights.astype(np.float32)
-    made += weights[0] + level * level * (weights[4] + weights[5] * level)
-    made += far * (weights[9] + weights[10] * level)
-    return np.asarray(made, np.float32)
+    values = np.arange(256, dtype=np.float64) / 128 - 1
+    for each in wanted:
+        weights = _fitted(terms, each[::step, ::step][few])
+        table = values[:, None] * weights[1:4] + values[:, None] ** 2 * weights[6:9]
+        parts = cv2.LUT(colour, table.astype(np.float32)[None])
+        made = cv2.transform(parts, np.ones((1, 3), np.float32))
+        weights = weights.astype(np.float32)
+        made += weights[0] + level * level * (weights[4] + weights[5] * level)
+        made += far * (weights[9] + weights[10] * level)
+        yield np.asarray(made, np.float32)
 
 
 def _far(shape: tuple[int, ...]) -> Floats:
@@ -120,12 +130,8 @@ def colour_left(one: Bytes, two: Bytes, sound: Mask, *, strict: bool = False) ->
     sound : (H, W), pixels that count
     strict : colours may be stronger, fainter or warmer, and no others
     """
-    height, width = (max(1, side // _SHRINK) for side in sound.shape)
-    one, two = (
-        np.asarray(cv2.resize(each, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-        for each in (one, two)
-    )
-    part = cv2.resize(sound.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    one, two = (cells.averaged(cells.cut(each, _SHRINK), _SHRINK) for each in (one, two))
+    part = cells.averaged(cells.cut(sound.astype(np.float32), _SHRINK), _SHRINK)
     sound = np.asarray(part > 0.5)  # noqa: PLR2004 -- most of it
     # From grey no colour follows, but grey does from any colour.
     for grey, other in ((two, one), (one, two)):
@@ -146,9 +152,9 @@ def _left(one: Bytes, two: Bytes, sound: Mask, strict: bool) -> ColourLeft:  # n
     )
     stronger = _stronger(colour, wanted, sound) if strict else wanted
     left, used = [], sound
-    for channel in (1, 2):
-        mine = wanted[..., channel].astype(np.float32)
-        guess = stronger[..., channel] if strict else mapped(two, mine, sound)
+    chroma = [np.ascontiguousarray(wanted[..., channel]).astype(np.float32) for channel in (1, 2)]
+    guesses = (stronger[..., 1], stronger[..., 2]) if strict else each_mapped(two, chroma, sound)
+    for mine, guess in zip(chroma, guesses, strict=True):
         off, used = tiles(mine - guess, sound, TILE_PIXELS // _SHRINK)
         left.append(np.abs(off))
     worst = np.maximum(*left)
@@ -213,11 +219,9 @@ def _has_one_hue(image: Bytes, sound: Mask) -> bool:
 
 def tiles(values: Floats, sound: Mask, side: int = TILE_PIXELS) -> tuple[Floats, Mask]:
     """Average over tiles, and tell which of them are mostly sound; 0 where not."""
-    height, width = values.shape
-    size = max(1, width // side), max(1, height // side)
-    weight = sound.astype(np.float32)
-    total = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
-    sums = cv2.resize(values * weight, size, interpolation=cv2.INTER_AREA)
+    weight = cells.whole(sound.astype(np.float32), side, cv2.BORDER_CONSTANT)
+    total = cells.averaged(weight, side)
+    sums = cells.averaged(cells.whole(values, side) * weight, side)
     used = np.asarray(total > 0.5)  # noqa: PLR2004 -- most of the tile
     means = np.where(used, sums / np.maximum(total, 0.5), 0)
     return np.asarray(means, np.float32), used
