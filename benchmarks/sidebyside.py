@@ -212,12 +212,12 @@ def finding(
 def batches_of(options: argparse.Namespace, file: Path) -> None:
     """Write batches of photographs, as timm prepares them for the network."""
     from PIL import Image
-    from timm.data import create_transform
+    from timm.data.transforms_factory import create_transform
 
     prepare: Any = create_transform((3, 224, 224), crop_pct=0.875, interpolation="bicubic")
     names = [os.fsdecode(each.path) for each in scan(options.photos).files]
     rng = np.random.default_rng(options.seed)
-    images = []
+    images: list[Any] = []
     for at in rng.permutation(len(names)):
         if len(images) == options.batches * 32:
             break
