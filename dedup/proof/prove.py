@@ -52,6 +52,7 @@ _MAX_UNLIKE = {HELD_CHECK: 0.9, ALIKE_CHECK: 0.6, AGREEING_CHECK: 0.65}
 """Values below which a pair whose parts agree on its placing is no copy: of 800 copies, of which 25
 had 8 to 23 parts that agree, none was below .965, .7 and .95."""
 
+_WHOLE_SHARE = 0.9
 _TILTED_DEGREES = 1.0
 _MARK_SHARE = 0.005  # of the image; a mark may be smaller than what the coarse look sees
 _COVERED_SHARE = 0.03  # of the textures
@@ -71,7 +72,7 @@ def prove(first: Side, second: Side) -> Verdict:
     """
     one, two, turned = _in_order(first, second)
     verdict = _proven(one, two)
-    if not verdict.near:
+    if not verdict.near and not _two_pages(verdict):
         verdict = in_a_panel(one, two, verdict, _looked_at)
     verdict = _checked(one, two, verdict)
     return reversed_verdict(verdict) if turned else verdict
@@ -152,6 +153,13 @@ def _fit(one: Side, two: Side, agreed: Agreement, *, turned: bool) -> Fit | None
     first, second = (float(max(side.features.grey.shape)) for side in (one, two))
     matrix = np.diag([first, first, 1.0]) @ placed @ np.diag([1 / second, 1 / second, 1.0])
     return Fit(matrix / matrix[2, 2], agreed.spots, agreed.mirrored)
+
+
+def _two_pages(verdict: Verdict) -> bool:
+    """Tell two pages that lie on each other as a whole, and differ: no panel makes them one."""
+    last = verdict.checks[-1] if verdict.checks else None
+    refuted = last is not None and last.name == PAGE_CHECK
+    return refuted and min(verdict.overlap) >= _WHOLE_SHARE
 
 
 def _unlike(verdict: Verdict) -> bool:
