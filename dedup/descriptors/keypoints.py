@@ -17,6 +17,8 @@ import cv2
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     Bytes = npt.NDArray[np.uint8]
@@ -145,22 +147,47 @@ def find(grey: Bytes) -> Keypoints:
     pixels
     """
     pyramid = _pyramid(_even(grey))
-    return _described(pyramid, _strongest(_blobs(pyramid)), max(grey.shape))
+    octaves = np.arange(len(pyramid.blurs)) // _PER_OCTAVE
+    pixels = np.exp2(octaves).astype(np.float32) / np.float32(max(grey.shape))
+    return _described(pyramid, _strongest(_blobs(pyramid)), pixels)
 
 
-def find_fine(grey: Bytes, most: int) -> Keypoints:
-    """Find and describe blobs at the finest scale alone, spread over the image.
+def find_fine(greys: Sequence[Bytes], most: Sequence[int]) -> Keypoints:
+    """Find and describe blobs at the finest scale alone, spread over an image of several sizes.
 
     They are the peaks of one band, whatever the scales next to it show: half as many blurs, and
     what is small in a large image need not be the strongest there.
 
     Parameters
     ----------
-    grey : (H, W) uint8, larger than what `find` is given
-    most : F, at most
+    greys : (H, W) uint8 each, the same image in any sizes; those with a side below 10 are left out
+    most : features of each, at most
     """
-    if min(grey.shape) < _SMALLEST:
+    wanted = [each for each in zip(greys, most, strict=True) if min(each[0].shape) >= _SMALLEST]
+    if not wanted:
         return _nothing()
+    levels = [_finest(*each) for each in wanted]
+    sizes = np.asarray([len(band) for _, band, _ in levels], np.intp)
+    begins = np.cumsum(sizes) - sizes
+    pyramid = _Pyramid(
+        [blur for blur, _, _ in levels],
+        np.full(len(levels), _SIGMA * 2 ** (1 / _PER_OCTAVE), np.float32),
+        np.concatenate([band for _, band, _ in levels]),
+        begins,
+        np.asarray([grey.shape[1] for grey, _ in wanted], np.intp),
+        np.concatenate([tops + at for (*_, tops), at in zip(levels, begins, strict=True)]),
+    )
+    blobs = _blobs(pyramid)
+    kept = np.zeros(len(blobs.x), np.bool_)
+    for level, (grey, count) in enumerate(wanted):
+        own = blobs.level == level
+        kept[own] = _spread(blobs.only(own), grey.shape, count)
+    pixels = np.asarray([1 / max(grey.shape) for grey, _ in wanted], np.float32)
+    return _described(pyramid, blobs.only(kept), pixels)
+
+
+def _finest(grey: Bytes, most: int) -> tuple[Floats, Floats, Numbers]:
+    """Give the blur of the finest scale, its band and where that peaks, the strongest peaks."""
     factor = 2 ** (1 / _PER_OCTAVE)
     image = np.asarray(grey, np.float32)
     base = _blurred(image, np.sqrt((_SIGMA * factor) ** 2 - _CAMERA**2))
@@ -170,11 +197,7 @@ def find_fine(grey: Bytes, most: int) -> Keypoints:
     if len(tops) > _TOPS * most:
         strongest = np.argpartition(-band.ravel()[tops], _TOPS * most)[: _TOPS * most]
         tops = tops[np.sort(strongest)]
-    sizes = np.zeros(1, np.intp), np.array([grey.shape[1]], np.intp)
-    sigma = np.array([_SIGMA * factor], np.float32)
-    pyramid = _Pyramid([base], sigma, np.asarray(band.ravel(), np.float32), *sizes, tops)
-    blobs = _blobs(pyramid)
-    return _described(pyramid, blobs.only(_spread(blobs, grey.shape, most)), max(grey.shape))
+    return base, np.asarray(band.ravel(), np.float32), tops
 
 
 def _even(grey: Bytes) -> Floats:
@@ -187,12 +210,13 @@ def _nothing() -> Keypoints:
     return Keypoints(none, none, none, none, none, np.zeros((0, 128), np.float32))
 
 
-def _described(pyramid: _Pyramid, blobs: _Blobs, longest: int) -> Keypoints:
+def _described(pyramid: _Pyramid, blobs: _Blobs, pixels: Floats) -> Keypoints:
+    """Describe blobs; a pixel of each level is given as a share of the image's longest side."""
     if not len(blobs.x):
         return _nothing()
     angles = _main_directions(_patches(pyramid, blobs, _TURNING, None))
     descriptors = _histograms(_patches(pyramid, blobs, _DESCRIBED, angles))
-    pixel = np.exp2(blobs.level // _PER_OCTAVE).astype(np.float32) / np.float32(longest)
+    pixel = pixels[blobs.level]
     scale = pyramid.sigmas[blobs.level] * pixel
     return Keypoints(blobs.x * pixel, blobs.y * pixel, scale, angles, blobs.contrast, descriptors)
 

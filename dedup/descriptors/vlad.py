@@ -19,7 +19,7 @@ import numpy as np
 
 from dedup.descriptors.keypoints import find, find_fine
 from dedup.descriptors.mirror import fold_mirror, is_turned
-from dedup.descriptors.parts import FINE, pack
+from dedup.descriptors.parts import pack
 from dedup.errors import WeightsError
 
 if TYPE_CHECKING:
@@ -46,7 +46,12 @@ DIGEST: Final = "637db89c8630aaea70ca08f59d1dce0995daf61f686dc0a0fb1da33bc8f9bac
 PARTS_SIDE: Final = 384
 """Longest side, in pixels, at which the finest features of parts are found."""
 
-PARTS_VERSION: Final = f"1 {DIGEST[:16]}"
+PARTS_SIDES: Final = {PARTS_SIDE: 84, 176: 48, 128: 48}
+"""Longest sides at which such features are found, and how many at each. What is finest in an image
+is a third as fine in a part of a tenth of it, which is as large at 128 pixels as the whole at 384.
+"""
+
+PARTS_VERSION: Final = f"2 {DIGEST[:16]}"
 """What described the parts of an image; those of two versions are not compared."""
 
 _NEAREST: Final = 6  # words among which a descriptor is divided
@@ -174,7 +179,8 @@ class Details:
         What `embed` gives, and parts as `dedup.descriptors.parts` packs them.
         """
         found = find(grey(pixels))
-        fine = find_fine(_resized(larger, PARTS_SIDE), FINE)
+        largest = _resized(larger, PARTS_SIDE)
+        fine = find_fine([_sized(largest, side) for side in PARTS_SIDES], [*PARTS_SIDES.values()])
         reduced = self._vocabulary.reduce(found.descriptors)
         finer = self._vocabulary.reduce(fine.descriptors)
         turned = (self._vocabulary.is_turned(each.descriptors) for each in (found, fine))
@@ -210,9 +216,12 @@ def grey(pixels: Bytes) -> Bytes:
 
 
 def _resized(pixels: Bytes, side: int) -> Bytes:
-    height, width = pixels.shape[:2]
+    return _sized(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8), side)
+
+
+def _sized(values: Bytes, side: int) -> Bytes:
+    height, width = values.shape
     longest = max(height, width)
-    values = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     if longest != side:
         size = (max(1, round(width * side / longest)), max(1, round(height * side / longest)))
         how = cv2.INTER_AREA if longest > side else cv2.INTER_CUBIC
