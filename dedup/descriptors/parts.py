@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 COARSE: Final = 220
 """Most features that are kept of those that details are made of: the ones of strongest contrast."""
 
-FINE: Final = 180
+FINE: Final = 120
 """Most features that are kept beyond those, of finer scale."""
 
 FEATURE_BYTES: Final = 20

@@ -109,3 +109,24 @@ def test_a_thing_on_a_plain_wall_is_no_page() -> None:
     assert not is_page(flat)
     paper = np.where(np.abs(wall - wall.mean()) < 70, 235, 40).astype(np.float32)
     assert is_page(paper)
+
+
+def standing(pixels: Pixels, kind: str) -> Pixels:
+    """Stand a dark square, or a disc as bright as what is around it, into an image."""
+    made = pixels.copy()
+    around = made[230:330, 330:430].reshape(-1, 3).mean(axis=0)
+    if kind == "square":
+        cv2.rectangle(made, (350, 250), (410, 310), (40, 20, 90), -1)
+        cv2.rectangle(made, (350, 250), (410, 310), (0, 0, 0), 2)
+    else:
+        cv2.circle(made, (380, 280), 30, tuple(float(each) for each in around), -1)
+        cv2.circle(made, (380, 280), 30, (0, 0, 0), 2)
+    return made
+
+
+def test_a_thing_in_place_of_a_paler_one_is_not_drawn_over_it() -> None:
+    ground = photograph(12)
+    verdict = proven(standing(ground, "square"), standing(ground, "disc"))
+    assert not verdict.near
+    assert verdict.evidence.endswith("and not on one side alone")
+    assert proven(standing(ground, "square"), ground).near
