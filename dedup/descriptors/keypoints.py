@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     Bytes = npt.NDArray[np.uint8]
     Floats = npt.NDArray[np.float32]
+    Doubles = npt.NDArray[np.float64]
     Numbers = npt.NDArray[np.intp]
 
 FEATURES: Final = 300
@@ -147,28 +148,25 @@ def find(grey: Bytes) -> Keypoints:
     pixels
     """
     pyramid = _pyramid(_even(grey))
-    octaves = np.arange(len(pyramid.blurs)) // _PER_OCTAVE
-    pixels = np.exp2(octaves).astype(np.float32) / np.float32(max(grey.shape))
+    pixels = np.exp2(np.arange(len(pyramid.blurs)) // _PER_OCTAVE) / max(grey.shape)
     return _described(pyramid, _strongest(_blobs(pyramid)), pixels)
 
 
 def find_fine(greys: Sequence[Bytes], most: Sequence[int]) -> Keypoints:
     """Find and describe blobs at the finest scale alone, spread over an image of several sizes.
 
-    They are the peaks of one band, whatever the scales next to it show: half as many blurs, and
-    what is small in a large image need not be the strongest there.
+    They are the peaks of one band: what is small in a large image need not be the strongest there.
 
     Parameters
     ----------
-    greys : (H, W) uint8 each, the same image in any sizes; those with a side below 10 are left out
-    most : features of each, at most
+    greys : (H, W) uint8, of any sizes; those with a side below 10 are left out
+    most : features of each
     """
     wanted = [each for each in zip(greys, most, strict=True) if min(each[0].shape) >= _SMALLEST]
     if not wanted:
         return _nothing()
     levels = [_finest(*each) for each in wanted]
-    sizes = np.asarray([len(band) for _, band, _ in levels], np.intp)
-    begins = np.cumsum(sizes) - sizes
+    begins = np.cumsum([0, *(len(band) for _, band, _ in levels[:-1])], dtype=np.intp)
     pyramid = _Pyramid(
         [blur for blur, _, _ in levels],
         np.full(len(levels), _SIGMA * 2 ** (1 / _PER_OCTAVE), np.float32),
@@ -182,15 +180,13 @@ def find_fine(greys: Sequence[Bytes], most: Sequence[int]) -> Keypoints:
     for level, (grey, count) in enumerate(wanted):
         own = blobs.level == level
         kept[own] = _spread(blobs.only(own), grey.shape, count)
-    pixels = np.asarray([1 / max(grey.shape) for grey, _ in wanted], np.float32)
-    return _described(pyramid, blobs.only(kept), pixels)
+    return _described(pyramid, blobs.only(kept), 1 / np.array([max(g.shape) for g, _ in wanted]))
 
 
 def _finest(grey: Bytes, most: int) -> tuple[Floats, Floats, Numbers]:
     """Give the blur of the finest scale, its band and where that peaks, the strongest peaks."""
     factor = 2 ** (1 / _PER_OCTAVE)
-    image = np.asarray(grey, np.float32)
-    base = _blurred(image, np.sqrt((_SIGMA * factor) ** 2 - _CAMERA**2))
+    base = _blurred(grey.astype(np.float32), np.sqrt((_SIGMA * factor) ** 2 - _CAMERA**2))
     band = np.asarray(cv2.absdiff(base, _blurred(base, _SIGMA * factor * np.sqrt(factor**2 - 1))))
     limit = np.maximum(cv2.dilate(band, _SQUARE), _ABOVE_NOISE)
     tops = _inside(np.asarray(cv2.compare(band, limit, cv2.CMP_GE)))
@@ -210,13 +206,12 @@ def _nothing() -> Keypoints:
     return Keypoints(none, none, none, none, none, np.zeros((0, 128), np.float32))
 
 
-def _described(pyramid: _Pyramid, blobs: _Blobs, pixels: Floats) -> Keypoints:
-    """Describe blobs; a pixel of each level is given as a share of the image's longest side."""
+def _described(pyramid: _Pyramid, blobs: _Blobs, pixels: Doubles) -> Keypoints:
     if not len(blobs.x):
         return _nothing()
     angles = _main_directions(_patches(pyramid, blobs, _TURNING, None))
     descriptors = _histograms(_patches(pyramid, blobs, _DESCRIBED, angles))
-    pixel = pixels[blobs.level]
+    pixel = np.asarray(pixels[blobs.level], np.float32)  # as a share of the longest side
     scale = pyramid.sigmas[blobs.level] * pixel
     return Keypoints(blobs.x * pixel, blobs.y * pixel, scale, angles, blobs.contrast, descriptors)
 

@@ -69,7 +69,7 @@ def sides(one: Floats, two: Floats, places: Mask) -> Shares | None:
     None where all of it is faint.
     """
     mask = _opened((np.abs(one - two) > _MIN_GAP_LEVELS) & places)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
     area = stats[:, cv2.CC_STAT_AREA].astype(np.float64)
     area[0] = 0
     area[area < _MIN_PIECE_PIXELS] = 0

@@ -13,7 +13,9 @@ from PIL import Image
 from dedup.edits.catalogue import drawn
 from dedup.images.decode import decode_bounded
 from dedup.proof import WORKING_SIDE, Original, Side, Verdict, describe, prove
+from dedup.proof.closely import Laid
 from dedup.proof.paper import is_page
+from dedup.proof.shared_parts import judge
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -111,22 +113,10 @@ def test_a_thing_on_a_plain_wall_is_no_page() -> None:
     assert is_page(paper)
 
 
-def standing(pixels: Pixels, kind: str) -> Pixels:
-    """Stand a dark square, or a disc as bright as what is around it, into an image."""
-    made = pixels.copy()
-    around = made[230:330, 330:430].reshape(-1, 3).mean(axis=0)
-    if kind == "square":
-        cv2.rectangle(made, (350, 250), (410, 310), (40, 20, 90), -1)
-        cv2.rectangle(made, (350, 250), (410, 310), (0, 0, 0), 2)
-    else:
-        cv2.circle(made, (380, 280), 30, tuple(float(each) for each in around), -1)
-        cv2.circle(made, (380, 280), 30, (0, 0, 0), 2)
-    return made
-
-
-def test_a_thing_in_place_of_a_paler_one_is_not_drawn_over_it() -> None:
-    ground = photograph(12)
-    verdict = proven(standing(ground, "square"), standing(ground, "disc"))
-    assert not verdict.near
-    assert verdict.evidence.endswith("and not on one side alone")
-    assert proven(standing(ground, "square"), ground).near
+def test_a_clean_pair_is_looked_at_no_coarser_than_half() -> None:
+    one, two = (captioned(photograph(11), *words) for words in CAPTIONS[:2])
+    inside = np.ones(one.shape[:2], np.bool_)
+    for halvings in (0, 1):
+        found = judge(Laid(one, two, inside, 1, (100, 100), halvings=halvings), page=False)
+        assert found.refusal.endswith("not on one side alone")
+        assert found.lossy == (halvings == 0)
