@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from dedup.descriptors.keypoints import find, find_fine
-from dedup.descriptors.mirror import fold_mirror, is_turned
+from dedup.descriptors.mirror import fold_mirror
 from dedup.descriptors.parts import pack
 from dedup.errors import WeightsError
 
@@ -78,12 +78,13 @@ class Vocabulary:
 
     def reduce(self, descriptors: Floats) -> Floats:
         """Fold mirrors and keep the main axes: (F, 128) to (F, d)."""
-        folded = fold_mirror(descriptors, self._mirror_axis)
-        return np.asarray((folded - self._mean) @ self._axes, np.float32)
+        return self.folded(descriptors)[0]
 
-    def is_turned(self, descriptors: Floats) -> npt.NDArray[np.bool_]:
-        """Mark the descriptors that `reduce` had to turn to the one side of the mirror: (F,)."""
-        return is_turned(descriptors, self._mirror_axis)
+    def folded(self, descriptors: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
+        """As `reduce`, and which of them were turned to the one side of the mirror: (F,)."""
+        folded, turned = fold_mirror(descriptors, self._mirror_axis)
+        folded -= self._mean
+        return np.asarray(folded @ self._axes, np.float32), turned
 
     def count(self, descriptors: Floats) -> Floats:
         """Sum what the nearest words leave over (VLAD, Jégou et al. 2010, softly assigned).
@@ -179,13 +180,12 @@ class Details:
         What `embed` gives, and parts as `dedup.descriptors.parts` packs them.
         """
         found = find(grey(pixels))
-        largest = _resized(larger, PARTS_SIDE)
-        fine = find_fine([_sized(largest, side) for side in PARTS_SIDES], [*PARTS_SIDES.values()])
-        reduced = self._vocabulary.reduce(found.descriptors)
-        finer = self._vocabulary.reduce(fine.descriptors)
-        turned = (self._vocabulary.is_turned(each.descriptors) for each in (found, fine))
-        packed = pack((found, fine), (reduced, finer), tuple(turned))
-        return self._projected(reduced), packed
+        large = _resized(larger, PARTS_SIDE)
+        fine = [find_fine(_sized(large, side), most) for side, most in PARTS_SIDES.items()]
+        every = (found, *fine)
+        folded = [self._vocabulary.folded(each.descriptors) for each in every]
+        reduced, turned = zip(*folded, strict=True)
+        return self._projected(reduced[0]), pack(every, reduced, turned)
 
     def _projected(self, reduced: Floats) -> Floats:
         if len(reduced) < FEWEST:

@@ -74,7 +74,7 @@ def find_groups(
     """
     lookout = lookout or Lookout(gallery.catalog.roots())
     related = relate(gallery, tiers, threshold, report, policy or KeepPolicy())
-    found = _fresh_groups(gallery, related, tiers, how, lookout)
+    found = fresh_groups(gallery, related, tiers, how, lookout)
     chosen, notes = _chosen(gallery, found, wanted or Wanted())
     groups = [
         described(number, group, gallery, related, lookout)
@@ -84,7 +84,7 @@ def find_groups(
     if how is not Grouping.COMPONENT:
         files = gallery.files
         alone = left_alone(found, files.row.tolist(), related.relations, tiers)
-        notes += _left_note(sum(lookout.shows(files.facts(file)) for file in alone))
+        notes += left_note(sum(lookout.shows(files.facts(file)) for file in alone))
     return Found(groups, notes)
 
 
@@ -109,7 +109,8 @@ def _chosen(
     return chosen, [f"{have} there, and no duplicate that counts"]
 
 
-def _left_note(count: int) -> list[str]:
+def left_note(count: int) -> list[str]:
+    """Say how many files are proven against another one and in no group with it."""
     if not count:
         return []
     files = "1 file is" if count == 1 else f"{count:,} files are"
@@ -117,7 +118,7 @@ def _left_note(count: int) -> list[str]:
     return [f"{files} {words}; to see all proven pairs: dedup list --pairs"]
 
 
-def _fresh_groups(
+def fresh_groups(
     gallery: Gallery,
     related: Related,
     tiers: frozenset[Tier],

@@ -62,7 +62,9 @@ def relate(
     policy: KeepPolicy,
 ) -> Related:
     """Find all relations of the tiers asked for; parameters as in `find_groups`."""
-    source = WithinGallery(gallery.images, gallery.raw, gallery.vectors, gallery.join, report)
+    source = gallery.given or WithinGallery(
+        gallery.images, gallery.raw, gallery.vectors, gallery.join, report
+    )
     candidates = propose(source, tiers, threshold, gallery.near_floors, gallery.pixels_floor)
     paths = gallery.paths()
     kept = gallery.companions or tiers == {Tier.EXACT}
@@ -148,8 +150,8 @@ def _prove_all(
     """
     catalog, notes = gallery.catalog, list[str]()
     state = f"{catalog.version} {VERIFIER} {PARTS_VERSION}"
-    shared: set[RowPair] = set()
-    compares = gallery.parts and catalog.parts_compared != state
+    shared: set[RowPair] = set(gallery.given.shared) if gallery.given else set()
+    compares = gallery.parts and not gallery.given and catalog.parts_compared != state
     digest = gallery.images.digest
     sources = {digest[row]: paths for row, paths in gallery.paths().items()}
     with Prover(catalog, sources, report) as prover:

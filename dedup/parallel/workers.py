@@ -38,7 +38,7 @@ WORTH_PROCESSES: Final = 200
 """Items of some ten milliseconds from which on processes have repaid their start."""
 
 _WATCH: Final = 1.0  # seconds between two looks at whether the parent lives
-_ENVIRONMENT: Final = {
+ENVIRONMENT: Final = {
     **dict.fromkeys(
         ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"),
         "1",
@@ -51,6 +51,7 @@ _ENVIRONMENT: Final = {
     # a hundred megapixels. What ours hold is bounded.
     "LOKY_MAX_MEMORY_LEAK_SIZE": str(1 << 50),
 }
+"""Of a process that has one core to itself."""
 
 _NOTHING: Final = None  # no item: asks a process whether it has begun
 _LEFT: Final[Any] = object()  # stands for the result of an item that a thread did not work on
@@ -62,9 +63,27 @@ _work: Callable[[Any], Any] | None = None
 
 def cores() -> int:
     """Count the cores that this process may use."""
+    if _Share.cores:
+        return _Share.cores
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+class _Share:
+    """The part of a machine that this process was given, 0 where that is all of it."""
+
+    cores = 0
+
+
+def share_of_cores() -> int:
+    """Count the cores that this process was given of its machine; 0: it has not been told."""
+    return _Share.cores
+
+
+def use_cores(count: int) -> None:
+    """Have this process keep to some cores of a machine that it shares with its like."""
+    _Share.cores = count
 
 
 def one_blas_thread() -> AbstractContextManager[Any]:
@@ -248,7 +267,7 @@ class Workers(Generic[Item, Result]):
             context=context,
             initializer=_begin_process,
             initargs=(os.getpid(), self._begin, context.RLock(), seconds, self._limits.memory),
-            env=_ENVIRONMENT,
+            env=ENVIRONMENT,
         )
 
     @staticmethod
@@ -278,14 +297,14 @@ def _begin_process(
     global _turn, _begun, _work  # noqa: PLW0603 - a process has one work
     # Ctrl-C reaches every process of a terminal; the first one tells the others to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=end_with, args=(parent,), daemon=True).start()
     _turn = turn
     _begun = begin()  # kept, since it ends what it began when nobody holds it any more
     _work = _begun.__enter__()
     limit_process(seconds, memory)
 
 
-def _end_with(parent: int) -> None:
+def end_with(parent: int) -> None:
     """End this process soon after the one that started it was killed."""
     while os.getppid() == parent:
         time.sleep(_WATCH)

@@ -64,7 +64,7 @@ export --store store --fused --output features.safetensors
 export --store store --neighbours 3 --output graph.npz
 index --vectors vectors.npy --store own
 query --vector vectors.npy --store own
-index images --store untrained --untrained --runtime onnxruntime --views content
+index images -s untrained --untrained --model mobilenetv3_small_050 --runtime onnxruntime
 """
 
 SLOW_COMMANDS = """

@@ -58,7 +58,7 @@ def test_what_is_unpacked_is_what_was_found(details: Details) -> None:
 def test_fine_features_are_spread_over_the_image() -> None:
     loud, quiet = drawn(4, 384, 192), drawn(5, 384, 192) // 4 + 96
     both = np.concatenate((loud, quiet), axis=1)
-    found = find_fine([np.asarray(cv2.cvtColor(both, cv2.COLOR_RGB2GRAY), np.uint8)], [100])
+    found = find_fine(np.asarray(cv2.cvtColor(both, cv2.COLOR_RGB2GRAY), np.uint8), 100)
     assert len(found) <= 100
     assert (found.x > 0.5).mean() > 0.3
 
@@ -82,14 +82,3 @@ def test_a_tenth_of_an_image_agrees_with_it(details: Details) -> None:
             both.append(unpack(details.describe(small, pixels)[1]))
         agreed.append(agreement(*both).spots)
     assert sum(spots >= LEAST for spots in agreed) >= 5, agreed
-
-
-def test_features_of_several_sizes_are_those_of_each() -> None:
-    whole = np.asarray(cv2.cvtColor(drawn(6, 288, 384), cv2.COLOR_RGB2GRAY), np.uint8)
-    half = np.asarray(cv2.resize(whole, (192, 144), interpolation=cv2.INTER_AREA), np.uint8)
-    together = find_fine([whole, half], [80, 40])
-    apart = [find_fine([whole], [80]), find_fine([half], [40])]
-    for name in ("x", "y", "scale", "angle", "contrast", "descriptors"):
-        values = np.concatenate([getattr(each, name) for each in apart])
-        np.testing.assert_allclose(getattr(together, name), values, rtol=1e-5, atol=1e-3)
-    assert find_fine([whole[:8], half], [80, 40]).scale.tolist() == apart[1].scale.tolist()
