@@ -225,8 +225,8 @@ def _sized(values: Bytes, side: int) -> Bytes:
     if longest != side:
         size = (max(1, round(width * side / longest)), max(1, round(height * side / longest)))
         how = cv2.INTER_AREA if longest > side else cv2.INTER_CUBIC
-        values = cv2.resize(values, size, interpolation=how)
-    return np.asarray(values, np.uint8)
+        values = np.asarray(cv2.resize(values, size, interpolation=how), np.uint8)
+    return values
 
 
 def _read(path: Path, digest: str) -> dict[str, npt.NDArray[np.floating]]:

@@ -76,9 +76,9 @@ def sides(one: Floats, two: Floats, places: Mask) -> Shares | None:
     if area.sum() <= _MIN_PIECE_PIXELS:
         return None
     rim = (mask > 0) & (cv2.erode(mask, np.ones((3, 3), np.uint8)) == 0)
-    steep = [_steep(each)[rim] for each in (one, two)]
+    first, second = _steep(one)[rim], _steep(two)[rim]
     own = labels[rim]
-    slopes = [_steeper(*steep, own, area), _steeper(*steep[::-1], own, area)]
+    slopes = [_steeper(first, second, own, area), _steeper(second, first, own, area)]
     on_one, on_two = (float(each / area.sum()) for each in slopes)
     found = Shares(on_one, on_two, _SLOPE_LIMITS)
     return found if found.drawn else _by_steps(one, two, mask, rim, places)
