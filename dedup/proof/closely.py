@@ -62,6 +62,7 @@ class Laid:
     owner : 1 or 2, which of the pair the raster is of
     qualities : of the JPEGs that they come from, at this size; 100 where from none
     reduced : whether it has fewer pixels than the files only because of a limit that was given
+    halvings : how often its resolution was halved
     """
 
     one: Bytes
@@ -70,6 +71,7 @@ class Laid:
     owner: int
     qualities: tuple[int, int]
     reduced: bool = False
+    halvings: int = 0
 
     @cached_property
     def greys(self) -> tuple[Floats, Floats]:
@@ -88,7 +90,9 @@ class Laid:
         one, two = (cells.averaged(cells.cut(each, 2), 2) for each in (self.one, self.two))
         share = cells.averaged(cells.cut(self.inside.astype(np.float32), 2), 2)
         first, second = ((each + LOSSLESS) // 2 for each in self.qualities)
-        return Laid(one, two, np.asarray(share > 0.99), self.owner, (first, second))  # noqa: PLR2004 -- whole
+        inside = np.asarray(share > 0.99)  # noqa: PLR2004 -- whole
+        halvings = self.halvings + 1
+        return Laid(one, two, inside, self.owner, (first, second), halvings=halvings)
 
 
 def lay(

@@ -61,6 +61,7 @@ _CLEAR_LOG_ODDS = -3.0
 # Of 108 pairs that so many parts place and that were refused, none was near by local features; by
 # less than these margins a text over an image was.
 
+_WHOLE_SHARE = 0.9
 _TILTED_DEGREES = 1.0
 _MARK_SHARE = 0.005  # of the image; a mark may be smaller than what the coarse look sees
 _COVERED_SHARE = 0.03  # of the textures
@@ -80,7 +81,7 @@ def prove(first: Side, second: Side) -> Verdict:
     """
     one, two, turned = _in_order(first, second)
     verdict = _proven(one, two)
-    if not verdict.near:
+    if not verdict.near and not _two_pages(verdict):
         verdict = in_a_panel(one, two, verdict, _looked_at)
     verdict = _checked(one, two, verdict)
     return reversed_verdict(verdict) if turned else verdict
@@ -163,6 +164,13 @@ def _fit(one: Side, two: Side, agreed: Agreement, *, turned: bool) -> Fit | None
     first, second = (float(max(side.features.grey.shape)) for side in (one, two))
     matrix = np.diag([first, first, 1.0]) @ placed @ np.diag([1 / second, 1 / second, 1.0])
     return Fit(matrix / matrix[2, 2], agreed.spots, agreed.mirrored)
+
+
+def _two_pages(verdict: Verdict) -> bool:
+    """Tell two pages that lie on each other as a whole, and differ: no panel makes them one."""
+    last = verdict.checks[-1] if verdict.checks else None
+    refuted = last is not None and last.name == PAGE_CHECK
+    return refuted and min(verdict.overlap) >= _WHOLE_SHARE
 
 
 def _unlike(verdict: Verdict) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 
 from dedup.proof.closely import few_levels, strange_places
 from dedup.proof.colour_rule import TILE_PIXELS, colour_left, mapped, tiles
+from dedup.proof.ranks import percentiles
 from dedup.proof.residual import blobs, contrast, equalised, strangeness
 from dedup.proof.sides import sides
 from dedup.proof.verdict import Check
@@ -43,6 +44,8 @@ PAGE_CHECK = "places of a page that differ at full resolution"
 _AT_PLACES = "words or figures on it differ"
 _EVERYWHERE = "it agrees closely nowhere: another scan or print, or other words"
 _OTHER_COLOUR = "a part of it has another colour"
+_TEXTURED_LEVELS = 6.0
+_MAX_CLEAN_STRANGENESS = 0.25  # at nine tenths of the textures; noise and blur leave .4 and more
 _PLAIN_LEVELS = 7.0  # of light left over, that no edit need explain
 
 
@@ -72,7 +75,8 @@ def judge(laid: Laid, *, page: bool) -> Judgement:
     inside = laid.inside
     if page:
         return _page(laid, _toned(laid, inside))
-    mask, _ = blobs(strange_places(laid), inside, MIN_SPOT_PIXELS)
+    strange = strange_places(laid)
+    mask, _ = blobs(strange, inside, MIN_SPOT_PIXELS)
     light = _light(laid, mask)
     enough = light >= MIN_EXPLAINED_SHARE
     check = Check("share of light that edits explain", light, MIN_EXPLAINED_SHARE, enough)
@@ -91,7 +95,15 @@ def judge(laid: Laid, *, page: bool) -> Judgement:
     if not few:
         return Judgement(checks, f"{share:.1%} of the content differs", lossy=True)
     # Ink that both carry is no part of what one rule makes of the light of an image.
-    return _drawn(laid, _toned(laid, inside & (beside == 0)), mask, checks)
+    sound = inside & (beside == 0)
+    found = _drawn(laid, _toned(laid, sound), mask, checks)
+    return found._replace(lossy=False) if laid.halvings and _clean(laid, strange, sound) else found
+
+
+def _clean(laid: Laid, strange: Floats, sound: Mask) -> bool:
+    """Tell a pair that has lost next to nothing: a coarser look at it only hides what differs."""
+    textured = strange[sound & (contrast(laid.greys[0]) > _TEXTURED_LEVELS)]
+    return bool(textured.size) and percentiles(textured, 90)[0] < _MAX_CLEAN_STRANGENESS
 
 
 def _page(laid: Laid, toned: Floats) -> Judgement:
