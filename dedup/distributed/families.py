@@ -6,15 +6,17 @@ can change its groups, so that each is given to the code of one machine as a who
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+import hashlib
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.distributed.commits import commit, committed, read
+from dedup.distributed.commits import commit, committed, done_of, read
 from dedup.distributed.pieces import commit_pieces
 from dedup.distributed.schemas import (
+    CHUNKS,
     EDGES,
     FAMILY,
     NEAR,
@@ -26,12 +28,13 @@ from dedup.distributed.schemas import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     import numpy.typing as npt
 
     from dedup.distributed.commits import Done
     from dedup.distributed.run import Run
+    from dedup.distributed.settings import Settings
     from dedup.distributed.storage import Storage
 
     Ids = npt.NDArray[np.int64]
@@ -39,6 +42,10 @@ if TYPE_CHECKING:
 CHUNK_FILES: Final = 1024
 """Files of a chunk, where its families are not larger."""
 CHUNK_PAIRS: Final = 2048
+CHUNK_FAMILIES: Final = 32
+"""Families of a chunk, on average: where one ends is for the families to say, so that a new file
+changes one chunk and not all that follow."""
+_MIXING: Final = np.uint64(0x9E3779B97F4A7C15)
 CHUNKS_PER_BLOCK: Final = 256
 SHARDS_PER_PART: Final = 8
 """Embed shards whose rows one task of `gather` sorts: some 65,000 rows of 5 kB."""
@@ -112,17 +119,20 @@ def make_families(run: Run, join: str) -> Done | None:
     heads, starts = np.unique(roots, return_index=True)
     sizes = np.diff(np.append(starts, len(roots)))
     pairs = np.bincount(np.searchsorted(heads, of_edge), minlength=len(heads))
-    chunk_of = cut(sizes, pairs)
+    chunk_of = cut(heads, sizes, pairs)
     chunk = np.repeat(chunk_of, sizes)
     _commit_blocks(storage, f"{join}/family", chunk, pa.table([chunk, roots, ids], schema=FAMILY))
     edge_chunk = chunk_of[np.searchsorted(heads, of_edge)]
     sort = np.lexsort((edges.second, edges.first, edges.kind, edge_chunk))
     columns = [edge_chunk[sort], *(np.asarray(column)[sort] for column in edges)]
     _commit_blocks(storage, f"{join}/edges", edge_chunk[sort], pa.table(columns, schema=EDGES))
+    digests = _digests(chunk, ids, columns)
+    named = pa.table([np.arange(len(digests), dtype=np.int32), digests], schema=CHUNKS)
+    commit(storage, f"{join}/chunks", "0", named)
     _commit_placed(storage, join, pa.table([ids[by_id], chunk[by_id]], schema=PLACED))
     large = np.flatnonzero(pairs > CHUNK_PAIRS)
     facts = {
-        "chunks": int(chunk[-1]) + 1 if len(chunk) else 0,
+        "chunks": len(digests),
         "large": {str(chunk_of[one]): int(pairs[one]) for one in large.tolist()},
         "families": len(heads),
         "files": len(ids),
@@ -138,24 +148,47 @@ def _commit_placed(storage: Storage, join: str, placed: pa.Table) -> None:
         commit(storage, f"{join}/placed", shard_name(number), placed.slice(begin, end - begin))
 
 
-def cut(files: Ids, pairs: Ids) -> npt.NDArray[np.int32]:
+def _digests(
+    chunk: npt.NDArray[np.int32], ids: Ids, edges: Sequence[npt.NDArray[Any]]
+) -> list[str]:
+    """Name each chunk after its files and pairs; both are sorted by chunk."""
+    count = int(chunk[-1]) + 1 if len(chunk) else 0
+    numbers = np.arange(count + 1)
+    files = np.searchsorted(chunk, numbers)
+    pairs = np.searchsorted(edges[0], numbers)
+    found = []
+    for number in range(count):
+        state = hashlib.sha256(ids[files[number] : files[number + 1]].tobytes())
+        for column in edges[1:]:
+            state.update(column[pairs[number] : pairs[number + 1]].tobytes())
+        found.append(state.hexdigest()[:32])
+    return found
+
+
+def cut(heads: Ids, files: Ids, pairs: Ids) -> npt.NDArray[np.int32]:
     """Cut families into chunks; one that is too large for any has a chunk of its own.
 
     Parameters
     ----------
-    files, pairs : (F,) of each family
+    heads, files, pairs : (F,) of each family its lowest file, by which they rise, and how many it
+        has
 
     Returns
     -------
     (F,) the chunk of each, rising
     """
-    chunk = np.empty(len(files), np.int32)
+    chunk = np.empty(len(heads), np.int32)
+    ends = (heads.astype(np.uint64) * _MIXING >> np.uint64(32)) % np.uint64(CHUNK_FAMILIES) == 0
     number = in_files = in_pairs = 0
-    for family, (some, those) in enumerate(zip(files.tolist(), pairs.tolist(), strict=True)):
+    for family, (some, those, last) in enumerate(
+        zip(files.tolist(), pairs.tolist(), ends.tolist(), strict=True)
+    ):
         if in_files and (in_files + some > CHUNK_FILES or in_pairs + those > CHUNK_PAIRS):
             number, in_files, in_pairs = number + 1, 0, 0
         chunk[family] = number
         in_files, in_pairs = in_files + some, in_pairs + those
+        if last:
+            number, in_files, in_pairs = number + 1, 0, 0
     return chunk
 
 
@@ -234,23 +267,34 @@ def _commit_blocks(
         commit(storage, stage, shard_name(block), table.slice(begin, end - begin))
 
 
-def gather(run: Run, join: str, part: str, shards: Iterable[str]) -> Done | None:
+def gather(
+    run: Run,
+    settings: Settings,
+    part: str,
+    shards: Iterable[str],
+    chunks: tuple[int, ...] | None,
+) -> Done | None:
     """Sort the rows of some embed shards that are in families by chunk.
-
-    Writes one object of pieces, an Arrow stream for each chunk, and says where each is.
 
     Parameters
     ----------
     part : of `placed`
     shards : of `embed`, those of the part
+    chunks : whose rows are wanted; None: all
     """
+    join = settings.join
     storage = run.storage
-    placed = read(storage, committed(storage, f"{join}/placed")[part])
+    placed = read(storage, done_of(storage, f"{join}/placed", part))
+    if chunks is not None:
+        placed = placed.filter(pc.is_in(placed["chunk"], pa.array(chunks, pa.int32())))
     done = committed(storage, "embed")
     tables = []
     for shard in shards:
-        table = read(storage, done[shard])
-        tables.append(table.filter(pc.is_in(table["id"], placed["id"])))
+        if placed.num_rows:
+            table = read(storage, done[shard])
+            tables.append(table.filter(pc.is_in(table["id"], placed["id"])))
+    if not tables:
+        return commit_pieces(storage, settings.gathered, part, [])
     rows = pa.concat_tables(tables).combine_chunks()
     at = np.searchsorted(placed["id"].to_numpy(), rows["id"].to_numpy())
     chunk = placed["chunk"].to_numpy()[at]
@@ -262,4 +306,4 @@ def gather(run: Run, join: str, part: str, shards: Iterable[str]) -> Done | None
             begin, end = np.searchsorted(chunk, [number, number + 1]).tolist()
             yield number, rows.slice(begin, end - begin)
 
-    return commit_pieces(storage, f"{join}/gather", part, parts())
+    return commit_pieces(storage, settings.gathered, part, parts())

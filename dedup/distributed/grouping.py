@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from dedup.distributed.commits import committed, read
+import numpy as np
+
+from dedup.distributed.commits import committed, done_of, read
 from dedup.distributed.families import (
     CHUNKS_PER_BLOCK,
     SHARDS_PER_PART,
@@ -24,6 +26,8 @@ from dedup.results import Duplicate, Group, Tier
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    import numpy.typing as npt
+
     from dedup.distributed.commits import Done
     from dedup.distributed.engine import Engine
     from dedup.distributed.run import Run
@@ -31,6 +35,9 @@ if TYPE_CHECKING:
     from dedup.distributed.storage import Storage
 
     Report = Callable[[str, int, int], None]
+
+
+_MAX_NAMED: Final = 10_000  # chunks that are named to whoever gathers their rows
 
 
 def make_groups(run: Run, engine: Engine, settings: Settings, report: Report) -> None:
@@ -46,87 +53,127 @@ def make_groups(run: Run, engine: Engine, settings: Settings, report: Report) ->
         words, one = "Joining pairs to families", {"0": (join,)}
         run_shards(engine, run, f"{join}/families", words, make_families, one, report)
         families = committed(storage, f"{join}/families")["0"]
-    _gather(run, engine, settings, report)
-    chunks = _chunks(storage, join, families.extra["chunks"])
-    _prove_large(run, engine, settings, chunks, families.extra["large"], report)
-    proven = _proven(storage, settings)
+    names = _names(storage, join)
+    there = committed(storage, settings.groups)
+    todo = [number for number, name in enumerate(names) if name not in there]
+    report("Proving and grouping", len(names) - len(todo), len(names))
+    if not todo:
+        return
+    _gather(run, engine, settings, todo, report)
+    chunks = _chunks(storage, settings, names, todo)
+    large = {int(chunk): pairs for chunk, pairs in families.extra["large"].items()}
+    parts = {
+        f"{settings.answer}-{names[number]}-{part:05d}": (settings, chunks[number], part)
+        for number in todo
+        for part in range(-(-large.get(number, 0) // PROVEN_AT_ONCE))
+    }
+    if parts:
+        words = "Proving large families"
+        run_shards(engine, run, "verdicts", words, prove_pairs, parts, report)
+    known = _known(storage, settings, names, todo)
     given = {
-        f"{chunk.number:07d}": (
-            settings, chunk._replace(known=tuple(proven.get(chunk.number, ()))),
-        )
-        for chunk in chunks
-    }  # fmt: skip
+        name: (settings, chunks[number]._replace(known=tuple(known.get(number, ()))))
+        if number in chunks
+        else ()
+        for number, name in enumerate(names)
+    }
     words = "Proving and grouping"
     run_shards(engine, run, settings.groups, words, group_chunk, given, report)
 
 
-def _gather(run: Run, engine: Engine, settings: Settings, report: Report) -> None:
+def _names(storage: Storage, join: str) -> list[str]:
+    """Read the digests of the chunks of a join."""
+    found: list[str] = read(storage, done_of(storage, f"{join}/chunks", "0"))["digest"].to_pylist()
+    return found
+
+
+def _gather(run: Run, engine: Engine, settings: Settings, todo: list[int], report: Report) -> None:
     storage, join = run.storage, settings.join
     shards: dict[int, list[str]] = defaultdict(list)
     for shard in committed(storage, "embed"):
         shards[int(shard) // SHARDS_PER_PART].append(shard)
+    wanted = tuple(todo) if len(todo) <= _MAX_NAMED else None
     given = {
-        part: (join, part, tuple(shards[int(part)]))
+        part: (settings, part, tuple(shards[int(part)]), wanted)
         for part in committed(storage, f"{join}/placed")
     }
-    run_shards(engine, run, f"{join}/gather", "Gathering families", gather, given, report)
+    run_shards(engine, run, settings.gathered, "Gathering families", gather, given, report)
 
 
-def _chunks(storage: Storage, join: str, count: int) -> list[Chunk]:
-    found = pieces(committed(storage, f"{join}/gather").values())
-    edges = committed(storage, f"{join}/edges")
-    return [
-        Chunk(
-            number, tuple(found.get(number, ())), edges.get(shard_name(number // CHUNKS_PER_BLOCK))
+def _chunks(
+    storage: Storage, settings: Settings, names: list[str], todo: list[int]
+) -> dict[int, Chunk]:
+    found = pieces(committed(storage, settings.gathered).values())
+    edges = committed(storage, f"{settings.join}/edges")
+    return {
+        number: Chunk(
+            number,
+            names[number],
+            tuple(found.get(number, ())),
+            edges.get(shard_name(number // CHUNKS_PER_BLOCK)),
         )
-        for number in range(count)
-    ]
-
-
-def _prove_large(
-    run: Run,
-    engine: Engine,
-    settings: Settings,
-    chunks: list[Chunk],
-    large: dict[str, int],
-    report: Report,
-) -> None:
-    """Prove the pairs of families that are too large for one task, some at a time."""
-    if not large:
-        return
-    given = {
-        f"{settings.answer}-{int(number):07d}-{part:05d}": (settings, chunks[int(number)], part)
-        for number, pairs in large.items()
-        for part in range(-(-pairs // PROVEN_AT_ONCE))
+        for number in todo
     }
-    run_shards(engine, run, "verdicts", "Proving large families", prove_pairs, given, report)
 
 
-def _proven(storage: Storage, settings: Settings) -> dict[int, list[tuple[Done, Done]]]:
-    """List what was proven of large families, by chunk."""
+def _known(
+    storage: Storage, settings: Settings, names: list[str], todo: list[int]
+) -> dict[int, list[tuple[Done, Done]]]:
+    """List what was proven before of chunks: of large families, and by an earlier join."""
+    verdicts, measured = committed(storage, "verdicts"), committed(storage, "measured")
     found: dict[int, list[tuple[Done, Done]]] = defaultdict(list)
-    measured = committed(storage, "measured")
-    for name, done in committed(storage, "verdicts").items():
-        answer, chunk, *part = name.split("-")
-        if answer == settings.answer and part:
-            found[int(chunk)].append((done, measured[name]))
+    number_of = {names[number]: number for number in todo}
+    for name, done in verdicts.items():
+        _, digest, *part = name.split("-")
+        if part and digest in number_of:
+            found[number_of[digest]].append((done, measured[name]))
+    before = _earlier(storage, settings)
+    if before is None:
+        return found
+    older, ids, now = _names(storage, before), *_placed(storage, settings.join)
+    old_ids, then = _placed(storage, before)
+    mine = np.isin(now, np.array(todo))
+    _, one, two = np.intersect1d(ids[mine], old_ids, assume_unique=True, return_indices=True)
+    for number, old in np.unique(np.stack([now[mine][one], then[two]], axis=1), axis=0).tolist():
+        name = f"{settings.answer}-{older[old]}"
+        if name in verdicts:
+            found[number].append((verdicts[name], measured[name]))
     return found
+
+
+def _earlier(storage: Storage, settings: Settings) -> str | None:
+    """Name the last join before this one whose families are known."""
+    found = {"/".join(entry.key.split("/")[:2]) for entry in storage.list("join")}
+    older = sorted(one for one in found if one < settings.join)
+    return next((one for one in reversed(older) if committed(storage, f"{one}/families")), None)
+
+
+def _placed(storage: Storage, join: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """Read the files in families, rising, and the chunk of each."""
+    tables = [read(storage, done) for done in committed(storage, f"{join}/placed").values()]
+    ids = np.concatenate([np.empty(0, np.int64), *(one["id"].to_numpy() for one in tables)])
+    chunk = np.concatenate([np.empty(0, np.int32), *(one["chunk"].to_numpy() for one in tables)])
+    return ids, chunk
+
+
+def commits_of(storage: Storage, settings: Settings) -> list[Done]:
+    """List the commits of the groups of a list, by chunk."""
+    there = committed(storage, settings.groups)
+    return [there[name] for name in _names(storage, settings.join)]
 
 
 def read_groups(storage: Storage, settings: Settings) -> tuple[list[Group], list[str]]:
     """Read the groups, in the order of one machine, and what a person should know."""
-    done = committed(storage, settings.groups)
-    keyed = [found for chunk, one in done.items() for found in _groups(read(storage, one), chunk)]
+    done = commits_of(storage, settings)
+    keyed = [found for at, one in enumerate(done) for found in _groups(read(storage, one), at)]
     keyed.sort(key=lambda one: one[0])
-    alone = sum(one.extra["alone"] for one in done.values())
-    gone = sum(one.extra["gone"] for one in done.values())
-    notes = left_note(alone)
-    if gone:
+    notes = left_note(sum(one.extra["alone"] for one in done))
+    if gone := sum(one.extra["gone"] for one in done):
         notes.append(unreadable_words(gone, "proven on the images"))
     return [group for _, group in keyed], notes
 
 
-def _groups(table: Any, chunk: str) -> Iterator[tuple[tuple[Any, ...], Group]]:
+def _groups(table: Any, chunk: int) -> Iterator[tuple[tuple[Any, ...], Group]]:
     rows: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for row in table.to_pylist():
         rows[row["group"]].append(row)
@@ -168,7 +215,7 @@ def _group(rows: Iterable[dict[str, Any]]) -> Group:
 def read_etags(storage: Storage, settings: Settings) -> dict[str, str]:
     """Read the tags of all files in groups, by URL."""
     found: dict[str, str] = {}
-    for done in committed(storage, settings.groups).values():
+    for done in commits_of(storage, settings):
         table = read(storage, done)
         for side in ("keeper", "member"):
             urls, etags = table[side].to_pylist(), table[f"{side}_etag"].to_pylist()

@@ -66,13 +66,15 @@ class Chunk(NamedTuple):
 
     Parameters
     ----------
-    number : of the chunk
+    number : of the chunk in its join
+    name : a digest of its files and pairs
     pieces : its rows
     edges : the block that has its pairs; None where only copies join its files
     known : commits of verdicts and of measurements that were made before
     """
 
     number: int
+    name: str
     pieces: tuple[Piece, ...]
     edges: Done | None
     known: tuple[tuple[Done, Done], ...] = ()
@@ -83,7 +85,7 @@ def group_chunk(run: Run, settings: Settings, chunk: Chunk) -> Done | None:
 
     Writes `verdicts`, `measured` and, last, the stage of the groups.
     """
-    storage, name = run.storage, f"{settings.answer}-{chunk.number:07d}"
+    storage, name = run.storage, f"{settings.answer}-{chunk.name}"
     with _small(run, chunk) as (catalog, rows, images):
         space = Space.of(catalog)
         gallery = _gallery(catalog, space, settings, rows, _edges(run, chunk))
@@ -121,7 +123,7 @@ def group_chunk(run: Run, settings: Settings, chunk: Chunk) -> Done | None:
     commit(storage, "measured", name, known.measured)
     facts = {"alone": alone, "gone": gone, "files": rows.num_rows}
     table = pa.Table.from_pylist(columns, schema=GROUPS)
-    return commit(storage, settings.groups, f"{chunk.number:07d}", table, facts)
+    return commit(storage, settings.groups, chunk.name, table, facts)
 
 
 def prove_pairs(run: Run, settings: Settings, chunk: Chunk, part: int) -> Done | None:
@@ -134,7 +136,7 @@ def prove_pairs(run: Run, settings: Settings, chunk: Chunk, part: int) -> Done |
     edges = _edges(run, chunk)
     edges = edges.filter(pc.not_equal(edges["kind"], SIMILAR))
     edges = edges.slice(part * PROVEN_AT_ONCE, PROVEN_AT_ONCE)
-    name = f"{settings.answer}-{chunk.number:07d}-{part:05d}"
+    name = f"{settings.answer}-{chunk.name}-{part:05d}"
     with _small(run, chunk, edges) as (catalog, rows, _images):
         digest = dict(zip(rows["id"].to_pylist(), rows["digest"].to_pylist(), strict=True))
         pairs = [

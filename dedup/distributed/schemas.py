@@ -18,15 +18,17 @@
     J/family/BLOCK                  the files that candidates join, by chunk: a task's worth
     J/edges/BLOCK                   the pairs to look at, by chunk
     J/placed/PART                   the chunk of each file in a family, by id
-    J/gather/PART                   the rows of these files, in pieces by chunk
-    verdicts/A-CHUNK                what was proven of pairs, by content
-    measured/A-CHUNK                pixel digests and traits, by content
-    J/group-A/CHUNK                 groups of files
+    J/chunks/0                      of each chunk a digest of its files and pairs
+    J/gather-A/PART                 the rows of the files of chunks to do, in pieces by chunk
+    verdicts/A-DIGEST               what was proven of pairs, by content
+    measured/A-DIGEST               pixel digests and traits, by content
+    groups/A/DIGEST                 groups of files; of a chunk that did not change, those of before
 
 J is "join/" and a digest of what the join depends on: the listing's generation and the settings
-that decide which pairs are looked at (`settings`); A is a digest of all settings. D is "division/"
-and a number: a division into cells serves many generations, until there are twice as many classes.
-Everything is read through commits (`commits`), some of it in pieces (`pieces`).
+that decide which pairs are looked at (`settings`); A is a digest of the settings that decide what
+becomes of pairs. D is "division/" and a number: a division into cells serves many generations,
+until there are twice as many classes. Everything is read through commits (`commits`), some of it in
+pieces (`pieces`).
 
 A file's id is its shard's number times 2^20 plus its row there: int64 throughout. An *image* is
 named by the lowest id that ever had its content, a *class* by the lowest image that ever had its
@@ -177,6 +179,8 @@ FAMILY: Final = pa.schema(
         ("id", pa.int64()),
     ]
 )
+
+CHUNKS: Final = pa.schema([("chunk", pa.int32()), ("digest", pa.string())])
 
 PLACED: Final = pa.schema([("id", pa.int64()), ("chunk", pa.int32())])
 

@@ -7,7 +7,9 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
+from dedup.images.traits import TRAITS
 from dedup.policy import INFORMATION
+from dedup.proof import VERIFIER
 from dedup.results import Tier
 
 RECALL: Final = 0.999
@@ -54,15 +56,21 @@ class Settings:
 
     @property
     def answer(self) -> str:
-        """A: what tells lists of one join apart."""
+        """A: what, besides the pairs, the groups of files depend on."""
         return _digest(
-            self.join, sorted(self.tiers), self.threshold, self.group, self.keep, self.companions
-        )
+            sorted(self.tiers), self.threshold, self.group, self.keep, self.companions,
+            VERIFIER, TRAITS,
+        )  # fmt: skip
+
+    @property
+    def gathered(self) -> str:
+        """The stage of the rows of families."""
+        return f"{self.join}/gather-{self.answer}"
 
     @property
     def groups(self) -> str:
         """The stage of the groups."""
-        return f"{self.join}/group-{self.answer}"
+        return f"groups/{self.answer}"
 
 
 def _digest(*values: object) -> str:

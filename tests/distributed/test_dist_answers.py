@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from dedup.collection import Collection
+from dedup.distributed import families
 from dedup.distributed.collection import SharedCollection
+from dedup.distributed.commits import committed
 from dedup.distributed.plans import read_shared_plan
 from dedup.distributed.storage import Storage
 from dedup.errors import PlanError
+from dedup.policy import INFORMATION
 from dedup.proof.prover import Prover
+from dedup.verbs.pairs import DEFAULT_TIERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from s3_endpoint import S3
 
+    from dedup.distributed.settings import Settings
     from dedup.results import Group
 
 
@@ -101,6 +107,46 @@ def test_why_and_query_read_what_they_need(
     # Files with the same pixels are equally near.
     assert [one.rank for one in answer] == [1, 2, 3]
     assert group.keeper in {one.path for one in answer if one.similarity == 1.0}
+
+
+def test_a_new_file_costs_what_it_changes(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, store = f"file://{images}", f"file://{tmp_path}/store"
+    shared = indexed(root, store)
+    monkeypatch.setattr(families, "CHUNK_FAMILIES", 1)
+    before = shared.duplicates()
+    proven: list[object] = []
+    keep = Prover._keep  # noqa: SLF001 - what every verdict goes through
+
+    def kept(prover: Prover, found: dict[Any, Any]) -> None:
+        proven.extend(found)
+        keep(prover, found)
+
+    monkeypatch.setattr(Prover, "_keep", kept)
+    chunks = set(committed(Storage.at(store), settings_of(shared).groups))
+    copied = next(one.keeper for one in before if one.tier == "resaved")
+    name = Path(copied.removeprefix(root + "/"))
+    shutil.copy(images / name, images / f"one more{name.suffix}")
+    shared.index()
+    found = shared.duplicates()
+    # One chunk was grouped again, and nothing was proven: what it has was proven before.
+    assert proven == []
+    again = set(committed(Storage.at(store), settings_of(shared).groups))
+    assert len(again - chunks) == 1
+    fresh = indexed(root, f"file://{tmp_path}/fresh").duplicates()
+    assert found.groups == fresh.groups
+    assert sum(len(one.duplicates) for one in found) == 1 + sum(
+        len(one.duplicates) for one in before
+    )
+    # And back, without a file of a pair: its group is gone, and the others are as before.
+    (images / f"one more{name.suffix}").unlink()
+    shared.index()
+    assert shared.duplicates().groups == before.groups
+
+
+def settings_of(shared: SharedCollection) -> Settings:
+    return shared._settings(DEFAULT_TIERS, None, "cover", INFORMATION)  # noqa: SLF001
 
 
 def keys(url: str) -> list[str]:
