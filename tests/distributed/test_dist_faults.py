@@ -85,6 +85,14 @@ def test_a_server_that_stalls_is_asked_again(proxy: Proxy, bucket: str) -> None:
     assert proxy.done["stall"]
 
 
+def test_an_upload_may_take_longer_than_a_stall(proxy: Proxy, bucket: str) -> None:
+    proxy.faults.upload_seconds = 2.0
+    data = bytes(24 << 20)  # more than sockets keep
+    Storage.at(bucket, patience=3.0).put("a", data)  # waits for one second
+    assert proxy.asked["PUT", f"/{bucket[5:]}/a"] == 1
+    assert Storage.at(bucket).get("a").data == data
+
+
 @pytest.mark.parametrize(
     ("code", "words"),
     [
