@@ -11,6 +11,7 @@ the endpoint is the whole of the request's path and query.
 
 from __future__ import annotations
 
+import functools
 import http.client
 import os
 import re
@@ -18,7 +19,6 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, unquote_plus, urlencode
 from xml.etree import ElementTree as ET
@@ -173,7 +173,7 @@ class Bucket:
             answer, _ = self._ask("", {"versioning": ""})
         return b"<Status>Enabled</Status>" in answer
 
-    @cached_property
+    @functools.cached_property
     def _sending(self) -> Any:
         return self._opened(_WHOLE_SECONDS)
 
