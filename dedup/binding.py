@@ -32,6 +32,8 @@ from dedup.space.fusion import content_weight
 from dedup.spec import BOTH_VIEWS, ModelSpec, Runtime
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from dedup.models.own import OwnModel
     from dedup.runtimes.select import Runtime as ReadyRuntime
     from dedup.store.catalog import Catalog
@@ -124,34 +126,33 @@ def _shipped(spec: ModelSpec) -> ShippedModel | None:
     return shipped if spec.layers in {(), (shipped.layer,)} else None
 
 
-def check(catalog: Catalog, spec: ModelSpec) -> None:
+def check(pinned: Fingerprint, collection: str | PathLike[str], spec: ModelSpec) -> None:
     """Refuse a spec that differs from what the collection was made with.
 
     Raises
     ------
     FingerprintError : it differs; the text says where, and the way out.
     """
-    differences = _differences(catalog.fingerprint, spec)
+    differences = _differences(pinned, spec)
     if differences:
         raise FingerprintError(
-            catalog.store,
+            collection,
             f"this collection was made with {'; '.join(differences)}. Embeddings of two kinds "
             "cannot be compared: leave the option out to go on as before, or start another "
             "collection with --store NEW_FOLDER.",
         )
 
 
-def check_decoder(catalog: Catalog) -> None:
+def require_decoder(pinned: Fingerprint, collection: str | PathLike[str]) -> None:
     """Refuse to decode images by other rules than those of the collection.
 
     Raises
     ------
     FingerprintError : the decoders are other ones; the text says the way out.
     """
-    pinned = catalog.fingerprint
     if pinned.decoder != DECODER:
         raise FingerprintError(
-            catalog.store,
+            collection,
             f"this collection was made with other decoders: {pinned.decoder}; here are {DECODER}. "
             "Install those versions again (pip), or start another collection with --store "
             "NEW_FOLDER.",
@@ -229,17 +230,27 @@ def load(
     WeightsError : the weights are missing, or are other ones.
     ModelError : the module is the caller's, and none was given.
     """
+    path = _weights_path(catalog, weights)
+    return load_pinned(catalog.fingerprint, catalog.store, path, where, own)
+
+
+def load_pinned(
+    pinned: Fingerprint,
+    collection: str | PathLike[str],
+    weights: Path | None,
+    where: Runtime | None = None,
+    own: OwnModel | None = None,
+) -> ReadyRuntime:
+    """Load the model that a fingerprint names, from its weights file if it has one; as `load`."""
     from dedup.runtimes.select import ready_runtime
 
     where = where or Runtime()
-    pinned = catalog.fingerprint
     if pinned.own_width:
         raise ModelError(
-            f"{catalog.store}: this collection holds vectors of its owner's, which dedup cannot "
+            f"{collection}: this collection holds vectors of its owner's, which dedup cannot "
             "make for other images. Give the vector itself: dedup query --vector FILE.npy, or "
             "dedup index --vectors FILE.npy --ids FILE.csv"
         )
-    path = _weights_path(catalog, weights)
     if pinned.weights == "bundled" and pinned.model not in BUNDLED:
         raise WeightsError(
             f"this collection was made with {pinned.model}, which is not bundled with this version "
@@ -249,7 +260,7 @@ def load(
     ready = ready_runtime(pinned, where.device, where.engine)
     if ready is not None:
         return ready
-    return runtime(_pinned_model(catalog, path, own), pinned, where)
+    return runtime(_pinned_model(pinned, collection, weights, own), pinned, where)
 
 
 def _weights_path(catalog: Catalog, weights: Path | None) -> Path | None:
@@ -272,13 +283,15 @@ def _weights_path(catalog: Catalog, weights: Path | None) -> Path | None:
 
 
 def _pinned_model(
-    catalog: Catalog, path: Path | None, own: OwnModel | None
+    pinned: Fingerprint,
+    collection: str | PathLike[str],
+    path: Path | None,
+    own: OwnModel | None,
 ) -> LoadedModel | OnnxModel:
-    pinned = catalog.fingerprint
     if pinned.weights == OWN:
         if own is None:
             raise ModelError(
-                f"{catalog.store}: this collection was made with {pinned.model}, a module of its "
+                f"{collection}: this collection was made with {pinned.model}, a module of its "
                 "owner's, which only Python can bring: Collection.open(PATH, "
                 "ModelSpec(OwnModel(module, ...))). What embeds no image works without it"
             )
@@ -319,7 +332,7 @@ def text_tower(
         raise has_none
     if not clip and pinned.weights not in {OWN, PLUGIN, PLUGIN_FILE}:
         raise has_none
-    loaded = _pinned_model(catalog, _weights_path(catalog, weights), own)
+    loaded = _pinned_model(pinned, catalog.store, _weights_path(catalog, weights), own)
     if not isinstance(loaded, LoadedModel) or loaded.text is None:
         raise has_none
     if pinned.layers[0] != loaded.layer:
@@ -379,22 +392,3 @@ def layers(spec: ModelSpec | None = None) -> LayersAnswer:
 
     found = list_layers(loaded.module, loaded.input_size)
     return LayersAnswer(loaded.name, tuple(Layer(one.name, one.type, one.shape) for one in found))
-
-
-def layers_of(catalog: Catalog) -> LayersAnswer:
-    """List the layers of the model that a collection was made with."""
-    pinned = catalog.fingerprint
-    if not pinned.model:
-        return LayersAnswer("", (), ("This collection uses no model: details are its only view.",))
-    if pinned.weights == OWN:
-        return LayersAnswer(pinned.model, (), ("This collection's model is its owner's module.",))
-    if pinned.own_width:
-        return LayersAnswer("", (), ("This collection uses no model: its vectors were given.",))
-    file = Path(catalog.weights_path or "")
-    size = (pinned.height, pinned.width) if _is_onnx(pinned.model) else None
-    return layers(
-        ModelSpec(
-            pinned.model, file if file.is_file() else None, unpickle=True,
-            size=size, mean=pinned.mean or None, std=pinned.std or None,
-        )
-    )  # fmt: skip

@@ -21,6 +21,7 @@ from dedup.images.decode import bounded_size, decode_bytes, decode_square
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from os import PathLike
 
     import numpy.typing as npt
 
@@ -133,18 +134,26 @@ class Preparation:
 
 
 def preparation(catalog: Catalog) -> Preparation:
-    """Make what prepares images for a collection.
+    """Make what prepares images for a collection; as `preparation_of`."""
+    return preparation_of(catalog.fingerprint, catalog.store)
+
+
+def preparation_of(pinned: Fingerprint, collection: str | PathLike[str]) -> Preparation:
+    """Make what prepares images as a fingerprint says.
+
+    Parameters
+    ----------
+    collection : what it is called
 
     Raises
     ------
     FingerprintError : details were made with another vocabulary than this version's.
     """
-    pinned = catalog.fingerprint
     if DETAILS not in pinned.views:
         return Preparation(pinned.height, pinned.width)
     if pinned.details_digest != DIGEST:
         raise FingerprintError(
-            catalog.store,
+            collection,
             "this collection was made with another vocabulary of details (by another version of "
             "dedup). Install that version again, or start another collection with --store "
             "NEW_FOLDER.",

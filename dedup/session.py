@@ -86,7 +86,7 @@ class Session:
             cls._bind(path, spec)
         catalog = Catalog.open(path)
         try:
-            binding.check(catalog, spec)
+            binding.check(catalog.fingerprint, catalog.store, spec)
         except BaseException:
             catalog.close()
             raise
@@ -160,7 +160,7 @@ class Session:
             )
         Session._computed_in = os.getpid()
         if decodes:
-            binding.check_decoder(catalog)
+            binding.require_decoder(catalog.fingerprint, catalog.store)
         return catalog
 
     def embedder(self) -> Embedder:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from dedup.cli import cluster
 from dedup.cli.files import files_options, named_files
 from dedup.cli.opening import open_or_create
 from dedup.cli.options import (
@@ -18,13 +19,13 @@ from dedup.cli.options import (
     runtime_from,
     runtime_option,
     spec_from,
-    store_option,
     strict_option,
     weights_option,
 )
-from dedup.cli.output import counted, note, note_skips, progress_bars
+from dedup.cli.output import counted, logged, note, note_skips, progress_bars
 from dedup.cli.own import check_own, read_ids, read_vectors, vectors_options
 from dedup.cli.preparation import preparation_options
+from dedup.cli.stores import shared_store_option
 from dedup.errors import NoCollectionError
 
 if TYPE_CHECKING:
@@ -34,10 +35,15 @@ if TYPE_CHECKING:
     from dedup.collection import Collection
     from dedup.results import IndexSummary, Stages
 
+_UNTRAINED: Final = (
+    "Untrained: random features are enough for copies and light edits, no more. Leave "
+    "--untrained out for better ones."
+)
+
 
 @click.command("index")
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=Name())
-@store_option
+@shared_store_option
 @model_options
 @weights_option
 @preparation_options
@@ -76,10 +82,16 @@ if TYPE_CHECKING:
 @device_option
 @runtime_option
 @strict_option
-@click.option("--verbose", "-v", is_flag=True, help="Also print where the time went.")
+@cluster.index_options
+@click.option(
+    "--verbose",
+    "-v",
+    is_flag=True,
+    help="Also print what is done meanwhile, and where the time went.",
+)
 def index_command(
     paths: tuple[str, ...],
-    store: Path | None,
+    store: Path | str | None,
     exclude: tuple[str, ...],
     vectors: Path | None,
     ids: Path | None,
@@ -98,7 +110,8 @@ def index_command(
     Every image under each PATH is read once; files that have not changed are not read again. A
     PATH is a folder, a zip or tar archive, a file, or a URL such as s3://bucket/photos.
     Without PATH, all that was indexed before is brought up to date. A new collection is
-    created in .dedup in the current folder, or in the folder that --store names.
+    created in .dedup in the current folder, or where --store says: a folder, or a URL of object
+    storage, where many machines can work on it.
 
     \b
     Examples:
@@ -109,7 +122,13 @@ def index_command(
       dedup index ~/Pictures --model open_clip:ViT-B-32 --weights clip.safetensors
       dedup index ~/Pictures --model mine.onnx --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5
       dedup index --vectors features.npy --ids images.csv --store own.dedup
+      dedup index s3://bucket/photos --store s3://bucket/found --engine ray
     """
+    where = cluster.taken(model)
+    if isinstance(store, str):
+        _end(cluster.index(store, paths, where, exclude, **model), strict=strict)
+        return
+    where.refuse()
     check_own(vectors, ids, root, {"PATH": paths, "--files-from": files_from,
                                    "--exclude": exclude, **_options_of(model)})  # fmt: skip
     if vectors is not None:
@@ -122,17 +141,21 @@ def index_command(
     ready = runtime_from(device, runtime)
     collection, created = open_or_create(paths, store, spec, ready, files)
     if created and model["untrained"]:
-        note(
-            "Untrained: random features are enough for copies and light edits, no more. Leave "
-            "--untrained out for better ones."
-        )
-    with collection, progress_bars("images") as progress:
+        note(_UNTRAINED)
+    with collection, progress_bars("images") as progress, logged(verbose=verbose):
         try:
             summary = collection.index(paths, progress, files=files, exclude=exclude or None)
         except KeyboardInterrupt:
             raise click.Abort from None
     note(*created, *collection.notes)
-    print_index(summary)
+    _end(summary, strict=strict, verbose=verbose)
+
+
+def _end(summary: IndexSummary | None, *, strict: bool, verbose: bool = False) -> None:
+    """Print what a run did, and exit with 1 where that was asked for."""
+    if summary is None:
+        return
+    print_index(summary, skips=not verbose)  # which were said as they came
     if verbose and summary.stages:
         print_stages(summary.stages)
     if strict and (summary.skipped or summary.still_skipped):
@@ -200,8 +223,13 @@ def indexed(
         yield collection, progress
 
 
-def print_index(summary: IndexSummary) -> None:
-    """Print to stderr what a run of indexing did."""
+def print_index(summary: IndexSummary, *, skips: bool = True) -> None:
+    """Print to stderr what a run of indexing did.
+
+    Parameters
+    ----------
+    skips : and which files it skipped
+    """
     counts = [
         (summary.indexed, "indexed"),
         (summary.reused, "reused (renamed, copied or touched)"),
@@ -221,4 +249,5 @@ def print_index(summary: IndexSummary) -> None:
         note(f"{summary.hard_links:,} further names (hard links) of these files left out")
     note(*(f"{count:,} {kind} passed over" for kind, count in summary.passed_over.items()))
     note(*summary.notes)
-    note_skips(summary.new_skips, "dedup status --skipped")
+    if skips:
+        note_skips(summary.new_skips, "dedup status --skipped")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from dedup.cli.options import Name, Size, open_collection, selection_options, store_option
+from dedup.cli import cluster, cluster_answers
+from dedup.cli.options import Name, Size, open_collection, selection_options
 from dedup.cli.output import bytes_in_words, counted, note, progress_bars, shown
+from dedup.cli.stores import shared_store_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,11 +22,14 @@ if TYPE_CHECKING:
     from dedup.results import Tier
 
 _FOLDERS_SHOWN = 20
+_SHARED = {"--tier", "--under", "--folder", "--min-bytes", "--keep", "--action", "--output", "-o",
+           "--engine", "--address"}  # fmt: skip
+"""What works in object storage."""
 
 
 @click.command("plan")
 @click.argument("folders", nargs=-1, metavar="[FOLDER]...", type=Name())
-@store_option
+@shared_store_option
 @selection_options("exact,pixels,resaved", "--folder")
 @click.option(
     "--action",
@@ -33,7 +38,8 @@ _FOLDERS_SHOWN = 20
     metavar="ACTION",
     type=Name(),
     help="trash, move:FOLDER (paths below the indexed folder are kept), delete; of files with the "
-    "same bytes also hardlink, reflink or symlink to the keeper.",
+    "same bytes also hardlink, reflink or symlink to the keeper. In object storage: move:URL, tag "
+    "or delete.",
 )
 @click.option(
     "--protect",
@@ -57,6 +63,7 @@ _FOLDERS_SHOWN = 20
     "`dedup contains`.",
 )
 @click.option("--max-bytes", type=Size(), metavar="SIZE", help="What may go in all, such as 2GB.")
+@cluster.cluster_options
 @click.option(
     "-o",
     "--output",
@@ -66,7 +73,7 @@ _FOLDERS_SHOWN = 20
 )
 def plan_command(
     folders: tuple[str, ...],
-    store: Path | None,
+    store: Path | str | None,
     tiers: frozenset[Tier],
     under: tuple[str, ...],
     min_bytes: int,
@@ -77,6 +84,7 @@ def plan_command(
     into: str | None,
     max_bytes: int | None,
     output: Path | None,
+    **place: Any,
 ) -> None:
     """Plan which duplicates are to go; nothing is touched.
 
@@ -91,18 +99,25 @@ def plan_command(
       dedup plan --folder /media/old-backup --into ~/Pictures -o plan.json
       dedup plan --tier exact --action hardlink -o plan.json
       dedup plan --protect 'originals/' --action move:/media/spare/duplicates -o plan.json
+      dedup plan --store s3://bucket/found --action move:s3://bucket/spare -o plan.json
     """
     from dedup.actions.plan_file import action_of
 
+    where, under = cluster.Place(**place), (*folders, *under)
+    cluster_answers.check(store, where, _SHARED)
+    if isinstance(store, str):
+        options = {"under": under, "min_bytes": min_bytes, "keep": keep.texts}
+        cluster_answers.plan(store, where, action, tiers, output, **options)
+        return
     try:
         action_of(action, tiers)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    if into is not None and not folders and not under:
+    if into is not None and not under:
         raise click.UsageError("--into takes folders of which files may go: --folder A --into B")
     with open_collection(store) as collection, progress_bars() as progress:
         plan = collection.plan(
-            (*folders, *under), tier=tiers, action=action, keep=keep.texts, protect=protect,
+            under, tier=tiers, action=action, keep=keep.texts, protect=protect,
             reference=reference, into=into, min_bytes=min_bytes, max_bytes=max_bytes,
             progress=progress,
         )  # fmt: skip

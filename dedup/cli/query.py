@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
+from dedup.cli import cluster_answers
 from dedup.cli.files import Box, files_options, named_files
+from dedup.cli.formats import chosen_format, format_options
 from dedup.cli.options import (
     Name,
     Number,
-    chosen_format,
     device_option,
-    format_options,
     offline_option,
     open_collection,
-    store_option,
     strict_option,
     weights_option,
 )
 from dedup.cli.output import Column, note, note_skips, progress_bars, shown, write_rows
 from dedup.cli.own import read_vectors
+from dedup.cli.stores import shared_store_option
 from dedup.results import Neighbour
 
 _COLUMNS = (
@@ -30,10 +31,14 @@ _COLUMNS = (
     Column("path", lambda row: shown(row.path), path=True),
 )
 
+_SHARED = {"-k", "--files-from", "--column", "--strict", "--format", "--output", "-o", "-0",
+           "--nul", "--csv-safe"}  # fmt: skip
+"""What works in object storage."""
+
 
 @click.command("query")
 @click.argument("images", nargs=-1, metavar="[IMAGE]...", type=Name())
-@store_option
+@shared_store_option
 @click.option(
     "--text",
     type=Name(),
@@ -77,7 +82,7 @@ _COLUMNS = (
 @format_options
 def query_command(
     images: tuple[str, ...],
-    store: Path | None,
+    store: Path | str | None,
     text: tuple[str, ...],
     not_text: tuple[str, ...],
     vector: Path | None,
@@ -90,10 +95,7 @@ def query_command(
     weights: Path | None,
     device: str,
     strict: bool,  # noqa: FBT001
-    kind: str | None,
-    output: Path | None,
-    nul: bool,  # noqa: FBT001
-    csv_safe: bool,  # noqa: FBT001
+    **form: Any,
 ) -> None:
     """Show the indexed images nearest to each IMAGE, or to words.
 
@@ -113,25 +115,36 @@ def query_command(
     """
     if k is not None and threshold is not None:
         raise click.UsageError("-k and --threshold exclude each other")
-    form = chosen_format(kind, nul=nul, csv_safe=csv_safe, output=output)
+    kind = chosen_format(**form)
     names = [name for image in images for name in (named_files("-") if image == "-" else [image])]
     names += named_files(files_from, column)
-    if vector is None and not (names or text):
-        raise click.UsageError("name an IMAGE, a list with --files-from, --text or --vector FILE")
     if vector is not None and (names or text or not_text or crop):
         raise click.UsageError("--vector stands alone: give no IMAGE and no words with it")
-    rows = None if vector is None else read_vectors(vector)
-    if vector is not None and rows is not None:
-        names = [f"{vector}[{row}]" for row in range(len(rows))] if len(rows) > 1 else [f"{vector}"]
-    with open_collection(store, device, weights) as collection, progress_bars("images") as progress:
-        answer = collection.query(
-            names[0] if len(names) == 1 else names, k or 10, threshold, progress, crop=crop,
-            text=text, not_text=not_text, vectors=rows, offline=offline,
-        )  # fmt: skip
-    write_rows(
-        answer, Neighbour, form, _COLUMNS, nul=nul, ruled=True, csv_safe=csv_safe, output=output
-    )
-    note(*collection.notes, *answer.notes)
+    names, rows = _asked(names, vector)
+    if not (names or text):
+        raise click.UsageError("name an IMAGE, a list with --files-from, --text or --vector FILE")
+    if isinstance(store, str):
+        cluster_answers.refuse(_SHARED)
+        answer = cluster_answers.query(store, names, k)
+    else:
+        with open_collection(store, device, weights) as collection, progress_bars("images") as bars:
+            answer = collection.query(
+                names[0] if len(names) == 1 else names, k or 10, threshold, bars, crop=crop,
+                text=text, not_text=not_text, vectors=rows, offline=offline,
+            )  # fmt: skip
+        note(*collection.notes)
+    del form["kind"]
+    write_rows(answer, Neighbour, kind, _COLUMNS, ruled=True, **form)
+    note(*answer.notes)
     note_skips(answer.skipped, "give fewer at a time to see all")
     if answer.skipped and (strict or len(answer.skipped) >= len(names)):
         raise click.exceptions.Exit(1)
+
+
+def _asked(names: list[str], vector: Path | None) -> tuple[list[str], Any]:
+    """Read the vectors that are asked with, where they are, and name them."""
+    if vector is None:
+        return names, None
+    rows = read_vectors(vector)
+    several = [f"{vector}[{row}]" for row in range(len(rows))]
+    return several if len(rows) > 1 else [f"{vector}"], rows

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from dedup.answer import row_of
-from dedup.cli.options import chosen_format, open_collection, report_format_option, store_option
+from dedup.cli import cluster
+from dedup.cli.formats import TABLES, chosen_format, rows_options
+from dedup.cli.options import open_collection
 from dedup.cli.output import (
     Column,
     bytes_in_words,
@@ -18,6 +20,7 @@ from dedup.cli.output import (
     write_rows,
     write_table,
 )
+from dedup.cli.stores import shared_store_option
 from dedup.results import Skip
 
 if TYPE_CHECKING:
@@ -36,15 +39,16 @@ _REMARKS = (
 
 
 @click.command("status")
-@store_option
+@shared_store_option
 @click.option("--skipped", is_flag=True, help="List the files that could not be read, and why.")
 @click.option("--remarks", is_flag=True, help="List the images that are damaged or read in part.")
-@report_format_option
+@rows_options
 def status_command(
-    store: Path | None,
+    store: Path | str | None,
     skipped: bool,  # noqa: FBT001 - click passes flags by name
     remarks: bool,  # noqa: FBT001
     kind: str | None,
+    output: Path | None,
 ) -> None:
     """Show what the collection holds.
 
@@ -56,14 +60,21 @@ def status_command(
     """
     if skipped and remarks:
         raise click.UsageError("--skipped and --remarks exclude each other")
-    form = chosen_format(kind)
+    form = chosen_format(kind, output=output)
+    if not (skipped or remarks) and form in TABLES:
+        raise click.UsageError(f"{form} holds plain rows: it goes with --skipped or --remarks")
+    if isinstance(store, str):
+        if remarks:
+            raise click.UsageError("--remarks goes with a collection in a folder of this computer")
+        cluster.status(store, form, skipped=skipped)
+        return
     with open_collection(store) as collection:
         if skipped:
-            write_rows(collection.skipped(), Skip, form, _SKIPS)
+            write_rows(collection.skipped(), Skip, form, _SKIPS, output=output)
         elif remarks:
             from dedup.report.status import Remark
 
-            write_rows(collection.remarks(), Remark, form, _REMARKS)
+            write_rows(collection.remarks(), Remark, form, _REMARKS, output=output)
         else:
             status = collection.status()
             if form == "table":

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Floats = npt.NDArray[np.float32]
+    Flags = npt.NDArray[np.bool_]
 
 _MIRRORED: Final = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8)].ravel()
 # SIFT's cells and directions, mirrored along the main direction. No bin is its own image, so that
@@ -18,7 +19,7 @@ _ONE: Final = np.flatnonzero(np.arange(128) < _MIRRORED)
 _OTHER: Final = _MIRRORED[_ONE]
 
 
-def fold_mirror(descriptors: Floats, axis: Floats) -> Floats:
+def fold_mirror(descriptors: Floats, axis: Floats) -> tuple[Floats, Flags]:
     """Make descriptors equal to those of the mirrored image.
 
     Parameters
@@ -29,12 +30,14 @@ def fold_mirror(descriptors: Floats, axis: Floats) -> Floats:
     Returns
     -------
     (F, 128) of the same norms: sums of the bins that a mirror exchanges, and their differences with
-    the sign that makes the component along `axis` positive
+    the sign that makes the component along `axis` positive; and (F,) whether that sign was changed,
+    which a mirror exchanges
     """
     one, other = descriptors[:, _ONE], descriptors[:, _OTHER]
     differences = (one - other) * np.float32(np.sqrt(0.5))
-    differences *= np.where(differences @ axis < 0, np.float32(-1), np.float32(1))[:, None]
-    return np.concatenate(((one + other) * np.float32(np.sqrt(0.5)), differences), axis=1)
+    turned = differences @ axis < 0
+    differences *= np.where(turned, np.float32(-1), np.float32(1))[:, None]
+    return np.concatenate(((one + other) * np.float32(np.sqrt(0.5)), differences), axis=1), turned
 
 
 def asymmetry(descriptors: Floats) -> Floats:
@@ -47,9 +50,3 @@ def asymmetry(descriptors: Floats) -> Floats:
     differences = descriptors[:, _ONE] - descriptors[:, _OTHER]
     _, axes = np.linalg.eigh(differences.T @ differences)
     return np.asarray(axes[:, -1] * np.sign(axes[:, -1].sum()), np.float32)
-
-
-def is_turned(descriptors: Floats, axis: Floats) -> npt.NDArray[np.bool_]:
-    """Mark the descriptors of which `fold_mirror` changed signs: (F,); a mirror exchanges them."""
-    differences = descriptors[:, _ONE] - descriptors[:, _OTHER]
-    return np.asarray(differences @ axis < 0, np.bool_)

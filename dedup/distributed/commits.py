@@ -82,6 +82,12 @@ def commit(
     ----------
     stage : such as "embed"
     """
+    data = parquet_bytes(table, rows_per_group)
+    return commit_bytes(storage, stage, shard, data, "parquet", table.num_rows, extra)
+
+
+def parquet_bytes(table: pa.Table, rows_per_group: int = _ROWS_PER_GROUP) -> memoryview:
+    """Write a table as the bytes of a Parquet file, with a checksum for every page."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -89,8 +95,7 @@ def commit(
     pq.write_table(
         table, sink, compression="zstd", row_group_size=rows_per_group, write_page_checksum=True
     )
-    data = memoryview(sink.getvalue()).cast("B")
-    return commit_bytes(storage, stage, shard, data, "parquet", table.num_rows, extra)
+    return memoryview(sink.getvalue()).cast("B")
 
 
 def commit_bytes(
@@ -135,6 +140,16 @@ def committed(storage: Storage, stage: str) -> dict[str, Done]:
         with suppress(StorageError):  # who may only read does without
             _keep_known(storage, stage, [(entry, found[entry.key]) for entry in entries])
     return {found[entry.key].shard: found[entry.key] for entry in entries}
+
+
+def done_of(storage: Storage, stage: str, shard: str) -> Done:
+    """Read one commit.
+
+    Raises
+    ------
+    MissingObjectError : there is none.
+    """
+    return _read_done(storage, f"{stage}/_done/{shard}.json")
 
 
 def pending(shards: Iterable[str], done: dict[str, Done]) -> list[str]:
@@ -200,7 +215,7 @@ def verify(storage: Storage, stage: str, *, contents: bool = True) -> Iterator[D
             if error.transient:
                 raise
             return Damaged(shard, key, str(error))
-        reason = _damage(storage, done, contents=contents)
+        reason = damage(storage, done, contents=contents)
         return Damaged(shard, done.key, reason) if reason else None
 
     for damaged in _many(check, keys, _CHECKED_AT_ONCE):
@@ -265,7 +280,8 @@ def _litter(stage: str, entry: Entry, done: dict[str, Done], oldest: int) -> boo
     return committed_as.key != entry.key
 
 
-def _damage(storage: Storage, done: Done, *, contents: bool) -> str:
+def damage(storage: Storage, done: Done, *, contents: bool = True) -> str:
+    """Say what is wrong with the object that a commit names; "" where nothing is; as `verify`."""
     try:
         size = storage.head(done.key).size
         if size != done.bytes:

@@ -79,6 +79,20 @@ def default_exclude(name: bytes) -> str | None:
     return None
 
 
+def is_listed(name: bytes) -> bool:
+    """Say whether a file that is not in a folder of this computer is taken for an image.
+
+    Parameters
+    ----------
+    name : with the folders that it is in, below the root
+    """
+    *folders, last = name.split(b"/")
+    if any(part.startswith(b".") or default_exclude(part) for part in folders):
+        return False
+    extension = last.rpartition(b".")[2].lower()
+    return not last.startswith(b".") and b"." in last and extension in listed_extensions()
+
+
 @lru_cache(1)
 def _kinds() -> dict[bytes, str]:
     kinds = {name.encode(): f".{name} files" for name in _UNREAD.split()}

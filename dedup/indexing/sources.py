@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from dedup.errors import CollectionError, SourceError
-from dedup.images.formats import listed_extensions
 from dedup.images.header import read_epoch
-from dedup.images.passed_over import default_exclude
+from dedup.images.passed_over import is_listed
 from dedup.images.scan import matcher
 from dedup.records import FileEntry, Kind, Root, Settled, is_url
 from dedup.results import Skip
@@ -160,9 +159,9 @@ def count(asked: Asked) -> int:
     found = sum(map(len, asked.named.values()))
     for path, kind in asked.others.items():
         if kind is Kind.ARCHIVE:
-            found += sum(map(_is_listed, archives.contents(path).members))
+            found += sum(map(is_listed, archives.contents(path).members))
         else:
-            found += sum(_is_listed(entry.path) for entry in remote.listed(path))
+            found += sum(is_listed(entry.path) for entry in remote.listed(path))
     return found
 
 
@@ -183,7 +182,7 @@ def images_in(path: str) -> list[str] | None:
         root, found = name, sorted(archives.contents(name).members)
     else:
         return None
-    return [os.fsdecode(os.path.join(root, one)) for one in found if _is_listed(one)]
+    return [os.fsdecode(os.path.join(root, one)) for one in found if is_listed(one)]
 
 
 def record_roots(catalog: Catalog, asked: Asked) -> dict[bytes, Root]:
@@ -318,7 +317,7 @@ def _compare_archive(catalog: Catalog, root: Root, work: WorkList) -> Found:
     problems = [
         Skip(f"{name}/{where}" if where else name, reason)
         for where, reason in contents.problems
-        if not where or _is_listed(os.fsencode(where).lstrip(b"/."))
+        if not where or is_listed(os.fsencode(where).lstrip(b"/."))
     ]
     if not problems:
         found = found._replace(settled=Settled(digest, found.unchanged, found.still_skipped, 0))
@@ -363,13 +362,5 @@ def _wanted(root: Root, entries: Iterable[FileEntry]) -> list[FileEntry]:
     return [
         entry
         for entry in entries
-        if _is_listed(entry.path) and not (root.exclude and excluded(entry.path))
+        if is_listed(entry.path) and not (root.exclude and excluded(entry.path))
     ]
-
-
-def _is_listed(name: bytes) -> bool:
-    *folders, last = name.split(b"/")
-    if any(part.startswith(b".") or default_exclude(part) for part in folders):
-        return False
-    extension = last.rpartition(b".")[2].lower()
-    return not last.startswith(b".") and b"." in last and extension in listed_extensions()

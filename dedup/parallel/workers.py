@@ -63,9 +63,27 @@ _work: Callable[[Any], Any] | None = None
 
 def cores() -> int:
     """Count the cores that this process may use."""
+    if _Share.cores:
+        return _Share.cores
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+class _Share:
+    """The part of a machine that this process was given, 0 where that is all of it."""
+
+    cores = 0
+
+
+def share_of_cores() -> int:
+    """Count the cores that this process was given of its machine; 0: it has not been told."""
+    return _Share.cores
+
+
+def use_cores(count: int) -> None:
+    """Have this process keep to some cores of a machine that it shares with its like."""
+    _Share.cores = count
 
 
 def one_blas_thread() -> AbstractContextManager[Any]:

@@ -44,7 +44,7 @@ class Finding:
     ----------
     kind : "catalog" (the database as a whole), "meta", "root", "image", "file", "embedding",
         "verdict", "trait", "part", "decision", "calibration", "index", or "content" (a file's
-        own bytes)
+        own bytes); in object storage "object" and "commit"
     path : the file or folder that it is about; of verdicts and decisions the SHA-256 of the first
         image; "" where nothing can be named
     detail : a few words

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dedup import binding
 from dedup.arguments import path_of, strings_of
 from dedup.errors import CollectionError
+from dedup.models.loaded import OWN
+from dedup.models.registry import ONNX_SUFFIX
 from dedup.report.status import (
     RemarksAnswer,
     RootsAnswer,
@@ -16,7 +19,8 @@ from dedup.report.status import (
     read_status,
     root_status,
 )
-from dedup.results import Skip, SkippedAnswer
+from dedup.results import LayersAnswer, Skip, SkippedAnswer
+from dedup.spec import ModelSpec
 from dedup.store import roots as stored
 from dedup.store.lock import writer_lock
 from dedup.verbs import videos
@@ -28,7 +32,6 @@ if TYPE_CHECKING:
     from dedup.records import Root
     from dedup.report.export import Written
     from dedup.report.features import FeatureTable
-    from dedup.results import LayersAnswer
     from dedup.session import Session
     from dedup.store.catalog import Catalog
 
@@ -156,7 +159,30 @@ class HoldingsVerbs(HandingVerbs):
 
     def layers(self) -> LayersAnswer:
         """List every layer of the collection's model that can be hooked."""
-        return binding.layers_of(self._session.catalog)
+        return _layers_of(self._session.catalog)
+
+
+def _layers_of(catalog: Catalog) -> LayersAnswer:
+    """List the layers of the model that a collection was made with."""
+    pinned = catalog.fingerprint
+    if not pinned.model:
+        return LayersAnswer("", (), ("This collection uses no model: details are its only view.",))
+    if pinned.weights == OWN:
+        return LayersAnswer(pinned.model, (), ("This collection's model is its owner's module.",))
+    if pinned.own_width:
+        return LayersAnswer("", (), ("This collection uses no model: its vectors were given.",))
+    file = Path(catalog.weights_path or "")
+    is_onnx = pinned.model.endswith(ONNX_SUFFIX)
+    return binding.layers(
+        ModelSpec(
+            pinned.model,
+            file if file.is_file() else None,
+            unpickle=True,
+            size=(pinned.height, pinned.width) if is_onnx else None,
+            mean=pinned.mean or None,
+            std=pinned.std or None,
+        )
+    )
 
 
 def _root_at(catalog: Catalog, path: Any) -> Root:

@@ -169,7 +169,7 @@ def fit_vocabulary(descriptors: Halves, axes: int, words: int, seed: int) -> Ten
     chosen = np.sort(rng.choice(len(descriptors), min(_SAMPLE, len(descriptors)), replace=False))
     sample = descriptors[chosen].astype(np.float32)
     mirror_axis = asymmetry(sample).astype(np.float16)
-    folded = fold_mirror(sample, mirror_axis.astype(np.float32))
+    folded, _ = fold_mirror(sample, mirror_axis.astype(np.float32))
     mean = folded.mean(axis=0).astype(np.float16)
     folded -= mean
     _, main_axes = np.linalg.eigh(folded.T @ folded)

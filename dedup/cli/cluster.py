@@ -1,0 +1,246 @@
+"""What commands do with a collection in object storage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from dedup.answer import row_of
+from dedup.cli.options import EXIT_FOUND, spec_from
+from dedup.cli.output import (
+    Column,
+    bytes_in_words,
+    counted,
+    note,
+    progress_bars,
+    shown,
+    write_jsonl,
+    write_rows,
+    write_table,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from dedup.distributed.collection import SharedCollection
+    from dedup.distributed.cost import Estimate
+    from dedup.distributed.holding import SharedStatus
+    from dedup.results import IndexSummary
+
+Command = TypeVar("Command", bound="Callable[..., Any]")
+
+_LOCAL: Final = {
+    "vectors", "ids", "root", "files_from", "column", "nul", "verbose", "device", "runtime",
+}  # fmt: skip
+_SKIPS = (
+    Column("path", lambda row: shown(row.path), path=True),
+    Column("reason", lambda row: row.reason),
+)
+_FINDINGS = (
+    Column("kind", lambda row: row.kind),
+    Column("path", lambda row: row.path, path=True),
+    Column("detail", lambda row: row.detail),
+)
+
+
+class Place(NamedTuple):
+    """Options that go with a collection in object storage; None where they were not given.
+
+    Parameters
+    ----------
+    engine : what runs the work
+    address : of the Ray cluster
+    shard : files of a task
+    dry_run : whether to tell the costs only
+    """
+
+    engine: str | None = None
+    address: str | None = None
+    shard: int | None = None
+    dry_run: bool = False
+
+    def refuse(self) -> None:
+        """Refuse them for a collection in a folder."""
+        names = ("--engine", "--address", "--shard", "--dry-run")
+        for name, value in zip(names, self, strict=True):
+            if value:
+                raise click.UsageError(
+                    f"{name} goes with a collection in object storage: --store s3://bucket/folder"
+                )
+
+
+def cluster_options(command: Command) -> Command:
+    """Add --engine and --address, which `Place` holds."""
+    engine = click.option(
+        "--engine",
+        type=click.Choice(["inline", "processes", "ray"]),
+        help="With a URL as --store: what runs the work: this process, the cores of this machine, "
+        "or a Ray cluster. Default: processes.",
+    )
+    address = click.option(
+        "--address",
+        metavar="ADDRESS",
+        help="With --engine ray: the address of the cluster, such as auto. Default: what "
+        "RAY_ADDRESS names, else this machine.",
+    )
+    return engine(address(command))
+
+
+def index_options(command: Command) -> Command:
+    """Add what `index` takes for a collection in object storage."""
+    shard = click.option(
+        "--shard",
+        type=click.IntRange(1),
+        metavar="N",
+        help="With a URL as --store: images of a task at most, of a new collection. Default: 8192.",
+    )
+    dry_run = click.option(
+        "--dry-run",
+        is_flag=True,
+        help="With a URL as --store: measure a sample, and say what the work will cost; nothing "
+        "is written.",
+    )
+    return cluster_options(shard(dry_run(command)))
+
+
+def taken(options: dict[str, Any]) -> Place:
+    """Take the options of `index_options` out of others."""
+    return Place(*(options.pop(name) for name in Place._fields))
+
+
+def opened(
+    store: str, where: Place | None = None, *, create: bool = False, **model: Any
+) -> SharedCollection:
+    """Open the collection at a URL, as options say."""
+    from dedup.distributed.collection import SharedCollection
+
+    spec = spec_from(**model) if model else None
+    engine, address, shard, _ = where or Place()
+    return SharedCollection.open(
+        store, spec, create=create, engine=engine or "processes", address=address or "",
+        shard=shard or 8192,
+    )  # fmt: skip
+
+
+def index(
+    store: str,
+    urls: Sequence[str],
+    where: Place,
+    exclude: Sequence[str],
+    **model: Any,
+) -> IndexSummary | None:
+    """Bring a collection in object storage up to date; None where only the costs were asked for."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        name = option.name or ""
+        if name in _LOCAL and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"{option.opts[0]} goes with a collection in a folder of this computer"
+            )
+    for url in urls:
+        if "://" not in url:
+            raise click.UsageError(
+                f"{url} is on this computer, and the collection in object storage, whose workers "
+                f"may not see it. Name it as file:///… if all of them do, or use --store DIR"
+            )
+    with opened(store, where, create=bool(urls), **model) as shared:
+        with progress_bars("images") as progress:
+            if where.dry_run:
+                estimate = shared.estimate(urls, progress, exclude=exclude or None)
+            else:
+                try:
+                    summary = shared.index(urls, progress, exclude=exclude or None)
+                except KeyboardInterrupt:
+                    raise click.Abort from None
+        note(*shared.notes)
+    if where.dry_run:
+        _write_estimate(estimate)
+        return None
+    return summary
+
+
+def status(store: str, form: str, *, skipped: bool) -> None:
+    """Show what a collection in object storage holds."""
+    from dedup.results import Skip
+
+    with opened(store) as shared:
+        if skipped:
+            write_rows(shared.skipped(), Skip, form, _SKIPS)
+            return
+        found = shared.status()
+    if form == "table":
+        _write_status(found)
+    else:
+        write_jsonl([row_of(found)])
+    note(*found.notes)
+
+
+def _write_status(found: SharedStatus) -> None:
+    stored = counted(found.litter, "object") + f", {bytes_in_words(found.bytes_litter)}"
+    rows = [
+        ("collection", f"{found.path} ({bytes_in_words(found.bytes_stored)})"),
+        ("model", found.model),
+        ("views", " and ".join(found.views)),
+        ("stored", ", ".join(found.layers)),
+        ("files", f"{found.files:,}, {bytes_in_words(found.bytes_listed)}"),
+        *(("" if number else "folders", root) for number, root in enumerate(found.roots)),
+        ("images", f"{found.images:,}"),
+        ("skipped", counted(found.skipped, "file")),
+        *(("", f"{count:,} × {reason}") for reason, count in found.skips.items()),
+        ("to be read", counted(found.pending, "file")),
+        ("gone", counted(found.gone, "file")),
+    ]
+    for number, stage in enumerate(found.stages):
+        of = "" if stage.total is None else f" of {stage.total:,}"
+        words = f"{stage.stage}: {stage.done:,}{of} shards, {bytes_in_words(stage.bytes)}"
+        rows.append(("" if number else "stages", words))
+    rows.append(("litter", f"{stored}: of attempts that were broken off, or are under way"))
+    write_table([("", "left"), ("", "path")], rows)
+
+
+def verify(store: str, form: str, *, deep: bool) -> None:
+    """Check that the objects of a collection are as they were committed."""
+    from dedup.report.integrity import Finding
+
+    with opened(store) as shared, progress_bars("objects") as progress:
+        answer = shared.verify(deep=deep, progress=progress)
+    write_rows(answer, Finding, form, _FINDINGS)
+    if deep:
+        note(f"Read {counted(answer.files_read, 'object')}.")
+    if len(answer):
+        note(
+            f"{counted(len(answer), 'finding')}. To have a shard made again, delete its commit, "
+            "STAGE/_done/SHARD.json, and run the command that made it."
+        )
+        raise click.exceptions.Exit(EXIT_FOUND)
+    note("Everything is as it was written.")
+
+
+def _write_estimate(found: Estimate) -> None:
+    columns = [
+        ("stage", "left"),
+        ("images", "right"),
+        ("read", "right"),
+        ("written", "right"),
+        ("core-hours", "right"),
+        ("GPU-hours", "right"),
+        ("requests", "right"),
+        ("$", "right"),
+    ]
+    rows = [
+        (
+            row.stage,
+            f"{row.items:,}",
+            bytes_in_words(row.bytes_read),
+            bytes_in_words(row.bytes_written),
+            f"{row.core_hours:,.4g}",
+            f"{row.gpu_hours:,.4g}",
+            f"{row.requests:,}",
+            f"{row.dollars:,.2f}",
+        )
+        for row in (*found, found.total)
+    ]
+    write_table(columns, rows)
+    note(*found.notes)

@@ -1,0 +1,378 @@
+"""Stage "embed": the files of a shard, read and embedded by the functions of one machine.
+
+A task reads what was listed, a few objects ahead, and writes one row a file: what is known of the
+image and its vectors, or the reason why it has none. An image that ends the process is found by
+reading each of its shard in a process of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections import Counter, deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+
+import pyarrow as pa
+
+from dedup.binding import load_pinned, require_decoder
+from dedup.descriptors.vlad import load_details
+from dedup.distributed import commits
+from dedup.distributed.engine import EngineError, Task
+from dedup.distributed.schemas import embed_schema, file_id
+from dedup.distributed.storage import ChangedObjectError, MissingObjectError, Storage, StorageError
+from dedup.distributed.weights import weights_file
+from dedup.fingerprint import CONTENT, DETAILS
+from dedup.images.decode import MAX_FILE_BYTES
+from dedup.indexing.forward import BATCH, embed_images
+from dedup.indexing.reader import Embeddable, Skipped, read_bytes
+from dedup.indexing.writer import NOT_FINITE
+from dedup.parallel.limits import ItemLimits, NeedsProcessError, limit_process
+from dedup.parallel.workers import Workers, use_cores
+from dedup.preparation import preparation_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+
+    from dedup.distributed.commits import Done
+    from dedup.distributed.run import Run
+    from dedup.fingerprint import Fingerprint
+    from dedup.indexing.reader import Outcome
+    from dedup.preparation import Inputs, Preparation
+    from dedup.records import ImageFacts
+    from dedup.runtimes.embedder import Embedder
+
+STAGE: Final = "embed"
+CHANGED: Final = Skipped("changed after it was listed; index again", transient=True)
+GONE: Final = Skipped("was gone when it was to be read", transient=True)
+
+_THREADS: Final = 8  # that wait for objects
+_AHEAD: Final = 16  # objects that may wait for whoever reads them
+_AHEAD_BYTES: Final = 64 << 20  # of them
+_MAX_FAILED: Final = 0.01  # of a shard's objects, for which the storage gave no answer
+_TOLD_REASONS: Final = 20
+_LIMITS: Final = ItemLimits()
+
+
+_Result: TypeAlias = "tuple[Outcome, StorageError | None]"
+
+
+class Fetched(NamedTuple):
+    """An object, or why it could not be had.
+
+    Parameters
+    ----------
+    failed : what the storage said instead of giving it
+    """
+
+    name: str
+    data: bytes
+    problem: Skipped | None = None
+    failed: StorageError | None = None
+
+
+def embed_shard(run: Run, listed: Done, own: bool, apart: bool = False) -> str:  # noqa: FBT001, FBT002 - arguments of a task go by position
+    """Read and embed the files of a shard.
+
+    Parameters
+    ----------
+    listed : the shard, as a generation names it
+    own : whether this process does nothing but tasks, of one core, so that it may be ended
+    apart : whether each image is read in a process of its own, which it may take down
+
+    Returns
+    -------
+    A word on it.
+
+    Raises
+    ------
+    FingerprintError : this node decodes by other rules than the collection's.
+    StorageError : more than a hundredth of the objects could not be read for want of an answer.
+    """
+    began = time.process_time()
+    if own:
+        use_cores(1)
+    load(run)
+    loaded = time.process_time()
+    rows = commits.read(run.storage, listed).to_pylist()
+    if own and not apart:  # from what it holds by now: Arrow alone reserves a gigabyte
+        limit_process(_LIMITS.last_seconds, _LIMITS.memory)
+    table, counts = embed_rows(run, rows, int(listed.shard), apart=apart)
+    extra = {
+        **counts,
+        "bytes": sum(row["size"] for row in rows),
+        "seconds": round(time.process_time() - loaded, 3),
+        "loading": round(loaded - began, 3),
+    }
+    done = commits.commit(run.storage, STAGE, listed.shard, table, extra)
+    return "committed" if done is not None else "was there"
+
+
+def embed_rows(
+    run: Run, rows: Sequence[dict[str, Any]], shard: int = 0, *, apart: bool = False
+) -> tuple[pa.Table, dict[str, Any]]:
+    """Read and embed files.
+
+    Parameters
+    ----------
+    rows : with the columns of `chunks.TO_READ`
+    shard : its number
+    apart : as in `embed_shard`
+
+    Returns
+    -------
+    The columns of `schemas.embed_schema`, and counts of what became of the files.
+    """
+    pinned = run.meta.pinned
+    found = _Shard(pinned, partial(_model, run), len(rows))
+    preparation = preparation_of(pinned, run.store)
+    begin = partial(_reading, preparation, found.known, os.getpid() if apart else 0)
+    workers: Workers[Fetched, _Result] = Workers(begin, lost=_lost, limits=_LIMITS)
+    with workers, closing(fetched(rows)) as objects:
+        for outcome, failed in workers.run(objects, _AHEAD):
+            found.take(outcome, failed)
+    return found.table(shard, rows), found.counts()
+
+
+def load(run: Run) -> None:
+    """Load what a process needs for it, and see that this node is fit.
+
+    Raises
+    ------
+    FingerprintError : it decodes by other rules than the collection's.
+    """
+    pinned = run.meta.pinned
+    require_decoder(pinned, f"{run.store}, on {socket.gethostname()}")
+    if CONTENT in pinned.views:
+        _model(run)
+    if DETAILS in pinned.views:
+        load_details()
+
+
+def tasks(run: Run, listed: Sequence[Done], *, own: bool) -> list[Task]:
+    """Make the tasks of shards; the largest objects of memory are an image and the model."""
+    return [Task(embed_shard, (run, one, own), one.shard) for one in listed]
+
+
+def look_apart(task: Task, words: str) -> list[Task]:
+    """Give what is run instead of a task that ended its process twice."""
+    run, listed, own, *apart = task.arguments
+    if any(apart):
+        raise EngineError(
+            f"shard {task.name}: its process ended although each image was read in one of its own "
+            f"({words}); is there enough memory?"
+        )
+    return [Task(embed_shard, (run, listed, own, True), task.name, task.need)]
+
+
+def transient_ids(storage: Storage) -> set[int]:
+    """List the ids of files that deserve another try although they have not changed."""
+    found: set[int] = set()
+    for done in commits.committed(storage, STAGE).values():
+        if done.extra.get("transient"):
+            table = commits.read(storage, done, ["id", "transient"])
+            found.update(table.filter(table["transient"])["id"].to_pylist())
+    return found
+
+
+def fetched(rows: Sequence[dict[str, Any]]) -> Generator[Fetched]:
+    """Read objects as they were listed, some ahead; in order.
+
+    Parameters
+    ----------
+    rows : with the columns of `chunks.TO_READ`
+    """
+    waiting: deque[tuple[int, Any]] = deque()
+    held = 0
+    with ThreadPoolExecutor(_THREADS, thread_name_prefix="fetch") as pool:
+        try:
+            for row in rows:
+                while waiting and (len(waiting) >= _AHEAD or held + row["size"] > _AHEAD_BYTES):
+                    size, future = waiting.popleft()
+                    held -= size
+                    yield future.result()
+                held += row["size"]
+                waiting.append((row["size"], pool.submit(_fetch, row)))
+            while waiting:
+                yield waiting.popleft()[1].result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _fetch(row: dict[str, Any]) -> Fetched:
+    name = f"{row['root']}/{row['key']}"
+    reason = row["reason"]
+    if row["size"] > MAX_FILE_BYTES:
+        reason = f"too large: a file of more than {MAX_FILE_BYTES >> 20} MB"
+    if reason:
+        return Fetched(name, b"", Skipped(reason, transient=False))
+    try:
+        data = Storage.at(row["root"]).get(row["key"], if_match=row["etag"]).data
+    except (MissingObjectError, ChangedObjectError) as error:
+        return Fetched(name, b"", GONE if isinstance(error, MissingObjectError) else CHANGED)
+    except StorageError as error:
+        reason = str(error).removeprefix(f"{name}: ")
+        return Fetched(name, b"", Skipped(reason, transient=True), error)
+    if len(data) != row["size"]:
+        return Fetched(name, b"", CHANGED)
+    return Fetched(name, data)
+
+
+@contextmanager
+def _reading(
+    preparation: Preparation, known: Callable[[bytes], bool], isolated: int
+) -> Iterator[Callable[[Fetched], _Result]]:
+    """Give what reads an image, for `Workers`.
+
+    Parameters
+    ----------
+    isolated : the process in which none is read; 0: they are read in any
+    """
+
+    def read(item: Fetched) -> _Result:
+        if item.problem is not None:
+            return item.problem, item.failed
+        if os.getpid() == isolated:
+            raise NeedsProcessError
+        return read_bytes(item.data, item.name, preparation, known, _LIMITS), None
+
+    yield read
+
+
+def _lost(_: Fetched, cause: str) -> _Result:
+    """Stand for an image whose reading ended its process each time."""
+    why = cause or "its decoder failed, or memory ran out"
+    return Skipped(f"reading it ended the process that did so: {why}", transient=False), None
+
+
+class _Known:
+    """The contents that a shard has met; can be pickled, for processes that read for it."""
+
+    def __init__(self) -> None:
+        self.digests: set[bytes] = set()
+
+    def __call__(self, digest: bytes) -> bool:
+        return digest in self.digests
+
+
+class _Image(NamedTuple):
+    """What is kept of an image.
+
+    Parameters
+    ----------
+    vectors : per stored name, the vector and the norm
+    """
+
+    facts: ImageFacts
+    parts: bytes | None
+    vectors: dict[str, tuple[bytes, float]]
+
+
+class _Shard:
+    """What became of the files of a shard, in order.
+
+    Parameters
+    ----------
+    size : files of it
+    """
+
+    def __init__(self, pinned: Fingerprint, model: Callable[[], Embedder], size: int) -> None:
+        self._pinned = pinned
+        self._model = model
+        self._may_fail = max(1, int(size * _MAX_FAILED))
+        self._failed = 0
+        self._outcomes: list[Skipped | bytes] = []
+        self._fresh: list[Embeddable] = []
+        self._images: dict[bytes, _Image | Skipped] = {}
+        self.known = _Known()
+
+    def take(self, outcome: Outcome, failed: StorageError | None) -> None:
+        """Add what became of the next file.
+
+        Raises
+        ------
+        StorageError : too many objects could not be read.
+        """
+        if failed is not None:
+            self._failed += 1
+            if self._failed > self._may_fail:
+                raise StorageError(
+                    f"too many objects cannot be read. The last: {failed}",
+                    transient=failed.transient,
+                )
+        if isinstance(outcome, Skipped):
+            self._outcomes.append(outcome)
+            return
+        self._outcomes.append(outcome.digest)
+        if isinstance(outcome, Embeddable) and outcome.digest not in self.known.digests:
+            self.known.digests.add(outcome.digest)
+            self._fresh.append(outcome)
+            if len(self._fresh) == BATCH:
+                self._embed()
+
+    def _embed(self) -> None:
+        fresh, self._fresh = self._fresh, []
+        if not fresh:
+            return
+        inputs: list[Inputs] = [one.inputs for one in fresh]
+        finite, packed = embed_images(self._pinned, self._model, inputs)
+        row = 0
+        for one, is_finite in zip(fresh, finite, strict=True):
+            if not is_finite:
+                self._images[one.digest] = NOT_FINITE
+                continue
+            vectors = {name: (each.vectors[row], each.norms[row]) for name, each in packed.items()}
+            self._images[one.digest] = _Image(one.facts, one.inputs.parts, vectors)
+            row += 1
+
+    def table(self, number: int, rows: Sequence[dict[str, Any]]) -> pa.Table:
+        """Give the rows of the shard, as `schemas.embed_schema` has them."""
+        self._embed()
+        found = [_row(self._final(one)) for one in self._outcomes]
+        table = [
+            {"id": file_id(number, place), **row, **facts}
+            for place, (row, facts) in enumerate(zip(rows, found, strict=True))
+        ]
+        return pa.Table.from_pylist(table, embed_schema(self._pinned.stored))
+
+    def counts(self) -> dict[str, Any]:
+        """Count what became of the files; after `table`."""
+        final = [self._final(one) for one in self._outcomes]
+        skips = [one for one in final if isinstance(one, Skipped)]
+        contents = len({one.facts.digest for one in final if isinstance(one, _Image)})
+        reasons = Counter(one.reason for one in skips).most_common(_TOLD_REASONS)
+        remarks = Counter(
+            one.facts.remark for one in {id(one): one for one in final}.values()
+            if isinstance(one, _Image) and one.facts.remark
+        )  # fmt: skip
+        return {
+            "indexed": contents,
+            "reused": len(final) - len(skips) - contents,
+            "skipped": len(skips),
+            "transient": sum(one.transient for one in skips),
+            "reasons": dict(reasons),
+            "remarks": dict(remarks.most_common(_TOLD_REASONS)),
+        }
+
+    def _final(self, outcome: Skipped | bytes) -> _Image | Skipped:
+        return outcome if isinstance(outcome, Skipped) else self._images[outcome]
+
+
+def _row(final: _Image | Skipped) -> dict[str, Any]:
+    if isinstance(final, Skipped):
+        return {"reason": final.reason, "transient": final.transient}
+    facts = final.facts._asdict()
+    for name, (vector, norm) in final.vectors.items():
+        facts[f"vector.{name}"] = vector
+        facts[f"norm.{name}"] = norm
+    return {**facts, "parts": final.parts, "reason": None, "transient": False}
+
+
+@lru_cache(1)
+def _model(run: Run) -> Embedder:
+    """Load the model of a collection, once in a process."""
+    pinned = run.meta.pinned
+    return load_pinned(pinned, run.store, weights_file(run))
