@@ -7,6 +7,7 @@ neither torch nor NumPy: what needs them is loaded when it is first used.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from dedup.answer import Answer, Progress
@@ -225,6 +226,9 @@ _LOADED_LATER = {
     "layers": "dedup.binding",
     "why": "dedup.verbs.pairs",
 }
+
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 
 def __getattr__(name: str) -> Any:

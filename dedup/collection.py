@@ -333,7 +333,7 @@ class Collection(
 
     def compare(
         self,
-        new: Paths,
+        new: Any,
         against: AnyPath | None = None,
         *,
         vectors: Any = None,
@@ -347,7 +347,7 @@ class Collection(
 
         Parameters
         ----------
-        new : files and folders, which need not be indexed; an image never matches itself
+        new : as `query` takes images; they need not be indexed, and none matches itself
         against : only matches in this folder count; None: in the whole collection
         vectors : (Q, D), one for each of `new`, which are then ids, in a collection of vectors
         tier, threshold, offline, parts : as in `duplicates`

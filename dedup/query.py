@@ -6,6 +6,7 @@ without loading one.
 
 from __future__ import annotations
 
+import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
     from dedup.space.space import Space
     from dedup.store.catalog import Catalog
     from dedup.vectors import OwnVectors
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +233,7 @@ def fresh_index(
 
         ids, rows = leaving_out(catalog, lambda: _live_rows(catalog, space))
         index = VectorIndex(space.vectors(rows), ids)
+        _log.info("%s: built the index (%s) of %d images", catalog.store, index.kind, len(index))
         if catalog.damage:
             return index  # which holds not all that it should
         with suppress(CollectionError):  # without its cache a query is slower, not wrong

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib
 import pkgutil
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from outcome import Outcome
+from outcome import SMALL_MODEL, Outcome
 
 import dedup
 from dedup.answer import Answer, keys_of
@@ -28,7 +29,9 @@ parquet = pytest.importorskip("pyarrow.parquet")
 
 def answers() -> list[type[Answer[Any]]]:
     for module in pkgutil.walk_packages(dedup.__path__, "dedup."):
-        if module.name.startswith(("dedup.report.", "dedup.actions.", "dedup.results")):
+        if module.name.startswith(
+            ("dedup.report.", "dedup.actions.", "dedup.results", "dedup.datasets.")
+        ):
             importlib.import_module(module.name)
     # With slots a class is made twice, and the second counts.
     return list({kind.__name__: kind for kind in Answer.__subclasses__()}.values())
@@ -80,6 +83,42 @@ def test_commands_write_parquet(dedup: Dedup, store: Path, drawn: Path, tmp_path
     assert dedup("list", "-s", store, "-o", tmp_path / "no/x.parquet").code == 1
     compared = dedup("compare", image, "--against", store, "--format", "parquet")
     assert compared.out.startswith(b"PAR1")
+
+
+@pytest.mark.parametrize(
+    ("command", "count"),
+    [
+        (["status", "--skipped"], 2),
+        (["status", "--remarks"], 0),
+        (["roots"], 1),
+        (["verify"], 0),
+        (["repair"], 0),
+        (["log"], 0),
+        (["layers", SMALL_MODEL], 200),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_reports_of_rows_are_written_alike(
+    dedup: Dedup, store: Path, tmp_path: Path, command: list[str], count: int
+) -> None:
+    where = [] if command[0] == "layers" else ["-s", store]
+    output = tmp_path / "x.parquet"
+    rows = dedup(*command, *where).rows
+    assert len(rows) >= count
+    assert dedup(*command, *where, "-o", output).out == b""
+    table = parquet.read_table(output)
+    assert table.to_pylist() == rows
+    text = dedup(*command, *where, "--format", "csv").out.decode()
+    assert next(csv.reader(text.splitlines())) == table.column_names
+    assert len(text.splitlines()) == len(rows) + 1
+
+
+@pytest.mark.parametrize("command", ["status", "why", "eval", "calibrate"])
+def test_what_is_no_row_is_refused_as_a_table(dedup: Dedup, store: Path, command: str) -> None:
+    given = {"why": ["a.jpg", "b.jpg"], "eval": ["--truth", "t.csv"]}.get(command, [])
+    refused = dedup(command, *given, "-s", store, "--format", "parquet")
+    assert refused.code == 2
+    assert "parquet holds " in refused.err
 
 
 def test_parquet_is_not_written_to_a_terminal(store: Path) -> None:

@@ -37,10 +37,10 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /
 
 @linux
 def test_a_few_faults_do_no_harm() -> None:
-    table = rows("--short", "kills index", "corpus mutated")
+    table = rows("--short", "kills index", "corpus mutated", "--part", "0.5")
     assert {fault: row[1:3] for fault, row in table.items()} == {
-        "index, killed": (4, "0"),
-        "runs over 50 mutated files": (4, "0"),
+        "index, killed": (2, "0"),
+        "runs over 50 mutated files": (2, "0"),
     }
 
 
@@ -54,6 +54,7 @@ def test_a_few_faults_of_each_kind_do_no_harm() -> None:
 
 
 @linux
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
     state = tmp_path / "state.json"
     arguments = ["--short", "kills migration", "--state", os.fspath(state)]

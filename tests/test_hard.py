@@ -13,24 +13,24 @@ from hardset.kinds import Asked, Half
 from hardset.measure import BY_NAME, is_right, tier_of
 from hardset.table import KINDS
 
+# The slow ones cost most, and the proof's own tests have their like.
 KINDS_TESTED = (
-    "invoice, number",
+    pytest.param("invoice, number", marks=pytest.mark.slow),
     "invoice, total",
     "spreadsheet, one cell",
     "page scrolled",
-    "scans with one cover",
+    pytest.param("scans with one cover", marks=pytest.mark.slow),
     "slides of one deck",
     "one mark, smooth",
     "spot the differences",
     "trading cards",
     "bar codes",
-    "calendars",
+    pytest.param("calendars", marks=pytest.mark.slow),
     "chess, one man moved",
     "line charts",
-    "invoice, JPEG",
     "trading card, JPEG",
     "crop to 45 %, drawn",
-    "caption bar, drawn",
+    pytest.param("caption bar, drawn", marks=pytest.mark.slow),
     "mirrored, drawn",
 )
 

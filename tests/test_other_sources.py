@@ -248,3 +248,44 @@ def test_lists_and_archives_from_the_command_line(
     assert dedup("index", folder, "-0", *options).code == 2
     found = dedup("compare", archive, "--against", folder, *options[2:])
     assert [one["tier"] for one in found.rows] == ["exact"]
+
+
+def test_images_in_memory_are_compared_by_their_names(new: Collection, tmp_path: Path) -> None:
+    folder = spread(tmp_path / "in", IMAGES)
+    new.index(folder)
+    jpeg = encode(textured(120, 160, 2), "JPEG")
+    found = new.compare({"upload b": jpeg, "upload a": IMAGES["1.png"], "broken": b"no image"})
+    assert [(one.path, one.tier, one.match) for one in found] == [
+        ("upload a", Tier.EXACT, f"{folder}/1.png"),
+        ("upload b", Tier.RESAVED, f"{folder}/2.png"),
+    ]
+    assert [skip.path for skip in found.skipped] == ["broken"]
+    assert found.compared == 2
+    (mixed,) = new.compare([textured(120, 160, 3), folder / "none.png"], tier="pixels")
+    assert (mixed.path, mixed.match) == ("image 1", f"{folder}/3.png")
+    with pytest.raises(TypeError, match="new is a path"):
+        new.compare(3)
+
+
+def test_lists_are_compared_from_the_command_line(
+    dedup: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    folder = spread(tmp_path / "in", IMAGES)
+    spread(tmp_path / "asked", {"x.png": IMAGES["0.png"], "y.png": b"other"})
+    table = tmp_path / "asked" / "t.csv"
+    table.write_text("label,path\ncat,x.png\n")
+    asked = ["compare", "--files-from", table, "--against", folder]
+    with Collection.create(tmp_path / "s", DETAILS):
+        pass
+    (row,) = dedup(*asked, "-s", tmp_path / "s").rows
+    assert (row["path"], row["tier"], row["match"]) == (
+        f"{tmp_path}/asked/x.png", "exact", f"{folder}/0.png",
+    )  # fmt: skip
+    assert "--files-from does not go with --vectors" in dedup(*asked, "--vectors", "x.npy").err
+    by_class = dedup(*asked, "-s", tmp_path / "s", "--labels", table, "--column", "label")
+    assert [(one["label"], one["images"], one["found"]) for one in by_class.rows] == [("cat", 1, 1)]
+
+
+def test_a_part_of_a_vector_is_refused(new: Collection) -> None:
+    with pytest.raises(TypeError, match="give crop or vectors, not both"):
+        new.query(vectors=[[1.0, 0.0]], crop=(0, 0, 4, 4))

@@ -296,7 +296,7 @@ def test_commands_take_files_of_vectors_and_ids(
     [
         (b"no array", [], "no array of numbers in a .npy file"),
         (None, [], "cannot be read: No such file"),
-        (b"a,b\n1,2\n", ["--ids"], "a column id or path was expected; there are a, b"),
+        (b"a,b\n1,2\n", ["--ids"], "a column id or path was expected; its columns: a, b"),
         (b"", ["--ids"], "holds no ids"),
     ],
 )

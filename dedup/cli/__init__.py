@@ -15,6 +15,7 @@ import click
 from dedup.cli.apply import apply_command, log_command, recover_command, undo_command
 from dedup.cli.calibrate import calibrate_command
 from dedup.cli.check import check_command
+from dedup.cli.cluster_answers import fetch_command
 from dedup.cli.compare import compare_command
 from dedup.cli.contains import contains_command
 from dedup.cli.evaluate import eval_command
@@ -83,6 +84,7 @@ for _command in (
     compare_command,
     contains_command,
     why_command,
+    fetch_command,
     ignore_command,
     report_command,
     review_command,

@@ -8,13 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dedup.cli.options import (
-    Name,
-    chosen_format,
-    open_collection,
-    report_format_option,
-    store_option,
-)
+from dedup.cli import cluster_answers
+from dedup.cli.formats import chosen_format, rows_options
+from dedup.cli.options import Name, open_collection, store_option
 from dedup.cli.output import (
     Column,
     bytes_in_words,
@@ -24,6 +20,7 @@ from dedup.cli.output import (
     shown,
     write_rows,
 )
+from dedup.cli.stores import shared_store_option
 
 if TYPE_CHECKING:
     from dedup.actions.outcomes import Acted
@@ -49,7 +46,7 @@ EXIT_NOTHING_DONE = 1
 
 @click.command("apply")
 @click.argument("plan", metavar="PLAN", type=click.Path(path_type=Path))
-@store_option
+@shared_store_option
 @click.option("--dry-run", is_flag=True, help="Check every file and touch none.")
 @click.option("--yes", is_flag=True, help="Do not ask. Needed where nobody can be asked.")
 @click.option(
@@ -58,14 +55,21 @@ EXIT_NOTHING_DONE = 1
     help="Write date, place, rating and keywords that a keeper lacks into an XMP file beside it, "
     "before files go for it. What is in such a file stays.",
 )
-@report_format_option
+@click.option(
+    "--unversioned",
+    is_flag=True,
+    help="Delete from buckets, too, that keep no versions, where nothing can be brought back.",
+)
+@rows_options
 def apply_command(
     plan: Path,
-    store: Path | None,
+    store: Path | str | None,
     dry_run: bool,  # noqa: FBT001 - click passes flags by name
     yes: bool,  # noqa: FBT001
     carry_metadata: bool,  # noqa: FBT001
+    unversioned: bool,  # noqa: FBT001
     kind: str | None,
+    output: Path | None,
 ) -> None:
     """Carry out a plan.
 
@@ -82,6 +86,10 @@ def apply_command(
     from dedup.actions.outcomes import ActedFile
     from dedup.actions.plan_file import read_plan
 
+    form = chosen_format(kind, output=output)
+    if isinstance(store, str):
+        _apply_shared(store, plan, form, output, dry_run, yes, unversioned)
+        return
     read = read_plan(plan)
     if not dry_run and not yes:
         _ask(len(read.entries), read.bytes, {entry.verb for entry in read.entries})
@@ -90,13 +98,38 @@ def apply_command(
         acted = collection.apply(
             read, dry_run=dry_run, carry_metadata=carry_metadata, progress=progress
         )
-    write_rows(acted, ActedFile, chosen_format(kind), _COLUMNS)
+    write_rows(acted, ActedFile, form, _COLUMNS, output=output)
     note(*acted.notes)
+    _close(acted, "", dry_run=dry_run)
+
+
+def _apply_shared(
+    store: str,
+    plan: Path,
+    form: str,
+    output: Path | None,
+    dry_run: bool,  # noqa: FBT001
+    yes: bool,  # noqa: FBT001
+    unversioned: bool,  # noqa: FBT001
+) -> None:
+    from dedup.actions.outcomes import ActedFile
+    from dedup.distributed.plans import read_shared_plan
+
+    read = read_shared_plan(plan)
+    if not dry_run and not yes:
+        _ask(len(read.entries), read.bytes, {read.verb})
+    acted = cluster_answers.apply(store, plan, dry_run=dry_run, unversioned=unversioned)
+    write_rows(acted, ActedFile, form, _COLUMNS, output=output)
+    _close(acted, f" --store {store}", dry_run=dry_run)
+
+
+def _close(acted: Acted, where: str, *, dry_run: bool) -> None:
+    """Sum up what was done, and say how it is taken back."""
     if dry_run:
         note("A dry run: nothing was done.")
     _sum_up(acted, *(("planned", "would go") if dry_run else ("done", "done")))
     if acted.run and acted.count("done"):
-        note(f"To take it back: dedup undo {acted.run}")
+        note(f"To take it back: dedup undo {acted.run}{where}")
     if len(acted) and not acted.count("done") and not dry_run:
         raise click.exceptions.Exit(EXIT_NOTHING_DONE)
 
@@ -120,20 +153,21 @@ def _sum_up(acted: Acted, outcome: str, words: str) -> None:
 
 @click.command("undo")
 @click.argument("run", metavar="[RUN]", required=False, type=Name())
-@store_option
+@shared_store_option
 @click.option("--dry-run", is_flag=True, help="Only say what can be done.")
 @click.option(
     "--yes",
     is_flag=True,
     help="Do not ask before files go again. Needed where nobody can be asked.",
 )
-@report_format_option
+@rows_options
 def undo_command(
     run: str | None,
-    store: Path | None,
+    store: Path | str | None,
     dry_run: bool,  # noqa: FBT001 - click passes flags by name
     yes: bool,  # noqa: FBT001
     kind: str | None,
+    output: Path | None,
 ) -> None:
     """Bring back what a run of `dedup apply` took away.
 
@@ -152,6 +186,14 @@ def undo_command(
     """
     from dedup.actions.outcomes import ActedFile
 
+    form = chosen_format(kind, output=output)
+    if isinstance(store, str):
+        acted = cluster_answers.undo(store, run, dry_run=dry_run)
+        write_rows(acted, ActedFile, form, _COLUMNS, output=output)
+        _sum_up(acted, *(("planned", "can go back") if dry_run else ("undone", "brought back")))
+        if not dry_run and not acted.count("undone"):
+            raise click.exceptions.Exit(EXIT_NOTHING_DONE)
+        return
     with open_collection(store) as collection, progress_bars("files") as progress:
         acted = collection.undo(run, dry_run=True)
         note(*collection.notes, *acted.notes)
@@ -165,7 +207,7 @@ def undo_command(
             _ask(planned, acted.bytes_of("planned"), {file.action for file in acted})
         if not dry_run and planned:
             acted = collection.undo(acted.run, progress=progress)
-    write_rows(acted, ActedFile, chosen_format(kind), _COLUMNS)
+    write_rows(acted, ActedFile, form, _COLUMNS, output=output)
     outcome, words = ("done", "done again") if is_again else ("undone", "brought back")
     if dry_run:
         outcome, words = "planned", "would go again" if is_again else "would be brought back"
@@ -181,8 +223,8 @@ def undo_command(
 @click.command("log")
 @click.argument("run", metavar="[RUN]", required=False, type=Name())
 @store_option
-@report_format_option
-def log_command(run: str | None, store: Path | None, kind: str | None) -> None:
+@rows_options
+def log_command(run: str | None, store: Path | None, kind: str | None, output: Path | None) -> None:
     """Show what was done: all runs, or each file of one.
 
     \b
@@ -192,12 +234,13 @@ def log_command(run: str | None, store: Path | None, kind: str | None) -> None:
     """
     from dedup.actions.outcomes import ActedFile, Run
 
+    form = chosen_format(kind, output=output)
     with open_collection(store) as collection:
         note(*collection.notes)
         if run is None:
-            write_rows(collection.runs(), Run, chosen_format(kind), _RUN_COLUMNS)
+            write_rows(collection.runs(), Run, form, _RUN_COLUMNS, output=output)
         else:
-            write_rows(collection.run(run), ActedFile, chosen_format(kind), _COLUMNS)
+            write_rows(collection.run(run), ActedFile, form, _COLUMNS, output=output)
 
 
 @click.command("recover")

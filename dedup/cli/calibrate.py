@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from dedup.answer import row_of
+from dedup.cli.formats import chosen_format, report_format_option
 from dedup.cli.options import (
-    chosen_format,
     device_option,
     open_collection,
-    report_format_option,
+    seed_option,
     store_option,
     weights_option,
 )
@@ -31,13 +31,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How many images to edit.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Equal seeds give equal answers.",
-)
+@seed_option
 @click.option(
     "--truth",
     metavar="FILE",

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dedup.cli.formats import chosen_format, format_options
 from dedup.cli.index import indexed
 from dedup.cli.options import (
     EXIT_FOUND,
-    chosen_format,
     column_option,
     folders_argument,
-    format_options,
     labels_option,
     store_option,
     strict_option,

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dedup.cli.files import files_from_option, named_files
+from dedup.cli.formats import chosen_format, format_options
 from dedup.cli.index import print_index
 from dedup.cli.opening import open_or_create
 from dedup.cli.options import (
     Name,
-    chosen_format,
     column_option,
     device_option,
     exit_if_found,
     fail_on_option,
-    format_options,
     labels_option,
     model_options,
     offline_option,
@@ -44,6 +44,7 @@ from dedup.errors import NoCollectionError
 from dedup.results import Match, Tier
 
 if TYPE_CHECKING:
+    from dedup.answer import Progress
     from dedup.collection import Collection
     from dedup.results import Comparison
     from dedup.spec import ModelSpec, Runtime
@@ -64,7 +65,7 @@ _CLASSES = (
 
 
 @click.command("compare")
-@click.argument("new", nargs=-1, metavar="NEW...", type=Name())
+@click.argument("new", nargs=-1, metavar="[NEW]...", type=Name())
 @click.option(
     "--against",
     required=True,
@@ -73,6 +74,7 @@ _CLASSES = (
     help="A folder of images, or the folder of a collection.",
 )
 @store_option
+@files_from_option
 @vectors_options
 @tier_option("exact,pixels,resaved,near")
 @threshold_option
@@ -90,6 +92,7 @@ def compare_command(
     new: tuple[str, ...],
     against: Path,
     store: Path | None,
+    files_from: str | None,
     vectors: Path | None,
     ids: Path | None,
     tiers: frozenset[Tier],
@@ -109,28 +112,26 @@ def compare_command(
 ) -> None:
     """Show which of the NEW images are in REF already, the surest first. One way.
 
-    NEW images are not indexed. When REF is a folder of images, it is indexed first (quickly, when
-    it has been before) into the collection that --store or the current folder names. For two
+    NEW are files, folders, archives or URLs, and not indexed. A folder REF is indexed first
+    (quickly, when it has been before) into the collection of --store or the current folder. Of two
     splits of a data set, this shows what leaks from one into the other; with --labels, by class.
 
     \b
     Examples:
       dedup compare test/ --against train/ --fail-on near
       dedup compare test/ --against train/ --labels folders
+      dedup compare --files-from test.csv --against train/
       dedup compare --vectors new.npy --ids new.csv --against own.dedup --tier similar
     """
-    from dedup.datasets.classes import ClassLeak
-
-    names, given = _asked(new, vectors, ids)
+    names, given = _asked(new, files_from, vectors, ids)
     form = chosen_format(kind, nul=nul, csv_safe=csv_safe, output=output)
     _check_labels(labels, form, given)
     collection, folder = _reference(against, store, spec_from(**model), runtime_from(device))
     with collection, progress_bars("images") as progress:
-        if folder is not None and not _is_offline(collection, folder):
-            print_index(collection.index(folder, progress))
-        wanted: dict[str, Any] = {"tier": tiers, "threshold": threshold, "offline": offline,
-                                  "parts": parts == "on", "progress": progress}  # fmt: skip
-        rows: tuple[Any, type, str, tuple[Column, ...]]
+        _index(collection, folder, progress)
+        wanted: Any = {"tier": tiers, "threshold": threshold, "offline": offline,
+                       "parts": parts == "on", "progress": progress}  # fmt: skip
+        rows: tuple[Any, Any, str, tuple[Column, ...]]
         if labels is None:
             answer = collection.compare(names, folder, vectors=given, **wanted)
             rows, notes = (answer, Match, form, _COLUMNS), answer.notes
@@ -138,7 +139,7 @@ def compare_command(
             wanted |= {"labels": labels, "column": column}
             classes = collection.compare_classes(names, folder, **wanted)
             answer, notes = classes.comparison, classes.notes
-            rows = (classes, ClassLeak, form, _CLASSES)
+            rows = (classes, classes.row_kind(), form, _CLASSES)
     write_rows(*rows, nul=nul, csv_safe=csv_safe, output=output)
     _print_totals(answer)
     note(*collection.notes, *notes)
@@ -157,13 +158,16 @@ def _check_labels(labels: str | None, form: str, vectors: Any) -> None:
         raise click.UsageError("--labels goes with images, not with --vectors")
 
 
-def _asked(new: tuple[str, ...], vectors: Path | None, ids: Path | None) -> tuple[Any, Any]:
+def _asked(
+    new: tuple[str, ...], files_from: str | None, vectors: Path | None, ids: Path | None
+) -> tuple[Any, Any]:
     """Give what is asked about: names and no vectors, or ids and theirs."""
-    check_own(vectors, ids, None, {"NEW": new})
+    check_own(vectors, ids, None, {"NEW": new, "--files-from": files_from})
     if vectors is None:
-        if not new:
-            raise click.UsageError("give NEW, or --vectors FILE")
-        return new, None
+        names = [*new, *named_files(files_from)]
+        if not names:
+            raise click.UsageError("give NEW, a list with --files-from, or --vectors FILE")
+        return names, None
     rows = read_vectors(vectors)
     return [str(row) for row in range(len(rows))] if ids is None else read_ids(ids), rows
 
@@ -182,10 +186,13 @@ def _reference(
         return collection, against
 
 
-def _is_offline(collection: Collection, folder: Path) -> bool:
-    """Say whether a folder is an indexed one, or in one, that is not there now."""
+def _index(collection: Collection, folder: Path | None, progress: Progress) -> None:
+    """Index a folder, unless it is an indexed one, or in one, that is not there now."""
+    if folder is None:
+        return
     real = Path(os.path.realpath(folder))
-    return any(not root.present and real.is_relative_to(root.path) for root in collection.roots())
+    if all(root.present or not real.is_relative_to(root.path) for root in collection.roots()):
+        print_index(collection.index(folder, progress))
 
 
 def _print_totals(answer: Comparison) -> None:

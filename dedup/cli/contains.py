@@ -7,16 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from dedup.answer import keys_of, row_of
+from dedup.cli.formats import chosen_format, format_options
 from dedup.cli.groups import Output, note_left_out
-from dedup.cli.options import (
-    Name,
-    chosen_format,
-    format_options,
-    offline_option,
-    open_collection,
-    store_option,
-    tier_option,
-)
+from dedup.cli.options import Name, offline_option, open_collection, store_option, tier_option
 from dedup.cli.output import (
     Column,
     bytes_in_words,

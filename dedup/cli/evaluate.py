@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from dedup.answer import row_of
-from dedup.cli.options import chosen_format, open_collection, report_format_option, store_option
+from dedup.cli.formats import chosen_format, report_format_option
+from dedup.cli.options import open_collection, store_option
 from dedup.cli.output import (
     Column,
     note,
@@ -34,7 +35,7 @@ _SHOWN_NAMES = 5
     required=True,
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="What is known: groups in JSON, or pairs in a file that ends in .csv.",
+    help="What is known: groups in JSON, or pairs in a table (.csv, .tsv, .parquet).",
 )
 @click.option(
     "--root",

@@ -1,4 +1,4 @@
-"""Names of files out of lists: what `index` and `query` share."""
+"""Names of files out of lists: what `index`, `query` and `compare` share."""
 
 from __future__ import annotations
 
@@ -29,19 +29,21 @@ class Box(click.ParamType[tuple[int, int, int, int]]):
         return left, top, width, height
 
 
+files_from_option = click.option(
+    "--files-from",
+    type=Name(),
+    metavar="LIST",
+    help="Also the files and URLs that LIST names: one a line or separated by NUL (- for "
+    "stdin), or a column of a .csv, .tsv or .parquet, its only one or 'path'.",
+)
+
+
 def files_options(command: Command) -> Command:
     """Add --files-from and --column; `named_files` reads them."""
-    names = click.option(
-        "--files-from",
-        type=Name(),
-        metavar="LIST",
-        help="Also the files and URLs that LIST names: one a line or separated by NUL (- for "
-        "stdin), or a column of a .csv, .tsv or .parquet.",
-    )
     column = click.option(
-        "--column", type=Name(), metavar="NAME", help="The column of LIST that holds the names."
+        "--column", type=Name(), metavar="NAME", help="Another column of LIST to hold the names."
     )
-    return names(column(command))
+    return files_from_option(column(command))
 
 
 def named_files(files_from: str | None, column: str | None = None) -> list[str]:

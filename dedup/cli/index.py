@@ -22,7 +22,7 @@ from dedup.cli.options import (
     strict_option,
     weights_option,
 )
-from dedup.cli.output import counted, note, note_skips, progress_bars
+from dedup.cli.output import counted, logged, note, note_skips, progress_bars
 from dedup.cli.own import check_own, read_ids, read_vectors, vectors_options
 from dedup.cli.preparation import preparation_options
 from dedup.cli.stores import shared_store_option
@@ -83,7 +83,12 @@ _UNTRAINED: Final = (
 @runtime_option
 @strict_option
 @cluster.index_options
-@click.option("--verbose", "-v", is_flag=True, help="Also print where the time went.")
+@click.option(
+    "--verbose",
+    "-v",
+    is_flag=True,
+    help="Also print what is done meanwhile, and where the time went.",
+)
 def index_command(
     paths: tuple[str, ...],
     store: Path | str | None,
@@ -137,7 +142,7 @@ def index_command(
     collection, created = open_or_create(paths, store, spec, ready, files)
     if created and model["untrained"]:
         note(_UNTRAINED)
-    with collection, progress_bars("images") as progress:
+    with collection, progress_bars("images") as progress, logged(verbose=verbose):
         try:
             summary = collection.index(paths, progress, files=files, exclude=exclude or None)
         except KeyboardInterrupt:
@@ -150,7 +155,7 @@ def _end(summary: IndexSummary | None, *, strict: bool, verbose: bool = False) -
     """Print what a run did, and exit with 1 where that was asked for."""
     if summary is None:
         return
-    print_index(summary)
+    print_index(summary, skips=not verbose)  # which were said as they came
     if verbose and summary.stages:
         print_stages(summary.stages)
     if strict and (summary.skipped or summary.still_skipped):
@@ -218,8 +223,13 @@ def indexed(
         yield collection, progress
 
 
-def print_index(summary: IndexSummary) -> None:
-    """Print to stderr what a run of indexing did."""
+def print_index(summary: IndexSummary, *, skips: bool = True) -> None:
+    """Print to stderr what a run of indexing did.
+
+    Parameters
+    ----------
+    skips : and which files it skipped
+    """
     counts = [
         (summary.indexed, "indexed"),
         (summary.reused, "reused (renamed, copied or touched)"),
@@ -239,4 +249,5 @@ def print_index(summary: IndexSummary) -> None:
         note(f"{summary.hard_links:,} further names (hard links) of these files left out")
     note(*(f"{count:,} {kind} passed over" for kind, count in summary.passed_over.items()))
     note(*summary.notes)
-    note_skips(summary.new_skips, "dedup status --skipped")
+    if skips:
+        note_skips(summary.new_skips, "dedup status --skipped")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from dedup.cli.options import Name, chosen_format, report_format_option, weights_option
+from dedup.cli.formats import chosen_format, rows_options
+from dedup.cli.options import Name, weights_option
 from dedup.cli.output import Column, note, write_rows
 from dedup.cli.preparation import unpickle_option
 from dedup.results import Layer
@@ -48,7 +49,7 @@ _COLUMNS = (
     multiple=True,
     help="A layer to draw; repeatable. Default: one for each size of map.",
 )
-@report_format_option
+@rows_options
 def layers_command(
     model: str | None,
     weights: Path | None,
@@ -57,6 +58,7 @@ def layers_command(
     maps: Path | None,
     wanted: tuple[str, ...],
     kind: str | None,
+    output: Path | None,
 ) -> None:
     """Show every layer of MODEL that can be hooked, its type and the shape of its output.
 
@@ -81,6 +83,7 @@ def layers_command(
         return
     from dedup.binding import layers
 
+    form = chosen_format(kind, output=output)
     answer = layers(ModelSpec(model, weights, unpickle=unpickle))
-    write_rows(answer, Layer, chosen_format(kind), _COLUMNS)
+    write_rows(answer, Layer, form, _COLUMNS, output=output)
     note(*answer.notes)

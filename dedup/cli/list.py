@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from dedup.cli import cluster, cluster_answers
 from dedup.cli.contains import list_folders
+from dedup.cli.formats import chosen_format, format_options
 from dedup.cli.groups import Output, print_found
 from dedup.cli.options import (
     Number,
-    chosen_format,
     exit_if_found,
     fail_on_option,
-    format_options,
     offline_option,
     open_collection,
     parts_option,
     selection_options,
-    store_option,
     threshold_option,
 )
 from dedup.cli.output import note, progress_bars
+from dedup.cli.stores import shared_store_option
 from dedup.results import Grouping, Tier
 
 if TYPE_CHECKING:
@@ -46,12 +46,19 @@ _REFUSED = {
 """What does not go with the options that show something else than groups."""
 
 
+_SHARED = {
+    "--tier", "--threshold", "--group", "--under", "--min-bytes", "--keep", "--sort", "--limit",
+    "--summary", "--explain", "--companions", "--parts", "--fail-on", "--format", "--output", "-o",
+    "--nul", "-0", "--csv-safe", "--engine", "--address",
+}  # fmt: skip
+"""What works in object storage."""
+
 _PARTS = {Tier.NEAR, Tier.VIDEO}
 """The tiers of files of which parts may be missing."""
 
 
 @click.command("list")
-@store_option
+@shared_store_option
 @selection_options("exact,pixels,resaved,near,video")
 @threshold_option
 @click.option(
@@ -109,9 +116,10 @@ _PARTS = {Tier.NEAR, Tier.VIDEO}
 )
 @parts_option
 @fail_on_option
+@cluster.cluster_options
 @format_options
 def list_command(
-    store: Path | None,
+    store: Path | str | None,
     tiers: frozenset[Tier],
     under: tuple[str, ...],
     min_bytes: int,
@@ -134,6 +142,8 @@ def list_command(
     output: Path | None,
     nul: bool,  # noqa: FBT001
     csv_safe: bool,  # noqa: FBT001
+    engine: str | None,
+    address: str | None,
 ) -> None:
     """Show the duplicate groups.
 
@@ -152,6 +162,20 @@ def list_command(
     """
     form = chosen_format(kind, nul=nul, csv_safe=csv_safe, output=output)
     out, given = Output(form, nul, csv_safe, output), _check_options(form, tiers)
+    where = cluster.Place(engine, address, None, dry_run=False)
+    if isinstance(store, str):
+        cluster_answers.refuse(cluster_answers.given_options(), _SHARED)
+        merged = cluster_answers.groups(
+            store, where, tiers, threshold, keep, group=grouping, under=under,
+            min_bytes=min_bytes, sort=sort or ("bytes" if limit else "size"),
+            companions=companions, parts=parts == "on",
+        )  # fmt: skip
+        by = (sort or "bytes") if summary else None
+        found = print_found(merged, out, limit, tiers, explain=explain, by=by)
+        note(*merged.notes)
+        exit_if_found(found, fail_on)
+        return
+    where.refuse()
     if as_folders:
         kinds = tiers if "--tier" in given else tiers - _PARTS
         list_folders(store, kinds, under, limit, out, offline=offline)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,7 +11,6 @@ import click
 
 from dedup.cli.stores import Store
 from dedup.errors import DedupError
-from dedup.files import check_folder
 from dedup.policy import INFORMATION, KeepPolicy
 from dedup.results import Tier
 from dedup.spec import DEVICES, ENGINES, ModelSpec, Runtime
@@ -26,7 +24,6 @@ Command = TypeVar("Command", bound="Callable[..., Any]")
 
 EXIT_FOUND = 3
 RUNTIME_VARIABLE = "DEDUP_RUNTIME"
-FORMATS = ("table", "jsonl", "csv", "paths", "parquet")
 _SCALES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
@@ -128,8 +125,9 @@ labels_option = click.option(
     "--labels",
     type=Name(),
     metavar="folders|FILE",
-    help="What images are: folders (each one's own folder), or a FILE: .csv and .parquet (columns "
-    "'path' and --column), .json (COCO), .yaml (YOLO, its labels in labels/ beside images/).",
+    help="What images are: folders (each one's own folder), or a FILE: .csv, .tsv and .parquet "
+    "(columns 'path' and --column), .json (COCO), .yaml (YOLO, its labels in labels/ beside "
+    "images/).",
 )
 column_option = click.option(
     "--column",
@@ -139,11 +137,13 @@ column_option = click.option(
     show_default=True,
     help="The column of --labels that says what images are.",
 )
-report_format_option = click.option(
-    "--format",
-    "kind",
-    type=click.Choice(["table", "jsonl"]),
-    help="Default: table on a terminal, jsonl otherwise.",
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Equal seeds give equal answers of equal collections.",
 )
 
 
@@ -164,64 +164,6 @@ def model_options(command: Command) -> Command:
         "edits, no more.",
     )
     return name(untrained(command))
-
-
-def format_options(command: Command) -> Command:
-    """Add --format, -o, -0 and --csv-safe."""
-    nul = click.option(
-        "-0", "nul", is_flag=True, help="With --format paths: end names with NUL, for xargs -0."
-    )
-    kind = click.option(
-        "--format",
-        "kind",
-        type=click.Choice(FORMATS),
-        help="Default: table on a terminal, jsonl otherwise. paths and csv write the bytes of "
-        "names as they are; parquet is no text and goes to a file or another program.",
-    )
-    output = click.option(
-        "-o",
-        "--output",
-        metavar="FILE",
-        type=click.Path(path_type=Path),
-        help="With --format parquet, which it stands for: the file that is written.",
-    )
-    safe = click.option(
-        "--csv-safe",
-        is_flag=True,
-        help="With --format csv: an apostrophe before texts that a spreadsheet would take for a "
-        "formula.",
-    )
-    return kind(output(nul(safe(command))))
-
-
-def chosen_format(
-    kind: str | None, *, nul: bool = False, csv_safe: bool = False, output: Path | None = None
-) -> str:
-    """Settle the format of the output.
-
-    Raises
-    ------
-    click.UsageError : -0 with anything but paths, --csv-safe with anything but csv, -o with
-        anything but parquet, or that to a terminal.
-    """
-    if output is not None:
-        if nul or csv_safe or kind not in (None, "parquet"):
-            raise click.UsageError(f"-o goes with --format parquet, not {kind or 'others'}")
-        check_folder(output)
-        return "parquet"
-    if kind == "parquet" and sys.stdout.isatty():
-        raise click.UsageError("parquet is no text for a terminal: name a file with -o FILE")
-    if csv_safe:
-        if nul or kind not in (None, "csv"):
-            raise click.UsageError(f"--csv-safe goes with --format csv, not {kind or 'paths'}")
-        return "csv"
-    if nul and kind not in (None, "paths"):
-        raise click.UsageError(f"-0 goes with --format paths, not {kind}")
-    if kind is None:
-        if nul:
-            return "paths"
-        return "table" if sys.stdout.isatty() else "jsonl"
-    return kind
 
 
 class Policy(click.ParamType[KeepPolicy]):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import os
 import re
 import shutil
@@ -213,6 +214,28 @@ def note_skips(skips: Sequence[Skip], more: str) -> None:
         note(f"  skipped {shown(skip.path)}: {skip.reason}")
     if len(skips) > _SHOWN_SKIPS:
         note(f"  … and {len(skips) - _SHOWN_SKIPS:,} more: {more}")
+
+
+class _Notes(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        note(record.getMessage())
+
+
+@contextmanager
+def logged(*, verbose: bool) -> Iterator[None]:
+    """Print to stderr what the package logs meanwhile."""
+    logger, handler = logging.getLogger("dedup"), _Notes()
+    if not verbose:
+        yield
+        return
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(handler)
 
 
 @contextmanager

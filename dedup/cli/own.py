@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from dedup.errors import VectorsError, first_line
+from dedup.sources.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,9 +31,9 @@ def vectors_options(command: Command) -> Command:
         "--ids",
         metavar="FILE",
         type=click.Path(path_type=Path),
-        help="With --vectors: the id of each, in the same order, a .csv file with a column id or "
-        "path, or with one id a line. What is a file is read for proofs. Default: the numbers of "
-        "the rows.",
+        help="With --vectors: the id of each, in the same order, a table (.csv, .tsv, .parquet) "
+        "with a column id or path, or a file with one id a line. What is a file is read for "
+        "proofs. Default: the numbers of the rows.",
     )
     return vectors(ids(command))
 
@@ -88,29 +88,17 @@ def read_ids(path: Path) -> list[str]:
 
     Raises
     ------
-    VectorsError : the file cannot be read, is no CSV, or has several columns and none that is ids.
+    SourceError : the file cannot be read, or is no table.
+    VectorsError : it has several columns and none that is ids, or holds none.
     """
-    try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            rows = [row for row in csv.reader(file, strict=True) if row]
-    except OSError as error:
-        raise VectorsError(f"{path}: cannot be read: {error.strerror}") from error
-    except csv.Error as error:
-        raise VectorsError(f"{path}: not CSV: {error}") from error
-    if not rows:
+    table = Table(path)
+    if not table.columns:
         raise VectorsError(f"{path}: holds no ids")
-    head = rows[0]
-    column = next((head.index(name) for name in _HEADS if name in head), None)
-    if column is not None:
-        rows = rows[1:]
-    elif len(head) == 1:
-        column = 0
-    else:
+    column = next((name for name in _HEADS if name in table.columns), table.columns[0])
+    if column not in _HEADS and len(table.columns) > 1:
+        listed = ", ".join(table.columns)
         raise VectorsError(
-            f"{path}, line 1: a column {' or '.join(_HEADS)} was expected; there are "
-            f"{', '.join(head)}"
+            f"{path}: a column {' or '.join(_HEADS)} was expected; its columns: {listed}"
         )
-    short = next((number for number, row in enumerate(rows) if len(row) <= column), None)
-    if short is not None:
-        raise VectorsError(f"{path}: the row {short:,} has no id")
-    return [row[column] for row in rows]
+    first = [] if column in _HEADS or table.has_types else [column]
+    return first + [str(name) for _, (name,) in table.rows(column)]

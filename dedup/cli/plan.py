@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dedup.cli.options import Name, Size, open_collection, selection_options, store_option
+from dedup.cli import cluster, cluster_answers
+from dedup.cli.options import Name, Size, open_collection, selection_options
 from dedup.cli.output import bytes_in_words, counted, note, progress_bars, shown
+from dedup.cli.stores import shared_store_option
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,11 +22,14 @@ if TYPE_CHECKING:
     from dedup.results import Tier
 
 _FOLDERS_SHOWN = 20
+_SHARED = {"--tier", "--under", "--folder", "--min-bytes", "--keep", "--action", "--output", "-o",
+           "--engine", "--address"}  # fmt: skip
+"""What works in object storage."""
 
 
 @click.command("plan")
 @click.argument("folders", nargs=-1, metavar="[FOLDER]...", type=Name())
-@store_option
+@shared_store_option
 @selection_options("exact,pixels,resaved", "--folder")
 @click.option(
     "--action",
@@ -33,7 +38,8 @@ _FOLDERS_SHOWN = 20
     metavar="ACTION",
     type=Name(),
     help="trash, move:FOLDER (paths below the indexed folder are kept), delete; of files with the "
-    "same bytes also hardlink, reflink or symlink to the keeper.",
+    "same bytes also hardlink, reflink or symlink to the keeper. In object storage: move:URL, tag "
+    "or delete.",
 )
 @click.option(
     "--protect",
@@ -57,6 +63,7 @@ _FOLDERS_SHOWN = 20
     "`dedup contains`.",
 )
 @click.option("--max-bytes", type=Size(), metavar="SIZE", help="What may go in all, such as 2GB.")
+@cluster.cluster_options
 @click.option(
     "-o",
     "--output",
@@ -66,7 +73,7 @@ _FOLDERS_SHOWN = 20
 )
 def plan_command(
     folders: tuple[str, ...],
-    store: Path | None,
+    store: Path | str | None,
     tiers: frozenset[Tier],
     under: tuple[str, ...],
     min_bytes: int,
@@ -77,6 +84,8 @@ def plan_command(
     into: str | None,
     max_bytes: int | None,
     output: Path | None,
+    engine: str | None,
+    address: str | None,
 ) -> None:
     """Plan which duplicates are to go; nothing is touched.
 
@@ -91,9 +100,19 @@ def plan_command(
       dedup plan --folder /media/old-backup --into ~/Pictures -o plan.json
       dedup plan --tier exact --action hardlink -o plan.json
       dedup plan --protect 'originals/' --action move:/media/spare/duplicates -o plan.json
+      dedup plan --store s3://bucket/found --action move:s3://bucket/spare -o plan.json
     """
     from dedup.actions.plan_file import action_of
 
+    where = cluster.Place(engine, address, None, dry_run=False)
+    if isinstance(store, str):
+        cluster_answers.refuse(cluster_answers.given_options(), _SHARED)
+        cluster_answers.plan(
+            store, where, action, tiers, output, under=(*folders, *under), min_bytes=min_bytes,
+            keep=keep.texts,
+        )  # fmt: skip
+        return
+    where.refuse()
     try:
         action_of(action, tiers)
     except ValueError as error:

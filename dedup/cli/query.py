@@ -6,21 +6,21 @@ from pathlib import Path
 
 import click
 
+from dedup.cli import cluster_answers
 from dedup.cli.files import Box, files_options, named_files
+from dedup.cli.formats import chosen_format, format_options
 from dedup.cli.options import (
     Name,
     Number,
-    chosen_format,
     device_option,
-    format_options,
     offline_option,
     open_collection,
-    store_option,
     strict_option,
     weights_option,
 )
 from dedup.cli.output import Column, note, note_skips, progress_bars, shown, write_rows
 from dedup.cli.own import read_vectors
+from dedup.cli.stores import shared_store_option
 from dedup.results import Neighbour
 
 _COLUMNS = (
@@ -30,10 +30,14 @@ _COLUMNS = (
     Column("path", lambda row: shown(row.path), path=True),
 )
 
+_SHARED = {"-k", "--files-from", "--column", "--strict", "--format", "--output", "-o", "-0",
+           "--nul", "--csv-safe"}  # fmt: skip
+"""What works in object storage."""
+
 
 @click.command("query")
 @click.argument("images", nargs=-1, metavar="[IMAGE]...", type=Name())
-@store_option
+@shared_store_option
 @click.option(
     "--text",
     type=Name(),
@@ -77,7 +81,7 @@ _COLUMNS = (
 @format_options
 def query_command(
     images: tuple[str, ...],
-    store: Path | None,
+    store: Path | str | None,
     text: tuple[str, ...],
     not_text: tuple[str, ...],
     vector: Path | None,
@@ -123,15 +127,24 @@ def query_command(
     rows = None if vector is None else read_vectors(vector)
     if vector is not None and rows is not None:
         names = [f"{vector}[{row}]" for row in range(len(rows))] if len(rows) > 1 else [f"{vector}"]
-    with open_collection(store, device, weights) as collection, progress_bars("images") as progress:
-        answer = collection.query(
-            names[0] if len(names) == 1 else names, k or 10, threshold, progress, crop=crop,
-            text=text, not_text=not_text, vectors=rows, offline=offline,
-        )  # fmt: skip
+    notes: tuple[str, ...] = ()
+    if isinstance(store, str):
+        cluster_answers.refuse(cluster_answers.given_options(), _SHARED)
+        answer = cluster_answers.query(store, names, k)
+    else:
+        with (
+            open_collection(store, device, weights) as collection,
+            progress_bars("images") as progress,
+        ):
+            answer = collection.query(
+                names[0] if len(names) == 1 else names, k or 10, threshold, progress, crop=crop,
+                text=text, not_text=not_text, vectors=rows, offline=offline,
+            )  # fmt: skip
+            notes = collection.notes
     write_rows(
         answer, Neighbour, form, _COLUMNS, nul=nul, ruled=True, csv_safe=csv_safe, output=output
     )
-    note(*collection.notes, *answer.notes)
+    note(*notes, *answer.notes)
     note_skips(answer.skipped, "give fewer at a time to see all")
     if answer.skipped and (strict or len(answer.skipped) >= len(names)):
         raise click.exceptions.Exit(1)

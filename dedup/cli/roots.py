@@ -6,13 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dedup.cli.options import (
-    Name,
-    chosen_format,
-    open_collection,
-    report_format_option,
-    store_option,
-)
+from dedup.cli.formats import chosen_format, rows_options
+from dedup.cli.options import Name, open_collection, store_option
 from dedup.cli.output import Column, note, shown, write_rows
 
 if TYPE_CHECKING:
@@ -41,9 +36,13 @@ _COLUMNS = (
     type=Name(),
     help="Say that the folder OLD is at NEW now.",
 )
-@report_format_option
+@rows_options
 def roots_command(
-    store: Path | None, forget: str | None, move: tuple[str, str] | None, kind: str | None
+    store: Path | None,
+    forget: str | None,
+    move: tuple[str, str] | None,
+    kind: str | None,
+    output: Path | None,
 ) -> None:
     """Show the indexed folders, and which of them are there now.
 
@@ -60,6 +59,8 @@ def roots_command(
         raise click.UsageError("--forget and --move exclude each other")
     from dedup.report.status import RootStatus
 
+    form = chosen_format(kind, output=output)
+
     with open_collection(store) as collection:
         if forget is not None:
             answer = collection.forget_root(forget)
@@ -68,5 +69,5 @@ def roots_command(
         else:
             answer = collection.roots()
         if forget is None and move is None:
-            write_rows(answer, RootStatus, chosen_format(kind), _COLUMNS)
+            write_rows(answer, RootStatus, form, _COLUMNS, output=output)
         note(*collection.notes, *answer.notes)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dedup.cli.formats import chosen_format, format_options
 from dedup.cli.options import (
-    chosen_format,
-    format_options,
     open_collection,
+    seed_option,
     store_option,
     threshold_option,
     tier_option,
@@ -42,14 +42,7 @@ _COLUMNS = (
     metavar="N",
     help="How many images to take.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Draws the first image; equal seeds give equal samples.",
-)
+@seed_option
 @tier_option("exact,pixels,resaved,near")
 @threshold_option
 @format_options

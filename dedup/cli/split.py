@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dedup.cli.formats import chosen_format, format_options
 from dedup.cli.index import indexed
 from dedup.cli.options import (
     Name,
-    chosen_format,
     column_option,
     exit_if_found,
     fail_on_option,
     folders_argument,
-    format_options,
     labels_option,
+    seed_option,
     store_option,
     threshold_option,
     tier_option,
@@ -113,20 +113,13 @@ class Ratios(click.ParamType[tuple[float, ...]]):
 )
 @labels_option
 @column_option
-@click.option(
-    "--seed",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Equal seeds give equal subsets.",
-)
+@seed_option
 @click.option(
     "--given",
     type=Name(),
     metavar="folders|FILE",
-    help="Show what leaks in a split that is there: FILE is a table (.csv, .parquet) with the "
-    "columns 'path' and 'subset' or 'split'; folders are those called train, val, test or so.",
+    help="Show what leaks in a split that is there: FILE is a table (.csv, .tsv, .parquet) with "
+    "the columns 'path' and 'subset' or 'split'; folders are those called train, val, test or so.",
 )
 @tier_option("exact,pixels,resaved,near")
 @threshold_option

@@ -8,7 +8,8 @@ import click
 
 from dedup.answer import row_of
 from dedup.cli import cluster
-from dedup.cli.options import chosen_format, open_collection, report_format_option
+from dedup.cli.formats import TABLES, chosen_format, rows_options
+from dedup.cli.options import open_collection
 from dedup.cli.output import (
     Column,
     bytes_in_words,
@@ -41,12 +42,13 @@ _REMARKS = (
 @shared_store_option
 @click.option("--skipped", is_flag=True, help="List the files that could not be read, and why.")
 @click.option("--remarks", is_flag=True, help="List the images that are damaged or read in part.")
-@report_format_option
+@rows_options
 def status_command(
     store: Path | str | None,
     skipped: bool,  # noqa: FBT001 - click passes flags by name
     remarks: bool,  # noqa: FBT001
     kind: str | None,
+    output: Path | None,
 ) -> None:
     """Show what the collection holds.
 
@@ -58,7 +60,9 @@ def status_command(
     """
     if skipped and remarks:
         raise click.UsageError("--skipped and --remarks exclude each other")
-    form = chosen_format(kind)
+    form = chosen_format(kind, output=output)
+    if not (skipped or remarks) and form in TABLES:
+        raise click.UsageError(f"{form} holds plain rows: it goes with --skipped or --remarks")
     if isinstance(store, str):
         if remarks:
             raise click.UsageError("--remarks goes with a collection in a folder of this computer")
@@ -66,11 +70,11 @@ def status_command(
         return
     with open_collection(store) as collection:
         if skipped:
-            write_rows(collection.skipped(), Skip, form, _SKIPS)
+            write_rows(collection.skipped(), Skip, form, _SKIPS, output=output)
         elif remarks:
             from dedup.report.status import Remark
 
-            write_rows(collection.remarks(), Remark, form, _REMARKS)
+            write_rows(collection.remarks(), Remark, form, _REMARKS, output=output)
         else:
             status = collection.status()
             if form == "table":

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from dedup.cli import cluster
-from dedup.cli.options import EXIT_FOUND, chosen_format, report_format_option, store_option
+from dedup.cli.formats import chosen_format, rows_options
+from dedup.cli.options import EXIT_FOUND, store_option
 from dedup.cli.output import Column, counted, note, progress_bars, shown, write_rows
 from dedup.cli.stores import shared_store_option
 
@@ -30,8 +31,13 @@ _COLUMNS = (
     "that changed while size and times did not. In object storage: read every object of the "
     "collection.",
 )
-@report_format_option
-def verify_command(store: Path | str | None, deep: bool, kind: str | None) -> None:  # noqa: FBT001 - click passes flags by name
+@rows_options
+def verify_command(
+    store: Path | str | None,
+    deep: bool,  # noqa: FBT001 - click passes flags by name
+    kind: str | None,
+    output: Path | None,
+) -> None:
     """Check that the collection is as it was written.
 
     Checks the catalog (SQLite's own check, its tables, the checksum of every row, what rows refer
@@ -45,7 +51,7 @@ def verify_command(store: Path | str | None, deep: bool, kind: str | None) -> No
     from dedup.session import find_store
     from dedup.verbs import integrity
 
-    form = chosen_format(kind)
+    form = chosen_format(kind, output=output)
     if isinstance(store, str):
         cluster.verify(store, form, deep=deep)
         return
@@ -55,7 +61,7 @@ def verify_command(store: Path | str | None, deep: bool, kind: str | None) -> No
         )
     from dedup.report.integrity import Finding
 
-    write_rows(answer, Finding, form, _COLUMNS)
+    write_rows(answer, Finding, form, _COLUMNS, output=output)
     note(*answer.notes)
     if deep:
         note(f"Compared {counted(answer.files_read, 'file')} with what was indexed.")
@@ -67,8 +73,8 @@ def verify_command(store: Path | str | None, deep: bool, kind: str | None) -> No
 
 @click.command("repair")
 @store_option
-@report_format_option
-def repair_command(store: Path | None, kind: str | None) -> None:
+@rows_options
+def repair_command(store: Path | None, kind: str | None, output: Path | None) -> None:
     """Make good what can be made good in a damaged collection.
 
     Drops damaged rows, writes a damaged database anew, and reads the files again that these were
@@ -83,13 +89,13 @@ def repair_command(store: Path | None, kind: str | None) -> None:
     from dedup.session import find_store
     from dedup.verbs import integrity
 
-    form = chosen_format(kind)
+    form = chosen_format(kind, output=output)
     with progress_bars("files") as progress:
         answer = integrity.repair(
             integrity.store_in(store) if store is not None else find_store(), progress
         )
     from dedup.report.integrity import Finding
 
-    write_rows(answer, Finding, form, _COLUMNS)
+    write_rows(answer, Finding, form, _COLUMNS, output=output)
     note(*answer.notes)
     note(f"Repaired: {counted(len(answer), 'finding')}." if len(answer) else "Nothing to repair.")

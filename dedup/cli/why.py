@@ -8,16 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from dedup.answer import row_of
-from dedup.cli.options import (
-    Name,
-    chosen_format,
-    device_option,
-    open_collection,
-    report_format_option,
-    store_option,
-    weights_option,
-)
+from dedup.cli import cluster_answers
+from dedup.cli.formats import chosen_format, report_format_option
+from dedup.cli.options import Name, device_option, open_collection, weights_option
 from dedup.cli.output import Column, note, say, shown, write_jsonl, write_rows
+from dedup.cli.stores import shared_store_option
 from dedup.errors import NoCollectionError
 from dedup.results import CheckResult, Tier
 
@@ -52,7 +47,7 @@ _MEANINGS = {
 @click.command("why")
 @click.argument("first", metavar="A", type=Name())
 @click.argument("second", metavar="B", type=Name())
-@store_option
+@shared_store_option
 @click.option(
     "-o",
     "--output",
@@ -74,7 +69,7 @@ _MEANINGS = {
 def why_command(
     first: str,
     second: str,
-    store: Path | None,
+    store: Path | str | None,
     output: Path | None,
     page: Path | None,
     verbose: bool,  # noqa: FBT001 - click passes flags by name
@@ -95,6 +90,11 @@ def why_command(
     """
     from dedup.verbs.pairs import why
 
+    if isinstance(store, str):
+        known = {"--verbose", "--format"}
+        cluster_answers.refuse(cluster_answers.given_options(), known)
+        _show(cluster_answers.why(store, first, second), kind, verbose=verbose)
+        return
     try:
         collection = open_collection(store, device, weights)
     except NoCollectionError:
@@ -105,6 +105,10 @@ def why_command(
         with collection:
             answer = collection.why(first, second, image=output, page=page)
         note(*collection.notes)
+    _show(answer, kind, verbose=verbose)
+
+
+def _show(answer: Explanation, kind: str | None, *, verbose: bool) -> None:
     if chosen_format(kind) == "table":
         _write_explanation(answer, verbose=verbose)
     else:

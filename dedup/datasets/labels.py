@@ -1,12 +1,11 @@
 """What images are, by labels from wherever people keep them.
 
-Labels come from folders, a table (CSV or Parquet), COCO's JSON, or YOLO's files of text. An image
-has no known label (None), none at all (an empty tuple: background), one, or several.
+Labels come from folders, a table (CSV, TSV or Parquet), COCO's JSON, or YOLO's files of text. An
+image has no known label (None), none at all (an empty tuple: background), one, or several.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import re
@@ -17,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from dedup.arguments import path_of
-from dedup.arrow import with_pyarrow
 from dedup.errors import DedupError, first_line
 from dedup.report.truth import find_files
+from dedup.sources.lists import PATH
+from dedup.sources.tables import TABLES, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,7 +29,6 @@ Source: TypeAlias = str | os.PathLike[str] | Mapping[str, Any]
 
 FOLDERS: Final = "folders"
 COLUMN: Final = "label"
-PATH: Final = "path"
 
 _NAMED: Final = 3  # names in a note
 _NUMBER: Final = re.compile(r"[+-]?\d+")
@@ -91,12 +90,12 @@ def read_labels(source: Source, column: str, paths: Sequence[str], roots: Sequen
         return _from_yolo(file, paths)
     if ending == ".json":
         table = _from_coco(file)
-    elif ending in (".csv", ".parquet"):
+    elif ending in TABLES:
         table = read_table(file, column)
     else:
         raise DedupError(
-            f"{file}: labels are {FOLDERS!r}, or a file whose ending says what it is: .csv, "
-            ".parquet, .json (COCO) or .yaml (YOLO)"
+            f"{file}: labels are {FOLDERS!r}, or a file whose ending says what it is: "
+            f"{', '.join(TABLES)}, .json (COCO) or .yaml (YOLO)"
         )
     return _matched(os.fspath(file), table, paths, [*roots, os.path.realpath(file.parent)])
 
@@ -112,20 +111,13 @@ def read_table(file: Path, *columns: str) -> dict[str, Label]:
     ------
     DedupError : as of `read_labels`; or one path has two values.
     """
-    rows = _parquet_rows(file) if file.suffix.lower() == ".parquet" else _csv_rows(file)
-    known = next(rows)[1]
-    column = next((name for name in columns if name in known), None)
-    for wanted, is_there in ((PATH, PATH in known), (columns[0], column is not None)):
-        if not is_there:
-            raise DedupError(
-                f"{file}: there is no column {wanted!r}; its columns: {', '.join(known) or 'none'}"
-            )
+    source = Table(file)
+    column = next((name for name in columns if name in source.columns), columns[0])
     table: dict[str, Label] = {}
     places: dict[str, str] = {}
     kinds: dict[bool, str] = {}
-    at, of = known.index(PATH), known.index(column or "")
-    for place, row in rows:
-        path, value = (str(row[one] if one < len(row) else "") for one in (at, of))
+    for place, cells in source.rows(PATH, column):
+        path, value = map(str, cells)
         if not path:
             continue
         label = (value,) if value else None
@@ -148,34 +140,6 @@ def _one_kind(name: str, kinds: Mapping[bool, str]) -> None:
             f"{name}: labels are numbers and names ({kinds[True]}, {kinds[False]}): write all of "
             "them as names, or all as numbers"
         )
-
-
-def _csv_rows(file: Path) -> Iterator[tuple[str, list[str]]]:
-    """Give the header, then each row, with the line that it ends on."""
-    reader = csv.reader(_text_of(file).splitlines(keepends=True), strict=True)
-    try:
-        yield "line 1", next(reader, [])
-        for row in reader:
-            yield f"line {reader.line_num}", row
-    except csv.Error as error:
-        raise DedupError(f"{file}, line {reader.line_num}: not CSV: {error}") from error
-
-
-def _parquet_rows(file: Path) -> Iterator[tuple[str, list[str]]]:
-    arrow = with_pyarrow("reading Parquet")
-    import pyarrow.parquet
-
-    try:
-        with file.open("rb") as opened:
-            table = pyarrow.parquet.read_table(opened)
-    except OSError as error:
-        raise DedupError(f"{file}: cannot be read: {error.strerror or error}") from error
-    except arrow.ArrowException as error:
-        raise DedupError(f"{file}: not Parquet: {first_line(error)}") from error
-    yield "row 0", table.column_names
-    columns = [column.to_pylist() for column in table.columns]
-    for number, row in enumerate(zip(*columns, strict=True), 1):
-        yield f"row {number}", ["" if cell is None else str(cell) for cell in row]
 
 
 def _text_of(file: Path) -> str:

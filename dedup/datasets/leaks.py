@@ -12,12 +12,12 @@ from dedup.answer import Answer, column
 from dedup.arguments import path_of
 from dedup.datasets.labels import FOLDERS, matched, read_table, text_of
 from dedup.errors import DedupError
+from dedup.results import Tier  # noqa: TC001 - types of columns are read off it
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from dedup.datasets.together import Link, Together
-    from dedup.results import Tier
 
 SUBSETS: Final = frozenset(
     ("train", "training", "val", "valid", "validation", "dev", "test", "testing")
@@ -71,7 +71,7 @@ def read_subsets(
     Parameters
     ----------
     given : "folders": the outermost folder below an indexed one that is called train, val, test or
-        the like; or a table (.csv, .parquet) with the columns `path` and `subset` or `split`
+        the like; or a table (.csv, .tsv, .parquet), columns `path` and `subset` or `split`
     paths : absolute
     roots : indexed folders, to which names may be relative
 

@@ -18,7 +18,7 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import quote, unquote_plus, urlencode
 from xml.etree import ElementTree as ET
 
@@ -63,9 +63,9 @@ class Bucket:
         self._endpoint = endpoint() if self._s3 else ""
         self._store = self._opened(f"{scheme}://{self._name}", patience)
 
-    def get(self, key: str, if_match: str) -> Object:
+    def get(self, key: str, if_match: str, version: str = "") -> Object:
         """Read an object whole."""
-        if _ODD.search(self._prefix + key):
+        if not version and _ODD.search(self._prefix + key):
             return self._get_odd(key, if_match)
         import obstore
         from obstore.exceptions import GenericError
@@ -75,6 +75,8 @@ class Bucket:
         options: Any = {"range": {"offset": 0}}
         if if_match:
             options["if_match"] = if_match
+        if version:
+            options["version"] = version
         with self._translated(key, "read"):
             try:
                 found = obstore.get(self._store, self._prefix + key, options=options)
@@ -155,6 +157,31 @@ class Bucket:
 
         with self._translated(keys[0], "delete"):
             obstore.delete(self._store, [self._prefix + key for key in keys])
+
+    def label(self, key: str, changes: dict[str, str | None]) -> None:
+        """Change the labels of an object; the others stay."""
+        if not self._s3:
+            raise StorageError(f"{self._url}/{key}: objects are tagged on s3:// only; use move:URL")
+        with self._translated(key, "tag"):
+            body, _ = self._ask(self._prefix + key, {"tagging": ""})
+            found = {
+                one.findtext("{*}Key") or "": one.findtext("{*}Value") or ""
+                for one in ET.fromstring(body).iter()  # noqa: S314 - of whom all else is trusted to
+                if one.tag.endswith("Tag")
+            }
+            kept = {
+                name: value for name, value in {**found, **changes}.items() if value is not None
+            }
+            if not kept:
+                self._ask(self._prefix + key, {"tagging": ""}, verb="DELETE")
+                return
+            tags = ET.Element("Tagging")
+            several = ET.SubElement(tags, "TagSet")
+            for name, value in kept.items():
+                tag = ET.SubElement(several, "Tag")
+                ET.SubElement(tag, "Key").text = name
+                ET.SubElement(tag, "Value").text = value
+            self._ask(self._prefix + key, {"tagging": ""}, data=ET.tostring(tags), verb="PUT")
 
     def keeps_versions(self) -> bool:
         """Say whether a deleted object can be had again; False where that cannot be asked."""
@@ -250,6 +277,8 @@ class Bucket:
         key: str,
         query: dict[str, str],
         headers: dict[str, str] | None = None,
+        data: bytes | None = None,
+        verb: Literal["GET", "PUT", "DELETE"] = "GET",
     ) -> tuple[bytes, Any]:
         """Send a request that obstore signs, with any key and query."""
         import obstore
@@ -268,8 +297,9 @@ class Bucket:
             config={"endpoint": f"{host}/{path}?{asked}", "virtual_hosted_style_request": True},
             client_options={"allow_http": host.startswith("http://")},
         )
-        url = obstore.sign(store, "GET", "-", timedelta(minutes=5))
-        request = urllib.request.Request(url, headers=headers or {})  # noqa: S310
+        url = obstore.sign(store, verb, "-", timedelta(minutes=5))
+        kind = {} if data is None else {"Content-Type": "application/xml"}
+        request = urllib.request.Request(url, data, {**kind, **(headers or {})}, method=verb)  # noqa: S310
         with urllib.request.urlopen(request, timeout=self._stall) as answer:  # noqa: S310
             return answer.read(), answer.headers
 

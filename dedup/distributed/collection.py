@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 from dedup import binding
 from dedup.arguments import callback_of, count_of, strings_of
 from dedup.distributed import commits, cost, embed, holding, listing
+from dedup.distributed.answers import SharedAnswers
 from dedup.distributed.engine import Inline, run_tasks
 from dedup.distributed.engines import engine_named
 from dedup.distributed.entries import listed_below
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 _TOLD_SKIPS: Final = 1000
 
 
-class SharedCollection:
+class SharedCollection(SharedAnswers):
     """An open collection in object storage; a context manager.
 
     Any number of processes and machines may work on one at a time.

@@ -142,6 +142,16 @@ def committed(storage: Storage, stage: str) -> dict[str, Done]:
     return {found[entry.key].shard: found[entry.key] for entry in entries}
 
 
+def done_of(storage: Storage, stage: str, shard: str) -> Done:
+    """Read one commit.
+
+    Raises
+    ------
+    MissingObjectError : there is none.
+    """
+    return _read_done(storage, f"{stage}/_done/{shard}.json")
+
+
 def pending(shards: Iterable[str], done: dict[str, Done]) -> list[str]:
     """List the shards that no commit names, in order."""
     return [shard for shard in shards if shard not in done]

@@ -37,8 +37,10 @@ class Folder:
     def __init__(self, path: str) -> None:
         self._path = path.rstrip("/")
 
-    def get(self, key: str, if_match: str) -> Object:
+    def get(self, key: str, if_match: str, version: str = "") -> Object:
         """Read a file."""
+        if version:
+            raise MissingObjectError(f"{self._path}/{key}: folders keep no versions")
         with _translated(self._path, key), self._open(key) as file:
             before = _etag(os.fstat(file.fileno()))
             if if_match and before != if_match:
@@ -92,6 +94,12 @@ class Folder:
         for key in keys:
             with _translated(self._path, key), suppress(FileNotFoundError, NotADirectoryError):
                 os.unlink(self._name(key))
+
+    def label(self, key: str, changes: dict[str, str | None]) -> None:
+        """Refuse: files have no labels."""
+        raise StorageError(
+            f"{self._path}/{key}: files have no tags to set {', '.join(changes)}; use move:URL"
+        )
 
     def keeps_versions(self) -> bool:
         """Say no: a file that was removed is gone."""

@@ -5,21 +5,34 @@
                                     (`chunks.TO_READ`), ids gone, and all that is known
     weights/…                       weights and graph of a model that is not bundled
     embed/SHARD                     one row a file: facts, vectors, parts; or the reason it has none
-    J/fold/RANGE                    which files are one image, and which images one class
-    J/divide/0                      centres of cells, mean, overlap, recall
-    J/assign/SHARD                  the classes of a shard, each in its cells, with its vector
-    J/pair/BUCKET…                  pairs of classes within a cell
-    J/best/RANGE                    the best pairs of each class
+    keys/SHARD                      what says which files are one image, in pieces by range
+    J/fold/RANGE                    the live files, their images and classes
+    J/reps/RANGE                    one file of each class that is compared, in pieces by shard
+    D/sample/SHARD                  the sum of vectors, and some of them
+    D/centres/0                     centres of cells, and the mean
+    D/exact/SHARD                   the nearest rows of a shard to some rows, and their cells
+    D/divided/0                     in how many cells a class is, and what that finds
+    D/assign/SHARD                  the classes of a shard, each in its cells, in pieces by group
+    D/pair/…                        pairs of classes within cells, in pieces by range
+    J/best/RANGE                    the best pairs of each class, worth a proof
+    J/reach/RANGE                   pairs of classes that reach the threshold of the tier similar
     J/votes/0                       pairs of classes of which one shows a part of the other
-    J/family/0                      which images candidates join, and the pairs to look at
-    prove/CHUNK                     verdicts, pixel digests and traits, keyed by content
-    J/group/CHUNK                   groups of files
+    J/family/BLOCK                  the files that candidates join, by chunk: a task's worth
+    J/edges/BLOCK                   the pairs to look at, by chunk
+    J/placed/PART                   the chunk of each file in a family, by id
+    J/gather/PART                   the rows of these files, in pieces by chunk
+    verdicts/A-CHUNK                what was proven of pairs, by content
+    measured/A-CHUNK                pixel digests and traits, by content
+    J/group-A/CHUNK                 groups of files
 
 J is "join/" and a digest of what the join depends on: the listing's generation and the settings
-that decide which pairs are looked at. Everything is read through commits (`commits`).
+that decide which pairs are looked at (`settings`); A is a digest of all settings. D is "division/"
+and a number: a division into cells serves many generations, until there are twice as many classes.
+Everything is read through commits (`commits`), some of it in pieces (`pieces`).
 
 A file's id is its shard's number times 2^20 plus its row there: int64 throughout. An *image* is
-named by the lowest id of the files with its content, a *class* by the lowest image with its input.
+named by the lowest id that ever had its content, a *class* by the lowest image that ever had its
+input, whether these files are still there or not: names never change.
 """
 
 from __future__ import annotations
@@ -35,9 +48,6 @@ ROW_BITS: Final = 20
 """Bits of an id that number the row in its shard."""
 
 MAX_SHARD: Final = 1 << ROW_BITS
-
-NO_CLASS: Final = -1
-"""The class of blank and tiny images, which are compared with nothing."""
 
 
 def file_id(shard: int, row: int) -> int:
@@ -101,18 +111,37 @@ FOLD: Final = pa.schema(
     [
         ("id", pa.int64()),  # every live indexed file
         ("image", pa.int64()),
-        ("class", pa.int64()),  # or NO_CLASS
+        ("class", pa.int64()),  # the lowest image with its decoded input
+        ("trivial", pa.bool_()),  # blank or tiny: compared with nothing but equal inputs
     ]
 )
 
-ASSIGN: Final = pa.schema(
+KEYS: Final = pa.schema(
     [
-        ("class", pa.int64()),
-        ("cell", pa.int32()),  # one row for each cell of a class, by rising bucket, then cell
-        ("cells", pa.list_(pa.int32())),  # all of the class
-        ("vector", pa.binary()),  # fp16, centred, of unit length
+        ("id", pa.int64()),
+        ("digest", pa.binary(32)),
+        ("input_digest", pa.binary(16)),
+        ("trivial", pa.bool_()),
     ]
 )
+
+
+def assign_schema(compared: Sequence[str]) -> pa.Schema:
+    """Give the columns of `assign`: a row for each cell of a class.
+
+    Parameters
+    ----------
+    compared : `Fingerprint.compared`; the vectors are as the embed stage stores them
+    """
+    return pa.schema(
+        [
+            pa.field("class", pa.int64()),
+            pa.field("cell", pa.int32()),
+            pa.field("cells", pa.list_(pa.int32())),  # all of the class
+            *(pa.field(f"vector.{name}", pa.binary()) for name in compared),
+        ]
+    )
+
 
 PAIRS: Final = pa.schema(
     [
@@ -143,18 +172,50 @@ MEASURED: Final = pa.schema(
     ]
 )
 
+FAMILY: Final = pa.schema(
+    [
+        ("chunk", pa.int32()),
+        ("family", pa.int64()),  # the lowest of its files
+        ("id", pa.int64()),
+    ]
+)
+
+PLACED: Final = pa.schema([("id", pa.int64()), ("chunk", pa.int32())])
+
+NEAR, SIMILAR, PARTS = 0, 1, 2
+"""Kinds of edges: worth a proof, at least as similar as the threshold, sharing a part."""
+
+EDGES: Final = pa.schema(
+    [
+        ("chunk", pa.int32()),
+        ("kind", pa.int8()),
+        ("first", pa.int64()),  # classes
+        ("second", pa.int64()),
+        ("similarity", pa.float32()),
+    ]
+)
+
 GROUPS: Final = pa.schema(
     [
-        ("family", pa.binary(32)),  # digest of what the group was made from
-        ("group", pa.int32()),  # within the family
-        ("keeper", pa.int64()),  # files
-        ("member", pa.int64()),
+        ("group", pa.int32()),  # within the chunk; a row for each duplicate
+        # What the family is sorted by among all: what `ranking.rank_files` sorts its best file by.
+        ("damaged", pa.bool_()),
+        ("pixels", pa.int64()),
+        ("size", pa.int64()),
+        ("mtime_ns", pa.int64()),
+        ("path", pa.binary()),
+        ("keeper", pa.string()),  # URLs, with odd bytes as Python escapes them
+        ("keeper_etag", pa.string()),
+        ("kept_because", pa.string()),
+        ("min_similarity", pa.float64()),
+        ("member", pa.string()),
+        ("member_etag", pa.string()),
+        ("member_version", pa.string()),
+        ("member_mtime_ns", pa.int64()),
         ("tier", pa.string()),
-        ("similarity", pa.float32()),
+        ("similarity", pa.float64()),
+        ("bytes", pa.int64()),
         ("evidence", pa.string()),
         ("is_original", pa.bool_()),
-        ("bytes", pa.int64()),
-        ("kept_because", pa.string()),
-        ("min_similarity", pa.float32()),
     ]
 )

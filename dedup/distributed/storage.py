@@ -77,19 +77,20 @@ class Storage:
             )
         return cls(url.rstrip("/"), patience)
 
-    def get(self, key: str, if_match: str = "") -> Object:
+    def get(self, key: str, if_match: str = "", version: str = "") -> Object:
         """Read an object whole.
 
         Parameters
         ----------
         if_match : the tag that it has to have; "" for any
+        version : which of its versions, the object may be deleted; "" for the one that is there
 
         Raises
         ------
         ChangedObjectError : it has another tag.
         MissingObjectError, StorageError
         """
-        return self._patiently(lambda: self._backend.get(key, if_match))
+        return self._patiently(lambda: self._backend.get(key, if_match, version))
 
     def get_ranges(self, key: str, starts: list[int], lengths: list[int]) -> list[bytes]:
         """Read stretches of an object."""
@@ -145,6 +146,19 @@ class Storage:
         some = list(keys)
         for start in range(0, len(some), _DELETED_AT_ONCE):
             self._patiently(partial(self._backend.delete, some[start : start + _DELETED_AT_ONCE]))
+
+    def label(self, key: str, changes: dict[str, str | None]) -> None:
+        """Change the labels of an object, which S3 calls tags; the others stay.
+
+        Parameters
+        ----------
+        changes : by label its value; None takes it away
+
+        Raises
+        ------
+        StorageError : this storage has none, or there is no answer.
+        """
+        self._patiently(lambda: self._backend.label(key, changes))
 
     def keeps_versions(self) -> bool:
         """Say whether a deleted object can be had again; False where that cannot be asked."""

@@ -35,6 +35,7 @@ _MAY: Final = {
     "write": "s3:PutObject",
     "delete": "s3:DeleteObject",
     "ask": "s3:GetBucketVersioning",
+    "tag": "s3:PutObjectTagging",
 }
 
 

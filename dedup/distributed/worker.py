@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from dedup.distributed.engine import EngineError
 from dedup.errors import DedupError
-from dedup.parallel.workers import end_with
+from dedup.parallel.workers import end_with, use_cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +36,7 @@ def attempt(call: bytes, seconds: float = 0.0) -> bytes:
     call : by `packed`
     seconds : after which this process ends itself, even within a decoder's loop; 0: never
     """
+    use_cores(1)
     if seconds:
         faulthandler.dump_traceback_later(seconds, exit=True, file=_nowhere())
     try:

@@ -269,12 +269,7 @@ class WithinGallery:
 
     def identical_inputs(self) -> list[list[int]]:
         """List sets of two and more."""
-        by_input: dict[bytes, list[int]] = defaultdict(list)
-        names = self._images.is_name.tolist()
-        for row, digest in enumerate(self._images.input_digest):
-            if not names[row]:
-                by_input[digest].append(row)
-        return [rows for rows in by_input.values() if len(rows) > 1]
+        return identical_inputs(self._images)
 
 
 class AgainstGallery:
@@ -348,6 +343,16 @@ class AgainstGallery:
             if same:
                 found.append([row, *same])
         return found
+
+
+def identical_inputs(images: GalleryImages) -> list[list[int]]:
+    """List sets of two and more rows, trivial images among them."""
+    by_input: dict[bytes, list[int]] = defaultdict(list)
+    names = images.is_name.tolist()
+    for row, digest in enumerate(images.input_digest):
+        if not names[row]:
+            by_input[digest].append(row)
+    return [rows for rows in by_input.values() if len(rows) > 1]
 
 
 def _representatives(members: list[list[int]], vectors: Rows) -> Rows:

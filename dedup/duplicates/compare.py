@@ -109,11 +109,12 @@ def compare(
         for number, match in _matches(reference, joint, table, pairs, tiers, threshold):
             found[number].append(match)
         notes = table.notes
-    best = [min(matches, key=_sureness) for matches in found.values()]
-    return sorted(best, key=_sureness), [*notes, *lookout.notes()]
+    best = [min(matches, key=sureness) for matches in found.values()]
+    return sorted(best, key=sureness), [*notes, *lookout.notes()]
 
 
-def _sureness(match: Match) -> tuple[int, float, str, str]:
+def sureness(match: Match) -> tuple[int, float, str, str]:
+    """Give the key by which matches are sorted."""
     return match.tier.looseness, -match.similarity, match.path, match.match
 
 

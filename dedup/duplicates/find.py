@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,8 @@ from dedup.results import Duplicate, Group, Grouping, Tier
 from dedup.search.similarity import pair_similarities
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from dedup.duplicates.gallery import Gallery
@@ -74,17 +77,14 @@ def find_groups(
     """
     lookout = lookout or Lookout(gallery.catalog.roots())
     related = relate(gallery, tiers, threshold, report, policy or KeepPolicy())
-    found = _fresh_groups(gallery, related, tiers, how, lookout)
+    found = fresh_groups(gallery, related, tiers, how, lookout)
     chosen, notes = _chosen(gallery, found, wanted or Wanted())
-    groups = [
-        described(number, group, gallery, related, lookout)
-        for number, group in enumerate(chosen, 1)
-    ]
+    groups = described(chosen, gallery, related, lookout)
     notes = [*related.relations.table.notes, *lookout.notes(), *notes]
     if how is not Grouping.COMPONENT:
         files = gallery.files
         alone = left_alone(found, files.row.tolist(), related.relations, tiers)
-        notes += _left_note(sum(lookout.shows(files.facts(file)) for file in alone))
+        notes += left_note(sum(lookout.shows(files.facts(file)) for file in alone))
     return Found(groups, notes)
 
 
@@ -109,7 +109,8 @@ def _chosen(
     return chosen, [f"{have} there, and no duplicate that counts"]
 
 
-def _left_note(count: int) -> list[str]:
+def left_note(count: int) -> list[str]:
+    """Say how many files are proven against another one and in no group with it."""
     if not count:
         return []
     files = "1 file is" if count == 1 else f"{count:,} files are"
@@ -117,7 +118,7 @@ def _left_note(count: int) -> list[str]:
     return [f"{files} {words}; to see all proven pairs: dedup list --pairs"]
 
 
-def _fresh_groups(
+def fresh_groups(
     gallery: Gallery,
     related: Related,
     tiers: frozenset[Tier],
@@ -141,18 +142,42 @@ def _fresh_groups(
 
 
 def described(
-    number: int, group: FileGroup, gallery: Gallery, related: Related, lookout: Lookout
+    groups: Sequence[FileGroup], gallery: Gallery, related: Related, lookout: Lookout
+) -> list[Group]:
+    """Describe groups of files, numbered as they come, their members in the order given."""
+    similarities = _similarities_to_keepers(gallery, groups)
+    return [
+        _described(number, group, measured, gallery, related, lookout)
+        for number, (group, measured) in enumerate(zip(groups, similarities, strict=True), 1)
+    ]
+
+
+def _similarities_to_keepers(gallery: Gallery, groups: Sequence[FileGroup]) -> list[list[float]]:
+    """Compute the similarity of the members of each group to its keeper, all groups at once."""
+    row = gallery.files.row
+    counts = [len(group.members) for group in groups]
+    keepers = np.repeat([group.keeper for group in groups], counts).astype(np.int64)
+    members = np.array([member.file for group in groups for member in group.members], np.int64)
+    first, second = row[keepers], row[members]
+    found = np.where(  # what is one image is at 1 of itself, also where its vector is zero
+        first == second, 1, pair_similarities(gallery.vectors, gallery.vectors, first, second)
+    )
+    every = iter(found.tolist())
+    return [list(islice(every, count)) for count in counts]
+
+
+def _described(
+    number: int,
+    group: FileGroup,
+    similarities: Sequence[float],
+    gallery: Gallery,
+    related: Related,
+    lookout: Lookout,
 ) -> Group:
-    """Describe a group of files, its members in the order given."""
-    files, vectors, table = gallery.files, gallery.vectors, related.relations.table
+    files, table = gallery.files, related.relations.table
     keeper = int(files.row[group.keeper])
     rows = [int(files.row[member.file]) for member in group.members]
     every = sorted({keeper, *rows})
-    similarities = [1.0] * len(rows)
-    if len(every) > 1:  # most groups are of one image
-        similarities = pair_similarities(
-            vectors, vectors, np.full(len(rows), keeper), np.array(rows, np.int64)
-        ).tolist()
     kept = gallery.image_file(group.keeper)
     duplicates = []
     for member, row, measured in zip(group.members, rows, similarities, strict=True):
@@ -173,7 +198,7 @@ def described(
         number=number,
         tier=max((duplicate.tier for duplicate in duplicates), key=lambda tier: tier.looseness),
         keeper=os.fsdecode(files.path[group.keeper]),
-        min_similarity=min(_lowest(vectors, every), 1.0) if len(every) > 1 else 1.0,
+        min_similarity=min(_lowest(gallery.vectors, every), *similarities, 1.0),
         reclaimable_bytes=reclaimable(duplicates),
         duplicates=tuple(duplicates),
         kept_because=related.order.why(group.keeper, [member.file for member in group.members]),
@@ -195,7 +220,9 @@ def _offline_words(lookout: Lookout, kept: int, other: int) -> str:
 
 
 def _lowest(vectors: npt.NDArray[np.float32], rows: list[int]) -> float:
-    """Find the lowest similarity among two and more images."""
+    """Find the lowest similarity among three and more images; of two, that to the keeper tells."""
+    if len(rows) < 3:  # noqa: PLR2004 - most groups
+        return 1.0
     chosen = vectors[rows]
     lowest = 1.0
     for start in range(0, len(rows), MAX_ROWS_MULTIPLIED):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dedup.duplicates.ranking import rank_files
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from dedup.duplicates.given import GivenCandidates
     from dedup.space.space import Space
     from dedup.store.catalog import Catalog
     from dedup.store.gallery import GalleryFiles, GalleryImages
@@ -37,6 +38,7 @@ class Gallery:
     join : how pairs are looked for, see `dedup.search.join.JOINS`
     companions : whether a raw image and what was developed from it can be duplicates
     parts : whether images that show a part of another are looked for
+    given : candidates that were found elsewhere; None: they are looked for here
     """
 
     catalog: Catalog
@@ -51,6 +53,11 @@ class Gallery:
     join: str = "auto"
     companions: bool = False
     parts: bool = True
+    given: GivenCandidates | None = None
+
+    def with_given(self, given: GivenCandidates) -> Gallery:
+        """Give the same with candidates that were found elsewhere."""
+        return replace(self, given=given)
 
     def paths(self) -> dict[int, list[bytes]]:
         """Map rows to the files of their images."""

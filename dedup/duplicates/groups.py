@@ -8,7 +8,7 @@ chains, and shows by its lowest similarity where they led.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -148,13 +148,18 @@ class _Walk:
         relations: Relations,
         tiers: frozenset[Tier],
     ) -> None:
-        self._order = order
+        related = relations.rows(tiers)
+        if Tier.EXACT in tiers:
+            count = Counter(row_of[file] for file in order)
+            related.update(row for row, files in count.items() if files > 1)
+        # Of a million images most are like no other: they are left out before anything is asked.
+        self._order = [file for file in order if row_of[file] in related]
         self._row_of = row_of
         self._relations = relations
         self._tiers = tiers
-        self._rank = {file: rank for rank, file in enumerate(order)}
+        self._rank = {file: rank for rank, file in enumerate(self._order)}
         self._files: dict[int, list[int]] = defaultdict(list)
-        for file in order:
+        for file in self._order:
             self._files[row_of[file]].append(file)
 
     def _related(self, file: int) -> Iterator[Member]:

@@ -196,7 +196,7 @@ def compare_pixels(
     for row, digest in found.items():
         digests[row] = digest
     unknown = len(wanted) - len(found)
-    notes = (_unreadable(unknown, "compared pixel by pixel"),) if unknown else ()
+    notes = (unreadable_words(unknown, "compared pixel by pixel"),) if unknown else ()
     return replace(table, pixel_digest=digests, notes=table.notes + notes)
 
 
@@ -276,10 +276,11 @@ def _checked(
 def unreadable_note(prover: Prover) -> tuple[str, ...]:
     """Say of how many images a prover could read no file; nothing where it read all."""
     count = len(prover.unreadable)
-    return (_unreadable(count, "proven on the images"),) if count else ()
+    return (unreadable_words(count, "proven on the images"),) if count else ()
 
 
-def _unreadable(count: int, purpose: str) -> str:
+def unreadable_words(count: int, purpose: str) -> str:
+    """Say that images could not be read again."""
     return (
         f"{count:,} image{'s' if count > 1 else ''} could not be read again to be {purpose} "
         "(moved, changed, or on a drive that is not there)"

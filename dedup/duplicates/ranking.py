@@ -113,22 +113,15 @@ class KeepOrder:
             family_of |= dict.fromkeys(members, number)
             if policy.measures:
                 self._compare(members)
-        place: dict[int, int] = {}
         row_of = files.row.tolist()
-        for at, file in enumerate(order):
-            place.setdefault(self._family(family_of, row_of[file]), at)
-
-        def key(file: int) -> tuple[int, tuple[Any, ...]]:
+        by_family: dict[int, list[int]] = {}  # each at the place of its first file
+        for file in order:
             row = row_of[file]
-            alone = row not in family_of and len(self._of_row[row]) == 1
-            return place[self._family(family_of, row)], () if alone else self._key(file)
-
-        self.files: list[int] = sorted(order, key=key)
+            by_family.setdefault(family_of.get(row, -1 - row), []).append(file)
+        self.files: list[int] = []
         """(M,) indices of files"""
-
-    @staticmethod
-    def _family(family_of: Mapping[int, int], row: int) -> int:
-        return family_of.get(row, -1 - row)
+        for found in by_family.values():
+            self.files += found if len(found) == 1 else sorted(found, key=self._key)
 
     def _compare(self, rows: list[int]) -> None:
         readable = [row for row in rows if self._images.frames[row]]

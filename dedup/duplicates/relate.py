@@ -36,7 +36,7 @@ from dedup.proof.prover import Prover
 from dedup.results import Tier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from dedup.duplicates.gallery import Gallery
     from dedup.duplicates.pairs import Report, RowPair
@@ -62,7 +62,9 @@ def relate(
     policy: KeepPolicy,
 ) -> Related:
     """Find all relations of the tiers asked for; parameters as in `find_groups`."""
-    source = WithinGallery(gallery.images, gallery.raw, gallery.vectors, gallery.join, report)
+    source = gallery.given or WithinGallery(
+        gallery.images, gallery.raw, gallery.vectors, gallery.join, report
+    )
     candidates = propose(source, tiers, threshold, gallery.near_floors, gallery.pixels_floor)
     paths = gallery.paths()
     kept = gallery.companions or tiers == {Tier.EXACT}
@@ -71,7 +73,7 @@ def relate(
     table = table.noted(companions_note(set().union(*apart.values()), "; --companions lists them"))
     table = compare_pixels(table, candidates.may_be_equal, paths, gallery.catalog, report)
     relations = Relations(table, candidates.similar, threshold)
-    ordering = _Ordering(gallery, policy, report)
+    ordering = _Ordering(gallery, paths, policy, report)
     if takes_proof(tiers):
         relations = _prove_all(gallery, relations, candidates.to_prove, ordering, report)
     related = Related(relations, ordering.of(relations, tiers))
@@ -88,13 +90,21 @@ def relate(
 class _Ordering:
     """Puts files in keep order as relations become known; measures what is in a family, once."""
 
-    def __init__(self, gallery: Gallery, policy: KeepPolicy, report: Report) -> None:
+    def __init__(
+        self,
+        gallery: Gallery,
+        paths: Mapping[int, Sequence[bytes]],
+        policy: KeepPolicy,
+        report: Report,
+    ) -> None:
         self._gallery = gallery
+        self.paths = paths
         self._policy, self._report = policy, report
         self._traits: dict[int, Traits] = {}
         self._places: dict[int, int] = {}
+        row_of = gallery.files.row.tolist()
         for place, file in enumerate(gallery.order):
-            self._places.setdefault(int(gallery.files.row[file]), place)
+            self._places.setdefault(row_of[file], place)
 
     def place(self, row: int) -> int:
         """Give the place of an image by what is known without reading it."""
@@ -121,7 +131,7 @@ class _Ordering:
             new = {row for family in families for row in family} - self._traits.keys()
             new -= set(np.flatnonzero(gallery.images.is_name).tolist())
             self._traits |= measured_traits(
-                gallery.catalog, gallery.images, sorted(new), gallery.paths(), self._report
+                gallery.catalog, gallery.images, sorted(new), self.paths, self._report
             )
         return KeepOrder(
             gallery.images,
@@ -148,10 +158,10 @@ def _prove_all(
     """
     catalog, notes = gallery.catalog, list[str]()
     state = f"{catalog.version} {VERIFIER} {PARTS_VERSION}"
-    shared: set[RowPair] = set()
-    compares = gallery.parts and catalog.parts_compared != state
+    shared: set[RowPair] = set(gallery.given.shared) if gallery.given else set()
+    compares = gallery.parts and not gallery.given and catalog.parts_compared != state
     digest = gallery.images.digest
-    sources = {digest[row]: paths for row, paths in gallery.paths().items()}
+    sources = {digest[row]: paths for row, paths in ordering.paths.items()}
     with Prover(catalog, sources, report) as prover:
         known = relations.table.unproven(_known_pairs(gallery, prover))
         relations = relations.with_table(prove(relations.table, known, prover, gallery.vectors))

@@ -70,6 +70,9 @@ class Relations:
                 strict=True,
             )
         )
+        shared = (rows for rows in similar.members if len(rows) > 1)
+        adjacent = (similar.members[number] for number in self._adjacent)
+        self._alike_rows = frozenset(chain.from_iterable(chain(shared, adjacent)))
         self._equal: dict[bytes, list[int]] = defaultdict(list)
         for row, digest in enumerate(table.pixel_digest):
             if digest:
@@ -82,6 +85,12 @@ class Relations:
         if table.proven is not self.table.proven:
             other._proven, other._copies = _proven_of(table), _Copies(table)  # noqa: SLF001 - own
         return other
+
+    def rows(self, tiers: frozenset[Tier]) -> set[int]:
+        """Give the images that may be related to others; `of` lists nothing for any other."""
+        found = set(self._proven)
+        found.update(*(rows for rows in self._equal.values() if len(rows) > 1))
+        return found if _decide_alike(tiers) is None else found | self._alike_rows
 
     def of(self, row: int, tiers: frozenset[Tier]) -> Iterator[Relation]:
         """List the other images related to one, each once in its tier, surest tier first."""

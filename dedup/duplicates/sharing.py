@@ -30,6 +30,11 @@ MOST: Final = 10
 MOST_IMAGES: Final = 50_000
 """Images up to which parts are looked for."""
 
+TOO_MANY: Final = (
+    "Parts were not looked for (crops to a tenth, images pasted on pages): they are in "
+    f"collections of up to {MOST_IMAGES:,} images"
+)
+
 
 def share_parts(
     catalog: Catalog,
@@ -54,11 +59,7 @@ def share_parts(
         return set(), []
     rows = [rows[0] for rows in members]
     if len(rows) > MOST_IMAGES:
-        note = (
-            f"Parts were not looked for (crops to a tenth, images pasted on pages): they are in "
-            f"collections of up to {MOST_IMAGES:,} images"
-        )
-        return set(), [note]
+        return set(), [TOO_MANY]
     new = [row for row, _ in fresh]
     ids = images.ids[rows + new]
     stored = dict(read_parts(catalog, PARTS_VERSION, ids[ids >= 0].tolist()))
@@ -68,9 +69,8 @@ def share_parts(
         for image, parts in zip(ids.tolist(), given, strict=True)
     ]
     lacking = sum(parts is None for parts in packed)
-    features = _features(packed)
     pairs = sharing_parts(
-        features,
+        features_of(packed),
         MOST,
         first_new=len(rows) if fresh else None,
         progress=lambda done, total: report("Looking for parts", done, total),
@@ -84,7 +84,8 @@ def share_parts(
     return found, [note] if lacking else []
 
 
-def _features(packed: Sequence[bytes | None]) -> LocalFeatures:
+def features_of(packed: Sequence[bytes | None]) -> LocalFeatures:
+    """Unpack the parts of images; None gives no features."""
     counts = [len(parts or b"") // FEATURE_BYTES for parts in packed]
     whole = unpack(b"".join(parts or b"" for parts in packed))
     owner = np.repeat(np.arange(len(packed)), counts)

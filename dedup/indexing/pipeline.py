@@ -7,6 +7,7 @@ when the first image needs it, and not at all when none does.
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections import OrderedDict, deque
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from dedup.store.catalog import Catalog
 
 __all__ = ["BATCH", "run"]
+
+_log = logging.getLogger(__name__)
 
 _MAX_UNCOMMITTED: Final = (
     4 * MAX_PENDING
@@ -66,6 +69,7 @@ def run(
     started = time.perf_counter()
     report = progress or (lambda *_: None)
     total = len(changes.work)
+    _log_start(catalog, changes)
     report(0, total)
     with (
         ReadAhead(catalog.store, preparation(catalog), changes.work, policy) as reader,
@@ -77,18 +81,8 @@ def run(
         batches.take_all(outcomes, lambda done: report(done, total))
     report(total, total)
     _finish(catalog, changes, writer)
-    stages = Stages(
-        reader.workers,
-        forward.batch_size,
-        reading=batches.reading_seconds,
-        loading=forward.loading_seconds,
-        embedding=batches.embedding_seconds,
-        storing=batches.storing_seconds,
-        disk=reader.waited_seconds / reader.seconds if reader.seconds else 0.0,
-        fetches=reader.prefetches,
-    )
     skips = sorted([*writer.skips, *changes.unreadable], key=lambda skip: os.fsencode(skip.path))
-    return IndexSummary(
+    summary = IndexSummary(
         indexed=writer.indexed,
         reused=writer.reused,
         skipped=len(writer.skips),
@@ -99,8 +93,37 @@ def run(
         new_skips=tuple(skips),
         notes=(*changes.notes, *_notes(writer)),
         seconds=changes.seconds + time.perf_counter() - started,
-        stages=stages if total else None,
+        stages=_stages(reader, forward, batches) if total else None,
         passed_over=dict(sorted(changes.passed_over.items())),
+    )
+    _log_end(catalog, summary)
+    return summary
+
+
+def _stages(reader: ReadAhead, forward: Forward[Embedded], batches: _Batches) -> Stages:
+    return Stages(
+        reader.workers,
+        forward.batch_size,
+        reading=batches.reading_seconds,
+        loading=forward.loading_seconds,
+        embedding=batches.embedding_seconds,
+        storing=batches.storing_seconds,
+        disk=reader.waited_seconds / reader.seconds if reader.seconds else 0.0,
+        fetches=reader.prefetches,
+    )
+
+
+def _log_start(catalog: Catalog, changes: Changes) -> None:
+    _log.info("%s: indexing, %d files to read", catalog.store, len(changes.work))
+    for skip in changes.unreadable:
+        _log.warning("skipped %r: %s", skip.path, skip.reason)
+
+
+def _log_end(catalog: Catalog, summary: IndexSummary) -> None:
+    _log.info(
+        "%s: %d indexed, %d reused, %d unchanged, %d skipped, %d gone, in %.1f s",
+        *(catalog.store, summary.indexed, summary.reused, summary.unchanged, summary.skipped),
+        *(summary.gone, summary.seconds),
     )
 
 

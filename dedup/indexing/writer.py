@@ -6,6 +6,7 @@ meanwhile.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from dedup.indexing.worklist import Job
     from dedup.records import Root
     from dedup.store.catalog import Catalog
+
+_log = logging.getLogger(__name__)
 
 NOT_FINITE = Skipped("the model gave no finite embedding", transient=False)
 
@@ -115,6 +118,7 @@ class Writer:
                 self.reused += isinstance(outcome, Known) or embedding is None
         self._catalog.commit(batch)
         self.indexed += len(batch.images)
+        _log.debug("%d files committed, %d images new in all", len(rows), self.indexed)
 
     def _skip(self, batch: Batch, job: Job, skipped: Skipped) -> None:
         if skipped.transient:
@@ -126,4 +130,6 @@ class Writer:
         tried_with = None if skipped.transient else read_epoch()
         batch.skipped.append((job.root, job.entry, skipped.reason, tried_with))
         self.files[job.root, "skipped"] += 1
-        self.skips.append(Skip(os.fsdecode(job.path), skipped.reason))
+        skip = Skip(os.fsdecode(job.path), skipped.reason)
+        _log.warning("skipped %r: %s", skip.path, skip.reason)
+        self.skips.append(skip)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -61,6 +62,8 @@ __all__ = [
     "weights_file_digest",
 ]
 
+_log = logging.getLogger(__name__)
+
 _SEED: Final = 0
 _RGB: Final = 3
 _CLOSEST: Final = 5
@@ -111,6 +114,7 @@ def load_model(
     if name is None:
         default = DEFAULT_UNTRAINED if untrained else DEFAULT_MODEL
         name = default if weights is None else model_name_for(weights, unpickle=unpickle)
+    _log.info("loading %s, %s", name, "untrained" if untrained else weights or "its own weights")
     other = _of_another_kind(name, weights, untrained=untrained, unpickle=unpickle)
     if other is not None:
         return other

@@ -9,9 +9,10 @@ two images one is for `prove`.
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
 from functools import partial
 from typing import IO, TYPE_CHECKING, Self
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
     from dedup.proof.work import Done, Slot, Work
     from dedup.store.catalog import Catalog
+
+_log = logging.getLogger(__name__)
 
 COMMIT_EVERY_PAIRS = 256
 MAX_CHUNK_PAIRS = 32
@@ -74,12 +77,18 @@ class Prover:
         self._descriptions = _Descriptions()
         self._verdicts = read_verdicts(catalog, VERIFIER)
         self.unreadable: set[bytes] = set()
+        self._checked: Counter[bool] = Counter()  # by whether they are proven
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._descriptions.close()
+        if self._checked:
+            _log.info(
+                "%s: %d pairs checked, %d of them proven",
+                *(self._catalog.store, self._checked.total(), self._checked[True]),
+            )
 
     def verdict(self, first: bytes, second: bytes) -> StoredVerdict | None:
         """Give what is known of a pair of contents, seen from the first; None: not checked."""
@@ -250,6 +259,7 @@ class Prover:
         if not found:
             return
         self._verdicts |= found
+        self._checked.update(verdict.tier is not None for verdict in found.values())
         with suppress(CollectionError):  # a collection that cannot be written to is checked again
             write_verdicts(self._catalog, VERIFIER, found)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from contextlib import closing, contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dedup.errors import DedupError, ExtraMissingError, first_line
 from dedup.report.forms import single, text_of
@@ -89,18 +89,31 @@ def _taken(address: str, name: str) -> DedupError:
 
 
 @contextmanager
-def _made(
-    address: str, errors: tuple[type[Exception], ...], drop: Callable[[], object]
-) -> Iterator[None]:
-    """Take back what was made when something is raised, and say what a database said."""
+def _filling(
+    address: str,
+    name: str,
+    errors: tuple[type[Exception], ...],
+    connect: Callable[[], Any],
+    has: Callable[[Any, str], bool],
+    drop: Callable[[Any, str], object],
+) -> Iterator[Any]:
+    """Open a database that holds nothing of a name yet; takes back what is made when it fails."""
     try:
-        yield
-    except BaseException as error:
-        with suppress(*errors):
-            drop()
-        if isinstance(error, errors):
-            raise DedupError(f"{address}: {first_line(error)}") from error
-        raise
+        client = connect()
+        with_it = has(client, name)
+    except errors as error:
+        raise DedupError(f"{address}: {first_line(error)}") from error
+    with closing(client):
+        if with_it:
+            raise _taken(address, name)
+        try:
+            yield client
+        except BaseException as error:
+            with suppress(*errors):
+                drop(client, name)
+            if isinstance(error, errors):
+                raise DedupError(f"{address}: {first_line(error)}") from error
+            raise
 
 
 def _qdrant(table: FeatureTable, rows: npt.NDArray[np.float32], address: str, name: str) -> None:
@@ -110,70 +123,56 @@ def _qdrant(table: FeatureTable, rows: npt.NDArray[np.float32], address: str, na
     errors = (ApiException, RuntimeError, ValueError, OSError)
     remote = address.startswith(("http://", "https://"))
     key = os.environ.get("QDRANT_API_KEY")
-    try:
-        client = QdrantClient(url=address, api_key=key) if remote else QdrantClient(path=address)
-        with_it = client.collection_exists(name)
-    except errors as error:
-        raise DedupError(f"{address}: {first_line(error)}") from error
-    with closing(client):
-        if with_it:
-            raise _taken(address, name)
-        with _made(address, errors, lambda: client.delete_collection(name)):
-            client.create_collection(
-                name, models.VectorParams(size=rows.shape[1], distance=models.Distance.DOT)
+
+    def connect() -> QdrantClient:
+        return QdrantClient(url=address, api_key=key) if remote else QdrantClient(path=address)
+
+    has, drop = QdrantClient.collection_exists, QdrantClient.delete_collection
+    with _filling(address, name, errors, connect, has, drop) as client:
+        client.create_collection(
+            name, models.VectorParams(size=rows.shape[1], distance=models.Distance.DOT)
+        )
+        for part in _batches(table):
+            payloads = [
+                {"path": text_of(path), "digest": digest}
+                for path, digest in zip(table.paths[part], table.digests[part], strict=True)
+            ]
+            ids: Any = list(range(part.start, part.stop))
+            client.upsert(
+                name, models.Batch(ids=ids, vectors=rows[part].tolist(), payloads=payloads)
             )
-            for part in _batches(table):
-                client.upsert(
-                    name,
-                    models.Batch(
-                        ids=list(range(part.start, part.stop)),
-                        vectors=rows[part].tolist(),
-                        payloads=[
-                            {"path": text_of(path), "digest": digest}
-                            for path, digest in zip(
-                                table.paths[part], table.digests[part], strict=True
-                            )
-                        ],
-                    ),
-                )
 
 
 def _milvus(table: FeatureTable, rows: npt.NDArray[np.float32], address: str, name: str) -> None:
     from pymilvus import DataType, MilvusClient, MilvusException
 
     errors = (MilvusException, RuntimeError, ValueError, OSError)
-    try:
-        client = MilvusClient(uri=address, token=os.environ.get("MILVUS_TOKEN", ""))
-        with_it = client.has_collection(name)
-    except errors as error:
-        raise DedupError(f"{address}: {first_line(error)}") from error
-    with closing(client):
-        if with_it:
-            raise _taken(address, name)
-        with _made(address, errors, lambda: client.drop_collection(name)):
-            schema = client.create_schema(auto_id=False)
-            schema.add_field("id", DataType.INT64, is_primary=True)
-            schema.add_field("path", DataType.VARCHAR, max_length=_PATH_CHARACTERS)
-            schema.add_field("digest", DataType.VARCHAR, max_length=64)
-            schema.add_field("vector", DataType.FLOAT_VECTOR, dim=rows.shape[1])
-            index = client.prepare_index_params()
-            index.add_index("vector", index_type="FLAT", metric_type="IP")
-            client.create_collection(name, schema=schema, index_params=index)
-            for part in _batches(table):
-                client.insert(
-                    name,
-                    [
-                        {"id": row, "path": text_of(path), "digest": digest, "vector": vector}
-                        for row, path, digest, vector in zip(
-                            range(part.start, part.stop),
-                            table.paths[part],
-                            table.digests[part],
-                            rows[part].tolist(),
-                            strict=True,
-                        )
-                    ],
-                )
-            client.flush(name)
+
+    def connect() -> MilvusClient:
+        return MilvusClient(uri=address, token=os.environ.get("MILVUS_TOKEN", ""))
+
+    has, drop = MilvusClient.has_collection, MilvusClient.drop_collection
+    with _filling(address, name, errors, connect, has, drop) as client:
+        schema = client.create_schema(auto_id=False)
+        schema.add_field("id", DataType.INT64, is_primary=True)
+        schema.add_field("path", DataType.VARCHAR, max_length=_PATH_CHARACTERS)
+        schema.add_field("digest", DataType.VARCHAR, max_length=64)
+        schema.add_field("vector", DataType.FLOAT_VECTOR, dim=rows.shape[1])
+        index = client.prepare_index_params()
+        index.add_index("vector", index_type="FLAT", metric_type="IP")
+        client.create_collection(name, schema=schema, index_params=index)
+        for part in _batches(table):
+            numbers, vectors = range(part.start, part.stop), rows[part].tolist()
+            client.insert(
+                name,
+                [
+                    {"id": row, "path": text_of(path), "digest": digest, "vector": vector}
+                    for row, path, digest, vector in zip(
+                        numbers, table.paths[part], table.digests[part], vectors, strict=True
+                    )
+                ],
+            )
+        client.flush(name)
 
 
 def _pgvector(table: FeatureTable, rows: npt.NDArray[np.float32], address: str, name: str) -> None:

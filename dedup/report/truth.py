@@ -1,11 +1,10 @@
-"""Files that say which images are the same: groups in JSON, or pairs in CSV.
+"""Files that say which images are the same: groups in JSON, or pairs in a table.
 
 Reads either into a `Truth` and finds the files that its names mean. Errors name the line.
 """
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from dedup.errors import DedupError
 from dedup.report.evaluation import NamePair, Truth
 from dedup.results import IMAGE_TIERS, Tier
+from dedup.sources.tables import TABLES, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -41,7 +41,7 @@ class Matched:
 
 
 def read_truth(path: Path) -> Truth:
-    """Read a groups file, or pairs when the name ends in .csv.
+    """Read a groups file, or pairs in a table (.csv, .tsv, .parquet).
 
     Groups: a JSON list of {"tier", "members": [names]}; other keys are free. Every pair of members
     has the group's tier; a pair in two groups has the surer one. Pairs: a header, then one pair a
@@ -52,11 +52,7 @@ def read_truth(path: Path) -> Truth:
     ------
     DedupError : the file cannot be read, or is not of that form; names the line.
     """
-    try:
-        text = path.read_text("utf-8-sig", "surrogateescape")
-    except OSError as error:
-        raise DedupError(f"{path}: cannot be read: {error.strerror}") from error
-    pairs = _from_csv(path, text) if path.suffix.lower() == ".csv" else _from_groups(path, text)
+    pairs = _from_pairs(path) if path.suffix.lower() in TABLES else _from_groups(path)
     images: set[str] = set()
     tiers: dict[NamePair, Tier] = {}
     for names, tier in pairs:
@@ -135,9 +131,12 @@ def match(truth: Truth, paths: Iterable[str], roots: Sequence[str]) -> Matched:
     return Matched(Truth(frozenset(files.values()), tiers), missing, ambiguous)
 
 
-def _from_groups(path: Path, text: str) -> Iterator[tuple[list[str], Tier]]:
+def _from_groups(path: Path) -> Iterator[tuple[list[str], Tier]]:
     try:
+        text = path.read_text("utf-8-sig", "surrogateescape")
         groups = json.loads(text)
+    except OSError as error:
+        raise DedupError(f"{path}: cannot be read: {error.strerror}") from error
     except json.JSONDecodeError as error:
         raise DedupError(f"{path}, line {error.lineno}: not JSON: {error.msg}") from error
     if not isinstance(groups, list):
@@ -175,11 +174,10 @@ def _line_of(text: str, number: int) -> int:
         number -= 1
 
 
-def _from_csv(path: Path, text: str) -> Iterator[tuple[list[str], Tier | None]]:
-    reader = csv.DictReader(text.splitlines(keepends=True), strict=True)
-    columns = set(reader.fieldnames or ())
-    label = next((name for name in ("tier", "duplicate") if name in columns), None)
-    if label is None or not {"first", "second"} <= columns:
+def _from_pairs(path: Path) -> Iterator[tuple[list[str], Tier | None]]:
+    table = Table(path)
+    label = next((name for name in ("tier", "duplicate") if name in table.columns), None)
+    if label is None or not {"first", "second"} <= {*table.columns}:
         raise DedupError(
             f'{path}, line 1: columns "first", "second" and "tier" or "duplicate" were expected'
         )
@@ -188,16 +186,12 @@ def _from_csv(path: Path, text: str) -> Iterator[tuple[list[str], Tier | None]]:
         if label == "tier"
         else _DUPLICATE
     )
-    try:
-        for row in reader:
-            first, second, value = (row[name] or "" for name in ("first", "second", label))
-            if not first or not second or first == second or None in row:
-                raise DedupError(f"{path}, line {reader.line_num}: not a pair of two names")
-            if value.strip() not in known:
-                wanted = ", ".join(known)
-                raise DedupError(
-                    f"{path}, line {reader.line_num}: {label} is {value!r}; it is one of {wanted}"
-                )
-            yield [first, second], known[value.strip()]
-    except csv.Error as error:
-        raise DedupError(f"{path}, line {reader.line_num}: not CSV: {error}") from error
+    for place, cells in table.rows("first", "second", label):
+        first, second, value = map(str, cells)
+        if not first or not second or first == second:
+            raise DedupError(f"{path}, {place}: not a pair of two names")
+        if value.strip() not in known:
+            raise DedupError(
+                f"{path}, {place}: {label} is {value!r}; it is one of {', '.join(known)}"
+            )
+        yield [first, second], known[value.strip()]

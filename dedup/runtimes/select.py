@@ -9,8 +9,9 @@ that exists needs no torch. What a person should know of the choice is in the ru
 
 from __future__ import annotations
 
+import logging
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from dedup.errors import ModelError
 from dedup.models.loaded import OWN, PLUGIN, PLUGIN_FILE, OnnxModel
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from dedup.runtimes.torch_runtime import TorchRuntime
 
     Runtime: TypeAlias = GraphRuntime | OwnRuntime | TorchRuntime
+    AnyRuntime = TypeVar("AnyRuntime", bound=Runtime)
+
+_log = logging.getLogger(__name__)
 
 RUNTIMES: Final = ("auto", "torch", *ENGINES)
 
@@ -46,7 +50,14 @@ def ready_runtime(fingerprint: Fingerprint, device: str, kind: str) -> GraphRunt
     """
     engine = engine_for(fingerprint, device, kind)
     graph = _stored(fingerprint, engine) if engine else None
-    return None if graph is None or graph.facts.failure else start(graph, engine)
+    if graph is None or graph.facts.failure:
+        return None
+    return _logged(start(graph, engine), fingerprint)
+
+
+def _logged(runtime: AnyRuntime, fingerprint: Fingerprint) -> AnyRuntime:
+    _log.info("%s runs in %s", fingerprint.model, runtime.description)
+    return runtime
 
 
 def make_runtime(
@@ -59,6 +70,12 @@ def make_runtime(
     LayerError : no such layer, or one that gives no embeddings.
     ModelError : no such device, or the model gives values that are not finite.
     """
+    return _logged(_made(loaded, fingerprint, device, kind), fingerprint)
+
+
+def _made(
+    loaded: LoadedModel | OnnxModel, fingerprint: Fingerprint, device: str, kind: str
+) -> Runtime:
     engine = engine_for(fingerprint, device, kind)
     if isinstance(loaded, OnnxModel):
         return _of_file(loaded, fingerprint, engine)
@@ -75,6 +92,8 @@ def make_runtime(
     graph = _stored(fingerprint, engine)
     if graph is None:
         from dedup.runtimes.export import export
+
+        _log.info("exporting %s for %s, once", fingerprint.model, engine)
 
         graph = export(loaded, fingerprint.layers, engine)
         keep_graph(fingerprint, engine, graph)

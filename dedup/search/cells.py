@@ -222,7 +222,9 @@ def _sample_pairs(vectors: Rows, threshold: float, k: int) -> tuple[Ids, Ids]:
     return rows[number], others[number, column].astype(np.int64)
 
 
-def choose_overlap(overlaps: list[int], misses: list[float], pairs: int) -> int:
+def choose_overlap(
+    overlaps: list[int], misses: list[float], pairs: int, missed: float = _MAX_MISSED_SHARE
+) -> int:
     """Choose the least overlap that can be trusted to miss no more than wanted.
 
     Parameters
@@ -230,6 +232,7 @@ def choose_overlap(overlaps: list[int], misses: list[float], pairs: int) -> int:
     overlaps : that can be chosen, rising
     misses : share of the sample's pairs that each of them misses
     pairs : of the sample
+    missed : share of all pairs that may be missed
 
     Notes
     -----
@@ -251,7 +254,7 @@ def choose_overlap(overlaps: list[int], misses: list[float], pairs: int) -> int:
         w=np.sqrt([misses[number] * pairs for number in seen]),  # as sure as their number
     )
     for overlap in overlaps[clear:]:
-        if height + slope * overlap <= np.log(_MAX_MISSED_SHARE):
+        if height + slope * overlap <= np.log(missed):
             return overlap
     return overlaps[-1]
 

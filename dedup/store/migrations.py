@@ -8,6 +8,7 @@ why it is done this way.
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from contextlib import closing, contextmanager, suppress
@@ -22,6 +23,8 @@ from dedup.store.format_5 import to_5
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+_log = logging.getLogger(__name__)
 
 MAX_WAIT_SECONDS: Final = 600
 """How long to wait for another process that is upgrading the same catalog."""
@@ -86,10 +89,12 @@ def migrate(
     check_format(path.parent, current)
     if not upgraded:
         return None
-    return (
+    note = (
         f"Upgraded the collection from format {first} to format {FORMAT}; the old catalog is kept "
         f"as {copy.name}"
     )
+    _log.info("%s: %s", path.parent, note)
+    return note
 
 
 def upgraded_in_memory(

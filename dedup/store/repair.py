@@ -8,6 +8,7 @@ that have it open survive.
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 import sqlite3
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from dedup.fingerprint import Fingerprint
     from dedup.store.catalog import Catalog
     from dedup.store.verify import Unsound
+
+_log = logging.getLogger(__name__)
+_DROPPED: Final = "%s: %d damaged rows dropped; the catalog as it was is kept as %s"
 
 COPY: Final = "catalog.repair.bak"
 FOUND_AGAIN: Final = ("roots", "images", "files", "embeddings", "verdicts", "traits", "parts")
@@ -78,6 +82,7 @@ def repair_catalog(store: Path) -> list[Unsound]:
         if any(one.table in ("", "roots", "images", "files", "embeddings") for one in found):
             write_meta(connection, _TO_READ, "1")
         connection.execute("COMMIT")
+        _log.warning(_DROPPED, store, len(found), COPY)
         left = list(check_structure(store, connection))
         if left:
             raise DamagedError(store, f"cannot be repaired: {left[0].detail}. Index again")
@@ -160,6 +165,7 @@ def heal(catalog: Catalog) -> list[Unsound]:
         ]
     if found:
         _keep_copy(catalog.store)
+        _log.warning(_DROPPED, catalog.store, len(found), COPY)
     with catalog.transaction():
         drop(connection, found)  # rows that are missing, too, make folders be compared in full
         connection.execute("DELETE FROM meta WHERE key = 'damaged'")

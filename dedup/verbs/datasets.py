@@ -64,8 +64,8 @@ class DataSetVerbs:
         Parameters
         ----------
         labels : what images are: "folders", each one's own; a file whose ending says what it is,
-            .csv and .parquet with the columns `path` and `column`, .json of COCO, .yaml of YOLO; a
-            mapping from paths to labels; None: nothing is said of labels
+            .csv, .tsv and .parquet with the columns `path` and `column`, .json of COCO, .yaml of
+            YOLO; a mapping from paths to labels; None: nothing is said of labels
         column : of `labels`, where that is a table
         issues : the kinds that are looked for, see `dedup.datasets.issues.ISSUES`; none: all
         tier : the tiers of images that have to agree in their labels
@@ -163,7 +163,7 @@ class DataSetVerbs:
 
         Parameters
         ----------
-        given : the split: a table (.csv, .parquet) with the columns `path` and `subset` or `split`;
+        given : the split: a table (.csv, .tsv, .parquet), columns `path` and `subset` or `split`;
             or "folders": the outermost one called train, val, test or the like
         tier, threshold : as in `duplicates`
 

@@ -247,19 +247,16 @@ class _Looked:
             if sizes[one.file] >= min_bytes:
                 by_keeper.setdefault(one.keeper, []).append(one)
         groups = [
-            described(
-                number,
-                FileGroup(
-                    keeper, tuple(Member(one.file, one.tier, one.similarity) for one in members)
-                ),
-                self.gallery, self.related, self.lookout,
-            )
-            for number, (keeper, members) in enumerate(by_keeper.items(), 1)
-        ]  # fmt: skip
+            FileGroup(keeper, tuple(Member(one.file, one.tier, one.similarity) for one in members))
+            for keeper, members in by_keeper.items()
+        ]
         because = f"in {os.fsdecode(inside)}"
         note = f"{len(found):,} of {len(here):,} images are inside {os.fsdecode(inside)}"
         return (
-            [replace(group, kept_because=because) for group in groups],
+            [
+                replace(group, kept_because=because)
+                for group in described(groups, self.gallery, self.related, self.lookout)
+            ],
             [note, *_worse_note(len(worse)), *self._notes()],
         )
 

@@ -6,6 +6,7 @@ so that the proof, thumbnails and the next run read them as they read any file.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import tempfile
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dedup.query import QueryVectors
+
+_log = logging.getLogger(__name__)
 
 KEPT: Final = "kept"
 _LONGEST_NAME: Final = 240  # bytes, of 255 that file systems take
@@ -57,13 +60,14 @@ class Given(NamedTuple):
 
 
 @contextmanager
-def as_files(images: Any, crop: Any) -> Iterator[Given]:
+def as_files(images: Any, crop: Any = None, what: str = "images") -> Iterator[Given]:
     """Give query images as files; those that are none lie in a temporary folder meanwhile.
 
     Parameters
     ----------
     images : paths, or images in memory: one, several, or by name
     crop : (left, top, width, height) in pixels, of each; None: the whole of it
+    what : the argument's name
     """
     box = _box(crop)
     if isinstance(images, str | os.PathLike) or (
@@ -71,20 +75,20 @@ def as_files(images: Any, crop: Any) -> Iterator[Given]:
     ):
         images = images if isinstance(images, Mapping | str | os.PathLike) else list(images)
     elif not is_image(images):
-        paths_of(images, "images")  # which says what is accepted
+        paths_of(images, what)  # which says what is accepted
     several = isinstance(images, list)
     if box is None and (
         isinstance(images, str | os.PathLike)
         or (several and all(isinstance(one, str | os.PathLike) for one in images))
     ):
-        yield Given(paths_of(images, "images"), {}, [])
+        yield Given(paths_of(images, what), {}, [])
         return
     named = _named(images)
     with tempfile.TemporaryDirectory(prefix="dedup-") as folder:
         given = Given([], {}, [])
         for number, (name, image) in enumerate(named):
             if box is None and isinstance(image, str | os.PathLike):
-                given.paths.append(paths_of(image, "images")[0])
+                given.paths.append(paths_of(image, what)[0])
                 continue
             try:
                 data = encoded(image, name)
@@ -178,6 +182,7 @@ class Kept:
                 raise ImageError(name, "empty")  # noqa: TRY301
         except ImageError as error:
             self.skips.append(Skip(f"{self._name}/{name}", error.reason))
+            _log.warning("skipped %r: %s", self.skips[-1].path, error.reason)
             return
         self.bytes += len(data)
         if self.bytes > self._max:

@@ -26,6 +26,7 @@ from dedup.results import Comparison, DuplicatesAnswer, Explanation, Grouping, T
 from dedup.store.pairs import content_pair, has_verdicts, read_verdict, write_verdicts
 from dedup.verbs.decisions import is_ignored
 from dedup.verbs.drawings import Drawings
+from dedup.verbs.given import as_files
 from dedup.verbs.own import asked_with
 from dedup.verbs.videos import NOTHING, explained_videos, films_of
 
@@ -133,31 +134,33 @@ def compare_new(
     parts: bool = True,
 ) -> Comparison:
     """Find which new images, or vectors with their ids, are there already."""
-    from dedup.duplicates.compare import NewImages, compare
+    from dedup.duplicates.compare import NewImages, compare, sureness
     from dedup.duplicates.gallery import read_gallery
 
-    names, tiers = paths_of(new, "new"), tiers_of(tier)
-    threshold, report = threshold_of(threshold), callback_of(progress)
+    tiers, threshold, report = tiers_of(tier), threshold_of(threshold), callback_of(progress)
     folder = None if against is None else path_of(against, "against")
     catalog = session.computing()
     within = None if folder is None else indexed_folder(catalog, folder)
     space = session.space()
-    if vectors is None:
-        queries = embed_queries(catalog, space, expand(names), session.embedder, report)
-    elif not catalog.fingerprint.own_width:
+    if vectors is not None and not catalog.fingerprint.own_width:
         raise CollectionError(session.path, "its vectors were not given: compare images with it")
-    else:
-        queries = asked_with(session, space, names, vectors, read=True)
-    images = NewImages(
-        queries.paths, queries.facts, queries.raw, space.vectors(queries.raw), queries.parts
-    )
-    gallery = read_gallery(catalog, space, parts=parts)
-    lowest = space.threshold(threshold)
-    lookout = Lookout(catalog.roots(), offline=offline, asked=within)
-    matches, notes = compare(gallery, within, images, tiers, lowest, report, lookout)
-    return session.noted(
-        Comparison(tuple(matches), len(queries.paths), tuple(queries.skipped), tuple(notes))
-    )
+    with as_files(new if vectors is None else paths_of(new, "new"), None, "new") as given:
+        if vectors is None:
+            paths = expand(given.paths)
+            queries = embed_queries(catalog, space, paths, session.embedder, report)
+        else:
+            queries = asked_with(session, space, given.paths, vectors, read=True)
+        images = NewImages(
+            queries.paths, queries.facts, queries.raw, space.vectors(queries.raw), queries.parts
+        )
+        gallery = read_gallery(catalog, space, parts=parts)
+        lowest = space.threshold(threshold)
+        lookout = Lookout(catalog.roots(), offline=offline, asked=within)
+        matches, notes = compare(gallery, within, images, tiers, lowest, report, lookout)
+    named = (replace(one, path=given.names.get(one.path, one.path)) for one in matches)
+    skipped = given.named(queries).skipped
+    found = tuple(sorted(named, key=sureness))
+    return session.noted(Comparison(found, len(queries.paths), tuple(skipped), tuple(notes)))
 
 
 def indexed_folder(catalog: Catalog, folder: str) -> bytes:

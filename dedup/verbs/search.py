@@ -133,8 +133,8 @@ def query(
 ) -> QueryAnswer:
     """Find the indexed images nearest to each query image or vector, or to words."""
     words = Words(strings_of(text, "text"), strings_of(not_text, "not_text"))
-    if words and vectors is not None:
-        raise TypeError("give text or vectors, not both")
+    if vectors is not None and (words or crop is not None):
+        raise TypeError(f"give {'text' if words else 'crop'} or vectors, not both")
     k, threshold, report = count_of(k, "k", 1), threshold_of(threshold), callback_of(progress)
     catalog = session.computing()
     if vectors is not None:

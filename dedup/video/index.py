@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from dedup.store.catalog import Catalog
     from dedup.video.prove import Done
     from dedup.video.sample import Sampled
+
+_log = logging.getLogger(__name__)
 
 _BATCH: Final = 32  # key frames per forward pass
 
@@ -77,6 +80,7 @@ def update(
                     known |= {new.digest}
                 if new.reason:
                     skips.append(Skip(os.fsdecode(item.path), new.reason))
+                    _log.warning("skipped %r: %s", skips[-1].path, new.reason)
                 rows.append(new)
                 done += 1
                 report("Reading videos", done, len(work))

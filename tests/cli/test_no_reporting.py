@@ -62,9 +62,12 @@ layers mobilenetv3_small_050
 layers copies-2 --image new.jpg --maps maps.png
 export --store store --fused --output features.safetensors
 export --store store --neighbours 3 --output graph.npz
+index file://HERE/images/a --store file://HERE/shared --engine inline
+list --store file://HERE/shared --engine inline
+fetch fetched --store file://HERE/shared
 index --vectors vectors.npy --store own
 query --vector vectors.npy --store own
-index images --store untrained --untrained --runtime onnxruntime --views content
+index images -s untrained --untrained --model mobilenetv3_small_050 --runtime onnxruntime
 """
 
 SLOW_COMMANDS = """
@@ -85,7 +88,7 @@ for line in open("commands"):
             assert connection.execute(line[4:]).rowcount == 1
         connection.close()
     elif line.strip():
-        sys.argv = ["dedup", *line.split()]
+        sys.argv = ["dedup", *line.replace("HERE", os.getcwd()).split()]
         if line.startswith(("watch", "review")):
             threading.Timer(20, os.kill, (os.getpid(), signal.SIGTERM)).start()
         try:
@@ -134,7 +137,7 @@ class Place:
     def unexpected(self) -> list[str]:
         """List files that neither a command line names nor documentation does."""
         expected = re.compile(
-            r"work/(images|store|untrained|own)/.*|home/\.cache/dedup/models/[0-9a-f-]+\.onnx|ban/.*"
+            r"work/(images|store|untrained|own|shared|fetched)/.*|home/\.cache/dedup/models/[0-9a-f-]+\.onnx|ban/.*"
             r"|work/(commands|truth\.csv|new\.jpg|decisions\.jsonl|plan\.json|features\.npz)"
             r"|work/(features\.safetensors|graph\.npz|vectors\.npy)"
             r"|work/(report\.html|why\.html|map\.html|maps\.png)"

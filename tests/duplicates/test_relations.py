@@ -60,6 +60,17 @@ def test_a_pair_is_related_as_its_list_says_in_either_order() -> None:
             assert (back and back[1:]) == (listed.get(second) and listed[second][1:])
 
 
+def test_rows_without_relations_are_told_beforehand() -> None:
+    found = relations()
+    assert found.rows(ALL) == {0, 1, 2, 3, 4, 5}
+    assert found.rows(frozenset({Tier.PIXELS})) == {0, 1, 3, 5}  # and not those that are alike
+    unlike = Relations(found.table, proposals([[0], [1], [2], [3]], {(2, 3): 0.89}), 0.9)
+    assert unlike.rows(ALL) == {0, 1, 3, 5}
+    for each in (found, unlike):
+        listed = {row for row in range(7) if list(each.of(row, ALL))}
+        assert listed <= each.rows(ALL)
+
+
 def test_below_the_threshold_classes_are_not_related() -> None:
     assert relations().between(3, 5) is None
 

@@ -165,7 +165,7 @@ def test_pairs_are_read_from_csv(tmp_path: Path) -> None:
         ("p.csv", "first,second,duplicate\na,b,yes\n", "line 2: duplicate is 'yes'"),
         ("p.csv", "first,second,duplicate\na,,1\n", "line 2: not a pair"),
         ("p.csv", "first,second,duplicate\na,a,1\n", "line 2: not a pair"),
-        ("p.csv", "first,second,duplicate\na,b,1,2\n", "line 2: not a pair"),
+        ("p.csv", "first,second,duplicate\na,b,1,2\n", "line 2: 4 cells, for the columns"),
         ("p.csv", 'first,second,duplicate\n"a,b,1\n', "not CSV"),
     ],
 )

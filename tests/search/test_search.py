@@ -124,8 +124,9 @@ def test_too_many_pairs_is_an_error_and_no_truncated_answer() -> None:
 
 @pytest.mark.parametrize("dimension", [2, 256, 1280, 8192])
 def test_fp32_products_stay_within_the_margin(dimension: int) -> None:
-    vectors = rows(400, dimension)
-    row, column = np.triu_indices(400, 1)
+    count = 400 if dimension < 8192 else 100
+    vectors = rows(count, dimension)
+    row, column = np.triu_indices(count, 1)
     exact = pair_similarities(vectors, vectors, row, column)
     assert np.abs((vectors @ vectors.T)[row, column] - exact).max() < MARGIN / 5
 

@@ -1,0 +1,143 @@
+"""What commands that answer questions do with a collection in object storage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dedup.cli.cluster import Place, opened
+from dedup.cli.output import bytes_in_words, counted, note, progress_bars
+from dedup.cli.stores import shared_store_option
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from dedup.actions.outcomes import Acted
+    from dedup.policy import KeepPolicy
+    from dedup.results import DuplicatesAnswer, Explanation, QueryAnswer, Tier
+
+
+def refuse(given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse options that do not work in object storage.
+
+    Parameters
+    ----------
+    given : the options that were given
+    known : those that work there
+    """
+    others = sorted({*given} - {*known, "--store"})
+    if others:
+        raise click.UsageError(
+            f"{others[0]} does not go with a collection in object storage. Bring it to this "
+            "computer for that: dedup fetch --store URL FOLDER"
+        )
+
+
+def given_options() -> set[str]:
+    """Name the options that the command was given."""
+    context = click.get_current_context()
+    return {
+        max(option.opts, key=len)
+        for option in context.command.params
+        if option.name is not None
+        and option.param_type_name == "option"
+        and context.get_parameter_source(option.name) is click.core.ParameterSource.COMMANDLINE
+    }
+
+
+def groups(
+    store: str,
+    where: Place,
+    tiers: frozenset[Tier],
+    threshold: float | None,
+    keep: KeepPolicy,
+    **options: Any,
+) -> DuplicatesAnswer:
+    """Find the duplicate groups of a collection at a URL."""
+    with opened(store, where) as shared, progress_bars() as progress:
+        answer = shared.duplicates(tiers, threshold, keep=keep.texts, progress=progress, **options)
+    note(*shared.notes)
+    return answer
+
+
+def why(store: str, first: str, second: str) -> Explanation:
+    """Say in which tier two files are; those in the collection by their URLs."""
+    with opened(store) as shared:
+        return shared.why(first, second)
+
+
+def query(store: str, names: Sequence[str], k: int | None) -> QueryAnswer:
+    """Find the nearest images in a collection at a URL."""
+    with opened(store) as shared, progress_bars("images") as progress:
+        return shared.query([*names], k or 10, progress=progress)
+
+
+def plan(
+    store: str,
+    where: Place,
+    action: str,
+    tiers: frozenset[Tier],
+    output: Path | None,
+    **options: Any,
+) -> None:
+    """Plan which objects are to go."""
+    from dedup.distributed.plans import action_of
+
+    try:
+        action_of(action)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    with opened(store, where) as shared, progress_bars() as progress:
+        made = shared.plan(action, tiers, progress=progress, **options)
+    note(*shared.notes, *made.notes)
+    note(f"To go ({made.action}): {counted(len(made), 'object')}, {bytes_in_words(made.bytes)}")
+    if output is None:
+        note("Nothing was written; to write the plan: -o plan.json")
+        return
+    made.write(output)
+    note(f"Wrote {output}; to carry it out: dedup apply {output} --store {made.store}")
+
+
+def apply(store: str, path: Path, *, dry_run: bool, unversioned: bool) -> Acted:
+    """Carry out a plan in object storage."""
+    from dedup.distributed.plans import read_shared_plan
+
+    made = read_shared_plan(path)
+    with opened(store) as shared, progress_bars("objects") as progress:
+        return shared.apply(made, dry_run=dry_run, unversioned=unversioned, progress=progress)
+
+
+def undo(store: str, run: str | None, *, dry_run: bool) -> Acted:
+    """Take back what a plan did in object storage."""
+    with opened(store) as shared, progress_bars("objects") as progress:
+        return shared.undo(run, dry_run=dry_run, progress=progress)
+
+
+@click.command("fetch")
+@click.argument("folder", metavar="[FOLDER]", required=False, type=click.Path(path_type=Path))
+@shared_store_option
+def fetch_command(folder: Path | None, store: Path | str | None) -> None:
+    """Bring a collection from object storage to this computer.
+
+    It becomes an ordinary collection in FOLDER (.dedup when none is named), with all that was
+    proven, so that every other command works on it. The images stay where they are, and are read
+    from there.
+
+    \b
+    Examples:
+      dedup fetch --store s3://bucket/found
+      dedup fetch photos.dedup --store s3://bucket/found
+    """
+    from dedup.session import STORE_NAME
+
+    if not isinstance(store, str):
+        raise click.UsageError("--store names a collection in object storage: s3://bucket/folder")
+    place = folder if folder is not None else Path(STORE_NAME)
+    with opened(store) as shared, progress_bars() as progress:
+        made = shared.fetch(place, progress=progress)
+    with made:
+        status = made.status()
+    note(f"Fetched {counted(status.images, 'image')} to {place}; to see the duplicates: "
+         f"dedup list --store {place}")  # fmt: skip

@@ -1,0 +1,108 @@
+"""The formats of answers, as options of commands."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dedup.arrow import with_pyarrow
+from dedup.files import check_folder
+
+if TYPE_CHECKING:
+    from dedup.cli.options import Command
+
+FORMATS = ("table", "jsonl", "csv", "paths", "parquet")
+TABLES = ("csv", "parquet")
+
+
+class _OneObject(click.Choice[str]):
+    """The formats of an answer that is no table of plain rows."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse those of tables with the reason."""
+        if value in FORMATS and value not in self.choices:
+            self.fail(f"{value} holds plain rows, which this answer is not: use jsonl", param, ctx)
+        return str(super().convert(value, param, ctx))
+
+
+_output_option = click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="With --format parquet, which it stands for: the file that is written.",
+)
+report_format_option = click.option(
+    "--format",
+    "kind",
+    type=_OneObject(["table", "jsonl"]),
+    help="Default: table on a terminal, jsonl otherwise.",
+)
+
+
+def rows_options(command: Command) -> Command:
+    """Add --format and -o, for rows that are no paths."""
+    kind = click.option(
+        "--format",
+        "kind",
+        type=click.Choice(["table", "jsonl", "csv", "parquet"]),
+        help="Default: table on a terminal, jsonl otherwise.",
+    )
+    return kind(_output_option(command))
+
+
+def format_options(command: Command) -> Command:
+    """Add --format, -o, -0 and --csv-safe."""
+    nul = click.option(
+        "-0", "nul", is_flag=True, help="With --format paths: end names with NUL, for xargs -0."
+    )
+    kind = click.option(
+        "--format",
+        "kind",
+        type=click.Choice(FORMATS),
+        help="Default: table on a terminal, jsonl otherwise. paths and csv write the bytes of "
+        "names as they are; parquet is no text and goes to a file or another program.",
+    )
+    safe = click.option(
+        "--csv-safe",
+        is_flag=True,
+        help="With --format csv: an apostrophe before texts that a spreadsheet would take for a "
+        "formula.",
+    )
+    return kind(_output_option(nul(safe(command))))
+
+
+def chosen_format(
+    kind: str | None, *, nul: bool = False, csv_safe: bool = False, output: Path | None = None
+) -> str:
+    """Settle the format of the output.
+
+    Raises
+    ------
+    click.UsageError : -0 with anything but paths, --csv-safe with anything but csv, -o with
+        anything but parquet, or that to a terminal.
+    ExtraMissingError : parquet without pyarrow.
+    """
+    if output is not None:
+        if nul or csv_safe or kind not in (None, "parquet"):
+            raise click.UsageError(f"-o goes with --format parquet, not {kind or 'others'}")
+        check_folder(output)
+        kind = "parquet"
+    elif kind == "parquet" and sys.stdout.isatty():
+        raise click.UsageError("parquet is no text for a terminal: name a file with -o FILE")
+    if kind == "parquet":
+        with_pyarrow()  # before anything is done
+    if csv_safe:
+        if nul or kind not in (None, "csv"):
+            raise click.UsageError(f"--csv-safe goes with --format csv, not {kind or 'paths'}")
+        return "csv"
+    if nul and kind not in (None, "paths"):
+        raise click.UsageError(f"-0 goes with --format paths, not {kind}")
+    if kind is None:
+        if nul:
+            return "paths"
+        return "table" if sys.stdout.isatty() else "jsonl"
+    return kind

@@ -1,0 +1,352 @@
+"""What a collection in object storage answers: the verbs of `Collection` that work there."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dedup.arguments import (
+    callback_of,
+    count_of,
+    one_of,
+    path_of,
+    paths_of,
+    threshold_of,
+    tiers_of,
+)
+from dedup.collection import Collection
+from dedup.descriptors.vlad import PARTS_VERSION
+from dedup.distributed import acting
+from dedup.distributed.commits import committed, done_of, read
+from dedup.distributed.grouping import make_groups, read_etags, read_groups
+from dedup.distributed.images import reading
+from dedup.distributed.importing import Known, add_known, make_catalog
+from dedup.distributed.joining import join
+from dedup.distributed.listing import gone_ids, known_rows, latest
+from dedup.distributed.plans import action_of, make_plan
+from dedup.distributed.schemas import ROW_BITS, shard_name
+from dedup.distributed.searching import nearest
+from dedup.distributed.searching import paths_of as urls_of
+from dedup.distributed.settings import Settings
+from dedup.distributed.weights import weights_file
+from dedup.duplicates.candidates import CANDIDATES
+from dedup.duplicates.select import SORTS, Wanted, in_order
+from dedup.errors import CollectionError
+from dedup.policy import INFORMATION, KeepPolicy
+from dedup.proof import VERIFIER
+from dedup.query import embed_queries, expand
+from dedup.results import DuplicatesAnswer, Grouping, Neighbour, QueryAnswer, Tier
+from dedup.space.space import Space
+from dedup.verbs.folders import COPY_TIERS
+from dedup.verbs.pairs import DEFAULT_TIERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from dedup.actions.outcomes import Acted
+    from dedup.answer import Progress
+    from dedup.distributed.engine import Engine
+    from dedup.distributed.joining import Joined
+    from dedup.distributed.plans import SharedPlan
+    from dedup.distributed.run import Run
+    from dedup.results import Explanation, Group
+    from dedup.store.catalog import Catalog
+
+    AnyPath = str | os.PathLike[str]
+    Paths = AnyPath | Iterable[AnyPath]
+
+MOST_FETCHED: Final = 20_000_000
+"""Images up to which a machine can hold a collection."""
+
+
+class SharedAnswers:
+    """The verbs of a collection in object storage that answer questions."""
+
+    _run: Run
+    _engine: Callable[[], Engine]
+
+    def duplicates(
+        self,
+        tier: str | Iterable[str] = DEFAULT_TIERS,
+        threshold: float | None = None,
+        *,
+        group: str = "cover",
+        under: Iterable[str] = (),
+        min_bytes: int = 0,
+        sort: str = "size",
+        companions: bool = False,
+        parts: bool = True,
+        keep: str | Iterable[str] = INFORMATION,
+        progress: Progress | None = None,
+    ) -> DuplicatesAnswer:
+        """Find the duplicate groups; what an earlier call or run has done is not done again.
+
+        Parameters
+        ----------
+        under : URLs of folders
+        the others : as in `Collection.duplicates`
+
+        Raises
+        ------
+        StorageError, SearchError
+        """
+        report = callback_of(progress)
+        settings = self._settings(tier, threshold, group, keep, companions=companions, parts=parts)
+        sort = one_of(sort, SORTS, "sort")
+        folders = tuple(os.fsencode(one) for one in paths_of(under, "under"))
+        wanted = Wanted(folders, count_of(min_bytes, "min_bytes", 0))
+        with self._engine() as engine:
+            told = join(self._run, engine, settings, report)
+            make_groups(self._run, engine, settings, report)
+        groups, notes = read_groups(self._run.storage, settings)
+        chosen = [one for one in (_chosen(each, wanted) for each in groups) if one is not None]
+        notes = [*told.notes, *_cells_notes(told), *notes]
+        return DuplicatesAnswer(tuple(in_order(chosen, sort)), settings.threshold, tuple(notes))
+
+    def why(self, first: AnyPath, second: AnyPath) -> Explanation:
+        """Say in which tier two files are, as `Collection.why`; files of this computer or URLs."""
+        names = path_of(first, "first"), path_of(second, "second")
+        rows = self._rows_of(names)
+        with self._small(rows) as collection:
+            return collection.why(*names)
+
+    def query(self, paths: Paths, k: int = 10, *, progress: Progress | None = None) -> QueryAnswer:
+        """Find the images most similar to some images, as `Collection.query`.
+
+        Looked for in the cells that a query falls in, once a list has divided the collection.
+        """
+        names, k = [*paths_of(paths, "paths")], count_of(k, "k", 1)
+        with self._small([]) as collection:
+            session = collection._session  # noqa: SLF001 - the one way to its model
+            space, report = session.space(), callback_of(progress)
+            asked = embed_queries(session.catalog, space, expand(names), session.embedder, report)
+        found, looked_at_all = nearest(self._run, asked.raw, k)
+        settings = self._settings(DEFAULT_TIERS, None, "cover", INFORMATION)
+        every = np.unique(np.concatenate([one.ids for one in found] or [np.empty(0, np.int64)]))
+        urls = urls_of(self._run, settings, every)
+        neighbours = []
+        for name, near in zip(asked.paths, found, strict=True):
+            both = zip(near.ids.tolist(), near.similarity.tolist(), strict=True)
+            files = [(url, similarity) for one, similarity in both for url in urls[one]]
+            neighbours += [
+                Neighbour(name, rank, url, similarity)
+                for rank, (url, similarity) in enumerate(files[:k], 1)
+            ]
+        note = "Looked for in the cells nearest to each query, which may miss weak matches"
+        return QueryAnswer(
+            tuple(neighbours), tuple(asked.skipped), () if looked_at_all else (note,)
+        )
+
+    def plan(
+        self,
+        action: str,
+        tier: str | Iterable[str] = COPY_TIERS,
+        *,
+        progress: Progress | None = None,
+        **options: Any,
+    ) -> SharedPlan:
+        """Plan which duplicates are to go; nothing is touched.
+
+        Parameters
+        ----------
+        action : "move:URL", "tag" or "delete"
+        the others : as in `duplicates`
+
+        Raises
+        ------
+        ValueError : there is no such action, or a tier is not proven.
+        """
+        tiers = tiers_of(tier)
+        if not tiers <= {*COPY_TIERS, Tier.NEAR}:
+            raise ValueError("only exact, pixels, resaved and near are proven, and may be planned")
+        action_of(action)
+        found = self.duplicates(tiers, progress=progress, **options)
+        kept = {
+            name: options[name] for name in ("group", "keep", "companions", "parts")
+            if name in options
+        }  # fmt: skip
+        settings = self._settings(
+            tiers, options.get("threshold"), kept.pop("group", "cover"),
+            kept.pop("keep", INFORMATION), **kept,
+        )  # fmt: skip
+        storage = self._run.storage
+        generation = latest(storage)
+        roots = () if generation is None else generation.roots
+        return make_plan(
+            storage.url, roots, action, found, read_etags(storage, settings), found.notes
+        )
+
+    def apply(
+        self,
+        plan: SharedPlan,
+        *,
+        dry_run: bool = False,
+        unversioned: bool = False,
+        progress: Progress | None = None,
+    ) -> Acted:
+        """Carry out a plan; as `acting.apply`."""
+        report = callback_of(progress)
+        return acting.apply(
+            self._run.storage, plan, dry_run=dry_run, unversioned=unversioned, progress=report
+        )
+
+    def undo(
+        self, run: str | None = None, *, dry_run: bool = False, progress: Progress | None = None
+    ) -> Acted:
+        """Bring back what a run of `apply` took away; as `acting.undo`."""
+        report = callback_of(progress)
+        return acting.undo(self._run.storage, run, dry_run=dry_run, progress=report)
+
+    def fetch(self, folder: AnyPath, *, progress: Progress | None = None) -> Collection:
+        """Make an ordinary collection of this one, with all that is known of its images.
+
+        Parameters
+        ----------
+        folder : where there is no collection yet
+
+        Returns
+        -------
+        The collection, open. Its files are known by their URLs.
+
+        Raises
+        ------
+        CollectionError : there is a collection already, or this one is too large for a machine.
+        """
+        storage, report = self._run.storage, callback_of(progress)
+        path = Path(path_of(folder, "folder"))
+        done = committed(storage, "embed")
+        if sum(one.rows for one in done.values()) > MOST_FETCHED:
+            raise CollectionError(
+                path,
+                f"{storage.url} holds more than {MOST_FETCHED:,} images, too many for one machine",
+            )
+        if path.exists() and any(path.iterdir()):
+            raise CollectionError(path, "is not empty: name a new folder")
+        gone = pa.array(gone_ids(storage))
+
+        def rows() -> Iterator[pa.Table]:
+            for number, one in enumerate(done.values()):
+                table = read(storage, one)
+                yield table.filter(pc.invert(pc.is_in(table["id"], gone)))
+                report("Fetching images", number + 1, len(done))
+
+        with closing(make_catalog(path, self._run.meta.pinned, rows())) as catalog:
+            verdicts, measured = committed(storage, "verdicts"), committed(storage, "measured")
+            for number, name in enumerate(verdicts):
+                known = Known(read(storage, verdicts[name]), read(storage, measured[name]))
+                add_known(catalog, known)
+                report("Fetching proofs", number + 1, len(verdicts))
+            generation = latest(storage)
+            voted = generation is not None and self._has_votes(generation.number)
+            if voted:
+                catalog.parts_compared = f"{catalog.version} {VERIFIER} {PARTS_VERSION}"
+            _name_weights(catalog, self._run)
+        return Collection.open(path)
+
+    def _has_votes(self, generation: int) -> bool:
+        """Say whether parts were compared for a generation."""
+        folders = {entry.key.split("/")[1] for entry in self._run.storage.list("join/")}
+        return any(
+            name.startswith(f"{generation:06d}-")
+            and "0" in committed(self._run.storage, f"join/{name}/votes")
+            for name in folders
+        )
+
+    def _settings(
+        self,
+        tier: Any,
+        threshold: Any,
+        group: Any,
+        keep: Any,
+        *,
+        companions: bool = False,
+        parts: bool = True,
+    ) -> Settings:
+        generation = latest(self._run.storage)
+        if generation is None:
+            raise CollectionError(self._run.store, "nothing was indexed yet. Run: dedup index URL")
+        tiers = tiers_of(tier) - {Tier.VIDEO}
+        return Settings(
+            generation.number,
+            Space(self._run.meta.pinned).threshold(threshold_of(threshold)),
+            tuple(sorted(one.value for one in tiers)),
+            Grouping(one_of(group, Grouping, "group")).value,
+            KeepPolicy.of(keep).texts,
+            companions=companions,
+            parts=parts,
+        )
+
+    def _rows_of(self, names: Iterable[str]) -> list[pa.Table]:
+        """Read the rows of those of some files that are in the collection."""
+        storage, wanted = self._run.storage, set(names)
+        generation = latest(storage)
+        if generation is None or not any(
+            name.startswith(f"{root}/") for name in wanted for root in generation.roots
+        ):
+            return []
+        ids = [
+            row.id for row in known_rows(storage, generation) if f"{row.root}/{row.key}" in wanted
+        ]
+        found = []
+        for shard in sorted({one >> ROW_BITS for one in ids}):
+            table = read(storage, done_of(storage, "embed", shard_name(shard)))
+            found.append(table.filter(pc.is_in(table["id"], pa.array(ids))))
+        return found
+
+    @contextmanager
+    def _small(self, tables: list[pa.Table]) -> Iterator[Collection]:
+        """Make a small collection of some rows, whose images are read from object storage."""
+        roots = {root for table in tables for root in table["root"].unique().to_pylist()}
+        with tempfile.TemporaryDirectory(prefix="dedup-") as folder, reading(roots):
+            path = Path(folder) / "few"
+            with closing(make_catalog(path, self._run.meta.pinned, tables)) as catalog:
+                _name_weights(catalog, self._run)
+            with Collection.open(path) as collection:
+                yield collection
+
+
+def _name_weights(catalog: Catalog, run: Run) -> None:
+    """Say where the weights are that a run brings along."""
+    weights = weights_file(run)
+    if weights is not None:
+        catalog.weights_path = os.fspath(weights)
+
+
+def _chosen(group: Group, wanted: Wanted) -> Group | None:
+    """Keep the duplicates of a group that are wanted; None where none is."""
+    from dedup.duplicates.tiers import reclaimable
+
+    members = tuple(
+        one for one in group.duplicates if wanted.takes(os.fsencode(one.path), one.bytes)
+    )
+    if not members:
+        return None
+    return replace(
+        group,
+        duplicates=members,
+        tier=max((one.tier for one in members), key=lambda tier: tier.looseness),
+        reclaimable_bytes=reclaimable(members),
+    )
+
+
+def _cells_notes(told: Joined) -> list[str]:
+    notes = []
+    if told.cells > 1:
+        notes.append(
+            f"Pairs were looked for within {told.cells:,} cells, each image in {told.overlap} of "
+            f"them; of {told.pairs:,} pairs of sampled images that finds {told.recall:.2%}"
+        )
+    if told.capped:
+        notes.append(
+            f"{told.capped:,} images have more than {CANDIDATES} look-alikes: the nearest "
+            f"{CANDIDATES} of each were compared, and further copies are found through those"
+        )
+    return notes

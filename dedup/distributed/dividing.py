@@ -1,0 +1,260 @@
+"""Dividing classes into overlapping cells, so that pairs are looked for within cells only.
+
+A division serves many generations. Where there are few classes there is one cell, and the pairs
+found are those of the exact join.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dedup.distributed.commits import commit, committed, done_of, read
+from dedup.distributed.folding import REPS
+from dedup.distributed.pieces import commit_pieces, read_pieces
+from dedup.distributed.schemas import assign_schema
+from dedup.duplicates.candidates import CENTRE_FROM_IMAGES
+from dedup.search.cells import choose_overlap, labels, train
+from dedup.search.similarity import unit_rows
+from dedup.space.space import Space
+from dedup.store.vectors import unpack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+    from dedup.distributed.commits import Done
+    from dedup.distributed.pieces import Piece
+    from dedup.distributed.run import Run
+    from dedup.distributed.storage import Storage
+
+    Rows = npt.NDArray[np.float32]
+
+ONE_CELL: Final = 20_000
+"""Classes up to which all are compared with all."""
+
+ROWS_OF_CELL: Final = 20_000
+"""Classes of a cell, each counted in one cell only."""
+
+ROWS_OF_GROUP: Final = 40_000
+"""Rows, each cell of a class counted, that one task of pairing compares: some 0.4 GB."""
+
+TRAINING_ROWS: Final = 64  # of a cell
+ASKING_ROWS: Final = 4000  # whose exact pairs are found
+ASKED_NEIGHBOURS: Final = 20
+OVERLAPS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16)
+_SEED: Final = 0
+
+
+def vectors_of(run: Run, table: pa.Table) -> Rows:
+    """Unpack and fuse the vectors of rows, as one machine compares them before centring."""
+    pinned = run.meta.pinned
+    parts: dict[str, Rows] = {}
+    for name in pinned.compared:
+        rows = unpack(name, table[f"vector.{name}"].to_pylist())
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        rows /= np.where(lengths > 0, lengths, 1)
+        parts[name] = rows
+    return next(iter(parts.values())) if len(parts) == 1 else Space(pinned).fuse(parts)
+
+
+def representatives(run: Run, shard: str, wanted: tuple[Piece, ...]) -> pa.Table:
+    """Read the rows of a shard that stand for classes, by rising id.
+
+    Parameters
+    ----------
+    wanted : the pieces of `reps` for the shard
+    """
+    names = [f"vector.{name}" for name in run.meta.pinned.compared]
+    ids = read_pieces(run.storage, wanted, REPS)["id"]
+    table = read(run.storage, done_of(run.storage, "embed", shard), ["id", *names])
+    return table.filter(pc.is_in(table["id"], ids)).combine_chunks()
+
+
+def sample(
+    run: Run, division: str, shard: str, wanted: tuple[Piece, ...], share: float
+) -> Done | None:
+    """Add up the vectors of a shard's classes, and keep a share of them; writes `sample`.
+
+    Parameters
+    ----------
+    share : from 0 to 1
+    """
+    table = representatives(run, shard, wanted)
+    stage = f"{division}/sample"
+    if not table.num_rows:
+        return commit(
+            run.storage, stage, shard, _sampled(table["id"].to_numpy(), None), {"rows": 0}
+        )
+    rows = vectors_of(run, table)
+    ids = table["id"].to_numpy()
+    chosen = np.random.default_rng([_SEED, int(shard)]).random(len(ids)) < share
+    whole = _sampled(
+        np.append(ids[chosen], -1), np.vstack([rows[chosen], rows.sum(axis=0, dtype=np.float64)])
+    )
+    return commit(run.storage, stage, shard, whole, {"rows": len(rows)})
+
+
+def _sampled(ids: npt.NDArray[np.int64], rows: npt.NDArray[Any] | None) -> pa.Table:
+    kept = [] if rows is None else [row.astype("<f8").tobytes() for row in rows]
+    return pa.table(
+        {"id": pa.array(ids[: len(kept)], pa.int64()), "row": pa.array(kept, pa.binary())}
+    )
+
+
+def centres(run: Run, division: str) -> Done | None:
+    """Find the mean and the centres of cells; writes `centres`: the mean, then the centres."""
+    storage, stage = run.storage, f"{division}/sample"
+    total, count, rows = np.zeros(0), 0, []
+    for done in committed(storage, stage).values():
+        table = read(storage, done)
+        if not table.num_rows:
+            continue
+        values = np.stack([np.frombuffer(row, "<f8") for row in table["row"].to_pylist()])
+        total = values[-1] if not count else total + values[-1]
+        count += done.extra["rows"]
+        rows.append(values[:-1].astype(np.float32))
+    cells = 1 if count <= ONE_CELL else max(2, count // ROWS_OF_CELL)
+    mean = (total / max(count, 1)).astype(np.float32)
+    if count < CENTRE_FROM_IMAGES:
+        mean[:] = 0
+    found = np.zeros((1, len(mean)), np.float32)
+    asking = np.empty((0, len(mean)), np.float32)
+    if cells > 1:
+        every = unit_rows(np.concatenate(rows) - mean)
+        found = train(every[: cells * TRAINING_ROWS], cells)
+        some = np.random.default_rng(_SEED).permutation(len(every))[:ASKING_ROWS]
+        asking = every[np.sort(some)]
+    table = pa.table({"row": [row.tobytes() for row in (mean, *found, *asking)]})
+    facts = {"classes": count, "cells": cells, "asking": len(asking), "centred": bool(mean.any())}
+    return commit(storage, f"{division}/centres", "0", table, facts)
+
+
+class Division:
+    """A division as `centres` wrote it.
+
+    Attributes
+    ----------
+    mean : (D,) float32; zeros where nothing is taken off
+    centres : (C, D) float32
+    asking : (S, D) float32, rows whose exact pairs are found
+    """
+
+    def __init__(self, storage: Storage, division: str) -> None:
+        done = done_of(storage, f"{division}/centres", "0")
+        rows = [np.frombuffer(row, np.float32) for row in read(storage, done)["row"].to_pylist()]
+        cells: int = done.extra["cells"]
+        self.centred: bool = done.extra["centred"]
+        self.mean = rows[0]
+        self.centres = np.stack(rows[1 : 1 + cells])
+        self.asking = np.array(rows[1 + cells :], np.float32)
+
+    def centre(self, rows: Rows) -> Rows:
+        """Take off what all have in common; gives unit rows."""
+        return unit_rows(rows - self.mean) if self.centred else rows
+
+
+def exact(
+    run: Run, division: str, shard: str, wanted: tuple[Piece, ...], floor: float
+) -> Done | None:
+    """Find the nearest classes of a shard to the asking rows, and the cells of both.
+
+    Parameters
+    ----------
+    floor : lowest similarity of a pair that counts
+    """
+    space = Division(run.storage, division)
+    table = representatives(run, shard, wanted)
+    deepest = min(OVERLAPS[-1], len(space.centres))
+    found: dict[str, list[Any]] = {"asking": [], "similarity": [], "cells": []}
+    if table.num_rows:
+        rows = space.centre(vectors_of(run, table))
+        near = labels(rows, space.centres, deepest)
+        products = space.asking @ rows.T
+        for number, row in enumerate(products):
+            some = np.flatnonzero((row >= floor) & (row < 1 - 1e-6))
+            best = some[np.argsort(-row[some], kind="stable")][:ASKED_NEIGHBOURS]
+            found["asking"] += [number] * len(best)
+            found["similarity"] += row[best].tolist()
+            found["cells"] += near[best].tolist()
+    schema = pa.schema(
+        [("asking", pa.int32()), ("similarity", pa.float32()), ("cells", pa.list_(pa.int32()))]
+    )
+    return commit(run.storage, f"{division}/exact", shard, pa.table(found, schema=schema))
+
+
+def divided(run: Run, division: str, recall: float) -> Done | None:
+    """Choose in how many cells each class is; writes `divided`, whose facts say what that finds."""
+    storage = run.storage
+    space = Division(storage, division)
+    if len(space.centres) == 1:
+        return commit(
+            storage, f"{division}/divided", "0", pa.table({}),
+            {"overlap": 1, "recall": 1.0, "pairs": 0, "groups": 1, "cells_of_group": 1},
+        )  # fmt: skip
+    tables = [read(storage, done) for done in committed(storage, f"{division}/exact").values()]
+    table = pa.concat_tables(tables).sort_by(
+        [("asking", "ascending"), ("similarity", "descending")]
+    )
+    asking = table["asking"].to_numpy()
+    starts = np.concatenate([[True], asking[1:] != asking[:-1]])
+    place = np.arange(len(asking)) - np.maximum.accumulate(
+        np.where(starts, np.arange(len(asking)), 0)
+    )
+    kept = place < ASKED_NEIGHBOURS
+    deepest = min(OVERLAPS[-1], len(space.centres))
+    others = np.array(table["cells"].to_pylist(), np.int32).reshape(-1, deepest)[kept]
+    mine = labels(space.asking, space.centres, deepest)[asking[kept]]
+    overlaps = [one for one in OVERLAPS if one <= deepest]
+    misses = [1 - _shared(mine[:, :one], others[:, :one]) for one in overlaps]
+    overlap = choose_overlap(overlaps, misses, int(kept.sum()), 1 - recall)
+    count = done_of(storage, f"{division}/centres", "0").extra["classes"]
+    cells_of_group = max(1, ROWS_OF_GROUP * len(space.centres) // (count * overlap))
+    facts = {
+        "overlap": overlap, "recall": _shared(mine[:, :overlap], others[:, :overlap]),
+        "pairs": int(kept.sum()), "groups": -(-len(space.centres) // cells_of_group),
+        "cells_of_group": cells_of_group,
+    }  # fmt: skip
+    return commit(storage, f"{division}/divided", "0", pa.table({}), facts)
+
+
+def _shared(mine: npt.NDArray[np.int32], others: npt.NDArray[np.int32]) -> float:
+    if not len(mine):
+        return 1.0
+    return float((mine[:, :, None] == others[:, None, :]).any(axis=(1, 2)).mean())
+
+
+PIECE_ROWS: Final = 4096
+
+
+def assign(run: Run, division: str, shard: str, wanted: tuple[Piece, ...]) -> Done | None:
+    """Put the classes of a shard into their cells; writes `assign`, in pieces by group of cells."""
+    storage = run.storage
+    space, facts = Division(storage, division), done_of(storage, f"{division}/divided", "0").extra
+    table = representatives(run, shard, wanted)
+    schema = assign_schema(list(run.meta.pinned.compared))
+    if not table.num_rows:
+        return commit_pieces(storage, f"{division}/assign", shard, [])
+    near = np.zeros((table.num_rows, 1), np.int32)
+    if len(space.centres) > 1:
+        rows = space.centre(vectors_of(run, table))
+        near = np.sort(labels(rows, space.centres, facts["overlap"]), axis=1)
+    row = np.repeat(np.arange(len(near)), near.shape[1])
+    order = np.lexsort((row, near.ravel()))
+    row, cell = row[order], near.ravel()[order]
+    group = cell // facts["cells_of_group"]
+
+    def parts() -> Iterator[tuple[int, pa.Table]]:
+        for number in np.unique(group).tolist():
+            begin, end = np.searchsorted(group, [number, number + 1]).tolist()
+            for start in range(begin, end, PIECE_ROWS):
+                some = slice(start, min(end, start + PIECE_ROWS))
+                rows = table.take(row[some])
+                columns = [rows["id"], cell[some], near[row[some]].tolist(), *rows.columns[1:]]
+                yield number, pa.table(columns, schema=schema)
+
+    return commit_pieces(storage, f"{division}/assign", shard, parts())

@@ -1,0 +1,265 @@
+"""Which files candidates join, cut into chunks that a task can take; and their rows, by chunk.
+
+A family is what pairs worth looking at join, over however many steps: nothing that is outside of it
+can change its groups, so that each is given to the code of one machine as a whole.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dedup.distributed.commits import commit, committed, read
+from dedup.distributed.pieces import commit_pieces
+from dedup.distributed.schemas import (
+    EDGES,
+    FAMILY,
+    NEAR,
+    PARTS,
+    PLACED,
+    ROW_BITS,
+    SIMILAR,
+    shard_name,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import numpy.typing as npt
+
+    from dedup.distributed.commits import Done
+    from dedup.distributed.run import Run
+    from dedup.distributed.storage import Storage
+
+    Ids = npt.NDArray[np.int64]
+
+CHUNK_FILES: Final = 1024
+"""Files of a chunk, where its families are not larger."""
+CHUNK_PAIRS: Final = 2048
+CHUNKS_PER_BLOCK: Final = 256
+SHARDS_PER_PART: Final = 8
+"""Embed shards whose rows one task of `gather` sorts: some 65,000 rows of 5 kB."""
+
+_KINDS: Final = (("best", NEAR), ("reach", SIMILAR), ("votes", PARTS))
+
+
+class Edges(NamedTuple):
+    """Pairs of classes.
+
+    Parameters
+    ----------
+    kind : (E,) int8, as in `schemas`
+    first, second : (E,) int64, classes
+    similarity : (E,) float32
+    """
+
+    kind: npt.NDArray[np.int8]
+    first: Ids
+    second: Ids
+    similarity: npt.NDArray[np.float32]
+
+
+_NOTHING: Final = Edges(
+    np.empty(0, np.int8), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)
+)
+
+
+def components(first: Ids, second: Ids) -> tuple[Ids, Ids]:
+    """Find what edges join.
+
+    Returns
+    -------
+    The (V,) ids that edges have, rising, and (V,) for each the lowest that it is joined to.
+    """
+    ids, places = np.unique(np.concatenate([first, second]), return_inverse=True)
+    one, two = places[: len(first)], places[len(first) :]
+    root = np.arange(len(ids))
+    while True:
+        lowest = np.minimum(root[one], root[two])
+        new = root.copy()
+        np.minimum.at(new, root[one], lowest)
+        np.minimum.at(new, root[two], lowest)
+        while not np.array_equal(jumped := new[new], new):
+            new = jumped
+        if np.array_equal(new, root):
+            return ids, ids[root]
+        root = new
+
+
+def make_families(run: Run, join: str) -> Done | None:
+    """Cut what candidates join into chunks; one task, in memory of some 100 bytes an edge.
+
+    Writes the stages `family`, `edges` and `placed`, and commits `families/0` last.
+
+    Parameters
+    ----------
+    join : J
+    """
+    storage = run.storage
+    files, images, classes = _folded(storage, join)
+    edges = _among(_edges(storage, join), files, classes)
+    copies = _copies(files, images, classes)
+    ids, roots = components(
+        np.concatenate([edges.first, copies[0]]), np.concatenate([edges.second, copies[1]])
+    )
+    order = np.lexsort((ids, roots))
+    ids, roots = ids[order], roots[order]
+    by_id = np.argsort(ids)
+    of_edge = roots[by_id][np.searchsorted(ids[by_id], edges.first)]
+    heads, starts = np.unique(roots, return_index=True)
+    sizes = np.diff(np.append(starts, len(roots)))
+    pairs = np.bincount(np.searchsorted(heads, of_edge), minlength=len(heads))
+    chunk_of = cut(sizes, pairs)
+    chunk = np.repeat(chunk_of, sizes)
+    _commit_blocks(storage, f"{join}/family", chunk, pa.table([chunk, roots, ids], schema=FAMILY))
+    edge_chunk = chunk_of[np.searchsorted(heads, of_edge)]
+    sort = np.lexsort((edges.second, edges.first, edges.kind, edge_chunk))
+    columns = [edge_chunk[sort], *(np.asarray(column)[sort] for column in edges)]
+    _commit_blocks(storage, f"{join}/edges", edge_chunk[sort], pa.table(columns, schema=EDGES))
+    _commit_placed(storage, join, pa.table([ids[by_id], chunk[by_id]], schema=PLACED))
+    large = np.flatnonzero(pairs > CHUNK_PAIRS)
+    facts = {
+        "chunks": int(chunk[-1]) + 1 if len(chunk) else 0,
+        "large": {str(chunk_of[one]): int(pairs[one]) for one in large.tolist()},
+        "families": len(heads),
+        "files": len(ids),
+        "pairs": len(edges.first),
+    }
+    return commit(storage, f"{join}/families", "0", pa.table({}), facts)
+
+
+def _commit_placed(storage: Storage, join: str, placed: pa.Table) -> None:
+    part_of = (placed["id"].to_numpy() >> ROW_BITS) // SHARDS_PER_PART
+    for number in np.unique(part_of).tolist():
+        begin, end = np.searchsorted(part_of, [number, number + 1]).tolist()
+        commit(storage, f"{join}/placed", shard_name(number), placed.slice(begin, end - begin))
+
+
+def cut(files: Ids, pairs: Ids) -> npt.NDArray[np.int32]:
+    """Cut families into chunks; one that is too large for any has a chunk of its own.
+
+    Parameters
+    ----------
+    files, pairs : (F,) of each family
+
+    Returns
+    -------
+    (F,) the chunk of each, rising
+    """
+    chunk = np.empty(len(files), np.int32)
+    number = in_files = in_pairs = 0
+    for family, (some, those) in enumerate(zip(files.tolist(), pairs.tolist(), strict=True)):
+        if in_files and (in_files + some > CHUNK_FILES or in_pairs + those > CHUNK_PAIRS):
+            number, in_files, in_pairs = number + 1, 0, 0
+        chunk[family] = number
+        in_files, in_pairs = in_files + some, in_pairs + those
+    return chunk
+
+
+def _edges(storage: Storage, join: str) -> Edges:
+    parts: list[Edges] = []
+    for stage, kind in _KINDS:
+        for done in committed(storage, f"{join}/{stage}").values():
+            table = read(storage, done)
+            columns = (table[name].to_numpy() for name in ("first", "second", "similarity"))
+            parts.append(Edges(np.full(table.num_rows, kind, np.int8), *columns))
+    if not parts:
+        return _NOTHING
+    kinds = np.concatenate([part.kind for part in parts])
+    first = np.concatenate([part.first for part in parts])
+    second = np.concatenate([part.second for part in parts])
+    similarity = np.concatenate([part.similarity for part in parts])
+    # A pair comes from the ranges of both its classes.
+    order = np.lexsort((second, first, kinds))
+    key = np.stack([kinds[order].astype(np.int64), first[order], second[order]])
+    new = np.concatenate([[True], (key[:, 1:] != key[:, :-1]).any(axis=0)])[: len(order)]
+    kept = order[new]
+    return Edges(kinds[kept], first[kept], second[kept], similarity[kept])
+
+
+def _folded(storage: Storage, join: str) -> tuple[Ids, Ids, Ids]:
+    """Read the live files, their images and their classes."""
+    tables = [read(storage, done) for done in committed(storage, f"{join}/fold").values()]
+    file, image, group = (
+        np.concatenate([np.empty(0, np.int64), *(table[name].to_numpy() for table in tables)])
+        for name in ("id", "image", "class")
+    )
+    return file, image, group
+
+
+def _live(files: Ids, names: Ids) -> tuple[Ids, Ids]:
+    """Give the names that have files, rising, and of each its first file."""
+    order = np.lexsort((files, names))
+    found, first = np.unique(names[order], return_index=True)
+    return found, files[order][first]
+
+
+def _among(edges: Edges, files: Ids, classes: Ids) -> Edges:
+    """Name the classes of edges by live files; edges of classes without one are dropped."""
+    names, first = _live(files, classes)
+    if not len(names):
+        return _NOTHING
+    sides = edges.first, edges.second
+    places = [np.searchsorted(names, side).clip(max=len(names) - 1) for side in sides]
+    there = (names[places[0]] == edges.first) & (names[places[1]] == edges.second)
+    one, two = (first[place[there]] for place in places)
+    return Edges(
+        edges.kind[there], np.minimum(one, two), np.maximum(one, two), edges.similarity[there]
+    )
+
+
+def _copies(files: Ids, images: Ids, classes: Ids) -> tuple[Ids, Ids]:
+    """Pair files with the first of their image, and that with the first of its class."""
+    first: list[Ids] = []
+    second: list[Ids] = []
+    for names in (images, classes):
+        found, chief = _live(files, names)
+        mine = chief[np.searchsorted(found, names)]
+        other = files != mine
+        first.append(files[other])
+        second.append(mine[other])
+    return np.concatenate(first), np.concatenate(second)
+
+
+def _commit_blocks(
+    storage: Storage, stage: str, chunk: npt.NDArray[np.int32], table: pa.Table
+) -> None:
+    """Commit a table that is sorted by chunk, so many chunks in an object."""
+    blocks = chunk // CHUNKS_PER_BLOCK
+    for block in np.unique(blocks).tolist():
+        begin, end = np.searchsorted(blocks, [block, block + 1]).tolist()
+        commit(storage, stage, shard_name(block), table.slice(begin, end - begin))
+
+
+def gather(run: Run, join: str, part: str, shards: Iterable[str]) -> Done | None:
+    """Sort the rows of some embed shards that are in families by chunk.
+
+    Writes one object of pieces, an Arrow stream for each chunk, and says where each is.
+
+    Parameters
+    ----------
+    part : of `placed`
+    shards : of `embed`, those of the part
+    """
+    storage = run.storage
+    placed = read(storage, committed(storage, f"{join}/placed")[part])
+    done = committed(storage, "embed")
+    tables = []
+    for shard in shards:
+        table = read(storage, done[shard])
+        tables.append(table.filter(pc.is_in(table["id"], placed["id"])))
+    rows = pa.concat_tables(tables).combine_chunks()
+    at = np.searchsorted(placed["id"].to_numpy(), rows["id"].to_numpy())
+    chunk = placed["chunk"].to_numpy()[at]
+    order = np.argsort(chunk, kind="stable")
+    rows, chunk = rows.take(order), chunk[order]
+
+    def parts() -> Iterator[tuple[int, pa.Table]]:
+        for number in np.unique(chunk).tolist():
+            begin, end = np.searchsorted(chunk, [number, number + 1]).tolist()
+            yield number, rows.slice(begin, end - begin)
+
+    return commit_pieces(storage, f"{join}/gather", part, parts())

@@ -1,0 +1,272 @@
+"""Finding the pairs worth a look: the driver of all stages from embedded shards to a join."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dedup.distributed.commits import Done, commit, committed, done_of, read
+from dedup.distributed.dividing import (
+    ASKING_ROWS,
+    ONE_CELL,
+    ROWS_OF_CELL,
+    TRAINING_ROWS,
+    assign,
+    centres,
+    divided,
+    exact,
+    sample,
+)
+from dedup.distributed.folding import RANGES, REPS, ROWS_OF_RANGE, fold, keys_of_shard
+from dedup.distributed.listing import gone_ids
+from dedup.distributed.pairing import Limits, best, blocks, pair_block, reach, stage_of
+from dedup.distributed.pieces import Piece, pieces, read_pieces
+from dedup.distributed.schemas import PAIRS
+from dedup.distributed.stages import run_shards
+from dedup.duplicates.candidates import CENTRE_FROM_IMAGES
+from dedup.duplicates.sharing import MOST, MOST_IMAGES, TOO_MANY, features_of
+from dedup.fingerprint import DETAILS
+from dedup.search.votes import sharing_parts
+from dedup.space.space import Space
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from dedup.distributed.engine import Engine
+    from dedup.distributed.run import Run
+    from dedup.distributed.settings import Settings
+    from dedup.distributed.storage import Storage
+
+    Report = Callable[[str, int, int], None]
+
+MOST_GROWTH: Final = 2
+"""Times as many classes as when a division was made, beyond which another one is made."""
+
+
+class Joined(NamedTuple):
+    """What a join found, in numbers.
+
+    Parameters
+    ----------
+    files, images, classes : that there are
+    cells, overlap : of the division, and in how many of them each class is
+    recall, pairs : share of the pairs of sampled classes that share a cell, and of how many
+    capped : classes that had more near ones than were kept
+    notes : what a person should know
+    """
+
+    files: int
+    images: int
+    classes: int
+    cells: int
+    overlap: int
+    recall: float
+    pairs: int
+    capped: int
+    notes: tuple[str, ...] = ()
+
+
+def join(run: Run, engine: Engine, settings: Settings, report: Report) -> Joined:
+    """Run what is left of the stages of a join."""
+    storage, name = run.storage, settings.join
+    gone = _write_gone(storage, name)
+    shards = list(committed(storage, "embed"))
+    run_shards(
+        engine,
+        run,
+        "keys",
+        "Sorting digests",
+        keys_of_shard,
+        {one: (one,) for one in shards},
+        report,
+    )
+    _fold(run, engine, name, shards, gone, report)
+    folds = committed(storage, f"{name}/fold")
+    files, images, classes = (
+        sum(done.extra[what] for done in folds.values()) for what in ("files", "images", "classes")
+    )
+    reps = pieces(committed(storage, f"{name}/reps").values())
+    division = _division(storage, classes)
+    floors = Space(run.meta.pinned).near_floors
+    _divide(run, engine, settings, division, shards, reps, classes, floors, report)
+    facts = done_of(storage, f"{division}/centres", "0").extra
+    near = floors[1] if facts["centred"] else floors[0]
+    limits = Limits(near, settings.threshold if settings.has_similar else None)
+    compared = _pair(run, engine, settings, division, limits, report)
+    _best(run, engine, name, f"{division}/{stage_of(limits)}", compared, report)
+    notes = _vote(run, engine, settings, shards, reps, classes, report)
+    capped = sum(done.extra["capped"] for done in committed(storage, f"{name}/best").values())
+    told = done_of(storage, f"{division}/divided", "0").extra
+    return Joined(
+        files, images, classes, facts["cells"], told["overlap"], told["recall"], told["pairs"],
+        capped, tuple(notes),
+    )  # fmt: skip
+
+
+def _write_gone(storage: Storage, name: str) -> str:
+    """Write which files are gone, for `fold`; gives the key, "" where none is."""
+    lost = gone_ids(storage)
+    if not len(lost):
+        return ""
+    sink = io.BytesIO()
+    np.save(sink, lost)
+    storage.put(f"{name}/gone.npy", sink.getvalue())
+    return f"{name}/gone.npy"
+
+
+def _fold(
+    run: Run, engine: Engine, name: str, shards: Sequence[str], gone: str, report: Report
+) -> None:
+    keys = committed(run.storage, "keys")
+    found = pieces(keys[shard] for shard in shards)
+    rows = sum(piece.rows for some in found.values() for piece in some)
+    ranges = min(RANGES, max(1, -(-rows // ROWS_OF_RANGE)))
+    wanted: dict[int, list[Piece]] = {number: [] for number in range(ranges)}
+    for number, some in found.items():
+        wanted[number * ranges // RANGES] += some
+    arguments = {
+        str(number): (name, str(number), tuple(some), gone) for number, some in wanted.items()
+    }
+    run_shards(engine, run, f"{name}/fold", "Folding copies", fold, arguments, report)
+
+
+def _division(storage: Storage, classes: int) -> str:
+    """Name the division that serves, or the next one."""
+    number = 0
+    while True:
+        name = f"division/{number:03d}"
+        made = committed(storage, f"{name}/centres").get("0")
+        if made is None or _serves(made, classes):
+            return name
+        number += 1
+
+
+def _serves(made: Done, classes: int) -> bool:
+    """Say whether a division is good for so many classes."""
+    facts = made.extra
+    return (
+        classes <= MOST_GROWTH * facts["classes"]
+        and (facts["cells"] > 1 or classes <= ONE_CELL)
+        and (facts["centred"] or classes < CENTRE_FROM_IMAGES)
+    )
+
+
+def _divide(
+    run: Run,
+    engine: Engine,
+    settings: Settings,
+    division: str,
+    shards: Sequence[str],
+    reps: dict[int, list[Piece]],
+    classes: int,
+    floors: tuple[float, float],
+    report: Report,
+) -> None:
+    storage = run.storage
+    wanted = {shard: tuple(reps.get(int(shard), ())) for shard in shards}
+    if not committed(storage, f"{division}/divided"):
+        share = 0.0
+        if classes > ONE_CELL:
+            share = min(1.0, max(TRAINING_ROWS / ROWS_OF_CELL, ASKING_ROWS / classes))
+        sampled = {shard: (division, shard, some, share) for shard, some in wanted.items()}
+        run_shards(engine, run, f"{division}/sample", "Sampling vectors", sample, sampled, report)
+        one = {"0": (division,)}
+        run_shards(engine, run, f"{division}/centres", "Finding cells", centres, one, report)
+        facts = done_of(storage, f"{division}/centres", "0").extra
+        if facts["cells"] > 1:
+            floor = floors[1] if facts["centred"] else floors[0]
+            asked = {shard: (division, shard, some, floor) for shard, some in wanted.items()}
+            run_shards(engine, run, f"{division}/exact", "Measuring recall", exact, asked, report)
+        last = {"0": (division, settings.recall)}
+        run_shards(engine, run, f"{division}/divided", "Choosing overlap", divided, last, report)
+    assigned = {shard: (division, shard, some) for shard, some in wanted.items()}
+    run_shards(engine, run, f"{division}/assign", "Assigning cells", assign, assigned, report)
+
+
+def _pair(
+    run: Run,
+    engine: Engine,
+    settings: Settings,
+    division: str,
+    limits: Limits,
+    report: Report,
+) -> set[str]:
+    """Compare what no earlier join has; gives the labels of all joins whose pairs count."""
+    storage, stage = run.storage, f"{division}/{stage_of(limits)}"
+    compared = committed(storage, f"{stage}-compared")
+    label = f"{settings.generation:06d}"
+    if label not in compared:
+        old = {key for done in compared.values() for key in done.extra["keys"]}
+        assigned = committed(storage, f"{division}/assign")
+        new = frozenset(done.key for done in assigned.values()) - old
+        wanted = pieces(assigned.values())
+        arguments = {block.name: (division, limits, block) for block in blocks(wanted, new, label)}
+        run_shards(engine, run, stage, "Comparing within cells", pair_block, arguments, report)
+        facts = {"keys": sorted(new)}
+        commit(storage, f"{stage}-compared", label, pa.table({}), facts)
+        compared = committed(storage, f"{stage}-compared")
+    return set(compared)
+
+
+def _best(
+    run: Run,
+    engine: Engine,
+    name: str,
+    stage: str,
+    labels: set[str],
+    report: Report,
+) -> None:
+    """Keep the best pairs of each class, of all joins that a division served."""
+    done = committed(run.storage, stage)
+    found = pieces(one for block, one in done.items() if block.partition("-")[0] in labels)
+    for kind, function, to in ((0, best, "best"), (1, reach, "reach")):
+        arguments = {
+            str(number // 2): (name, number // 2, tuple(some))
+            for number, some in found.items()
+            if number % 2 == kind
+        }
+        run_shards(engine, run, f"{name}/{to}", "Choosing the nearest", function, arguments, report)
+
+
+def _vote(
+    run: Run,
+    engine: Engine,
+    settings: Settings,
+    shards: Iterable[str],
+    reps: dict[int, list[Piece]],
+    classes: int,
+    report: Report,
+) -> list[str]:
+    if not settings.parts or DETAILS not in run.meta.pinned.views:
+        return []
+    if classes > MOST_IMAGES:
+        return [TOO_MANY]
+    wanted = {shard: tuple(reps.get(int(shard), ())) for shard in shards}
+    one = {"0": (settings.join, wanted)}
+    run_shards(engine, run, f"{settings.join}/votes", "Looking for parts", vote, one, report)
+    return []
+
+
+def vote(run: Run, name: str, wanted: dict[str, tuple[Piece, ...]]) -> Done | None:
+    """Find the classes of which one shows a part of the other; one task, of few classes.
+
+    Parameters
+    ----------
+    wanted : by shard its pieces of `reps`
+    """
+    storage, ids, packed = run.storage, list[int](), list[bytes | None]()
+    for shard, some in wanted.items():
+        names = read_pieces(storage, some, REPS)["id"]
+        table = read(storage, done_of(storage, "embed", shard), ["id", "parts"])
+        table = table.filter(pc.is_in(table["id"], names))
+        ids += table["id"].to_pylist()
+        packed += table["parts"].to_pylist()
+    pairs = sharing_parts(features_of(packed), MOST)
+    found = sorted({(min(ids[a], ids[b]), max(ids[a], ids[b])) for a, b in pairs if a != b})
+    first, second = (np.array([pair[side] for pair in found], np.int64) for side in (0, 1))
+    table = pa.table([first, second, np.zeros(len(found), np.float32)], schema=PAIRS)
+    return commit(storage, f"{name}/votes", "0", table)

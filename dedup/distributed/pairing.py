@@ -1,0 +1,257 @@
+"""Pairs of classes within cells, and the best of each class over all cells.
+
+A pair that shares several cells is found in the lowest of them. Each task keeps what can still be
+among the best `CANDIDATES` of a class, so that what it writes is bounded however many are alike.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from dedup.distributed.commits import commit
+from dedup.distributed.dividing import Division, vectors_of
+from dedup.distributed.pieces import commit_pieces, read_pieces
+from dedup.distributed.schemas import PAIRS, ROW_BITS, assign_schema
+from dedup.duplicates.candidates import CANDIDATES
+from dedup.search.join import MAX_PAIRS
+from dedup.search.pairs import Pairs
+from dedup.search.similarity import MARGIN, inclusive, pair_similarities
+from dedup.search.tiles import TILE, found_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+    from dedup.distributed.commits import Done
+    from dedup.distributed.pieces import Piece
+    from dedup.distributed.run import Run
+
+    Rows = npt.NDArray[np.float32]
+    Ids = npt.NDArray[np.int64]
+
+SHARDS_OF_RANGE: Final = 256
+"""Shards whose classes one task of `best` looks at: up to two million."""
+
+BLOCK_ROWS: Final = 20_000
+"""Rows of a block; a group with more is compared block by block, each two of them in a task."""
+
+_WAITING_PAIRS: Final = 4_000_000
+_ONE_MORE: Final = CANDIDATES + 1  # so that it shows which classes had more than were kept
+
+
+class Block(NamedTuple):
+    """What one task compares: the rows of a block with each other, or those of two blocks.
+
+    Parameters
+    ----------
+    name : of the task among those of its division
+    first, second : pieces of `assign`; no second: the first with itself
+    old : how many of the first pieces were compared with each other by an earlier join
+    """
+
+    name: str
+    first: tuple[Piece, ...]
+    second: tuple[Piece, ...] = ()
+
+
+class Limits(NamedTuple):
+    """What counts as a pair.
+
+    Parameters
+    ----------
+    near : lowest similarity of a pair worth a proof, centred
+    reach : lowest similarity of the tier `similar`, not centred; None: it is not asked for
+    """
+
+    near: float
+    reach: float | None = None
+
+
+def blocks(wanted: dict[int, list[Piece]], new: frozenset[str], label: str) -> Iterator[Block]:
+    """Cut the groups of cells into tasks; what was compared before is left out.
+
+    Parameters
+    ----------
+    wanted : pieces of `assign` by group
+    new : keys of the objects that no earlier join compared
+    label : begins the names of tasks
+    """
+    for group, pieces in sorted(wanted.items()):
+        parts: list[list[Piece]] = []
+        for fresh in (False, True):
+            part: list[Piece] = []
+            for piece in pieces:
+                if (piece.key in new) is not fresh:
+                    continue
+                if part and sum(one.rows for one in part) + piece.rows > BLOCK_ROWS:
+                    parts.append(part)
+                    part = []
+                part.append(piece)
+            if part:
+                parts.append(part)
+        if not any(part[0].key in new for part in parts):
+            continue
+        old = sum(part[0].key not in new for part in parts)
+        for one in range(len(parts)):
+            for two in range(max(one, old), len(parts)):
+                other = () if one == two else tuple(parts[two])
+                yield Block(f"{label}-{group:06d}-{one:03d}-{two:03d}", tuple(parts[one]), other)
+
+
+def pair_block(run: Run, division: str, limits: Limits, block: Block) -> Done | None:
+    """Find the pairs of a block; writes `pair-…`, in pieces by range, of near ones and the others.
+
+    Pairs come once for each of their classes, so that a range has all of its own.
+    """
+    schema = assign_schema(list(run.meta.pinned.compared))
+    one = read_pieces(run.storage, block.first, schema)
+    two = read_pieces(run.storage, block.second, schema) if block.second else None
+    table = (one if two is None else pa.concat_tables([one, two])).combine_chunks()
+    # Each class is unpacked once, however many of its cells are in this block.
+    ids, first, at = np.unique(table["class"].to_numpy(), return_index=True, return_inverse=True)
+    raw = vectors_of(run, table.take(first))
+    cells = np.array(table["cells"].to_pylist(), np.int32).reshape(table.num_rows, -1)[first]
+    cell = table["cell"].to_numpy()
+    later = np.arange(len(cell)) >= one.num_rows if two is not None else None
+    found = _found(Division(run.storage, division).centre(raw), at, cell, cells, later, limits.near)
+    near = Pairs(ids[found.first], ids[found.second], found.similarity)
+    parts = [(0, near)]
+    if limits.reach is not None:
+        found = _found(raw, at, cell, cells, later, limits.reach, every=True)
+        parts.append((1, Pairs(ids[found.first], ids[found.second], found.similarity)))
+    stage = f"{division}/{stage_of(limits)}"
+    return commit_pieces(run.storage, stage, block.name, _by_range(parts))
+
+
+def stage_of(limits: Limits) -> str:
+    """Name the stage of pairs by what counts as one."""
+    return "pair" if limits.reach is None else f"pair-{limits.reach:.6f}"
+
+
+def _by_range(parts: list[tuple[int, Pairs]]) -> Iterator[tuple[int, pa.Table]]:
+    """Cut pairs by the ranges of either class; near ones have even numbers, the others odd ones."""
+    for kind, pairs in parts:
+        row = np.concatenate([pairs.first, pairs.second])
+        other = np.concatenate([pairs.second, pairs.first])
+        similarity = np.tile(pairs.similarity, 2)
+        number = range_of(row)
+        order = np.lexsort((other, row))
+        row, other = row[order], other[order]
+        similarity, number = similarity[order], number[order]
+        for each in np.unique(number).tolist():
+            begin, end = np.searchsorted(number, [each, each + 1]).tolist()
+            some = slice(begin, end)
+            yield (
+                2 * each + kind,
+                pa.table([row[some], other[some], similarity[some]], schema=PAIRS),
+            )
+
+
+def range_of(ids: Ids) -> Ids:
+    """Give the ranges of classes."""
+    return (ids >> ROW_BITS) // SHARDS_OF_RANGE
+
+
+def _found(
+    rows: Rows,
+    at: Ids,
+    cell: npt.NDArray[np.int32],
+    cells: npt.NDArray[np.int32],
+    later: npt.NDArray[np.bool_] | None,
+    floor: float,
+    *,
+    every: bool = False,
+) -> Pairs:
+    """Find the pairs within the cells of a block.
+
+    Parameters
+    ----------
+    rows : (N, D) unit rows, of each class one
+    at : (R,) the class of each row of the block
+    cell : (R,) its cell
+    cells : (N, M) all cells of each class
+    later : (R,) whether it is of the second block: pairs are of one of each; None: of any
+    every : keep all pairs, not only the best of each class
+    """
+    waiting: list[Pairs] = []
+    count = 0
+    for number in np.unique(cell).tolist():
+        mine = np.flatnonzero(cell == number)
+        sides = (mine, None) if later is None else (mine[~later[mine]], mine[later[mine]])
+        one = np.sort(at[sides[0]])
+        two = None if sides[1] is None else np.sort(at[sides[1]])
+        for pairs in _tiles(rows, one, two, floor):
+            lowest = _lowest_shared(cells, pairs.first, pairs.second) == number
+            some = Pairs(pairs.first[lowest], pairs.second[lowest], pairs.similarity[lowest])
+            waiting.append(some)
+            count += len(some)
+            if count > _WAITING_PAIRS and not every:
+                waiting = [Pairs.joined(waiting).best_of_each_row(_ONE_MORE)]
+                count = len(waiting[0])
+            if every and count > MAX_PAIRS:
+                raise ValueError(
+                    f"more than {MAX_PAIRS:,} pairs of one part of the collection reach a "
+                    f"similarity of {floor:.4f}: choose a higher threshold"
+                )
+    joined = Pairs.joined(waiting)
+    return joined if every or not len(joined) else joined.best_of_each_row(_ONE_MORE)
+
+
+def _tiles(rows: Rows, one: Ids, two: Ids | None, floor: float) -> Iterator[Pairs]:
+    """Compare classes with each other, or those of two sets; first < second in what is found."""
+    limit = np.float32(floor - MARGIN)
+    left = rows[one]
+    right, others = (left, one) if two is None else (rows[two], two)
+    for top in range(0, len(left), TILE):
+        for start in range(top if two is None else 0, len(right), TILE):
+            products = left[top : top + TILE] @ right[start : start + TILE].T
+            offset = start if two is None else start + len(left)
+            tile = found_in(products, limit, top, offset)
+            first, second = one[tile.first], others[tile.second - (offset - start)]
+            similarity = pair_similarities(rows, rows, first, second)
+            keep = (similarity >= inclusive(floor)) & (first != second)
+            low = np.minimum(first, second)[keep]
+            yield Pairs(low, np.maximum(first, second)[keep], similarity[keep])
+
+
+def _lowest_shared(
+    cells: npt.NDArray[np.int32],
+    first: npt.NDArray[np.integer],
+    second: npt.NDArray[np.integer],
+) -> npt.NDArray[np.int32]:
+    one, two = cells[first], cells[second]
+    shared = (one[:, :, None] == two[:, None, :]).any(axis=2)
+    lowest: npt.NDArray[np.int32] = np.where(shared, one, np.iinfo(np.int32).max).min(axis=1)
+    return lowest
+
+
+def best(run: Run, join: str, number: int, near: tuple[Piece, ...]) -> Done | None:
+    """Keep the best pairs of the classes of a range; writes `best`.
+
+    Facts: how many of its classes had more than were kept.
+    """
+    table = read_pieces(run.storage, near, PAIRS)
+    row, other, similarity = (table[name].to_numpy() for name in PAIRS.names)
+    order = np.lexsort((other, -similarity, row))
+    row, other, similarity = row[order], other[order], similarity[order]
+    starts = np.concatenate([[True], row[1:] != row[:-1]]) if len(row) else np.empty(0, bool)
+    place = np.arange(len(row)) - np.maximum.accumulate(np.where(starts, np.arange(len(row)), 0))
+    kept = place < CANDIDATES
+    capped = int(np.count_nonzero(place == CANDIDATES))
+    found = pa.table(
+        [np.minimum(row, other)[kept], np.maximum(row, other)[kept], similarity[kept]], schema=PAIRS
+    )
+    return commit(run.storage, f"{join}/best", str(number), found, {"capped": capped})
+
+
+def reach(run: Run, join: str, number: int, similar: tuple[Piece, ...]) -> Done | None:
+    """Collect the pairs of a range that reach the threshold of `similar`; writes `reach`."""
+    table = read_pieces(run.storage, similar, PAIRS)
+    row, other, similarity = (table[name].to_numpy() for name in PAIRS.names)
+    once = row < other
+    found = pa.table([row[once], other[once], similarity[once]], schema=PAIRS)
+    return commit(run.storage, f"{join}/reach", str(number), found)

@@ -1,0 +1,78 @@
+"""Objects that consist of tables, each to be read by itself: how rows get from task to task.
+
+A task sorts what it has by who wants it and writes one object; whoever wants a piece asks for its
+bytes alone. Where each is stands in the commit.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, NamedTuple
+
+import pyarrow as pa
+
+from dedup.distributed.commits import commit_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dedup.distributed.commits import Done
+    from dedup.distributed.storage import Storage
+
+
+class Piece(NamedTuple):
+    """A table in an object: the first byte, how many bytes, and how many rows."""
+
+    key: str
+    start: int
+    length: int
+    rows: int
+
+
+def commit_pieces(
+    storage: Storage, stage: str, shard: str, tables: Iterable[tuple[int, pa.Table]]
+) -> Done | None:
+    """Write tables into one object and have it count; as `commits.commit`.
+
+    Parameters
+    ----------
+    tables : each with the number by which it is asked for; several may have the same
+    """
+    sink, places, rows = io.BytesIO(), list[list[int]](), 0
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    for number, table in tables:
+        start = sink.tell()
+        with pa.ipc.new_stream(sink, table.schema, options=options) as writer:
+            writer.write_table(table)
+        places.append([number, start, sink.tell() - start, table.num_rows])
+        rows += table.num_rows
+    return commit_bytes(storage, stage, shard, sink.getvalue(), "arrows", rows, {"pieces": places})
+
+
+def pieces(commits: Iterable[Done]) -> dict[int, list[Piece]]:
+    """List the pieces of some objects by number, in the order of the objects."""
+    found: dict[int, list[Piece]] = {}
+    for done in commits:
+        for number, start, length, rows in done.extra["pieces"]:
+            found.setdefault(number, []).append(Piece(done.key, start, length, rows))
+    return found
+
+
+def read_pieces(storage: Storage, wanted: Iterable[Piece], schema: pa.Schema) -> pa.Table:
+    """Read pieces as one table.
+
+    Parameters
+    ----------
+    schema : of the table where there is no piece
+    """
+    of: dict[str, list[Piece]] = {}
+    for piece in wanted:
+        of.setdefault(piece.key, []).append(piece)
+    tables = [
+        pa.ipc.open_stream(data).read_all()
+        for key, some in of.items()
+        for data in storage.get_ranges(
+            key, [piece.start for piece in some], [piece.length for piece in some]
+        )
+    ]
+    return pa.concat_tables(tables) if tables else schema.empty_table()

@@ -1,0 +1,176 @@
+"""A bucket from listing to undo, against one machine and on a real endpoint."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dedup.collection import Collection
+from dedup.distributed.collection import SharedCollection
+from dedup.distributed.plans import read_shared_plan
+from dedup.distributed.storage import Storage
+from dedup.errors import PlanError
+from dedup.proof.prover import Prover
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from s3_endpoint import S3
+
+    from dedup.results import Group
+
+
+def upload(folder: Path, url: str) -> None:
+    storage = Storage.at(url)
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            storage.put(os.fspath(path.relative_to(folder)), path.read_bytes())
+
+
+def indexed(root: str, store: str) -> SharedCollection:
+    shared = SharedCollection.open(store, create=True, engine="inline", shard=16)
+    shared.index(root)
+    return shared
+
+
+def renamed(group: Group, old: str, new: str) -> Group:
+    """Give a group with other paths."""
+
+    def of(path: str) -> str:
+        return new + path.removeprefix(old)
+
+    members = tuple(replace(one, path=of(one.path)) for one in group.duplicates)
+    return replace(group, keeper=of(group.keeper), duplicates=members)
+
+
+@pytest.fixture(scope="module")
+def photos(s3_server: S3, drawn: Path) -> Iterator[tuple[str, SharedCollection]]:
+    with s3_server.reachable():
+        root = f"{s3_server.bucket()}/photos"
+        upload(drawn, root)
+        yield root, indexed(root, f"{s3_server.bucket()}/collection")
+
+
+def test_list_is_that_of_one_machine(
+    photos: tuple[str, SharedCollection], drawn: Path, tmp_path: Path
+) -> None:
+    root, shared = photos
+    with Collection.create(tmp_path / "one") as collection:
+        collection.index([drawn])
+        expected = collection.duplicates(sort="path")
+    found = shared.duplicates(sort="path")
+    old = os.fspath(drawn)
+    # The times of objects are those of the upload: "older" and "newer" decide other ties.
+    assert {
+        (tuple(sorted([group.keeper, *(one.path for one in group.duplicates)])), group.tier)
+        for group in found
+    } == {
+        (tuple(sorted([group.keeper, *(one.path for one in group.duplicates)])), group.tier)
+        for group in (renamed(one, old, root) for one in expected)
+    }
+    assert len(found) >= 3
+
+
+def test_a_fetched_collection_proves_nothing_again(
+    photos: tuple[str, SharedCollection], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, shared = photos
+    expected = shared.duplicates()
+    proven: list[object] = []
+    monkeypatch.setattr(Prover, "_keep", lambda _self, found: proven.extend(found))
+    with shared.fetch(tmp_path / "fetched") as collection:
+        found = collection.duplicates()
+    assert proven == []
+    assert found.groups == expected.groups
+
+
+def test_why_and_query_read_what_they_need(
+    photos: tuple[str, SharedCollection], drawn: Path
+) -> None:
+    root, shared = photos
+    group = next(one for one in shared.duplicates() if one.tier != "exact")
+    told = shared.why(group.keeper, group.duplicates[0].path)
+    assert told.tier == group.duplicates[0].tier
+    assert told.evidence == group.duplicates[0].evidence
+    name = group.keeper.removeprefix(f"{root}/")
+    answer = shared.query(drawn / name, 3)
+    # Files with the same pixels are equally near.
+    assert [one.rank for one in answer] == [1, 2, 3]
+    assert group.keeper in {one.path for one in answer if one.similarity == 1.0}
+
+
+def keys(url: str) -> list[str]:
+    return sorted(entry.key for entry in Storage.at(url).list())
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "move",
+        pytest.param("delete", marks=pytest.mark.slow),
+        pytest.param("tag", marks=pytest.mark.slow),
+    ],
+)
+def test_a_plan_is_carried_out_and_taken_back(
+    s3: S3, drawn: Path, tmp_path: Path, action: str
+) -> None:
+    with s3.reachable():
+        root = f"{s3.bucket(versioned=True)}/photos"
+        upload(drawn, root)
+        shared = indexed(root, f"{s3.bucket()}/collection")
+        before = keys(root)
+        place = f"{s3.bucket()}/spare"
+        verb = f"move:{place}" if action == "move" else action
+        shared.plan(verb).write(tmp_path / "plan.json")
+        plan = read_shared_plan(tmp_path / "plan.json")
+        assert len(plan) >= 2
+        # One of them changes, and the keeper of another goes.
+        changed, lost = plan.entries[0], plan.entries[-1]
+        assert changed.keeper != lost.keeper
+        storage = Storage.at(root)
+        storage.put(changed.url.removeprefix(f"{root}/"), b"another")
+        storage.delete([lost.keeper.removeprefix(f"{root}/")])
+        now = keys(root)
+        dry = shared.apply(plan, dry_run=True)
+        assert (dry.run, keys(root)) == ("", now)
+        acted = shared.apply(plan)
+        reasons = {file.path: file.reason for file in acted if file.outcome == "refused"}
+        gone = [one.url for one in plan if one.keeper == lost.keeper]
+        assert reasons == {
+            changed.url: "it has changed",
+            **dict.fromkeys(gone, "its keeper is gone"),
+        }
+        done = [file.path.removeprefix(f"{root}/") for file in acted if file.outcome == "done"]
+        assert len(done) == len(plan) - len(reasons)
+        if action != "tag":
+            assert keys(root) == [key for key in now if key not in done]
+        if action == "move":
+            assert keys(place) == sorted(done)
+        # Called again, it does nothing twice.
+        assert shared.apply(plan).count("done") == len(done)
+        undone = shared.undo()
+        assert (undone.run, undone.count("undone")) == (acted.run, len(done))
+        assert keys(root) == now
+        assert all(storage.get(key).data == (drawn / key).read_bytes() for key in done)
+        assert keys(place) == []
+        assert set(now) <= set(before)
+        with pytest.raises(PlanError, match="no run has anything to bring back"):
+            shared.undo()
+
+
+def test_deleting_for_good_has_to_be_asked_for(s3: S3, drawn: Path) -> None:
+    with s3.reachable():
+        root = f"{s3.bucket()}/photos"
+        upload(drawn, root)
+        shared = indexed(root, f"{s3.bucket()}/collection")
+        plan = shared.plan("delete", ["exact"])
+        with pytest.raises(PlanError, match="keeps no versions"):
+            shared.apply(plan)
+        before = keys(root)
+        acted = shared.apply(plan, unversioned=True)
+        assert len(keys(root)) == len(before) - acted.count("done") < len(before)
+        assert shared.undo().files[0].reason == "its bucket kept no version of it"

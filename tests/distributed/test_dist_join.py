@@ -1,0 +1,158 @@
+"""Pairs that tasks find against the exact join of one machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from distributed.shards import of_vectors
+
+from dedup.distributed import dividing, joining, pairing
+from dedup.distributed.commits import committed, read
+from dedup.distributed.engine import Inline
+from dedup.distributed.joining import Joined, join
+from dedup.distributed.settings import Settings
+from dedup.distributed.storage import Storage
+from dedup.duplicates.candidates import CANDIDATES, Centring
+from dedup.search.join import nearest_pairs, self_join
+from dedup.search.similarity import unit_rows
+from dedup.space.space import Space
+from dedup.store.vectors import pack, unpack
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+    from dedup.distributed.run import Run
+
+    Found = dict[tuple[int, int], float]
+
+SHARD = 300
+
+
+def clustered(count: int, seed: int) -> npt.NDArray[np.float32]:
+    """Draw rows around themes, some of them near copies of others, and a few equal."""
+    rng = np.random.default_rng(seed)
+    themes = rng.normal(size=(count // 20, 48))
+    rows = themes[rng.integers(len(themes), size=count)] + rng.normal(size=(count, 48))
+    for copy, of in zip(range(0, count, 5), rng.integers(count, size=count), strict=False):
+        rows[copy] = rows[of] + rng.normal(size=48) * rng.choice([0.0, 0.1, 0.3, 0.6])
+    return unit_rows(rows.astype(np.float32))
+
+
+def stored(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Round rows as they are stored."""
+    return unit_rows(unpack("global_pool", pack("global_pool", rows).vectors))
+
+
+def in_ids(rows: npt.NDArray[np.integer], shard: int = SHARD) -> list[int]:
+    """Name rows as their files are."""
+    return [(row // shard) << 20 | row % shard for row in rows.tolist()]
+
+
+def classes(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    """Give the first row of each set of equal ones, rising."""
+    return np.sort(np.unique(rows, axis=0, return_index=True)[1])
+
+
+def by_one_machine(run: Run, rows: npt.NDArray[np.float32]) -> tuple[Found, int]:
+    every = stored(rows)
+    first = classes(every)
+    centring = Centring.of(every[first], Space(run.meta.pinned).near_floors)
+    found = nearest_pairs(centring.apply(every[first]), CANDIDATES, centring.floor, how="exact")
+    one, two = first[found.pairs.first], first[found.pairs.second]
+    pairs = zip(in_ids(one), in_ids(two), strict=True)
+    return dict(zip(pairs, found.pairs.similarity.tolist(), strict=True)), found.capped
+
+
+def by_tasks(run: Run, settings: Settings, stage: str = "best") -> tuple[Found, Joined]:
+    with Inline() as engine:
+        told = join(run, engine, settings, lambda *_: None)
+    found: Found = {}
+    for done in committed(run.storage, f"{settings.join}/{stage}").values():
+        for row in read(run.storage, done).to_pylist():
+            found[row["first"], row["second"]] = row["similarity"]
+    return found, told
+
+
+def test_one_cell_finds_what_the_exact_join_finds(tmp_path: Path) -> None:
+    rows = clustered(1500, 1)
+    run = of_vectors(Storage.at(f"file://{tmp_path}/store"), rows, SHARD)
+    expected, capped = by_one_machine(run, rows)
+    found, told = by_tasks(run, Settings(1, 0.9))
+    assert found.keys() == expected.keys()
+    assert max(abs(found[pair] - expected[pair]) for pair in found) < 2e-6
+    assert (told.capped, told.cells, told.overlap, told.recall) == (capped, 1, 1, 1.0)
+    assert (told.files, told.images) == (1500, 1500)
+    assert told.classes == len(classes(stored(rows))) < 1500
+
+
+@pytest.fixture
+def small_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Divide a few thousand rows as millions are."""
+    for module in (dividing, joining):
+        monkeypatch.setattr(module, "ONE_CELL", 100)
+        monkeypatch.setattr(module, "ROWS_OF_CELL", 150)
+        monkeypatch.setattr(module, "TRAINING_ROWS", 100)
+    monkeypatch.setattr(dividing, "ROWS_OF_GROUP", 900)
+    monkeypatch.setattr(dividing, "PIECE_ROWS", 64)
+    monkeypatch.setattr(pairing, "BLOCK_ROWS", 500)
+    monkeypatch.setattr(pairing, "SHARDS_OF_RANGE", 2)
+
+
+@pytest.mark.usefixtures("small_cells")
+def test_cells_find_what_they_promise(tmp_path: Path) -> None:
+    rows = clustered(3000, 2)
+    run = of_vectors(Storage.at(f"file://{tmp_path}/store"), rows, SHARD)
+    expected, _ = by_one_machine(run, rows)
+    found, told = by_tasks(run, Settings(1, 0.9, recall=0.99))
+    assert told.cells > 10
+    assert 1 < told.overlap < told.cells
+    missed = [pair for pair in expected if pair not in found]
+    assert abs(1 - len(missed) / len(expected) - told.recall) < 0.01
+    assert told.recall > 0.98
+    # What is found is right: of each class the best, where it was not missed.
+    both = found.keys() & expected.keys()
+    assert max(abs(found[pair] - expected[pair]) for pair in both) < 2e-6
+
+
+@pytest.mark.usefixtures("small_cells")
+def test_pairs_above_a_threshold_are_all_there(tmp_path: Path) -> None:
+    rows = clustered(2000, 3)
+    run = of_vectors(Storage.at(f"file://{tmp_path}/store"), rows, SHARD)
+    settings = Settings(1, 0.9, ("similar",))
+    found, told = by_tasks(run, settings, "reach")
+    every = stored(rows)
+    first = classes(every)
+    pairs = self_join(every[first], 0.9, how="exact")
+    expected = set(zip(in_ids(first[pairs.first]), in_ids(first[pairs.second]), strict=True))
+    assert len(expected) > 200
+    assert found.keys() <= expected
+    assert len(found) / len(expected) > 0.98
+    assert told.recall > 0.98
+
+
+@pytest.mark.usefixtures("small_cells")
+def test_a_second_join_compares_only_what_is_new(tmp_path: Path) -> None:
+    rows = clustered(2400, 4)
+    storage = Storage.at(f"file://{tmp_path}/store")
+    run = of_vectors(storage, rows[:2100], SHARD)
+    by_tasks(run, Settings(1, 0.9))
+    of_vectors(storage, rows[2100:], SHARD, first=7)
+    assigned = {done.key for done in committed(storage, "division/000/assign").values()}
+    found, told = by_tasks(run, Settings(2, 0.9))
+    again = committed(storage, "division/000/assign")
+    assert assigned < {done.key for done in again.values()}
+    assert len(again) == 8
+    # The same as all at once in the same division.
+    whole = Storage.at(f"file://{tmp_path}/whole")
+    other = of_vectors(whole, rows[:2100], SHARD)
+    by_tasks(other, Settings(1, 0.9))
+    of_vectors(whole, rows[2100:], SHARD, first=7)
+    for stage in ("division/000/pair", "division/000/pair-compared"):
+        for done in committed(whole, stage).values():
+            whole.delete([done.key, f"{stage}/_done/{done.shard}.json"])
+    assert by_tasks(other, Settings(2, 0.9))[0] == found
+    assert told.classes == len(classes(stored(rows)))
