@@ -203,7 +203,7 @@ def cold_query(folder: Path, model: list[str], rounds: int) -> float:
 def peers(folder: Path, python: str, rounds: int) -> list[list[str]]:
     """Time other tools on the same images; their names and rates."""
     script = Path(__file__).with_name("peers.py")
-    command = [python, os.fspath(script), os.fspath(folder), "--rounds", f"{rounds}"]
+    command = [python, os.fspath(script), "rates", os.fspath(folder), "--rounds", f"{rounds}"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return [line.split("\t") for line in done.stdout.splitlines() if line.count("\t") == 1]
 

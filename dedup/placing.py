@@ -107,4 +107,4 @@ def following(one: Placed, first: Numbers, two: Placed, second: Numbers) -> Flag
 def spots(placed: Placed, rows: Numbers) -> int:
     """Count the places of some features, those of one spot of a grid once."""
     places = np.rint(placed.x[rows] * _GRID) * 2 * _GRID + np.rint(placed.y[rows] * _GRID)
-    return len(np.unique(places))
+    return len(set(places.tolist()))  # of so few, a fifth of what sorting takes

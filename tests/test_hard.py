@@ -42,6 +42,20 @@ def test_a_hard_pair_is_called_what_it_is(name: str, tmp_path: Path) -> None:
     assert is_right(kind.asked, tier), f"{kind.asked} is called {tier}"
 
 
+@pytest.mark.parametrize(
+    ("name", "number", "seed"),
+    [
+        ("passports", 5, 21),  # words in a coarse look, and a face in other colours
+        ("spot the differences", 7, 21),  # a disc where the other has a square
+        ("one mark, smooth", 14, 11),  # rows of one mark as a panel of the other
+    ],
+)
+def test_a_pair_that_was_once_called_near_is_not(
+    name: str, number: int, seed: int, tmp_path: Path
+) -> None:
+    assert tier_of(BY_NAME[name].pair(number, None, seed), tmp_path) is None
+
+
 def test_a_page_saved_again_is_called_resaved(tmp_path: Path) -> None:
     assert tier_of(BY_NAME["invoice, JPEG"].pair(0, None), tmp_path) == "resaved"
 

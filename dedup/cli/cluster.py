@@ -56,10 +56,10 @@ class Place(NamedTuple):
     dry_run : whether to tell the costs only
     """
 
-    engine: str | None
-    address: str | None
-    shard: int | None
-    dry_run: bool
+    engine: str | None = None
+    address: str | None = None
+    shard: int | None = None
+    dry_run: bool = False
 
     def refuse(self) -> None:
         """Refuse them for a collection in a folder."""
@@ -117,7 +117,7 @@ def opened(
     from dedup.distributed.collection import SharedCollection
 
     spec = spec_from(**model) if model else None
-    engine, address, shard, _ = where or Place(None, None, None, False)
+    engine, address, shard, _ = where or Place()
     return SharedCollection.open(
         store, spec, create=create, engine=engine or "processes", address=address or "",
         shard=shard or 8192,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from dedup.cli.cluster import Place, opened
 from dedup.cli.output import bytes_in_words, counted, note, progress_bars
@@ -15,19 +16,33 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from dedup.actions.outcomes import Acted
-    from dedup.policy import KeepPolicy
     from dedup.results import DuplicatesAnswer, Explanation, QueryAnswer, Tier
 
 
-def refuse(given: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse options that do not work in object storage.
+def check(store: Path | str | None, where: Place, known: Iterable[str]) -> None:
+    """Refuse options that do not go with where the collection is; `known` as in `refuse`."""
+    if isinstance(store, str):
+        refuse(known)
+    else:
+        where.refuse()
+
+
+def refuse(known: Iterable[str]) -> None:
+    """Refuse options that the command was given and that do not work in object storage.
 
     Parameters
     ----------
-    given : the options that were given
     known : those that work there
     """
-    others = sorted({*given} - {*known, "--store"})
+    context = click.get_current_context()
+    given = {
+        max(option.opts, key=len)
+        for option in context.command.params
+        if option.name is not None
+        and option.param_type_name == "option"
+        and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
+    }
+    others = sorted(given - {*known, "--store"})
     if others:
         raise click.UsageError(
             f"{others[0]} does not go with a collection in object storage. Bring it to this "
@@ -35,31 +50,17 @@ def refuse(given: Iterable[str], known: Iterable[str]) -> None:
         )
 
 
-def given_options() -> set[str]:
-    """Name the options that the command was given."""
-    context = click.get_current_context()
-    return {
-        max(option.opts, key=len)
-        for option in context.command.params
-        if option.name is not None
-        and option.param_type_name == "option"
-        and context.get_parameter_source(option.name) is click.core.ParameterSource.COMMANDLINE
-    }
-
-
 def groups(
     store: str,
     where: Place,
     tiers: frozenset[Tier],
     threshold: float | None,
-    keep: KeepPolicy,
-    **options: Any,
-) -> DuplicatesAnswer:
-    """Find the duplicate groups of a collection at a URL."""
+    asked: dict[str, Any],
+) -> tuple[DuplicatesAnswer, tuple[str, ...]]:
+    """Find the duplicate groups of a collection at a URL; gives its notes as well."""
+    options = {name: value for name, value in asked.items() if name != "offline"}
     with opened(store, where) as shared, progress_bars() as progress:
-        answer = shared.duplicates(tiers, threshold, keep=keep.texts, progress=progress, **options)
-    note(*shared.notes)
-    return answer
+        return shared.duplicates(tiers, threshold, progress=progress, **options), shared.notes
 
 
 def why(store: str, first: str, second: str) -> Explanation:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from dedup.report.pairs import PairsAnswer
     from dedup.results import DuplicatesAnswer
 
+    _Found = DuplicatesAnswer | PairsAnswer
+
 _REFUSED = {
     "--summary": {"--explain", "--pairs", "--folders"},
     "--folders": {
@@ -138,12 +140,7 @@ def list_command(
     companions: bool,  # noqa: FBT001
     parts: str,
     fail_on: str | None,
-    kind: str | None,
-    output: Path | None,
-    nul: bool,  # noqa: FBT001
-    csv_safe: bool,  # noqa: FBT001
-    engine: str | None,
-    address: str | None,
+    **others: Any,
 ) -> None:
     """Show the duplicate groups.
 
@@ -160,40 +157,39 @@ def list_command(
       dedup list --folders                           "old-backup is 98% inside Pictures"
       dedup list --tier exact --fail-on exact        exit code 3 when there are copies
     """
-    form = chosen_format(kind, nul=nul, csv_safe=csv_safe, output=output)
-    out, given = Output(form, nul, csv_safe, output), _check_options(form, tiers)
-    where = cluster.Place(engine, address, None, dry_run=False)
-    if isinstance(store, str):
-        cluster_answers.refuse(cluster_answers.given_options(), _SHARED)
-        merged = cluster_answers.groups(
-            store, where, tiers, threshold, keep, group=grouping, under=under,
-            min_bytes=min_bytes, sort=sort or ("bytes" if limit else "size"),
-            companions=companions, parts=parts == "on",
-        )  # fmt: skip
-        by = (sort or "bytes") if summary else None
-        found = print_found(merged, out, limit, tiers, explain=explain, by=by)
-        note(*merged.notes)
-        exit_if_found(found, fail_on)
-        return
-    where.refuse()
-    if as_folders:
+    where = cluster.Place(others.pop("engine"), others.pop("address"))
+    form, sort = chosen_format(**others), sort or ("bytes" if limit or summary else "size")
+    out = Output(form, others["nul"], others["csv_safe"], others["output"])
+    given = _check_options(form, tiers)
+    cluster_answers.check(store, where, _SHARED)
+    if as_folders and not isinstance(store, str):
         kinds = tiers if "--tier" in given else tiers - _PARTS
         list_folders(store, kinds, under, limit, out, offline=offline)
         return
     shared = _shared(keep, parts, offline=offline, companions=companions)
-    with open_collection(store) as collection, progress_bars() as progress:
-        answer: DuplicatesAnswer | PairsAnswer = (
-            collection.pairs(tiers, threshold, progress=progress, **shared) if as_pairs
-            else collection.duplicates(
-                tiers, threshold, precision=precision, group=grouping, join=join, under=under,
-                min_bytes=min_bytes, sort=sort or ("bytes" if limit else "size"),
-                progress=progress, **shared,
-            )
-        )  # fmt: skip
-    by = (sort or "bytes") if summary else None
-    found = print_found(answer, out, limit, tiers, explain=explain, by=by)
-    note(*collection.notes, *answer.notes)
+    asked = {"group": grouping, "under": under, "min_bytes": min_bytes, "sort": sort, **shared}
+    answer: _Found
+    if isinstance(store, str):
+        answer, notes = cluster_answers.groups(store, where, tiers, threshold, asked)
+    else:
+        asked = shared if as_pairs else asked | {"precision": precision, "join": join}
+        answer, notes = _answered(store, as_pairs, tiers, threshold, asked)
+    found = print_found(answer, out, limit, tiers, explain=explain, by=sort if summary else None)
+    note(*notes, *answer.notes)
     exit_if_found(found, fail_on)
+
+
+def _answered(
+    store: Path | None,
+    as_pairs: bool,  # noqa: FBT001
+    tiers: frozenset[Tier],
+    threshold: float | None,
+    asked: dict[str, Any],
+) -> tuple[_Found, tuple[str, ...]]:
+    """Ask a collection of this computer; gives its notes as well."""
+    with open_collection(store) as collection, progress_bars() as progress:
+        verb = collection.pairs if as_pairs else collection.duplicates
+        return verb(tiers, threshold, progress=progress, **asked), collection.notes
 
 
 def _check_options(form: str, tiers: frozenset[Tier]) -> set[str]:

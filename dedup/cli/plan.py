@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -84,8 +84,7 @@ def plan_command(
     into: str | None,
     max_bytes: int | None,
     output: Path | None,
-    engine: str | None,
-    address: str | None,
+    **place: Any,
 ) -> None:
     """Plan which duplicates are to go; nothing is touched.
 
@@ -104,24 +103,21 @@ def plan_command(
     """
     from dedup.actions.plan_file import action_of
 
-    where = cluster.Place(engine, address, None, dry_run=False)
+    where, under = cluster.Place(**place), (*folders, *under)
+    cluster_answers.check(store, where, _SHARED)
     if isinstance(store, str):
-        cluster_answers.refuse(cluster_answers.given_options(), _SHARED)
-        cluster_answers.plan(
-            store, where, action, tiers, output, under=(*folders, *under), min_bytes=min_bytes,
-            keep=keep.texts,
-        )  # fmt: skip
+        options = {"under": under, "min_bytes": min_bytes, "keep": keep.texts}
+        cluster_answers.plan(store, where, action, tiers, output, **options)
         return
-    where.refuse()
     try:
         action_of(action, tiers)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    if into is not None and not folders and not under:
+    if into is not None and not under:
         raise click.UsageError("--into takes folders of which files may go: --folder A --into B")
     with open_collection(store) as collection, progress_bars() as progress:
         plan = collection.plan(
-            (*folders, *under), tier=tiers, action=action, keep=keep.texts, protect=protect,
+            under, tier=tiers, action=action, keep=keep.texts, protect=protect,
             reference=reference, into=into, min_bytes=min_bytes, max_bytes=max_bytes,
             progress=progress,
         )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -94,10 +95,7 @@ def query_command(
     weights: Path | None,
     device: str,
     strict: bool,  # noqa: FBT001
-    kind: str | None,
-    output: Path | None,
-    nul: bool,  # noqa: FBT001
-    csv_safe: bool,  # noqa: FBT001
+    **form: Any,
 ) -> None:
     """Show the indexed images nearest to each IMAGE, or to words.
 
@@ -117,34 +115,36 @@ def query_command(
     """
     if k is not None and threshold is not None:
         raise click.UsageError("-k and --threshold exclude each other")
-    form = chosen_format(kind, nul=nul, csv_safe=csv_safe, output=output)
+    kind = chosen_format(**form)
     names = [name for image in images for name in (named_files("-") if image == "-" else [image])]
     names += named_files(files_from, column)
-    if vector is None and not (names or text):
-        raise click.UsageError("name an IMAGE, a list with --files-from, --text or --vector FILE")
     if vector is not None and (names or text or not_text or crop):
         raise click.UsageError("--vector stands alone: give no IMAGE and no words with it")
-    rows = None if vector is None else read_vectors(vector)
-    if vector is not None and rows is not None:
-        names = [f"{vector}[{row}]" for row in range(len(rows))] if len(rows) > 1 else [f"{vector}"]
-    notes: tuple[str, ...] = ()
+    names, rows = _asked(names, vector)
+    if not (names or text):
+        raise click.UsageError("name an IMAGE, a list with --files-from, --text or --vector FILE")
     if isinstance(store, str):
-        cluster_answers.refuse(cluster_answers.given_options(), _SHARED)
+        cluster_answers.refuse(_SHARED)
         answer = cluster_answers.query(store, names, k)
     else:
-        with (
-            open_collection(store, device, weights) as collection,
-            progress_bars("images") as progress,
-        ):
+        with open_collection(store, device, weights) as collection, progress_bars("images") as bars:
             answer = collection.query(
-                names[0] if len(names) == 1 else names, k or 10, threshold, progress, crop=crop,
+                names[0] if len(names) == 1 else names, k or 10, threshold, bars, crop=crop,
                 text=text, not_text=not_text, vectors=rows, offline=offline,
             )  # fmt: skip
-            notes = collection.notes
-    write_rows(
-        answer, Neighbour, form, _COLUMNS, nul=nul, ruled=True, csv_safe=csv_safe, output=output
-    )
-    note(*notes, *answer.notes)
+        note(*collection.notes)
+    del form["kind"]
+    write_rows(answer, Neighbour, kind, _COLUMNS, ruled=True, **form)
+    note(*answer.notes)
     note_skips(answer.skipped, "give fewer at a time to see all")
     if answer.skipped and (strict or len(answer.skipped) >= len(names)):
         raise click.exceptions.Exit(1)
+
+
+def _asked(names: list[str], vector: Path | None) -> tuple[list[str], Any]:
+    """Read the vectors that are asked with, where they are, and name them."""
+    if vector is None:
+        return names, None
+    rows = read_vectors(vector)
+    several = [f"{vector}[{row}]" for row in range(len(rows))]
+    return several if len(rows) > 1 else [f"{vector}"], rows

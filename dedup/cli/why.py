@@ -91,8 +91,7 @@ def why_command(
     from dedup.verbs.pairs import why
 
     if isinstance(store, str):
-        known = {"--verbose", "--format"}
-        cluster_answers.refuse(cluster_answers.given_options(), known)
+        cluster_answers.refuse({"--verbose", "--format"})
         _show(cluster_answers.why(store, first, second), kind, verbose=verbose)
         return
     try:

@@ -1,6 +1,6 @@
 """Subsets of a data set such as train, val and test, between which no image leaks.
 
-Files that belong together go to one subset. Groups are placed one by one, the largest first, where
+Files that stay together go to one subset. Groups are placed one by one, the largest first, where
 they bring the shares of all files and of each class nearest to what is wanted; then single groups
 move and change places as long as that comes nearer. All of it is seeded, and does not depend on
 the order of files.
@@ -41,7 +41,7 @@ class Placed:
     Parameters
     ----------
     label : that it was stratified by; "" for none
-    group : number of the files that it belongs with, from 1; 0 for a file that belongs with none
+    group : number of the files that it stays together with, from 1; 0 for a file that may go alone
     """
 
     path: str
@@ -149,6 +149,19 @@ def split(
     ]
     shares = _shares(subset_of, classes, names, wanted)
     return SplitAnswer(tuple(placed), shares, (*together.notes, *_notes(shares)))
+
+
+def suffers(answer: SplitAnswer, together: Together, labels: Mapping[int, Label] | None) -> bool:
+    """Say whether a share is off that could be nearer if less stayed together.
+
+    Parameters
+    ----------
+    labels : as in `split`
+    """
+    off = {one.label for one in answer.shares if abs(one.share - one.wanted) > _OFF}
+    if None in off:
+        return bool(together.group)
+    return any(not off.isdisjoint((labels or {}).get(file) or ("",)) for file in together.group)
 
 
 def _classes(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from dedup.duplicates.groups import group_files
 from dedup.duplicates.relate import relate
-from dedup.duplicates.tiers import PairFacts, evidence
+from dedup.duplicates.tiers import PairFacts, evidence, takes_proof
+from dedup.duplicates.unproven import may_be_related
 from dedup.results import Grouping, Tier
 
 if TYPE_CHECKING:
@@ -33,12 +35,13 @@ class Together(NamedTuple):
 
     Parameters
     ----------
+    relations : None where nothing was proven, and files of a group only may belong together
     files : in keep order
     group : per file that belongs with others, the number of its group, from 1 in keep order
     """
 
     gallery: Gallery
-    relations: Relations
+    relations: Relations | None
     tiers: frozenset[Tier]
     files: list[int]
     group: dict[int, int]
@@ -70,15 +73,16 @@ class Together(NamedTuple):
         row = self.row(file)
         if Tier.EXACT in self.tiers:
             yield from (Link(one, Tier.EXACT, 1.0) for one in files_of.get(row, ()) if one != file)
-        for relation in self.relations.of(row, self.tiers):
+        for relation in self.relations.of(row, self.tiers) if self.relations else ():
             for one in files_of.get(relation.row, ()):
                 yield Link(one, relation.tier, min(relation.similarity, 1.0))
 
     def evidence(self, first: int, second: int, tier: Tier) -> str:
         """Say in words what the second file is as against the first."""
         rows = self.row(first), self.row(second)
-        same = PairFacts(same_bytes=True)
-        facts = same if rows[0] == rows[1] else self.relations.table.facts(*rows)
+        facts = PairFacts(same_bytes=True)
+        if rows[0] != rows[1]:
+            facts = self.relations.table.facts(*rows) if self.relations else PairFacts()
         return evidence(
             tier, facts, self.gallery.image_file(first), self.gallery.image_file(second)
         )
@@ -114,3 +118,37 @@ def find_together(
             group |= dict.fromkeys(shown, number)
     notes = (*related.relations.table.notes, *lookout.notes())
     return Together(gallery, related.relations, tiers, files, group, notes)
+
+
+def find_unproven(
+    gallery: Gallery,
+    tiers: frozenset[Tier],
+    threshold: float,
+    lookout: Lookout,
+    report: Progress,
+) -> Together | None:
+    """Find what may belong together, and with it all that does, without reading an image.
+
+    Parameters
+    ----------
+    the others : as in `find_together`
+
+    Returns
+    -------
+    Files and groups in the order of the catalog. None where that takes proofs, or none are wanted.
+    """
+    if not takes_proof(tiers) or Tier.SIMILAR in tiers:
+        return None
+    found = may_be_related(gallery, tiers, threshold, report)
+    if found is None:
+        return None
+    joined, notes = found
+    files = [file for file in gallery.order if lookout.shows(gallery.files.facts(file))]
+    set_of = {file: joined.of(int(gallery.files.row[file])) for file in files}
+    count, numbers = Counter(set_of.values()), dict[int, int]()
+    group = {
+        file: numbers.setdefault(one, len(numbers) + 1)
+        for file, one in set_of.items()
+        if count[one] > 1
+    }
+    return Together(gallery, None, tiers, files, group, (*notes, *lookout.notes()))

@@ -8,7 +8,7 @@ by one homography: an edit leaves nothing over, while parallax and other motion 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
@@ -104,6 +104,49 @@ def register(
     -------
     None where the overlap is smaller than three cells on a side.
     """
+    begun = _begin(owner, other, matrix, longest)
+    if begun is None:
+        return None
+    placed = _converge(begun)
+    two, inside, flow, firm = _measured(begun, placed)
+    return Raster(begun.one, two, inside, begun.placing(placed), begun.to_grid, flow, firm)
+
+
+def refined(
+    owner: Features, other: Features, matrix: Doubles, longest: int = MAX_RASTER_PIXELS
+) -> Doubles | None:
+    """Refine a placing; as `register`, of which it gives the matrix alone."""
+    begun = _begin(owner, other, matrix, longest)
+    return None if begun is None else begun.placing(_converge(begun))
+
+
+class _Begun(NamedTuple):
+    """Two images before they are brought onto one raster.
+
+    Parameters
+    ----------
+    one : (H, W) the owner's part on the raster
+    small : (h, w) the other, at about the raster's resolution
+    within : (h, w), 255 within its plain margins
+    placed : (3, 3), pixels of `small` to the raster's
+    to_grid, from_small : (3, 3), the owner's described pixels to the raster's, and those of `small`
+        to the other's described ones
+    """
+
+    one: Floats
+    small: Floats
+    within: Bytes
+    placed: Doubles
+    to_grid: Doubles
+    from_small: Doubles
+
+    def placing(self, placed: Doubles) -> Doubles:
+        """Give the map between described pixels."""
+        final = np.linalg.inv(self.to_grid) @ placed @ np.linalg.inv(self.from_small)
+        return np.asarray(final / final[2, 2], np.float64)
+
+
+def _begin(owner: Features, other: Features, matrix: Doubles, longest: int) -> _Begun | None:
     outline = overlap(owner.frame, other.frame, matrix)
     if outline is None:
         return None
@@ -121,9 +164,7 @@ def register(
     within = np.zeros(other.grey.shape, np.uint8)
     within[other.frame[1] : other.frame[3], other.frame[0] : other.frame[2]] = 255
     within = np.asarray(cv2.resize(within, small.shape[::-1], interpolation=cv2.INTER_AREA))
-    placed, two, inside, flow, firm = _converge(one, small, within, placed)
-    final = np.linalg.inv(to_grid) @ placed @ np.linalg.inv(from_small)
-    return Raster(one, two, inside, final / final[2, 2], to_grid, flow, firm)
+    return _Begun(one, small, within, np.asarray(placed, np.float64), to_grid, from_small)
 
 
 def outline_centre(matrix: Doubles, outline: Doubles) -> Doubles:
@@ -200,9 +241,14 @@ def _shrunk(image: Bytes, placed: Doubles, centre: Doubles) -> tuple[Floats, Dou
 
 def _normal(image: Floats) -> Floats:
     """Even out light and contrast over 25 pixels."""
-    mean = cv2.boxFilter(image, -1, (25, 25))
-    spread = cv2.boxFilter(image * image, -1, (25, 25)) - mean * mean
-    return np.asarray((image - mean) / np.sqrt(np.maximum(spread, 0) + 25), np.float32)
+    mean = np.asarray(cv2.boxFilter(image, -1, (25, 25)), np.float32)
+    spread = np.asarray(cv2.sqrBoxFilter(image, cv2.CV_32F, (25, 25)), np.float32)
+    spread -= mean * mean
+    np.maximum(spread, 0, out=spread)
+    spread += 25
+    even = np.subtract(image, mean, out=mean)
+    even /= np.sqrt(spread, out=spread)
+    return even
 
 
 def _slopes(image: Floats) -> tuple[Floats, Floats]:
@@ -210,22 +256,22 @@ def _slopes(image: Floats) -> tuple[Floats, Floats]:
     return np.asarray(x), np.asarray(cv2.Sobel(image, -1, 0, 1, scale=1 / 8))
 
 
-def _converge(
-    one: Floats, small: Floats, within: Bytes, placed: Doubles
-) -> tuple[Doubles, Floats, Mask, Floats, Mask]:
-    even = _normal(one)
-    slopes = _slopes(even)
+def _laid(begun: _Begun, placed: Doubles) -> tuple[Floats, Mask]:
+    """Lay the other image on the raster; gives where it is whole as well."""
+    height, width = begun.one.shape
+    cover = cv2.warpPerspective(begun.within, placed, (width, height))
+    return warp(begun.small, placed, (height, width)), np.asarray(cover > 250)  # noqa: PLR2004 -- whole
+
+
+def _converge(begun: _Begun) -> Doubles:
+    """Give the placing after some rounds, pixels of `small` to the raster's."""
+    one, placed = begun.one, begun.placed
+    target = _Target.of(one)
     rows, columns = one.shape[0] // CELL_PIXELS, one.shape[1] // CELL_PIXELS
     y, x = np.mgrid[0:rows, 0:columns]
     middles = np.stack([x.ravel(), y.ravel()], 1) * float(CELL_PIXELS) + CELL_PIXELS / 2 - 1
-    last = False
-    for turn in range(_MAX_ROUNDS + 1):
-        two = warp(small, placed, one.shape)
-        cover = cv2.warpPerspective(within, placed, (one.shape[1], one.shape[0]))
-        inside = np.asarray(cover > 250)  # noqa: PLR2004 -- whole
-        dx, dy, grip = _steps(even, slopes, two, inside)
-        if last or turn == _MAX_ROUNDS:
-            break
+    for turn in range(_MAX_ROUNDS):
+        dx, dy, grip = _steps(target, *_laid(begun, placed))
         long = np.hypot(dx, dy).ravel()
         weight = grip.ravel() * (long < _MAX_STEP_PIXELS[turn]) / (0.3 + long * long)
         used = weight > 0
@@ -240,31 +286,47 @@ def _converge(
         if moved > max(one.shape) / 8:
             break
         placed = step @ placed
-        last = moved < _MIN_STEP_PIXELS
+        if moved < _MIN_STEP_PIXELS:
+            break
+    return np.asarray(placed / placed[2, 2], np.float64)
+
+
+def _measured(begun: _Begun, placed: Doubles) -> tuple[Floats, Mask, Floats, Mask]:
+    """Lay the other image where it was placed, and measure how far its cells still are from it."""
+    two, inside = _laid(begun, placed)
+    dx, dy, grip = _steps(_Target.of(begun.one), two, inside)
     shared = [cv2.boxFilter(step * grip, -1, (5, 5)) for step in (dx, dy)]
     total = cv2.boxFilter(grip, -1, (5, 5)) + 1e-9
     flow = np.hypot(shared[0] / total, shared[1] / total).astype(np.float32)
     held = grip[grip > 0]
     firm = grip > (median(held) / 2 if held.size else np.inf)
-    return placed / placed[2, 2], two, inside, flow, np.asarray(firm)
+    return two, inside, flow, np.asarray(firm)
 
 
-def _steps(
-    even: Floats, slopes: tuple[Floats, Floats], two: Floats, inside: Mask
-) -> tuple[Floats, Floats, Floats]:
+class _Target(NamedTuple):
+    """What steps are measured against, of every other pixel.
+
+    Every other pixel of a smoothed image says as much, at a quarter of the cost.
+    """
+
+    even: Floats
+    across: Floats
+    down: Floats
+
+    @classmethod
+    def of(cls, image: Floats) -> _Target:
+        even = _normal(image)
+        across, down = _slopes(even)
+        return cls(*(np.ascontiguousarray(each[::2, ::2]) for each in (even, across, down)))
+
+
+def _steps(target: _Target, two: Floats, inside: Mask) -> tuple[Floats, Floats, Floats]:
     """Per cell (over 3 x 3 of them) the step x, y that `two` should make, and how firm that is."""
-    other = _normal(two)
-    across, down = (
-        np.asarray((mine + theirs) / 2, np.float32)
-        for mine, theirs in zip(_slopes(other), slopes, strict=True)
-    )
-    change = (other - even) * inside
-    # Every other pixel of a smoothed image says as much, at a quarter of the cost.
-    across, down, change = (
-        np.ascontiguousarray(values[::2, ::2]) for values in (across, down, change)
-    )
+    other = _Target.of(two)
+    across, down = (other.across + target.across) / 2, (other.down + target.down) / 2
+    change = (other.even - target.even) * inside[::2, ::2]
     sums = [
-        cv2.boxFilter(_halved_cells(product), -1, (3, 3))
+        cv2.boxFilter(_halved_cells(np.asarray(product, np.float32)), -1, (3, 3))
         for product in (across * across, across * down, down * down, across * change, down * change)
     ]
     a, b, c, p, q = sums

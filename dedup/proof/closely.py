@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from dedup.proof.alignment import at_sizes, jacobian, overlap, register, warp_colour
+from dedup.proof import cells
+from dedup.proof.alignment import at_sizes, jacobian, overlap, refined, warp_colour
 from dedup.proof.colour_fit import fitted
 from dedup.proof.description import Features
 from dedup.proof.original import LOSSLESS, grey
@@ -61,6 +62,7 @@ class Laid:
     owner : 1 or 2, which of the pair the raster is of
     qualities : of the JPEGs that they come from, at this size; 100 where from none
     reduced : whether it has fewer pixels than the files only because of a limit that was given
+    halvings : how often its resolution was halved
     """
 
     one: Bytes
@@ -69,6 +71,7 @@ class Laid:
     owner: int
     qualities: tuple[int, int]
     reduced: bool = False
+    halvings: int = 0
 
     @cached_property
     def greys(self) -> tuple[Floats, Floats]:
@@ -84,16 +87,12 @@ class Laid:
 
     def halved(self) -> Laid:
         """Give the same at half the resolution."""
-        height, width = (side // 2 for side in self.inside.shape)
-        one, two = (
-            np.asarray(cv2.resize(each, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-            for each in (self.one, self.two)
-        )
-        share = cv2.resize(
-            self.inside.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA
-        )
+        one, two = (cells.averaged(cells.cut(each, 2), 2) for each in (self.one, self.two))
+        share = cells.averaged(cells.cut(self.inside.astype(np.float32), 2), 2)
         first, second = ((each + LOSSLESS) // 2 for each in self.qualities)
-        return Laid(one, two, np.asarray(share > 0.99), self.owner, (first, second))  # noqa: PLR2004 -- whole
+        inside = np.asarray(share > 0.99)  # noqa: PLR2004 -- whole
+        halvings = self.halvings + 1
+        return Laid(one, two, inside, self.owner, (first, second), halvings=halvings)
 
 
 def lay(
@@ -151,10 +150,10 @@ def lay(
 def _warped(
     first: Bytes, second: Bytes, matrix: Doubles, owner: int, qualities: tuple[int, int]
 ) -> Laid | None:
-    raster = register(_plain(first), _plain(second), matrix, _REGISTERED_SIDE)
-    if raster is None:
+    placed = refined(_plain(first), _plain(second), matrix, _REGISTERED_SIDE)
+    if placed is None:
         return None
-    matrix = raster.matrix
+    matrix = placed
     height, width = second.shape[:2]
     outline = overlap((0, 0, first.shape[1], first.shape[0]), (0, 0, width, height), matrix)
     if outline is None:
@@ -173,7 +172,7 @@ def _warped(
 
 
 def _plain(pixels: Bytes) -> Features:
-    """Take an image as `register` wants it, without local features."""
+    """Take an image as `refined` wants it, without local features."""
     level = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
     return Features(np.zeros((0, 4), np.float32), np.zeros((0, 128), np.uint8), level, pixels)
 
@@ -191,7 +190,8 @@ def strange_places(laid: Laid) -> Floats:
             equalised(mine, theirs, inside)[0]
             for mine, theirs in zip(made, (one, two), strict=True)
         ]
-        strange = np.minimum(strange, weigh.strangeness((even[0], even[1])))
+        # Where nothing is strange already, nothing more need be explained.
+        strange = np.minimum(strange, weigh.strangeness((even[0], even[1]), strange > 1))
     return strange
 
 
@@ -205,14 +205,15 @@ class _Scales:
         # What is clipped hides what the other shows.
         self._hidden = _clipped(images[0]) | _clipped(images[1])
 
-    def strangeness(self, made: tuple[Floats, Floats]) -> Floats:
-        """Weigh what guesses at the images leave over."""
+    def strangeness(self, made: tuple[Floats, Floats], places: Mask | None = None) -> Floats:
+        """Weigh what guesses at the images leave over, closely only at some places."""
+        among = self._inside if places is None else places
         ratios = []
         for image, guess, allowed in zip(self._images, made, self._allowed, strict=True):
             found = left_over(image - guess)
-            places = (found > allowed) & self._inside
-            if places.any():
-                found = unlike_at(places, found, image, guess)
+            strange = (found > allowed) & among
+            if strange.any():
+                found = unlike_at(strange, found, image, guess)
             ratios.append(found / allowed)
         least = np.minimum(*ratios)
         strange = least if self._either else np.where(self._hidden, least, np.maximum(*ratios))
@@ -241,12 +242,15 @@ def softer(laid: Laid) -> int:
     """
     one, two = laid.greys
     fine = [np.abs(each - cv2.GaussianBlur(each, (0, 0), 1.0)) for each in (one, two)]
-    busy = np.minimum(contrast(one, 15), contrast(two, 15))
-    some = busy[laid.inside]
+    # Every other pixel tells as much of shares and averages.
+    inside = laid.inside[::2, ::2]
+    fine = [each[::2, ::2] for each in fine]
+    busy = np.minimum(*(contrast(each, 15)[::2, ::2] for each in (one, two)))
+    some = busy[inside]
     if not some.size:
         return 0
     low, high = percentiles(some, 20, 80)
-    calm, rich = laid.inside & (busy <= low), laid.inside & (busy >= high)
+    calm, rich = inside & (busy <= low), inside & (busy >= high)
     textures = [float(each[rich].mean()) + 0.5 for each in fine]
     grounds = [float(each[calm].mean()) + 0.5 for each in fine]
     ratio, noise = textures[0] / textures[1], grounds[0] / grounds[1]
@@ -258,15 +262,17 @@ def softer(laid: Laid) -> int:
 def focused_apart(laid: Laid) -> bool:
     """Tell whether either is the sharper one in parts, as shots with another focus are."""
     one, two = laid.greys
+    # Every other pixel tells as much of shares.
     fine = [
-        mean(np.abs(each - cv2.GaussianBlur(each, (0, 0), 1.5)), _FOCUS_WINDOW_PIXELS) + 0.7
+        mean(np.abs(each - cv2.GaussianBlur(each, (0, 0), 1.5)), _FOCUS_WINDOW_PIXELS)[::2, ::2]
+        + 0.7
         for each in (one, two)
     ]
-    spread = contrast(one, _FOCUS_WINDOW_PIXELS), contrast(two, _FOCUS_WINDOW_PIXELS)
-    textured = laid.inside & (np.minimum(*spread) > _FOCUS_CONTRAST_LEVELS)
+    spread = [contrast(each, _FOCUS_WINDOW_PIXELS)[::2, ::2] for each in (one, two)]
+    textured = laid.inside[::2, ::2] & (np.minimum(*spread) > _FOCUS_CONTRAST_LEVELS)
     ratio = fine[0][textured] / spread[0][textured]
     ratio = ratio * spread[1][textured] / fine[1][textured]
-    if ratio.size < _FOCUS_WINDOW_PIXELS**2:
+    if 4 * ratio.size < _FOCUS_WINDOW_PIXELS**2:
         return False
     shares = [float((each > _BLURRED_RATIO).mean()) for each in (ratio, 1 / ratio)]
     return min(shares) > _FOCUS_SHARE

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from dedup.proof import cells
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -33,37 +35,34 @@ def fitted(colour: Bytes, wanted: Floats, inside: Mask) -> Floats:
     wanted : (H, W) grey
     inside : (H, W), pixels that count
     """
-    height, width = wanted.shape
-    size = (max(1, width // _STEP), max(1, height // _STEP))
-    channels = [np.ascontiguousarray(colour[..., c]).astype(np.float32) for c in range(3)]
-    weight = inside.astype(np.float32)
+    shape = wanted.shape
+    weight = cells.whole(inside.astype(np.float32), _STEP, cv2.BORDER_CONSTANT)
+    channels = [each.astype(np.float32) for each in cv2.split(cells.whole(colour, _STEP))]
+    weighed = [channel * weight for channel in channels]
+    wanted = cells.whole(wanted, _STEP)
 
     def average(values: Floats) -> Floats:
-        small = cv2.resize(values * weight, size, interpolation=cv2.INTER_AREA)
+        small = cells.averaged(values, _STEP)
         return np.asarray(cv2.boxFilter(small, -1, (_SPAN, _SPAN), borderType=cv2.BORDER_CONSTANT))
 
-    total = average(np.ones_like(weight)) + 1e-6
-    middle = [average(channel) / total for channel in channels]
-    target = average(wanted) / total
+    total = average(weight) + 1e-6
+    middle = [average(each) / total for each in weighed]
+    target = average(wanted * weight) / total
     spread, pull = {}, []
     for a in range(3):
-        pull.append(average(channels[a] * wanted) / total - middle[a] * target)
+        pull.append(average(weighed[a] * wanted) / total - middle[a] * target)
         for b in range(a, 3):
-            product = average(channels[a] * channels[b]) / total
+            product = average(weighed[a] * channels[b]) / total
             spread[a, b] = product - middle[a] * middle[b] + (_STIFFNESS if a == b else 0.0)
     mix = _solved(spread, pull)
     rest = target.copy()
     for share, each in zip(mix, middle, strict=True):
         rest -= share * each
 
-    def spread_out(values: Floats) -> Floats:
-        full = (width, height)
-        return np.asarray(cv2.resize(values, full, interpolation=cv2.INTER_LINEAR), np.float32)
-
-    made = spread_out(rest)
+    made = cells.interpolated(rest, _STEP, wanted.shape)
     for channel, share in zip(channels, mix, strict=True):
-        made += channel * spread_out(share)
-    return made
+        made += channel * cells.interpolated(share, _STEP, wanted.shape)
+    return np.ascontiguousarray(made[: shape[0], : shape[1]])
 
 
 def _solved(spread: dict[tuple[int, int], Floats], pull: list[Floats]) -> list[Floats]:

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
+from dedup.proof import cells
 from dedup.proof.ranks import median, percentiles
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     import numpy.typing as npt
 
     Floats = npt.NDArray[np.float32]
@@ -24,15 +27,19 @@ if TYPE_CHECKING:
 TILE_PIXELS = 16
 _SHRINK = 4  # tiles are averages, for which a quarter of the resolution is plenty
 _FIT_ROUNDS = 4
-_MAX_FIT_PIXELS = 30_000
+_MAX_FIT_PIXELS = 12_000
 _MIN_FIT_PIXELS = 64
 _ONE_HUE_LEVELS = 3.0
 _PATCH_LEVELS = 30.0
 _PAGE_PATCH_LEVELS = 12.0
 _PATCH_OVER_USUAL = 5.0
-_TINTED_LEVELS = 0.7  # grey has none
+# Things dyed in photographs with a tenth of their colours spread by .35 and more, follow by .6 and
+# more, and are as strong but for a quarter; paling, clipping, vignettes and filters leave no tile
+_TINTED_LEVELS = 0.3
+_FOLLOWING = 0.6
+_MOST_STRONGER = 1.6
 _KEPT_LEVELS = 1.5
-_DYED_LEVELS = 15.0
+_DYED_LEVELS = 10.0
 
 
 class ColourLeft(NamedTuple):
@@ -56,23 +63,30 @@ def mapped(colour: Bytes, wanted: Floats, sound: Mask) -> Floats:
     colour : (H, W, 3) RGB
     sound : (H, W), pixels that the rule is fitted to
     """
+    return next(each_mapped(colour, [wanted], sound))
+
+
+def each_mapped(colour: Bytes, wanted: Iterable[Floats], sound: Mask) -> Iterator[Floats]:
+    """Give what `mapped` gives, for several in turn."""
     step = max(1, round((sound.size / _MAX_FIT_PIXELS) ** 0.5))
     few = sound[::step, ::step]
     if few.sum() < _MIN_FIT_PIXELS:
-        return np.asarray(cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)).astype(np.float32)
+        for _ in wanted:
+            yield np.asarray(cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)).astype(np.float32)
+        return
     far = _far(sound.shape)
-    weights = _fitted(
-        _terms(colour[::step, ::step][few], far[::step, ::step][few]), wanted[::step, ::step][few]
-    )
-    values = np.arange(256, dtype=np.float64) / 128 - 1
-    table = values[:, None] * weights[1:4] + values[:, None] ** 2 * weights[6:9]
-    parts = cv2.LUT(colour, table.astype(np.float32)[None])
-    made = cv2.transform(parts, np.ones((1, 3), np.float32))
+    terms = _terms(colour[::step, ::step][few], far[::step, ::step][few])
     level = cv2.transform(colour.astype(np.float32), np.full((1, 3), 1 / 384, np.float32)) - 1
-    weights = weights.astype(np.float32)
-    made += weights[0] + level * level * (weights[4] + weights[5] * level)
-    made += far * (weights[9] + weights[10] * level)
-    return np.asarray(made, np.float32)
+    values = np.arange(256, dtype=np.float64) / 128 - 1
+    for each in wanted:
+        weights = _fitted(terms, each[::step, ::step][few])
+        table = values[:, None] * weights[1:4] + values[:, None] ** 2 * weights[6:9]
+        parts = cv2.LUT(colour, table.astype(np.float32)[None])
+        made = cv2.transform(parts, np.ones((1, 3), np.float32))
+        weights = weights.astype(np.float32)
+        made += weights[0] + level * level * (weights[4] + weights[5] * level)
+        made += far * (weights[9] + weights[10] * level)
+        yield np.asarray(made, np.float32)
 
 
 def _far(shape: tuple[int, ...]) -> Floats:
@@ -120,23 +134,21 @@ def colour_left(one: Bytes, two: Bytes, sound: Mask, *, strict: bool = False) ->
     sound : (H, W), pixels that count
     strict : colours may be stronger, fainter or warmer, and no others
     """
-    height, width = (max(1, side // _SHRINK) for side in sound.shape)
-    one, two = (
-        np.asarray(cv2.resize(each, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-        for each in (one, two)
-    )
-    part = cv2.resize(sound.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    one, two = (cells.averaged(cells.cut(each, _SHRINK), _SHRINK) for each in (one, two))
+    part = cells.averaged(cells.cut(sound.astype(np.float32), _SHRINK), _SHRINK)
     sound = np.asarray(part > 0.5)  # noqa: PLR2004 -- most of it
+    dyed = min(_dyed(one, two, sound), _dyed(two, one, sound))
     # From grey no colour follows, but grey does from any colour.
     for grey, other in ((two, one), (one, two)):
         if _has_one_hue(grey, sound):
             left = _left(grey, other, sound, strict)
-            return ColourLeft(left.levels, max(left.patch, _dyed(one, two, sound)))
+            return ColourLeft(left.levels, max(left.patch, dyed))
     if strict:
-        return _left(one, two, sound, strict)
+        left = _left(one, two, sound, strict)
+        return ColourLeft(left.levels, max(left.patch, dyed))
     # A part in a colour that is nowhere else follows by a rule of its own, but not back again.
     there, back = _left(one, two, sound, strict), _left(two, one, sound, strict)
-    return ColourLeft(max(there.levels, back.levels), min(there.patch, back.patch))
+    return ColourLeft(max(there.levels, back.levels), max(dyed, min(there.patch, back.patch)))
 
 
 def _left(one: Bytes, two: Bytes, sound: Mask, strict: bool) -> ColourLeft:  # noqa: FBT001 - passed on
@@ -146,9 +158,9 @@ def _left(one: Bytes, two: Bytes, sound: Mask, strict: bool) -> ColourLeft:  # n
     )
     stronger = _stronger(colour, wanted, sound) if strict else wanted
     left, used = [], sound
-    for channel in (1, 2):
-        mine = wanted[..., channel].astype(np.float32)
-        guess = stronger[..., channel] if strict else mapped(two, mine, sound)
+    chroma = [np.ascontiguousarray(wanted[..., channel]).astype(np.float32) for channel in (1, 2)]
+    guesses = (stronger[..., 1], stronger[..., 2]) if strict else each_mapped(two, chroma, sound)
+    for mine, guess in zip(chroma, guesses, strict=True):
         off, used = tiles(mine - guess, sound, TILE_PIXELS // _SHRINK)
         left.append(np.abs(off))
     worst = np.maximum(*left)
@@ -160,22 +172,52 @@ def _left(one: Bytes, two: Bytes, sound: Mask, strict: bool) -> ColourLeft:  # n
 
 
 def _dyed(one: Bytes, two: Bytes, sound: Mask) -> int:
-    """Give the tiles of the largest place in another colour, where all others have one colour.
+    """Give the tiles of the largest thing in another colour, where all else has kept its colours.
 
-    An image that has hardly any colour, and still what faint ones the other has, was not made of
-    it by taking its colours away.
+    What takes colours away, or makes them stronger or warmer, does so everywhere, and faint colours
+    tell of it as well as strong ones. Where light differs colours may pale or deepen with it, and
+    do not turn.
     """
-    off, used = [], sound
     both = [cv2.cvtColor(each, cv2.COLOR_RGB2YCrCb).astype(np.float32) for each in (one, two)]
-    for channel in (1, 2):
-        mine, theirs = (np.ascontiguousarray(each[..., channel]) for each in both)
-        values, used = tiles(mine - theirs, sound, TILE_PIXELS // _SHRINK)
-        off.append(np.abs(values))
-    worst = np.maximum(*off)
-    tinted = min(float(each[sound][:, 1:].std(axis=0).max()) for each in both) >= _TINTED_LEVELS
-    if not used.any() or not tinted or median(worst[used]) > _KEPT_LEVELS:
+    side = TILE_PIXELS // _SHRINK
+    parts = [[tiles(np.ascontiguousarray(each[..., at]), sound, side) for at in range(3)]
+             for each in both]  # fmt: skip
+    used = parts[0][0][1]
+    light = [each[0][0] for each in parts]
+    mine, theirs = (np.stack([each[at][0] - 128 for at in (1, 2)]) for each in parts)
+    off = np.abs(mine - theirs).max(axis=0)
+    if not used.any() or (usual := median(off[used])) > _KEPT_LEVELS:
         return 0
-    return _largest((worst > _DYED_LEVELS) & used)
+    kept = used & (off <= max(_KEPT_LEVELS, 3 * usual))
+    strength = _strength(mine[:, kept], theirs[:, kept])
+    if strength is None:
+        return 0
+    ratios = (light[1] + 4) / (light[0] + 4), (259 - light[1]) / (259 - light[0])
+    least = np.minimum(np.minimum(*ratios), min(1.0, strength))
+    most = np.maximum(np.maximum(*ratios), max(1.0, strength))
+    factor = (mine * theirs).sum(axis=0) / np.maximum((mine * mine).sum(axis=0), 1e-6)
+    turned = np.abs(theirs - np.clip(factor, least, most) * mine).max(axis=0)
+    places = ((turned > _DYED_LEVELS) & used).astype(np.uint8)
+    # Blur moves colours across edges, of which places are as narrow.
+    opened = cv2.morphologyEx(places, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    return _largest(np.asarray(opened > 0))
+
+
+def _strength(mine: Floats, theirs: Floats) -> float | None:
+    """Give how strong the other's colours are against these; None where colours tell nothing.
+
+    Parameters
+    ----------
+    mine, theirs : (2, N) chroma of tiles
+    """
+    spreads = mine.std(axis=1), theirs.std(axis=1)
+    at = int(np.argmax(np.minimum(*spreads)))
+    one, two = float(spreads[0][at]), float(spreads[1][at])
+    if min(one, two) < _TINTED_LEVELS:
+        return None
+    joint = float(((mine[at] - mine[at].mean()) * (theirs[at] - theirs[at].mean())).mean())
+    alike = joint >= _FOLLOWING * one * two and max(one, two) <= _MOST_STRONGER * min(one, two)
+    return two / one if alike else None
 
 
 def _largest(places: Mask) -> int:
@@ -213,11 +255,9 @@ def _has_one_hue(image: Bytes, sound: Mask) -> bool:
 
 def tiles(values: Floats, sound: Mask, side: int = TILE_PIXELS) -> tuple[Floats, Mask]:
     """Average over tiles, and tell which of them are mostly sound; 0 where not."""
-    height, width = values.shape
-    size = max(1, width // side), max(1, height // side)
-    weight = sound.astype(np.float32)
-    total = cv2.resize(weight, size, interpolation=cv2.INTER_AREA)
-    sums = cv2.resize(values * weight, size, interpolation=cv2.INTER_AREA)
+    weight = cells.whole(sound.astype(np.float32), side, cv2.BORDER_CONSTANT)
+    total = cells.averaged(weight, side)
+    sums = cells.averaged(cells.whole(values, side) * weight, side)
     used = np.asarray(total > 0.5)  # noqa: PLR2004 -- most of the tile
     means = np.where(used, sums / np.maximum(total, 0.5), 0)
     return np.asarray(means, np.float32), used

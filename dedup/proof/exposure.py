@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from dedup.proof import cells
+
 if TYPE_CHECKING:
     from dedup.proof.closely import Laid
     from dedup.proof.original import Original
@@ -34,14 +36,13 @@ def exposed_apart(laid: Laid) -> bool:
     """Tell two shots by their light: of one it is the other's, multiplied by one number."""
     low, high = _SHADOW_HIGHLIGHT_LEVELS
     lost = [cv2.inRange(each, (low,) * 3, (high,) * 3) == 0 for each in (laid.one, laid.two)]
-    height, width = (max(1, side // _TILE_PIXELS) for side in laid.inside.shape)
     shown = (laid.inside & ~lost[0] & ~lost[1]).astype(np.float32)
-    whole = cv2.resize(shown, (width, height), interpolation=cv2.INTER_AREA) > 0.99  # noqa: PLR2004
+    whole = cells.averaged(cells.cut(shown, _TILE_PIXELS), _TILE_PIXELS) > 0.99  # noqa: PLR2004
     if int(whole.sum()) < _MIN_TILES:
         return False
     darker, lighter = sorted(
         (
-            cv2.resize(each, (width, height), interpolation=cv2.INTER_AREA)[whole]
+            cells.averaged(cells.cut(each, _TILE_PIXELS), _TILE_PIXELS)[whole]
             .astype(np.float64)
             .ravel()
             for each in (laid.one, laid.two)

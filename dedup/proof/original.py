@@ -102,8 +102,16 @@ def _decoded(original: Original, height: int, width: int) -> Pixels:
     kept = original.__dict__.setdefault("_kept", {})
     if (height, width) not in kept:
         kept.clear()
+        opened = original.opened
+        # A JPEG is decoded beside Pillow, which has then not changed what it opened.
+        fresh = opened.header.format == "JPEG" and bool(getattr(opened.image, "tile", ()))
         kept[height, width] = decode_square(
-            original.data, height, width, original.name, srgb=original.srgb
+            original.data,
+            height,
+            width,
+            original.name,
+            opened=opened if fresh else None,
+            srgb=original.srgb,
         ).pixels
     found: Pixels = kept[height, width]
     return found

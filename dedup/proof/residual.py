@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from dedup.proof import cells
 from dedup.proof.ranks import median
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ _SIGMAS = (0.35, 0.6, 0.9, 1.4, 2.4)  # raster pixels, of the filter's parts
 _PLAIN_LEVELS = 6.0  # contrast below which nothing is said of sharpness
 _FIT_ROUNDS = 3
 _MIN_FIT_PIXELS = 64
-_MAX_FIT_PIXELS = 40_000
+_MAX_FIT_PIXELS = 16_000
 _STIFFNESS = 1.0  # towards no filter at all
 _SEEN_FREQUENCIES = (np.pi / 2, np.pi / 4)  # radians per pixel: periods of 4 and 8 pixels
 _MAX_STEP_PIXELS = 0.35  # that another way of shrinking may leave locally
@@ -91,7 +92,10 @@ def mean(values: Floats, size: int = WINDOW_PIXELS) -> Floats:
 def contrast(values: Floats, size: int = WINDOW_PIXELS) -> Floats:
     """Give the standard deviation over a square window."""
     middle = mean(values, size)
-    return np.asarray(np.sqrt(np.maximum(mean(values * values, size) - middle * middle, 0)))
+    spread = np.asarray(cv2.sqrBoxFilter(values, cv2.CV_32F, (size, size)), np.float32)
+    middle *= middle
+    spread -= middle
+    return np.sqrt(np.maximum(spread, 0, out=spread), out=spread)
 
 
 def blurred(fine: Floats, shape: tuple[int, ...]) -> list[Floats]:
@@ -137,11 +141,11 @@ def _fitted(parts: Sequence[Floats], wanted: Floats, inside: Mask) -> Floats:
     table = np.stack([*rows, np.full(len(target), 16.0, np.float32)]).astype(np.float64)
     for _ in range(_FIT_ROUNDS):
         off = np.abs(weights @ table - target)
-        kept = off < max(8.0, 3 * median(off))
-        chosen = table[:, kept]
+        kept = (off < max(8.0, 3 * median(off))).astype(np.float64)
+        chosen = table * kept
         stiff = _STIFFNESS * kept.sum()
-        normal = chosen @ chosen.T + stiff * np.eye(count)
-        pull = chosen @ target[kept]
+        normal = chosen @ table.T + stiff * np.eye(count)
+        pull = chosen @ target
         pull[0] += stiff
         weights = np.linalg.solve(normal, pull)
     weights[-1] *= 16.0
@@ -165,29 +169,32 @@ def compressed(grey: Floats, quality: int) -> Floats:
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)).astype(np.float32)
 
 
-def strangeness(made: Floats, seen: Floats, qualities: tuple[int, int], limits: Limits) -> Floats:
+def strangeness(
+    made: Floats, seen: Floats, qualities: tuple[int, int], limits: Limits, least: int = 1
+) -> Floats:
     """Give what is left over what may be left, (H, W); above 1 is unexplained.
 
     Parameters
     ----------
     made, seen : (H, W), equally sharp
     qualities : of the JPEGs that either comes from; 100 where it comes from none
+    least : pixels of a place that matters; where all are smaller no closer look is taken
     """
     allowed = np.maximum(limits.floor, limits.share * np.maximum(contrast(made), contrast(seen)))
     # Most pairs need no more than the first of these looks, which costs a fifth of all three.
     found = left_over(made - seen)
     strange = np.asarray(found / allowed, np.float32)
-    if strange.max() <= 1:
+    if not _large(strange, least):
         return strange
     found = unlike_at(strange > 1, found, made, seen)
     strange = np.asarray(found / allowed, np.float32)
-    if strange.max() <= 1:
+    if not _large(strange, least):
         return strange
     noise = np.zeros_like(seen)
     for mine, theirs, quality in ((made, seen, qualities[1]), (seen, made, qualities[0])):
         if quality < NO_LOSS:
             again = compressed(mine, quality)
-            found = np.minimum(found, unlike(again, theirs))
+            found = np.minimum(found, unlike_at(strange > 1, found, again, theirs))
             noise += mean((again - mine) ** 2, 9)
     noise = np.asarray(
         cv2.dilate(np.sqrt(np.maximum(noise, 0)), np.ones((9, 9), np.uint8)), np.float32
@@ -196,9 +203,23 @@ def strangeness(made: Floats, seen: Floats, qualities: tuple[int, int], limits: 
     return np.asarray(found / allowed, np.float32)
 
 
+def _large(strange: Floats, least: int) -> bool:
+    """Tell whether a connected place above 1 has so many pixels."""
+    mask = (strange > 1).view(np.uint8)
+    if np.count_nonzero(mask) < least:
+        return False
+    side = int(least**0.5) + 1
+    if cv2.erode(mask, np.ones((side, side), np.uint8), borderValue=0).any():
+        return True
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    return bool((stats[1:, cv2.CC_STAT_AREA] >= least).any())
+
+
 def left_over(left: Floats) -> Floats:
     """Give the root mean square over a window."""
-    return np.asarray(np.sqrt(np.maximum(mean(left * left), 0)), np.float32)
+    window = (WINDOW_PIXELS, WINDOW_PIXELS)
+    squares = np.asarray(cv2.sqrBoxFilter(left, cv2.CV_32F, window), np.float32)
+    return np.sqrt(np.maximum(squares, 0, out=squares), out=squares)
 
 
 def unlike_at(places: Mask, found: Floats, one: Floats, two: Floats) -> Floats:
@@ -206,22 +227,33 @@ def unlike_at(places: Mask, found: Floats, one: Floats, two: Floats) -> Floats:
 
     Most images have few such places, and looking at these alone costs a fraction.
     """
+    boxes = [
+        (left + x, top + y, width, height)
+        for top in range(0, places.shape[0], _TILE_PIXELS)
+        for left in range(0, places.shape[1], _TILE_PIXELS)
+        for x, y, width, height in [
+            cv2.boundingRect(
+                places[top : top + _TILE_PIXELS, left : left + _TILE_PIXELS].view(np.uint8)
+            )
+        ]
+        if width
+    ]
+    around = 2 * _AROUND_PIXELS
+    whole = sum((box[2] + around) * (box[3] + around) for box in boxes) >= found.size
+    everywhere = unlike(one, two) if whole else None
     found = found.copy()
-    for top in range(0, places.shape[0], _TILE_PIXELS):
-        for left in range(0, places.shape[1], _TILE_PIXELS):
-            some = places[top : top + _TILE_PIXELS, left : left + _TILE_PIXELS]
-            x, y, width, height = cv2.boundingRect(some.view(np.uint8))
-            if not width:
-                continue
-            begin = max(0, (top + y - _AROUND_PIXELS) & -_LOCAL_STEP)
-            start = max(0, (left + x - _AROUND_PIXELS) & -_LOCAL_STEP)
-            down = slice(begin, top + y + height + _AROUND_PIXELS)
-            across = slice(start, left + x + width + _AROUND_PIXELS)
-            near = unlike(*(np.ascontiguousarray(each[down, across]) for each in (one, two)))
-            y, x = top + y, left + x
-            found[y : y + height, x : x + width] = near[
-                y - begin : y - begin + height, x - start : x - start + width
-            ]
+    for x, y, width, height in boxes:
+        here = slice(y, y + height), slice(x, x + width)
+        if everywhere is not None:
+            found[here] = everywhere[here]
+            continue
+        begin = max(0, (y - _AROUND_PIXELS) & -_LOCAL_STEP)
+        start = max(0, (x - _AROUND_PIXELS) & -_LOCAL_STEP)
+        below, beyond = y + height + _AROUND_PIXELS, x + width + _AROUND_PIXELS
+        down = slice(begin, below + -below % _LOCAL_STEP)
+        across = slice(start, beyond + -beyond % _LOCAL_STEP)
+        near = unlike(*(np.ascontiguousarray(each[down, across]) for each in (one, two)))
+        found[here] = near[y - begin : y - begin + height, x - start : x - start + width]
     return found
 
 
@@ -231,12 +263,12 @@ def unlike(one: Floats, two: Floats) -> Floats:
     That leaves details a part of a pixel off, and sharper here than there (Taylor's series, to the
     second order, around every place). It makes no stroke of none.
     """
-    middle, left = (one + two) / 2, one - two
     height, width = one.shape
-    size = (max(1, width // _LOCAL_STEP), max(1, height // _LOCAL_STEP))
+    one, two = (cells.whole(each, _LOCAL_STEP) for each in (one, two))
+    middle, left = (one + two) / 2, one - two
 
     def average(values: Floats) -> Floats:
-        small = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
+        small = cells.averaged(values, _LOCAL_STEP)
         return np.asarray(cv2.boxFilter(small, -1, (_LOCAL_SPAN, _LOCAL_SPAN)))
 
     def explained(first: Floats, second: Floats, stiffness: float) -> tuple[Floats, Floats]:
@@ -252,8 +284,8 @@ def unlike(one: Floats, two: Floats) -> Floats:
         )
         a, c = a + stiffness, c + stiffness  # keeps what has no texture as it is
         root = a * c - b * b
-        one, two = (c * p - b * q) / root, (a * q - b * p) / root
-        return one.astype(np.float32), two.astype(np.float32)
+        x, y = (c * p - b * q) / root, (a * q - b * p) / root
+        return np.asarray(x, np.float32), np.asarray(y, np.float32)
 
     across = np.asarray(cv2.Sobel(middle, -1, 1, 0, scale=1 / 8), np.float32)
     down = np.asarray(cv2.Sobel(middle, -1, 0, 1, scale=1 / 8), np.float32)
@@ -262,11 +294,11 @@ def unlike(one: Floats, two: Floats) -> Floats:
     wide = np.asarray(cv2.filter2D(middle, -1, _SECOND), np.float32)
     tall = np.asarray(cv2.filter2D(middle, -1, _SECOND.T), np.float32)
     sharper = explained(wide, tall, 8)
-    weights = [shift / long for shift in shifts]
+    weights = [np.asarray(shift / long, np.float32) for shift in shifts]
     weights += [np.clip(weight, -_MAX_SHARPER, _MAX_SHARPER) for weight in sharper]
     for weight, term in zip(weights, (across, down, wide, tall), strict=True):
-        left -= cv2.resize(weight, (width, height), interpolation=cv2.INTER_LINEAR) * term
-    return left_over(left)
+        left -= cells.interpolated(weight, _LOCAL_STEP, left.shape) * term
+    return left_over(left[:height, :width])
 
 
 def blobs(strange: Floats, inside: Mask, least: int, peak: float = 1.0) -> tuple[Mask, int]:

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from dedup.proof.closely import few_levels, strange_places
-from dedup.proof.colour_rule import colour_left, mapped, tiles
+from dedup.proof.colour_rule import TILE_PIXELS, colour_left, mapped, tiles
+from dedup.proof.ranks import percentiles
 from dedup.proof.residual import blobs, contrast, equalised, strangeness
 from dedup.proof.sides import sides
 from dedup.proof.verdict import Check
@@ -38,10 +39,13 @@ _BESIDE_PIXELS = 15
 _CELLS = 8  # a side of the page
 _WRITTEN_LEVELS = 20  # contrast within a few pixels
 MAX_PLACES_SHARE = 0.65  # of the written cells; where more differ no word was changed here or there
+OTHER_SIDE_CHECK = "share of it drawn on the other"
 PAGE_CHECK = "places of a page that differ at full resolution"
 _AT_PLACES = "words or figures on it differ"
 _EVERYWHERE = "it agrees closely nowhere: another scan or print, or other words"
 _OTHER_COLOUR = "a part of it has another colour"
+_TEXTURED_LEVELS = 6.0
+_MAX_CLEAN_STRANGENESS = 0.25  # at nine tenths of the textures; noise and blur leave .4 and more
 _PLAIN_LEVELS = 7.0  # of light left over, that no edit need explain
 
 
@@ -68,11 +72,12 @@ def judge(laid: Laid, *, page: bool) -> Judgement:
     ----------
     page : what both show is held to the rule for pages
     """
-    inside, toned = laid.inside, _toned(laid, laid.inside)
+    inside = laid.inside
     if page:
-        return _page(laid, toned)
-    mask, _ = blobs(strange_places(laid), inside, MIN_SPOT_PIXELS)
-    light = _light(laid.greys[0], toned, inside & ~mask)
+        return _page(laid, _toned(laid, inside))
+    strange = strange_places(laid)
+    mask, _ = blobs(strange, inside, MIN_SPOT_PIXELS)
+    light = _light(laid, mask)
     enough = light >= MIN_EXPLAINED_SHARE
     check = Check("share of light that edits explain", light, MIN_EXPLAINED_SHARE, enough)
     if not enough:
@@ -90,13 +95,22 @@ def judge(laid: Laid, *, page: bool) -> Judgement:
     if not few:
         return Judgement(checks, f"{share:.1%} of the content differs", lossy=True)
     # Ink that both carry is no part of what one rule makes of the light of an image.
-    return _drawn(laid, _toned(laid, inside & (beside == 0)), mask, checks)
+    sound = inside & (beside == 0)
+    found = _drawn(laid, _toned(laid, sound), mask, checks)
+    return found._replace(lossy=False) if laid.halvings and _clean(laid, strange, sound) else found
+
+
+def _clean(laid: Laid, strange: Floats, sound: Mask) -> bool:
+    """Tell a pair that has lost next to nothing: a coarser look at it only hides what differs."""
+    textured = strange[sound & (contrast(laid.greys[0]) > _TEXTURED_LEVELS)]
+    return bool(textured.size) and percentiles(textured, 90)[0] < _MAX_CLEAN_STRANGENESS
 
 
 def _page(laid: Laid, toned: Floats) -> Judgement:
     """Judge by the rule for pages: no spot may differ, nor the colour of a part."""
     made, _ = equalised(toned, laid.greys[0], laid.inside)
-    strange = strangeness(made, laid.greys[0], laid.qualities[::-1], LIMITS)
+    qualities = laid.qualities[::-1]
+    strange = strangeness(made, laid.greys[0], qualities, LIMITS, MIN_SPOT_PIXELS)
     mask, spots = blobs(strange, laid.inside, MIN_SPOT_PIXELS, MIN_PAGE_PEAK)
     check = Check(PAGE_CHECK, spots, 0, spots == 0)
     if spots:
@@ -141,7 +155,7 @@ def _drawn(laid: Laid, toned: Floats, mask: Mask, checks: list[Check]) -> Judgem
     checks = [
         *checks,
         Check("share of it drawn on one side", most, shares.limits[0], most >= shares.limits[0]),
-        Check("share of it drawn on the other", least, shares.limits[1], least <= shares.limits[1]),
+        Check(OTHER_SIDE_CHECK, least, shares.limits[1], least <= shares.limits[1]),
     ]
     share = float(mask.sum() / max(1, int(laid.inside.sum())))
     if not shares.drawn:
@@ -156,9 +170,15 @@ def _toned(laid: Laid, sound: Mask) -> Floats:
     return np.clip(mapped(laid.two, laid.greys[0], sound), 0, 255)
 
 
-def _light(one: Floats, two: Floats, sound: Mask) -> float:
-    """Give the share of coarse light that follows; 1 where there is next to none."""
-    (mine, used), (theirs, _) = tiles(one, sound), tiles(two, sound)
+def _light(laid: Laid, mask: Mask) -> float:
+    """Give the share of coarse light that follows beside places; 1 where there is next to none."""
+    # Every other pixel tells as much of tiles.
+    one = np.ascontiguousarray(laid.greys[0][::2, ::2])
+    colour = np.ascontiguousarray(laid.two[::2, ::2])
+    inside, places = laid.inside[::2, ::2], mask[::2, ::2]
+    two = np.clip(mapped(colour, one, inside), 0, 255)
+    sound, side = inside & ~places, TILE_PIXELS // 2
+    (mine, used), (theirs, _) = tiles(one, sound, side), tiles(two, sound, side)
     if used.sum() < 8:  # noqa: PLR2004 -- nothing to compare
         return 1.0
     left = float((mine - theirs)[used].std())

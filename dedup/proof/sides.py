@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Floats = npt.NDArray[np.float32]
+    Doubles = npt.NDArray[np.float64]
+    Numbers = npt.NDArray[np.int32]
     Bytes = npt.NDArray[np.uint8]
     Mask = npt.NDArray[np.bool_]
 
 _MIN_GAP_LEVELS = 20.0
 _MIN_PIECE_PIXELS = 6
 _STEEPER = 1.6
+_AGAINST_SHARE = 0.4  # of a rim; over textures words and stickers have up to .28 on them
 _SLOPE_LIMITS = (0.65, 0.12)
 _STEP_PIXELS = 5  # on a side of the window in which either side of an edge is averaged
 _STEP_SPAN_PIXELS = 11
@@ -66,20 +69,36 @@ def sides(one: Floats, two: Floats, places: Mask) -> Shares | None:
     None where all of it is faint.
     """
     mask = _opened((np.abs(one - two) > _MIN_GAP_LEVELS) & places)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
     area = stats[:, cv2.CC_STAT_AREA].astype(np.float64)
     area[0] = 0
     area[area < _MIN_PIECE_PIXELS] = 0
     if area.sum() <= _MIN_PIECE_PIXELS:
         return None
     rim = (mask > 0) & (cv2.erode(mask, np.ones((3, 3), np.uint8)) == 0)
-    steep = [_steep(each)[rim] for each in (one, two)]
+    first, second = _steep(one)[rim], _steep(two)[rim]
     own = labels[rim]
-    first, second = (np.bincount(own, values, count) for values in steep)
-    slopes = [area[first > _STEEPER * second].sum(), area[second > _STEEPER * first].sum()]
+    slopes = [_steeper(first, second, own, area), _steeper(second, first, own, area)]
     on_one, on_two = (float(each / area.sum()) for each in slopes)
     found = Shares(on_one, on_two, _SLOPE_LIMITS)
     return found if found.drawn else _by_steps(one, two, mask, rim, places)
+
+
+def _steeper(mine: Floats, theirs: Floats, own: Numbers, area: Doubles) -> float:
+    """Sum the areas of the pieces along whose rims one image is the steeper one.
+
+    One strong edge, as of a dark thing where the other image has a pale one, must not speak for the
+    whole rim.
+
+    Parameters
+    ----------
+    mine, theirs : (P,) slopes along all rims
+    own : (P,) the piece of each
+    """
+    first, second = (np.bincount(own, values, len(area)) for values in (mine, theirs))
+    against = np.bincount(own, theirs > _STEEPER * mine, len(area))
+    agreed = against <= _AGAINST_SHARE * np.bincount(own, minlength=len(area))
+    return float(area[(first > _STEEPER * second) & agreed].sum())
 
 
 def _opened(mask: Mask) -> Bytes:

@@ -64,6 +64,7 @@ NO_COMMON_DETAIL = "no common detail found"
 _MIN_CONTRAST_LEVELS = 8  # grey levels; compression makes that many of one colour
 HELD_CHECK = "share of one image in the other"
 ALIKE_CHECK = "median local correlation"
+ODDS_CHECK = "log odds that the change is drawn on"
 AGREEING_CHECK = "share of textures that agree"
 
 
@@ -233,7 +234,7 @@ class _Inquiry:
         if change.share < SMALL_SHARE or is_date_stamp(aligned.raster, change):
             return ""
         odds = overlay_log_odds(aligned.raster, change, aligned.owner.grey, aligned.other.grey)
-        if not self._least("log odds that the change is drawn on", odds, MIN_DRAWN_LOG_ODDS):
+        if not self._least(ODDS_CHECK, odds, MIN_DRAWN_LOG_ODDS):
             return f"{change.share:.1%} of the content differs and is not drawn on"
         return ""
 

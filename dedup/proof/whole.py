@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from dedup.proof import cells
 from dedup.proof.original import grey
 from dedup.proof.residual import OVERSAMPLED, Limits, Response, blobs, equalised, strangeness
 from dedup.proof.verdict import Check
@@ -30,7 +31,7 @@ MAX_RASTER_PIXELS = 3 << 20
 LIMITS = Limits(floor=8, share=0.4, noise=1.5, cap=24)
 MIN_SPOT_PIXELS = 6
 MAX_TONE_LEVELS = 4.0  # between tiles, at the 98th percentile
-_TILE_PIXELS = 16
+_TILE_PIXELS, _FEW_PIXELS = 16, 4
 _MAX_SHAPE_PIXELS = 1.01  # that rounding of sides explains
 _GAIN = (0.95, 1.05)
 _FINE = (0.6, 1.6)
@@ -102,7 +103,7 @@ class Frames:
         found += _sharpness(response)
         if not all(check.passed for check in found):
             return found
-        strange = strangeness(made, grey(self.coarse), self.qualities, LIMITS)
+        strange = strangeness(made, grey(self.coarse), self.qualities, LIMITS, MIN_SPOT_PIXELS)
         _, spots = blobs(strange, inside, MIN_SPOT_PIXELS)
         found.append(Check("places that differ at full resolution", spots, 0, spots == 0))
         if spots:
@@ -124,7 +125,7 @@ class Frames:
         count = 0
         for channel in (1, 2):
             one, two = (np.ascontiguousarray(each[..., channel]) for each in both)
-            strange = strangeness(one, two, (100, 100), limits)
+            strange = strangeness(one, two, (100, 100), limits, 2 * MIN_SPOT_PIXELS)
             count += blobs(strange, inside, 2 * MIN_SPOT_PIXELS)[1]
         return count
 
@@ -146,13 +147,8 @@ def frames(one: Original, two: Original) -> Frames:
 
 def _tone(fine: Bytes, coarse: Bytes) -> list[Check]:
     """Compare light and colour over tiles."""
-    height, width = coarse.shape[:2]
-    size = max(1, width // _TILE_PIXELS), max(1, height // _TILE_PIXELS)
     one, two = (
-        cv2.cvtColor(
-            cv2.resize(each.astype(np.float32), size, interpolation=cv2.INTER_AREA) / 255,
-            cv2.COLOR_RGB2YCrCb,
-        )
+        cv2.cvtColor(_tiles(each, each.shape[0] // coarse.shape[0]) / 255, cv2.COLOR_RGB2YCrCb)
         * 255
         for each in (fine, coarse)
     )
@@ -167,6 +163,14 @@ def _tone(fine: Bytes, coarse: Bytes) -> list[Check]:
             )
         )
     return found
+
+
+def _tiles(image: Bytes, times: int) -> Floats:
+    """Average over tiles of an image that has so many times the raster's pixels a side."""
+    # Whole levels of a few pixels cost a fraction of floats of each.
+    few = cells.averaged(cells.cut(image, _FEW_PIXELS * times), _FEW_PIXELS * times)
+    side = _TILE_PIXELS // _FEW_PIXELS
+    return cells.averaged(cells.cut(few.astype(np.float32), side), side)
 
 
 def _sharpness(response: Response) -> list[Check]:

@@ -125,7 +125,9 @@ class DataSetVerbs:
         stratify : what every subset is to have the same shares of: "labels", or a column of
             `labels`; None: nothing
         labels, column : as in `check`
-        tier : the tiers of images that stay together, over however many steps
+        tier : the tiers of images that stay together, over however many steps. What may be in
+            one of them stays together as well, without proof, as long as no share is the further
+            off for it
         threshold : as in `duplicates`
         seed : equal seeds give equal subsets of equal collections
 
@@ -133,7 +135,7 @@ class DataSetVerbs:
         ------
         DedupError : labels cannot be read; there are no images.
         """
-        from dedup.datasets.split import split, wanted_subsets
+        from dedup.datasets.split import split, suffers, wanted_subsets
 
         wanted = wanted_subsets(ratios_of(ratios), strings_of(names, "names"))
         source, (named,) = source_of(labels), strings_of(column, "column")
@@ -141,14 +143,19 @@ class DataSetVerbs:
             (by,) = strings_of(stratify, "stratify")
             named = named if by == STRATIFY_LABELS else by
         seed, tiers, report = count_of(seed, "seed", 0), tiers_of(tier), callback_of(progress)
-        together = self._together(tiers, _UNMEASURED, report, threshold=threshold)
-        notes: tuple[str, ...] = ()
-        known = None
-        if stratify is not None:
-            paths = [together.path(file) for file in together.files]
-            read = read_labels(source, named, paths, _roots(self._session))
-            known, notes = dict(zip(together.files, read.of, strict=True)), read.notes
-        found = split(together, known, wanted, seed)
+        for proves in (False, True):
+            together = self._together(
+                tiers, _UNMEASURED, report, threshold=threshold, proves=proves
+            )
+            notes: tuple[str, ...] = ()
+            known = None
+            if stratify is not None:
+                paths = [together.path(file) for file in together.files]
+                read = read_labels(source, named, paths, _roots(self._session))
+                known, notes = dict(zip(together.files, read.of, strict=True)), read.notes
+            found = split(together, known, wanted, seed)
+            if together.relations is not None or not suffers(found, together, known):
+                break
         return self._session.noted(replace(found, notes=(*notes, *found.notes)))
 
     def leaks(
@@ -258,9 +265,15 @@ class DataSetVerbs:
         lookout: Lookout | None = None,
         *,
         threshold: Any = None,
+        proves: bool = True,
     ) -> Together:
-        """Find what belongs together; a raw image and what was developed from it do, too."""
-        from dedup.datasets.together import find_together
+        """Find what belongs together; a raw image and what was developed from it do, too.
+
+        Parameters
+        ----------
+        proves : False: what may belong together is enough, where that can be told without proofs
+        """
+        from dedup.datasets.together import find_together, find_unproven
         from dedup.duplicates.gallery import read_gallery
 
         lowest = threshold_of(threshold)
@@ -268,9 +281,10 @@ class DataSetVerbs:
         space = self._session.space()
         gallery = read_gallery(catalog, space, companions=True)
         lookout = lookout or Lookout(catalog.roots())
-        found = find_together(
-            gallery, tiers, space.threshold(lowest), KeepPolicy.of(policy), lookout, report
-        )
+        lowest = space.threshold(lowest)
+        found = None if proves else find_unproven(gallery, tiers, lowest, lookout, report)
+        if found is None:
+            found = find_together(gallery, tiers, lowest, KeepPolicy.of(policy), lookout, report)
         self._require(found.files, lookout)
         return found
 

@@ -19,7 +19,10 @@ from PIL import Image
 from dedup.collection import Collection
 from dedup.datasets.issues import ISSUES
 from dedup.errors import DedupError, SearchError
+from dedup.proof import VERIFIER
 from dedup.spec import ModelSpec
+from dedup.store.catalog import Catalog
+from dedup.store.pairs import has_verdicts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -157,10 +160,30 @@ def test_split_tears_no_group(data: tuple[Collection, Path]) -> None:
         assert all(subsets[first] == subsets[second] for first, second in pairs)
         groups = {named(one.path, folder): one.group for one in answer}
         assert all(groups[first] == groups[second] > 0 for first, second in pairs)
-        assert sum(group > 0 for group in groups.values()) == 6
+        assert groups["train/cat/dark.png"] == groups["train/dog/3.jpg"] > 0  # may be one
+        assert sum(group > 0 for group in groups.values()) == 8
         sizes = [one.files for one in answer.shares if one.label is None]
         assert sizes == [8, 4, 4]
         assert answer == collection.split([0.5, 0.25, 0.25], seed=seed)
+
+
+def test_split_proves_only_where_shares_suffer(made: Path, tmp_path: Path) -> None:
+    folder, alike = made / "data", ("train/cat/dark.png", "train/dog/3.jpg")
+    with Collection.create(tmp_path / "store", ModelSpec(views="details")) as collection:
+        collection.index(folder)
+        answer = collection.split([0.5, 0.25, 0.25])
+        catalog = Catalog.open(tmp_path / "store")
+        assert not has_verdicts(catalog, VERIFIER)
+        catalog.close()
+        known = collection.pairs()
+        assert alike not in {(one.first, one.second) for one in known}
+        assert collection.split([0.5, 0.25, 0.25]) == answer
+        labels = {named(one.path, folder): "many" for one in answer} | dict.fromkeys(alike, "few")
+        answer = collection.split([0.5, 0.5], stratify="labels", labels=labels)
+    few = {named(one.path, folder): one for one in answer if one.label == "few"}
+    assert {one.subset for one in few.values()} == {"train", "test"}
+    assert [few[name].group for name in alike] == [0, 0]
+    assert sum(one.group > 0 for one in answer) == 6
 
 
 def test_split_by_labels_keeps_the_shares_of_each(data: tuple[Collection, Path]) -> None:

@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
+from dedup.descriptors.agreement import FEWEST as LEAST
+from dedup.descriptors.agreement import agreement
 from dedup.descriptors.keypoints import find, find_fine
 from dedup.descriptors.parts import COARSE, FEATURE_BYTES, FINE, STEP, unpack
 from dedup.descriptors.vlad import FEWEST, SIDE, Details, Vocabulary, grey
@@ -65,3 +67,18 @@ def test_without_texture_there_are_no_parts(details: Details) -> None:
     flat = np.full((100, 200, 3), 90, np.uint8)
     assert details.describe(flat, flat)[1] == b""
     assert len(unpack(b"")) == 0
+
+
+def test_a_tenth_of_an_image_agrees_with_it(details: Details) -> None:
+    agreed = []
+    for seed in range(6):
+        whole = drawn(10 + seed, 600, 800)
+        tenth = whole[100:290, 200:453]
+        both = []
+        for pixels in (whole, tenth):
+            height, width = pixels.shape[:2]
+            size = SIDE, round(SIDE * height / width)
+            small = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+            both.append(unpack(details.describe(small, pixels)[1]))
+        agreed.append(agreement(*both).spots)
+    assert sum(spots >= LEAST for spots in agreed) >= 5, agreed

@@ -13,7 +13,9 @@ from PIL import Image
 from dedup.edits.catalogue import drawn
 from dedup.images.decode import decode_bounded
 from dedup.proof import WORKING_SIDE, Original, Side, Verdict, describe, prove
+from dedup.proof.closely import Laid
 from dedup.proof.paper import is_page
+from dedup.proof.shared_parts import judge
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -109,3 +111,12 @@ def test_a_thing_on_a_plain_wall_is_no_page() -> None:
     assert not is_page(flat)
     paper = np.where(np.abs(wall - wall.mean()) < 70, 235, 40).astype(np.float32)
     assert is_page(paper)
+
+
+def test_a_clean_pair_is_looked_at_no_coarser_than_half() -> None:
+    one, two = (captioned(photograph(11), *words) for words in CAPTIONS[:2])
+    inside = np.ones(one.shape[:2], np.bool_)
+    for halvings in (0, 1):
+        found = judge(Laid(one, two, inside, 1, (100, 100), halvings=halvings), page=False)
+        assert found.refusal.endswith("not on one side alone")
+        assert found.lossy == (halvings == 0)

@@ -78,3 +78,19 @@ def test_a_wrong_placing_proves_nothing() -> None:
     one, two = (side(as_jpeg(scene(seed), 90), features=False) for seed in (3, 4))
     found = prove_placed(one, two, Agreement(60, np.eye(3)))
     assert found is None or not found.near
+
+
+def test_where_many_parts_agree_nothing_more_is_asked() -> None:
+    image, other = scene(5), scene(6)
+    y, x = np.ogrid[:300, :400]
+    outside = (y - 150) ** 2 + (x - 200) ** 2 > 80**2  # no straight seam, as panels have
+    other[outside] = image[outside]
+    files = [as_jpeg(pixels, 92) for pixels in (image, other)]
+    agreed = agreement(*map(parts, files))
+    assert agreed.spots >= 40
+    one, two = (side(data, features=False) for data in files)
+    found = prove_placed(one, two, agreed)
+    assert found is not None
+    assert not found.near
+    assert not prove(*(side(data, features=True) for data in files)).near
+    assert prove_placed(one, two, agreed._replace(spots=39)) is None

@@ -173,10 +173,11 @@ def test_cmyk_is_proven_as_its_profile_shows_it(press: bytes) -> None:
     assert verdict.evidence == "the same image"
 
 
-def test_a_thing_dyed_in_an_image_of_hardly_any_colour_is_another_thing() -> None:
+@pytest.mark.parametrize("strength", [0.06, 0.11, 0.3, 1.0])
+def test_a_thing_dyed_in_an_image_of_any_colour_is_another_thing(strength: float) -> None:
     colourful = photograph(5).astype(np.float32)
     light = colourful.mean(axis=2, keepdims=True)
-    faint = np.clip(light + 0.06 * (colourful - light), 0, 255).astype(np.uint8)
+    faint = np.clip(light + strength * (colourful - light), 0, 255).astype(np.uint8)
     mask = cv2.ellipse(
         np.zeros(faint.shape[:2], np.uint8), (400, 300), (240, 180), 0, 0, 360, 1, -1
     )
@@ -184,5 +185,9 @@ def test_a_thing_dyed_in_an_image_of_hardly_any_colour_is_another_thing() -> Non
     verdict = proven(faint, np.clip(dyed, 0, 255).astype(np.uint8))
     assert not verdict.near
     assert verdict.evidence == "a part of it has another colour"
-    grey = np.repeat(light, 3, axis=2).astype(np.uint8)
-    assert proven(photograph(5), grey).near
+    assert proven(photograph(5), faint).near
+
+
+def test_grey_is_an_edit_of_colours() -> None:
+    grey = photograph(5).astype(np.float32).mean(axis=2, keepdims=True)
+    assert proven(photograph(5), np.repeat(grey, 3, axis=2).astype(np.uint8)).near
