@@ -35,6 +35,7 @@ class Faults:
     cut : the body is shorter than the object, and the length of the answer says so too
     stall : nothing comes for `stall_seconds`
     forbidden : the code with which everything is refused, such as AccessDenied
+    upload_seconds : that long no byte is taken of a body above a mebibyte
     ignore_conditions : pass no If-None-Match and If-Match on
     """
 
@@ -45,6 +46,7 @@ class Faults:
     stall: float = 0.0
     stall_seconds: float = 30.0
     forbidden: str = ""
+    upload_seconds: float = 0.0
     ignore_conditions: bool = False
 
 
@@ -102,7 +104,10 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.raw_requestline or not self.parse_request():
             self.close_connection = True
             return
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        if length > 1 << 20:
+            time.sleep(self.server.faults.upload_seconds)
+        body = self.rfile.read(length)
         fault = self.server.draw(self.command, self.path)
         if fault == "stall":
             time.sleep(self.server.faults.stall_seconds)

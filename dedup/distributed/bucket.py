@@ -11,6 +11,7 @@ the endpoint is the whole of the request's path and query.
 
 from __future__ import annotations
 
+import functools
 import http.client
 import os
 import re
@@ -30,10 +31,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _STALL_SECONDS: Final = 20.0
-"""Without a byte, until a request is given up and made again."""
+"""Without a byte of an answer, until a request is given up and made again."""
 
 _WHOLE_SECONDS: Final = 600.0
 """Of a request, whatever comes."""
+
+_LARGE: Final = 4 << 20
+"""Bytes from which on an object may take longer than a stall to send, with no answer meanwhile."""
 
 _SINGLE_PUT: Final = 1 << 30
 """Bytes up to which an object is put by one request; parts of a put that was killed stay, unseen
@@ -61,7 +65,9 @@ class Bucket:
         self._s3 = scheme in {"s3", "s3a"}
         self._stall = min(_STALL_SECONDS, max(1.0, patience / 3))
         self._endpoint = endpoint() if self._s3 else ""
-        self._store = self._opened(f"{scheme}://{self._name}", patience)
+        self._patience = patience
+        self._root = f"{scheme}://{self._name}"
+        self._store = self._opened(self._stall)
 
     def get(self, key: str, if_match: str, version: str = "") -> Object:
         """Read an object whole."""
@@ -116,7 +122,10 @@ class Bucket:
 
         with self._translated(key, "write"):
             obstore.put(
-                self._store, self._prefix + key, data, use_multipart=len(data) > _SINGLE_PUT
+                self._sending if len(data) > _LARGE else self._store,
+                self._prefix + key,
+                data,
+                use_multipart=len(data) > _SINGLE_PUT,
             )
 
     def put_new(self, key: str, data: bytes | memoryview) -> bool:
@@ -191,14 +200,18 @@ class Bucket:
             answer, _ = self._ask("", {"versioning": ""})
         return b"<Status>Enabled</Status>" in answer
 
-    def _opened(self, url: str, patience: float) -> Any:
+    @functools.cached_property
+    def _sending(self) -> Any:
+        return self._opened(_WHOLE_SECONDS)
+
+    def _opened(self, stall: float) -> Any:
         try:
             import obstore.store
         except ImportError as error:
             raise ExtraMissingError("object storage", "cluster") from error
         retries: Any = {
             "max_retries": 3,
-            "retry_timeout": timedelta(seconds=patience),
+            "retry_timeout": timedelta(seconds=self._patience),
             "backoff": {
                 "init_backoff": timedelta(milliseconds=100),
                 "max_backoff": timedelta(seconds=5),
@@ -207,7 +220,7 @@ class Bucket:
         }
         client: dict[str, Any] = {
             "connect_timeout": timedelta(seconds=min(10.0, self._stall)),
-            "read_timeout": timedelta(seconds=self._stall),
+            "read_timeout": timedelta(seconds=stall),
             "timeout": timedelta(seconds=_WHOLE_SECONDS),
         }
         named: dict[str, Any] = {}
@@ -216,7 +229,7 @@ class Bucket:
             named["config"] = {"endpoint": self._endpoint, "virtual_hosted_style_request": False}
         with self._translated("", "open"):
             from_url: Any = obstore.store.from_url  # its overloads want the scheme be known
-            return from_url(url, retry_config=retries, client_options=client, **named)
+            return from_url(self._root, retry_config=retries, client_options=client, **named)
 
     def _below(self, path: str) -> str:
         return path[len(self._prefix) :]

@@ -128,16 +128,16 @@ class Storage:
         -------
         By rising key (of code points) on `s3://` and `file://`.
         """
-        last, begun = after, time.monotonic()
-        for pause in _pauses():
+        last, begun, pauses = after, time.monotonic(), _pauses()
+        while True:
             try:
                 for entry in self._backend.list(prefix, last):
                     yield entry
-                    last, begun = entry.key, time.monotonic()
+                    last, begun, pauses = entry.key, time.monotonic(), _pauses()
             except StorageError as error:
                 if not error.transient or time.monotonic() - begun > self.patience:
                     raise
-                time.sleep(pause)
+                time.sleep(next(pauses))
             else:
                 return
 

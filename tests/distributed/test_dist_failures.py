@@ -136,7 +136,7 @@ def survive_drivers(kind: str, url: str, diary: Path, count: int, kills: int) ->
 
 
 def test_a_driver_that_is_killed_goes_on_where_it_was(bucket: str, diary: Path) -> None:
-    survive_drivers("processes", bucket, diary, 8, kills=2)
+    survive_drivers("processes", bucket, diary, 6, kills=1)
 
 
 @pytest.mark.slow

@@ -20,11 +20,11 @@ BODY = bytes(range(256)) * 40
 @pytest.mark.parametrize("kind", ["slow_down", "lost", "reset", "cut"])
 def test_what_passes_is_not_seen(proxy: Proxy, bucket: str, kind: str) -> None:
     storage = Storage.at(bucket)
-    setattr(proxy.faults, kind, 0.35)
-    for number in range(5):
+    setattr(proxy.faults, kind, 0.4)
+    for number in range(3):
         storage.put(f"{number:02d}", BODY)
         assert storage.put_new(f"new/{number:02d}", b"%d" % number)
-    for number in range(5):
+    for number in range(3):
         assert storage.get(f"{number:02d}").data == BODY
         assert storage.get_ranges(f"{number:02d}", [5, 300], [10, 20]) == [
             BODY[5:15],
@@ -33,10 +33,10 @@ def test_what_passes_is_not_seen(proxy: Proxy, bucket: str, kind: str) -> None:
         assert not storage.put_new(f"new/{number:02d}", b"mine")
         assert storage.get(f"new/{number:02d}").data == b"%d" % number
     assert [entry.key for entry in storage.list()] == [
-        *(f"{number:02d}" for number in range(5)),
-        *(f"new/{number:02d}" for number in range(5)),
+        *(f"{number:02d}" for number in range(3)),
+        *(f"new/{number:02d}" for number in range(3)),
     ]
-    assert proxy.done[kind] > 2
+    assert proxy.done[kind] > 1
 
 
 def test_a_put_of_which_the_answer_was_lost_is_known_to_be_ones_own(
@@ -53,12 +53,12 @@ def test_a_listing_goes_on_where_it_broke_off(
     proxy: Proxy, bucket: str, s3: S3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bucket_module, "_PAGE", 3)
-    keys = [f"{number:02d}//" for number in range(30)]
+    keys = [f"{number:02d}//" for number in range(21)]
     for key in keys:
         s3.ask("PUT", f"/{bucket[5:]}/{key}")
-    proxy.faults.cut = proxy.faults.reset = proxy.faults.slow_down = 0.15
-    assert [entry.key for entry in Storage.at(bucket).list()] == keys
-    assert {*proxy.done} == {"cut", "reset", "slow_down"}
+    proxy.faults.cut = proxy.faults.reset = proxy.faults.slow_down = 0.12
+    while len(proxy.done) < 3:
+        assert [entry.key for entry in Storage.at(bucket).list()] == keys
 
 
 @pytest.mark.parametrize("kind", ["slow_down", "lost", "reset", "cut"])
@@ -67,7 +67,7 @@ def test_what_does_not_pass_ends_in_words_and_counts_as_transient(
 ) -> None:
     Storage.at(bucket).put("a", BODY)
     setattr(proxy.faults, kind, 1.0)
-    storage = Storage.at(bucket, patience=1.0)
+    storage = Storage.at(bucket, patience=0.5)
     with pytest.raises(
         StorageError, match=r"/a: (no answer|the transfer broke off).*again"
     ) as told:
@@ -81,8 +81,16 @@ def test_a_server_that_stalls_is_asked_again(proxy: Proxy, bucket: str) -> None:
     Storage.at(bucket).put("a", BODY)
     proxy.faults.stall, proxy.faults.stall_seconds = 0.5, 2.5
     storage = Storage.at(bucket, patience=3.0)  # waits for one second
-    assert [storage.get("a").data for _ in range(4)] == [BODY] * 4
-    assert proxy.done["stall"]
+    while not proxy.done["stall"]:
+        assert storage.get("a").data == BODY
+
+
+def test_an_upload_may_take_longer_than_a_stall(proxy: Proxy, bucket: str) -> None:
+    proxy.faults.upload_seconds = 2.0
+    data = bytes(24 << 20)  # more than sockets keep
+    Storage.at(bucket, patience=3.0).put("a", data)  # waits for one second
+    assert proxy.asked["PUT", f"/{bucket[5:]}/a"] == 1
+    assert Storage.at(bucket).get("a").data == data
 
 
 @pytest.mark.parametrize(
@@ -129,7 +137,7 @@ def test_a_server_that_is_not_there_is_told(bucket: str, monkeypatch: pytest.Mon
     with socket.create_server(("127.0.0.1", 0)) as closed:
         endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    storage = Storage.at(bucket, patience=1.0)
+    storage = Storage.at(bucket, patience=0.5)
     for ask in (lambda: storage.get("a"), lambda: list(storage.list())):
         with pytest.raises(StorageError, match=f"no answer of {endpoint} .*look at the network"):
             ask()

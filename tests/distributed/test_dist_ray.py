@@ -39,9 +39,7 @@ def run_one(engine: Ray, *arguments: Any, **named: Any) -> Any:
     return ended.result
 
 
-def test_tasks_return_raise_and_crash(
-    ray: Ray, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_tasks_return_raise_and_crash(ray: Ray, capfd: pytest.CaptureFixture[str]) -> None:
     assert ray.slots >= 1
     assert run_one(ray, divmod, 17, 5) == (3, 2)
     error = run_one(ray, toy_stage.fail, "busy")
@@ -57,6 +55,14 @@ def test_tasks_return_raise_and_crash(
     seen = run_one(ray, toy_stage.environment, ("OMP_NUM_THREADS", "RAY_USAGE_STATS_ENABLED"))
     assert seen == {"OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
 
+    ray.submit(task(toy_stage.hang))
+    ray.cancel()
+    assert run_one(ray, divmod, 17, 5) == (3, 2)
+    assert "died" not in capfd.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_crash_is_tried_again_and_then_done_apart_on_ray(ray: Ray, tmp_path: Path) -> None:
     ended: list[Ended] = []
     tasks = [
         task(toy_stage.crash_first, str(tmp_path), f"{times}", times, name=f"{times}")
@@ -66,10 +72,6 @@ def test_tasks_return_raise_and_crash(
         ray, tasks, ended.append, lambda one, _: [task(divmod, 1, 1, name=f"{one.name} apart")]
     )
     assert sorted(one.task.name for one in ended) == ["0", "1", "2 apart"]
-    ray.submit(task(toy_stage.hang))
-    ray.cancel()
-    assert run_one(ray, divmod, 17, 5) == (3, 2)
-    assert "died" not in capfd.readouterr().out
 
 
 def test_a_stage_is_run_with_its_storage(ray: Ray, tmp_path: Path) -> None:
