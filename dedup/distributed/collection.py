@@ -21,7 +21,7 @@ from dedup.distributed.entries import listed_below
 from dedup.distributed.run import Meta, Run, read_meta, write_meta
 from dedup.distributed.schemas import MAX_SHARD
 from dedup.distributed.storage import Storage, refuse_without_conditional_puts
-from dedup.distributed.weights import put_weights, weights_url
+from dedup.distributed.weights import put_graph, put_weights, weights_url
 from dedup.errors import CollectionError, NoCollectionError, SourceError
 from dedup.images.scan import check_patterns
 from dedup.report.integrity import VerifyAnswer
@@ -190,6 +190,7 @@ class SharedCollection(SharedAnswers):
         storage = self._run.storage
         if self._new.weights is not None:
             put_weights(storage, self._new.weights)
+        put_graph(self._run)
         meta = write_meta(storage, self._run.meta)
         binding.check(meta.pinned, storage.url, self._new.spec)
         self._run, self._new = Run(storage.url, meta), None

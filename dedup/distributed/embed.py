@@ -24,7 +24,7 @@ from dedup.distributed import commits
 from dedup.distributed.engine import EngineError, Task
 from dedup.distributed.schemas import embed_schema, file_id
 from dedup.distributed.storage import ChangedObjectError, MissingObjectError, Storage, StorageError
-from dedup.distributed.weights import weights_file
+from dedup.distributed.weights import fetch_graph, put_graph, weights_file
 from dedup.fingerprint import CONTENT, DETAILS
 from dedup.images.decode import MAX_FILE_BYTES
 from dedup.indexing.forward import BATCH, embed_images
@@ -374,5 +374,8 @@ def _row(final: _Image | Skipped) -> dict[str, Any]:
 @lru_cache(1)
 def _model(run: Run) -> Embedder:
     """Load the model of a collection, once in a process."""
-    pinned = run.meta.pinned
-    return load_pinned(pinned, run.store, weights_file(run))
+    is_here = fetch_graph(run)
+    ready = load_pinned(run.meta.pinned, run.store, weights_file(run))
+    if not is_here:
+        put_graph(run)
+    return ready

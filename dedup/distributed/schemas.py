@@ -1,7 +1,9 @@
 """The objects of a collection in object storage: stages, their shards, and their columns.
 
     meta.json                       what the collection was made with
-    list/G/…                        generation G of the listing: shards of new files, what is gone
+    list/G-…                        generation G of the listing (`listing.Generation`), its shards
+                                    (`chunks.TO_READ`), ids gone, and all that is known
+    weights/…                       weights and graph of a model that is not bundled
     embed/SHARD                     one row a file: facts, vectors, parts; or the reason it has none
     keys/SHARD                      what says which files are one image, in pieces by range
     J/fold/RANGE                    the live files, their images and classes

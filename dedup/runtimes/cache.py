@@ -95,6 +95,23 @@ def keep_graph(fingerprint: Fingerprint, engine: str, graph: Graph) -> None:
     write_graph(cache_folder(), _key(fingerprint, engine), graph)
 
 
+def graph_name(fingerprint: Fingerprint, engine: str) -> str:
+    """Name the graph of what a collection pins, the same everywhere; "" of a shipped one."""
+    return "" if _bundled(fingerprint) else _key(fingerprint, engine)
+
+
+def graph_bytes(name: str) -> bytes | None:
+    """Give the graph of a name as a file, for other machines; None where there is none here."""
+    graph = read_graph(cache_folder(), name)
+    return None if graph is None else graph.content
+
+
+def keep_bytes(name: str, content: bytes) -> None:
+    """Put what `graph_bytes` gave into the cache of this machine, if it is whole."""
+    if parse_graph(content) is not None:
+        _write_file(cache_folder(), name, content)
+
+
 def cache_folder() -> Path:
     """Name the folder of exported models, below the user's cache folder."""
     import platformdirs
@@ -117,7 +134,10 @@ def read_graph(folder: Path, key: str) -> Graph | None:
 
 def write_graph(folder: Path, key: str, graph: Graph) -> None:
     """Write a graph with its facts in one step; where that cannot be done, nothing happens."""
-    content = graph_file(graph)
+    _write_file(folder, key, graph_file(graph))
+
+
+def _write_file(folder: Path, key: str, content: bytes) -> None:
     path = folder / f"{key}-{_digest(content)}.onnx"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -48,7 +48,7 @@ def ready_runtime(fingerprint: Fingerprint, device: str, kind: str) -> GraphRunt
     -------
     None when the model has to be loaded.
     """
-    engine = _engine(fingerprint, device, kind)
+    engine = engine_for(fingerprint, device, kind)
     graph = _stored(fingerprint, engine) if engine else None
     if graph is None or graph.facts.failure:
         return None
@@ -76,7 +76,7 @@ def make_runtime(
 def _made(
     loaded: LoadedModel | OnnxModel, fingerprint: Fingerprint, device: str, kind: str
 ) -> Runtime:
-    engine = _engine(fingerprint, device, kind)
+    engine = engine_for(fingerprint, device, kind)
     if isinstance(loaded, OnnxModel):
         return _of_file(loaded, fingerprint, engine)
     from dedup.runtimes.torch_runtime import TorchRuntime, choose_device
@@ -116,7 +116,7 @@ def _of_file(model: OnnxModel, fingerprint: Fingerprint, engine: str) -> Runtime
     return start(graph, engine)
 
 
-def _engine(fingerprint: Fingerprint, device: str, kind: str) -> str:
+def engine_for(fingerprint: Fingerprint, device: str, kind: str) -> str:
     """Decide which engine runs the exported graph; "" for torch."""
     if kind not in RUNTIMES:
         raise ModelError(f"there is no runtime {kind!r}; use {', '.join(RUNTIMES)}.")

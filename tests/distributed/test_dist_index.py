@@ -380,6 +380,17 @@ def test_weights_of_ones_own_travel_with_the_collection(
     weights.rename(tmp_path / "elsewhere")
     monkeypatch.setenv("XDG_CACHE_HOME", f"{tmp_path}/another node")
     draw(tmp_path / "images", 3)
+    code = (
+        "import sys; from dedup.distributed.collection import SharedCollection as S; "
+        "from dedup.distributed.embed import load; load(S.open(sys.argv[1]).run); "
+        "print(*sys.modules)"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", code, url],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True, check=True, text=True,
+    )  # fmt: skip
+    assert "torch" not in loaded.stdout.split()  # the graph came along
     with SharedCollection.open(url, engine="processes") as shared:
         assert shared.index().indexed == 1
     (kept,) = (tmp_path / "another node/dedup/weights").rglob("*.safetensors")
