@@ -39,6 +39,9 @@ _WORTH: Final = 256
 """Commits that are read one by one; of more, those that were read are kept in one object."""
 
 _DAY: Final = 86400.0
+TELLS: Final = "`dedup verify` lists all such, and says what to do"
+"""The next step, where an object is not what it was."""
+
 _KNOWN: Final = "_known.parquet"
 _ATTEMPT: Final = re.compile(
     r"(?P<shard>[^/]+)-[0-9a-f]{12}\.\w+"  # as `commit_bytes` names what it writes
@@ -164,20 +167,32 @@ def read_bytes(storage: Storage, done: Done) -> bytes:
     ------
     StorageError : it is not what was committed.
     """
-    data = storage.get(done.key).data
+    try:
+        data = storage.get(done.key).data
+    except MissingObjectError as error:
+        raise StorageError(f"{storage.url}/{done.key} is missing; {TELLS}") from error
     if hashlib.sha256(data).hexdigest() != done.sha256:
-        raise StorageError(
-            f"{storage.url}/{done.key} is not what was committed; `dedup verify` lists all such"
-        )
+        raise StorageError(f"{storage.url}/{done.key} is not what was committed; {TELLS}")
     return data
 
 
 def read(storage: Storage, done: Done, columns: list[str] | None = None) -> pa.Table:
     """Read the table that a commit names; as `read_bytes`."""
+    return table_of(read_bytes(storage, done), columns)
+
+
+def table_of(data: bytes, columns: list[str] | None = None) -> pa.Table:
+    """Read the bytes of a Parquet file.
+
+    In this thread alone: a thread of Arrow's that lets go of Python's bytes while the process ends
+    aborts it (https://github.com/apache/arrow/issues/34314).
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    return pq.read_table(pa.BufferReader(read_bytes(storage, done)), columns=columns)
+    return pq.read_table(
+        pa.BufferReader(data), columns=columns, use_threads=False, pre_buffer=False
+    )
 
 
 class Damaged(NamedTuple):
@@ -300,10 +315,9 @@ def damage(storage: Storage, done: Done, *, contents: bool = True) -> str:
 def _known(storage: Storage, stage: str) -> dict[tuple[str, str], Done]:
     """Read the commits that somebody read before, by key and tag; they never change."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(pa.BufferReader(storage.get(f"{stage}/{_KNOWN}").data))
+        table = table_of(storage.get(f"{stage}/{_KNOWN}").data)
         return {
             (f"{stage}/_done/{row['shard']}.json", row.pop("etag")): Done(
                 **{**row, "extra": json.loads(row["extra"])}

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
-from dedup.distributed.commits import commit_bytes
+from dedup.distributed.commits import TELLS, commit_bytes
+from dedup.distributed.storage import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,11 +69,19 @@ def read_pieces(storage: Storage, wanted: Iterable[Piece], schema: pa.Schema) ->
     of: dict[str, list[Piece]] = {}
     for piece in wanted:
         of.setdefault(piece.key, []).append(piece)
+    options = pa.ipc.IpcReadOptions(use_threads=False)  # as `commits.table_of`
     tables = [
-        pa.ipc.open_stream(data).read_all()
+        _table(storage, key, data, options)
         for key, some in of.items()
         for data in storage.get_ranges(
             key, [piece.start for piece in some], [piece.length for piece in some]
         )
     ]
     return pa.concat_tables(tables) if tables else schema.empty_table()
+
+
+def _table(storage: Storage, key: str, data: bytes, options: pa.ipc.IpcReadOptions) -> pa.Table:
+    try:
+        return pa.ipc.open_stream(data, options=options).read_all()
+    except (pa.ArrowException, OSError) as error:
+        raise StorageError(f"{storage.url}/{key} is not what was committed; {TELLS}") from error

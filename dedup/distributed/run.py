@@ -73,7 +73,10 @@ def read_meta(storage: Storage) -> Meta | None:
             )
         return Meta(**fields)
     except (ValueError, TypeError, KeyError) as error:
-        raise StorageError(f"{storage.url}/{META} cannot be read ({error})") from error
+        raise StorageError(
+            f"{storage.url}/{META} is not what dedup writes ({type(error).__name__}: {error}); is "
+            "this the place of a collection?"
+        ) from error
 
 
 def write_meta(storage: Storage, meta: Meta) -> Meta:
