@@ -13,9 +13,9 @@ from dedup.distributed.commits import Done, commit, committed, done_of, read
 from dedup.distributed.dividing import (
     ASKING_ROWS,
     ONE_CELL,
-    ROWS_OF_CELL,
     TRAINING_ROWS,
     assign,
+    cells_of,
     centres,
     divided,
     exact,
@@ -171,7 +171,8 @@ def _divide(
     if not committed(storage, f"{division}/divided"):
         share = 0.0
         if classes > ONE_CELL:
-            share = min(1.0, max(TRAINING_ROWS / ROWS_OF_CELL, ASKING_ROWS / classes))
+            wanted_rows = max(TRAINING_ROWS * cells_of(classes), ASKING_ROWS)
+            share = min(1.0, wanted_rows / classes)
         sampled = {shard: (division, shard, some, share) for shard, some in wanted.items()}
         run_shards(engine, run, f"{division}/sample", "Sampling vectors", sample, sampled, report)
         one = {"0": (division,)}
