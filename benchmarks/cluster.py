@@ -1,30 +1,35 @@
 """A join in object storage: what cells promise and find, and what the tasks take.
 
-    scripts/bench cluster [--rows 1000000] [--dimension 256] [--json]
+    scripts/bench cluster [--rows 1000000] [--dimension 256] [--skew 0.1] [--json]
+    scripts/bench cluster --photos FOLDER [--engines processes,ray] [--json]
 
 Draws rows around themes of very unequal size, a twelfth of them copies at every distance, writes
 them as embedded shards into a folder, joins them with the tasks of a cluster on one engine, and
 compares the nearest of a sample of rows exactly. Says the longest and the median task of each
-stage, and the most memory that a process had.
+stage, and the most memory that a task took beyond what the process had before.
+
+With --photos, indexes and lists a folder on one machine and in object storage, each in programs of
+their own, whose processes are looked at four times a second.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
-import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import faiss
 import numpy as np
 import pyarrow as pa
-from machine import machine
+from machine import add_json_option, record
 
 from dedup.distributed.commits import commit, committed, read
 from dedup.distributed.engine import Ended, Inline, Task
@@ -44,10 +49,11 @@ if TYPE_CHECKING:
 
     Rows = npt.NDArray[np.float32]
 
-RESULTS: Final = Path(__file__).parent / "results" / "cluster.json"
 LAYER: Final = "global_pool"
 SHARD: Final = 8192
 SAMPLED: Final = 2000
+OF_SHARD: Final = 128
+CLEAR: Final = Path("/proc/self/clear_refs")
 
 
 def draw(count: int, dimension: int, skew: float, seed: int = 0) -> Rows:
@@ -58,17 +64,21 @@ def draw(count: int, dimension: int, skew: float, seed: int = 0) -> Rows:
     skew : share of the rows that are nearly one and the same
     """
     rng = np.random.default_rng(seed)
-    themes = rng.standard_normal((max(2, count // 500), dimension), np.float32)
-    popular = rng.zipf(1.6, count) % len(themes)
-    rows = themes[popular] * np.float32(0.6) + rng.standard_normal((count, dimension), np.float32)
-    copies = rng.permutation(count)[: count // 12]
-    distance = rng.uniform(0.1, 1.2, (len(copies), 1)).astype(np.float32)
+    themes = unit_rows(rng.standard_normal((max(64, count // 2000), dimension), np.float32))
+    popular = 1 / np.arange(1, len(themes) + 1) ** 0.9
+    theme = rng.choice(len(themes), count, p=popular / popular.sum())
+    rows = unit_rows(rng.standard_normal((count, dimension), np.float32))
+    rows = unit_rows(rows + np.float32(0.4) * themes[theme])
+    order = rng.permutation(count)
+    viral, copies = order[: int(count * skew)], order[int(count * skew) :][: count // 12]
+    originals = order[len(viral) + len(copies) :]
+    of = rows[originals[rng.integers(len(originals), size=len(copies))]]
     noise = rng.standard_normal((len(copies), dimension), np.float32)
-    rows[copies] = rows[rng.integers(count, size=len(copies))] + distance * noise
-    viral = rng.permutation(count)[: int(count * skew)]
-    rows[viral] = rows[0] + np.float32(0.05) * rng.standard_normal(
-        (len(viral), dimension), np.float32
-    )
+    noise = unit_rows(noise - (noise * of).sum(axis=1, keepdims=True) * of)
+    cosine = 0.35 + 0.64 * rng.beta(4, 1.6, (len(copies), 1)).astype(np.float32)
+    rows[copies] = cosine * of + np.sqrt(1 - cosine**2) * noise
+    noise = unit_rows(rng.standard_normal((len(viral), dimension), np.float32))
+    rows[viral] = rows[originals[0]] + np.float32(0.05) * noise
     return unit_rows(rows)
 
 
@@ -102,14 +112,23 @@ class Timed(Inline):
     def __init__(self) -> None:
         super().__init__()
         self.seconds: dict[str, list[float]] = defaultdict(list)
+        self.mib: dict[str, int] = defaultdict(int)
 
     def wait(self) -> list[Ended]:
         """Run the oldest task, timed in seconds of the processor."""
         task: Task = self._waiting[0]
-        began = time.process_time()
+        name = task.function.__name__
+        CLEAR.write_text("5")  # the highest so far is what it is now
+        before, began = _kib("VmRSS"), time.process_time()
         ended = super().wait()
-        self.seconds[task.function.__name__].append(time.process_time() - began)
+        self.seconds[name].append(time.process_time() - began)
+        self.mib[name] = max(self.mib[name], (_kib("VmHWM") - before) >> 10)
         return ended
+
+
+def _kib(name: str) -> int:
+    lines = Path("/proc/self/status").read_text("utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
 def exact(rows: Rows, sampled: npt.NDArray[np.int64], floor: float) -> set[tuple[int, int]]:
@@ -126,7 +145,7 @@ def exact(rows: Rows, sampled: npt.NDArray[np.int64], floor: float) -> set[tuple
     return found
 
 
-def measure(count: int, dimension: int, skew: float) -> dict[str, Any]:
+def measure(count: int, dimension: int, skew: float) -> tuple[dict[str, Any], list[list[Any]]]:
     """Join drawn rows and compare."""
     rows = draw(count, dimension, skew)
     with tempfile.TemporaryDirectory() as folder, Timed() as engine:
@@ -146,18 +165,92 @@ def measure(count: int, dimension: int, skew: float) -> dict[str, Any]:
     stored = rows.astype(np.float16).astype(np.float32)
     sampled = np.sort(np.random.default_rng(1).permutation(count)[:SAMPLED])
     pairs = exact(unit_rows(stored), sampled, floor)
-    return {
-        "rows": count, "dimension": dimension, "skew": skew, "cells": told.cells,
-        "overlap": told.overlap, "told": round(told.recall, 5), "of": told.pairs,
-        "seen": round(len(pairs & found) / max(1, len(pairs)), 5), "compared": len(pairs),
-        "cpu_seconds": round(spent, 1),
-        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
-        "tasks": {
-            name: {"count": len(each), "median": round(float(np.median(each)), 3),
-                   "longest": round(max(each), 3)}
-            for name, each in engine.seconds.items()
-        },
+    facts = {
+        "rows": count, "dimension": dimension, "nearly one and the same": f"{skew:.0%}",
+        "cells": told.cells, "cells of a row": told.overlap, "recall told": f"{told.recall:.5f}",
+        "recall seen": f"{len(pairs & found) / max(1, len(pairs)):.5f}", "of pairs": len(pairs),
+        "CPU s": round(spent),
     }  # fmt: skip
+    rows_of = [
+        [name, len(each), float(np.median(each)), max(each), engine.mib[name]]
+        for name, each in engine.seconds.items()
+    ]
+    return facts, rows_of
+
+
+class Spent(NamedTuple):
+    """What a command and all processes that it started took; memory in MiB."""
+
+    wall: float
+    cpu: float
+    driver: int
+    worker: int
+    output: bytes
+
+
+def watched(*arguments: str) -> Spent:
+    """Run the command line and watch its processes."""
+    began, cpu, memory = time.perf_counter(), dict[int, float](), dict[int, int]()
+    with tempfile.TemporaryFile() as output:
+        running = subprocess.Popen([sys.executable, "-m", "dedup", *arguments], stdout=output)
+        while running.poll() is None:
+            for process, (seconds, mib, name) in _family(running.pid).items():
+                cpu[process] = seconds
+                if process == running.pid or name.startswith(("python", "ray::", "loky")):
+                    memory[process] = max(memory.get(process, 0), mib)
+            time.sleep(0.25)
+        wall = time.perf_counter() - began
+        if running.returncode:
+            raise SystemExit(f"dedup {' '.join(arguments)} ended with {running.returncode}")
+        output.seek(0)
+        driver = memory.pop(running.pid, 0)
+        return Spent(
+            wall, sum(cpu.values()), driver, max(memory.values(), default=0), output.read()
+        )
+
+
+def _family(root: int) -> dict[int, tuple[float, int, str]]:
+    """Give a process and all that it started: seconds of the processor, MiB and name."""
+    found, parents = dict[int, tuple[float, int, str]](), dict[int, int]()
+    tick, page = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            name, _, rest = path.read_text("utf-8").partition("(")[2].rpartition(")")
+            values = rest.split()
+            process = int(path.parent.name)
+            parents[process] = int(values[1])
+            seconds = (int(values[11]) + int(values[12])) / tick
+            found[process] = seconds, int(values[21]) * page >> 20, name
+    mine = {root}
+    while more := {one for one, of in parents.items() if of in mine} - mine:
+        mine |= more
+    return {one: found[one] for one in mine if one in found}
+
+
+def compare(folder: Path, engines: list[str]) -> list[list[Any]]:
+    """Index and list on one machine and in object storage."""
+    images = f"file://{folder.resolve()}"
+    rows, base, lines = list[list[Any]](), list[Spent](), b""
+    for kind in ["one machine", *engines]:
+        with tempfile.TemporaryDirectory() as place:
+            store, more = (
+                (place, [])
+                if kind == "one machine"
+                else (f"file://{place}/store", ["--engine", kind])
+            )
+            shard = ["--shard", str(OF_SHARD)] if more else []
+            indexed = watched("index", images, "--store", store, *shard, *more)
+            listed = watched("list", "--store", store, "--format", "jsonl", *more)
+        if not base:
+            base, lines = [indexed, listed], listed.output
+        for what, spent, of in zip(("index", "list"), (indexed, listed), base, strict=True):
+            rows.append([
+                what, kind, round(spent.wall), round(spent.cpu), round(of.wall / spent.wall, 2),
+                round(spent.cpu / of.cpu, 2), spent.driver, spent.worker or None,
+                "yes" if listed.output == lines else "no",
+            ])  # fmt: skip
+            print(*rows[-1], flush=True)
+    return rows
 
 
 def main() -> None:
@@ -166,15 +259,32 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--dimension", type=int, default=256)
     parser.add_argument("--skew", type=float, default=0.0)
-    parser.add_argument("--json", action="store_true", help="keep the results")
+    parser.add_argument("--photos", type=Path)
+    parser.add_argument("--engines", default="processes,ray")
+    add_json_option(parser)
     asked = parser.parse_args()
+    if asked.photos:
+        rows = compare(asked.photos, asked.engines.split(","))
+        if asked.json:
+            count = sum(1 for _ in asked.photos.iterdir())
+            columns = ["command", "on", "s", "CPU s", "rate, of one machine's",
+                       "CPU s, of one machine's", "MiB, driver", "MiB, worker",
+                       "same list"]  # fmt: skip
+            note = f"{OF_SHARD} images a shard; the most resident memory of a process."
+            title = f"{count:,} images in object storage against one machine"
+            record("cluster", "photos", title, columns, rows, statistic="one run", note=note)
+        return
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    found = measure(asked.rows, asked.dimension, asked.skew)
-    print(json.dumps(found, indent=1))
+    facts, rows = measure(asked.rows, asked.dimension, asked.skew)
+    said = "; ".join(f"{name} {value}" for name, value in facts.items())
+    print(said)
+    for name, count, median, longest, mib in rows:
+        print(f"{name:14} {count:6} {median:9.3f} {longest:9.3f} {mib:6}")
     if asked.json:
-        kept = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-        kept.setdefault("join", {})[f"{asked.rows} {asked.skew:g}"] = found
-        RESULTS.write_text(json.dumps({**machine(), **kept}, indent=1) + "\n")
+        name = f"join-{asked.rows}-{asked.skew:g}"
+        title = f"Join of {asked.rows:,} rows in object storage, {asked.skew:.0%} nearly the same"
+        columns = ["stage", "tasks", "median CPU s", "longest CPU s", "most MiB of a task"]
+        record("cluster", name, title, columns, rows, statistic="one run", note=said)
 
 
 if __name__ == "__main__":

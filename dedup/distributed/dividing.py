@@ -38,7 +38,12 @@ ONE_CELL: Final = 20_000
 """Classes up to which all are compared with all."""
 
 ROWS_OF_CELL: Final = 20_000
-"""Classes of a cell, each counted in one cell only."""
+"""Classes of a cell, each counted in one cell only, where there are many."""
+
+LEAST_ROWS_OF_CELL: Final = 500
+CELLS: Final = 500
+"""Cells up to which they are smaller: of a million classes, 50 cells would each need a third of
+all comparisons to find weak pairs, 500 of them a fifth and less."""
 
 ROWS_OF_GROUP: Final = 40_000
 """Rows, each cell of a class counted, that one task of pairing compares: some 0.4 GB."""
@@ -48,6 +53,13 @@ ASKING_ROWS: Final = 4000  # whose exact pairs are found
 ASKED_NEIGHBOURS: Final = 20
 OVERLAPS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16)
 _SEED: Final = 0
+
+
+def cells_of(classes: int) -> int:
+    """Say into how many cells so many classes are divided."""
+    if classes <= ONE_CELL:
+        return 1
+    return max(2, classes // ROWS_OF_CELL, min(CELLS, classes // LEAST_ROWS_OF_CELL))
 
 
 def vectors_of(run: Run, table: pa.Table) -> Rows:
@@ -118,7 +130,7 @@ def centres(run: Run, division: str) -> Done | None:
         total = values[-1] if not count else total + values[-1]
         count += done.extra["rows"]
         rows.append(values[:-1].astype(np.float32))
-    cells = 1 if count <= ONE_CELL else max(2, count // ROWS_OF_CELL)
+    cells = cells_of(count)
     mean = (total / max(count, 1)).astype(np.float32)
     if count < CENTRE_FROM_IMAGES:
         mean[:] = 0
@@ -169,22 +181,32 @@ def exact(
     """
     space = Division(run.storage, division)
     table = representatives(run, shard, wanted)
-    deepest = min(OVERLAPS[-1], len(space.centres))
-    found: dict[str, list[Any]] = {"asking": [], "similarity": [], "cells": []}
+    asking, similarity = np.empty(0, np.int64), np.empty(0, np.float32)
+    cells = np.empty((0, min(OVERLAPS[-1], len(space.centres))), np.int32)
     if table.num_rows:
         rows = space.centre(vectors_of(run, table))
-        near = labels(rows, space.centres, deepest)
         products = space.asking @ rows.T
-        for number, row in enumerate(products):
-            some = np.flatnonzero((row >= floor) & (row < 1 - 1e-6))
-            best = some[np.argsort(-row[some], kind="stable")][:ASKED_NEIGHBOURS]
-            found["asking"] += [number] * len(best)
-            found["similarity"] += row[best].tolist()
-            found["cells"] += near[best].tolist()
+        asking, other = np.nonzero((products >= floor) & (products < 1 - 1e-6))
+        similarity = products[asking, other]
+        order = np.lexsort((other, -similarity, asking))
+        order = order[_place(asking[order]) < ASKED_NEIGHBOURS]
+        asking, similarity = asking[order], similarity[order]
+        near, at = np.unique(other[order], return_inverse=True)
+        if len(near):
+            cells = labels(rows[near], space.centres, cells.shape[1])[at]
     schema = pa.schema(
         [("asking", pa.int32()), ("similarity", pa.float32()), ("cells", pa.list_(pa.int32()))]
     )
-    return commit(run.storage, f"{division}/exact", shard, pa.table(found, schema=schema))
+    columns = [asking.astype(np.int32), similarity, cells.tolist()]
+    return commit(run.storage, f"{division}/exact", shard, pa.table(columns, schema=schema))
+
+
+def _place(values: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+    """Give for each of sorted values the number of equal ones before it."""
+    every = np.arange(len(values))
+    starts = np.diff(values, prepend=-1) != 0
+    place: npt.NDArray[np.int64] = every - np.maximum.accumulate(np.where(starts, every, 0))
+    return place
 
 
 def divided(run: Run, division: str, recall: float) -> Done | None:
@@ -201,11 +223,7 @@ def divided(run: Run, division: str, recall: float) -> Done | None:
         [("asking", "ascending"), ("similarity", "descending")]
     )
     asking = table["asking"].to_numpy()
-    starts = np.concatenate([[True], asking[1:] != asking[:-1]])
-    place = np.arange(len(asking)) - np.maximum.accumulate(
-        np.where(starts, np.arange(len(asking)), 0)
-    )
-    kept = place < ASKED_NEIGHBOURS
+    kept = _place(asking) < ASKED_NEIGHBOURS
     deepest = min(OVERLAPS[-1], len(space.centres))
     others = np.array(table["cells"].to_pylist(), np.int32).reshape(-1, deepest)[kept]
     mine = labels(space.asking, space.centres, deepest)[asking[kept]]

@@ -13,9 +13,9 @@ from dedup.distributed.commits import Done, commit, committed, done_of, read
 from dedup.distributed.dividing import (
     ASKING_ROWS,
     ONE_CELL,
-    ROWS_OF_CELL,
     TRAINING_ROWS,
     assign,
+    cells_of,
     centres,
     divided,
     exact,
@@ -28,7 +28,7 @@ from dedup.distributed.pieces import Piece, pieces, read_pieces
 from dedup.distributed.schemas import PAIRS
 from dedup.distributed.stages import run_shards
 from dedup.duplicates.candidates import CENTRE_FROM_IMAGES
-from dedup.duplicates.sharing import MOST, MOST_IMAGES, TOO_MANY, features_of
+from dedup.duplicates.sharing import MOST, MOST_IMAGES, features_of, too_many_note
 from dedup.fingerprint import DETAILS
 from dedup.search.votes import sharing_parts
 from dedup.space.space import Space
@@ -171,7 +171,8 @@ def _divide(
     if not committed(storage, f"{division}/divided"):
         share = 0.0
         if classes > ONE_CELL:
-            share = min(1.0, max(TRAINING_ROWS / ROWS_OF_CELL, ASKING_ROWS / classes))
+            wanted_rows = max(TRAINING_ROWS * cells_of(classes), ASKING_ROWS)
+            share = min(1.0, wanted_rows / classes)
         sampled = {shard: (division, shard, some, share) for shard, some in wanted.items()}
         run_shards(engine, run, f"{division}/sample", "Sampling vectors", sample, sampled, report)
         one = {"0": (division,)}
@@ -244,7 +245,7 @@ def _vote(
     if not settings.parts or DETAILS not in run.meta.pinned.views:
         return []
     if classes > MOST_IMAGES:
-        return [TOO_MANY]
+        return [too_many_note()]
     wanted = {shard: tuple(reps.get(int(shard), ())) for shard in shards}
     one = {"0": (settings.join, wanted)}
     run_shards(engine, run, f"{settings.join}/votes", "Looking for parts", vote, one, report)

@@ -41,6 +41,7 @@ BLOCK_ROWS: Final = 20_000
 
 _WAITING_PAIRS: Final = 4_000_000
 _ONE_MORE: Final = CANDIDATES + 1  # so that it shows which classes had more than were kept
+_DENSE: Final = 64  # pairs of a row in a tile, from which it is worth to leave some out at once
 
 
 class Block(NamedTuple):
@@ -179,12 +180,13 @@ def _found(
     """
     waiting: list[Pairs] = []
     count = 0
+    bars = None if every else np.full(len(rows), floor - MARGIN, np.float32)
     for number in np.unique(cell).tolist():
         mine = np.flatnonzero(cell == number)
         sides = (mine, None) if later is None else (mine[~later[mine]], mine[later[mine]])
         one = np.sort(at[sides[0]])
         two = None if sides[1] is None else np.sort(at[sides[1]])
-        for pairs in _tiles(rows, one, two, floor):
+        for pairs in _tiles(rows, one, two, floor, bars):
             lowest = _lowest_shared(cells, pairs.first, pairs.second) == number
             some = Pairs(pairs.first[lowest], pairs.second[lowest], pairs.similarity[lowest])
             waiting.append(some)
@@ -201,8 +203,15 @@ def _found(
     return joined if every or not len(joined) else joined.best_of_each_row(_ONE_MORE)
 
 
-def _tiles(rows: Rows, one: Ids, two: Ids | None, floor: float) -> Iterator[Pairs]:
-    """Compare classes with each other, or those of two sets; first < second in what is found."""
+def _tiles(
+    rows: Rows, one: Ids, two: Ids | None, floor: float, bars: npt.NDArray[np.float32] | None
+) -> Iterator[Pairs]:
+    """Compare classes with each other, or those of two sets; first < second in what is found.
+
+    Parameters
+    ----------
+    bars : (N,) what a pair has to reach for it to be among the best of a class; raised here
+    """
     limit = np.float32(floor - MARGIN)
     left = rows[one]
     right, others = (left, one) if two is None else (rows[two], two)
@@ -210,12 +219,37 @@ def _tiles(rows: Rows, one: Ids, two: Ids | None, floor: float) -> Iterator[Pair
         for start in range(top if two is None else 0, len(right), TILE):
             products = left[top : top + TILE] @ right[start : start + TILE].T
             offset = start if two is None else start + len(left)
+            if bars is not None:
+                columns = others[start : start + TILE]
+                _leave_out(products, limit, bars, one[top : top + TILE], columns)
             tile = found_in(products, limit, top, offset)
             first, second = one[tile.first], others[tile.second - (offset - start)]
             similarity = pair_similarities(rows, rows, first, second)
             keep = (similarity >= inclusive(floor)) & (first != second)
             low = np.minimum(first, second)[keep]
             yield Pairs(low, np.maximum(first, second)[keep], similarity[keep])
+
+
+def _leave_out(
+    products: Rows, limit: np.float32, bars: npt.NDArray[np.float32], rows: Ids, columns: Ids
+) -> None:
+    """Put -2 where many pairs of a tile are near, for those not among the best of either class.
+
+    A class that has `_ONE_MORE` nearer ones in one tile loses nothing that would be kept of all.
+    """
+    most = _DENSE * len(rows)
+    if np.count_nonzero(products >= limit) <= most:
+        return
+    best = products >= bars[rows][:, None]
+    best |= products >= bars[columns]
+    if np.count_nonzero(best) > most:
+        for some, values in ((rows, products), (columns, products.T)):
+            if values.shape[1] > _ONE_MORE:  # one more than that: on the diagonal a row has itself
+                bar = np.partition(values, -_ONE_MORE - 1, axis=1)[:, -_ONE_MORE - 1] - 2 * MARGIN
+                bars[some] = np.maximum(bars[some], bar)
+        best = products >= bars[rows][:, None]
+        best |= products >= bars[columns]
+    products[~best] = -2
 
 
 def _lowest_shared(

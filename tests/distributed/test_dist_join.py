@@ -94,17 +94,35 @@ def small_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     """Divide a few thousand rows as millions are."""
     for module in (dividing, joining):
         monkeypatch.setattr(module, "ONE_CELL", 100)
-        monkeypatch.setattr(module, "ROWS_OF_CELL", 150)
         monkeypatch.setattr(module, "TRAINING_ROWS", 100)
+    monkeypatch.setattr(dividing, "LEAST_ROWS_OF_CELL", 100)
     monkeypatch.setattr(dividing, "ROWS_OF_GROUP", 900)
     monkeypatch.setattr(dividing, "PIECE_ROWS", 64)
     monkeypatch.setattr(pairing, "BLOCK_ROWS", 500)
     monkeypatch.setattr(pairing, "SHARDS_OF_RANGE", 2)
 
 
+def test_of_very_many_alike_the_best_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pairing, "TILE", 128)
+    monkeypatch.setattr(pairing, "_DENSE", 4)
+    monkeypatch.setattr(pairing, "BLOCK_ROWS", 350)
+    monkeypatch.setattr(dividing, "PIECE_ROWS", 64)
+    rows = clustered(900, 5)
+    some = np.random.default_rng(6).permutation(900)[:400]
+    rows[some] = unit_rows(rows[0] + rows[some] * np.float32(0.2))
+    run = of_vectors(Storage.at(f"file://{tmp_path}/store"), rows, SHARD)
+    expected, capped = by_one_machine(run, rows)
+    found, told = by_tasks(run, Settings(1, 0.9))
+    assert capped > 400
+    assert told.capped == capped
+    assert found.keys() == expected.keys()
+
+
 @pytest.mark.usefixtures("small_cells")
 def test_cells_find_what_they_promise(tmp_path: Path) -> None:
-    rows = clustered(3000, 2)
+    rows = clustered(1500, 2)
     run = of_vectors(Storage.at(f"file://{tmp_path}/store"), rows, SHARD)
     expected, _ = by_one_machine(run, rows)
     found, told = by_tasks(run, Settings(1, 0.9, recall=0.99))
@@ -118,6 +136,7 @@ def test_cells_find_what_they_promise(tmp_path: Path) -> None:
     assert max(abs(found[pair] - expected[pair]) for pair in both) < 2e-6
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_cells")
 def test_pairs_above_a_threshold_are_all_there(tmp_path: Path) -> None:
     rows = clustered(2000, 3)
@@ -134,6 +153,7 @@ def test_pairs_above_a_threshold_are_all_there(tmp_path: Path) -> None:
     assert told.recall > 0.98
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_cells")
 def test_a_second_join_compares_only_what_is_new(tmp_path: Path) -> None:
     rows = clustered(2400, 4)
