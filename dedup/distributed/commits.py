@@ -184,7 +184,7 @@ def read(storage: Storage, done: Done, columns: list[str] | None = None) -> pa.T
 def table_of(data: bytes, columns: list[str] | None = None) -> pa.Table:
     """Read the bytes of a Parquet file.
 
-    In this thread alone, which `read_table` never does: a thread of Arrow's that lets go of Python's
+    In this thread alone, unlike `read_table`: a thread of Arrow's that lets go of Python's
     bytes while the process ends aborts it (https://github.com/apache/arrow/issues/34314).
     """
     import pyarrow as pa
