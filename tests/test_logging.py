@@ -65,7 +65,7 @@ def test_indexing_says_what_it_reads_skips_and_starts(
     assert sorted(skipped) == [f"skipped {one.path!r}: {one.reason}" for one in summary.new_skips]
     assert f"skipped {str(bad)!r}: empty file" in skipped
     (proofs,) = [text for name, text in found if name == "proof.prover"]
-    assert proofs == f"{store}: 6 pairs checked, 1 of them proven"
+    assert re.fullmatch(rf"{re.escape(str(store))}: \d+ pairs checked, 1 of them proven", proofs)
 
 
 def test_the_build_of_an_index_is_logged(

@@ -90,6 +90,7 @@ def apply_command(
     if isinstance(store, str):
         _apply_shared(store, plan, form, output, dry_run, yes, unversioned)
         return
+    cluster_answers.refuse_shared_plan(plan)
     read = read_plan(plan)
     if not dry_run and not yes:
         _ask(len(read.entries), read.bytes, {entry.verb for entry in read.entries})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import click
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from dedup.distributed.collection import SharedCollection
     from dedup.distributed.cost import Estimate
-    from dedup.distributed.holding import SharedStatus
+    from dedup.distributed.holding import SharedStatus, StageStatus
     from dedup.results import IndexSummary
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
@@ -34,6 +35,7 @@ Command = TypeVar("Command", bound="Callable[..., Any]")
 _LOCAL: Final = {
     "vectors", "ids", "root", "files_from", "column", "nul", "verbose", "device", "runtime",
 }  # fmt: skip
+_ORDER: Final = "list", "embed", "keys", "division", "join", "verdicts", "measured", "groups"
 _SKIPS = (
     Column("path", lambda row: shown(row.path), path=True),
     Column("reason", lambda row: row.reason),
@@ -192,12 +194,23 @@ def _write_status(found: SharedStatus) -> None:
         ("to be read", counted(found.pending, "file")),
         ("gone", counted(found.gone, "file")),
     ]
-    for number, stage in enumerate(found.stages):
-        of = "" if stage.total is None else f" of {stage.total:,}"
-        words = f"{stage.stage}: {stage.done:,}{of} shards, {bytes_in_words(stage.bytes)}"
-        rows.append(("" if number else "stages", words))
+    rows += [("" if number else "stages", one) for number, one in enumerate(_stages(found))]
     rows.append(("litter", f"{stored}: of attempts that were broken off, or are under way"))
     write_table([("", "left"), ("", "path")], rows)
+
+
+def _stages(found: SharedStatus) -> list[str]:
+    """Say how far stages are; those of all joins, divisions and groups together."""
+    kinds: dict[str, list[StageStatus]] = defaultdict(list)
+    for stage in found.stages:
+        kinds[stage.stage.partition("/")[0]].append(stage)
+    order = sorted(kinds, key=lambda kind: _ORDER.index(kind) if kind in _ORDER else len(_ORDER))
+    words = []
+    for kind in order:
+        done, total = sum(one.done for one in kinds[kind]), kinds[kind][0].total
+        shards = counted(done, "shard") if total is None else f"{done:,} of {total:,} shards"
+        words.append(f"{kind}: {shards}, {bytes_in_words(sum(one.bytes for one in kinds[kind]))}")
+    return words
 
 
 def verify(store: str, form: str, *, deep: bool) -> None:

@@ -84,10 +84,11 @@ def plan(
     **options: Any,
 ) -> None:
     """Plan which objects are to go."""
-    from dedup.distributed.plans import action_of
+    from dedup.distributed.plans import action_of, check_tiers
 
     try:
         action_of(action)
+        check_tiers(tiers)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     with opened(store, where) as shared, progress_bars() as progress:
@@ -99,6 +100,15 @@ def plan(
         return
     made.write(output)
     note(f"Wrote {output}; to carry it out: dedup apply {output} --store {made.store}")
+
+
+def refuse_shared_plan(path: Path) -> None:
+    """Refuse a plan for object storage where the collection is in a folder."""
+    from dedup.distributed.plans import is_shared_plan, read_shared_plan
+
+    if is_shared_plan(path):
+        where = read_shared_plan(path).store
+        raise click.UsageError(f"{path} is a plan for object storage: add --store {where}")
 
 
 def apply(store: str, path: Path, *, dry_run: bool, unversioned: bool) -> Acted:

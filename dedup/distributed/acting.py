@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -19,7 +20,7 @@ from dedup.distributed.storage import ChangedObjectError, MissingObjectError, St
 from dedup.errors import PlanError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from dedup.distributed.plans import SharedEntry, SharedPlan
 
@@ -63,6 +64,8 @@ def apply(
                     f"{root} keeps no versions: what is deleted there is gone for good. Turn "
                     "versions on, or use move:URL; --unversioned deletes all the same"
                 )
+    if plan.verb == "move":
+        next(Storage.at(plan.target).list(), None)  # which says where there is no such bucket
     run = _name(plan)
     if not dry_run:
         store.put_new(f"acts/{run}/plan.json", _header(plan))
@@ -93,6 +96,8 @@ def _act(store: Storage, plan: SharedPlan, run: str, number: int, *, dry_run: bo
     told = partial(ActedFile, entry.url, plan.verb, bytes=entry.bytes)
     before = _read(store, f"acts/{run}/done/{step}")
     if before is not None:
+        if _read(store, f"acts/{run}/back/{step}") is not None:
+            return told("refused", reason="it was brought back since; make a new plan")
         return told("done", to=before["to"])
     begun = _read(store, f"acts/{run}/begun/{step}") is not None
     target = _target(plan, entry)
@@ -104,7 +109,8 @@ def _act(store: Storage, plan: SharedPlan, run: str, number: int, *, dry_run: bo
         return told("planned", to=target)
     store.put(f"acts/{run}/begun/{step}", json.dumps(asdict(entry)).encode())
     try:
-        found = _ACTS[plan.verb](plan, entry, target, run)
+        with _refusing():
+            found = _ACTS[plan.verb](plan, entry, target, run)
     except _RefusedError as refusal:
         return told("refused", reason=str(refusal))
     done = {"entry": asdict(entry), "verb": plan.verb, "to": target, **found}
@@ -116,14 +122,28 @@ class _RefusedError(Exception):
     """An object that is left as it is, and why."""
 
 
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Refuse the one object that the storage will not have touched, and go on with the rest."""
+    try:
+        yield
+    except StorageError as error:
+        if error.transient:
+            raise
+        raise _RefusedError(str(error)) from error
+
+
 def _check(entry: SharedEntry, *, begun: bool) -> None:
     """See that both objects are what was compared."""
     both = (entry.keeper, entry.keeper_etag, True), (entry.url, entry.etag, False)
     for url, etag, is_keeper in both:
         place = place_of(url)
         try:
-            now = place.storage.head(place.key)
-        except MissingObjectError as error:
+            with _refusing():
+                now = place.storage.head(place.key)
+        except _RefusedError as error:
+            if not isinstance(error.__cause__, MissingObjectError):
+                raise
             if begun and not is_keeper:
                 return  # it went already, and only that was not written down
             raise _RefusedError("its keeper is gone" if is_keeper else "it is gone") from error
@@ -135,8 +155,12 @@ def _move(_plan: SharedPlan, entry: SharedEntry, target: str, _run: str) -> dict
     place, there = place_of(entry.url), place_of(target)
     try:
         data = place.storage.get(place.key, entry.etag).data
-    except MissingObjectError:
-        return {"sha256": hashlib.sha256(there.storage.get(there.key).data).hexdigest()}
+    except MissingObjectError as error:
+        try:
+            moved = there.storage.get(there.key).data
+        except MissingObjectError:
+            raise _RefusedError("it is gone") from error
+        return {"sha256": hashlib.sha256(moved).hexdigest()}
     except ChangedObjectError as error:
         raise _RefusedError("it has changed") from error
     if not there.storage.put_new(there.key, data):

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -26,15 +25,14 @@ from dedup.collection import Collection
 from dedup.descriptors.vlad import PARTS_VERSION
 from dedup.distributed import acting
 from dedup.distributed.commits import committed, done_of, read
-from dedup.distributed.grouping import make_groups, read_etags, read_groups
+from dedup.distributed.grouping import make_groups, proofs, read_etags, read_groups
 from dedup.distributed.images import reading
 from dedup.distributed.importing import Known, add_known, make_catalog
 from dedup.distributed.joining import join
 from dedup.distributed.listing import gone_ids, known_rows, latest
-from dedup.distributed.plans import action_of, make_plan
+from dedup.distributed.plans import check_target, check_tiers, make_plan
 from dedup.distributed.schemas import ROW_BITS, shard_name
-from dedup.distributed.searching import nearest
-from dedup.distributed.searching import paths_of as urls_of
+from dedup.distributed.searching import named, nearest
 from dedup.distributed.settings import Settings
 from dedup.distributed.weights import weights_file
 from dedup.duplicates.candidates import CANDIDATES
@@ -96,13 +94,13 @@ class SharedAnswers:
 
         Raises
         ------
+        CollectionError : of a folder of `under` nothing was indexed.
         StorageError, SearchError
         """
         report = callback_of(progress)
         settings = self._settings(tier, threshold, group, keep, companions=companions, parts=parts)
         sort = one_of(sort, SORTS, "sort")
-        folders = tuple(os.fsencode(one) for one in paths_of(under, "under"))
-        wanted = Wanted(folders, count_of(min_bytes, "min_bytes", 0))
+        wanted = Wanted(self._indexed(under), count_of(min_bytes, "min_bytes", 0))
         with self._engine() as engine:
             told = join(self._run, engine, settings, report)
             make_groups(self._run, engine, settings, report)
@@ -128,18 +126,23 @@ class SharedAnswers:
             session = collection._session  # noqa: SLF001 - the one way to its model
             space, report = session.space(), callback_of(progress)
             asked = embed_queries(session.catalog, space, expand(names), session.embedder, report)
-        found, looked_at_all = nearest(self._run, asked.raw, k)
         settings = self._settings(DEFAULT_TIERS, None, "cover", INFORMATION)
-        every = np.unique(np.concatenate([one.ids for one in found] or [np.empty(0, np.int64)]))
-        urls = urls_of(self._run, settings, every)
-        neighbours = []
-        for name, near in zip(asked.paths, found, strict=True):
-            both = zip(near.ids.tolist(), near.similarity.tolist(), strict=True)
-            files = [(url, similarity) for one, similarity in both for url in urls[one]]
-            neighbours += [
-                Neighbour(name, rank, url, similarity)
-                for rank, (url, similarity) in enumerate(files[:k], 1)
-            ]
+        wanted = k
+        while True:
+            found, looked_at_all = nearest(self._run, asked.raw, wanted)
+            files = named(self._run, settings, found)
+            # Of what the cells hold, all files may be gone meanwhile.
+            if all(
+                len(some) >= k or len(near.ids) < wanted
+                for some, near in zip(files, found, strict=True)
+            ):
+                break
+            wanted *= 4
+        neighbours = [
+            Neighbour(name, rank, url, similarity)
+            for name, some in zip(asked.paths, files, strict=True)
+            for rank, (url, similarity) in enumerate(some[:k], 1)
+        ]
         note = "Looked for in the cells nearest to each query, which may miss weak matches"
         return QueryAnswer(
             tuple(neighbours), tuple(asked.skipped), () if looked_at_all else (note,)
@@ -163,11 +166,13 @@ class SharedAnswers:
         Raises
         ------
         ValueError : there is no such action, or a tier is not proven.
+        PlanError : the place of "move" is inside an indexed folder or the collection.
         """
         tiers = tiers_of(tier)
-        if not tiers <= {*COPY_TIERS, Tier.NEAR}:
-            raise ValueError("only exact, pixels, resaved and near are proven, and may be planned")
-        action_of(action)
+        check_tiers(tiers)
+        generation = latest(self._run.storage)
+        roots = () if generation is None else generation.roots
+        check_target(action, self._run.store, roots)
         found = self.duplicates(tiers, progress=progress, **options)
         kept = {
             name: options[name] for name in ("group", "keep", "companions", "parts")
@@ -178,8 +183,6 @@ class SharedAnswers:
             kept.pop("keep", INFORMATION), **kept,
         )  # fmt: skip
         storage = self._run.storage
-        generation = latest(storage)
-        roots = () if generation is None else generation.roots
         return make_plan(
             storage.url, roots, action, found, read_etags(storage, settings), found.notes
         )
@@ -239,11 +242,10 @@ class SharedAnswers:
                 report("Fetching images", number + 1, len(done))
 
         with closing(make_catalog(path, self._run.meta.pinned, rows())) as catalog:
-            verdicts, measured = committed(storage, "verdicts"), committed(storage, "measured")
-            for number, name in enumerate(verdicts):
-                known = Known(read(storage, verdicts[name]), read(storage, measured[name]))
-                add_known(catalog, known)
-                report("Fetching proofs", number + 1, len(verdicts))
+            proven = proofs(storage)
+            for number, (verdicts, measured) in enumerate(proven.values()):
+                add_known(catalog, Known(read(storage, verdicts), read(storage, measured)))
+                report("Fetching proofs", number + 1, len(proven))
             generation = latest(storage)
             voted = generation is not None and self._has_votes(generation.number)
             if voted:
@@ -259,6 +261,21 @@ class SharedAnswers:
             and "0" in committed(self._run.storage, f"join/{name}/votes")
             for name in folders
         )
+
+    def _indexed(self, under: Iterable[str]) -> tuple[bytes, ...]:
+        """Check that of each folder something was indexed."""
+        generation = latest(self._run.storage)
+        roots = () if generation is None else generation.roots
+        folders = tuple(one.rstrip("/") for one in paths_of(under, "under"))
+        for folder in folders:
+            below, inside = f"{folder}/", (f"{root}/" for root in roots)
+            if not any(one.startswith(below) or below.startswith(one) for one in inside):
+                raise CollectionError(
+                    folder,
+                    f"is not indexed in {self._run.store}, which holds {', '.join(roots)}; name "
+                    "a folder of these by its URL, or index it first",
+                )
+        return tuple(map(os.fsencode, folders))
 
     def _settings(
         self,

@@ -120,13 +120,13 @@ def _known(
     storage: Storage, settings: Settings, names: list[str], todo: list[int]
 ) -> dict[int, list[tuple[Done, Done]]]:
     """List what was proven before of chunks: of large families, and by an earlier join."""
-    verdicts, measured = committed(storage, "verdicts"), committed(storage, "measured")
+    proven = proofs(storage)
     found: dict[int, list[tuple[Done, Done]]] = defaultdict(list)
     number_of = {names[number]: number for number in todo}
-    for name, done in verdicts.items():
+    for name, both in proven.items():
         _, digest, *part = name.split("-")
         if part and digest in number_of:
-            found[number_of[digest]].append((done, measured[name]))
+            found[number_of[digest]].append(both)
     before = _earlier(storage, settings)
     if before is None:
         return found
@@ -136,9 +136,15 @@ def _known(
     _, one, two = np.intersect1d(ids[mine], old_ids, assume_unique=True, return_indices=True)
     for number, old in np.unique(np.stack([now[mine][one], then[two]], axis=1), axis=0).tolist():
         name = f"{settings.answer}-{older[old]}"
-        if name in verdicts:
-            found[number].append((verdicts[name], measured[name]))
+        if name in proven:
+            found[number].append(proven[name])
     return found
+
+
+def proofs(storage: Storage) -> dict[str, tuple[Done, Done]]:
+    """Read the commits of verdicts, each with that of what was measured; one alone is no use."""
+    verdicts, measured = committed(storage, "verdicts"), committed(storage, "measured")
+    return {name: (done, measured[name]) for name, done in verdicts.items() if name in measured}
 
 
 def _earlier(storage: Storage, settings: Settings) -> str | None:

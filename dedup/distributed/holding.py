@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from dedup.distributed.storage import Storage
 
 _COMMITS: Final = "/_done/"
-_NAMELESS: Final = re.compile(r"/_done/|^weights/|/_known\.parquet$")  # needs no commit
+_NAMELESS: Final = re.compile(  # needs no commit
+    r"/_done/|^weights/|/_known\.parquet$|^acts/|^join/[^/]+/gone\.npy$"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ def read_status(run: Run) -> SharedStatus:
     last = listing.latest(storage) or listing.Generation(-1)
     every = listing.shards(storage)
     found = live(storage, embedded)
-    totals = {listing.STAGE: last.number + 1, embed.STAGE: len(every)}
+    totals = {listing.STAGE: last.number + 1, embed.STAGE: len(every), "keys": len(every)}
     return SharedStatus(
         path=run.store,
         model=f"{pinned.model} ({pinned.weights})" if pinned.model else "none",

@@ -28,7 +28,7 @@ from dedup.distributed.pieces import Piece, pieces, read_pieces
 from dedup.distributed.schemas import PAIRS
 from dedup.distributed.stages import run_shards
 from dedup.duplicates.candidates import CENTRE_FROM_IMAGES
-from dedup.duplicates.sharing import MOST, MOST_IMAGES, TOO_MANY, features_of
+from dedup.duplicates.sharing import MOST, MOST_IMAGES, features_of, too_many_note
 from dedup.fingerprint import DETAILS
 from dedup.search.votes import sharing_parts
 from dedup.space.space import Space
@@ -245,7 +245,7 @@ def _vote(
     if not settings.parts or DETAILS not in run.meta.pinned.views:
         return []
     if classes > MOST_IMAGES:
-        return [TOO_MANY]
+        return [too_many_note()]
     wanted = {shard: tuple(reps.get(int(shard), ())) for shard in shards}
     one = {"0": (settings.join, wanted)}
     run_shards(engine, run, f"{settings.join}/votes", "Looking for parts", vote, one, report)

@@ -117,6 +117,35 @@ def action_of(action: str) -> str:
     return action.rstrip("/")
 
 
+def check_tiers(tiers: Iterable[Tier]) -> None:
+    """Check that tiers are proven.
+
+    Raises
+    ------
+    ValueError : one is not.
+    """
+    if not _PLANNED.issuperset(tiers):
+        raise ValueError("only exact, pixels, resaved and near are proven, and may be planned")
+
+
+def check_target(action: str, store: str, roots: Iterable[str]) -> None:
+    """Check where objects are to be moved to.
+
+    Raises
+    ------
+    PlanError
+    """
+    target = action_of(action).partition(":")[2]
+    for root in roots:
+        if f"{target}/".startswith(f"{root}/"):
+            raise PlanError(
+                f"{target} is inside the indexed folder {root}, where objects would be found "
+                "again; choose a place outside"
+            )
+    if f"{target}/".startswith(f"{store}/"):
+        raise PlanError(f"{target} is inside the collection {store}; choose a place outside")
+
+
 def make_plan(
     store: str,
     roots: tuple[str, ...],
@@ -180,6 +209,7 @@ def read_shared_plan(path: str | os.PathLike[str]) -> SharedPlan:
         )  # fmt: skip
     except (KeyError, TypeError, ValueError) as error:
         raise PlanError(f"{name}: {error}") from error
+    check_target(plan.action, plan.store, plan.roots)
     goes = {entry.url for entry in plan.entries}
     for entry in plan.entries:
         if entry.keeper in goes:

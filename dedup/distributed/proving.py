@@ -119,8 +119,8 @@ def group_chunk(run: Run, settings: Settings, chunk: Chunk) -> Done | None:
                 })  # fmt: skip
         known = known_of(catalog, VERIFIER, TRAITS)
         gone = sum(len(one.missing) for one in images)
+    commit(storage, "measured", name, known.measured)  # first: whoever finds verdicts reads both
     commit(storage, "verdicts", name, known.verdicts)
-    commit(storage, "measured", name, known.measured)
     facts = {"alone": alone, "gone": gone, "files": rows.num_rows}
     table = pa.Table.from_pylist(columns, schema=GROUPS)
     return commit(storage, settings.groups, chunk.name, table, facts)

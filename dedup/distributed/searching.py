@@ -17,7 +17,7 @@ from dedup.search.cells import labels
 from dedup.search.similarity import pair_similarities
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import numpy.typing as npt
 
@@ -32,7 +32,7 @@ _MOST_FILES = 5_000_000  # up to which copies of what was found are named as wel
 
 
 class Near(NamedTuple):
-    """Classes near one query, nearest first.
+    """Files or classes near one query, nearest first.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Near(NamedTuple):
 
 
 def nearest(run: Run, queries: Rows, k: int) -> tuple[list[Near], bool]:
-    """Find the classes that are nearest to each query.
+    """Find the files, or classes of files, that are nearest to each query.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def nearest(run: Run, queries: Rows, k: int) -> tuple[list[Near], bool]:
 
     Returns
     -------
-    Per query; and whether all classes were looked at, or those in the queries' own cells only.
+    Per query; and whether all files were looked at, or the classes in the queries' own cells only.
     """
     division = _division(run.storage)
     best = [Near(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in queries]
@@ -92,11 +92,13 @@ def _division(storage: Storage) -> str | None:
 
 
 def _every(run: Run, every: list[int]) -> Iterator[tuple[list[int], Ids, Rows]]:
-    """Give all images, a shard at a time."""
+    """Give all files that are there, a shard at a time."""
+    gone = pa.array(gone_ids(run.storage))
     names = [f"vector.{name}" for name in run.meta.pinned.compared]
     for done in committed(run.storage, "embed").values():
         table = read(run.storage, done, ["id", "reason", *names])
-        table = table.filter(pc.is_null(table["reason"])).combine_chunks()
+        there = pc.and_not(pc.is_null(table["reason"]), pc.is_in(table["id"], gone))
+        table = table.filter(there).combine_chunks()
         if table.num_rows:
             yield every, table["id"].to_numpy(), vectors_of(run, table)
 
@@ -118,35 +120,62 @@ def _of_cells(run: Run, division: str, queries: Rows) -> Iterator[tuple[list[int
             yield wanted.tolist(), table["class"].to_numpy(), vectors_of(run, table)
 
 
-def paths_of(run: Run, settings: Settings, ids: Ids) -> dict[int, list[str]]:
-    """Give the URLs of the live files of classes.
+def named(run: Run, settings: Settings, found: list[Near]) -> list[list[tuple[str, float]]]:
+    """Give the URLs of the live files of what was found, with their similarity.
 
     Parameters
     ----------
     settings : of a list that was made, whose copies are known; before it, each file is its own
+
+    Returns
+    -------
+    Per query by falling similarity; files of one class by URL.
     """
     storage = run.storage
-    files = {one: [one] for one in ids.tolist()}
+    every = np.unique(np.concatenate([near.ids for near in found] or [np.empty(0, np.int64)]))
+    class_of = {one: one for one in every.tolist()}
+    files = {one: [one] for one in every.tolist()}
     folds = committed(storage, f"{settings.join}/fold").values()
     if folds and sum(done.rows for done in folds) <= _MOST_FILES:
-        files = {one: [] for one in files}
-        for done in folds:
-            table = read(storage, done, ["id", "class"])
-            table = table.filter(pc.is_in(table["class"], pa.array(ids)))
-            for file, group in zip(
-                table["id"].to_pylist(), table["class"].to_pylist(), strict=True
-            ):
+        tables = [read(storage, done, ["id", "class"]) for done in folds]
+        for table in tables:
+            class_of.update(_pairs(table.filter(pc.is_in(table["id"], pa.array(every)))))
+        files = {one: [] for one in class_of.values()}
+        wanted = pa.array(list(files), pa.int64())
+        for table in tables:
+            for file, group in _pairs(table.filter(pc.is_in(table["class"], wanted))):
                 files[group].append(file)
+    urls = _urls(storage, (file for some in files.values() for file in some))
+    result = []
+    for near in found:
+        best = dict[int, float]()  # several files of a class may have been found
+        for one, similarity in zip(near.ids.tolist(), near.similarity.tolist(), strict=True):
+            best.setdefault(class_of[one], similarity)
+        result.append(
+            [
+                (url, similarity)
+                for group, similarity in best.items()
+                for url in sorted(urls[file] for file in files[group] if file in urls)
+            ]
+        )
+    return result
+
+
+def _pairs(table: pa.Table) -> Iterator[tuple[int, int]]:
+    return zip(table["id"].to_pylist(), table["class"].to_pylist(), strict=True)
+
+
+def _urls(storage: Storage, files: Iterable[int]) -> dict[int, str]:
+    """Give the URL of each file that is there."""
     gone = set(gone_ids(storage).tolist())
     listed, names = shards(storage), dict[int, str]()
     by_shard: dict[int, list[int]] = {}
-    for some in files.values():
-        for file in some:
+    for file in files:
+        if file not in gone:
             by_shard.setdefault(file >> ROW_BITS, []).append(file)
     for shard, some in by_shard.items():
         table = read(storage, listed[shard_name(shard)], ["root", "key"])
         for file in some:
             row = file & ((1 << ROW_BITS) - 1)
-            if file not in gone:
-                names[file] = f"{table['root'][row].as_py()}/{table['key'][row].as_py()}"
-    return {one: [names[file] for file in some if file in names] for one, some in files.items()}
+            names[file] = f"{table['root'][row].as_py()}/{table['key'][row].as_py()}"
+    return names

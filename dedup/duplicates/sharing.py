@@ -30,10 +30,13 @@ MOST: Final = 10
 MOST_IMAGES: Final = 50_000
 """Images up to which parts are looked for."""
 
-TOO_MANY: Final = (
-    "Parts were not looked for (crops to a tenth, images pasted on pages): they are in "
-    f"collections of up to {MOST_IMAGES:,} images"
-)
+
+def too_many_note() -> str:
+    """Say that there are too many images for parts to be looked for."""
+    return (
+        "Parts were not looked for (crops to a tenth, images pasted on pages): they are in "
+        f"collections of up to {MOST_IMAGES:,} images"
+    )
 
 
 def share_parts(
@@ -59,7 +62,7 @@ def share_parts(
         return set(), []
     rows = [rows[0] for rows in members]
     if len(rows) > MOST_IMAGES:
-        return set(), [TOO_MANY]
+        return set(), [too_many_note()]
     new = [row for row, _ in fresh]
     ids = images.ids[rows + new]
     stored = dict(read_parts(catalog, PARTS_VERSION, ids[ids >= 0].tolist()))

@@ -55,6 +55,10 @@ class ColourLeft(NamedTuple):
     patch: int
 
 
+_RELIT_LEVELS, _RELIT_CONTRAST = 6.0, 1.1  # beyond what a thing in another colour does to light
+_LOW_END, _HIGH_END = 1, 254
+
+
 def mapped(colour: Bytes, wanted: Floats, sound: Mask) -> Floats:
     """Give (H, W) what of `wanted` follows from another image's colours by one rule.
 
@@ -180,6 +184,8 @@ def _dyed(one: Bytes, two: Bytes, sound: Mask) -> int:
     """
     both = [cv2.cvtColor(each, cv2.COLOR_RGB2YCrCb).astype(np.float32) for each in (one, two)]
     side = TILE_PIXELS // _SHRINK
+    if _relit(both[0][..., 0], both[1][..., 0], sound):
+        sound = sound & ~_cut_off(one, two)
     parts = [[tiles(np.ascontiguousarray(each[..., at]), sound, side) for at in range(3)]
              for each in both]  # fmt: skip
     used = parts[0][0][1]
@@ -201,6 +207,22 @@ def _dyed(one: Bytes, two: Bytes, sound: Mask) -> int:
     # Blur moves colours across edges, of which places are as narrow.
     opened = cv2.morphologyEx(places, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     return _largest(np.asarray(opened > 0))
+
+
+def _relit(one: Floats, two: Floats, sound: Mask) -> bool:
+    """Tell whether the light of one was changed as a whole."""
+    mine, theirs = one[sound], two[sound]
+    if not mine.size:
+        return False
+    spreads = sorted((float(mine.std()), float(theirs.std())))
+    moved = abs(float(mine.mean()) - float(theirs.mean()))
+    return moved > _RELIT_LEVELS or spreads[1] > _RELIT_CONTRAST * spreads[0]
+
+
+def _cut_off(one: Bytes, two: Bytes) -> Mask:
+    """Find pixels of which a channel ran into an end on one side alone, which turns their hue."""
+    ends = [(each <= _LOW_END) | (each >= _HIGH_END) for each in (one, two)]
+    return np.asarray((ends[0] != ends[1]).any(axis=-1))
 
 
 def _strength(mine: Floats, theirs: Floats) -> float | None:
