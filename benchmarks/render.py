@@ -63,6 +63,12 @@ one half for good: `work` may be looked at, `measure` gives rates only.""",
 ways. Found is what is in one group with its source.""",
     ),
     ("scale", "Scale", ""),
+    (
+        "cluster",
+        "Object storage",
+        """The tasks of a cluster, on one computer: what cells promise and find, how even tasks are,
+and what the engines add to one machine's work.""",
+    ),
     ("peers", "Other tools", ""),
     (
         "questions",

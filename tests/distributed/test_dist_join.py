@@ -156,21 +156,21 @@ def test_pairs_above_a_threshold_are_all_there(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("small_cells")
 def test_a_second_join_compares_only_what_is_new(tmp_path: Path) -> None:
-    rows = clustered(2400, 4)
+    rows = clustered(1200, 4)
     storage = Storage.at(f"file://{tmp_path}/store")
-    run = of_vectors(storage, rows[:2100], SHARD)
+    run = of_vectors(storage, rows[:900], SHARD)
     by_tasks(run, Settings(1, 0.9))
-    of_vectors(storage, rows[2100:], SHARD, first=7)
+    of_vectors(storage, rows[900:], SHARD, first=3)
     assigned = {done.key for done in committed(storage, "division/000/assign").values()}
     found, told = by_tasks(run, Settings(2, 0.9))
     again = committed(storage, "division/000/assign")
     assert assigned < {done.key for done in again.values()}
-    assert len(again) == 8
+    assert len(again) == 4
     # The same as all at once in the same division.
     whole = Storage.at(f"file://{tmp_path}/whole")
-    other = of_vectors(whole, rows[:2100], SHARD)
+    other = of_vectors(whole, rows[:900], SHARD)
     by_tasks(other, Settings(1, 0.9))
-    of_vectors(whole, rows[2100:], SHARD, first=7)
+    of_vectors(whole, rows[900:], SHARD, first=3)
     for stage in ("division/000/pair", "division/000/pair-compared"):
         for done in committed(whole, stage).values():
             whole.delete([done.key, f"{stage}/_done/{done.shard}.json"])
