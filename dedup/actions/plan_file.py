@@ -13,14 +13,13 @@ import json
 import os
 import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from dedup.actions.lacks import NOTHING, Lacks
+from dedup.actions.plan_text import read_json, write_lines
 from dedup.actions.system import Facts
 from dedup.answer import Answer
 from dedup.errors import PlanError
-from dedup.files import output_file
 from dedup.results import Tier
 
 if TYPE_CHECKING:
@@ -35,8 +34,6 @@ KNOWN: Final = "actions are trash, move:FOLDER, delete, hardlink, reflink and sy
 LOOSE: Final = frozenset({Tier.SIMILAR, Tier.VIDEO})
 """The tiers of which not all was compared; what goes by them can be brought back."""
 LINKS: Final = frozenset({"hardlink", "reflink", "symlink"})
-MAX_BYTES: Final = 1 << 30
-"""Of a plan's file: about a million entries."""
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _SURROGATE: Final = re.compile(
@@ -139,9 +136,7 @@ class Plan(Answer[PlanEntry]):
         ------
         DedupError : the file cannot be written.
         """
-        with output_file(Path(path)) as file:
-            for line in _lines(self):
-                file.write(line.encode())
+        write_lines(path, header_texts(self), map(entry_text, self.entries))
 
     def apply(
         self,
@@ -178,12 +173,6 @@ def certificate(key: bytes, sha256: str, keeper_sha256: str, tier: str) -> str:
     """Seal that a content was proven against another one."""
     text = f"{sha256} {keeper_sha256} {tier}".encode()
     return hashlib.blake2b(text, key=key, digest_size=16, person=b"certificate").hexdigest()
-
-
-def _lines(plan: Plan) -> list[str]:
-    top = [f"{json.dumps(key)}: {value},\n" for key, value in header_texts(plan).items()]
-    rows = ",\n".join(map(entry_text, plan.entries))
-    return ["{\n", *top, '"files": [\n', rows, "\n]\n}\n"]
 
 
 def header_texts(plan: Plan) -> dict[str, str]:
@@ -241,19 +230,7 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
     ------
     PlanError : it cannot be read, or is no plan; the text names the entry.
     """
-    try:
-        with open(path, "rb") as file:
-            text = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise PlanError(f"{os.fspath(path)}: cannot be read: {error.strerror}") from error
-    if len(text) > MAX_BYTES:
-        raise PlanError(f"{os.fspath(path)}: is larger than any plan")
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise PlanError(
-            f"{os.fspath(path)}: is not a plan, or was cut short: not JSON ({error})"
-        ) from error
+    value = read_json(path)
     try:
         return _plan(value)
     except PlanError as error:

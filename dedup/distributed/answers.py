@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,8 +34,9 @@ from dedup.distributed.schemas import ROW_BITS, shard_name
 from dedup.distributed.searching import named, nearest
 from dedup.distributed.settings import Settings
 from dedup.distributed.weights import weights_file
-from dedup.duplicates.candidates import CANDIDATES
+from dedup.duplicates.candidates import capped_note
 from dedup.duplicates.select import SORTS, Wanted, in_order
+from dedup.duplicates.tiers import group_of
 from dedup.errors import CollectionError
 from dedup.policy import INFORMATION, KeepPolicy
 from dedup.proof import VERIFIER
@@ -97,8 +97,25 @@ class SharedAnswers:
         CollectionError : of a folder of `under` nothing was indexed.
         StorageError, SearchError
         """
+        return self._listed(
+            tier, threshold, progress, group=group, under=under, min_bytes=min_bytes, sort=sort,
+            companions=companions, parts=parts, keep=keep,
+        )[1]  # fmt: skip
+
+    def _listed(
+        self,
+        tier: Any,
+        threshold: Any,
+        progress: Progress | None,
+        *,
+        under: Iterable[str] = (),
+        min_bytes: int = 0,
+        sort: str = "size",
+        **options: Any,
+    ) -> tuple[Settings, DuplicatesAnswer]:
+        """Find the duplicate groups, as `duplicates`; gives what they depend on as well."""
         report = callback_of(progress)
-        settings = self._settings(tier, threshold, group, keep, companions=companions, parts=parts)
+        settings = self._settings(tier, threshold, **options)
         sort = one_of(sort, SORTS, "sort")
         wanted = Wanted(self._indexed(under), count_of(min_bytes, "min_bytes", 0))
         with self._engine() as engine:
@@ -107,7 +124,8 @@ class SharedAnswers:
         groups, notes = read_groups(self._run.storage, settings)
         chosen = [one for one in (_chosen(each, wanted) for each in groups) if one is not None]
         notes = [*told.notes, *_cells_notes(told), *notes]
-        return DuplicatesAnswer(tuple(in_order(chosen, sort)), settings.threshold, tuple(notes))
+        found = in_order(chosen, sort)
+        return settings, DuplicatesAnswer(tuple(found), settings.threshold, tuple(notes))
 
     def why(self, first: AnyPath, second: AnyPath) -> Explanation:
         """Say in which tier two files are, as `Collection.why`; files of this computer or URLs."""
@@ -126,7 +144,7 @@ class SharedAnswers:
             session = collection._session  # noqa: SLF001 - the one way to its model
             space, report = session.space(), callback_of(progress)
             asked = embed_queries(session.catalog, space, expand(names), session.embedder, report)
-        settings = self._settings(DEFAULT_TIERS, None, "cover", INFORMATION)
+        settings = self._settings()
         wanted = k
         while True:
             found, looked_at_all = nearest(self._run, asked.raw, wanted)
@@ -170,22 +188,11 @@ class SharedAnswers:
         """
         tiers = tiers_of(tier)
         check_tiers(tiers)
-        generation = latest(self._run.storage)
-        roots = () if generation is None else generation.roots
+        roots = self._roots()
         check_target(action, self._run.store, roots)
-        found = self.duplicates(tiers, progress=progress, **options)
-        kept = {
-            name: options[name] for name in ("group", "keep", "companions", "parts")
-            if name in options
-        }  # fmt: skip
-        settings = self._settings(
-            tiers, options.get("threshold"), kept.pop("group", "cover"),
-            kept.pop("keep", INFORMATION), **kept,
-        )  # fmt: skip
-        storage = self._run.storage
-        return make_plan(
-            storage.url, roots, action, found, read_etags(storage, settings), found.notes
-        )
+        settings, found = self._listed(tiers, options.pop("threshold", None), progress, **options)
+        etags = read_etags(self._run.storage, settings)
+        return make_plan(self._run.store, roots, action, found, etags, found.notes)
 
     def apply(
         self,
@@ -264,8 +271,7 @@ class SharedAnswers:
 
     def _indexed(self, under: Iterable[str]) -> tuple[bytes, ...]:
         """Check that of each folder something was indexed."""
-        generation = latest(self._run.storage)
-        roots = () if generation is None else generation.roots
+        roots = self._roots()
         folders = tuple(one.rstrip("/") for one in paths_of(under, "under"))
         for folder in folders:
             below, inside = f"{folder}/", (f"{root}/" for root in roots)
@@ -277,13 +283,18 @@ class SharedAnswers:
                 )
         return tuple(map(os.fsencode, folders))
 
+    def _roots(self) -> tuple[str, ...]:
+        """Give the URLs that were indexed."""
+        generation = latest(self._run.storage)
+        return () if generation is None else generation.roots
+
     def _settings(
         self,
-        tier: Any,
-        threshold: Any,
-        group: Any,
-        keep: Any,
+        tier: Any = DEFAULT_TIERS,
+        threshold: Any = None,
         *,
+        group: Any = Grouping.COVER.value,
+        keep: Any = INFORMATION,
         companions: bool = False,
         parts: bool = True,
     ) -> Settings:
@@ -339,19 +350,10 @@ def _name_weights(catalog: Catalog, run: Run) -> None:
 
 def _chosen(group: Group, wanted: Wanted) -> Group | None:
     """Keep the duplicates of a group that are wanted; None where none is."""
-    from dedup.duplicates.tiers import reclaimable
-
-    members = tuple(
-        one for one in group.duplicates if wanted.takes(os.fsencode(one.path), one.bytes)
-    )
+    members = [one for one in group.duplicates if wanted.takes(os.fsencode(one.path), one.bytes)]
     if not members:
         return None
-    return replace(
-        group,
-        duplicates=members,
-        tier=max((one.tier for one in members), key=lambda tier: tier.looseness),
-        reclaimable_bytes=reclaimable(members),
-    )
+    return group_of(group.number, group.keeper, members, group.min_similarity, group.kept_because)
 
 
 def _cells_notes(told: Joined) -> list[str]:
@@ -362,8 +364,5 @@ def _cells_notes(told: Joined) -> list[str]:
             f"them; of {told.pairs:,} pairs of sampled images that finds {told.recall:.2%}"
         )
     if told.capped:
-        notes.append(
-            f"{told.capped:,} images have more than {CANDIDATES} look-alikes: the nearest "
-            f"{CANDIDATES} of each were compared, and further copies are found through those"
-        )
+        notes.append(capped_note(told.capped))
     return notes

@@ -6,7 +6,8 @@ found are those of the exact join.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import itertools
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
@@ -17,10 +18,11 @@ from dedup.distributed.folding import REPS
 from dedup.distributed.pieces import commit_pieces, read_pieces
 from dedup.distributed.schemas import assign_schema
 from dedup.duplicates.candidates import CENTRE_FROM_IMAGES
-from dedup.search.cells import choose_overlap, labels, train
+from dedup.search.cells import OVERLAPS, choose_overlap, labels, share_in_a_cell, train
+from dedup.search.pairs import place_among_equals
 from dedup.search.similarity import unit_rows
 from dedup.space.space import Space
-from dedup.store.vectors import unpack
+from dedup.store.vectors import unpack_unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +53,7 @@ ROWS_OF_GROUP: Final = 40_000
 TRAINING_ROWS: Final = 64  # of a cell
 ASKING_ROWS: Final = 4000  # whose exact pairs are found
 ASKED_NEIGHBOURS: Final = 20
-OVERLAPS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16)
+PIECE_ROWS: Final = 4096  # of `assign`
 _SEED: Final = 0
 
 
@@ -62,16 +64,25 @@ def cells_of(classes: int) -> int:
     return max(2, classes // ROWS_OF_CELL, min(CELLS, classes // LEAST_ROWS_OF_CELL))
 
 
+def divisions(storage: Storage) -> Iterator[tuple[str, Done | None]]:
+    """Name the divisions in the order in which they were made, and at last the next one.
+
+    Each comes with the commit of its centres; the next one with None.
+    """
+    for number in itertools.count():
+        name = f"division/{number:03d}"
+        made = committed(storage, f"{name}/centres").get("0")
+        yield name, made
+        if made is None:
+            return
+
+
 def vectors_of(run: Run, table: pa.Table) -> Rows:
     """Unpack and fuse the vectors of rows, as one machine compares them before centring."""
     pinned = run.meta.pinned
-    parts: dict[str, Rows] = {}
-    for name in pinned.compared:
-        rows = unpack(name, table[f"vector.{name}"].to_pylist())
-        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        rows /= np.where(lengths > 0, lengths, 1)
-        parts[name] = rows
-    return next(iter(parts.values())) if len(parts) == 1 else Space(pinned).fuse(parts)
+    return Space(pinned).joined(
+        {name: unpack_unit(name, table[f"vector.{name}"].to_pylist()) for name in pinned.compared}
+    )
 
 
 def representatives(run: Run, shard: str, wanted: tuple[Piece, ...]) -> pa.Table:
@@ -97,25 +108,14 @@ def sample(
     share : from 0 to 1
     """
     table = representatives(run, shard, wanted)
-    stage = f"{division}/sample"
-    if not table.num_rows:
-        return commit(
-            run.storage, stage, shard, _sampled(table["id"].to_numpy(), None), {"rows": 0}
-        )
-    rows = vectors_of(run, table)
-    ids = table["id"].to_numpy()
-    chosen = np.random.default_rng([_SEED, int(shard)]).random(len(ids)) < share
-    whole = _sampled(
-        np.append(ids[chosen], -1), np.vstack([rows[chosen], rows.sum(axis=0, dtype=np.float64)])
-    )
-    return commit(run.storage, stage, shard, whole, {"rows": len(rows)})
-
-
-def _sampled(ids: npt.NDArray[np.int64], rows: npt.NDArray[Any] | None) -> pa.Table:
-    kept = [] if rows is None else [row.astype("<f8").tobytes() for row in rows]
-    return pa.table(
-        {"id": pa.array(ids[: len(kept)], pa.int64()), "row": pa.array(kept, pa.binary())}
-    )
+    kept: list[bytes] = []
+    if table.num_rows:
+        rows = vectors_of(run, table)
+        chosen = np.random.default_rng([_SEED, int(shard)]).random(len(rows)) < share
+        both = np.vstack([rows[chosen], rows.sum(axis=0, dtype=np.float64)])
+        kept = [row.astype("<f8").tobytes() for row in both]
+    whole = pa.table({"row": pa.array(kept, pa.binary())})
+    return commit(run.storage, f"{division}/sample", shard, whole, {"rows": table.num_rows})
 
 
 def centres(run: Run, division: str) -> Done | None:
@@ -189,7 +189,7 @@ def exact(
         asking, other = np.nonzero((products >= floor) & (products < 1 - 1e-6))
         similarity = products[asking, other]
         order = np.lexsort((other, -similarity, asking))
-        order = order[_place(asking[order]) < ASKED_NEIGHBOURS]
+        order = order[place_among_equals(asking[order]) < ASKED_NEIGHBOURS]
         asking, similarity = asking[order], similarity[order]
         near, at = np.unique(other[order], return_inverse=True)
         if len(near):
@@ -199,14 +199,6 @@ def exact(
     )
     columns = [asking.astype(np.int32), similarity, cells.tolist()]
     return commit(run.storage, f"{division}/exact", shard, pa.table(columns, schema=schema))
-
-
-def _place(values: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-    """Give for each of sorted values the number of equal ones before it."""
-    every = np.arange(len(values))
-    starts = np.diff(values, prepend=-1) != 0
-    place: npt.NDArray[np.int64] = every - np.maximum.accumulate(np.where(starts, every, 0))
-    return place
 
 
 def divided(run: Run, division: str, recall: float) -> Done | None:
@@ -223,30 +215,21 @@ def divided(run: Run, division: str, recall: float) -> Done | None:
         [("asking", "ascending"), ("similarity", "descending")]
     )
     asking = table["asking"].to_numpy()
-    kept = _place(asking) < ASKED_NEIGHBOURS
+    kept = place_among_equals(asking) < ASKED_NEIGHBOURS
     deepest = min(OVERLAPS[-1], len(space.centres))
     others = np.array(table["cells"].to_pylist(), np.int32).reshape(-1, deepest)[kept]
     mine = labels(space.asking, space.centres, deepest)[asking[kept]]
     overlaps = [one for one in OVERLAPS if one <= deepest]
-    misses = [1 - _shared(mine[:, :one], others[:, :one]) for one in overlaps]
+    misses = [1 - share_in_a_cell(mine[:, :one], others[:, :one]) for one in overlaps]
     overlap = choose_overlap(overlaps, misses, int(kept.sum()), 1 - recall)
     count = done_of(storage, f"{division}/centres", "0").extra["classes"]
     cells_of_group = max(1, ROWS_OF_GROUP * len(space.centres) // (count * overlap))
     facts = {
-        "overlap": overlap, "recall": _shared(mine[:, :overlap], others[:, :overlap]),
+        "overlap": overlap, "recall": share_in_a_cell(mine[:, :overlap], others[:, :overlap]),
         "pairs": int(kept.sum()), "groups": -(-len(space.centres) // cells_of_group),
         "cells_of_group": cells_of_group,
     }  # fmt: skip
     return commit(storage, f"{division}/divided", "0", pa.table({}), facts)
-
-
-def _shared(mine: npt.NDArray[np.int32], others: npt.NDArray[np.int32]) -> float:
-    if not len(mine):
-        return 1.0
-    return float((mine[:, :, None] == others[:, None, :]).any(axis=(1, 2)).mean())
-
-
-PIECE_ROWS: Final = 4096
 
 
 def assign(run: Run, division: str, shard: str, wanted: tuple[Piece, ...]) -> Done | None:

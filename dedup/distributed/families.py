@@ -14,11 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.distributed.commits import commit, committed, done_of, read
-from dedup.distributed.pieces import commit_pieces
+from dedup.distributed.pieces import commit_pieces, cut_by
 from dedup.distributed.schemas import (
     CHUNKS,
     EDGES,
-    FAMILY,
     NEAR,
     PARTS,
     PLACED,
@@ -28,7 +27,7 @@ from dedup.distributed.schemas import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     import numpy.typing as npt
 
@@ -99,7 +98,7 @@ def components(first: Ids, second: Ids) -> tuple[Ids, Ids]:
 def make_families(run: Run, join: str) -> Done | None:
     """Cut what candidates join into chunks; one task, in memory of some 100 bytes an edge.
 
-    Writes the stages `family`, `edges` and `placed`, and commits `families/0` last.
+    Writes the stages `edges`, `chunks` and `placed`, and commits `families/0` last.
 
     Parameters
     ----------
@@ -121,15 +120,19 @@ def make_families(run: Run, join: str) -> Done | None:
     pairs = np.bincount(np.searchsorted(heads, of_edge), minlength=len(heads))
     chunk_of = cut(heads, sizes, pairs)
     chunk = np.repeat(chunk_of, sizes)
-    _commit_blocks(storage, f"{join}/family", chunk, pa.table([chunk, roots, ids], schema=FAMILY))
     edge_chunk = chunk_of[np.searchsorted(heads, of_edge)]
     sort = np.lexsort((edges.second, edges.first, edges.kind, edge_chunk))
     columns = [edge_chunk[sort], *(np.asarray(column)[sort] for column in edges)]
-    _commit_blocks(storage, f"{join}/edges", edge_chunk[sort], pa.table(columns, schema=EDGES))
+    _commit_parts(
+        storage, f"{join}/edges", edge_chunk[sort] // CHUNKS_PER_BLOCK,
+        pa.table(columns, schema=EDGES),
+    )  # fmt: skip
     digests = _digests(chunk, ids, columns)
     named = pa.table([np.arange(len(digests), dtype=np.int32), digests], schema=CHUNKS)
     commit(storage, f"{join}/chunks", "0", named)
-    _commit_placed(storage, join, pa.table([ids[by_id], chunk[by_id]], schema=PLACED))
+    placed = pa.table([ids[by_id], chunk[by_id]], schema=PLACED)
+    part = (ids[by_id] >> ROW_BITS) // SHARDS_PER_PART
+    _commit_parts(storage, f"{join}/placed", part, placed)
     large = np.flatnonzero(pairs > CHUNK_PAIRS)
     facts = {
         "chunks": len(digests),
@@ -139,13 +142,6 @@ def make_families(run: Run, join: str) -> Done | None:
         "pairs": len(edges.first),
     }
     return commit(storage, f"{join}/families", "0", pa.table({}), facts)
-
-
-def _commit_placed(storage: Storage, join: str, placed: pa.Table) -> None:
-    part_of = (placed["id"].to_numpy() >> ROW_BITS) // SHARDS_PER_PART
-    for number in np.unique(part_of).tolist():
-        begin, end = np.searchsorted(part_of, [number, number + 1]).tolist()
-        commit(storage, f"{join}/placed", shard_name(number), placed.slice(begin, end - begin))
 
 
 def _digests(
@@ -257,14 +253,12 @@ def _copies(files: Ids, images: Ids, classes: Ids) -> tuple[Ids, Ids]:
     return np.concatenate(first), np.concatenate(second)
 
 
-def _commit_blocks(
-    storage: Storage, stage: str, chunk: npt.NDArray[np.int32], table: pa.Table
+def _commit_parts(
+    storage: Storage, stage: str, numbers: npt.NDArray[np.integer], table: pa.Table
 ) -> None:
-    """Commit a table that is sorted by chunk, so many chunks in an object."""
-    blocks = chunk // CHUNKS_PER_BLOCK
-    for block in np.unique(blocks).tolist():
-        begin, end = np.searchsorted(blocks, [block, block + 1]).tolist()
-        commit(storage, stage, shard_name(block), table.slice(begin, end - begin))
+    """Commit a table as an object for each number; as `cut_by`."""
+    for number, part in cut_by(numbers, table):
+        commit(storage, stage, shard_name(number), part)
 
 
 def gather(
@@ -287,11 +281,10 @@ def gather(
     placed = read(storage, done_of(storage, f"{join}/placed", part))
     if chunks is not None:
         placed = placed.filter(pc.is_in(placed["chunk"], pa.array(chunks, pa.int32())))
-    done = committed(storage, "embed")
     tables = []
     for shard in shards:
         if placed.num_rows:
-            table = read(storage, done[shard])
+            table = read(storage, done_of(storage, "embed", shard))
             tables.append(table.filter(pc.is_in(table["id"], placed["id"])))
     if not tables:
         return commit_pieces(storage, settings.gathered, part, [])
@@ -299,11 +292,4 @@ def gather(
     at = np.searchsorted(placed["id"].to_numpy(), rows["id"].to_numpy())
     chunk = placed["chunk"].to_numpy()[at]
     order = np.argsort(chunk, kind="stable")
-    rows, chunk = rows.take(order), chunk[order]
-
-    def parts() -> Iterator[tuple[int, pa.Table]]:
-        for number in np.unique(chunk).tolist():
-            begin, end = np.searchsorted(chunk, [number, number + 1]).tolist()
-            yield number, rows.slice(begin, end - begin)
-
-    return commit_pieces(storage, settings.gathered, part, parts())
+    return commit_pieces(storage, settings.gathered, part, cut_by(chunk[order], rows.take(order)))

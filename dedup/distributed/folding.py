@@ -14,12 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.distributed.commits import commit, done_of, read
-from dedup.distributed.pieces import commit_pieces, read_pieces
+from dedup.distributed.pieces import commit_pieces, cut_by, read_pieces
 from dedup.distributed.schemas import FOLD, KEYS, ROW_BITS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import numpy.typing as npt
 
     from dedup.distributed.commits import Done
@@ -43,14 +41,7 @@ def keys_of_shard(run: Run, shard: str) -> Done | None:
     table = table.filter(pc.is_null(table["reason"])).select(KEYS.names).combine_chunks()
     ranges = _ranges(table)
     order = np.argsort(ranges, kind="stable")
-    table, ranges = table.take(order), ranges[order]
-
-    def parts() -> Iterator[tuple[int, pa.Table]]:
-        for number in np.unique(ranges).tolist():
-            begin, end = np.searchsorted(ranges, [number, number + 1]).tolist()
-            yield number, table.slice(begin, end - begin)
-
-    return commit_pieces(run.storage, "keys", shard, parts())
+    return commit_pieces(run.storage, "keys", shard, cut_by(ranges[order], table.take(order)))
 
 
 def _ranges(table: pa.Table) -> npt.NDArray[np.uint8]:
@@ -79,13 +70,8 @@ def fold(run: Run, join: str, number: str, wanted: tuple[Piece, ...], gone: str)
     trivial = np.array(table["trivial"].to_pylist(), bool)
     found = pa.table([ids, image, group, trivial], schema=FOLD)
     names = np.unique(group[alive & ~trivial])
-    shards = names >> ROW_BITS
-
-    def parts() -> Iterator[tuple[int, pa.Table]]:
-        for shard in np.unique(shards).tolist():
-            yield shard, pa.table([names[shards == shard]], schema=REPS)
-
-    commit_pieces(storage, f"{join}/reps", number, parts())
+    reps = pa.table([names], schema=REPS)
+    commit_pieces(storage, f"{join}/reps", number, cut_by(names >> ROW_BITS, reps))
     facts = {
         "images": len(np.unique(image[alive])),
         "files": int(alive.sum()),

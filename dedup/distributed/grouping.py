@@ -20,7 +20,7 @@ from dedup.distributed.schemas import shard_name
 from dedup.distributed.stages import run_shards
 from dedup.duplicates.find import left_note
 from dedup.duplicates.pairs import unreadable_words
-from dedup.duplicates.tiers import reclaimable
+from dedup.duplicates.tiers import group_of
 from dedup.results import Duplicate, Group, Tier
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ def _groups(table: Any, chunk: int) -> Iterator[tuple[tuple[Any, ...], Group]]:
 
 def _group(rows: Iterable[dict[str, Any]]) -> Group:
     members = list(rows)
-    duplicates = tuple(
+    duplicates = [
         Duplicate(
             path=row["member"],
             tier=Tier(row["tier"]),
@@ -205,17 +205,9 @@ def _group(rows: Iterable[dict[str, Any]]) -> Group:
             is_original=row["is_original"],
         )
         for row in members
-    )
+    ]
     head = members[0]
-    return Group(
-        number=0,
-        tier=max((one.tier for one in duplicates), key=lambda tier: tier.looseness),
-        keeper=head["keeper"],
-        min_similarity=head["min_similarity"],
-        reclaimable_bytes=reclaimable(duplicates),
-        duplicates=duplicates,
-        kept_because=head["kept_because"],
-    )
+    return group_of(0, head["keeper"], duplicates, head["min_similarity"], head["kept_because"])
 
 
 def read_etags(storage: Storage, settings: Settings) -> dict[str, str]:

@@ -18,6 +18,7 @@ from dedup.distributed.dividing import (
     cells_of,
     centres,
     divided,
+    divisions,
     exact,
     sample,
 )
@@ -136,13 +137,8 @@ def _fold(
 
 def _division(storage: Storage, classes: int) -> str:
     """Name the division that serves, or the next one."""
-    number = 0
-    while True:
-        name = f"division/{number:03d}"
-        made = committed(storage, f"{name}/centres").get("0")
-        if made is None or _serves(made, classes):
-            return name
-        number += 1
+    found = divisions(storage)
+    return next(name for name, made in found if made is None or _serves(made, classes))
 
 
 def _serves(made: Done, classes: int) -> bool:

@@ -13,11 +13,12 @@ import pyarrow as pa
 
 from dedup.distributed.commits import commit
 from dedup.distributed.dividing import Division, vectors_of
-from dedup.distributed.pieces import commit_pieces, read_pieces
+from dedup.distributed.pieces import commit_pieces, cut_by, read_pieces
 from dedup.distributed.schemas import PAIRS, ROW_BITS, assign_schema
 from dedup.duplicates.candidates import CANDIDATES
+from dedup.search.cells import lowest_shared
 from dedup.search.join import MAX_PAIRS
-from dedup.search.pairs import Pairs
+from dedup.search.pairs import Pairs, place_among_equals
 from dedup.search.similarity import MARGIN, inclusive, pair_similarities
 from dedup.search.tiles import TILE, found_in
 
@@ -139,17 +140,11 @@ def _by_range(parts: list[tuple[int, Pairs]]) -> Iterator[tuple[int, pa.Table]]:
         row = np.concatenate([pairs.first, pairs.second])
         other = np.concatenate([pairs.second, pairs.first])
         similarity = np.tile(pairs.similarity, 2)
-        number = range_of(row)
         order = np.lexsort((other, row))
-        row, other = row[order], other[order]
-        similarity, number = similarity[order], number[order]
-        for each in np.unique(number).tolist():
-            begin, end = np.searchsorted(number, [each, each + 1]).tolist()
-            some = slice(begin, end)
-            yield (
-                2 * each + kind,
-                pa.table([row[some], other[some], similarity[some]], schema=PAIRS),
-            )
+        row, other, ranges = row[order], other[order], range_of(row[order])
+        table = pa.table([row, other, similarity[order]], schema=PAIRS)
+        for number, part in cut_by(ranges, table):
+            yield 2 * number + kind, part
 
 
 def range_of(ids: Ids) -> Ids:
@@ -187,7 +182,7 @@ def _found(
         one = np.sort(at[sides[0]])
         two = None if sides[1] is None else np.sort(at[sides[1]])
         for pairs in _tiles(rows, one, two, floor, bars):
-            lowest = _lowest_shared(cells, pairs.first, pairs.second) == number
+            lowest = lowest_shared(cells, pairs.first, pairs.second) == number
             some = Pairs(pairs.first[lowest], pairs.second[lowest], pairs.similarity[lowest])
             waiting.append(some)
             count += len(some)
@@ -252,17 +247,6 @@ def _leave_out(
     products[~best] = -2
 
 
-def _lowest_shared(
-    cells: npt.NDArray[np.int32],
-    first: npt.NDArray[np.integer],
-    second: npt.NDArray[np.integer],
-) -> npt.NDArray[np.int32]:
-    one, two = cells[first], cells[second]
-    shared = (one[:, :, None] == two[:, None, :]).any(axis=2)
-    lowest: npt.NDArray[np.int32] = np.where(shared, one, np.iinfo(np.int32).max).min(axis=1)
-    return lowest
-
-
 def best(run: Run, join: str, number: int, near: tuple[Piece, ...]) -> Done | None:
     """Keep the best pairs of the classes of a range; writes `best`.
 
@@ -272,8 +256,7 @@ def best(run: Run, join: str, number: int, near: tuple[Piece, ...]) -> Done | No
     row, other, similarity = (table[name].to_numpy() for name in PAIRS.names)
     order = np.lexsort((other, -similarity, row))
     row, other, similarity = row[order], other[order], similarity[order]
-    starts = np.concatenate([[True], row[1:] != row[:-1]]) if len(row) else np.empty(0, bool)
-    place = np.arange(len(row)) - np.maximum.accumulate(np.where(starts, np.arange(len(row)), 0))
+    place = place_among_equals(row)
     kept = place < CANDIDATES
     capped = int(np.count_nonzero(place == CANDIDATES))
     found = pa.table(

@@ -7,15 +7,18 @@ bytes alone. Where each is stands in the commit.
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from dedup.distributed.commits import TELLS, commit_bytes
 from dedup.distributed.storage import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+
+    import numpy.typing as npt
 
     from dedup.distributed.commits import Done
     from dedup.distributed.storage import Storage
@@ -48,6 +51,18 @@ def commit_pieces(
         places.append([number, start, sink.tell() - start, table.num_rows])
         rows += table.num_rows
     return commit_bytes(storage, stage, shard, sink.getvalue(), "arrows", rows, {"pieces": places})
+
+
+def cut_by(numbers: npt.NDArray[Any], rows: pa.Table) -> Iterator[tuple[int, pa.Table]]:
+    """Cut rows by the number that each has; they are sorted by it.
+
+    Parameters
+    ----------
+    numbers : (R,) rising
+    """
+    for number in np.unique(numbers).tolist():
+        begin, end = np.searchsorted(numbers, [number, number + 1]).tolist()
+        yield number, rows.slice(begin, end - begin)
 
 
 def pieces(commits: Iterable[Done]) -> dict[int, list[Piece]]:

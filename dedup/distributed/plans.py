@@ -10,12 +10,11 @@ import json
 import os
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from dedup.actions.plan_text import read_json, write_lines
 from dedup.answer import Answer
 from dedup.errors import PlanError
-from dedup.files import output_file
 from dedup.results import Tier
 
 if TYPE_CHECKING:
@@ -96,10 +95,8 @@ class SharedPlan(Answer[SharedEntry]):
             "shared_plan": VERSION, "store": self.store, "made": self.made, "action": self.action,
             "roots": self.roots, "totals": {"files": len(self.entries), "bytes": self.bytes},
         }  # fmt: skip
-        lines = [f"{json.dumps(key)}: {json.dumps(value)},\n" for key, value in head.items()]
-        rows = ",\n".join(json.dumps(asdict(entry)) for entry in self.entries)
-        with output_file(Path(path)) as file:
-            file.write(("{\n" + "".join(lines) + '"files": [\n' + rows + "\n]\n}\n").encode())
+        texts = {key: json.dumps(value) for key, value in head.items()}
+        write_lines(path, texts, (json.dumps(asdict(entry)) for entry in self.entries))
 
 
 def action_of(action: str) -> str:
@@ -191,12 +188,7 @@ def read_shared_plan(path: str | os.PathLike[str]) -> SharedPlan:
     PlanError : it cannot be read, or is no plan; the text names the entry.
     """
     name = os.fspath(path)
-    try:
-        value = json.loads(Path(path).read_bytes())
-    except OSError as error:
-        raise PlanError(f"{name}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise PlanError(f"{name}: is not a plan, or was cut short: not JSON ({error})") from error
+    value = read_json(path)
     if not isinstance(value, dict) or value.get("shared_plan") != VERSION:
         raise PlanError(f"{name}: is no plan for object storage that this version reads")
     try:

@@ -17,8 +17,7 @@
     J/best/RANGE                    the best pairs of each class, worth a proof
     J/reach/RANGE                   pairs of classes that reach the threshold of the tier similar
     J/votes/0                       pairs of classes of which one shows a part of the other
-    J/family/BLOCK                  the files that candidates join, by chunk: a task's worth
-    J/edges/BLOCK                   the pairs to look at, by chunk
+    J/edges/BLOCK                   the pairs to look at, by chunk: a task's worth of families
     J/placed/PART                   the chunk of each file in a family, by id
     J/chunks/0                      of each chunk a digest of its files and pairs
     J/gather-A/PART                 the rows of the files of chunks to do, in pieces by chunk
@@ -171,14 +170,6 @@ MEASURED: Final = pa.schema(
         ("pixel_digest", pa.binary()),  # null where nobody looked, b"" where there is none
         ("traits_version", pa.string()),
         ("traits", pa.string()),
-    ]
-)
-
-FAMILY: Final = pa.schema(
-    [
-        ("chunk", pa.int32()),
-        ("family", pa.int64()),  # the lowest of its files
-        ("id", pa.int64()),
     ]
 )
 

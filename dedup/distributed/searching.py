@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.distributed.commits import committed, done_of, read
-from dedup.distributed.dividing import Division, vectors_of
+from dedup.distributed.dividing import Division, divisions, vectors_of
 from dedup.distributed.listing import gone_ids, shards
 from dedup.distributed.pieces import pieces, read_pieces
 from dedup.distributed.schemas import ROW_BITS, assign_schema, shard_name
@@ -81,14 +81,13 @@ def _merged(near: Near, query: Rows, ids: Ids, rows: Rows, k: int) -> Near:
 
 
 def _division(storage: Storage) -> str | None:
-    """Name the newest division of more than one cell."""
-    found = None
-    number = 0
-    while done := committed(storage, f"division/{number:03d}/divided"):
-        several = done["0"].extra["groups"] > 1
-        found = f"division/{number:03d}" if several else None
-        number += 1
-    return found
+    """Name the newest division that is ready, if it has more than one cell."""
+    ready = [
+        (name, done["0"])
+        for name, made in divisions(storage)
+        if made is not None and (done := committed(storage, f"{name}/divided"))
+    ]
+    return ready[-1][0] if ready and ready[-1][1].extra["groups"] > 1 else None
 
 
 def _every(run: Run, every: list[int]) -> Iterator[tuple[list[int], Ids, Rows]]:

@@ -45,6 +45,14 @@ MAX_ROW_PAIRS = 16
 """Pairs of one pair of classes that are all looked at; beyond, one stands for all."""
 
 
+def capped_note(count: int) -> str:
+    """Say that some images have more near ones than are looked at."""
+    return (
+        f"{count:,} images have more than {CANDIDATES} look-alikes: the nearest {CANDIDATES} of "
+        "each were compared, and further copies are found through those"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Proposals:
     """Pairs of classes of images with identical decoded input.

@@ -18,7 +18,7 @@ import numpy as np
 from dedup.duplicates.groups import FileGroup, Member, group_files, left_alone
 from dedup.duplicates.relate import Related, relate
 from dedup.duplicates.select import Wanted
-from dedup.duplicates.tiers import evidence, reclaimable
+from dedup.duplicates.tiers import evidence, group_of
 from dedup.freshness import Lookout
 from dedup.policy import KeepPolicy
 from dedup.results import Duplicate, Group, Grouping, Tier
@@ -194,14 +194,12 @@ def _described(
                 is_original=related.order.is_made_from(keeper, row),
             )
         )
-    return Group(
-        number=number,
-        tier=max((duplicate.tier for duplicate in duplicates), key=lambda tier: tier.looseness),
-        keeper=os.fsdecode(files.path[group.keeper]),
-        min_similarity=min(_lowest(gallery.vectors, every), *similarities, 1.0),
-        reclaimable_bytes=reclaimable(duplicates),
-        duplicates=tuple(duplicates),
-        kept_because=related.order.why(group.keeper, [member.file for member in group.members]),
+    return group_of(
+        number,
+        os.fsdecode(files.path[group.keeper]),
+        duplicates,
+        min(_lowest(gallery.vectors, every), *similarities, 1.0),
+        related.order.why(group.keeper, [member.file for member in group.members]),
     )
 
 

@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from dedup.descriptors.vlad import PARTS_VERSION
-from dedup.duplicates.candidates import CANDIDATES, WithinGallery, group_identical_inputs, propose
+from dedup.duplicates.candidates import (
+    WithinGallery,
+    capped_note,
+    group_identical_inputs,
+    propose,
+)
 from dedup.duplicates.crowds import but_copies, crowds, one_path, speaking, tried
 from dedup.duplicates.groups import family_pairs, row_families
 from dedup.duplicates.pairs import (
@@ -79,11 +84,7 @@ def relate(
     related = Related(relations, ordering.of(relations, tiers))
     if not candidates.capped:
         return related
-    note = (
-        f"{candidates.capped:,} images have more than {CANDIDATES} look-alikes: the nearest "
-        f"{CANDIDATES} of each were compared, and further copies are found through those"
-    )
-    table = related.relations.table.noted([note])
+    table = related.relations.table.noted([capped_note(candidates.capped)])
     return related._replace(relations=related.relations.with_table(table))
 
 

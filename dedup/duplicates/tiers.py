@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from dedup.results import Tier
+from dedup.results import Group, Tier
 from dedup.search.similarity import inclusive
 
 if TYPE_CHECKING:
@@ -31,6 +31,26 @@ COPIES: Final = frozenset({Tier.EXACT, Tier.PIXELS, Tier.RESAVED})
 def reclaimable(duplicates: Iterable[Duplicate]) -> int:
     """Add up the bytes of what may go without a loss."""
     return sum(one.bytes for one in duplicates if one.tier in COPIES)
+
+
+def group_of(
+    number: int,
+    keeper: str,
+    duplicates: Iterable[Duplicate],
+    min_similarity: float,
+    kept_because: str,
+) -> Group:
+    """Make a group of its keeper and its duplicates, whose tier is the loosest of theirs."""
+    members = tuple(duplicates)
+    return Group(
+        number=number,
+        tier=max((one.tier for one in members), key=lambda tier: tier.looseness),
+        keeper=keeper,
+        min_similarity=min_similarity,
+        reclaimable_bytes=reclaimable(members),
+        duplicates=members,
+        kept_because=kept_because,
+    )
 
 
 def compares_pixels(tiers: frozenset[Tier]) -> bool:

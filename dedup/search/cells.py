@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _ROWS_PER_CELL: Final = 500  # with more, comparing takes longer; with fewer, labelling does
 _TRAINING_ROWS_PER_CELL: Final = 64
 _TRAINING_ROUNDS: Final = 10
-_OVERLAPS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16)  # cells of a row
+OVERLAPS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16)  # cells of a row
 _MAX_MISSED_SHARE: Final = 0.0005  # of pairs; half of what is promised
 _MIN_MISSES: Final = 3  # that are not chance alone
 _SAMPLE_ROWS: Final = 4000  # whose exact pairs are found
@@ -131,7 +131,7 @@ def pairs_of_cell(
             tile = found_in(products, limit, top, left)
             one, two = tile.first, tile.second
             if labels is not None:
-                mine = _lowest_shared(labels, one, two) == cell
+                mine = lowest_shared(labels, one, two) == cell
                 one, two = one[mine], two[mine]
             similarity = pair_similarities(rows, rows, one, two)
             keep = similarity >= inclusive(threshold)
@@ -144,7 +144,7 @@ def pairs_of_cell(
     )
 
 
-def _lowest_shared(
+def lowest_shared(
     labels: Labels, first: npt.NDArray[np.integer], second: npt.NDArray[np.integer]
 ) -> Labels:
     """(P,) the lowest cell that both rows of a pair are in."""
@@ -192,10 +192,10 @@ def divide(vectors: Rows, threshold: float, k: int | None) -> Cells:
     count = max(1, len(vectors) // _ROWS_PER_CELL)
     rng = np.random.default_rng(_SEED)
     some = rng.permutation(len(vectors))[: count * _TRAINING_ROWS_PER_CELL]
-    deepest = min(_OVERLAPS[-1], count)
+    deepest = min(OVERLAPS[-1], count)
     near = labels(vectors, train(vectors[np.sort(some)], count), deepest)
     first, second = _sample_pairs(vectors, threshold, k or _SAMPLE_NEIGHBOURS)
-    overlaps = [overlap for overlap in _OVERLAPS if overlap <= deepest]
+    overlaps = [overlap for overlap in OVERLAPS if overlap <= deepest]
     misses = [1 - _recall(near[:, :overlap], first, second) for overlap in overlaps]
     overlap = choose_overlap(overlaps, misses, len(first))
     chosen = np.ascontiguousarray(near[:, :overlap])
@@ -260,10 +260,19 @@ def choose_overlap(
 
 
 def _recall(near: Labels, first: Ids, second: Ids) -> float:
-    if not len(first):
+    return share_in_a_cell(near[first], near[second])
+
+
+def share_in_a_cell(one: Labels, two: Labels) -> float:
+    """Give the share of P pairs of rows that have a cell in common; 1 of none.
+
+    Parameters
+    ----------
+    one, two : (P, M) int32, the cells of either row of each pair
+    """
+    if not len(one):
         return 1.0
-    shared = (near[first][:, :, None] == near[second][:, None, :]).any(axis=(1, 2))
-    return float(shared.mean())
+    return float((one[:, :, None] == two[:, None, :]).any(axis=(1, 2)).mean())
 
 
 def propose_within(

@@ -38,10 +38,7 @@ class Pairs:
         other = np.concatenate([self.second, self.first])
         similarity = np.tile(self.similarity, 2)
         order = np.lexsort((other, -similarity, row))
-        starts = np.concatenate([[True], row[order][1:] != row[order][:-1]])
-        rank = np.arange(len(order)) - np.maximum.accumulate(
-            np.where(starts, np.arange(len(order)), 0)
-        )
+        rank = place_among_equals(row[order])
         keep = np.zeros(len(self), np.bool_)
         keep[order[rank < k] % max(1, len(self))] = True
         return Pairs(self.first[keep], self.second[keep], self.similarity[keep])
@@ -61,3 +58,11 @@ class Pairs:
     def empty(cls) -> Pairs:
         """Return no pairs."""
         return cls(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
+
+
+def place_among_equals(values: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+    """Give for each of sorted values, 0 and more, the number of equal ones before it."""
+    every = np.arange(len(values))
+    starts = np.diff(values, prepend=-1) != 0
+    place: npt.NDArray[np.int64] = every - np.maximum.accumulate(np.where(starts, every, 0))
+    return place

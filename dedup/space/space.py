@@ -132,8 +132,11 @@ class Space:
         return self._read(lambda name: read_vectors_of(catalog, name, images))
 
     def _read(self, read: Callable[[str], Rows]) -> Rows:
-        parts = {name: read(name) for name in self.fingerprint.compared}
-        # A single part is stored as unit rows already.
+        return self.joined({name: read(name) for name in self.fingerprint.compared})
+
+    def joined(self, parts: dict[str, Rows]) -> Rows:
+        """Join the parts of images, as unit rows of the compared names alone, to raw rows."""
+        # A single part is unit rows already.
         return next(iter(parts.values())) if len(parts) == 1 else self.fuse(parts)
 
     def vectors(self, raw: Rows) -> Rows:

@@ -21,7 +21,7 @@ from dedup.records import NAME_MARK, FileEntry, IndexedFile, Kind
 from dedup.store.checksums import is_sound_embedding, sound
 from dedup.store.schema import REPAIR, translated
 from dedup.store.trust import checked_path, checked_root, is_inside, whole_path
-from dedup.store.vectors import unpack
+from dedup.store.vectors import unpack_unit
 
 if TYPE_CHECKING:
     import sqlite3
@@ -375,12 +375,9 @@ def _filled(
         if not rows:
             continue
         images, blobs, _, norms, _ = zip(*rows, strict=True)
-        part = unpack(layer, blobs)
+        part = unpack_unit(layer, blobs)
         if vectors is None:
             vectors = np.empty((len(ids), part.shape[1]), np.float32)
-        lengths = np.linalg.norm(part, axis=1, keepdims=True)
-        # Rounding moved the length; exact unit rows keep the cosine of equal ones at 1.
-        part /= np.where(lengths > 0, lengths, 1)
         if scaled:
             part *= np.array(norms, np.float32)[:, None]
         vectors[[places[image] for image in images]] = part

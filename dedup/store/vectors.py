@@ -79,6 +79,15 @@ def unpack(name: str, packed: Sequence[bytes]) -> npt.NDArray[np.float32]:
     return steps.astype(np.float32) - 8
 
 
+def unpack_unit(name: str, packed: Sequence[bytes]) -> npt.NDArray[np.float32]:
+    """Unpack vectors as unit rows, (N, D) float32; zeros stay zeros."""
+    rows = unpack(name, packed)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    # Rounding moved the length; exact unit rows keep the cosine of equal ones at 1.
+    rows /= np.where(lengths > 0, lengths, 1)
+    return rows
+
+
 def as_stored(name: str, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Round fresh embeddings as storing does, so that an image agrees with itself to the last bit.
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from dedup.distributed.settings import Settings
     from dedup.distributed.storage import Storage
+    from dedup.search.pairs import Pairs
     from dedup.store.catalog import Catalog
 
 
@@ -89,26 +90,21 @@ def joined(catalog: Catalog, run: Run, settings: Settings, ids: dict[bytes, list
     source = WithinGallery(images, gallery.raw, gallery.vectors, "exact", lambda *_: None)
     near = source.nearest(gallery.near_floors)
     named = [min(image_id[row] for row in rows) for rows in members]
-    _pairs(run, f"{settings.join}/best", [
-        (named[one], named[two], similarity)
-        for one, two, similarity in zip(
-            near.pairs.first.tolist(), near.pairs.second.tolist(),
-            near.pairs.similarity.tolist(), strict=True,
-        )
-    ])  # fmt: skip
+    _pairs(run, f"{settings.join}/best", _named(named, near.pairs))
     if settings.has_similar:
         reach = source.reaching(settings.threshold)
-        _pairs(run, f"{settings.join}/reach", [
-            (named[one], named[two], similarity)
-            for one, two, similarity in zip(
-                reach.pairs.first.tolist(), reach.pairs.second.tolist(),
-                reach.pairs.similarity.tolist(), strict=True,
-            )
-        ])  # fmt: skip
+        _pairs(run, f"{settings.join}/reach", _named(named, reach.pairs))
     shared, _ = share_parts(catalog, images, members, lambda *_: None)
     _pairs(run, f"{settings.join}/votes", [
         (image_id[one], image_id[two], 0.0) for one, two in sorted(shared)
     ])  # fmt: skip
+
+
+def _named(names: list[int], pairs: Pairs) -> list[tuple[int, int, float]]:
+    columns = pairs.first.tolist(), pairs.second.tolist(), pairs.similarity.tolist()
+    return [
+        (names[one], names[two], similarity) for one, two, similarity in zip(*columns, strict=True)
+    ]
 
 
 def _pairs(run: Run, stage: str, pairs: list[tuple[int, int, float]]) -> None:

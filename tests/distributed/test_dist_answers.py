@@ -17,9 +17,7 @@ from dedup.distributed.commits import committed
 from dedup.distributed.plans import read_shared_plan
 from dedup.distributed.storage import Storage
 from dedup.errors import PlanError
-from dedup.policy import INFORMATION
 from dedup.proof.prover import Prover
-from dedup.verbs.pairs import DEFAULT_TIERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -146,7 +144,7 @@ def test_a_new_file_costs_what_it_changes(
 
 
 def settings_of(shared: SharedCollection) -> Settings:
-    return shared._settings(DEFAULT_TIERS, None, "cover", INFORMATION)  # noqa: SLF001
+    return shared._settings()  # noqa: SLF001
 
 
 def keys(url: str) -> list[str]:
