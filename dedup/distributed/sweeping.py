@@ -41,13 +41,8 @@ def sweep(run: Run, age: float = DAY) -> Swept:
     storage = run.storage
     oldest = commits.now(storage, "join") - int(age * 1e9)
     kept, counted = _sweep_joins(storage, oldest)
-    names: set[str] | None = set()
-    for join in kept:
-        if "0" not in committed(storage, f"{join}/families"):
-            names = None  # which is under way, and may yet need any
-            break
-        names.update(chunk_names(storage, join))
-    if names is not None:
+    if all(_has_families(storage, join) for join in kept):  # what is under way may need any
+        names = {name for join in kept for name in chunk_names(storage, join)}
         counted += _sweep_groups(storage, names, oldest)
     counted += _sweep_divisions(storage, oldest)
     for stage in sorted({entry.key.partition("/_done/")[0] for entry in _commits(storage)}):
@@ -80,19 +75,21 @@ def _sweep_joins(storage: Storage, oldest: int) -> tuple[list[str], list[Swept]]
 
 def _sweep_gathered(storage: Storage, join: str, entries: list[Entry], oldest: int) -> Swept:
     """Delete the rows that were gathered for groups which are all made."""
+    if not _has_families(storage, join):
+        return Swept(0, 0)
     found: list[Entry] = []
-    answers = {key.key.removeprefix(f"{join}/gather-").partition("/")[0] for key in entries}
-    names = set(chunk_names(storage, join)) if committed(storage, f"{join}/families") else None
-    for answer in answers if names is not None else ():
-        some = [
-            entry
-            for entry in entries
-            if entry.key.startswith((f"{join}/gather-{answer}/", f"{join}/rounds-{answer}/"))
-        ]
+    names = set(chunk_names(storage, join))
+    for answer in {one.key.removeprefix(f"{join}/gather-").partition("/")[0] for one in entries}:
+        stages = f"{join}/gather-{answer}/", f"{join}/rounds-{answer}/"
+        some = [entry for entry in entries if entry.key.startswith(stages)]
         young = any(entry.mtime_ns >= oldest for entry in some)
         if some and not young and names <= committed(storage, f"groups/{answer}").keys():
             found += some
     return _delete(storage, found, f"{join}/rounds-")
+
+
+def _has_families(storage: Storage, join: str) -> bool:
+    return "0" in committed(storage, f"{join}/families")
 
 
 def _sweep_groups(storage: Storage, names: set[str], oldest: int) -> list[Swept]:
