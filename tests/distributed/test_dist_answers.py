@@ -18,6 +18,7 @@ from dedup.distributed.plans import read_shared_plan
 from dedup.distributed.storage import Storage
 from dedup.errors import PlanError
 from dedup.proof.prover import Prover
+from dedup.spec import ModelSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,8 +36,11 @@ def upload(folder: Path, url: str) -> None:
             storage.put(os.fspath(path.relative_to(folder)), path.read_bytes())
 
 
-def indexed(root: str, store: str) -> SharedCollection:
-    shared = SharedCollection.open(store, create=True, engine="inline", shard=16)
+DETAILS = ModelSpec(views="details")
+
+
+def indexed(root: str, store: str, spec: ModelSpec = DETAILS) -> SharedCollection:
+    shared = SharedCollection.open(store, spec, create=True, engine="inline", shard=16)
     shared.index(root)
     return shared
 
@@ -56,7 +60,7 @@ def photos(s3_server: S3, drawn: Path) -> Iterator[tuple[str, SharedCollection]]
     with s3_server.reachable():
         root = f"{s3_server.bucket()}/photos"
         upload(drawn, root)
-        yield root, indexed(root, f"{s3_server.bucket()}/collection")
+        yield root, indexed(root, f"{s3_server.bucket()}/collection", ModelSpec())
 
 
 def test_list_is_that_of_one_machine(

@@ -67,7 +67,7 @@ dedup.cli.program()
 def test_a_process_that_read_tables_ends_as_it_should(
     tmp_path: Path, code: str, status: int, said: str
 ) -> None:
-    for number in range(3):
+    for number in range(2):
         ended = subprocess.run(
             [sys.executable, "-c", _BEGIN + code, f"file://{tmp_path}/{number}"],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
