@@ -1,7 +1,7 @@
 """A join in object storage: what cells promise and find, and what the tasks take.
 
     scripts/bench cluster [--rows 1000000] [--dimension 256] [--skew 0.1] [--json]
-    scripts/bench cluster --photos FOLDER [--engines processes,ray] [--json]
+    scripts/bench cluster --photos FOLDER [--images 5000] [--engines processes,ray] [--json]
 
 Draws rows around themes of very unequal size, a twelfth of them copies at every distance, writes
 them as embedded shards into a folder, joins them with the tasks of a cluster on one engine, and
@@ -9,7 +9,8 @@ compares the nearest of a sample of rows exactly. Says the longest and the media
 stage, and the most memory that a task took beyond what the process had before.
 
 With --photos, indexes and lists a folder on one machine and in object storage, each in programs of
-their own, whose processes are looked at four times a second.
+their own, whose processes are looked at four times a second. --images fills a folder of that many:
+the photographs, edited copies of them, and a sixth as many that are copies to the byte.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -39,7 +41,11 @@ from dedup.distributed.schemas import ROW_BITS, embed_schema, file_id, shard_nam
 from dedup.distributed.settings import Settings
 from dedup.distributed.storage import Storage
 from dedup.duplicates.candidates import CANDIDATES
+from dedup.edits.catalogue import EDITS, edit
 from dedup.fingerprint import Fingerprint
+from dedup.images.decode import decode_bounded, read_file
+from dedup.images.encode import as_jpeg
+from dedup.images.scan import scan
 from dedup.search.similarity import unit_rows
 from dedup.space.space import Space
 from dedup.store.vectors import pack
@@ -51,6 +57,7 @@ if TYPE_CHECKING:
 
 LAYER: Final = "global_pool"
 SHARD: Final = 8192
+LONGEST: Final = 4000
 SAMPLED: Final = 2000
 OF_SHARD: Final = 128
 CLEAR: Final = Path("/proc/self/clear_refs")
@@ -227,6 +234,24 @@ def _family(root: int) -> dict[int, tuple[float, int, str]]:
     return {one: found[one] for one in mine if one in found}
 
 
+def fill(photos: Path, folder: Path, count: int) -> None:
+    """Fill a folder with photographs and copies of them."""
+    paths = [os.fsdecode(file.path) for file in scan(photos).files][:count]
+    rng, kinds = np.random.default_rng(0), sorted(EDITS)
+    for number, path in enumerate(paths):
+        shutil.copy(photos / path, folder / f"{number:05}{Path(path).suffix}")
+    for number in range(len(paths), count):
+        chosen = photos / paths[rng.integers(len(paths))]
+        if number % 7 == 0:
+            shutil.copy(chosen, folder / f"{number:05}{chosen.suffix}")
+            continue
+        kind, turn = kinds[number % len(kinds)], number // len(kinds)
+        strengths = EDITS[kind].strengths
+        pixels = decode_bounded(read_file(os.fspath(chosen)), LONGEST)
+        copy = edit(kind, strengths[turn % len(strengths)], pixels, rng)
+        (folder / f"{number:05}.jpg").write_bytes(as_jpeg(copy, 90))
+
+
 def compare(folder: Path, engines: list[str]) -> list[list[Any]]:
     """Index and list on one machine and in object storage."""
     images = f"file://{folder.resolve()}"
@@ -247,10 +272,17 @@ def compare(folder: Path, engines: list[str]) -> list[list[Any]]:
             rows.append([
                 what, kind, round(spent.wall), round(spent.cpu), round(of.wall / spent.wall, 2),
                 round(spent.cpu / of.cpu, 2), spent.driver, spent.worker or None,
-                "yes" if listed.output == lines else "no",
+                "yes" if listed.output == lines else _differing(lines, listed.output),
             ])  # fmt: skip
             print(*rows[-1], flush=True)
     return rows
+
+
+def _differing(one: bytes, two: bytes) -> str:
+    apart = set(one.splitlines()) ^ set(two.splitlines())
+    for line in sorted(apart):
+        print(line.decode(errors="backslashreplace"), file=sys.stderr)
+    return f"no: {len(apart)} lines" if apart else "no: another order"
 
 
 def main() -> None:
@@ -260,19 +292,24 @@ def main() -> None:
     parser.add_argument("--dimension", type=int, default=256)
     parser.add_argument("--skew", type=float, default=0.0)
     parser.add_argument("--photos", type=Path)
+    parser.add_argument("--images", type=int, default=0)
     parser.add_argument("--engines", default="processes,ray")
     add_json_option(parser)
     asked = parser.parse_args()
     if asked.photos:
-        rows = compare(asked.photos, asked.engines.split(","))
+        with tempfile.TemporaryDirectory() as place:
+            photos = asked.photos
+            if asked.images:
+                photos = Path(place)
+                fill(asked.photos, photos, asked.images)
+            rows, count = compare(photos, asked.engines.split(",")), len(scan(photos).files)
         if asked.json:
-            count = sum(1 for _ in asked.photos.iterdir())
             columns = ["command", "on", "s", "CPU s", "rate, of one machine's",
                        "CPU s, of one machine's", "MiB, driver", "MiB, worker",
                        "same list"]  # fmt: skip
             note = f"{OF_SHARD} images a shard; the most resident memory of a process."
             title = f"{count:,} images in object storage against one machine"
-            record("cluster", "photos", title, columns, rows, statistic="one run", note=note)
+            record("cluster", f"photos-{count}", title, columns, rows, statistic="one run", note=note)
         return
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     facts, rows = measure(asked.rows, asked.dimension, asked.skew)
