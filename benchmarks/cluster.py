@@ -309,7 +309,8 @@ def main() -> None:
                        "same list"]  # fmt: skip
             note = f"{OF_SHARD} images a shard; the most resident memory of a process."
             title = f"{count:,} images in object storage against one machine"
-            record("cluster", f"photos-{count}", title, columns, rows, statistic="one run", note=note)
+            name = f"photos-{count}"
+            record("cluster", name, title, columns, rows, statistic="one run", note=note)
         return
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     facts, rows = measure(asked.rows, asked.dimension, asked.skew)
