@@ -1,12 +1,13 @@
 """A join in object storage: what cells promise and find, and what the tasks take.
 
-    scripts/bench cluster [--rows 1000000] [--dimension 256] [--skew 0.1] [--json]
+    scripts/bench cluster [--rows 1000000] [--skew 0.1] [--recall 0.99] [--keep FOLDER] [--json]
     scripts/bench cluster --photos FOLDER [--images 5000] [--engines processes,ray] [--json]
 
 Draws rows around themes of very unequal size, a twelfth of them copies at every distance, writes
 them as embedded shards into a folder, joins them with the tasks of a cluster on one engine, and
 compares the nearest of a sample of rows exactly. Says the longest and the median task of each
-stage, and the most memory that a task took beyond what the process had before.
+stage, and the most memory that a task took beyond what the process had before. With --keep, the
+collection stays, as one of the bundled model's, for `scripts/bench cluster_query`.
 
 With --photos, indexes and lists a folder on one machine and in object storage, each in programs of
 their own, whose processes are looked at four times a second. --images fills a folder of that many:
@@ -28,26 +29,28 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import faiss
 import numpy as np
 import pyarrow as pa
 from machine import add_json_option, record
 
-from dedup.distributed.commits import commit, committed, read
+from dedup import binding
+from dedup.distributed.chunks import TO_READ, Written
+from dedup.distributed.commits import Done, commit, commit_bytes, committed, read
 from dedup.distributed.engine import Ended, Inline, Task
 from dedup.distributed.joining import join
+from dedup.distributed.listing import STAGE, Generation
 from dedup.distributed.run import Meta, Run, write_meta
 from dedup.distributed.schemas import ROW_BITS, embed_schema, file_id, shard_name
-from dedup.distributed.settings import Settings
+from dedup.distributed.settings import RECALL, Settings
 from dedup.distributed.storage import Storage
 from dedup.duplicates.candidates import CANDIDATES
 from dedup.edits.catalogue import EDITS, edit
-from dedup.fingerprint import Fingerprint
 from dedup.images.decode import decode_bounded, read_file
 from dedup.images.encode import as_jpeg
 from dedup.images.scan import scan
 from dedup.search.similarity import unit_rows
 from dedup.space.space import Space
+from dedup.spec import ModelSpec
 from dedup.store.vectors import pack
 
 if TYPE_CHECKING:
@@ -55,10 +58,11 @@ if TYPE_CHECKING:
 
     Rows = npt.NDArray[np.float32]
 
-LAYER: Final = "global_pool"
+DIMENSION: Final = 256
 SHARD: Final = 8192
 LONGEST: Final = 4000
 SAMPLED: Final = 2000
+BLOCK: Final = 16384
 OF_SHARD: Final = 128
 CLEAR: Final = Path("/proc/self/clear_refs")
 
@@ -90,12 +94,13 @@ def draw(count: int, dimension: int, skew: float, seed: int = 0) -> Rows:
 
 
 def write(storage: Storage, rows: Rows) -> Run:
-    """Write rows as the stage `embed`."""
-    pinned = Fingerprint("drawn", "bundled", "", (LAYER,), 224, 224, "decoder")
+    """Write rows as the stages `list` and `embed`, of the bundled model's content alone."""
+    pinned = binding.prepare(ModelSpec(views=("content",))).fingerprint
+    (layer,) = pinned.compared
     run = Run(storage.url, write_meta(storage, Meta(pinned.to_json(), SHARD)))
-    schema = embed_schema(pinned.stored)
+    schema, listed = embed_schema(pinned.stored), list[Done]()
     for number, start in enumerate(range(0, len(rows), SHARD)):
-        packed = pack(LAYER, rows[start : start + SHARD])
+        packed = pack(layer, rows[start : start + SHARD])
         digests = [hashlib.sha256(b"%d" % row).digest() for row in range(start, start + SHARD)]
         count = len(packed.norms)
         columns: dict[str, Any] = {
@@ -107,9 +112,17 @@ def write(storage: Storage, rows: Rows) -> Run:
             "frames": [1] * count, "trivial": [False] * count,
             "input_digest": [one[:16] for one in digests[:count]], "damaged": [False] * count,
             "remark": [None] * count, "parts": [None] * count,
-            f"vector.{LAYER}": packed.vectors, f"norm.{LAYER}": packed.norms,
+            f"vector.{layer}": packed.vectors, f"norm.{layer}": packed.norms,
         }  # fmt: skip
-        commit(storage, "embed", shard_name(number), pa.table(columns, schema=schema))
+        table = pa.table(columns, schema=schema)
+        commit(storage, "embed", shard_name(number), table)
+        columns = {name: table[name] for name in TO_READ.names if name != "reason"}
+        shard = pa.table({**columns, "reason": [""] * count}, schema=TO_READ)
+        listed.append(Written(storage, "list/000000").put(shard_name(number), shard))
+    found = Generation(
+        0, ("s3://b/p",), shards=tuple(listed), next_shard=len(listed), files=len(rows)
+    )
+    commit_bytes(storage, STAGE, shard_name(0), found.to_json(), "json", len(rows))
     return run
 
 
@@ -140,28 +153,35 @@ def _kib(name: str) -> int:
 
 def exact(rows: Rows, sampled: npt.NDArray[np.int64], floor: float) -> set[tuple[int, int]]:
     """Find the nearest of sampled rows by comparing them with all."""
-    centred = unit_rows(rows - rows.mean(axis=0))
-    similarity, others = faiss.knn(
-        centred[sampled], centred, CANDIDATES + 1, metric=faiss.METRIC_INNER_PRODUCT
-    )
-    found = set()
-    for row, near, some in zip(sampled.tolist(), others, similarity, strict=True):
-        for other, value in zip(near.tolist(), some.tolist(), strict=True):
+    mean, found = rows.mean(axis=0), set[tuple[int, int]]()
+    asking = unit_rows(rows[sampled] - mean)
+    best: list[tuple[Any, Any]] = []
+    for start in range(0, len(rows), BLOCK):
+        products = asking @ unit_rows(rows[start : start + BLOCK] - mean).T
+        some = np.argpartition(-products, CANDIDATES, axis=1)[:, : CANDIDATES + 1]
+        best.append((np.take_along_axis(products, some, axis=1), some + start))
+    similarity, others = (np.concatenate(side, axis=1) for side in zip(*best, strict=True))
+    order = np.argsort(-similarity, axis=1)[:, : CANDIDATES + 1]
+    for row, near, at in zip(sampled.tolist(), similarity, order, strict=True):
+        number = int(np.searchsorted(sampled, row))
+        for other, value in zip(others[number, at].tolist(), near[at].tolist(), strict=True):
             if other != row and value >= floor:
                 found.add((min(row, other), max(row, other)))
     return found
 
 
-def measure(count: int, dimension: int, skew: float) -> tuple[dict[str, Any], list[list[Any]]]:
-    """Join drawn rows and compare."""
-    rows = draw(count, dimension, skew)
-    with tempfile.TemporaryDirectory() as folder, Timed() as engine:
-        run = write(Storage.at(f"file://{folder}/store"), rows)
+def measure(
+    count: int, skew: float, recall: float, place: Path
+) -> tuple[dict[str, Any], list[list[Any]]]:
+    """Join drawn rows in a folder, and compare."""
+    rows, settings = draw(count, DIMENSION, skew), Settings(0, 0.9, recall=recall)
+    with Timed() as engine:
+        run = write(Storage.at(f"file://{place}/store"), rows)
         began = time.process_time()
-        told = join(run, engine, Settings(1, 0.9, parts=False), lambda *_: None)
+        told = join(run, engine, settings, lambda *_: None)
         spent = time.process_time() - began
         found: set[tuple[int, int]] = set()
-        for done in committed(run.storage, f"{Settings(1, 0.9, parts=False).join}/best").values():
+        for done in committed(run.storage, f"{settings.join}/best").values():
             table = read(run.storage, done)
             one, two = (
                 (ids >> ROW_BITS) * SHARD + (ids & ((1 << ROW_BITS) - 1))
@@ -173,8 +193,9 @@ def measure(count: int, dimension: int, skew: float) -> tuple[dict[str, Any], li
     sampled = np.sort(np.random.default_rng(1).permutation(count)[:SAMPLED])
     pairs = exact(unit_rows(stored), sampled, floor)
     facts = {
-        "rows": count, "dimension": dimension, "nearly one and the same": f"{skew:.0%}",
-        "cells": told.cells, "cells of a row": told.overlap, "recall told": f"{told.recall:.5f}",
+        "rows": count, "values of a row": DIMENSION, "nearly one and the same": f"{skew:.0%}",
+        "cells": told.cells, "cells of a row": told.overlap, "recall wanted": recall,
+        "recall told": f"{told.recall:.5f}",
         "recall seen": f"{len(pairs & found) / max(1, len(pairs)):.5f}", "of pairs": len(pairs),
         "CPU s": round(spent),
     }  # fmt: skip
@@ -289,8 +310,9 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--dimension", type=int, default=256)
     parser.add_argument("--skew", type=float, default=0.0)
+    parser.add_argument("--recall", type=float, default=RECALL)
+    parser.add_argument("--keep", type=Path, help="an empty folder for the collection")
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--images", type=int, default=0)
     parser.add_argument("--engines", default="processes,ray")
@@ -313,7 +335,9 @@ def main() -> None:
             record("cluster", name, title, columns, rows, statistic="one run", note=note)
         return
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    facts, rows = measure(asked.rows, asked.dimension, asked.skew)
+    with tempfile.TemporaryDirectory() as place:
+        kept = asked.keep or Path(place)
+        facts, rows = measure(asked.rows, asked.skew, asked.recall, kept.resolve())
     said = "; ".join(f"{name} {value}" for name, value in facts.items())
     print(said)
     for name, count, median, longest, mib in rows:
