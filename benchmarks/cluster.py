@@ -1,13 +1,15 @@
 """A join in object storage: what cells promise and find, and what the tasks take.
 
-    scripts/bench cluster [--rows 1000000] [--skew 0.1] [--recall 0.99] [--keep FOLDER] [--json]
+    scripts/bench cluster [--rows 1000000] [--skew 0.1] [--recall 0.99] [--cells]
+                          [--keep FOLDER] [--json]
     scripts/bench cluster --photos FOLDER [--images 5000] [--engines processes,ray] [--json]
 
 Draws rows around themes of very unequal size, a twelfth of them copies at every distance, writes
 them as embedded shards into a folder, joins them with the tasks of a cluster on one engine, and
 compares the nearest of a sample of rows exactly. Says the longest and the median task of each
 stage, and the most memory that a task took beyond what the process had before. With --keep, the
-collection stays, as one of the bundled model's, for `scripts/bench cluster_query`.
+collection stays, as one of the bundled model's, for `scripts/bench cluster_query`. With --cells it
+ends before pairs are looked for, and a pair counts as seen where its rows share a cell.
 
 With --photos, indexes and lists a folder on one machine and in object storage, each in programs of
 their own, whose processes are looked at four times a second. --images fills a folder of that many:
@@ -35,12 +37,13 @@ from machine import add_json_option, record
 
 from dedup import binding
 from dedup.distributed.chunks import TO_READ, Written
-from dedup.distributed.commits import Done, commit, commit_bytes, committed, read
+from dedup.distributed.commits import Done, commit, commit_bytes, committed, done_of, read
 from dedup.distributed.engine import Ended, Inline, Task
 from dedup.distributed.joining import join
 from dedup.distributed.listing import STAGE, Generation
+from dedup.distributed.pieces import pieces, read_pieces
 from dedup.distributed.run import Meta, Run, write_meta
-from dedup.distributed.schemas import ROW_BITS, embed_schema, file_id, shard_name
+from dedup.distributed.schemas import ROW_BITS, assign_schema, embed_schema, file_id, shard_name
 from dedup.distributed.settings import RECALL, Settings
 from dedup.distributed.storage import Storage
 from dedup.duplicates.candidates import CANDIDATES
@@ -126,11 +129,21 @@ def write(storage: Storage, rows: Rows) -> Run:
     return run
 
 
-class Timed(Inline):
-    """Runs tasks here, and keeps what each took."""
+class PairsNextError(Exception):
+    """Pairs would be looked for next."""
 
-    def __init__(self) -> None:
+
+class Timed(Inline):
+    """Runs tasks here, and keeps what each took.
+
+    Parameters
+    ----------
+    cells : whether to end before pairs are looked for
+    """
+
+    def __init__(self, *, cells: bool = False) -> None:
         super().__init__()
+        self._cells = cells
         self.seconds: dict[str, list[float]] = defaultdict(list)
         self.mib: dict[str, int] = defaultdict(int)
 
@@ -138,6 +151,8 @@ class Timed(Inline):
         """Run the oldest task, timed in seconds of the processor."""
         task: Task = self._waiting[0]
         name = task.function.__name__
+        if self._cells and name == "pair_block":
+            raise PairsNextError
         CLEAR.write_text("5")  # the highest so far is what it is now
         before, began = _kib("VmRSS"), time.process_time()
         ended = super().wait()
@@ -170,40 +185,65 @@ def exact(rows: Rows, sampled: npt.NDArray[np.int64], floor: float) -> set[tuple
     return found
 
 
+def compared(run: Run, settings: Settings) -> set[tuple[int, int]]:
+    """Read the pairs that a join found."""
+    found: set[tuple[int, int]] = set()
+    for done in committed(run.storage, f"{settings.join}/best").values():
+        table = read(run.storage, done)
+        one, two = (_rows(table[side].to_numpy()) for side in ("first", "second"))
+        found.update(zip(one.tolist(), two.tolist(), strict=True))
+    return found
+
+
+def sharing(run: Run, pairs: set[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Choose the pairs of which both rows are in one cell."""
+    wanted = {row for pair in pairs for row in pair}
+    cells: dict[int, set[int]] = {}
+    schema = assign_schema(list(run.meta.pinned.compared))
+    for done in committed(run.storage, "division/000/assign").values():
+        homes = [some for number, some in pieces([done]).items() if number % 2 == 0]
+        table = read_pieces(run.storage, [one for some in homes for one in some], schema)
+        for row, every in zip(
+            _rows(table["class"].to_numpy()).tolist(), table["cells"], strict=True
+        ):
+            if row in wanted:
+                cells[row] = set(every.as_py())
+    return {(one, two) for one, two in pairs if cells[one] & cells[two]}
+
+
+def _rows(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return (ids >> ROW_BITS) * SHARD + (ids & ((1 << ROW_BITS) - 1))
+
+
 def measure(
-    count: int, skew: float, recall: float, place: Path
+    rows: Rows, settings: Settings, place: Path, *, cells: bool
 ) -> tuple[dict[str, Any], list[list[Any]]]:
-    """Join drawn rows in a folder, and compare."""
-    rows, settings = draw(count, DIMENSION, skew), Settings(0, 0.9, recall=recall)
-    with Timed() as engine:
+    """Join rows in a folder, and compare."""
+    with Timed(cells=cells) as engine:
         run = write(Storage.at(f"file://{place}/store"), rows)
         began = time.process_time()
-        told = join(run, engine, settings, lambda *_: None)
+        with suppress(PairsNextError):
+            join(run, engine, settings, lambda *_: None)
         spent = time.process_time() - began
-        found: set[tuple[int, int]] = set()
-        for done in committed(run.storage, f"{settings.join}/best").values():
-            table = read(run.storage, done)
-            one, two = (
-                (ids >> ROW_BITS) * SHARD + (ids & ((1 << ROW_BITS) - 1))
-                for ids in (table["first"].to_numpy(), table["second"].to_numpy())
-            )
-            found.update(zip(one.tolist(), two.tolist(), strict=True))
     floor = Space(run.meta.pinned).near_floors[1]
     stored = rows.astype(np.float16).astype(np.float32)
-    sampled = np.sort(np.random.default_rng(1).permutation(count)[:SAMPLED])
+    sampled = np.sort(np.random.default_rng(1).permutation(len(rows))[:SAMPLED])
     pairs = exact(unit_rows(stored), sampled, floor)
+    seen = sharing(run, pairs) if cells else pairs & compared(run, settings)
+    told = done_of(run.storage, "division/000/divided", "0").extra
+    made = done_of(run.storage, "division/000/centres", "0").extra
     facts = {
-        "rows": count, "values of a row": DIMENSION, "nearly one and the same": f"{skew:.0%}",
-        "cells": told.cells, "cells of a row": told.overlap, "recall wanted": recall,
-        "recall told": f"{told.recall:.5f}",
-        "recall seen": f"{len(pairs & found) / max(1, len(pairs)):.5f}", "of pairs": len(pairs),
+        "rows": len(rows), "values of a row": DIMENSION, "cells": made["cells"],
+        "cells of a row": told["overlap"], "recall wanted": settings.recall,
+        "recall told": f"{told['recall']:.5f}",
+        "recall seen": f"{len(seen) / max(1, len(pairs)):.5f}", "of pairs": len(pairs),
         "CPU s": round(spent),
     }  # fmt: skip
-    rows_of = [
+    table = [
         [name, len(each), float(np.median(each)), max(each), engine.mib[name]]
         for name, each in engine.seconds.items()
     ]
-    return facts, rows_of
+    return facts, table
 
 
 class Spent(NamedTuple):
@@ -312,6 +352,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--skew", type=float, default=0.0)
     parser.add_argument("--recall", type=float, default=RECALL)
+    parser.add_argument("--cells", action="store_true", help="end before pairs are looked for")
     parser.add_argument("--keep", type=Path, help="an empty folder for the collection")
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--images", type=int, default=0)
@@ -337,14 +378,17 @@ def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     with tempfile.TemporaryDirectory() as place:
         kept = asked.keep or Path(place)
-        facts, rows = measure(asked.rows, asked.skew, asked.recall, kept.resolve())
+        drawn = draw(asked.rows, DIMENSION, asked.skew)
+        settings = Settings(0, 0.9, recall=asked.recall)
+        facts, rows = measure(drawn, settings, kept.resolve(), cells=asked.cells)
     said = "; ".join(f"{name} {value}" for name, value in facts.items())
     print(said)
     for name, count, median, longest, mib in rows:
         print(f"{name:14} {count:6} {median:9.3f} {longest:9.3f} {mib:6}")
     if asked.json:
-        name = f"join-{asked.rows}-{asked.skew:g}"
-        title = f"Join of {asked.rows:,} rows in object storage, {asked.skew:.0%} nearly the same"
+        name = f"{'cells' if asked.cells else 'join'}-{asked.rows}-{asked.skew:g}"
+        what = "Division" if asked.cells else "Join"
+        title = f"{what} of {asked.rows:,} rows in object storage, {asked.skew:.0%} nearly the same"
         columns = ["stage", "tasks", "median CPU s", "longest CPU s", "most MiB of a task"]
         record("cluster", name, title, columns, rows, statistic="one run", note=said)
 
