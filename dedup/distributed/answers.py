@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from dedup.distributed.joining import Joined
     from dedup.distributed.plans import SharedPlan
     from dedup.distributed.run import Run
+    from dedup.distributed.searching import Searched
     from dedup.results import Explanation, Group
     from dedup.store.catalog import Catalog
 
@@ -150,12 +151,12 @@ class SharedAnswers:
         settings = self._settings()
         wanted = k
         while True:
-            found, looked_at_all = nearest(self._run, asked.raw, wanted)
-            files = named(self._run, settings, found)
+            found = nearest(self._run, asked.raw, wanted)
+            files = named(self._run, settings, found.near)
             # Of what the cells hold, all files may be gone meanwhile.
             if all(
                 len(some) >= k or len(near.ids) < wanted
-                for some, near in zip(files, found, strict=True)
+                for some, near in zip(files, found.near, strict=True)
             ):
                 break
             wanted *= 4
@@ -164,10 +165,7 @@ class SharedAnswers:
             for name, some in zip(asked.paths, files, strict=True)
             for rank, (url, similarity) in enumerate(some[:k], 1)
         ]
-        note = "Looked for in the cells nearest to each query, which may miss weak matches"
-        return QueryAnswer(
-            tuple(neighbours), tuple(asked.skipped), () if looked_at_all else (note,)
-        )
+        return QueryAnswer(tuple(neighbours), tuple(asked.skipped), tuple(_searched_notes(found)))
 
     def plan(
         self,
@@ -357,6 +355,16 @@ def _chosen(group: Group, wanted: Wanted) -> Group | None:
     if not members:
         return None
     return group_of(group.number, group.keeper, members, group.min_similarity, group.kept_because)
+
+
+def _searched_notes(found: Searched) -> list[str]:
+    notes = []
+    if found.cells:
+        notes.append(
+            f"Looked for in the {found.cells} cells nearest to each query, where {found.share:.1%} "
+            "of what is near to sampled images is: weak matches may be missed"
+        )
+    return notes
 
 
 def _cells_notes(told: Joined) -> list[str]:

@@ -140,7 +140,7 @@ def committed(storage: Storage, stage: str) -> dict[str, Done]:
         if (done := known.get((entry.key, entry.etag))) is not None
     }
     missing = [entry.key for entry in entries if entry.key not in found]
-    found.update(zip(missing, _many(lambda key: _read_done(storage, key), missing), strict=True))
+    found.update(zip(missing, many(lambda key: _read_done(storage, key), missing), strict=True))
     if len(missing) > _WORTH:
         with suppress(StorageError):  # who may only read does without
             _keep_known(storage, stage, [(entry, found[entry.key]) for entry in entries])
@@ -234,7 +234,7 @@ def verify(storage: Storage, stage: str, *, contents: bool = True) -> Iterator[D
         reason = damage(storage, done, contents=contents)
         return Damaged(shard, done.key, reason) if reason else None
 
-    for damaged in _many(check, keys, _CHECKED_AT_ONCE):
+    for damaged in many(check, keys, _CHECKED_AT_ONCE):
         if damaged is not None:
             yield damaged
 
@@ -362,10 +362,10 @@ def now(storage: Storage, stage: str) -> int:
         storage.delete([key])
 
 
-def _many(
+def many(
     call: Callable[[Item], Result], items: Iterable[Item], at_once: int = _READ_AT_ONCE
 ) -> Iterator[Result]:
-    """Do something that mostly waits for many items; results in order, as they come."""
+    """Do something that mostly waits for many items; gives results in order, as they come."""
     rest = iter(items)
     with ThreadPoolExecutor(at_once, thread_name_prefix="dedup") as pool:
         waiting = deque(pool.submit(call, item) for item in islice(rest, 2 * at_once))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from distributed.shards import of_vectors
 
-from dedup.distributed import dividing, joining, pairing
+from dedup.distributed import dividing, pairing
 from dedup.distributed.commits import committed, read
 from dedup.distributed.engine import Inline
 from dedup.distributed.joining import Joined, join
@@ -90,19 +90,6 @@ def test_one_cell_finds_what_the_exact_join_finds(tmp_path: Path) -> None:
     assert (told.capped, told.cells, told.overlap, told.recall) == (capped, 1, 1, 1.0)
     assert (told.files, told.images) == (1500, 1500)
     assert told.classes == len(classes(stored(rows))) < 1500
-
-
-@pytest.fixture
-def small_cells(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Divide a few thousand rows as millions are."""
-    for module in (dividing, joining):
-        monkeypatch.setattr(module, "ONE_CELL", 100)
-        monkeypatch.setattr(module, "TRAINING_ROWS", 100)
-    monkeypatch.setattr(dividing, "LEAST_ROWS_OF_CELL", 100)
-    monkeypatch.setattr(dividing, "ROWS_OF_GROUP", 900)
-    monkeypatch.setattr(dividing, "PIECE_ROWS", 64)
-    monkeypatch.setattr(pairing, "BLOCK_ROWS", 500)
-    monkeypatch.setattr(pairing, "SHARDS_OF_RANGE", 2)
 
 
 def test_of_very_many_alike_the_best_are_kept(
