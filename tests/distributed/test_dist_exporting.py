@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from dedup.collection import Collection
 
 SHARD = 5
+DETAILS = ModelSpec(views="details")
 needs_lance = pytest.mark.skipif(find_spec("lance") is None, reason="needs the extra lance")
 
 
@@ -38,7 +39,7 @@ def made(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[SharedC
     folder = tmp_path_factory.mktemp("exporting")
     shutil.copytree(drawn, folder / "images")
     url = f"file://{folder}/store"
-    shared = SharedCollection.open(url, ModelSpec(), create=True, engine="inline", shard=SHARD)
+    shared = SharedCollection.open(url, DETAILS, create=True, engine="inline", shard=SHARD)
     shared.index(f"file://{folder}/images")
     min(path for path in folder.rglob("images/*.*") if path.is_file()).unlink()
     shared.index()
@@ -97,8 +98,7 @@ def test_of_nothing_nothing_is_written(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     (tmp_path / "images/text.jpg").write_bytes(b"no image")
     url = f"file://{tmp_path}/store"
-    spec = ModelSpec(views="details")
-    with SharedCollection.open(url, spec, create=True, engine="inline") as shared:
+    with SharedCollection.open(url, DETAILS, create=True, engine="inline") as shared:
         shared.index(f"file://{tmp_path}/images")
         with pytest.raises(CollectionError, match="no image"):
             list(features(shared.run, (), lambda *_: None, fused=True))

@@ -36,8 +36,17 @@ def one(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("tiers", [PROVEN, (*PROVEN, "similar"), ("exact", "pixels")])
-@pytest.mark.parametrize("by", ["stages", "one machine"])
+@pytest.mark.parametrize(
+    ("tiers", "by"),
+    [
+        (PROVEN, "one machine"),
+        (PROVEN, "stages"),
+        ((*PROVEN, "similar"), "stages"),
+        (("exact", "pixels"), "stages"),
+        pytest.param((*PROVEN, "similar"), "one machine", marks=pytest.mark.slow),
+        pytest.param(("exact", "pixels"), "one machine", marks=pytest.mark.slow),
+    ],
+)
 def test_groups_are_those_of_one_machine(
     one: Path, drawn: Path, tmp_path: Path, tiers: tuple[str, ...], by: str
 ) -> None:
