@@ -47,6 +47,8 @@ ENVIRONMENT: Final = {
     # taking them again was a quarter of the processor time.
     "MALLOC_MMAP_THRESHOLD_": str(64 << 20),
     "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
+    # And not once for each thread, which have one core between them: a quarter of the memory.
+    "MALLOC_ARENA_MAX": "1",
     # loky starts a process anew, and warns, once it has grown by 300 MB, as it does by an image of
     # a hundred megapixels. What ours hold is bounded.
     "LOKY_MAX_MEMORY_LEAK_SIZE": str(1 << 50),
