@@ -295,10 +295,17 @@ def _family(root: int) -> dict[int, tuple[float, int, str]]:
     return {one: found[one] for one in mine if one in found}
 
 
-def fill(photos: Path, folder: Path, count: int) -> None:
-    """Fill a folder with photographs and copies of them."""
-    paths = [os.fsdecode(file.path) for file in scan(photos).files][:count]
+def fill(photos: Path, folder: Path, count: int, copies: float = 0.0) -> None:
+    """Fill a folder with photographs and copies of them.
+
+    Parameters
+    ----------
+    copies : least share of copies
+    """
+    paths = [os.fsdecode(file.path) for file in scan(photos).files]
     rng, kinds = np.random.default_rng(0), sorted(EDITS)
+    if len(paths) > count * (1 - copies):
+        paths = [paths[at] for at in rng.permutation(len(paths))[: round(count * (1 - copies))]]
     for number, path in enumerate(paths):
         shutil.copy(photos / path, folder / f"{number:05}{Path(path).suffix}")
     for number in range(len(paths), count):
