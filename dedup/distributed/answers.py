@@ -33,6 +33,7 @@ from dedup.distributed.plans import check_target, check_tiers, make_plan
 from dedup.distributed.schemas import ROW_BITS, shard_name
 from dedup.distributed.searching import named, nearest
 from dedup.distributed.settings import Settings
+from dedup.distributed.sweeping import sweep
 from dedup.distributed.weights import weights_file
 from dedup.duplicates.candidates import capped_note
 from dedup.duplicates.select import SORTS, Wanted, in_order
@@ -121,7 +122,9 @@ class SharedAnswers:
         wanted = Wanted(self._indexed(under), count_of(min_bytes, "min_bytes", 0))
         with self._engine() as engine:
             told = join(self._run, engine, settings, report)
-            make_groups(self._run, engine, settings, report)
+            is_new = make_groups(self._run, engine, settings, report)
+        if is_new:
+            sweep(self._run)
         groups, notes = read_groups(self._run.storage, settings)
         chosen = [one for one in (_chosen(each, wanted) for each in groups) if one is not None]
         notes = [*told.notes, *_cells_notes(told), *notes]

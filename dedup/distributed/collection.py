@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from dedup import binding
 from dedup.arguments import callback_of, count_of, strings_of
-from dedup.distributed import commits, cost, embed, holding, listing
+from dedup.distributed import commits, cost, embed, holding, listing, sweeping
 from dedup.distributed.answers import SharedAnswers
 from dedup.distributed.engine import Inline, run_tasks
 from dedup.distributed.engines import engine_named
@@ -24,7 +24,7 @@ from dedup.distributed.storage import Storage, refuse_without_conditional_puts
 from dedup.distributed.weights import put_graph, put_weights, weights_url
 from dedup.errors import CollectionError, NoCollectionError, SourceError
 from dedup.images.scan import check_patterns
-from dedup.report.integrity import VerifyAnswer
+from dedup.report.integrity import RepairAnswer, VerifyAnswer
 from dedup.results import IndexSummary, SkippedAnswer
 from dedup.session import instance
 from dedup.spec import ModelSpec, Runtime
@@ -38,9 +38,14 @@ if TYPE_CHECKING:
     from dedup.distributed.cost import Estimate
     from dedup.distributed.engine import Ended, Engine
     from dedup.distributed.holding import SharedStatus
+    from dedup.report.integrity import Finding
     from dedup.results import Skip
 
 _TOLD_SKIPS: Final = 1000
+NO_REMAKING: Final = (
+    "What was listed cannot be made again: put the object back from a backup or from a version "
+    "that its bucket kept, or begin a collection at another URL"
+)
 
 
 class SharedCollection(SharedAnswers):
@@ -265,6 +270,32 @@ class SharedCollection(SharedAnswers):
         )
         order = sorted(findings, key=lambda one: (one.kind, one.path, one.detail))
         return VerifyAnswer(tuple(order), read if deep else 0)
+
+    def repair(self, *, progress: Progress | None = None) -> RepairAnswer:
+        """Drop what is damaged, so that `index` and `duplicates` make it again; and what is old.
+
+        Every object is read. Not while another machine works on the collection.
+
+        Returns
+        -------
+        What was dropped. `notes` say what cannot be made again, and what was swept.
+        """
+        report = callback_of(progress)
+        storage = self._run.storage
+        found: list[Finding] = []
+        notes: list[str] = []
+        tell = partial(report, "Reading objects")
+        for stage, one in [*holding.damaged(storage, tell, deep=True)]:
+            if sweeping.drop(storage, stage, one):
+                found.append(holding.finding_of(self._run, one))
+            else:
+                notes.append(f"{storage.url}/{one.key}: {one.reason}. {NO_REMAKING}")
+        if not notes:
+            swept = sweeping.sweep(self._run)
+            if swept.objects:
+                what = f"{swept.objects:,} objects, {swept.bytes / 1e6:,.1f} MB"
+                notes.append(f"Deleted what nothing needs any more: {what}")
+        return RepairAnswer(tuple(found), tuple(notes))
 
 
 def _remarks(done: Iterable[Done]) -> list[str]:

@@ -38,7 +38,9 @@ _PIECE: Final = 8 << 20
 _WORTH: Final = 256
 """Commits that are read one by one; of more, those that were read are kept in one object."""
 
-_DAY: Final = 86400.0
+DAY: Final = 86400.0
+"""Seconds after which nobody is at work on an object any more."""
+
 TELLS: Final = "`dedup verify` lists all such, and says what to do"
 """The next step, where an object is not what it was."""
 
@@ -244,7 +246,7 @@ class Swept(NamedTuple):
     bytes: int
 
 
-def sweep(storage: Storage, stage: str, age: float = _DAY) -> Swept:
+def sweep(storage: Storage, stage: str, age: float = DAY) -> Swept:
     """Delete the objects of a stage that no commit names; safe while others work at it.
 
     Parameters
@@ -253,7 +255,7 @@ def sweep(storage: Storage, stage: str, age: float = _DAY) -> Swept:
         what another attempt came before is deleted at any age
     """
     done = committed(storage, stage)
-    oldest = _now(storage, stage) - int(age * 1e9)
+    oldest = now(storage, stage) - int(age * 1e9)
     objects = size = 0
     litter = (entry for entry in storage.list(stage) if _litter(stage, entry, done, oldest))
     while some := list(islice(litter, 1000)):
@@ -350,7 +352,7 @@ def _keep_known(storage: Storage, stage: str, found: list[tuple[Entry, Done]]) -
     storage.put(f"{stage}/{_KNOWN}", memoryview(sink.getvalue()).cast("B"))
 
 
-def _now(storage: Storage, stage: str) -> int:
+def now(storage: Storage, stage: str) -> int:
     """Ask the storage for the time; clocks of machines are apart."""
     key = f"{stage}/_now-{uuid.uuid4().hex}"
     storage.put(key, b"-")

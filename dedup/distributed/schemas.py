@@ -24,7 +24,8 @@
     J/edges/BLOCK                   the pairs to look at, by chunk: a task's worth of families
     J/placed/PART                   the chunk of each file in a family, by id
     J/chunks/0                      of each chunk a digest of its files and pairs
-    J/gather-A/PART                 the rows of the files of chunks to do, in pieces by chunk
+    J/rounds-A/ROUND                chunks whose rows are gathered together
+    J/gather-A/ROUND-PART           the rows of their files, in pieces by chunk
     verdicts/A-DIGEST               what was proven of pairs, by content
     measured/A-DIGEST               pixel digests and traits, by content
     groups/A/DIGEST                 groups of files; of a chunk that did not change, those of before

@@ -61,7 +61,7 @@ _CLEAR_LOG_ODDS = -3.0
 # Of 108 pairs that so many parts place and that were refused, none was near by local features; by
 # less than these margins a text over an image was.
 
-_WHOLE_SHARE = 0.9
+_WHOLE_SHARE, _ALL_SHARE = 0.9, 0.98
 _TILTED_DEGREES = 1.0
 _MARK_SHARE = 0.005  # of the image; a mark may be smaller than what the coarse look sees
 _COVERED_SHARE = 0.03  # of the textures
@@ -81,7 +81,7 @@ def prove(first: Side, second: Side) -> Verdict:
     """
     one, two, turned = _in_order(first, second)
     verdict = _proven(one, two)
-    if not verdict.near and not _two_pages(verdict):
+    if not verdict.near and not _two_pages(verdict) and not _frame_on_frame(verdict):
         verdict = in_a_panel(one, two, verdict, _looked_at)
     verdict = _checked(one, two, verdict)
     return reversed_verdict(verdict) if turned else verdict
@@ -171,6 +171,11 @@ def _two_pages(verdict: Verdict) -> bool:
     last = verdict.checks[-1] if verdict.checks else None
     refuted = last is not None and last.name == PAGE_CHECK
     return refuted and min(verdict.overlap) >= _WHOLE_SHARE
+
+
+def _frame_on_frame(verdict: Verdict) -> bool:
+    """Tell two that lie on each other to the edges: what differs in them is in no panel of one."""
+    return min(verdict.overlap) >= _ALL_SHARE
 
 
 def _unlike(verdict: Verdict) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +14,7 @@ from dedup.distributed import dividing, pairing
 from dedup.distributed.commits import committed, read
 from dedup.distributed.engine import Inline
 from dedup.distributed.joining import Joined, join
+from dedup.distributed.pieces import Piece
 from dedup.distributed.settings import Settings
 from dedup.distributed.storage import Storage
 from dedup.duplicates.candidates import CANDIDATES, Centring
@@ -105,6 +108,33 @@ def test_of_very_many_alike_the_best_are_kept(
     assert capped > 400
     assert told.capped == capped
     assert found.keys() == expected.keys()
+
+
+@pytest.mark.parametrize("sizes", [[100], [4096] * 5, [2600] * 17, [10, 4000, 3000, 1, 2500] * 6])
+@pytest.mark.parametrize("share", [1.0, 0.3])
+def test_tasks_compare_each_two_pieces_once_and_are_alike(sizes: list[int], share: float) -> None:
+    pieces = [Piece(f"{number}", 0, 1, rows) for number, rows in enumerate(sizes)]
+    old = {piece.key for piece in pieces[int(share * len(sizes)) :]} if share < 1 else set()
+    new = frozenset(piece.key for piece in pieces) - old
+    seen, work = Counter[tuple[Piece, ...]](), list[float]()
+    tasks = list(pairing.blocks({3: pieces}, new, "7"))
+    for task in tasks:
+        if task.second:
+            seen.update(itertools.product(task.first, task.second))
+            work.append(sum(one.rows * two.rows for one in task.first for two in task.second))
+        else:
+            seen.update(itertools.combinations_with_replacement(task.first, 2))
+            work.append(sum(piece.rows for piece in task.first) ** 2 / 2)
+    wanted = [
+        pair
+        for pair in itertools.combinations_with_replacement(pieces, 2)
+        if not {pair[0].key, pair[1].key} <= old
+    ]
+    assert {frozenset(pair) for pair in seen} == {frozenset(pair) for pair in wanted}
+    assert seen.total() == len(wanted)
+    assert len({task.name for task in tasks}) == len(tasks)
+    if share == 1:
+        assert max(work, default=0) <= 1.5 * np.median(work)
 
 
 @pytest.mark.usefixtures("small_cells")
