@@ -14,6 +14,7 @@ from dedup.distributed import commits
 from dedup.distributed.commits import DAY, Swept, committed
 from dedup.distributed.dividing import divisions
 from dedup.distributed.grouping import chunk_names
+from dedup.distributed.serving import serving_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -113,10 +114,13 @@ def _sweep_divisions(storage: Storage, oldest: int) -> list[Swept]:
     ready = [name for name, made in divisions(storage) if made and _is_ready(storage, name)]
     swept = []
     for name in ready:
-        found = []
+        found, served = [], serving_labels(storage, name)
         for entry in storage.list(name):
             stage = entry.key.removeprefix(f"{name}/").partition("/")[0]
             needless = stage in _TRAINING if name == ready[-1] else stage not in _CHOSEN
+            if stage == "served":
+                label = entry.key.rpartition("/")[2].partition("-")[0]
+                needless |= label not in served and label < max(served, default="")
             if needless and entry.mtime_ns < oldest:
                 found.append(entry)
         swept.append(_delete(storage, found, f"{name}/pair"))
