@@ -1,7 +1,7 @@
 """A join in object storage: what cells promise and find, and what the tasks take.
 
     scripts/bench cluster [--rows 1000000] [--skew 0.1] [--recall 0.99] [--cells]
-                          [--keep FOLDER] [--json]
+                          [--blocks 60] [--keep FOLDER] [--json]
     scripts/bench cluster --photos FOLDER [--images 5000] [--engines processes,ray] [--json]
 
 Draws rows around themes of very unequal size, a twelfth of them copies at every distance, writes
@@ -9,7 +9,8 @@ them as embedded shards into a folder, joins them with the tasks of a cluster on
 compares the nearest of a sample of rows exactly. Says the longest and the median task of each
 stage, and the most memory that a task took beyond what the process had before. With --keep, the
 collection stays, as one of the bundled model's, for `scripts/bench cluster_query`. With --cells it
-ends before pairs are looked for, and a pair counts as seen where its rows share a cell.
+ends before pairs are looked for, and a pair counts as seen where its rows share a cell; --blocks
+runs some of the tasks that look for them, drawn at random, and a fifth as many, the largest.
 
 With --photos, indexes and lists a folder on one machine and in object storage, each in programs of
 their own, whose processes are looked at four times a second. --images fills a folder of that many:
@@ -41,7 +42,8 @@ from dedup.distributed.commits import Done, commit, commit_bytes, committed, don
 from dedup.distributed.engine import Ended, Inline, Task
 from dedup.distributed.joining import join
 from dedup.distributed.listing import STAGE, Generation
-from dedup.distributed.pieces import pieces, read_pieces
+from dedup.distributed.pairing import Limits, blocks, pair_block
+from dedup.distributed.pieces import Piece, pieces, read_pieces
 from dedup.distributed.run import Meta, Run, write_meta
 from dedup.distributed.schemas import ROW_BITS, assign_schema, embed_schema, file_id, shard_name
 from dedup.distributed.settings import RECALL, Settings
@@ -57,6 +59,8 @@ from dedup.spec import ModelSpec
 from dedup.store.vectors import pack
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     Rows = npt.NDArray[np.float32]
@@ -143,7 +147,7 @@ class Timed(Inline):
 
     def __init__(self, *, cells: bool = False) -> None:
         super().__init__()
-        self._cells = cells
+        self.cells = cells
         self.seconds: dict[str, list[float]] = defaultdict(list)
         self.mib: dict[str, int] = defaultdict(int)
 
@@ -151,7 +155,7 @@ class Timed(Inline):
         """Run the oldest task, timed in seconds of the processor."""
         task: Task = self._waiting[0]
         name = task.function.__name__
-        if self._cells and name == "pair_block":
+        if self.cells and name == "pair_block":
             raise PairsNextError
         CLEAR.write_text("5")  # the highest so far is what it is now
         before, began = _kib("VmRSS"), time.process_time()
@@ -215,8 +219,36 @@ def _rows(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return (ids >> ROW_BITS) * SHARD + (ids & ((1 << ROW_BITS) - 1))
 
 
+def pair_some(run: Run, engine: Timed, count: int) -> int:
+    """Run some of the tasks that look for pairs; gives how many there are."""
+    assigned = committed(run.storage, "division/000/assign").values()
+    wanted: dict[int, list[Piece]] = defaultdict(list)
+    for number, some in pieces(assigned).items():
+        wanted[number // 2] += some
+    every = [*blocks(wanted, frozenset(done.key for done in assigned), "000000")]
+    size = [
+        rows_of(block.first) * (rows_of(block.second) if block.second else rows_of(block.first) / 2)
+        for block in every
+    ]
+    largest = np.argsort(size)[-max(1, count // 5) :].tolist()
+    drawn = np.random.default_rng(3).permutation(len(every))[:count].tolist()
+    limits = Limits(Space(run.meta.pinned).near_floors[1])
+    for at in sorted({*largest, *drawn}):
+        block = every[at]
+        engine.submit(Task(pair_block, (run, "division/000", limits, block), block.name))
+        for ended in engine.wait():
+            if isinstance(ended.result, BaseException):
+                raise ended.result
+    return len(every)
+
+
+def rows_of(some: Sequence[Piece]) -> int:
+    """Count the rows of pieces."""
+    return sum(piece.rows for piece in some)
+
+
 def measure(
-    rows: Rows, settings: Settings, place: Path, *, cells: bool
+    rows: Rows, settings: Settings, place: Path, *, cells: bool, some: int = 0
 ) -> tuple[dict[str, Any], list[list[Any]]]:
     """Join rows in a folder, and compare."""
     with Timed(cells=cells) as engine:
@@ -225,6 +257,8 @@ def measure(
         with suppress(PairsNextError):
             join(run, engine, settings, lambda *_: None)
         spent = time.process_time() - began
+        engine.cells = False
+        every = pair_some(run, engine, some) if some else 0
     floor = Space(run.meta.pinned).near_floors[1]
     stored = rows.astype(np.float16).astype(np.float32)
     sampled = np.sort(np.random.default_rng(1).permutation(len(rows))[:SAMPLED])
@@ -239,6 +273,8 @@ def measure(
         "recall seen": f"{len(seen) / max(1, len(pairs)):.5f}", "of pairs": len(pairs),
         "CPU s": round(spent),
     }  # fmt: skip
+    if some:
+        facts["tasks that compare, of which some were run"] = every
     table = [
         [name, len(each), float(np.median(each)), max(each), engine.mib[name]]
         for name, each in engine.seconds.items()
@@ -295,10 +331,17 @@ def _family(root: int) -> dict[int, tuple[float, int, str]]:
     return {one: found[one] for one in mine if one in found}
 
 
-def fill(photos: Path, folder: Path, count: int) -> None:
-    """Fill a folder with photographs and copies of them."""
-    paths = [os.fsdecode(file.path) for file in scan(photos).files][:count]
+def fill(photos: Path, folder: Path, count: int, copies: float = 0.0) -> None:
+    """Fill a folder with photographs and copies of them.
+
+    Parameters
+    ----------
+    copies : least share of copies
+    """
+    paths = [os.fsdecode(file.path) for file in scan(photos).files]
     rng, kinds = np.random.default_rng(0), sorted(EDITS)
+    if len(paths) > count * (1 - copies):
+        paths = [paths[at] for at in rng.permutation(len(paths))[: round(count * (1 - copies))]]
     for number, path in enumerate(paths):
         shutil.copy(photos / path, folder / f"{number:05}{Path(path).suffix}")
     for number in range(len(paths), count):
@@ -353,6 +396,7 @@ def main() -> None:
     parser.add_argument("--skew", type=float, default=0.0)
     parser.add_argument("--recall", type=float, default=RECALL)
     parser.add_argument("--cells", action="store_true", help="end before pairs are looked for")
+    parser.add_argument("--blocks", type=int, default=0, help="with --cells")
     parser.add_argument("--keep", type=Path, help="an empty folder for the collection")
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--images", type=int, default=0)
@@ -380,7 +424,7 @@ def main() -> None:
         kept = asked.keep or Path(place)
         drawn = draw(asked.rows, DIMENSION, asked.skew)
         settings = Settings(0, 0.9, recall=asked.recall)
-        facts, rows = measure(drawn, settings, kept.resolve(), cells=asked.cells)
+        facts, rows = measure(drawn, settings, kept.resolve(), cells=asked.cells, some=asked.blocks)
     said = "; ".join(f"{name} {value}" for name, value in facts.items())
     print(said)
     for name, count, median, longest, mib in rows:

@@ -18,6 +18,7 @@ from dedup.distributed.searching import nearest
 from dedup.distributed.serving import ID_BYTES
 from dedup.distributed.settings import Settings
 from dedup.distributed.storage import Storage
+from dedup.distributed.sweeping import sweep
 from dedup.search.codes import CODE_BYTES
 from dedup.search.similarity import pair_similarities
 
@@ -118,7 +119,9 @@ def test_what_is_new_is_found_and_written_together_in_time(
         made = committed(storage, f"{stage}/places")
         labels.append(made[max(made)].extra["labels"])
     assert labels == [["000001", "000002"], ["000003"]]
-    served = committed(storage, f"{stage}/served").values()
-    assert sum(done.rows for done in served if done.shard.startswith("000003")) == len(
-        classes(stored(rows))
-    )
+    # What was written anew is swept.
+    sweep(run, age=-1)
+    served = committed(storage, f"{stage}/served")
+    assert {shard.partition("-")[0] for shard in served} == {"000003"}
+    assert sum(done.rows for done in served.values()) == len(classes(stored(rows)))
+    assert nearest(run, stored(rows[:1]), 1).near[0].ids.tolist() == [0]
