@@ -124,7 +124,7 @@ class SharedAnswers:
             told = join(self._run, engine, settings, report)
             is_new = make_groups(self._run, engine, settings, report)
         if is_new:
-            sweep(self._run)
+            sweep(self._run, litter=False)
         groups, notes = read_groups(self._run.storage, settings)
         chosen = [one for one in (_chosen(each, wanted) for each in groups) if one is not None]
         notes = [*told.notes, *_cells_notes(told), *notes]

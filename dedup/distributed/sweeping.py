@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dedup.distributed import commits
 from dedup.distributed.commits import DAY, Swept, committed
@@ -32,12 +32,13 @@ _SERVING: Final = ("served", "places")  # stages whose shards begin with their g
 _CHOSEN: Final = ("coder", "centres", "divided")  # which stay of one that another has replaced
 
 
-def sweep(run: Run, age: float = DAY) -> Swept:
+def sweep(run: Run, age: float = DAY, *, litter: bool = True) -> Swept:
     """Delete what earlier lists left: joins, divisions and groups that nothing needs, and litter.
 
     Parameters
     ----------
     age : seconds for which everything stays
+    litter : whether to look, with some requests for every stage, for what no commit names
     """
     storage = run.storage
     oldest = commits.now(storage, "join") - int(age * 1e9)
@@ -46,8 +47,9 @@ def sweep(run: Run, age: float = DAY) -> Swept:
         names = {name for join in kept for name in chunk_names(storage, join)}
         counted += _sweep_groups(storage, names, oldest)
     counted += _sweep_divisions(storage, oldest)
-    for stage in sorted({entry.key.partition("/_done/")[0] for entry in _commits(storage)}):
-        counted.append(commits.sweep(storage, stage, age))
+    if litter:
+        stages = {entry.key.partition("/_done/")[0] for entry in _commits(storage)}
+        counted += [commits.sweep(storage, stage, age) for stage in sorted(stages)]
     return Swept(sum(one.objects for one in counted), sum(one.bytes for one in counted))
 
 
@@ -100,14 +102,24 @@ def _sweep_groups(storage: Storage, names: set[str], oldest: int) -> list[Swept]
     """
     swept = []
     for place in ("groups", "verdicts", "measured"):
-        found = []
+        found: dict[str, list[Entry]] = defaultdict(list)
         for entry in storage.list(place):
             words = entry.key.rpartition("/")[2].removesuffix(".json").split("-")
             digest = words[0 if place == "groups" else min(1, len(words) - 1)]
-            if len(digest) == _DIGEST and digest not in names and entry.mtime_ns < oldest:
-                found.append(entry)
-        swept.append(_delete(storage, found))
+            if len(digest) == _DIGEST and digest not in names:
+                found[digest].append(entry)
+        swept.append(_delete(storage, _old(found, oldest)))
     return swept
+
+
+def _old(found: dict[Any, list[Entry]], oldest: int) -> list[Entry]:
+    """Give the objects of those kinds of which none is young: a commit goes with what it names."""
+    return [
+        entry
+        for some in found.values()
+        if max(entry.mtime_ns for entry in some) < oldest
+        for entry in some
+    ]
 
 
 def _sweep_divisions(storage: Storage, oldest: int) -> list[Swept]:
@@ -115,16 +127,16 @@ def _sweep_divisions(storage: Storage, oldest: int) -> list[Swept]:
     swept = []
     for name in ready:
         outdated = _outdated(storage, name)
-        found = []
+        found: dict[tuple[str, str], list[Entry]] = defaultdict(list)
         for entry in storage.list(name):
             stage, _, rest = entry.key.removeprefix(f"{name}/").partition("/")
             label = re.split(r"[-.]", rest.removeprefix("_done/"))[0]
             needless = stage in _TRAINING or (stage in _SERVING and label in outdated)
             if name != ready[-1]:
                 needless = stage not in _CHOSEN
-            if needless and entry.mtime_ns < oldest:
-                found.append(entry)
-        swept.append(_delete(storage, found, f"{name}/pair"))
+            if needless:
+                found[stage, label if stage in _SERVING else ""].append(entry)
+        swept.append(_delete(storage, _old(found, oldest), f"{name}/pair"))
     return swept
 
 
