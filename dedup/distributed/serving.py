@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from dedup.distributed.commits import Done
     from dedup.distributed.engine import Engine
     from dedup.distributed.run import Run
-    from dedup.distributed.storage import Storage
 
     Codes = npt.NDArray[np.uint8]
     Report = Callable[[str, int, int], None]
@@ -80,7 +79,7 @@ def serve_division(run: Run, engine: Engine, division: str, label: str, report: 
     made = committed(storage, stage)
     if label in made:
         return
-    labels = serving_labels(storage, division)
+    labels: list[str] = made[max(made)].extra["labels"] if made else []
     if len(labels) >= _MOST_PARTS:
         labels = []
     old = {key for one in labels for key in made[one].extra["keys"]}
@@ -107,13 +106,6 @@ def serve_division(run: Run, engine: Engine, division: str, label: str, report: 
         "widths": counting[0].extra["widths"],
     }  # fmt: skip
     commit(storage, stage, label, table, facts)
-
-
-def serving_labels(storage: Storage, division: str) -> list[str]:
-    """Name the generations whose objects queries read."""
-    made = committed(storage, f"{division}/places")
-    labels: list[str] = made[max(made)].extra["labels"] if made else []
-    return labels
 
 
 def _parts(homes: dict[int, list[Piece]]) -> Iterator[tuple[Piece, ...]]:

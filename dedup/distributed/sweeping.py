@@ -14,7 +14,6 @@ from dedup.distributed import commits
 from dedup.distributed.commits import DAY, Swept, committed
 from dedup.distributed.dividing import divisions
 from dedup.distributed.grouping import chunk_names
-from dedup.distributed.serving import serving_labels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,7 +28,8 @@ _KEPT: Final = 2
 _JOIN: Final = re.compile(r"join/\d+-[0-9a-f]+")  # as `Settings.join` names them
 _DIGEST: Final = 32  # characters of a chunk's name
 _TRAINING: Final = ("sample", "exact")  # stages of a division that are read until it is ready
-_CHOSEN: Final = ("centres", "divided")  # which stay of one that another has replaced
+_SERVING: Final = ("served", "places")  # stages whose shards begin with their generation
+_CHOSEN: Final = ("coder", "centres", "divided")  # which stay of one that another has replaced
 
 
 def sweep(run: Run, age: float = DAY) -> Swept:
@@ -114,17 +114,28 @@ def _sweep_divisions(storage: Storage, oldest: int) -> list[Swept]:
     ready = [name for name, made in divisions(storage) if made and _is_ready(storage, name)]
     swept = []
     for name in ready:
-        found, served = [], serving_labels(storage, name)
+        outdated = _outdated(storage, name)
+        found = []
         for entry in storage.list(name):
-            stage = entry.key.removeprefix(f"{name}/").partition("/")[0]
-            needless = stage in _TRAINING if name == ready[-1] else stage not in _CHOSEN
-            if stage == "served":
-                label = entry.key.rpartition("/")[2].partition("-")[0]
-                needless |= label not in served and label < max(served, default="")
+            stage, _, rest = entry.key.removeprefix(f"{name}/").partition("/")
+            label = re.split(r"[-.]", rest.removeprefix("_done/"))[0]
+            needless = stage in _TRAINING or (stage in _SERVING and label in outdated)
+            if name != ready[-1]:
+                needless = stage not in _CHOSEN
             if needless and entry.mtime_ns < oldest:
                 found.append(entry)
         swept.append(_delete(storage, found, f"{name}/pair"))
     return swept
+
+
+def _outdated(storage: Storage, division: str) -> set[str]:
+    """Name the generations whose objects were written anew for queries since."""
+    made = committed(storage, f"{division}/places")
+    if not made:
+        return set()
+    every = {*made, *(one.partition("-")[0] for one in committed(storage, f"{division}/served"))}
+    newest = max(made)
+    return {one for one in every if one < newest}.difference(made[newest].extra["labels"])
 
 
 def _is_ready(storage: Storage, division: str) -> bool:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+from distributed.shards import of_vectors
+from distributed.test_dist_join import by_tasks, classes, clustered, stored
 from drawings import scene
 
+from dedup.distributed import serving
 from dedup.distributed.collection import NO_REMAKING, SharedCollection
 from dedup.distributed.commits import committed
+from dedup.distributed.searching import nearest
+from dedup.distributed.settings import Settings
 from dedup.distributed.storage import Storage
 from dedup.distributed.sweeping import sweep
 from dedup.spec import ModelSpec
@@ -43,11 +49,11 @@ def grouped(folder: Path) -> tuple[Group, ...]:
 
 @pytest.fixture(scope="module")
 def made(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A collection that was indexed and listed four times, with another image and a copy each."""
+    """A collection that was indexed and listed thrice, with another image and a copy each."""
     folder = tmp_path_factory.mktemp("made")
     shutil.copytree(drawn, folder / "images")
     grouped(folder)
-    for number in range(3):
+    for number in range(2):
         scene(60 + number).save(folder / f"images/{number} new.jpg")
         scene(60 + number).save(folder / f"images/{number} new.png")
         grouped(folder)
@@ -84,7 +90,7 @@ def test_what_no_list_needs_is_deleted_and_answers_stay(mine: Path, made: Path) 
         swept = sweep(shared.run, age=0)
         after = keys(mine)
         assert swept.objects == len(before | {"keys/000000-0123456789ab.arrows"}) - len(after)
-        assert {key.split("-")[0] for key in keys(mine, "join")} == {"join/000002", "join/000003"}
+        assert {key.split("-")[0] for key in keys(mine, "join")} == {"join/000001", "join/000002"}
         needed = {
             row
             for join in {key.split("/")[1] for key in after if key.startswith("join/")}
@@ -103,6 +109,7 @@ def test_what_no_list_needs_is_deleted_and_answers_stay(mine: Path, made: Path) 
     assert {path: path.read_bytes() for path in images} == images
 
 
+@pytest.mark.slow
 def test_lists_after_a_sweep_are_those_of_a_new_collection(mine: Path, made: Path) -> None:
     (mine / "images").unlink()
     shutil.copytree(made / "images", mine / "images")
@@ -124,12 +131,56 @@ def _chunks(storage: Storage, join: str) -> list[str]:
     return chunk_names(storage, join)
 
 
+@pytest.mark.usefixtures("small_cells")
+def test_a_division_keeps_what_joins_and_queries_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "_MOST_PARTS", 2)
+    rows, stores = clustered(1500, 9), [Storage.at(f"file://{tmp_path}/{name}") for name in "ab"]
+    asked = stored(rows[:20])
+    ends = [300, 400, 500, 600, 1500]  # the last of them is too many for the first division
+    for generation, (start, end) in enumerate(itertools.pairwise([0, *ends]), 1):
+        found = []
+        for storage in stores:
+            run = of_vectors(storage, rows[start:end], 100, start // 100)
+            pairs, _ = by_tasks(run, Settings(generation, 0.9))
+            near = nearest(run, asked, 3).near
+            found.append((pairs, [(one.ids.tolist(), one.similarity.tolist()) for one in near]))
+            if storage == stores[0]:
+                sweep(run, age=0)
+        assert found[0] == found[1]
+    kept, every = ({entry.key for entry in storage.list("division")} for storage in stores)
+    assert {key.split("/")[1] for key in every} == {"000", "001"}
+    stages = {key.split("/")[2] for key in kept if key.startswith("division/000")}
+    assert stages == {"coder", "centres", "divided"}
+    assert not [key for key in kept if "/sample/" in key or "/exact/" in key]
+
+
+@pytest.mark.usefixtures("small_cells")
+def test_what_queries_do_not_read_any_more_is_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "_MOST_PARTS", 2)
+    rows, storage = clustered(600, 9), Storage.at(f"file://{tmp_path}/store")
+    for generation, (start, end) in enumerate(itertools.pairwise([0, 400, 500, 600]), 1):
+        run = of_vectors(storage, rows[start:end], 100, start // 100)
+        by_tasks(run, Settings(generation, 0.9))
+    places = committed(storage, "division/000/places")
+    assert [*places] == ["000001", "000002", "000003"]
+    assert places["000003"].extra["labels"] == ["000003"]  # all of it was written anew
+    sweep(run, age=0)
+    assert [*committed(storage, "division/000/places")] == ["000003"]
+    served = committed(storage, "division/000/served")
+    assert {name.partition("-")[0] for name in served} == {"000003"}
+    assert sum(done.rows for done in served.values()) == len(classes(stored(rows)))
+
+
 @pytest.mark.parametrize(
     "stage",
-    ["embed", "keys", "edges", "pair", "verdicts", "groups", *(
+    ["embed", "edges", "groups", *(
         pytest.param(stage, marks=pytest.mark.slow) for stage in (
-            "fold", "best", "chunks", "placed", "families", "assign", "pair-compared", "centres",
-            "measured",
+            "keys", "fold", "best", "chunks", "placed", "families", "assign", "pair",
+            "pair-compared", "centres", "verdicts", "measured",
         )
     )],
 )  # fmt: skip
