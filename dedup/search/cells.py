@@ -11,18 +11,14 @@ sample, label blocks of rows, group rows by cell, and pair each cell by itself.
 
 from __future__ import annotations
 
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import faiss
 import numpy as np
 
-from dedup.parallel.workers import cores, one_blas_thread
 from dedup.search.pairs import Pairs
-from dedup.search.similarity import MARGIN, inclusive, pair_similarities
+from dedup.search.products import highest_products, on_every_core
+from dedup.search.similarity import MARGIN, inclusive, pair_similarities, unit_rows
 from dedup.search.tiles import TILE, Proposed, found_in
 
 if TYPE_CHECKING:
@@ -42,7 +38,7 @@ _MAX_MISSED_SHARE: Final = 0.0005  # of pairs; half of what is promised
 _MIN_MISSES: Final = 3  # that are not chance alone
 _SAMPLE_ROWS: Final = 4000  # whose exact pairs are found
 _SAMPLE_NEIGHBOURS: Final = 50  # pairs of a sampled row that count
-_BLOCK_ROWS: Final = 65536
+_BLOCK_ROWS: Final = 16384
 _SEED: Final = 0
 
 
@@ -61,17 +57,27 @@ def train(sample: Rows, cells: int, seed: int = _SEED) -> Rows:
     """
     if not 1 <= cells <= len(sample):
         raise ValueError(f"{len(sample)} rows cannot be divided into {cells} cells")
-    kmeans = faiss.Kmeans(
-        sample.shape[1],
-        cells,
-        niter=_TRAINING_ROUNDS,
-        spherical=True,
-        seed=seed,
-        min_points_per_centroid=1,
-        max_points_per_centroid=-(-len(sample) // cells),  # no more than there are
-    )
-    kmeans.train(np.ascontiguousarray(sample, np.float32))
-    return np.asarray(kmeans.centroids, np.float32)
+    sample = np.ascontiguousarray(sample, np.float32)
+    rng = np.random.default_rng(seed)
+    centres = unit_rows(sample[rng.permutation(len(sample))[:cells]])
+    for _ in range(_TRAINING_ROUNDS):
+        products, nearest = highest_products(sample, centres, 1)
+        centres = unit_rows(_sums(sample, products[:, 0], nearest[:, 0], cells))
+    return centres
+
+
+def _sums(sample: Rows, products: Rows, nearest: Ids, cells: int) -> Rows:
+    """(C, D) sums of the rows of each cell; an empty one takes a row that is far from its own."""
+    sums = np.zeros((cells, sample.shape[1]), np.float32)
+    empty = np.flatnonzero(np.bincount(nearest, minlength=cells) == 0)
+    nearest[np.argsort(products, kind="stable")[: len(empty)]] = empty
+    for start in range(0, len(sample), _BLOCK_ROWS):
+        of = nearest[start : start + _BLOCK_ROWS]
+        order = np.argsort(of, kind="stable")
+        begins = np.flatnonzero(np.diff(of[order], prepend=-1))
+        block = sample[start : start + _BLOCK_ROWS][order]
+        sums[of[order[begins]]] += np.add.reduceat(block, begins)
+    return sums
 
 
 def labels(rows: Rows, centroids: Rows, overlap: int) -> Labels:
@@ -89,13 +95,8 @@ def labels(rows: Rows, centroids: Rows, overlap: int) -> Labels:
     """
     if not 1 <= overlap <= len(centroids):
         raise ValueError(f"a row cannot be in {overlap} of {len(centroids)} cells")
-    centres = faiss.IndexFlatIP(centroids.shape[1])
-    centres.add(np.ascontiguousarray(centroids, np.float32))
-    found = np.empty((len(rows), overlap), np.int32)
-    for start in range(0, len(rows), _BLOCK_ROWS):
-        block = np.ascontiguousarray(rows[start : start + _BLOCK_ROWS], np.float32)
-        found[start : start + len(block)] = centres.search(block, overlap)[1]
-    return found
+    centroids = np.ascontiguousarray(centroids, np.float32)
+    return highest_products(rows, centroids, overlap)[1].astype(np.int32)
 
 
 def pairs_of_cell(
@@ -214,9 +215,7 @@ def _sample_pairs(vectors: Rows, threshold: float, k: int) -> tuple[Ids, Ids]:
     rng = np.random.default_rng(_SEED + 1)
     rows = np.sort(rng.permutation(len(vectors))[:_SAMPLE_ROWS])
     nearest = min(k + 1, len(vectors))
-    similarity, others = faiss.knn(
-        vectors[rows], np.ascontiguousarray(vectors), nearest, metric=faiss.METRIC_INNER_PRODUCT
-    )
+    similarity, others = highest_products(vectors[rows], vectors, nearest)
     keep = (similarity >= threshold) & (others != rows[:, None])
     number, column = np.nonzero(keep)
     return rows[number], others[number, column].astype(np.int64)
@@ -236,6 +235,10 @@ def choose_overlap(
 
     Notes
     -----
+    Where there are pairs enough, those that are missed tell: n of them are n + 2√n + 3 at most, as
+    far as chance goes (to one in forty; for none, one in twenty). Of 21,407 pairs of drawn rows 8
+    cells missed 82, and so no more than .5 %; until this was told, 16 were taken for any promise.
+
     A few hundred pairs without a miss do not prove less than one miss in two thousand. Misses fall
     by about the same factor with every further cell, so that the misses of small overlaps predict
     the rest: 200 cells of 100,000 rows of 256 values missed .242, .049, .012 and .002 with 1 to 4
@@ -243,6 +246,10 @@ def choose_overlap(
     """
     if not pairs:
         return overlaps[0]
+    counts = [round(miss * pairs) for miss in misses]
+    for overlap, count in zip(overlaps, counts, strict=True):
+        if count + 2 * count**0.5 + 3 <= missed * pairs:
+            return overlap
     seen = [number for number, miss in enumerate(misses) if miss * pairs >= _MIN_MISSES]
     clear = next((number for number, miss in enumerate(misses) if miss == 0), len(overlaps) - 1)
     if len(seen) < 2:  # noqa: PLR2004 - a line takes two points
@@ -299,18 +306,7 @@ def propose_within(
             found.first.astype(np.int32), found.second.astype(np.int32), found.similarity
         )
 
-    workers = cores()
-    running: deque[Future[Proposed]] = deque()
-    with ExitStack() as stack:
-        stack.enter_context(one_blas_thread())
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="join")
-        stack.callback(pool.shutdown, wait=True, cancel_futures=True)
-        for cell in range(cells.count + workers):
-            if cell < cells.count:
-                running.append(pool.submit(search, cell))
-            if running and (len(running) > workers or cell >= cells.count):
-                yield running.popleft().result()
-            if progress is not None:
-                progress(min(cell + 1, cells.count), cells.count)
-        while running:
-            yield running.popleft().result()
+    for done, found in enumerate(on_every_core(search, range(cells.count)), start=1):
+        yield found
+        if progress is not None:
+            progress(done, cells.count)

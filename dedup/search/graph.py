@@ -7,17 +7,15 @@ are; the share that is missed is measured, and told. `similarity` has the last w
 
 from __future__ import annotations
 
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import faiss
 import numpy as np
 
-from dedup.parallel.workers import cores, one_blas_thread
+from dedup.parallel.workers import cores
 from dedup.search.cells import labels, train
+from dedup.search.products import highest_of_block, highest_products, on_every_core
 from dedup.search.similarity import pair_similarities
 
 if TYPE_CHECKING:
@@ -37,7 +35,7 @@ _TRAINING_ROWS_PER_CELL: Final = 40
 _OVERLAPS: Final = (1, 2, 3, 4, 6, 8, 12, 16)  # cells that a row is compared with
 _MIN_RECALL: Final = 0.99
 _SAMPLE_ROWS: Final = 1000
-_BLOCK_ROWS: Final = 4096
+_BLOCK_ROWS: Final = 1024
 _SEED: Final = 0
 
 
@@ -142,14 +140,14 @@ def _settled(vectors: Rows, best: _Best, k: int, recall: float) -> NearestRows:
 
 def _by_blocks(vectors: Rows, fetched: int) -> Iterator[tuple[int, _Part]]:
     """Compare all rows with all."""
-    for start in range(0, len(vectors), _BLOCK_ROWS):
+
+    def search(start: int) -> _Part:
         ids = np.arange(start, min(start + _BLOCK_ROWS, len(vectors)))
-        products, others = _knn(vectors[ids[0] : ids[-1] + 1], vectors, fetched + 1)
-        yield int(ids[-1]) + 1, _Part(ids, others, products)
+        products, others = highest_of_block(vectors[start : ids[-1] + 1], vectors, fetched + 1)
+        return _Part(ids, others, products)
 
-
-def _knn(queries: Rows, rows: Rows, k: int) -> tuple[Rows, Ids]:
-    return faiss.knn(queries, rows, min(k, len(rows)), metric=faiss.METRIC_INNER_PRODUCT)
+    for part in on_every_core(search, range(0, len(vectors), _BLOCK_ROWS)):
+        yield int(part.rows[-1]) + 1, part
 
 
 # -- by cells --------------------------------------------------------------------------------------
@@ -163,7 +161,7 @@ def _by_cells(vectors: Rows, k: int, fetched: int) -> tuple[Iterator[tuple[int, 
     deepest = min(_OVERLAPS[-1], cells)
     near = labels(vectors, train(vectors[some], cells), deepest)
     sample = np.sort(rng.permutation(len(vectors))[:_SAMPLE_ROWS])
-    _, others = _knn(vectors[sample], vectors, k + 1)
+    _, others = highest_products(vectors[sample], vectors, k + 1)
     real = others != sample[:, None]
     owner, place = np.nonzero(real)
     homes = near[others[owner, place], 0]
@@ -192,27 +190,11 @@ def _cell_by_cell(
         asking = askers[ask_ends[cell - 1] if cell else 0 : ask_ends[cell]] // overlap
         if not len(home) or not len(asking):
             return None
-        faiss.omp_set_num_threads(1)  # of this thread
-        products, places = _knn(vectors[asking], vectors[home], fetched + 1)
+        products, places = highest_of_block(vectors[asking], vectors[home], fetched + 1)
         return _Part(asking, home[places], products)
 
-    workers = cores()
-    running: deque[Future[_Part | None]] = deque()
     asked = 0
-    with ExitStack() as stack:
-        stack.enter_context(one_blas_thread())
-        pool = ThreadPoolExecutor(workers, thread_name_prefix="graph")
-        stack.callback(pool.shutdown, wait=True, cancel_futures=True)
-        for cell in range(cells + workers):
-            if cell < cells:
-                running.append(pool.submit(search, cell))
-            if len(running) > workers or (cell >= cells and running):
-                part = running.popleft().result()
-                if part is not None:
-                    asked += len(part.rows)
-                    yield asked // overlap, part
-        while running:
-            part = running.popleft().result()
-            if part is not None:
-                asked += len(part.rows)
-                yield asked // overlap, part
+    for part in on_every_core(search, range(cells)):
+        if part is not None:
+            asked += len(part.rows)
+            yield asked // overlap, part

@@ -50,6 +50,7 @@ MAX_EXACT_SECONDS: Final = 120.0
 """What an exact join may be predicted to take before cells are tried."""
 
 _MIN_RECALL: Final = 0.99  # of cells, for auto to prefer them to waiting
+_SLOWEST: Final = 2e9  # FLOP/s that every CPU does in fp32; two cores without AVX-512 do 1e11
 _AMX_GAIN: Final = 6  # bf16 against fp32: 1.6 against .27 TFLOP/s, measured on two cores
 
 
@@ -158,7 +159,10 @@ def _proposals(
         raise ValueError(f"how must be one of {', '.join(JOINS)}, not {how!r}")
     if how == "exact" or len(vectors) == 0:
         return propose(vectors, threshold, progress)
-    seconds = predicted_seconds(*vectors.shape) if how == "auto" else 0.0
+    rows, dimension = vectors.shape
+    if how == "auto" and rows**2 * dimension / _SLOWEST <= max_exact_seconds:
+        return propose(vectors, threshold, progress)  # measuring takes longer than most joins
+    seconds = predicted_seconds(rows, dimension) if how == "auto" else 0.0
     if how == "auto" and seconds <= max_exact_seconds:
         return propose(vectors, threshold, progress)
     from dedup.search.cells import divide, propose_within

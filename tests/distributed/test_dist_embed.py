@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 from drawings import scene
 
@@ -62,6 +63,18 @@ _FACTS = {
 }  # fmt: skip
 
 
+def assert_same(row: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Check facts of a row; an embedding's last bits depend on the others in its batch."""
+    for key, fact in facts.items():
+        if key.startswith("norm."):
+            assert row[key] == pytest.approx(fact, rel=1e-4), key
+        elif key.startswith("vector.") and key != "vector.details":
+            one, other = (np.frombuffer(value, np.float16) for value in (row[key], fact))
+            assert one == pytest.approx(other, abs=1e-3), key
+        else:
+            assert row[key] == fact, key
+
+
 def rows_of(run: Run) -> list[dict[str, Any]]:
     done = commits.committed(run.storage, "embed")
     return [row for one in done.values() for row in commits.read(run.storage, one).to_pylist()]
@@ -82,8 +95,7 @@ def test_rows_are_those_of_one_machine(drawn: Path, tmp_path: Path) -> None:
     assert len(found) == 16
     by_key = {row["key"]: row for row in found}
     for name, facts in expected:
-        row = by_key[name]
-        assert {key: row[key] for key in facts} == facts
+        assert_same(by_key[name], facts)
     assert [row["id"] for row in rows[4:7]] == [file_id(0, 4), file_id(1, 0), file_id(1, 1)]
     assert {*rows[0]} == set(embed_schema(run.meta.pinned.stored).names)
 
@@ -184,4 +196,4 @@ def test_odd_files_end_as_on_one_machine(odd: Path, tmp_path: Path) -> None:
     assert len(skips) > 10
     by_key = {row["key"]: row for row in rows}
     for name, facts in stored_rows(tmp_path / "one"):
-        assert {key: by_key[name][key] for key in facts} == facts
+        assert_same(by_key[name], facts)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from outcome import Outcome
 
 
+AGREE = 5e-3  # of cosines: where the CPU has bf16, a tower may run in it
+
+
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     folder = tmp_path_factory.mktemp("clips") / "tiny"
@@ -67,10 +70,10 @@ def test_words_find_what_the_towers_say(clip: tuple[Path, Any], worded: Path, dr
     with Collection.open(worded) as collection:
         found = list(collection.query(text="red bicycle at night", k=len(images)))
         assert {near.query for near in found} == {"red bicycle at night"}
-        assert [near.similarity for near in found] == pytest.approx(ranked(text, rows), abs=2e-3)
+        assert [near.similarity for near in found] == pytest.approx(ranked(text, rows), abs=AGREE)
         order = {str(path): float(row @ text) for path, row in zip(images, rows, strict=True)}
         for near in found:
-            assert near.similarity == pytest.approx(order[near.path], abs=2e-3)
+            assert near.similarity == pytest.approx(order[near.path], abs=AGREE)
         least = found[1].similarity
         within = list(collection.query(text="red bicycle at night", threshold=least))
         assert [near.path for near in within] == [
@@ -91,7 +94,7 @@ def test_words_are_added_to_images_and_taken_off(
             found = list(collection.query([image], 4, text="at night", not_text=["people"]))
         assert {near.query for near in found} == {f"{image} + at night - people"}
         wanted = ranked(row + plus - minus, rows)[:4]
-        assert [near.similarity for near in found] == pytest.approx(wanted, abs=5e-3)
+        assert [near.similarity for near in found] == pytest.approx(wanted, abs=AGREE)
 
 
 def test_the_command_asks_in_words(

@@ -1,0 +1,94 @@
+"""The rows of the highest products with each query, exact to fp32, by tiles on every core.
+
+What `faiss.knn` and a flat index give. FAISS multiplies by a BLAS of its own, which on a CPU with
+AVX-512 took 4.6 times as long as NumPy's (2,000 by 40,000 rows of 512 values, one thread: 3.0 and
+0.67 s); here it only keeps the highest.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final
+
+import faiss
+import numpy as np
+
+from dedup.parallel.workers import cores, one_blas_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import TypeVar
+
+    import numpy.typing as npt
+
+    Item = TypeVar("Item")
+    Result = TypeVar("Result")
+
+    Rows = npt.NDArray[np.float32]
+    Ids = npt.NDArray[np.int64]
+
+_TILE: Final = 1024  # as in `tiles`: products stay in the cache
+_FEWEST_QUERIES: Final = 64  # of a thread
+
+
+def highest_products(queries: Rows, rows: Rows, k: int) -> tuple[Rows, Ids]:
+    """Find the k rows of the highest products with each query, on every core.
+
+    Parameters
+    ----------
+    queries : (Q, D) float32
+    rows : (N, D) float32, N at least 1
+    k : at least 1
+
+    Returns
+    -------
+    (Q, K) float32 products, highest first, and (Q, K) int64 rows; K is k, or N where that is less.
+    Ties come in any order.
+    """
+    k = min(k, len(rows))
+    products, places = (
+        np.empty((len(queries), k), np.float32),
+        np.empty((len(queries), k), np.int64),
+    )
+    size = min(_TILE, max(_FEWEST_QUERIES, -(-len(queries) // cores())))
+    starts = range(0, len(queries), size)
+    found = on_every_core(
+        lambda start: highest_of_block(queries[start : start + size], rows, k), starts
+    )
+    for start, (best, where) in zip(starts, found, strict=True):
+        products[start : start + size], places[start : start + size] = best, where
+    return products, places
+
+
+def highest_of_block(queries: Rows, rows: Rows, k: int) -> tuple[Rows, Ids]:
+    """Find what `highest_products` finds, on the calling thread, for some thousand queries."""
+    faiss.omp_set_num_threads(1)  # of this thread
+    count, k = len(queries), min(k, len(rows))
+    products, places = np.empty((count, k), np.float32), np.empty((count, k), np.int64)
+    heaps = faiss.float_minheap_array_t()
+    heaps.nh, heaps.k = count, k
+    heaps.val, heaps.ids = faiss.swig_ptr(products), faiss.swig_ptr(places)
+    heaps.heapify()
+    for left in range(0, len(rows), _TILE):
+        tile = queries @ rows[left : left + _TILE].T
+        heaps.addn(tile.shape[1], faiss.swig_ptr(tile), left, 0, count)
+    heaps.reorder()
+    return products, places
+
+
+def on_every_core(call: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yield the result of each item, in order; BLAS keeps to the thread that calls it."""
+    workers = cores()
+    running: deque[Future[Result]] = deque()
+    with ExitStack() as stack:
+        stack.enter_context(one_blas_thread())
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="search")
+        stack.callback(pool.shutdown, wait=True, cancel_futures=True)
+        for item in items:
+            running.append(pool.submit(call, item))
+            if len(running) > 2 * workers:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
