@@ -23,9 +23,7 @@ _BIN_LEVELS = 2
 _FEWEST_PIXELS = 4  # in a bin that tells
 _MAX_FIT_PIXELS = 60_000
 _MOST_STEPS = 20  # bins in which a staircase rises: 8 levels have 7 steps, each in some bins
-_RISEN_SHARE = (
-    0.65  # of all that it rises, in these, on average of three channels; others .2 to .46
-)
+_RISEN_SHARE = 0.65  # of all that it rises, in these, on average of the channels; others .2 to .46
 _MIN_RISE_LEVELS = 40
 _NOISE_LEVELS = 14
 _WIDE_LEVELS = 16  # within which a step rises
