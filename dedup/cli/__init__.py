@@ -40,6 +40,7 @@ from dedup.cli.verify import repair_command, verify_command
 from dedup.cli.watch import watch_command
 from dedup.cli.why import why_command
 from dedup.errors import DISTRIBUTION, DedupError
+from dedup.parallel.memory import keep_pages
 
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
@@ -116,6 +117,7 @@ def main() -> None:
     # torch makes such a folder when it exports a model, by default a new one among the temporary
     # files. Nothing is compiled here: one that exists does.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.sep)
+    keep_pages()
     try:
         code = cli.main(standalone_mode=False)
     except click.ClickException as error:

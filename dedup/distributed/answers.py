@@ -334,7 +334,10 @@ class SharedAnswers:
     def _small(self, tables: list[pa.Table]) -> Iterator[Collection]:
         """Make a small collection of some rows, whose images are read from object storage."""
         roots = {root for table in tables for root in table["root"].unique().to_pylist()}
-        with tempfile.TemporaryDirectory(prefix="dedup-") as folder, reading(roots):
+        with (
+            tempfile.TemporaryDirectory(prefix="dedup-") as folder,
+            reading(roots, Path(folder)),
+        ):
             path = Path(folder) / "few"
             with closing(make_catalog(path, self._run.meta.pinned, tables)) as catalog:
                 _name_weights(catalog, self._run)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def features(
     run: Run, layers: Sequence[str], report: Progress, *, fused: bool
 ) -> Iterator[FeatureTable]:
-    """Give the embeddings of the files that are there, by shard; one is in memory.
+    """Give the embeddings of the files that are there, by shard; one at a time is in memory.
 
     Parameters
     ----------
@@ -39,7 +39,13 @@ def features(
     """
     stored = run.meta.pinned.stored
     check_layers(stored, layers, fused=fused)
-    names: Sequence[str] = [*(run.meta.pinned.compared if fused else layers)] or stored
+    names = [*(run.meta.pinned.compared if fused else layers)] or [*stored]
+    return _tables(run, names, report, fused=fused)
+
+
+def _tables(
+    run: Run, names: Sequence[str], report: Progress, *, fused: bool
+) -> Iterator[FeatureTable]:
     facts = ["id", "reason", "root", "key", "digest", "width", "height"]
     columns = [f"{kind}.{name}" for name in names for kind in ("vector", "norm")]
     gone, found = pa.array(gone_ids(run.storage)), False

@@ -150,7 +150,8 @@ def _model(mine: Floats, guess: Floats, colour: Bytes, core: Mask) -> Floats:
     gains = [*place, u, v]
     g = guess / 128 - 1
     terms = np.stack([*offsets, *(term * g[::2, ::2] for term in gains)])
-    table, wanted = terms[:, some][:, ::3], mine[::2, ::2][some][::3]
+    chosen = np.flatnonzero(some)[::3]  # by number, which is quicker than by mask for each term
+    table, wanted = terms.reshape(len(terms), -1)[:, chosen], mine[::2, ::2].ravel()[chosen]
     weight = np.ones(len(wanted), np.float32)
     solved = np.zeros(len(terms), np.float32)
     for _ in range(4):

@@ -25,8 +25,9 @@ from dedup.proof.legible import TOO_SMALL, is_illegible
 from dedup.proof.pages import compare_pages
 from dedup.proof.paper import is_page
 from dedup.proof.pasted import in_a_panel, may_be_in_a_panel
+from dedup.proof.posterised import is_posterised
 from dedup.proof.ranks import median
-from dedup.proof.shared_parts import OTHER_SIDE_CHECK, PAGE_CHECK, judge
+from dedup.proof.shared_parts import OTHER_SIDE_CHECK, PAGE_CHECK, Judgement, judge
 from dedup.proof.verdict import Check, Verdict
 from dedup.proof.verify import (
     AGREEING_CHECK,
@@ -267,6 +268,12 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
     while found.lossy and not level.least:
         level = level.halved()
         found = judge(level, page=page)
+    if (
+        found.refusal
+        and not all(pages)
+        and is_posterised(laid.one, laid.two, laid.inside, page=page)
+    ):
+        found = Judgement([])
     verdict = replace(verdict, checks=(*verdict.checks, *found.checks))
     if found.refusal:
         return _refused(verdict, found.refusal)

@@ -136,9 +136,9 @@ def test_a_division_keeps_what_joins_and_queries_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serving, "_MOST_PARTS", 2)
-    rows, stores = clustered(1500, 9), [Storage.at(f"file://{tmp_path}/{name}") for name in "ab"]
-    asked = stored(rows[:20])
-    ends = [300, 400, 500, 600, 1500]  # the last of them is too many for the first division
+    rows, stores = clustered(900, 9), [Storage.at(f"file://{tmp_path}/{name}") for name in "ab"]
+    asked = stored(rows[:5])
+    ends = [300, 400, 900]  # the last of them is too many for the first division
     for generation, (start, end) in enumerate(itertools.pairwise([0, *ends]), 1):
         found = []
         for storage in stores:
