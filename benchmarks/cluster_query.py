@@ -67,9 +67,10 @@ class Counted:
 
         def listed(storage: Storage, *arguments: Any) -> Iterator[Any]:
             self._counts.update(requests=1)
-            return self._kept["list"](storage, *arguments)
+            yield from self._kept["list"](storage, *arguments)
 
-        Storage.get, Storage.get_ranges, Storage.list = get, get_ranges, listed
+        for name, function in (("get", get), ("get_ranges", get_ranges), ("list", listed)):
+            setattr(Storage, name, function)
 
     def __exit__(self, *_: object) -> None:
         for name, function in self._kept.items():
@@ -107,7 +108,7 @@ def all_rows(url: str) -> tuple[npt.NDArray[np.int64], Rows]:
     return ids, np.concatenate([vectors_of(run, table) for table in tables])
 
 
-def found_of(url: str, ids: npt.NDArray[np.int64], rows: Rows, some: Any) -> tuple[str, str]:
+def found_of(url: str, ids: npt.NDArray[np.int64], rows: Rows, some: Any) -> tuple[str, ...]:
     """Compare with all rows: the share of the nearest that is found, of all and of copies."""
     answer = nearest(SharedCollection.open(url).run, rows[some], K)
     hits = dict.fromkeys(("all", "copies"), 0)
@@ -135,7 +136,7 @@ def main() -> None:
     ids, rows = all_rows(url)
     some = np.sort(np.random.default_rng(2).permutation(len(rows))[: 10 * ASKED])
     found = found_of(url, ids, rows, some)
-    table = []
+    table = list[list[Any]]()
     with tempfile.TemporaryDirectory() as place, serving() as server, server.reachable():
         image = Path(place, "image.jpg")
         pixels = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)

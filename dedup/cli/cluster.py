@@ -248,7 +248,6 @@ def _write_estimate(found: Estimate) -> None:
         ("read", "right"),
         ("written", "right"),
         ("core-hours", "right"),
-        ("GPU-hours", "right"),
         ("requests", "right"),
         ("$", "right"),
     ]
@@ -259,7 +258,6 @@ def _write_estimate(found: Estimate) -> None:
             bytes_in_words(row.bytes_read),
             bytes_in_words(row.bytes_written),
             f"{row.core_hours:,.4g}",
-            f"{row.gpu_hours:,.4g}",
             f"{row.requests:,}",
             f"{row.dollars:,.2f}",
         )

@@ -1,7 +1,8 @@
 """What the work on a collection will cost, from a sample that is read and embedded here.
 
 Nothing is written. The figures of stages behind "embed" are a model (`docs/cluster.md` has its
-formulas), with the processor time of describing an image measured and the rest assumed.
+formulas), with the processor time of comparing two rows, of unpacking one and of describing an
+image measured, and the rest assumed.
 """
 
 from __future__ import annotations
@@ -11,14 +12,21 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
+import numpy as np
+
 from dedup.answer import Answer, column
 from dedup.distributed import embed, listing
 from dedup.distributed.chunks import TO_READ
+from dedup.distributed.dividing import ASKING_ROWS, cells_of
 from dedup.distributed.entries import is_same, listed_below
 from dedup.errors import ImageError, SourceError
 from dedup.images.decode import decode_bounded
+from dedup.parallel.workers import one_blas_thread
 from dedup.proof.description import WORKING_SIDE, describe
-from dedup.store.vectors import dimension
+from dedup.search.cells import pairs_of_cell
+from dedup.search.similarity import unit_rows
+from dedup.search.tiles import TILE
+from dedup.store.vectors import dimension, pack, unpack_unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,19 +38,21 @@ SAMPLE: Final = 64
 """Images that are read."""
 
 _SEED: Final = 20
-_CORE_HOUR, _GPU_HOUR = 0.04, 3.0  # dollars, of a large cloud on demand
+_CORE_HOUR: Final = 0.04  # dollars, of a large cloud on demand
 _MILLION_READS, _MILLION_WRITES = 0.4, 5.0  # dollars: GET; PUT and LIST
 _LISTED_AT_ONCE: Final = 1000
-_CELL: Final = 20_000  # images at home in a cell
 _CELLS_EACH: Final = 4
 _SKEW: Final = 1.35  # mean square of cells over the square of their mean
 _CANDIDATES: Final = 0.6  # pairs to prove, an image
 _WITH_CANDIDATE: Final = 0.45  # of images
 _READ_AGAIN: Final = 1.3  # times that such an image is read for its proofs
 _VERIFY_SECONDS: Final = 0.005
-_CORE_FLOPS: Final = 135e9
-_GPU_FLOPS: Final = 180e12
-_WORTH_GPUS: Final = 50_000_000  # images
+_CODED: Final = 2400  # products that making a code takes as long as
+_UNPACKED_TO_DIVIDE: Final = 3  # times that a row is: to sample, to measure and to assign
+_UNPACKED_TO_PAIR: Final = 2.5  # in each of its cells: by the tasks that compare parts of a group
+_READ_SECONDS: Final = 8e-6  # an embedded row, each time that it is
+_BYTE_SECONDS: Final = 12e-9  # of what is sorted by cell and written, as a million rows took it
+_SPEED_ROWS: Final = 2 * TILE
 _POINTS: Final = 64  # of a sample for each centre of a cell, ten rounds
 _ROUNDS: Final = 10
 
@@ -63,7 +73,6 @@ class StageCost:
     bytes_read: int
     bytes_written: int
     core_hours: float = field(metadata=column(decimals=6))
-    gpu_hours: float = field(metadata=column(decimals=6))
     requests: int
     dollars: float = field(metadata=column(decimals=4))
 
@@ -119,7 +128,9 @@ class _Measured(NamedTuple):
     embed, describe : seconds of one core, an image
     row : bytes of a row of stage "embed"
     indexed : share of images that have an embedding
-    values : that are compared, of an image
+    values, width : that are compared, of an image, and the bytes that they take
+    product, unpack : seconds of one core, of comparing two rows of so many values, and of making
+        one from what is stored
     """
 
     sampled: int
@@ -128,6 +139,9 @@ class _Measured(NamedTuple):
     row: float
     indexed: float
     values: int
+    width: int = 0
+    product: float = 0.0
+    unpack: float = 0.0
 
 
 def estimate(
@@ -164,7 +178,7 @@ def _notes(measured: _Measured) -> tuple[str, ...]:
     )
     assumed = (
         f"Assumed: {_CANDIDATES:g} pairs to prove an image, {_CELLS_EACH} cells each; an hour of a "
-        f"core ${_CORE_HOUR:g}, of a GPU ${_GPU_HOUR:g}, a million reads ${_MILLION_READS:g} and "
+        f"core ${_CORE_HOUR:g}, a million reads ${_MILLION_READS:g} and "
         f"writes ${_MILLION_WRITES:g}. Storage, and traffic between regions, come on top."
     )
     return (taken, assumed) if measured.sampled else (assumed,)
@@ -230,11 +244,31 @@ def _measure(
     progress("Measuring a sample", len(rows) // 2, len(rows))
     describe = _describe_seconds(rows[: len(rows) // 4 or 1])
     progress("Measuring a sample", len(rows), len(rows))
-    values = 0
+    values = width = 0
     for name in run.meta.pinned.compared:
         vectors = table[f"vector.{name}"].drop_null()
-        values += dimension(name, len(vectors[0].as_py()))
-    return _Measured(len(rows), seconds, describe, table.nbytes / len(rows), indexed, values)
+        values += dimension(name, size := len(vectors[0].as_py()))
+        width += size
+    each = table.nbytes / len(rows)
+    speeds = row_seconds(values)
+    return _Measured(len(rows), seconds, describe, each, indexed, values, width, *speeds)
+
+
+def row_seconds(values: int) -> tuple[float, float]:
+    """Measure on one core, of rows of so many values, comparing two of many, and unpacking one."""
+    rows = np.random.default_rng(_SEED).standard_normal((_SPEED_ROWS, values), np.float32)
+    packed = pack("row", rows).vectors
+    product = unpack = float("inf")
+    with one_blas_thread():
+        for _ in range(3):
+            began = time.process_time()
+            unit = unit_rows(unit_rows(unpack_unit("row", packed)))
+            after = time.process_time()
+            pairs_of_cell(unit, np.arange(len(unit)), 0.5)
+            unpack = min(unpack, after - began)
+            product = min(product, time.process_time() - after)
+    tiles = _SPEED_ROWS // TILE
+    return product / (tiles * (tiles + 1) // 2 * TILE**2), unpack / _SPEED_ROWS
 
 
 def _describe_seconds(rows: Sequence[dict[str, Any]]) -> float:
@@ -258,11 +292,10 @@ def _stages(listed: _Listed, measured: _Measured) -> tuple[StageCost, ...]:
     new = round(listed.new * measured.indexed)
     each = listed.size / max(1, listed.files)
     row = round(measured.row * listed.new)
-    cells = max(1, images // _CELL)
+    cells = cells_of(images)
     overlap = min(cells, _CELLS_EACH)
-    vectors = images * overlap * (2 * measured.values + 120)
-    flops = 2.0 * measured.values * cells * (images + _ROUNDS * _POINTS * cells)
-    products = images * overlap**2 * min(images, _CELL) * (_SKEW if cells > 1 else 1.0) / 2
+    vectors = images * overlap * (measured.width + 60)
+    divide, pair = compare_seconds(images, measured.width, measured.product, measured.unpack)
     read_again = round(new * _WITH_CANDIDATE * _READ_AGAIN)
     prove = read_again * measured.describe + new * _CANDIDATES * _VERIFY_SECONDS
     shards = listed.files // 8192 + 1
@@ -273,10 +306,13 @@ def _stages(listed: _Listed, measured: _Measured) -> tuple[StageCost, ...]:
             "embed", listed.new, listed.new_size, row,
             seconds=listed.new * measured.embed, reads=listed.new, writes=2 * shards,
         ),
-        _cost("assign", images, stored, vectors, flops=flops, reads=shards, writes=2 * shards),
         _cost(
-            "pair", images, vectors, images * 20,
-            flops=2 * products * measured.values, reads=shards * cells // 16 + 1, writes=2 * cells,
+            "assign", images, stored, vectors + images * (measured.width + 72),
+            seconds=divide, reads=3 * shards, writes=4 * shards,
+        ),
+        _cost(
+            "pair", images, 2 * vectors, images * 20,
+            seconds=pair, reads=round(_UNPACKED_TO_PAIR * shards * cells), writes=6 * cells,
         ),
         _cost(
             "prove", round(new * _CANDIDATES), round(read_again * each), new * 100,
@@ -292,14 +328,34 @@ def _cost(
     bytes_written: int = 0,
     *,
     seconds: float = 0.0,
-    flops: float = 0.0,
     reads: int = 0,
     writes: int = 0,
 ) -> StageCost:
-    """Put a price on a stage; products go to GPUs where there are many images."""
-    on_gpus = items >= _WORTH_GPUS
-    cores = (seconds + (0.0 if on_gpus else flops / _CORE_FLOPS)) / 3600
-    gpus = flops / _GPU_FLOPS / 3600 if on_gpus else 0.0
+    """Put a price on a stage."""
+    cores = seconds / 3600
     asked = (reads * _MILLION_READS + writes * _MILLION_WRITES) / 1e6
-    dollars = cores * _CORE_HOUR + gpus * _GPU_HOUR + asked
-    return StageCost(stage, items, bytes_read, bytes_written, cores, gpus, reads + writes, dollars)
+    dollars = cores * _CORE_HOUR + asked
+    return StageCost(stage, items, bytes_read, bytes_written, cores, reads + writes, dollars)
+
+
+def compare_seconds(
+    images: int, width: int, product: float, unpack: float, overlap: int = _CELLS_EACH
+) -> tuple[float, float]:
+    """Work out the seconds of one core to divide images into cells, and to compare within these.
+
+    Parameters
+    ----------
+    width : bytes of the vectors of an image
+    product, unpack : as `row_seconds` measures them
+    overlap : cells of an image
+    """
+    cells = cells_of(images)
+    if cells == 1:
+        return images * unpack, images**2 / 2 * product + images * unpack
+    trained = _ROUNDS * _POINTS * cells**2
+    divide = product * (images * (cells + ASKING_ROWS + _CODED) + trained)
+    products = (images * overlap) ** 2 / cells * _SKEW / 2
+    pair = product * products + unpack * images * overlap * _UNPACKED_TO_PAIR
+    divide += images * _UNPACKED_TO_DIVIDE * (unpack + _READ_SECONDS)
+    divide += images * (overlap + 1) * (width + 60) * _BYTE_SECONDS
+    return divide, pair
