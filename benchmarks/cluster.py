@@ -1,15 +1,20 @@
 """A join in object storage: what cells promise and find, and what the tasks take.
 
-    scripts/bench cluster [--rows 1000000] [--dimension 256] [--skew 0.1] [--json]
-    scripts/bench cluster --photos FOLDER [--engines processes,ray] [--json]
+    scripts/bench cluster [--rows 1000000] [--skew 0.1] [--recall 0.99] [--cells]
+                          [--blocks 60] [--keep FOLDER] [--json]
+    scripts/bench cluster --photos FOLDER [--images 5000] [--engines processes,ray] [--json]
 
 Draws rows around themes of very unequal size, a twelfth of them copies at every distance, writes
 them as embedded shards into a folder, joins them with the tasks of a cluster on one engine, and
 compares the nearest of a sample of rows exactly. Says the longest and the median task of each
-stage, and the most memory that a task took beyond what the process had before.
+stage, and the most memory that a task took beyond what the process had before. With --keep, the
+collection stays, as one of the bundled model's, for `scripts/bench cluster_query`. With --cells it
+ends before pairs are looked for, and a pair counts as seen where its rows share a cell; --blocks
+runs some of the tasks that look for them, drawn at random, and a fifth as many, the largest.
 
 With --photos, indexes and lists a folder on one machine and in object storage, each in programs of
-their own, whose processes are looked at four times a second.
+their own, whose processes are looked at four times a second. --images fills a folder of that many:
+the photographs, edited copies of them, and a sixth as many that are copies to the byte.
 """
 
 from __future__ import annotations
@@ -17,6 +22,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,32 +32,44 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import faiss
 import numpy as np
 import pyarrow as pa
 from machine import add_json_option, record
 
-from dedup.distributed.commits import commit, committed, read
+from dedup import binding
+from dedup.distributed.chunks import TO_READ, Written
+from dedup.distributed.commits import Done, commit, commit_bytes, committed, done_of, read
 from dedup.distributed.engine import Ended, Inline, Task
 from dedup.distributed.joining import join
+from dedup.distributed.listing import STAGE, Generation
+from dedup.distributed.pairing import Limits, blocks, pair_block
+from dedup.distributed.pieces import Piece, pieces, read_pieces
 from dedup.distributed.run import Meta, Run, write_meta
-from dedup.distributed.schemas import ROW_BITS, embed_schema, file_id, shard_name
-from dedup.distributed.settings import Settings
+from dedup.distributed.schemas import ROW_BITS, assign_schema, embed_schema, file_id, shard_name
+from dedup.distributed.settings import RECALL, Settings
 from dedup.distributed.storage import Storage
 from dedup.duplicates.candidates import CANDIDATES
-from dedup.fingerprint import Fingerprint
+from dedup.edits.catalogue import EDITS, edit
+from dedup.images.decode import decode_bounded, read_file
+from dedup.images.encode import as_jpeg
+from dedup.images.scan import scan
 from dedup.search.similarity import unit_rows
 from dedup.space.space import Space
+from dedup.spec import ModelSpec
 from dedup.store.vectors import pack
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     Rows = npt.NDArray[np.float32]
 
-LAYER: Final = "global_pool"
+DIMENSION: Final = 256
 SHARD: Final = 8192
+LONGEST: Final = 4000
 SAMPLED: Final = 2000
+BLOCK: Final = 16384
 OF_SHARD: Final = 128
 CLEAR: Final = Path("/proc/self/clear_refs")
 
@@ -83,12 +101,13 @@ def draw(count: int, dimension: int, skew: float, seed: int = 0) -> Rows:
 
 
 def write(storage: Storage, rows: Rows) -> Run:
-    """Write rows as the stage `embed`."""
-    pinned = Fingerprint("drawn", "bundled", "", (LAYER,), 224, 224, "decoder")
+    """Write rows as the stages `list` and `embed`, of the bundled model's content alone."""
+    pinned = binding.prepare(ModelSpec(views=("content",))).fingerprint
+    (layer,) = pinned.compared
     run = Run(storage.url, write_meta(storage, Meta(pinned.to_json(), SHARD)))
-    schema = embed_schema(pinned.stored)
+    schema, listed = embed_schema(pinned.stored), list[Done]()
     for number, start in enumerate(range(0, len(rows), SHARD)):
-        packed = pack(LAYER, rows[start : start + SHARD])
+        packed = pack(layer, rows[start : start + SHARD])
         digests = [hashlib.sha256(b"%d" % row).digest() for row in range(start, start + SHARD)]
         count = len(packed.norms)
         columns: dict[str, Any] = {
@@ -100,17 +119,35 @@ def write(storage: Storage, rows: Rows) -> Run:
             "frames": [1] * count, "trivial": [False] * count,
             "input_digest": [one[:16] for one in digests[:count]], "damaged": [False] * count,
             "remark": [None] * count, "parts": [None] * count,
-            f"vector.{LAYER}": packed.vectors, f"norm.{LAYER}": packed.norms,
+            f"vector.{layer}": packed.vectors, f"norm.{layer}": packed.norms,
         }  # fmt: skip
-        commit(storage, "embed", shard_name(number), pa.table(columns, schema=schema))
+        table = pa.table(columns, schema=schema)
+        commit(storage, "embed", shard_name(number), table)
+        columns = {name: table[name] for name in TO_READ.names if name != "reason"}
+        shard = pa.table({**columns, "reason": [""] * count}, schema=TO_READ)
+        listed.append(Written(storage, "list/000000").put(shard_name(number), shard))
+    found = Generation(
+        0, ("s3://b/p",), shards=tuple(listed), next_shard=len(listed), files=len(rows)
+    )
+    commit_bytes(storage, STAGE, shard_name(0), found.to_json(), "json", len(rows))
     return run
 
 
-class Timed(Inline):
-    """Runs tasks here, and keeps what each took."""
+class PairsNextError(Exception):
+    """Pairs would be looked for next."""
 
-    def __init__(self) -> None:
+
+class Timed(Inline):
+    """Runs tasks here, and keeps what each took.
+
+    Parameters
+    ----------
+    cells : whether to end before pairs are looked for
+    """
+
+    def __init__(self, *, cells: bool = False) -> None:
         super().__init__()
+        self.cells = cells
         self.seconds: dict[str, list[float]] = defaultdict(list)
         self.mib: dict[str, int] = defaultdict(int)
 
@@ -118,6 +155,8 @@ class Timed(Inline):
         """Run the oldest task, timed in seconds of the processor."""
         task: Task = self._waiting[0]
         name = task.function.__name__
+        if self.cells and name == "pair_block":
+            raise PairsNextError
         CLEAR.write_text("5")  # the highest so far is what it is now
         before, began = _kib("VmRSS"), time.process_time()
         ended = super().wait()
@@ -133,49 +172,114 @@ def _kib(name: str) -> int:
 
 def exact(rows: Rows, sampled: npt.NDArray[np.int64], floor: float) -> set[tuple[int, int]]:
     """Find the nearest of sampled rows by comparing them with all."""
-    centred = unit_rows(rows - rows.mean(axis=0))
-    similarity, others = faiss.knn(
-        centred[sampled], centred, CANDIDATES + 1, metric=faiss.METRIC_INNER_PRODUCT
-    )
-    found = set()
-    for row, near, some in zip(sampled.tolist(), others, similarity, strict=True):
-        for other, value in zip(near.tolist(), some.tolist(), strict=True):
+    mean, found = rows.mean(axis=0), set[tuple[int, int]]()
+    asking = unit_rows(rows[sampled] - mean)
+    best: list[tuple[Any, Any]] = []
+    for start in range(0, len(rows), BLOCK):
+        products = asking @ unit_rows(rows[start : start + BLOCK] - mean).T
+        some = np.argpartition(-products, CANDIDATES, axis=1)[:, : CANDIDATES + 1]
+        best.append((np.take_along_axis(products, some, axis=1), some + start))
+    similarity, others = (np.concatenate(side, axis=1) for side in zip(*best, strict=True))
+    order = np.argsort(-similarity, axis=1)[:, : CANDIDATES + 1]
+    for row, near, at in zip(sampled.tolist(), similarity, order, strict=True):
+        number = int(np.searchsorted(sampled, row))
+        for other, value in zip(others[number, at].tolist(), near[at].tolist(), strict=True):
             if other != row and value >= floor:
                 found.add((min(row, other), max(row, other)))
     return found
 
 
-def measure(count: int, dimension: int, skew: float) -> tuple[dict[str, Any], list[list[Any]]]:
-    """Join drawn rows and compare."""
-    rows = draw(count, dimension, skew)
-    with tempfile.TemporaryDirectory() as folder, Timed() as engine:
-        run = write(Storage.at(f"file://{folder}/store"), rows)
+def compared(run: Run, settings: Settings) -> set[tuple[int, int]]:
+    """Read the pairs that a join found."""
+    found: set[tuple[int, int]] = set()
+    for done in committed(run.storage, f"{settings.join}/best").values():
+        table = read(run.storage, done)
+        one, two = (_rows(table[side].to_numpy()) for side in ("first", "second"))
+        found.update(zip(one.tolist(), two.tolist(), strict=True))
+    return found
+
+
+def sharing(run: Run, pairs: set[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Choose the pairs of which both rows are in one cell."""
+    wanted = {row for pair in pairs for row in pair}
+    cells: dict[int, set[int]] = {}
+    schema = assign_schema(list(run.meta.pinned.compared))
+    for done in committed(run.storage, "division/000/assign").values():
+        homes = [some for number, some in pieces([done]).items() if number % 2 == 0]
+        table = read_pieces(run.storage, [one for some in homes for one in some], schema)
+        for row, every in zip(
+            _rows(table["class"].to_numpy()).tolist(), table["cells"], strict=True
+        ):
+            if row in wanted:
+                cells[row] = set(every.as_py())
+    return {(one, two) for one, two in pairs if cells[one] & cells[two]}
+
+
+def _rows(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    return (ids >> ROW_BITS) * SHARD + (ids & ((1 << ROW_BITS) - 1))
+
+
+def pair_some(run: Run, engine: Timed, count: int) -> int:
+    """Run some of the tasks that look for pairs; gives how many there are."""
+    assigned = committed(run.storage, "division/000/assign").values()
+    wanted: dict[int, list[Piece]] = defaultdict(list)
+    for number, some in pieces(assigned).items():
+        wanted[number // 2] += some
+    every = [*blocks(wanted, frozenset(done.key for done in assigned), "000000")]
+    size = [
+        rows_of(block.first) * (rows_of(block.second) if block.second else rows_of(block.first) / 2)
+        for block in every
+    ]
+    largest = np.argsort(size)[-max(1, count // 5) :].tolist()
+    drawn = np.random.default_rng(3).permutation(len(every))[:count].tolist()
+    limits = Limits(Space(run.meta.pinned).near_floors[1])
+    for at in sorted({*largest, *drawn}):
+        block = every[at]
+        engine.submit(Task(pair_block, (run, "division/000", limits, block), block.name))
+        for ended in engine.wait():
+            if isinstance(ended.result, BaseException):
+                raise ended.result
+    return len(every)
+
+
+def rows_of(some: Sequence[Piece]) -> int:
+    """Count the rows of pieces."""
+    return sum(piece.rows for piece in some)
+
+
+def measure(
+    rows: Rows, settings: Settings, place: Path, *, cells: bool, some: int = 0
+) -> tuple[dict[str, Any], list[list[Any]]]:
+    """Join rows in a folder, and compare."""
+    with Timed(cells=cells) as engine:
+        run = write(Storage.at(f"file://{place}/store"), rows)
         began = time.process_time()
-        told = join(run, engine, Settings(1, 0.9, parts=False), lambda *_: None)
+        with suppress(PairsNextError):
+            join(run, engine, settings, lambda *_: None)
         spent = time.process_time() - began
-        found: set[tuple[int, int]] = set()
-        for done in committed(run.storage, f"{Settings(1, 0.9, parts=False).join}/best").values():
-            table = read(run.storage, done)
-            one, two = (
-                (ids >> ROW_BITS) * SHARD + (ids & ((1 << ROW_BITS) - 1))
-                for ids in (table["first"].to_numpy(), table["second"].to_numpy())
-            )
-            found.update(zip(one.tolist(), two.tolist(), strict=True))
+        engine.cells = False
+        every = pair_some(run, engine, some) if some else 0
     floor = Space(run.meta.pinned).near_floors[1]
     stored = rows.astype(np.float16).astype(np.float32)
-    sampled = np.sort(np.random.default_rng(1).permutation(count)[:SAMPLED])
+    sampled = np.sort(np.random.default_rng(1).permutation(len(rows))[:SAMPLED])
     pairs = exact(unit_rows(stored), sampled, floor)
+    seen = sharing(run, pairs) if cells else pairs & compared(run, settings)
+    told = done_of(run.storage, "division/000/divided", "0").extra
+    made = done_of(run.storage, "division/000/centres", "0").extra
     facts = {
-        "rows": count, "dimension": dimension, "nearly one and the same": f"{skew:.0%}",
-        "cells": told.cells, "cells of a row": told.overlap, "recall told": f"{told.recall:.5f}",
-        "recall seen": f"{len(pairs & found) / max(1, len(pairs)):.5f}", "of pairs": len(pairs),
+        "rows": len(rows), "values of a row": DIMENSION, "cells": made["cells"],
+        "cells of a row": told["overlap"], "recall wanted": settings.recall,
+        "recall told": f"{told['recall']:.5f}",
+        "recall seen": f"{len(seen) / max(1, len(pairs)):.5f}", "of pairs": len(pairs),
         "CPU s": round(spent),
     }  # fmt: skip
-    rows_of = [
+    if some:
+        facts["tasks that compare, of which some were run"] = every
+    table = [
         [name, len(each), float(np.median(each)), max(each), engine.mib[name]]
         for name, each in engine.seconds.items()
     ]
-    return facts, rows_of
+    return facts, table
 
 
 class Spent(NamedTuple):
@@ -227,6 +331,31 @@ def _family(root: int) -> dict[int, tuple[float, int, str]]:
     return {one: found[one] for one in mine if one in found}
 
 
+def fill(photos: Path, folder: Path, count: int, copies: float = 0.0) -> None:
+    """Fill a folder with photographs and copies of them.
+
+    Parameters
+    ----------
+    copies : least share of copies
+    """
+    paths = [os.fsdecode(file.path) for file in scan(photos).files]
+    rng, kinds = np.random.default_rng(0), sorted(EDITS)
+    if len(paths) > count * (1 - copies):
+        paths = [paths[at] for at in rng.permutation(len(paths))[: round(count * (1 - copies))]]
+    for number, path in enumerate(paths):
+        shutil.copy(photos / path, folder / f"{number:05}{Path(path).suffix}")
+    for number in range(len(paths), count):
+        chosen = photos / paths[rng.integers(len(paths))]
+        if number % 7 == 0:
+            shutil.copy(chosen, folder / f"{number:05}{chosen.suffix}")
+            continue
+        kind, turn = kinds[number % len(kinds)], number // len(kinds)
+        strengths = EDITS[kind].strengths
+        pixels = decode_bounded(read_file(os.fspath(chosen)), LONGEST)
+        copy = edit(kind, strengths[turn % len(strengths)], pixels, rng)
+        (folder / f"{number:05}.jpg").write_bytes(as_jpeg(copy, 90))
+
+
 def compare(folder: Path, engines: list[str]) -> list[list[Any]]:
     """Index and list on one machine and in object storage."""
     images = f"file://{folder.resolve()}"
@@ -247,42 +376,63 @@ def compare(folder: Path, engines: list[str]) -> list[list[Any]]:
             rows.append([
                 what, kind, round(spent.wall), round(spent.cpu), round(of.wall / spent.wall, 2),
                 round(spent.cpu / of.cpu, 2), spent.driver, spent.worker or None,
-                "yes" if listed.output == lines else "no",
+                "yes" if listed.output == lines else _differing(lines, listed.output),
             ])  # fmt: skip
             print(*rows[-1], flush=True)
     return rows
+
+
+def _differing(one: bytes, two: bytes) -> str:
+    apart = set(one.splitlines()) ^ set(two.splitlines())
+    for line in sorted(apart):
+        print(line.decode(errors="backslashreplace"), file=sys.stderr)
+    return f"no: {len(apart)} lines" if apart else "no: another order"
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
-    parser.add_argument("--dimension", type=int, default=256)
     parser.add_argument("--skew", type=float, default=0.0)
+    parser.add_argument("--recall", type=float, default=RECALL)
+    parser.add_argument("--cells", action="store_true", help="end before pairs are looked for")
+    parser.add_argument("--blocks", type=int, default=0, help="with --cells")
+    parser.add_argument("--keep", type=Path, help="an empty folder for the collection")
     parser.add_argument("--photos", type=Path)
+    parser.add_argument("--images", type=int, default=0)
     parser.add_argument("--engines", default="processes,ray")
     add_json_option(parser)
     asked = parser.parse_args()
     if asked.photos:
-        rows = compare(asked.photos, asked.engines.split(","))
+        with tempfile.TemporaryDirectory() as place:
+            photos = asked.photos
+            if asked.images:
+                photos = Path(place)
+                fill(asked.photos, photos, asked.images)
+            rows, count = compare(photos, asked.engines.split(",")), len(scan(photos).files)
         if asked.json:
-            count = sum(1 for _ in asked.photos.iterdir())
             columns = ["command", "on", "s", "CPU s", "rate, of one machine's",
                        "CPU s, of one machine's", "MiB, driver", "MiB, worker",
                        "same list"]  # fmt: skip
             note = f"{OF_SHARD} images a shard; the most resident memory of a process."
             title = f"{count:,} images in object storage against one machine"
-            record("cluster", "photos", title, columns, rows, statistic="one run", note=note)
+            name = f"photos-{count}"
+            record("cluster", name, title, columns, rows, statistic="one run", note=note)
         return
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    facts, rows = measure(asked.rows, asked.dimension, asked.skew)
+    with tempfile.TemporaryDirectory() as place:
+        kept = asked.keep or Path(place)
+        drawn = draw(asked.rows, DIMENSION, asked.skew)
+        settings = Settings(0, 0.9, recall=asked.recall)
+        facts, rows = measure(drawn, settings, kept.resolve(), cells=asked.cells, some=asked.blocks)
     said = "; ".join(f"{name} {value}" for name, value in facts.items())
     print(said)
     for name, count, median, longest, mib in rows:
         print(f"{name:14} {count:6} {median:9.3f} {longest:9.3f} {mib:6}")
     if asked.json:
-        name = f"join-{asked.rows}-{asked.skew:g}"
-        title = f"Join of {asked.rows:,} rows in object storage, {asked.skew:.0%} nearly the same"
+        name = f"{'cells' if asked.cells else 'join'}-{asked.rows}-{asked.skew:g}"
+        what = "Division" if asked.cells else "Join"
+        title = f"{what} of {asked.rows:,} rows in object storage, {asked.skew:.0%} nearly the same"
         columns = ["stage", "tasks", "median CPU s", "longest CPU s", "most MiB of a task"]
         record("cluster", name, title, columns, rows, statistic="one run", note=said)
 

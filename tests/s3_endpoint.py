@@ -18,8 +18,15 @@ if TYPE_CHECKING:
 
 # Ends with the one who started it, however that one ends: its end of the pipe is closed then.
 _SERVER: Final = """
-import logging, sys
-from moto.server import ThreadedMotoServer
+import logging, sys, threading
+from moto.server import DomainDispatcherApplication, ThreadedMotoServer
+# One request at a time: of two puts at once that are to write where there is nothing, moto lets
+# both through, which no storage does that this is for.
+answer, lock = DomainDispatcherApplication.__call__, threading.Lock()
+def alone(*arguments):
+    with lock:
+        return answer(*arguments)
+DomainDispatcherApplication.__call__ = alone
 logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
 server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
 server.start()

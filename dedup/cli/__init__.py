@@ -7,8 +7,10 @@ command needs it, so that help answers at once.
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
+from contextlib import suppress
 
 import click
 
@@ -38,6 +40,7 @@ from dedup.cli.verify import repair_command, verify_command
 from dedup.cli.watch import watch_command
 from dedup.cli.why import why_command
 from dedup.errors import DISTRIBUTION, DedupError
+from dedup.parallel.memory import keep_pages
 
 EXIT_ERROR = 1
 EXIT_INTERRUPTED = 130
@@ -114,6 +117,7 @@ def main() -> None:
     # torch makes such a folder when it exports a model, by default a new one among the temporary
     # files. Nothing is compiled here: one that exists does.
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", os.sep)
+    keep_pages()
     try:
         code = cli.main(standalone_mode=False)
     except click.ClickException as error:
@@ -144,3 +148,31 @@ def main() -> None:
         )
         code = EXIT_ERROR
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def program() -> None:
+    """Run the command line as all that this process does."""
+    ended: list[int] = []
+    atexit.register(_leave, ended)  # before all others, so that it is called after them
+    try:
+        main()
+    except SystemExit as error:
+        if isinstance(error.code, int):
+            ended.append(error.code)
+        raise
+
+
+def _leave(ended: list[int]) -> None:
+    """End the process before Python takes itself apart, where Arrow was used.
+
+    One of Arrow's threads that lets go of Python's bytes meanwhile is stopped by Python in the
+    middle of C++, which aborts the process with code 134, although all was done
+    (https://github.com/apache/arrow/issues/34314; so does Python before 3.14 with any thread that
+    it does not know).
+    """
+    if not ended or "pyarrow" not in sys.modules:
+        return
+    with suppress(OSError):  # which Python says when it tries itself
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(ended[0])

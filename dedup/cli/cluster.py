@@ -24,6 +24,7 @@ from dedup.cli.output import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from dedup.distributed.collection import SharedCollection
     from dedup.distributed.cost import Estimate
@@ -213,22 +214,31 @@ def _stages(found: SharedStatus) -> list[str]:
     return words
 
 
-def verify(store: str, form: str, *, deep: bool) -> None:
+def verify(store: str, form: str, output: Path | None, *, deep: bool) -> None:
     """Check that the objects of a collection are as they were committed."""
     from dedup.report.integrity import Finding
 
     with opened(store) as shared, progress_bars("objects") as progress:
         answer = shared.verify(deep=deep, progress=progress)
-    write_rows(answer, Finding, form, _FINDINGS)
+    write_rows(answer, Finding, form, _FINDINGS, output=output)
     if deep:
         note(f"Read {counted(answer.files_read, 'object')}.")
     if len(answer):
-        note(
-            f"{counted(len(answer), 'finding')}. To have a shard made again, delete its commit, "
-            "STAGE/_done/SHARD.json, and run the command that made it."
-        )
+        note(f"{counted(len(answer), 'finding')}. `dedup repair` makes good what can be.")
         raise click.exceptions.Exit(EXIT_FOUND)
     note("Everything is as it was written.")
+
+
+def repair(store: str, form: str, output: Path | None) -> None:
+    """Drop what is damaged in a collection, and what nothing needs any more."""
+    from dedup.report.integrity import Finding
+
+    with opened(store) as shared, progress_bars("objects") as progress:
+        answer = shared.repair(progress=progress)
+    write_rows(answer, Finding, form, _FINDINGS, output=output)
+    note(*answer.notes)
+    if len(answer):
+        note(f"Dropped {counted(len(answer), 'object')}: run dedup index, then dedup list.")
 
 
 def _write_estimate(found: Estimate) -> None:

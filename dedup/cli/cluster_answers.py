@@ -126,6 +126,19 @@ def undo(store: str, run: str | None, *, dry_run: bool) -> Acted:
         return shared.undo(run, dry_run=dry_run, progress=progress)
 
 
+def export(store: str, output: str, layers: Sequence[str], *, fused: bool) -> None:
+    """Write the stored embeddings of a collection at a URL to a Lance data set."""
+    refuse({"--output", "--layer", "--fused"})
+    if not output.endswith(".lance"):
+        raise click.UsageError(
+            f"{output}: of a collection in object storage .lance is written. Bring it to this "
+            "computer for other forms: dedup fetch --store URL FOLDER"
+        )
+    with opened(store) as shared, progress_bars("shards") as progress:
+        answer = shared.export(output, layers, fused=fused, progress=progress)
+    note(f"Wrote {counted(answer.rows, 'row')} to {answer.path}")
+
+
 @click.command("fetch")
 @click.argument("folder", metavar="[FOLDER]", required=False, type=click.Path(path_type=Path))
 @shared_store_option

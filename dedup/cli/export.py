@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dedup.cli.options import Name, open_collection, store_option
+from dedup.cli import cluster_answers
+from dedup.cli.options import Name, open_collection
 from dedup.cli.output import counted, note, progress_bars
+from dedup.cli.stores import shared_store_option
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 @click.command("export")
-@store_option
+@shared_store_option
 @click.option(
     "-o",
     "--output",
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
     help="Of the collection or table that is made in a database.",
 )
 def export_command(
-    store: Path | None,
+    store: Path | str | None,
     output: str,
     layers: tuple[str, ...],
     fused: bool,  # noqa: FBT001 - click passes flags by name
@@ -62,6 +64,9 @@ def export_command(
     name: str,
 ) -> None:
     """Write the stored embeddings for other programs, one row per image file.
+
+    Of a collection in object storage, .lance is written shard by shard, however large it is; the
+    other forms take a fetched one.
 
     \b
     Examples:
@@ -75,6 +80,9 @@ def export_command(
         raise click.UsageError("--neighbours goes with neither --layer nor --fused")
     if layers and fused:
         raise click.UsageError("--fused takes all layers that are compared: leave out --layer")
+    if isinstance(store, str):
+        cluster_answers.export(store, output, layers, fused=fused)
+        return
     with open_collection(store) as collection, progress_bars("images") as progress:
         if neighbours is None:
             answer = collection.export(output, layers, fused=fused, name=name)

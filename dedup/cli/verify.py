@@ -8,7 +8,7 @@ import click
 
 from dedup.cli import cluster
 from dedup.cli.formats import chosen_format, rows_options
-from dedup.cli.options import EXIT_FOUND, store_option
+from dedup.cli.options import EXIT_FOUND
 from dedup.cli.output import Column, counted, note, progress_bars, shown, write_rows
 from dedup.cli.stores import shared_store_option
 
@@ -53,7 +53,7 @@ def verify_command(
 
     form = chosen_format(kind, output=output)
     if isinstance(store, str):
-        cluster.verify(store, form, deep=deep)
+        cluster.verify(store, form, output, deep=deep)
         return
     with progress_bars("files") as progress:
         answer = integrity.verify(
@@ -72,14 +72,15 @@ def verify_command(
 
 
 @click.command("repair")
-@store_option
+@shared_store_option
 @rows_options
-def repair_command(store: Path | None, kind: str | None, output: Path | None) -> None:
+def repair_command(store: Path | str | None, kind: str | None, output: Path | None) -> None:
     """Make good what can be made good in a damaged collection.
 
     Drops damaged rows, writes a damaged database anew, and reads the files again that these were
     about. Decisions that are sound are kept, and what is lost is named. The catalog is copied
-    before. Images are never changed.
+    before. Images are never changed. In object storage: drops damaged objects, so that `dedup
+    index` and `dedup list` make them again, and deletes what no list needs any more.
 
     \b
     Examples:
@@ -90,6 +91,9 @@ def repair_command(store: Path | None, kind: str | None, output: Path | None) ->
     from dedup.verbs import integrity
 
     form = chosen_format(kind, output=output)
+    if isinstance(store, str):
+        cluster.repair(store, form, output)
+        return
     with progress_bars("files") as progress:
         answer = integrity.repair(
             integrity.store_in(store) if store is not None else find_store(), progress

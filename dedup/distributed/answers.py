@@ -33,6 +33,7 @@ from dedup.distributed.plans import check_target, check_tiers, make_plan
 from dedup.distributed.schemas import ROW_BITS, shard_name
 from dedup.distributed.searching import named, nearest
 from dedup.distributed.settings import Settings
+from dedup.distributed.sweeping import sweep
 from dedup.distributed.weights import weights_file
 from dedup.duplicates.candidates import capped_note
 from dedup.duplicates.select import SORTS, Wanted, in_order
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from dedup.distributed.joining import Joined
     from dedup.distributed.plans import SharedPlan
     from dedup.distributed.run import Run
+    from dedup.distributed.searching import Searched
     from dedup.results import Explanation, Group
     from dedup.store.catalog import Catalog
 
@@ -120,7 +122,9 @@ class SharedAnswers:
         wanted = Wanted(self._indexed(under), count_of(min_bytes, "min_bytes", 0))
         with self._engine() as engine:
             told = join(self._run, engine, settings, report)
-            make_groups(self._run, engine, settings, report)
+            is_new = make_groups(self._run, engine, settings, report)
+        if is_new:
+            sweep(self._run)
         groups, notes = read_groups(self._run.storage, settings)
         chosen = [one for one in (_chosen(each, wanted) for each in groups) if one is not None]
         notes = [*told.notes, *_cells_notes(told), *notes]
@@ -147,12 +151,12 @@ class SharedAnswers:
         settings = self._settings()
         wanted = k
         while True:
-            found, looked_at_all = nearest(self._run, asked.raw, wanted)
-            files = named(self._run, settings, found)
+            found = nearest(self._run, asked.raw, wanted)
+            files = named(self._run, settings, found.near)
             # Of what the cells hold, all files may be gone meanwhile.
             if all(
                 len(some) >= k or len(near.ids) < wanted
-                for some, near in zip(files, found, strict=True)
+                for some, near in zip(files, found.near, strict=True)
             ):
                 break
             wanted *= 4
@@ -161,10 +165,7 @@ class SharedAnswers:
             for name, some in zip(asked.paths, files, strict=True)
             for rank, (url, similarity) in enumerate(some[:k], 1)
         ]
-        note = "Looked for in the cells nearest to each query, which may miss weak matches"
-        return QueryAnswer(
-            tuple(neighbours), tuple(asked.skipped), () if looked_at_all else (note,)
-        )
+        return QueryAnswer(tuple(neighbours), tuple(asked.skipped), tuple(_searched_notes(found)))
 
     def plan(
         self,
@@ -333,7 +334,10 @@ class SharedAnswers:
     def _small(self, tables: list[pa.Table]) -> Iterator[Collection]:
         """Make a small collection of some rows, whose images are read from object storage."""
         roots = {root for table in tables for root in table["root"].unique().to_pylist()}
-        with tempfile.TemporaryDirectory(prefix="dedup-") as folder, reading(roots):
+        with (
+            tempfile.TemporaryDirectory(prefix="dedup-") as folder,
+            reading(roots, Path(folder)),
+        ):
             path = Path(folder) / "few"
             with closing(make_catalog(path, self._run.meta.pinned, tables)) as catalog:
                 _name_weights(catalog, self._run)
@@ -354,6 +358,16 @@ def _chosen(group: Group, wanted: Wanted) -> Group | None:
     if not members:
         return None
     return group_of(group.number, group.keeper, members, group.min_similarity, group.kept_because)
+
+
+def _searched_notes(found: Searched) -> list[str]:
+    notes = []
+    if found.cells:
+        notes.append(
+            f"Looked for in the {found.cells} cells nearest to each query, where {found.share:.1%} "
+            "of what is near to sampled images is: weak matches may be missed"
+        )
+    return notes
 
 
 def _cells_notes(told: Joined) -> list[str]:

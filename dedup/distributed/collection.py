@@ -12,8 +12,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from dedup import binding
-from dedup.arguments import callback_of, count_of, strings_of
-from dedup.distributed import commits, cost, embed, holding, listing
+from dedup.arguments import callback_of, count_of, path_of, strings_of
+from dedup.distributed import commits, cost, embed, exporting, holding, listing, sweeping
 from dedup.distributed.answers import SharedAnswers
 from dedup.distributed.engine import Inline, run_tasks
 from dedup.distributed.engines import engine_named
@@ -24,12 +24,14 @@ from dedup.distributed.storage import Storage, refuse_without_conditional_puts
 from dedup.distributed.weights import put_graph, put_weights, weights_url
 from dedup.errors import CollectionError, NoCollectionError, SourceError
 from dedup.images.scan import check_patterns
-from dedup.report.integrity import VerifyAnswer
+from dedup.report.export import write_parts
+from dedup.report.integrity import RepairAnswer, VerifyAnswer
 from dedup.results import IndexSummary, SkippedAnswer
 from dedup.session import instance
 from dedup.spec import ModelSpec, Runtime
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
@@ -38,9 +40,15 @@ if TYPE_CHECKING:
     from dedup.distributed.cost import Estimate
     from dedup.distributed.engine import Ended, Engine
     from dedup.distributed.holding import SharedStatus
+    from dedup.report.export import Written
+    from dedup.report.integrity import Finding
     from dedup.results import Skip
 
 _TOLD_SKIPS: Final = 1000
+NO_REMAKING: Final = (
+    "What was listed cannot be made again: put the object back from a backup or from a version "
+    "that its bucket kept, or begin a collection at another URL"
+)
 
 
 class SharedCollection(SharedAnswers):
@@ -265,6 +273,57 @@ class SharedCollection(SharedAnswers):
         )
         order = sorted(findings, key=lambda one: (one.kind, one.path, one.detail))
         return VerifyAnswer(tuple(order), read if deep else 0)
+
+    def export(
+        self,
+        output: str | os.PathLike[str],
+        layers: str | Iterable[str] = (),
+        *,
+        fused: bool = False,
+        progress: Progress | None = None,
+    ) -> Written:
+        """Write the stored embeddings to a Lance data set, one row per file, a shard at a time.
+
+        Parameters
+        ----------
+        output : a folder, which ends in .lance; it appears whole or not at all
+        layers, fused : as in `Collection.features`
+
+        Raises
+        ------
+        LayerError : a layer is not stored.
+        DedupError : another ending, or it cannot be written.
+        ExtraMissingError : Lance is not installed.
+        """
+        names = strings_of(layers, "layers")
+        parts = exporting.features(self._run, names, callback_of(progress), fused=fused)
+        return write_parts(parts, path_of(output, "output"))
+
+    def repair(self, *, progress: Progress | None = None) -> RepairAnswer:
+        """Drop what is damaged, so that `index` and `duplicates` make it again; and what is old.
+
+        Every object is read. Not while another machine works on the collection.
+
+        Returns
+        -------
+        What was dropped. `notes` say what cannot be made again, and what was swept.
+        """
+        report = callback_of(progress)
+        storage = self._run.storage
+        found: list[Finding] = []
+        notes: list[str] = []
+        tell = partial(report, "Reading objects")
+        for stage, one in [*holding.damaged(storage, tell, deep=True)]:
+            if sweeping.drop(storage, stage, one):
+                found.append(holding.finding_of(self._run, one))
+            else:
+                notes.append(f"{storage.url}/{one.key}: {one.reason}. {NO_REMAKING}")
+        if not notes:
+            swept = sweeping.sweep(self._run)
+            if swept.objects:
+                what = f"{swept.objects:,} objects, {swept.bytes / 1e6:,.1f} MB"
+                notes.append(f"Deleted what nothing needs any more: {what}")
+        return RepairAnswer(tuple(found), tuple(notes))
 
 
 def _remarks(done: Iterable[Done]) -> list[str]:

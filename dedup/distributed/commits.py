@@ -38,7 +38,9 @@ _PIECE: Final = 8 << 20
 _WORTH: Final = 256
 """Commits that are read one by one; of more, those that were read are kept in one object."""
 
-_DAY: Final = 86400.0
+DAY: Final = 86400.0
+"""Seconds after which nobody is at work on an object any more."""
+
 TELLS: Final = "`dedup verify` lists all such, and says what to do"
 """The next step, where an object is not what it was."""
 
@@ -138,7 +140,7 @@ def committed(storage: Storage, stage: str) -> dict[str, Done]:
         if (done := known.get((entry.key, entry.etag))) is not None
     }
     missing = [entry.key for entry in entries if entry.key not in found]
-    found.update(zip(missing, _many(lambda key: _read_done(storage, key), missing), strict=True))
+    found.update(zip(missing, many(lambda key: _read_done(storage, key), missing), strict=True))
     if len(missing) > _WORTH:
         with suppress(StorageError):  # who may only read does without
             _keep_known(storage, stage, [(entry, found[entry.key]) for entry in entries])
@@ -232,7 +234,7 @@ def verify(storage: Storage, stage: str, *, contents: bool = True) -> Iterator[D
         reason = damage(storage, done, contents=contents)
         return Damaged(shard, done.key, reason) if reason else None
 
-    for damaged in _many(check, keys, _CHECKED_AT_ONCE):
+    for damaged in many(check, keys, _CHECKED_AT_ONCE):
         if damaged is not None:
             yield damaged
 
@@ -244,7 +246,7 @@ class Swept(NamedTuple):
     bytes: int
 
 
-def sweep(storage: Storage, stage: str, age: float = _DAY) -> Swept:
+def sweep(storage: Storage, stage: str, age: float = DAY) -> Swept:
     """Delete the objects of a stage that no commit names; safe while others work at it.
 
     Parameters
@@ -253,7 +255,7 @@ def sweep(storage: Storage, stage: str, age: float = _DAY) -> Swept:
         what another attempt came before is deleted at any age
     """
     done = committed(storage, stage)
-    oldest = _now(storage, stage) - int(age * 1e9)
+    oldest = now(storage, stage) - int(age * 1e9)
     objects = size = 0
     litter = (entry for entry in storage.list(stage) if _litter(stage, entry, done, oldest))
     while some := list(islice(litter, 1000)):
@@ -350,7 +352,7 @@ def _keep_known(storage: Storage, stage: str, found: list[tuple[Entry, Done]]) -
     storage.put(f"{stage}/{_KNOWN}", memoryview(sink.getvalue()).cast("B"))
 
 
-def _now(storage: Storage, stage: str) -> int:
+def now(storage: Storage, stage: str) -> int:
     """Ask the storage for the time; clocks of machines are apart."""
     key = f"{stage}/_now-{uuid.uuid4().hex}"
     storage.put(key, b"-")
@@ -360,10 +362,10 @@ def _now(storage: Storage, stage: str) -> int:
         storage.delete([key])
 
 
-def _many(
+def many(
     call: Callable[[Item], Result], items: Iterable[Item], at_once: int = _READ_AT_ONCE
 ) -> Iterator[Result]:
-    """Do something that mostly waits for many items; results in order, as they come."""
+    """Do something that mostly waits for many items; gives results in order, as they come."""
     rest = iter(items)
     with ThreadPoolExecutor(at_once, thread_name_prefix="dedup") as pool:
         waiting = deque(pool.submit(call, item) for item in islice(rest, 2 * at_once))

@@ -6,6 +6,7 @@ found are those of the exact join.
 
 from __future__ import annotations
 
+import io
 import itertools
 from typing import TYPE_CHECKING, Final
 
@@ -13,12 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.distributed.commits import commit, committed, done_of, read
+from dedup.distributed.commits import commit, commit_bytes, committed, done_of, read, read_bytes
 from dedup.distributed.folding import REPS
 from dedup.distributed.pieces import commit_pieces, read_pieces
 from dedup.distributed.schemas import assign_schema
 from dedup.duplicates.candidates import CENTRE_FROM_IMAGES
 from dedup.search.cells import OVERLAPS, choose_overlap, labels, share_in_a_cell, train
+from dedup.search.codes import Coder
 from dedup.search.pairs import place_among_equals
 from dedup.search.similarity import unit_rows
 from dedup.space.space import Space
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from dedup.distributed.storage import Storage
 
     Rows = npt.NDArray[np.float32]
+    Ids = npt.NDArray[np.int64]
 
 ONE_CELL: Final = 20_000
 """Classes up to which all are compared with all."""
@@ -54,6 +57,9 @@ TRAINING_ROWS: Final = 64  # of a cell
 ASKING_ROWS: Final = 4000  # whose exact pairs are found
 ASKED_NEIGHBOURS: Final = 20
 PIECE_ROWS: Final = 4096  # of `assign`
+READ: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+"""Cells that a query may read; the share of near images that are at home in them is measured."""
+_RANKED_AT_ONCE: Final = 1024
 _SEED: Final = 0
 
 
@@ -119,7 +125,10 @@ def sample(
 
 
 def centres(run: Run, division: str) -> Done | None:
-    """Find the mean and the centres of cells; writes `centres`: the mean, then the centres."""
+    """Find the mean and the centres of cells.
+
+    Writes `coder` where there are cells, and last `centres`: the mean, then the centres.
+    """
     storage, stage = run.storage, f"{division}/sample"
     total, count, rows = np.zeros(0), 0, []
     for done in committed(storage, stage).values():
@@ -137,13 +146,30 @@ def centres(run: Run, division: str) -> Done | None:
     found = np.zeros((1, len(mean)), np.float32)
     asking = np.empty((0, len(mean)), np.float32)
     if cells > 1:
-        every = unit_rows(np.concatenate(rows) - mean)
+        raw = np.concatenate(rows)
+        every = unit_rows(raw - mean)
         found = train(every[: cells * TRAINING_ROWS], cells)
         some = np.random.default_rng(_SEED).permutation(len(every))[:ASKING_ROWS]
         asking = every[np.sort(some)]
+        data = _coder_bytes(Coder.trained(raw, mean), found)
+        commit_bytes(storage, f"{division}/coder", "0", data, "npz", cells)
     table = pa.table({"row": [row.tobytes() for row in (mean, *found, *asking)]})
     facts = {"classes": count, "cells": cells, "asking": len(asking), "centred": bool(mean.any())}
     return commit(storage, f"{division}/centres", "0", table, facts)
+
+
+def _coder_bytes(coder: Coder, centres: Rows) -> bytes:
+    """Write what a query reads first: the coder, and the centres of cells in half precision."""
+    sink = io.BytesIO()
+    np.savez(sink, mean=coder.mean, values=coder.values, centres=centres.astype(np.float16))
+    return sink.getvalue()
+
+
+def read_coder(storage: Storage, division: str) -> tuple[Coder, Rows]:
+    """Read the coder of a division, and the centres of its cells."""
+    data = read_bytes(storage, done_of(storage, f"{division}/coder", "0"))
+    with np.load(io.BytesIO(data)) as found:
+        return Coder(found["mean"], found["values"]), found["centres"].astype(np.float32)
 
 
 class Division:
@@ -223,17 +249,40 @@ def divided(run: Run, division: str, recall: float) -> Done | None:
     misses = [1 - share_in_a_cell(mine[:, :one], others[:, :one]) for one in overlaps]
     overlap = choose_overlap(overlaps, misses, int(kept.sum()), 1 - recall)
     count = done_of(storage, f"{division}/centres", "0").extra["classes"]
+    ranks = _ranks(space, asking[kept], others[:, 0])
     cells_of_group = max(1, ROWS_OF_GROUP * len(space.centres) // (count * overlap))
     facts = {
         "overlap": overlap, "recall": share_in_a_cell(mine[:, :overlap], others[:, :overlap]),
         "pairs": int(kept.sum()), "groups": -(-len(space.centres) // cells_of_group),
         "cells_of_group": cells_of_group,
+        "read": [[cells, float(np.mean(ranks < cells))] for cells in READ if len(ranks)],
     }  # fmt: skip
     return commit(storage, f"{division}/divided", "0", pa.table({}), facts)
 
 
+def _ranks(space: Division, asking: Ids, home: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+    """Give for each pair how many cells are nearer to the asking row than the other's home.
+
+    Parameters
+    ----------
+    asking : (P,) rows of `space.asking`
+    home : (P,) cells
+    """
+    found = np.empty(len(asking), np.int64)
+    for start in range(0, len(asking), _RANKED_AT_ONCE):
+        some = slice(start, start + _RANKED_AT_ONCE)
+        products = space.asking[asking[some]] @ space.centres.T
+        mine = np.take_along_axis(products, home[some, None].astype(np.int64), axis=1)
+        found[some] = np.count_nonzero(products > mine, axis=1)
+    return found
+
+
 def assign(run: Run, division: str, shard: str, wanted: tuple[Piece, ...]) -> Done | None:
-    """Put the classes of a shard into their cells; writes `assign`, in pieces by group of cells."""
+    """Put the classes of a shard into their cells.
+
+    Writes `assign`, in pieces by group of cells: twice its number for classes whose nearest cell is
+    in it, one more for the others.
+    """
     storage = run.storage
     space, facts = Division(storage, division), done_of(storage, f"{division}/divided", "0").extra
     table = representatives(run, shard, wanted)
@@ -243,11 +292,14 @@ def assign(run: Run, division: str, shard: str, wanted: tuple[Piece, ...]) -> Do
     near = np.zeros((table.num_rows, 1), np.int32)
     if len(space.centres) > 1:
         rows = space.centre(vectors_of(run, table))
-        near = np.sort(labels(rows, space.centres, facts["overlap"]), axis=1)
+        near = labels(rows, space.centres, facts["overlap"])
+    away = np.ones(near.shape, np.int64)
+    away[:, 0] = 0
     row = np.repeat(np.arange(len(near)), near.shape[1])
-    order = np.lexsort((row, near.ravel()))
-    row, cell = row[order], near.ravel()[order]
-    group = cell // facts["cells_of_group"]
+    group = 2 * (near.ravel() // facts["cells_of_group"]) + away.ravel()
+    order = np.lexsort((row, near.ravel(), group))
+    row, cell, group = row[order], near.ravel()[order], group[order]
+    near = np.sort(near, axis=1)
 
     def parts() -> Iterator[tuple[int, pa.Table]]:
         for number in np.unique(group).tolist():

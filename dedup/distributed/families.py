@@ -262,34 +262,30 @@ def _commit_parts(
 
 
 def gather(
-    run: Run,
-    settings: Settings,
-    part: str,
-    shards: Iterable[str],
-    chunks: tuple[int, ...] | None,
+    run: Run, settings: Settings, number: str, part: str, shards: Iterable[str]
 ) -> Done | None:
     """Sort the rows of some embed shards that are in families by chunk.
 
     Parameters
     ----------
+    number : of the round, which says whose rows are wanted
     part : of `placed`
     shards : of `embed`, those of the part
-    chunks : whose rows are wanted; None: all
     """
-    join = settings.join
-    storage = run.storage
+    storage, join = run.storage, settings.join
     placed = read(storage, done_of(storage, f"{join}/placed", part))
-    if chunks is not None:
-        placed = placed.filter(pc.is_in(placed["chunk"], pa.array(chunks, pa.int32())))
+    chunks = read(storage, done_of(storage, settings.rounds, number))["chunk"]
+    placed = placed.filter(pc.is_in(placed["chunk"], chunks.cast(pa.int32())))
     tables = []
     for shard in shards:
         if placed.num_rows:
             table = read(storage, done_of(storage, "embed", shard))
             tables.append(table.filter(pc.is_in(table["id"], placed["id"])))
     if not tables:
-        return commit_pieces(storage, settings.gathered, part, [])
+        return commit_pieces(storage, settings.gathered, f"{number}-{part}", [])
     rows = pa.concat_tables(tables).combine_chunks()
     at = np.searchsorted(placed["id"].to_numpy(), rows["id"].to_numpy())
     chunk = placed["chunk"].to_numpy()[at]
     order = np.argsort(chunk, kind="stable")
-    return commit_pieces(storage, settings.gathered, part, cut_by(chunk[order], rows.take(order)))
+    sorted_rows = cut_by(chunk[order], rows.take(order))
+    return commit_pieces(storage, settings.gathered, f"{number}-{part}", sorted_rows)

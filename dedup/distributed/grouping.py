@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 
-from dedup.distributed.commits import committed, done_of, read
+from dedup.distributed.commits import commit, committed, done_of, read
 from dedup.distributed.families import (
     CHUNKS_PER_BLOCK,
     SHARDS_PER_PART,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from dedup.distributed.commits import Done
     from dedup.distributed.engine import Engine
+    from dedup.distributed.pieces import Piece
     from dedup.distributed.run import Run
     from dedup.distributed.settings import Settings
     from dedup.distributed.storage import Storage
@@ -37,11 +39,8 @@ if TYPE_CHECKING:
     Report = Callable[[str, int, int], None]
 
 
-_MAX_NAMED: Final = 10_000  # chunks that are named to whoever gathers their rows
-
-
-def make_groups(run: Run, engine: Engine, settings: Settings, report: Report) -> None:
-    """Run what is left of the stages after the join.
+def make_groups(run: Run, engine: Engine, settings: Settings, report: Report) -> bool:
+    """Run what is left of the stages after the join; says whether anything was.
 
     Parameters
     ----------
@@ -53,14 +52,14 @@ def make_groups(run: Run, engine: Engine, settings: Settings, report: Report) ->
         words, one = "Joining pairs to families", {"0": (join,)}
         run_shards(engine, run, f"{join}/families", words, make_families, one, report)
         families = committed(storage, f"{join}/families")["0"]
-    names = _names(storage, join)
+    names = chunk_names(storage, join)
     there = committed(storage, settings.groups)
     todo = [number for number, name in enumerate(names) if name not in there]
     report("Proving and grouping", len(names) - len(todo), len(names))
     if not todo:
-        return
-    _gather(run, engine, settings, todo, report)
-    chunks = _chunks(storage, settings, names, todo)
+        return False
+    rows = _gather(run, engine, settings, todo, report)
+    chunks = _chunks(storage, settings, names, todo, rows)
     large = {int(chunk): pairs for chunk, pairs in families.extra["large"].items()}
     parts = {
         f"{settings.answer}-{names[number]}-{part:05d}": (settings, chunks[number], part)
@@ -79,37 +78,60 @@ def make_groups(run: Run, engine: Engine, settings: Settings, report: Report) ->
     }
     words = "Proving and grouping"
     run_shards(engine, run, settings.groups, words, group_chunk, given, report)
+    return True
 
 
-def _names(storage: Storage, join: str) -> list[str]:
+def chunk_names(storage: Storage, join: str) -> list[str]:
     """Read the digests of the chunks of a join."""
     found: list[str] = read(storage, done_of(storage, f"{join}/chunks", "0"))["digest"].to_pylist()
     return found
 
 
-def _gather(run: Run, engine: Engine, settings: Settings, todo: list[int], report: Report) -> None:
+def _gather(
+    run: Run, engine: Engine, settings: Settings, todo: list[int], report: Report
+) -> dict[int, list[Piece]]:
+    """Gather the rows of chunks; gives where those of each are.
+
+    Which chunks are gathered together is written down first: what is left to do may be less, or
+    something else, when another run goes on.
+    """
     storage, join = run.storage, settings.join
+    while True:
+        rounds = {
+            name: set(read(storage, done)["chunk"].to_pylist())
+            for name, done in committed(storage, settings.rounds).items()
+        }
+        left = sorted(set(todo).difference(*rounds.values()))
+        if not left:
+            break
+        commit(storage, settings.rounds, f"{len(rounds):03d}", pa.table({"chunk": left}))
     shards: dict[int, list[str]] = defaultdict(list)
     for shard in committed(storage, "embed"):
         shards[int(shard) // SHARDS_PER_PART].append(shard)
-    wanted = tuple(todo) if len(todo) <= _MAX_NAMED else None
     given = {
-        part: (settings, part, tuple(shards[int(part)]), wanted)
+        f"{name}-{part}": (settings, name, part, tuple(shards[int(part)]))
+        for name, chunks in rounds.items()
+        if not chunks.isdisjoint(todo)
         for part in committed(storage, f"{join}/placed")
     }
     run_shards(engine, run, settings.gathered, "Gathering families", gather, given, report)
+    done = committed(storage, settings.gathered)
+    return pieces(done[name] for name in given)
 
 
 def _chunks(
-    storage: Storage, settings: Settings, names: list[str], todo: list[int]
+    storage: Storage,
+    settings: Settings,
+    names: list[str],
+    todo: list[int],
+    rows: dict[int, list[Piece]],
 ) -> dict[int, Chunk]:
-    found = pieces(committed(storage, settings.gathered).values())
     edges = committed(storage, f"{settings.join}/edges")
     return {
         number: Chunk(
             number,
             names[number],
-            tuple(found.get(number, ())),
+            tuple(rows[number]),
             edges.get(shard_name(number // CHUNKS_PER_BLOCK)),
         )
         for number in todo
@@ -130,7 +152,7 @@ def _known(
     before = _earlier(storage, settings)
     if before is None:
         return found
-    older, ids, now = _names(storage, before), *_placed(storage, settings.join)
+    older, ids, now = chunk_names(storage, before), *_placed(storage, settings.join)
     old_ids, then = _placed(storage, before)
     mine = np.isin(now, np.array(todo))
     _, one, two = np.intersect1d(ids[mine], old_ids, assume_unique=True, return_indices=True)
@@ -165,7 +187,7 @@ def _placed(storage: Storage, join: str) -> tuple[npt.NDArray[np.int64], npt.NDA
 def commits_of(storage: Storage, settings: Settings) -> list[Done]:
     """List the commits of the groups of a list, by chunk."""
     there = committed(storage, settings.groups)
-    return [there[name] for name in _names(storage, settings.join)]
+    return [there[name] for name in chunk_names(storage, settings.join)]
 
 
 def read_groups(storage: Storage, settings: Settings) -> tuple[list[Group], list[str]]:

@@ -21,7 +21,7 @@ from dedup.results import Skip
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from dedup.distributed.commits import Done
+    from dedup.distributed.commits import Damaged, Done
     from dedup.distributed.run import Run
     from dedup.distributed.storage import Storage
 
@@ -195,26 +195,40 @@ def check(run: Run, report: Callable[[int, int], None], *, deep: bool) -> tuple[
     deep : whether each is read and its SHA-256 compared, and not its size alone
     """
     storage = run.storage
+    found = [finding_of(run, one) for _, one in damaged(storage, report, deep=deep)]
     stages = _stages([entry.key for entry in storage.list()])
-    found: list[Finding] = []
+    done = sum(len(done) for done in _committed(storage, stages).values())
+    return found, done + len(_listed_parts(storage))
 
-    def add(key: str, reason: str) -> None:
-        found.append(Finding("object", f"{run.store}/{key}", reason))
 
+def finding_of(run: Run, one: Damaged) -> Finding:
+    """Name a damaged object."""
+    return Finding("object", f"{run.store}/{one.key}", one.reason)
+
+
+def damaged(
+    storage: Storage, report: Callable[[int, int], None], *, deep: bool
+) -> Iterator[tuple[str, Damaged]]:
+    """Find objects that are not as they were committed, each with its stage; as `check`."""
+    stages = _stages([entry.key for entry in storage.list()])
     for number, stage in enumerate(stages):
         report(number, len(stages))
         for one in commits.verify(storage, stage, contents=deep):
-            add(one.key, one.reason)
-    try:
-        parts = [part for one in listing.generations(storage) for part in one.parts]
-    except StorageError:
-        parts = []  # what a generation consists of cannot be told; that it cannot is found above
+            yield stage, one
+    parts = _listed_parts(storage)
     for number, part in enumerate(parts):
         report(len(stages) + number, len(stages) + len(parts))
         if reason := commits.damage(storage, part, contents=deep):
-            add(part.key, reason)
+            yield listing.STAGE, commits.Damaged(part.shard, part.key, reason)
     report(len(stages) + len(parts), len(stages) + len(parts))
-    return found, sum(len(done) for done in _committed(storage, stages).values()) + len(parts)
+
+
+def _listed_parts(storage: Storage) -> list[Done]:
+    """List what generations consist of."""
+    try:
+        return [part for one in listing.generations(storage) for part in one.parts]
+    except StorageError:
+        return []  # it cannot be told; that a generation cannot be read is found all the same
 
 
 def _stages(keys: Iterable[str]) -> list[str]:

@@ -27,6 +27,7 @@ from dedup.distributed.listing import gone_ids
 from dedup.distributed.pairing import Limits, best, blocks, pair_block, reach, stage_of
 from dedup.distributed.pieces import Piece, pieces, read_pieces
 from dedup.distributed.schemas import PAIRS
+from dedup.distributed.serving import serve_division
 from dedup.distributed.stages import run_shards
 from dedup.duplicates.candidates import CENTRE_FROM_IMAGES
 from dedup.duplicates.sharing import MOST, MOST_IMAGES, features_of, too_many_note
@@ -182,6 +183,8 @@ def _divide(
         run_shards(engine, run, f"{division}/divided", "Choosing overlap", divided, last, report)
     assigned = {shard: (division, shard, some) for shard, some in wanted.items()}
     run_shards(engine, run, f"{division}/assign", "Assigning cells", assign, assigned, report)
+    if done_of(storage, f"{division}/centres", "0").extra["cells"] > 1:
+        serve_division(run, engine, division, f"{settings.generation:06d}", report)
 
 
 def _pair(
@@ -200,7 +203,9 @@ def _pair(
         old = {key for done in compared.values() for key in done.extra["keys"]}
         assigned = committed(storage, f"{division}/assign")
         new = frozenset(done.key for done in assigned.values()) - old
-        wanted = pieces(assigned.values())
+        wanted: dict[int, list[Piece]] = {}
+        for number, some in pieces(assigned.values()).items():
+            wanted.setdefault(number // 2, []).extend(some)
         arguments = {block.name: (division, limits, block) for block in blocks(wanted, new, label)}
         run_shards(engine, run, stage, "Comparing within cells", pair_block, arguments, report)
         facts = {"keys": sorted(new)}

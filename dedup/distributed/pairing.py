@@ -23,7 +23,7 @@ from dedup.search.similarity import MARGIN, inclusive, pair_similarities
 from dedup.search.tiles import TILE, found_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -38,7 +38,8 @@ SHARDS_OF_RANGE: Final = 256
 """Shards whose classes one task of `best` looks at: up to two million."""
 
 BLOCK_ROWS: Final = 20_000
-"""Rows of a block; a group with more is compared block by block, each two of them in a task."""
+"""Rows of a block; a group with more is compared block by block, one with itself or with half of
+another in a task."""
 
 _WAITING_PAIRS: Final = 4_000_000
 _ONE_MORE: Final = CANDIDATES + 1  # so that it shows which classes had more than were kept
@@ -52,7 +53,6 @@ class Block(NamedTuple):
     ----------
     name : of the task among those of its division
     first, second : pieces of `assign`; no second: the first with itself
-    old : how many of the first pieces were compared with each other by an earlier join
     """
 
     name: str
@@ -83,25 +83,32 @@ def blocks(wanted: dict[int, list[Piece]], new: frozenset[str], label: str) -> I
     label : begins the names of tasks
     """
     for group, pieces in sorted(wanted.items()):
-        parts: list[list[Piece]] = []
-        for fresh in (False, True):
-            part: list[Piece] = []
-            for piece in pieces:
-                if (piece.key in new) is not fresh:
+        before, fresh = (
+            _parts([one for one in pieces if (one.key in new) is is_new], BLOCK_ROWS)
+            for is_new in (False, True)
+        )
+        parts = before + fresh
+        for one in range(len(parts) if fresh else 0):
+            for two in range(max(one, len(before)), len(parts)):
+                name = f"{label}-{group:06d}-{one:03d}-{two:03d}"
+                if one == two:
+                    yield Block(name, parts[one])
                     continue
-                if part and sum(one.rows for one in part) + piece.rows > BLOCK_ROWS:
-                    parts.append(part)
-                    part = []
-                part.append(piece)
-            if part:
-                parts.append(part)
-        if not any(part[0].key in new for part in parts):
-            continue
-        old = sum(part[0].key not in new for part in parts)
-        for one in range(len(parts)):
-            for two in range(max(one, old), len(parts)):
-                other = () if one == two else tuple(parts[two])
-                yield Block(f"{label}-{group:06d}-{one:03d}-{two:03d}", tuple(parts[one]), other)
+                # Twice as many pairs as within a part: so that no task takes longer than others.
+                for number, some in enumerate(_parts(parts[two], BLOCK_ROWS // 2)):
+                    yield Block(f"{name}-{number}", parts[one], some)
+
+
+def _parts(pieces: Sequence[Piece], most: int) -> list[tuple[Piece, ...]]:
+    """Cut pieces, in their order, into the fewest parts of about `most` rows or less, alike."""
+    rows = sum(piece.rows for piece in pieces)
+    count = -(-rows // most)
+    parts: list[list[Piece]] = [[] for _ in range(count)]
+    begin = 0
+    for piece in pieces:
+        parts[(2 * begin + piece.rows) * count // (2 * rows)].append(piece)
+        begin += piece.rows
+    return [tuple(part) for part in parts if part]
 
 
 def pair_block(run: Run, division: str, limits: Limits, block: Block) -> Done | None:

@@ -43,7 +43,7 @@ def commit_pieces(
     tables : each with the number by which it is asked for; several may have the same
     """
     sink, places, rows = io.BytesIO(), list[list[int]](), 0
-    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
     for number, table in tables:
         start = sink.tell()
         with pa.ipc.new_stream(sink, table.schema, options=options) as writer:

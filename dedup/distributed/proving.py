@@ -170,7 +170,7 @@ def _small(
     roots = rows["root"].unique().to_pylist()
     with (
         tempfile.TemporaryDirectory(prefix="dedup-") as folder,
-        reading(roots) as images,
+        reading(roots, Path(folder)) as images,
         closing(make_catalog(Path(folder) / "chunk", run.meta.pinned, [rows])) as catalog,
     ):
         for verdicts, measured in chunk.known:

@@ -12,7 +12,11 @@
     D/centres/0                     centres of cells, and the mean
     D/exact/SHARD                   the nearest rows of a shard to some rows, and their cells
     D/divided/0                     in how many cells a class is, and what that finds
-    D/assign/SHARD                  the classes of a shard, each in its cells, in pieces by group
+    D/coder/0                       what short codes of vectors stand for, and the centres again
+    D/assign/SHARD                  the classes of a shard, each in its cells, in pieces by group:
+                                    those of it as their nearest cell (even numbers), and others
+    D/served/G-…                    classes by their nearest cell, as queries read them
+    D/places/G                      where these are, of each cell
     D/pair/…                        pairs of classes within cells, in pieces by range
     J/best/RANGE                    the best pairs of each class, worth a proof
     J/reach/RANGE                   pairs of classes that reach the threshold of the tier similar
@@ -20,7 +24,8 @@
     J/edges/BLOCK                   the pairs to look at, by chunk: a task's worth of families
     J/placed/PART                   the chunk of each file in a family, by id
     J/chunks/0                      of each chunk a digest of its files and pairs
-    J/gather-A/PART                 the rows of the files of chunks to do, in pieces by chunk
+    J/rounds-A/ROUND                chunks whose rows are gathered together
+    J/gather-A/ROUND-PART           the rows of their files, in pieces by chunk
     verdicts/A-DIGEST               what was proven of pairs, by content
     measured/A-DIGEST               pixel digests and traits, by content
     groups/A/DIGEST                 groups of files; of a chunk that did not change, those of before
@@ -143,6 +148,15 @@ def assign_schema(compared: Sequence[str]) -> pa.Schema:
         ]
     )
 
+
+PLACES: Final = pa.schema(
+    [
+        ("cell", pa.int32()),
+        ("start", pa.int64()),  # byte of the object
+        ("rows", pa.int32()),
+        ("key", pa.string()),
+    ]
+)
 
 PAIRS: Final = pa.schema(
     [

@@ -68,6 +68,11 @@ class Settings:
         return f"{self.join}/gather-{self.answer}"
 
     @property
+    def rounds(self) -> str:
+        """The stage that says which chunks were gathered together."""
+        return f"{self.join}/rounds-{self.answer}"
+
+    @property
     def groups(self) -> str:
         """The stage of the groups."""
         return f"groups/{self.answer}"

@@ -25,6 +25,10 @@ _ENLARGED: Final = 0.6
 to count as the smaller one enlarged: it is 1 where nothing was added, and 0 between a photograph
 and its reduction. Medians of 88 photographs are 1.0 to 1.5, and 0.0."""
 
+_ENLARGED_NAMELESS: Final = 0.25
+"""The same where the smaller image alone has the camera's data, and so did not come of the larger
+one: soft photographs and their enlargements differ by .36 and more."""
+
 _LEAST_HOLE: Final = 0.01  # of an image
 _LEAST_RATIO: Final = 1.1  # of sides; nearer ones say nothing
 _SAME_PIXELS: Final = 0.08
@@ -139,7 +143,9 @@ def _true_pixels(family: Mapping[int, Candidate]) -> dict[int, float]:
     result = size.copy()
     for place in range(len(order)):
         ratio = (size[place] / np.maximum(size[:place], 1)) ** 0.5
-        made = (ratio >= _LEAST_RATIO) & (fine[:place] / fine[place] >= ratio**_ENLARGED)
+        lost = camera[:place] & ~camera[place]
+        exponent = np.where(lost, _ENLARGED_NAMELESS, _ENLARGED)
+        made = (ratio >= _LEAST_RATIO) & (fine[:place] / fine[place] >= ratio**exponent)
         if camera[place]:  # as `may_come_of` says
             made &= camera[:place]
         if made.any():

@@ -277,11 +277,12 @@ def earlier_quality(grey: Floats) -> int:
     places = np.array(_HISTORY_PLACES)
     basis = _cosines()[places[:, 0], :, None] * _cosines()[places[:, 1], None, :]
     values = blocks.reshape(-1, 64) @ basis.reshape(len(places), 64).T.astype(np.float32)
-    scales = [
-        100 * step / _LUMINANCE[row, column]
-        for (row, column), column_values in zip(_HISTORY_PLACES, values.T, strict=True)
-        if (step := _step(column_values)) > 1
-    ]
+    scales: list[float] = []
+    for left, (place, at) in enumerate(zip(_HISTORY_PLACES[::-1], values.T[::-1], strict=True)):
+        if len(scales) + len(_HISTORY_PLACES) - left < _LEAST_PLACES:
+            return LOSSLESS  # too few are left to tell
+        if (step := _step(at)) > 1:
+            scales.append(100 * step / _LUMINANCE[place])
     return _quality(float(np.median(scales))) if len(scales) >= _LEAST_PLACES else LOSSLESS
 
 
@@ -363,8 +364,8 @@ def _holes(image: Image.Image, header: Header) -> float:
 
 
 def _is_grey(pixels: Pixels) -> bool:
-    red, green, blue = (pixels[:, :, channel].astype(np.int16) for channel in range(3))
-    chroma = np.maximum(np.abs(red - green), np.abs(green - blue))
+    red, green, blue = cv2.split(pixels)
+    chroma = cv2.max(cv2.absdiff(red, green), cv2.absdiff(green, blue))
     return float(np.percentile(chroma, 98)) <= _GREY_CHROMA
 
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeVar
 from threadpoolctl import ThreadpoolController
 
 from dedup.parallel.limits import ItemLimits, NeedsProcessError, limit_process
+from dedup.parallel.memory import KEPT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -43,10 +44,11 @@ ENVIRONMENT: Final = {
         ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"),
         "1",
     ),
-    # Arrays of an image's size come and go: glibc is to keep their pages. Giving them back and
-    # taking them again was a quarter of the processor time.
-    "MALLOC_MMAP_THRESHOLD_": str(64 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
+    # As `keep_pages` has it, before anything is imported.
+    "MALLOC_MMAP_THRESHOLD_": str(KEPT_BYTES),
+    "MALLOC_TRIM_THRESHOLD_": str(KEPT_BYTES),
+    # And not once for each thread, which have one core between them: a quarter of the memory.
+    "MALLOC_ARENA_MAX": "1",
     # loky starts a process anew, and warns, once it has grown by 300 MB, as it does by an image of
     # a hundred megapixels. What ours hold is bounded.
     "LOKY_MAX_MEMORY_LEAK_SIZE": str(1 << 50),

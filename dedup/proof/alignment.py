@@ -161,10 +161,18 @@ def _begin(owner: Features, other: Features, matrix: Doubles, longest: int) -> _
     one = _smooth(part, (height, width))
     small, from_small = _shrunk(other.grey, to_grid @ matrix, outline_centre(matrix, outline))
     placed = to_grid @ matrix @ from_small
-    within = np.zeros(other.grey.shape, np.uint8)
-    within[other.frame[1] : other.frame[3], other.frame[0] : other.frame[2]] = 255
-    within = np.asarray(cv2.resize(within, small.shape[::-1], interpolation=cv2.INTER_AREA))
+    within = _within(other, small.shape)
     return _Begun(one, small, within, np.asarray(placed, np.float64), to_grid, from_small)
+
+
+def _within(image: Features, shape: tuple[int, ...]) -> Bytes:
+    """Mark what lies within an image's plain margins by 255, on a copy of it of this (H, W)."""
+    if image.frame == image.whole:
+        return np.full(shape, 255, np.uint8)
+    within = np.zeros(image.grey.shape, np.uint8)
+    left, top, right, bottom = image.frame
+    within[top:bottom, left:right] = 255
+    return np.asarray(cv2.resize(within, shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def outline_centre(matrix: Doubles, outline: Doubles) -> Doubles:

@@ -61,7 +61,7 @@ def fitted(colour: Bytes, wanted: Floats, inside: Mask) -> Floats:
 
     made = cells.interpolated(rest, _STEP, wanted.shape)
     for channel, share in zip(channels, mix, strict=True):
-        made += channel * cells.interpolated(share, _STEP, wanted.shape)
+        cv2.accumulateProduct(channel, cells.interpolated(share, _STEP, wanted.shape), made)
     return np.ascontiguousarray(made[: shape[0], : shape[1]])
 
 

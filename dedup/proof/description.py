@@ -74,7 +74,7 @@ class Features:
     @cached_property
     def contrast(self) -> int:
         """Grey levels between the 0.2 % darkest and the 0.2 % brightest pixels."""
-        counts = np.cumsum(np.bincount(self.grey.ravel(), minlength=256))
+        counts = np.cumsum(cv2.calcHist([self.grey], [0], None, [256], [0, 256]), dtype=np.int64)
         low, high = np.searchsorted(counts, (0.002 * counts[-1], 0.998 * counts[-1]))
         return int(high - low)
 
@@ -101,6 +101,11 @@ class Features:
     def panels(self) -> list[Box]:
         """See `dedup.proof.panels`."""
         return panels(self.grey)
+
+    @cached_property
+    def described_panels(self) -> dict[Box, Features]:
+        """What panels are as files of their own, as far as a proof has asked for them."""
+        return {}
 
     @cached_property
     def unit(self) -> Floats:

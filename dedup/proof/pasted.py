@@ -87,7 +87,10 @@ def in_a_panel(one: Side, two: Side, verdict: Verdict, look: Look) -> Verdict:
     holder, other = (one, two) if _is_parted(one) else (two, one)
     for box in holder.features.panels[:MOST]:
         region = Region(holder.open().data, holder.open().name, box=box)
-        panel = Side(_described(region), partial(_given, region))
+        known = holder.features.described_panels
+        if box not in known:
+            known[box] = _described(region)
+        panel = Side(known[box], partial(_given, region))
         inner = verify(panel.features, other.features)
         if inner.near:
             inner = look(panel, other, inner, ())

@@ -75,7 +75,7 @@ def changes(
     out, usual = np.full(one.shape, np.inf, np.float32), np.inf
     mask = core
     for mine, theirs, chroma in ((one, two, 1), (two, one, 0)):
-        left = _curve(mine, theirs, core)
+        left = toned_apart(mine, theirs, core)
         if colours is not None:
             left = _model(mine, mine - left, colours[chroma], core)
         left -= _slow(left, core)
@@ -105,8 +105,13 @@ def _alike(one: Floats, two: Floats) -> tuple[Floats, Mask, Mask]:
     return together, np.asarray(both), np.asarray(either)
 
 
-def _curve(mine: Floats, theirs: Floats, core: Mask) -> Floats:
-    """Find what is left of mine when their tone is mapped onto it by one curve."""
+def toned_apart(mine: Floats, theirs: Floats, core: Mask) -> Floats:
+    """Find what is left of mine when their tone is mapped onto it by one curve.
+
+    Parameters
+    ----------
+    core : (H, W), pixels that count
+    """
     source = np.clip(theirs + 0.5, 0, 255).astype(np.uint8)
     some = core[::3, ::3]
     levels_there = source[::3, ::3][some]
@@ -145,7 +150,8 @@ def _model(mine: Floats, guess: Floats, colour: Bytes, core: Mask) -> Floats:
     gains = [*place, u, v]
     g = guess / 128 - 1
     terms = np.stack([*offsets, *(term * g[::2, ::2] for term in gains)])
-    table, wanted = terms[:, some][:, ::3], mine[::2, ::2][some][::3]
+    chosen = np.flatnonzero(some)[::3]  # by number, which is quicker than by mask for each term
+    table, wanted = terms.reshape(len(terms), -1)[:, chosen], mine[::2, ::2].ravel()[chosen]
     weight = np.ones(len(wanted), np.float32)
     solved = np.zeros(len(terms), np.float32)
     for _ in range(4):

@@ -25,8 +25,9 @@ from dedup.proof.legible import TOO_SMALL, is_illegible
 from dedup.proof.pages import compare_pages
 from dedup.proof.paper import is_page
 from dedup.proof.pasted import in_a_panel, may_be_in_a_panel
+from dedup.proof.posterised import is_posterised
 from dedup.proof.ranks import median
-from dedup.proof.shared_parts import OTHER_SIDE_CHECK, PAGE_CHECK, judge
+from dedup.proof.shared_parts import OTHER_SIDE_CHECK, PAGE_CHECK, Judgement, judge
 from dedup.proof.verdict import Check, Verdict
 from dedup.proof.verify import (
     AGREEING_CHECK,
@@ -61,7 +62,7 @@ _CLEAR_LOG_ODDS = -3.0
 # Of 108 pairs that so many parts place and that were refused, none was near by local features; by
 # less than these margins a text over an image was.
 
-_WHOLE_SHARE = 0.9
+_WHOLE_SHARE, _ALL_SHARE = 0.9, 0.98
 _TILTED_DEGREES = 1.0
 _MARK_SHARE = 0.005  # of the image; a mark may be smaller than what the coarse look sees
 _COVERED_SHARE = 0.03  # of the textures
@@ -81,7 +82,7 @@ def prove(first: Side, second: Side) -> Verdict:
     """
     one, two, turned = _in_order(first, second)
     verdict = _proven(one, two)
-    if not verdict.near and not _two_pages(verdict):
+    if not verdict.near and not _two_pages(verdict) and not _frame_on_frame(verdict):
         verdict = in_a_panel(one, two, verdict, _looked_at)
     verdict = _checked(one, two, verdict)
     return reversed_verdict(verdict) if turned else verdict
@@ -173,6 +174,11 @@ def _two_pages(verdict: Verdict) -> bool:
     return refuted and min(verdict.overlap) >= _WHOLE_SHARE
 
 
+def _frame_on_frame(verdict: Verdict) -> bool:
+    """Tell two that lie on each other to the edges: what differs in them is in no panel of one."""
+    return min(verdict.overlap) >= _ALL_SHARE
+
+
 def _unlike(verdict: Verdict) -> bool:
     """Tell a pair that is far from being a copy, wherever it is placed exactly."""
     last = verdict.checks[-1] if verdict.checks else None
@@ -262,6 +268,12 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
     while found.lossy and not level.least:
         level = level.halved()
         found = judge(level, page=page)
+    if (
+        found.refusal
+        and not all(pages)
+        and is_posterised(laid.one, laid.two, laid.inside, page=page)
+    ):
+        found = Judgement([])
     verdict = replace(verdict, checks=(*verdict.checks, *found.checks))
     if found.refusal:
         return _refused(verdict, found.refusal)

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 
 from dedup.proof.closely import few_levels, strange_places
-from dedup.proof.colour_rule import TILE_PIXELS, colour_left, mapped, tiles
+from dedup.proof.colour_rule import TILE_PIXELS, colour_left, each_mapped, mapped, tiles
 from dedup.proof.ranks import percentiles
 from dedup.proof.residual import blobs, contrast, equalised, strangeness
-from dedup.proof.sides import sides
+from dedup.proof.sides import in_colour, sides
 from dedup.proof.verdict import Check
 from dedup.proof.whole import LIMITS
 from dedup.proof.wording import Drawn
@@ -35,6 +35,7 @@ MAX_COLOUR_LEVELS = 21.0  # strong filters leave 20, a product in another colour
 MAX_POSTERISED_LEVELS = 36.0
 MIN_PATCH_TILES = 6  # of another colour
 MAX_CLEAN_SHARE = 0.02
+MIN_SPECKS, MAX_SPECK_SHARE = 20, 0.15
 _BESIDE_PIXELS = 15
 _CELLS = 8  # a side of the page
 _WRITTEN_LEVELS = 20  # contrast within a few pixels
@@ -96,7 +97,7 @@ def judge(laid: Laid, *, page: bool) -> Judgement:
         return Judgement(checks, f"{share:.1%} of the content differs", lossy=True)
     # Ink that both carry is no part of what one rule makes of the light of an image.
     sound = inside & (beside == 0)
-    found = _drawn(laid, _toned(laid, sound), mask, checks)
+    found = _drawn(laid, sound, mask, checks)
     return found._replace(lossy=False) if laid.halvings and _clean(laid, strange, sound) else found
 
 
@@ -146,11 +147,15 @@ def _colours(laid: Laid, sound: Mask, *, page: bool = False) -> tuple[list[Check
     ], calm and even
 
 
-def _drawn(laid: Laid, toned: Floats, mask: Mask, checks: list[Check]) -> Judgement:
+def _drawn(laid: Laid, sound: Mask, mask: Mask, checks: list[Check]) -> Judgement:
     """Refuse what is not drawn on one side alone."""
+    toned = _toned(laid, sound)
     shares = sides(laid.greys[0], toned, mask)
     if shares is None:  # faint all over: no content
         return Judgement(checks)
+    # Where colours tell, they know better: over rough ground light is steep on the clean side.
+    gap = laid.greys[0] - toned
+    shares = in_colour(laid.one, _toned_colours(laid, sound), gap, mask) or shares
     most, least = max(shares[:2]), min(shares[:2])
     checks = [
         *checks,
@@ -160,9 +165,23 @@ def _drawn(laid: Laid, toned: Floats, mask: Mask, checks: list[Check]) -> Judgem
     share = float(mask.sum() / max(1, int(laid.inside.sum())))
     if not shares.drawn:
         reason = f"{max(share, 0.001):.1%} of the content differs, and not on one side alone"
-        return Judgement(checks, reason, lossy=share > MAX_CLEAN_SHARE)
+        return Judgement(checks, reason, lossy=share > MAX_CLEAN_SHARE or _scattered(mask))
     on = laid.owner if shares.one > shares.two else 3 - laid.owner
     return Judgement(checks, drawn=Drawn(share, on))
+
+
+def _scattered(mask: Mask) -> bool:
+    """Tell specks everywhere, which compression and sharpening leave, from content."""
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    area = stats[1:, cv2.CC_STAT_AREA]
+    return len(area) >= MIN_SPECKS and int(area.max()) <= MAX_SPECK_SHARE * mask.sum()
+
+
+def _toned_colours(laid: Laid, sound: Mask) -> Bytes:
+    """Map the other's colours onto the owner's by one rule for the whole image."""
+    wanted = [laid.one[..., at].astype(np.float32) for at in range(3)]
+    made = np.stack(list(each_mapped(laid.two, wanted, sound)), axis=-1)
+    return np.asarray(np.clip(made, 0, 255), np.uint8)
 
 
 def _toned(laid: Laid, sound: Mask) -> Floats:

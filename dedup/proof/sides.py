@@ -34,6 +34,8 @@ _STEP_OF_ONE = 0.65  # of the gap, that one image makes
 _PLAINER = 4.0
 _STEP_LIMITS = (0.73, 0.1)
 _LARGE_STEP_LIMITS = (0.55, 0.2)
+_COLOURED_SHARE = 0.9  # of what differs in light, that differs in colour
+_NEAR_PIXELS = 5
 _LARGE_SHARE = 0.03  # of the image; so much is seldom one thing in place of another
 
 
@@ -82,6 +84,41 @@ def sides(one: Floats, two: Floats, places: Mask) -> Shares | None:
     on_one, on_two = (float(each / area.sum()) for each in slopes)
     found = Shares(on_one, on_two, _SLOPE_LIMITS)
     return found if found.drawn else _by_steps(one, two, mask, rim, places)
+
+
+def in_colour(one: Bytes, two: Bytes, gap: Floats, places: Mask) -> Shares | None:
+    """Sort differences by the colours that one image has there and the other has not.
+
+    Over textures colours tell more than light: they seldom change with them. All that differs has
+    to lie beneath such a colour, since ink of another colour on the other side would not.
+
+    Parameters
+    ----------
+    one, two : (H, W, 3) RGB, colours of one mapped onto the other's
+    gap : (H, W), by which they differ in light
+    places : (H, W), where they differ
+
+    Returns
+    -------
+    None where colours do not tell.
+    """
+    mine, theirs = (cv2.cvtColor(each, cv2.COLOR_RGB2YCrCb)[..., 1:] for each in (one, two))
+    mine, theirs = (np.asarray(each, np.float32) for each in (mine, theirs))
+    coloured = (np.abs(mine - theirs) > _MIN_GAP_LEVELS) & places[..., None]
+    near = cv2.dilate(
+        coloured.any(axis=2).astype(np.uint8), np.ones((_NEAR_PIXELS, _NEAR_PIXELS), np.uint8)
+    )
+    all_of_it = _opened((np.abs(gap) > _MIN_GAP_LEVELS) & places) > 0
+    if not all_of_it.any() or float(near[all_of_it].mean()) < _COLOURED_SHARE:
+        return None
+    area = coloured.sum(axis=(0, 1))
+    found = [
+        sides(mine[..., at].copy(), theirs[..., at].copy(), places)
+        for at in np.flatnonzero(2 * area >= area.max())
+    ]
+    told = [shares for shares in found if shares is not None and shares.drawn]
+    agreed = len({shares.one > shares.two for shares in told}) == 1
+    return told[0] if agreed and len(told) == len(found) else None
 
 
 def _steeper(mine: Floats, theirs: Floats, own: Numbers, area: Doubles) -> float:

@@ -28,6 +28,7 @@ from dedup.proof.geometry import MIN_PLACING_INLIERS, Fit, placings, upright
 from dedup.proof.overlay import overlay_log_odds
 from dedup.proof.photometry import Change, changes
 from dedup.proof.ranks import median
+from dedup.proof.swapped import other_panels
 from dedup.proof.verdict import Check, Verdict
 from dedup.proof.wording import Drawn, describe_edits
 
@@ -65,6 +66,7 @@ _MIN_CONTRAST_LEVELS = 8  # grey levels; compression makes that many of one colo
 HELD_CHECK = "share of one image in the other"
 ALIKE_CHECK = "median local correlation"
 ODDS_CHECK = "log odds that the change is drawn on"
+PANEL_CHECK = "panels that show other images"
 AGREEING_CHECK = "share of textures that agree"
 
 
@@ -214,8 +216,10 @@ class _Inquiry:
         # A frame that two images share is alike in itself, and what it frames is not.
         # So is a sign or a label; then few features agree, and less may be strange to them.
         limit = MAX_OTHER_SHARE * (0.25 + 0.75 * min(1.0, self.fit.inliers / MANY_INLIERS))
-        whole = self._most(OTHER_TEXTURES, change.other, limit)
-        return "" if whole else "only part of it is the same"
+        if not self._most(OTHER_TEXTURES, change.other, limit):
+            return "only part of it is the same"
+        other = other_panels(aligned.raster, aligned.owner, aligned.other, change, middle)
+        return "" if self._most(PANEL_CHECK, other, 0) else "one of its panels shows another image"
 
     def _still(self, aligned: Aligned) -> str:
         """Refuse where something moved, or came, that is not drawn on."""

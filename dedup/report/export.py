@@ -17,11 +17,11 @@ from dedup.errors import LayerError, VectorsError
 from dedup.files import check_folder
 from dedup.report.databases import address_of, check_address, write_database
 from dedup.report.features import FeatureTable
-from dedup.report.forms import ending_of, write_form
+from dedup.report.forms import ending_of, write_form, write_lance
 from dedup.store.gallery import leaving_out, read_files, read_images, read_vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -65,17 +65,8 @@ def collect(catalog: Catalog, layers: Sequence[str], fused: Space | None = None)
     ------
     LayerError : a layer is not stored.
     """
-    if fused is not None and layers:
-        raise VectorsError(
-            "fused vectors are made of all layers that are compared: leave out layers"
-        )
     stored = catalog.fingerprint.stored
-    for layer in layers:
-        if layer not in stored:
-            raise LayerError(
-                f"layer {layer!r} is not stored in this collection; stored: {', '.join(stored)}. "
-                f"To have it, make a collection with --layer {layer}"
-            )
+    check_layers(stored, layers, fused=fused is not None)
 
     def read() -> tuple[GalleryImages, GalleryFiles, dict[str, npt.NDArray[np.float32]]]:
         images = read_images(catalog)
@@ -104,6 +95,20 @@ def collect(catalog: Catalog, layers: Sequence[str], fused: Space | None = None)
     )
 
 
+def check_layers(stored: Sequence[str], layers: Sequence[str], *, fused: bool) -> None:
+    """Refuse layers that are not stored, or that go with nothing else; as `collect`."""
+    if fused and layers:
+        raise VectorsError(
+            "fused vectors are made of all layers that are compared: leave out layers"
+        )
+    for layer in layers:
+        if layer not in stored:
+            raise LayerError(
+                f"layer {layer!r} is not stored in this collection; stored: {', '.join(stored)}. "
+                f"To have it, make a collection with --layer {layer}"
+            )
+
+
 def check_output(output: str, name: str) -> None:
     """Refuse what could not be written, before any work is done."""
     if address_of(output):
@@ -125,3 +130,18 @@ def write(table: FeatureTable, output: str, name: str) -> Written:
         return Written(output, len(table), ("path", "digest", column))
     write_form(table, Path(output))
     return Written(output, len(table), (*_FACTS, *table.embeddings))
+
+
+def write_parts(tables: Iterable[FeatureTable], output: str) -> Written:
+    """Write tables, one at a time, to a Lance data set, which appears whole or not at all."""
+    rows, columns = 0, dict[str, None]()
+
+    def counted() -> Iterator[FeatureTable]:
+        nonlocal rows
+        for table in tables:
+            rows += len(table)
+            columns.update(dict.fromkeys(table.embeddings))
+            yield table
+
+    write_lance(counted(), Path(output))
+    return Written(output, rows, (*_FACTS, *columns))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import itertools
 import json
 import os
 import shutil
@@ -27,7 +28,7 @@ from dedup.files import output_file
 from dedup.search.similarity import unit_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import numpy.typing as npt
 
@@ -139,12 +140,33 @@ def _binary(row: npt.NDArray[np.float32]) -> dict[str, Any]:
     return {"$binary": {"base64": packed, "subType": "00"}}
 
 
-def _lance(table: FeatureTable, folder: Path) -> None:
+def _lance(tables: Iterable[FeatureTable], folder: Path) -> None:
+    """Write tables, of which one at a time is in memory; there is one at least."""
     try:
         import lance
     except ImportError as error:
         raise ExtraMissingError("writing Lance", "lance") from error
-    lance.write_dataset(arrow_table(table), os.fspath(folder))
+    from pyarrow import RecordBatchReader
+
+    rest = map(arrow_table, tables)
+    first = next(rest)
+    failed: list[DedupError] = []  # of which Arrow would make a text
+
+    def batches() -> Iterator[Any]:
+        try:
+            for table in itertools.chain([first], rest):
+                yield from table.to_batches()
+        except DedupError as error:
+            failed.append(error)
+            raise
+
+    reader = RecordBatchReader.from_batches(first.schema, batches())
+    try:
+        lance.write_dataset(reader, os.fspath(folder))
+    except Exception:
+        if failed:
+            raise failed[0] from None
+        raise
 
 
 def _hugging_face(table: FeatureTable, folder: Path) -> None:
@@ -191,7 +213,7 @@ _FILES: Final[dict[str, Callable[[FeatureTable, Any], None]]] = {
     ".fiftyone.json": _fiftyone,
 }
 _FOLDERS: Final[dict[str, Callable[[FeatureTable, Path], None]]] = {
-    ".lance": _lance,
+    ".lance": lambda table, folder: _lance([table], folder),
     ".hf": _hugging_face,
 }
 ENDINGS: Final = (*_FILES, *_FOLDERS)
@@ -229,6 +251,20 @@ def write_form(table: FeatureTable, path: Path) -> None:
         _FILES[ending](table, file)
     if ending == ".faiss":
         _write_names(table, Path(f"{path}.csv"))
+
+
+def write_lance(tables: Iterable[FeatureTable], path: Path) -> None:
+    """Write features that come as several tables, one at least, to one Lance data set.
+
+    Raises
+    ------
+    DedupError : the ending is not .lance, or there is something already.
+    ExtraMissingError : Lance is not installed.
+    """
+    if ending_of(path) != ".lance":
+        raise DedupError(f"{path}: only Lance data sets, which end in .lance, are written in parts")
+    with _new_folder(path) as folder:
+        _lance(tables, folder)
 
 
 def _write_names(table: FeatureTable, path: Path) -> None:

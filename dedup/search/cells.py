@@ -217,6 +217,10 @@ def choose_overlap(
 
     Notes
     -----
+    Where there are pairs enough, those that are missed tell: n of them are n + 2√n + 3 at most, as
+    far as chance goes (to one in forty; for none, one in twenty). Of 21,407 pairs of drawn rows 8
+    cells missed 82, and so no more than .5 %; until this was told, 16 were taken for any promise.
+
     A few hundred pairs without a miss do not prove less than one miss in two thousand. Misses fall
     by about the same factor with every further cell, so that the misses of small overlaps predict
     the rest: 200 cells of 100,000 rows of 256 values missed .242, .049, .012 and .002 with 1 to 4
@@ -224,6 +228,10 @@ def choose_overlap(
     """
     if not pairs:
         return overlaps[0]
+    counts = [round(miss * pairs) for miss in misses]
+    for overlap, count in zip(overlaps, counts, strict=True):
+        if count + 2 * count**0.5 + 3 <= missed * pairs:
+            return overlap
     seen = [number for number, miss in enumerate(misses) if miss * pairs >= _MIN_MISSES]
     clear = next((number for number, miss in enumerate(misses) if miss == 0), len(overlaps) - 1)
     if len(seen) < 2:  # noqa: PLR2004 - a line takes two points

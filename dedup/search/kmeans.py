@@ -39,7 +39,9 @@ def find_centres(
     for _ in range(rounds):
         products, nearest = nearest_centres(sample, centres, 1)
         sums, counts = _sums(sample, products[:, 0], nearest[:, 0], count)
-        centres = unit_rows(sums) if spherical else sums / counts[:, None].astype(np.float32)
+        if not spherical:
+            sums /= counts[:, None]
+        centres = unit_rows(sums) if spherical else sums
     return centres
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import faiss
 import numpy as np
@@ -80,7 +80,8 @@ def highest_of_block(
         tile = queries @ rows[left : left + _TILE].T
         if less is not None:
             tile -= less[left : left + _TILE]
-        heaps.addn(tile.shape[1], faiss.swig_ptr(tile), left, 0, count)
+        add: Any = heaps.addn  # whose stub lacks what the library takes
+        add(tile.shape[1], faiss.swig_ptr(tile), left, 0, count)
     heaps.reorder()
     return products, places
 

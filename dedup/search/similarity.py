@@ -31,7 +31,7 @@ def unit_rows(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     ----------
     vectors : (N, D)
     """
-    norms = np.linalg.norm(vectors.astype(np.float64, copy=False), axis=1, keepdims=True)
+    norms = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))[:, None]
     result: npt.NDArray[np.float32] = np.zeros(vectors.shape, np.float32)
     np.divide(vectors, norms, out=result, where=norms > 0, casting="unsafe")
     return result

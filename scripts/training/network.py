@@ -10,7 +10,8 @@ The learning rate is held until the run is ended: FOLDER/state.pt is written now
 Ctrl-C, and the same command goes on from there to the same result as in one sitting. With
 --cooldown N a copy of the state runs N more steps with the rate falling to zero, at the final
 size, gets its linear head from `head.fit`, and is written as a weights file; the state itself
-stays, for more steps later. FOLDER has a log (log.jsonl) and a plot of it (log.svg).
+stays, for more steps later. FOLDER has a log (log.jsonl) and a plot of it (log.svg). --start goes
+on from such a file instead of from chance, its views counted, where no state was kept.
 
 On a GPU the images lie in its memory, views are drawn there (`device_views`), and the network
 runs in bf16. Give it larger steps then, such as --images 512, and a larger --backbone.
@@ -31,7 +32,8 @@ import cv2
 import numpy as np
 import timm
 import torch
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 
@@ -88,6 +90,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=100_000, help="at the held rate, in all")
     parser.add_argument("--cooldown", type=int, default=0, help="steps; 0: only train")
     parser.add_argument("--rate", type=float, default=1.5e-3)
+    parser.add_argument("--start", type=Path, help="weights of an earlier run, .safetensors")
     parser.add_argument("--drawn", type=int, default=2000, help="images made by code")
     parser.add_argument("--every", type=int, default=1, help="take every n-th photograph")
     parser.add_argument("--minutes", type=float, default=1e9, help="stop by then")
@@ -147,6 +150,32 @@ class Run:
             self.spread.load_state_dict(saved["spread"])
             self.optimiser.load_state_dict(saved["optimiser"])
             self.step = saved["step"]
+        elif options.start is not None:
+            self.step = self._begin_with(options.start)
+
+    def _begin_with(self, file: Path) -> int:
+        """Take a finished network's weights; gives the steps that its views would have taken.
+
+        Its head was fitted for comparing. Here it is aimed at what the teacher saw, by least
+        squares, so that the losses go on where they had come to.
+        """
+        with safe_open(file, "pt") as opened:
+            views = int((opened.metadata() or {}).get("views", 0))
+        tensors = {name: tensor.float() for name, tensor in load_file(file).items()}
+        self.model.load_state_dict(self.model.state_dict() | tensors)  # a file counts no batches
+        rows = read_out(
+            self.model,
+            [clean(self.images[i], self.options.size) for i in self.train_on],
+            pooled=True,
+        )
+        table = np.column_stack([rows, np.ones(len(rows), np.float32)])
+        targets = self.targets.cpu().numpy()[self.train_on]
+        weights = torch.from_numpy(np.linalg.lstsq(table, targets, rcond=1e-4)[0].T)
+        head: Any = self.model.get_classifier()  # type: ignore[operator]  # every timm model has it
+        with torch.no_grad():
+            head.weight.copy_(weights[:, :-1])
+            head.bias.copy_(weights[:, -1])
+        return views // (2 * int(self.options.images))
 
     def save(self) -> None:
         """Write the state in one step."""

@@ -319,6 +319,7 @@ def test_equal_seeds_give_equal_calibrations(calibrated: Path) -> None:
     assert run(calibrated) == first
 
 
+@pytest.mark.slow
 def test_decisions_are_labels(calibrated: Path, tmp_path: Path) -> None:
     store = shutil.copytree(calibrated, tmp_path / "store")
     catalog = Catalog.open(store)

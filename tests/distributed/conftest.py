@@ -1,4 +1,4 @@
-"""An S3 endpoint for the tests of a folder."""
+"""An S3 endpoint for the tests of a folder, and cells for few rows."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from s3_endpoint import S3, serving
 from s3_faults import Faults, Proxy, proxied
 
+from dedup.distributed import dividing, joining, pairing
 from dedup.distributed.storage import Storage
 
 if TYPE_CHECKING:
@@ -50,3 +51,16 @@ def place(request: pytest.FixtureRequest) -> Storage:
         return Storage.at(request.getfixturevalue("bucket") + "/a folder")
     folder: Path = request.getfixturevalue("tmp_path")
     return Storage.at(f"file://{quote(str(folder))}/a%20folder")
+
+
+@pytest.fixture
+def small_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Divide a few thousand rows as millions are."""
+    for module in (dividing, joining):
+        monkeypatch.setattr(module, "ONE_CELL", 100)
+        monkeypatch.setattr(module, "TRAINING_ROWS", 100)
+    monkeypatch.setattr(dividing, "LEAST_ROWS_OF_CELL", 100)
+    monkeypatch.setattr(dividing, "ROWS_OF_GROUP", 900)
+    monkeypatch.setattr(dividing, "PIECE_ROWS", 64)
+    monkeypatch.setattr(pairing, "BLOCK_ROWS", 500)
+    monkeypatch.setattr(pairing, "SHARDS_OF_RANGE", 2)

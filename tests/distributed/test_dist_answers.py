@@ -18,10 +18,9 @@ from dedup.distributed.plans import read_shared_plan
 from dedup.distributed.storage import Storage
 from dedup.errors import PlanError
 from dedup.proof.prover import Prover
+from dedup.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from s3_endpoint import S3
 
     from dedup.distributed.settings import Settings
@@ -35,8 +34,11 @@ def upload(folder: Path, url: str) -> None:
             storage.put(os.fspath(path.relative_to(folder)), path.read_bytes())
 
 
-def indexed(root: str, store: str) -> SharedCollection:
-    shared = SharedCollection.open(store, create=True, engine="inline", shard=16)
+DETAILS = ModelSpec(views="details")
+
+
+def indexed(root: str, store: str, spec: ModelSpec = DETAILS) -> SharedCollection:
+    shared = SharedCollection.open(store, spec, create=True, engine="inline", shard=16)
     shared.index(root)
     return shared
 
@@ -52,11 +54,10 @@ def renamed(group: Group, old: str, new: str) -> Group:
 
 
 @pytest.fixture(scope="module")
-def photos(s3_server: S3, drawn: Path) -> Iterator[tuple[str, SharedCollection]]:
-    with s3_server.reachable():
-        root = f"{s3_server.bucket()}/photos"
-        upload(drawn, root)
-        yield root, indexed(root, f"{s3_server.bucket()}/collection")
+def photos(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, SharedCollection]:
+    root = f"file://{drawn}"
+    store = f"file://{tmp_path_factory.mktemp('photos')}/collection"
+    return root, indexed(root, store, ModelSpec())
 
 
 def test_list_is_that_of_one_machine(
@@ -206,15 +207,13 @@ def test_a_plan_is_carried_out_and_taken_back(
             shared.undo()
 
 
-def test_deleting_for_good_has_to_be_asked_for(s3: S3, drawn: Path) -> None:
-    with s3.reachable():
-        root = f"{s3.bucket()}/photos"
-        upload(drawn, root)
-        shared = indexed(root, f"{s3.bucket()}/collection")
-        plan = shared.plan("delete", ["exact"])
-        with pytest.raises(PlanError, match="keeps no versions"):
-            shared.apply(plan)
-        before = keys(root)
-        acted = shared.apply(plan, unversioned=True)
-        assert len(keys(root)) == len(before) - acted.count("done") < len(before)
-        assert shared.undo().files[0].reason == "its bucket kept no version of it"
+def test_deleting_for_good_has_to_be_asked_for(images: Path, tmp_path: Path) -> None:
+    root = f"file://{images}"
+    shared = indexed(root, f"file://{tmp_path}/collection")
+    plan = shared.plan("delete", ["exact"])
+    with pytest.raises(PlanError, match="keeps no versions"):
+        shared.apply(plan)
+    before = keys(root)
+    acted = shared.apply(plan, unversioned=True)
+    assert len(keys(root)) == len(before) - acted.count("done") < len(before)
+    assert shared.undo().files[0].reason == "its bucket kept no version of it"

@@ -18,11 +18,14 @@ from dedup.distributed.pieces import pieces, read_pieces
 from dedup.distributed.schemas import KEYS
 from dedup.distributed.storage import Storage, StorageError
 from dedup.errors import CollectionError, PlanError
+from dedup.spec import ModelSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from s3_endpoint import S3
+
+DETAILS = ModelSpec(views="details")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +37,9 @@ def copies(tmp_path_factory: pytest.TempPathFactory, drawn: Path) -> tuple[Path,
     for number in range(6):
         shutil.copy(first, folder / "photos" / f"copy {number}%{first.suffix}")
     shutil.copy(second, folder / "photos" / f"other{second.suffix}")
-    shared = SharedCollection.open(f"file://{folder}/found", create=True, engine="inline", shard=3)
+    shared = SharedCollection.open(
+        f"file://{folder}/found", DETAILS, create=True, engine="inline", shard=3
+    )
     shared.index(f"file://{folder}/photos")
     shared.duplicates()
     return folder, shared
@@ -54,7 +59,9 @@ def test_a_query_leaves_out_what_is_gone(
 ) -> None:
     folder, _ = copies
     shutil.copytree(folder / "photos", tmp_path / "photos")
-    shared = SharedCollection.open(f"file://{tmp_path}/found", create=True, engine="inline")
+    shared = SharedCollection.open(
+        f"file://{tmp_path}/found", DETAILS, create=True, engine="inline"
+    )
     shared.index(f"file://{tmp_path}/photos")
     first, second, *_ = sorted((tmp_path / "photos").glob("copy*"))
     first.unlink()
@@ -106,7 +113,7 @@ def test_what_was_brought_back_is_not_called_done(s3: S3, drawn: Path) -> None:
             storage.put(f"photos/{name}.jpg", data)
         assert s3.ask("PUT", f"/{bucket.removeprefix('s3://')}/photos/odd//c.jpg", data)[0] == 200
         store = f"{bucket}/found"
-        shared = SharedCollection.open(store, create=True, engine="inline")
+        shared = SharedCollection.open(store, DETAILS, create=True, engine="inline")
         shared.index(f"{bucket}/photos")
         made = shared.plan(f"move:{bucket}/spare", keep="shortest")
         assert [one.url.rpartition("/")[2] for one in made] == ["b.jpg", "c.jpg"]

@@ -27,19 +27,36 @@ if TYPE_CHECKING:
 PROVEN = (Tier.EXACT.value, Tier.PIXELS.value, Tier.RESAVED.value, Tier.NEAR.value)
 
 
-@pytest.mark.parametrize("tiers", [PROVEN, (*PROVEN, "similar"), ("exact", "pixels")])
-@pytest.mark.parametrize("by", ["stages", "one machine"])
+@pytest.fixture(scope="module")
+def one(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ordinary collection of the URL of `drawn`."""
+    folder = tmp_path_factory.mktemp("one") / "one"
+    with Collection.create(folder, ModelSpec()) as collection:
+        collection.index([f"file://{drawn}"])
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("tiers", "by"),
+    [
+        (PROVEN, "one machine"),
+        (PROVEN, "stages"),
+        ((*PROVEN, "similar"), "stages"),
+        (("exact", "pixels"), "stages"),
+        pytest.param((*PROVEN, "similar"), "one machine", marks=pytest.mark.slow),
+        pytest.param(("exact", "pixels"), "one machine", marks=pytest.mark.slow),
+    ],
+)
 def test_groups_are_those_of_one_machine(
-    images: Path, tmp_path: Path, tiers: tuple[str, ...], by: str
+    one: Path, drawn: Path, tmp_path: Path, tiers: tuple[str, ...], by: str
 ) -> None:
-    root = f"file://{images}"
-    with Collection.create(tmp_path / "one", ModelSpec()) as collection:
-        collection.index([root])
+    root = f"file://{drawn}"
+    with Collection.open(one) as collection:
         answer = collection.duplicates(tiers, group="cover")
     assert len(answer.groups) >= 3
     storage = Storage.at(f"file://{tmp_path}/store")
     settings = Settings(1, answer.threshold, tiers)
-    with closing(Catalog.open(tmp_path / "one")) as catalog:
+    with closing(Catalog.open(one)) as catalog:
         run = embedded(catalog, storage, root, shard=7)
         ids: dict[bytes, list[int]] = {}
         for done in committed(storage, "embed").values():

@@ -166,25 +166,25 @@ def test_every_committed_object_is_checked(url: str, images: Path) -> None:
 
 def test_an_estimate_writes_nothing_and_is_near_the_truth(url: str, tmp_path: Path) -> None:
     folder = tmp_path / "images"
-    draw(folder, *range(120))
+    draw(folder, *range(72))
     with opened(url, shard=40) as shared:
         estimate = shared.estimate(f"file://{folder}")
         assert not [*Storage.at(url).list()]
         shared.index(f"file://{folder}")
         repeated = shared.estimate()
     size = sum(file.stat().st_size for file in folder.iterdir())
-    assert (estimate.files, estimate.new, estimate.sampled) == (120, 120, 64)
+    assert (estimate.files, estimate.new, estimate.sampled) == (72, 72, 64)
     assert estimate.bytes_listed == size
     stages = {stage.stage: stage for stage in estimate}
     assert [*stages] == ["list", "embed", "assign", "pair", "prove"]
-    assert (stages["embed"].items, stages["embed"].bytes_read) == (120, size)
+    assert (stages["embed"].items, stages["embed"].bytes_read) == (72, size)
     spent = sum(one.extra["seconds"] for one in embedded(url).values())
     assert stages["embed"].core_hours * 3600 == pytest.approx(spent, rel=0.25)
     written = sum(one.bytes for one in embedded(url).values())
     assert stages["embed"].bytes_written == pytest.approx(written, rel=0.25)
     total = estimate.total
     assert total.dollars == pytest.approx(sum(stage.dollars for stage in estimate))
-    assert (repeated.files, repeated.new, repeated.sampled) == (120, 0, 0)
+    assert (repeated.files, repeated.new, repeated.sampled) == (72, 0, 0)
     assert {stage.stage: stage for stage in repeated}["embed"].core_hours == 0
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from distributed.shards import of_vectors
 
-from dedup.distributed import dividing, joining, pairing
+from dedup.distributed import dividing, pairing
 from dedup.distributed.commits import committed, read
 from dedup.distributed.engine import Inline
 from dedup.distributed.joining import Joined, join
+from dedup.distributed.pieces import Piece
 from dedup.distributed.settings import Settings
 from dedup.distributed.storage import Storage
 from dedup.duplicates.candidates import CANDIDATES, Centring
@@ -89,19 +92,6 @@ def test_one_cell_finds_what_the_exact_join_finds(tmp_path: Path) -> None:
     assert told.classes == len(classes(stored(rows))) < 1500
 
 
-@pytest.fixture
-def small_cells(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Divide a few thousand rows as millions are."""
-    for module in (dividing, joining):
-        monkeypatch.setattr(module, "ONE_CELL", 100)
-        monkeypatch.setattr(module, "TRAINING_ROWS", 100)
-    monkeypatch.setattr(dividing, "LEAST_ROWS_OF_CELL", 100)
-    monkeypatch.setattr(dividing, "ROWS_OF_GROUP", 900)
-    monkeypatch.setattr(dividing, "PIECE_ROWS", 64)
-    monkeypatch.setattr(pairing, "BLOCK_ROWS", 500)
-    monkeypatch.setattr(pairing, "SHARDS_OF_RANGE", 2)
-
-
 def test_of_very_many_alike_the_best_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,6 +108,33 @@ def test_of_very_many_alike_the_best_are_kept(
     assert capped > 400
     assert told.capped == capped
     assert found.keys() == expected.keys()
+
+
+@pytest.mark.parametrize("sizes", [[100], [4096] * 5, [2600] * 17, [10, 4000, 3000, 1, 2500] * 6])
+@pytest.mark.parametrize("share", [1.0, 0.3])
+def test_tasks_compare_each_two_pieces_once_and_are_alike(sizes: list[int], share: float) -> None:
+    pieces = [Piece(f"{number}", 0, 1, rows) for number, rows in enumerate(sizes)]
+    old = {piece.key for piece in pieces[int(share * len(sizes)) :]} if share < 1 else set()
+    new = frozenset(piece.key for piece in pieces) - old
+    seen, work = Counter[tuple[Piece, ...]](), list[float]()
+    tasks = list(pairing.blocks({3: pieces}, new, "7"))
+    for task in tasks:
+        if task.second:
+            seen.update(itertools.product(task.first, task.second))
+            work.append(sum(one.rows * two.rows for one in task.first for two in task.second))
+        else:
+            seen.update(itertools.combinations_with_replacement(task.first, 2))
+            work.append(sum(piece.rows for piece in task.first) ** 2 / 2)
+    wanted = [
+        pair
+        for pair in itertools.combinations_with_replacement(pieces, 2)
+        if not {pair[0].key, pair[1].key} <= old
+    ]
+    assert {frozenset(pair) for pair in seen} == {frozenset(pair) for pair in wanted}
+    assert seen.total() == len(wanted)
+    assert len({task.name for task in tasks}) == len(tasks)
+    if share == 1:
+        assert max(work, default=0) <= 1.5 * np.median(work)
 
 
 @pytest.mark.usefixtures("small_cells")

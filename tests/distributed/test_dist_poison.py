@@ -13,6 +13,7 @@ from dedup.distributed.collection import SharedCollection
 from dedup.distributed.engine import Crash, run_tasks
 from dedup.distributed.listing import list_generation
 from dedup.distributed.processes_engine import Processes
+from dedup.spec import ModelSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +69,8 @@ def embedded(tmp_path: Path, *poisons: bytes) -> tuple[dict[str, Any], int]:
     for poison in poisons:
         data = (tmp_path / "images/0.jpg").read_bytes() + poison
         (tmp_path / f"images/3 {poison.decode()}.jpg").write_bytes(data)
-    with SharedCollection.open(f"file://{tmp_path}/store", create=True) as shared:
+    spec = ModelSpec(views="details")
+    with SharedCollection.open(f"file://{tmp_path}/store", spec, create=True) as shared:
         run = shared.run
     found = list_generation(run, [f"file://{tmp_path}/images"])
     with Watched(1) as engine:

@@ -42,7 +42,7 @@ graphs = st.integers(1, 25).flatmap(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(graphs)
 def test_cover_equals_brute_force_and_never_chains(graph: tuple[int, set[tuple[int, int]]]) -> None:
     count, edges = graph
@@ -55,7 +55,7 @@ def test_cover_equals_brute_force_and_never_chains(graph: tuple[int, set[tuple[i
             assert (group.keeper, member.file) in edges  # keepers come first in this order
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(graphs)
 def test_clique_members_are_all_related(graph: tuple[int, set[tuple[int, int]]]) -> None:
     count, edges = graph
@@ -80,7 +80,7 @@ def test_clique_members_are_all_related(graph: tuple[int, set[tuple[int, int]]])
     assert not any(first in left and second in left for first, second in edges)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(graphs)
 def test_components_equal_brute_force(graph: tuple[int, set[tuple[int, int]]]) -> None:
     count, edges = graph
@@ -168,7 +168,7 @@ def test_near_counts_when_proven_and_similar_when_not() -> None:
     assert as_sets(proven) == [(0, {1})]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(graphs)
 def test_no_duplicate_of_cover_is_unproven_against_its_keeper(
     graph: tuple[int, set[tuple[int, int]]],
@@ -227,7 +227,7 @@ def test_what_is_proven_against_a_duplicate_only_is_not_lost() -> None:
     assert left_alone(group_files(range(3), range(3), alike, ALL), range(3), alike, ALL) == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(graphs, graphs, st.sampled_from([Grouping.COVER, Grouping.CLIQUE]))
 def test_nothing_proven_is_lost(
     graph: tuple[int, set[tuple[int, int]]],

@@ -99,7 +99,7 @@ def drawn_copies(drawn: Drawn) -> Known:
     return copies_of(known, near, pixels, chosen, sorted(ignored))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(galleries)
 def test_files_are_held_as_brute_force_says(drawn: Drawn) -> None:
     copies = drawn_copies(drawn)
@@ -123,7 +123,7 @@ def test_files_are_held_as_brute_force_says(drawn: Drawn) -> None:
         assert (file in worse) == bool(not tiers and related)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(galleries, st.sets(st.sampled_from(FOLDERS), max_size=2))
 def test_overlaps_are_those_of_brute_force(drawn: Drawn, unread: set[bytes]) -> None:
     copies = drawn_copies(drawn)

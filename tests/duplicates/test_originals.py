@@ -22,6 +22,14 @@ PHOTO = Traits(quality=92)
 CASES = {
     "larger": [Candidate(800, 600, PHOTO), Candidate(400, 300, PHOTO)],
     "enlarged": [Candidate(400, 300, PHOTO), Candidate(800, 600, PHOTO._replace(detail=0.5))],
+    "soft, and enlarged without the camera's data": [
+        Candidate(400, 300, PHOTO._replace(camera=True, detail=0.35)),
+        Candidate(800, 600, PHOTO._replace(quality=98, detail=0.27)),
+    ],
+    "without the camera's data, beside a reduction that has them": [
+        Candidate(800, 600, PHOTO._replace(detail=0.4)),
+        Candidate(400, 300, PHOTO._replace(camera=True, detail=0.44)),
+    ],
     "soft, and reduced": [
         Candidate(800, 600, PHOTO._replace(detail=0.6)),
         Candidate(400, 300, PHOTO._replace(detail=0.65)),

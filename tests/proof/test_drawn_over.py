@@ -15,6 +15,7 @@ from dedup.images.decode import decode_bounded
 from dedup.proof import WORKING_SIDE, Original, Side, Verdict, describe, prove
 from dedup.proof.closely import Laid
 from dedup.proof.paper import is_page
+from dedup.proof.posterised import is_posterised
 from dedup.proof.shared_parts import judge
 
 if TYPE_CHECKING:
@@ -84,6 +85,68 @@ def test_a_part_in_a_colour_of_its_own_is_another_product() -> None:
     other = (soft * dyed + (1 - soft) * pixels).astype(np.uint8)
     assert not proven(pixels, other).near
     assert proven(pixels, np.asarray(dyed, np.uint8)).evidence != "the same image"
+
+
+def stuck(pixels: Pixels, colour: tuple[int, int, int], *places: tuple[int, int]) -> Pixels:
+    """Stick discs on, about as bright as what is beneath them."""
+    made = pixels.copy()
+    for place in places:
+        cv2.circle(made, place, 70, colour, -1, cv2.LINE_AA)
+    return made
+
+
+def rough(seed: int) -> Pixels:
+    """Draw grass: fine and strong texture of one colour."""
+    rng = np.random.default_rng(seed)
+    grain = cv2.GaussianBlur(rng.normal(0, 1, (600, 800)).astype(np.float32), (0, 0), 2.2)
+    light = 110 + 45 * grain / grain.std()
+    return np.asarray(np.clip(light[..., None] * (0.9, 1.0, 0.7), 0, 255), np.uint8)
+
+
+PINK, BLUE = (190, 70, 120), (60, 110, 200)
+
+
+def test_a_coloured_sticker_as_bright_as_the_texture_beneath_is_an_edit() -> None:
+    pixels = rough(1)
+    verdict = proven(pixels, stuck(pixels, PINK, (250, 200), (560, 420)))
+    assert verdict.near
+    assert "something drawn over" in verdict.evidence
+
+
+@pytest.mark.parametrize("other", [PINK, BLUE])
+def test_stickers_on_both_sides_are_two_images(other: tuple[int, int, int]) -> None:
+    pixels = rough(1)
+    one, two = stuck(pixels, PINK, (250, 200)), stuck(pixels, other, (560, 420))
+    assert not proven(one, two).near
+
+
+@pytest.mark.parametrize(("levels", "seed"), [(8, 11), (5, 12), (3, 13)])
+def test_a_posterised_image_is_near(levels: int, seed: int) -> None:
+    pixels = photograph(seed)
+    steps = levels - 1
+    table = np.rint(np.arange(256) / 255 * steps) / steps * 255
+    flat = np.asarray(cv2.LUT(pixels, table.astype(np.uint8)), np.uint8)
+    assert proven(pixels, flat).near
+    assert not proven(photograph(seed + 10), flat).near
+
+
+def test_a_posterised_part_is_told_from_another_image() -> None:
+    pixels = photograph(11)
+    table = np.where(np.arange(256) < 128, 0, 255).astype(np.uint8)
+    flat = np.asarray(cv2.LUT(pixels, table), np.uint8)
+    inside = np.ones(pixels.shape[:2], np.bool_)
+    for page in (False, True):
+        assert is_posterised(pixels, flat, inside, page=page)
+        assert is_posterised(flat, pixels, inside, page=page)
+        other = flat.copy()
+        other[300:306, 400:406] = 255 - other[300:306, 400:406]
+        assert not is_posterised(pixels, other, inside, page=page)
+    assert not is_posterised(pixels, pixels // 2, inside, page=False)
+    assert not is_posterised(flat, flat, inside, page=False)
+
+
+def test_specks_of_strong_compression_are_no_content() -> None:
+    assert prove(side(rough(2), 93), side(rough(2), 12)).near
 
 
 def sheet() -> npt.NDArray[np.float32]:

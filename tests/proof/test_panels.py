@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
@@ -9,14 +10,14 @@ import numpy as np
 import pytest
 
 import dedup
-from dedup.edits.catalogue import drawn
+from dedup.edits.catalogue import EDITS, drawn
+from dedup.edits.catalogue import edit as edited
+from dedup.images.decode import decode_bounded
 from dedup.images.encode import as_jpeg
 from dedup.proof.panels import panels
 from dedup.results import Tier
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy.typing as npt
 
     Bytes = npt.NDArray[np.uint8]
@@ -90,3 +91,61 @@ def test_two_collages_that_share_a_photograph_are_two(
     one = _collage(pixels, (7, 8, 9), tmp_path / "one.jpg")
     two = _collage(pixels, (10, 11, 12), tmp_path / "two.jpg")
     assert dedup.why(one, two).tier not in {Tier.NEAR, Tier.RESAVED}
+
+
+def _sheet(parts: list[Bytes], columns: int, gap: int, paint: int, path: Path) -> str:
+    rows = -(-len(parts) // columns)
+    page = np.full((gap + rows * (180 + gap), gap + columns * (240 + gap), 3), paint, np.uint8)
+    for number, part in enumerate(parts):
+        top, left = gap + number // columns * (180 + gap), gap + number % columns * (240 + gap)
+        page[top : top + 180, left : left + 240] = part
+    path.write_bytes(as_jpeg(page, 90))
+    return str(path)
+
+
+def _on_white(pixels: Bytes, across: int, down: int) -> Bytes:
+    """Cut a thing out of an image, as shops do."""
+    mask = np.zeros(pixels.shape[:2], np.uint8)
+    cv2.ellipse(mask, (120, 90), (across, down), 0, 0, 360, 255, -1)
+    soft = cv2.GaussianBlur(mask, (0, 0), 1.5)[..., None] / 255
+    return np.asarray(pixels * soft + 252 * (1 - soft), np.uint8)
+
+
+def _faint(pixels: Bytes) -> Bytes:
+    """Lay fog over an image."""
+    return np.asarray(0.2 * pixels + 0.8 * 175, np.uint8)
+
+
+# Sheets, and what one of their panels shows instead; all of them passed for one sheet that had
+# something drawn over it.
+OTHERS = {
+    "fog in a film strip": (3, 1, 14, 10, _faint),
+    "fog in a grid": (9, 3, 12, 250, _faint),
+    "a smaller thing": (4, 2, 0, 0, lambda pixels: _on_white(pixels, 50, 45)),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_sheet_with_one_other_image_is_another_sheet(
+    name: str, place: int, tmp_path: Path
+) -> None:
+    count, columns, gap, paint, make = OTHERS[name]
+    parts = [drawn(180, 240, RNG(20 + number)) for number in range(count)]
+    if make is not _faint:
+        parts = [_on_white(part, 90, 80) for part in parts]
+    other = [*parts]
+    other[place] = make(drawn(180, 240, RNG(40)))
+    one = _sheet(parts, columns, gap, paint, tmp_path / "one.jpg")
+    two = _sheet(other, columns, gap, paint, tmp_path / "two.jpg")
+    assert dedup.why(one, two).tier not in {Tier.NEAR, Tier.RESAVED}
+
+
+@pytest.mark.parametrize("edit", ["sticker", "text", "watermark", "filter", "noise"])
+def test_an_edited_sheet_is_near(edit: str, tmp_path: Path) -> None:
+    parts = [drawn(180, 240, RNG(20 + number)) for number in range(8)]
+    one = _sheet([*parts, _faint(parts[0])], 3, 12, 250, tmp_path / "one.jpg")
+    pixels = decode_bounded(Path(one).read_bytes(), 1000)
+    two = tmp_path / "two.jpg"
+    two.write_bytes(as_jpeg(edited(edit, EDITS[edit].strengths[1], pixels, RNG(3)), 88))
+    assert dedup.why(one, str(two)).tier is Tier.NEAR

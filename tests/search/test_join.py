@@ -157,6 +157,10 @@ def test_the_overlap_is_predicted_by_the_misses_of_smaller_ones() -> None:
     assert choose_overlap(overlaps, [0.5, 0.25, 0.125, 0.06, 0.03, 0.01, 0], 400) == 8  # never
     assert choose_overlap(overlaps, [0, 0, 0, 0, 0, 0, 0], 400) == 2
     assert choose_overlap(overlaps, [0] * 7, 0) == 1
+    # Of many pairs the misses are told by counting: of 20,000, 100 may be missed, or 20.
+    counted = [miss / 20_000 for miss in (8000, 2000, 500, 90, 79, 10, 2)]
+    assert choose_overlap(overlaps, counted, 20_000, 0.005) == 5
+    assert choose_overlap(overlaps, counted, 20_000, 0.001) == overlaps[5]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 40])

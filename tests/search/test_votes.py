@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from dedup.search import codes
+from dedup.search import matching
 from dedup.search.votes import LocalFeatures, sharing_parts
 
 FEATURES = 60
@@ -117,7 +117,7 @@ def test_by_cells_as_by_comparing_all_with_all(
     features = made(images)
     expected = all_with_all(features)
     assert len(expected) == 20
-    monkeypatch.setattr(codes, "_PER_CELL", per_cell)
+    monkeypatch.setattr(matching, "_PER_CELL", per_cell)
     assert set(sharing_parts(features, 10)) == expected
 
 

@@ -308,6 +308,7 @@ def test_one_byte_flips_anywhere_give_the_same_answer_or_a_word(
     assert counts["same"]
 
 
+@pytest.mark.slow
 def test_every_byte_of_chosen_rows(small: Path, tmp_path: Path) -> None:
     store, good = small, seen(small)
     texts = {"state": "files", "path": "files", "digest": "images", "format": "images"}

@@ -140,7 +140,7 @@ def test_training_in_two_sittings_gives_the_same_weights(tmp_path: Path, views: 
     state = {name: value.numpy() for name, value in loaded.module.state_dict().items()}
     save_file(state, teacher)
 
-    def train(output: Path, steps: int, cooldown: int) -> None:
+    def train(output: Path, steps: int, cooldown: int, *more: str | Path) -> None:
         command = [
             sys.executable,
             "-P",
@@ -155,7 +155,7 @@ def test_training_in_two_sittings_gives_the_same_weights(tmp_path: Path, views: 
         command += ["--backbone", "regnetx_002", "--size", "32", "--final-size", "32"]
         command += ["--input-size", "32", "--images", "8", "--drawn", "8", "--threads", "1"]
         command += ["--steps", f"{steps}", "--cooldown", f"{cooldown}"]
-        command += ["--device", "cpu", "--views", views]
+        command += ["--device", "cpu", "--views", views, *more]
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join([os.fspath(SCRIPTS), os.environ.get("PYTHONPATH", "")])
         }
@@ -171,3 +171,8 @@ def test_training_in_two_sittings_gives_the_same_weights(tmp_path: Path, views: 
     for key, values in one.items():
         np.testing.assert_array_equal(values, two[key], err_msg=key)
     assert load_model(weights=whole / name).layer == "prediction"
+    # From a finished network, whose views are counted.
+    train(tmp_path / "further", 0, 2, "--start", whole / name)
+    further = load_file(tmp_path / "further" / "regnetx_002-11.safetensors")
+    stem = "stem.conv.weight"
+    assert 0 < float(np.abs(further[stem] - one[stem]).max()) < 0.02

@@ -51,7 +51,9 @@ def test_each_has_its_reason(tmp_path: Path) -> None:
         assert files.get(name, (b"", "no video in it"))[1] in reason(one), name
 
 
-@pytest.mark.parametrize("name", ["a.mp4", "a.ts", "a.avi"])
+@pytest.mark.parametrize(
+    "name", ["a.mp4", *(pytest.param(name, marks=pytest.mark.slow) for name in ("a.ts", "a.avi"))]
+)
 def test_looks_and_moments_are_those_of_a_plain_decode(tmp_path: Path, name: str) -> None:
     frames = smaller(pan(2, 3))
     codec = "mpeg4" if name.endswith("avi") else "libx264"

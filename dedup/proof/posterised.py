@@ -1,0 +1,101 @@
+"""Posterised images: each channel of one is a staircase of the other's, and nothing else differs.
+
+Next to a step a pixel may be on either side of it, by noise; anywhere else it may not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from dedup.proof.residual import blobs
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float32]
+    Bytes = npt.NDArray[np.uint8]
+    Mask = npt.NDArray[np.bool_]
+
+_BIN_LEVELS = 2
+_FEWEST_PIXELS = 4  # in a bin that tells
+_MAX_FIT_PIXELS = 60_000
+_MOST_STEPS = 20  # bins in which a staircase rises: 8 levels have 7 steps, each in some bins
+_RISEN_SHARE = (
+    0.65  # of all that it rises, in these, on average of three channels; others .2 to .46
+)
+_MIN_RISE_LEVELS = 40
+_NOISE_LEVELS = 14
+_WIDE_LEVELS = 16  # within which a step rises
+_LEAST_LEVELS = 20.0
+# Photographs have .2 to .5 of their values on so many levels, posterised ones .4 to .9, pages .85
+_CROWDED_LEVELS = 24
+_MAX_CROWDED, _MIN_MORE_CROWDED = 0.6, 0.1
+_MIN_SPOT_PIXELS, _MAX_STRANGE_SHARE = 12, 0.01
+
+
+def is_posterised(one: Bytes, two: Bytes, inside: Mask, *, page: bool) -> bool:
+    """Tell whether one of two is the other posterised, and no more.
+
+    Parameters
+    ----------
+    one, two : (H, W, 3) RGB on one raster
+    page : edges have to lie where they lie, since letters are all edges; else within a pixel, as
+        resizing and compression move them
+    """
+    crowded = [_crowded(each) for each in (one, two)]
+    fine, coarse = (one, two) if crowded[0] < crowded[1] else (two, one)
+    if min(crowded) > _MAX_CROWDED or abs(crowded[0] - crowded[1]) < _MIN_MORE_CROWDED:
+        return False
+    curves = [_curve(fine[..., at], coarse[..., at], inside) for at in range(3)]
+    rising = [_stepped(curve) for curve in curves if np.ptp(curve) >= _MIN_RISE_LEVELS]
+    if not rising or np.mean(rising) < _RISEN_SHARE:
+        return False
+    around = np.ones((1, 1) if page else (3, 3), np.uint8)
+    left = [_left(fine[..., at], coarse[..., at], curves[at], around) for at in range(3)]
+    strange = np.asarray(np.max(left, axis=0), np.float32)
+    _, spots = blobs(strange, inside, _MIN_SPOT_PIXELS)
+    return not spots and float((strange > 1).mean()) <= _MAX_STRANGE_SHARE
+
+
+def _crowded(image: Bytes) -> float:
+    """Give the share of an image's values that its commonest levels have."""
+    counts = [np.bincount(image[..., at].ravel(), minlength=256) for at in range(3)]
+    top = [np.sort(each)[-_CROWDED_LEVELS:].sum() / each.sum() for each in counts]
+    return float(np.mean(top))
+
+
+def _curve(fine: Bytes, coarse: Bytes, inside: Mask) -> Floats:
+    """Give (256,) the other's level for each level, never falling."""
+    step = max(1, int((inside.size / _MAX_FIT_PIXELS) ** 0.5))
+    some = inside[::step, ::step]
+    bins = fine[::step, ::step][some] // _BIN_LEVELS
+    wanted = coarse[::step, ::step][some].astype(np.float64)
+    places = 256 // _BIN_LEVELS
+    count, total = np.bincount(bins, None, places), np.bincount(bins, wanted, places)
+    known = np.flatnonzero(count >= _FEWEST_PIXELS)
+    if not known.size:
+        return np.zeros(256, np.float32)
+    means = np.maximum.accumulate(total[known] / count[known])
+    at = np.searchsorted(known, np.arange(256) // _BIN_LEVELS, "right") - 1
+    return np.asarray(means[np.maximum(at, 0)], np.float32)
+
+
+def _stepped(curve: Floats) -> float:
+    """Give the share of what a curve rises that it rises in its steepest bins."""
+    rises = np.sort(np.diff(curve[::_BIN_LEVELS]))
+    return float(rises[-_MOST_STEPS:].sum() / rises.sum())
+
+
+def _left(fine: Bytes, coarse: Bytes, curve: Floats, around: Bytes) -> Floats:
+    levels = np.arange(256)
+    least = curve[np.maximum(levels - _NOISE_LEVELS, 0)]
+    most = curve[np.minimum(levels + _NOISE_LEVELS, 255)]
+    seen = coarse.astype(np.float32)
+    below = cv2.LUT(cv2.erode(fine, around), least) - seen
+    above = seen - cv2.LUT(cv2.dilate(fine, around), most)
+    step = float((curve[_WIDE_LEVELS:] - curve[:-_WIDE_LEVELS]).max())
+    allowed = max(_LEAST_LEVELS, step / 2)
+    return np.asarray(np.maximum(np.maximum(below, above), 0) / allowed, np.float32)
