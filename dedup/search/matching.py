@@ -210,7 +210,8 @@ class _Homes:
         less = _squares(self._codes[asked])
         for top in range(0, len(numbers), _ROWS):
             some = numbers[top : top + _ROWS]
-            twice = self._codes[asking[some]].astype(np.float32) * np.float32(2)
+            twice = self._codes[asking[some]].astype(np.float32)
+            twice *= 2
             for left in range(0, len(rows), _COLUMNS):
                 closeness = twice @ rows[left : left + _COLUMNS].T
                 closeness -= less[left : left + _COLUMNS]
