@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Numbers = npt.NDArray[np.int64]
     Flags = npt.NDArray[np.bool_]
 
-REACH: Final = 30.0
+REACH: Final = 30
 """Squared distance of two features' codes up to which they match."""
 
 _SCALE_AGREES: Final = 0.6  # octaves

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from dedup.search.kmeans import find_centres
 from dedup.search.pairs import Pairs
 from dedup.search.products import highest_products, on_every_core
-from dedup.search.similarity import MARGIN, inclusive, pair_similarities, unit_rows
+from dedup.search.similarity import MARGIN, inclusive, pair_similarities
 from dedup.search.tiles import TILE, Proposed, found_in
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _MAX_MISSED_SHARE: Final = 0.0005  # of pairs; half of what is promised
 _MIN_MISSES: Final = 3  # that are not chance alone
 _SAMPLE_ROWS: Final = 4000  # whose exact pairs are found
 _SAMPLE_NEIGHBOURS: Final = 50  # pairs of a sampled row that count
-_BLOCK_ROWS: Final = 16384
+_BLOCK_ROWS: Final = 65536
 _SEED: Final = 0
 
 
@@ -58,26 +59,7 @@ def train(sample: Rows, cells: int, seed: int = _SEED) -> Rows:
     if not 1 <= cells <= len(sample):
         raise ValueError(f"{len(sample)} rows cannot be divided into {cells} cells")
     sample = np.ascontiguousarray(sample, np.float32)
-    rng = np.random.default_rng(seed)
-    centres = unit_rows(sample[rng.permutation(len(sample))[:cells]])
-    for _ in range(_TRAINING_ROUNDS):
-        products, nearest = highest_products(sample, centres, 1)
-        centres = unit_rows(_sums(sample, products[:, 0], nearest[:, 0], cells))
-    return centres
-
-
-def _sums(sample: Rows, products: Rows, nearest: Ids, cells: int) -> Rows:
-    """(C, D) sums of the rows of each cell; an empty one takes a row that is far from its own."""
-    sums = np.zeros((cells, sample.shape[1]), np.float32)
-    empty = np.flatnonzero(np.bincount(nearest, minlength=cells) == 0)
-    nearest[np.argsort(products, kind="stable")[: len(empty)]] = empty
-    for start in range(0, len(sample), _BLOCK_ROWS):
-        of = nearest[start : start + _BLOCK_ROWS]
-        order = np.argsort(of, kind="stable")
-        begins = np.flatnonzero(np.diff(of[order], prepend=-1))
-        block = sample[start : start + _BLOCK_ROWS][order]
-        sums[of[order[begins]]] += np.add.reduceat(block, begins)
-    return sums
+    return find_centres(sample, cells, _TRAINING_ROUNDS, seed, spherical=True)
 
 
 def labels(rows: Rows, centroids: Rows, overlap: int) -> Labels:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import faiss
 import numpy as np
@@ -33,7 +33,9 @@ _TILE: Final = 1024  # as in `tiles`: products stay in the cache
 _FEWEST_QUERIES: Final = 64  # of a thread
 
 
-def highest_products(queries: Rows, rows: Rows, k: int) -> tuple[Rows, Ids]:
+def highest_products(
+    queries: Rows, rows: Rows, k: int, less: Rows | None = None
+) -> tuple[Rows, Ids]:
     """Find the k rows of the highest products with each query, on every core.
 
     Parameters
@@ -41,6 +43,7 @@ def highest_products(queries: Rows, rows: Rows, k: int) -> tuple[Rows, Ids]:
     queries : (Q, D) float32
     rows : (N, D) float32, N at least 1
     k : at least 1
+    less : (N,) what is taken off the products with each row; None: nothing
 
     Returns
     -------
@@ -55,14 +58,16 @@ def highest_products(queries: Rows, rows: Rows, k: int) -> tuple[Rows, Ids]:
     size = min(_TILE, max(_FEWEST_QUERIES, -(-len(queries) // cores())))
     starts = range(0, len(queries), size)
     found = on_every_core(
-        lambda start: highest_of_block(queries[start : start + size], rows, k), starts
+        lambda start: highest_of_block(queries[start : start + size], rows, k, less), starts
     )
     for start, (best, where) in zip(starts, found, strict=True):
         products[start : start + size], places[start : start + size] = best, where
     return products, places
 
 
-def highest_of_block(queries: Rows, rows: Rows, k: int) -> tuple[Rows, Ids]:
+def highest_of_block(
+    queries: Rows, rows: Rows, k: int, less: Rows | None = None
+) -> tuple[Rows, Ids]:
     """Find what `highest_products` finds, on the calling thread, for some thousand queries."""
     faiss.omp_set_num_threads(1)  # of this thread
     count, k = len(queries), min(k, len(rows))
@@ -73,7 +78,10 @@ def highest_of_block(queries: Rows, rows: Rows, k: int) -> tuple[Rows, Ids]:
     heaps.heapify()
     for left in range(0, len(rows), _TILE):
         tile = queries @ rows[left : left + _TILE].T
-        heaps.addn(tile.shape[1], faiss.swig_ptr(tile), left, 0, count)
+        if less is not None:
+            tile -= less[left : left + _TILE]
+        add: Any = heaps.addn  # whose stub lacks what the library takes
+        add(tile.shape[1], faiss.swig_ptr(tile), left, 0, count)
     heaps.reorder()
     return products, places
 

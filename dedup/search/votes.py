@@ -1,6 +1,6 @@
 """Which images share a part, by votes of their local features.
 
-Every feature asks FAISS for the nearest features of other images, and matches of a true part agree
+Every feature asks for the nearest features of other images, and matches of a true part agree
 on one placing (`dedup.placing`). Work is bounded for each feature (`NEAREST` matches) and for each
 image (`_MAX_CHECKED` others that are looked at, `most` that are given), so that thousands of
 screenshots of one app cost no more than others.
@@ -9,12 +9,14 @@ screenshots of one app cost no more than others.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from itertools import product
+from typing import TYPE_CHECKING, Final
 
-import faiss
 import numpy as np
 
 from dedup.placing import REACH, differences, following, spots
+from dedup.search.matching import near_codes
+from dedup.search.products import on_every_core
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,15 +33,8 @@ NEAREST: Final = 8
 FEWEST_VOTES: Final = 4
 """Features that have to agree, on either side."""
 
-_SEED: Final = 0
-_FLAT_FEATURES: Final = 4096  # up to which all are compared with all
-_FEATURES_PER_CELL: Final = 320
-_MAX_CELLS: Final = 16384
-_PROBED: Final = 3
-_TRAINING_PER_CELL: Final = 32
-_BLOCK: Final = 65536  # features that ask at a time
-_PRODUCT: Final = 512  # of them that are compared with all cells at once
 _MAX_CHECKED: Final = 40
+_CHECKED_AT_ONCE: Final = 64
 _TURN: Final = np.pi / 4
 _MAX_MATCHES: Final = 256  # of a pair that are looked at
 _BUCKET_BITS: Final = 20
@@ -131,84 +126,20 @@ def _matched(
     if first_new is not None:
         split = int(np.searchsorted(features.owner, first_new))
         sides = [(everything[split:], everything[:split]), (everything[:split], everything[split:])]
-    total, done = sum(len(asking) for asking, _ in sides), 0
-    found: list[tuple[Numbers, Numbers]] = []
-    for asking, asked in sides:
-        if not len(asking) or not len(asked):
-            continue
-        index = _index(features.codes[asked])
-        for start in range(0, len(asking), _BLOCK):
-            block = asking[start : start + _BLOCK]
-            queries = features.codes[block].astype(np.float32)
-            distances, rows = _nearest(index, queries, NEAREST + (first_new is None))
-            query, place = np.nonzero((rows >= 0) & (distances <= REACH))
-            one, two = block[query], asked[rows[query, place]]
-            other = features.owner[one] != features.owner[two]
-            found.append((one[other], two[other]))
-            done += len(block)
-            progress(done, total)
-    if not found:
-        none = np.zeros(0, np.int64)
-        return _Matches(none, none, none, np.zeros(0, np.float32))
-    asking_one, asked_two = (np.concatenate(side) for side in zip(*found, strict=True))
-    low, high = np.minimum(asking_one, asked_two), np.maximum(asking_one, asked_two)
-    key = np.sort(low * count + high)  # sorting millions is quicker than hashing them
+    keys = [np.empty(0, np.int64)]
+    nearest = NEAREST + (first_new is None)  # itself
+    for one, two in near_codes(features.codes, sides, REACH, nearest, progress):
+        other = features.owner[one] != features.owner[two]
+        low, high = np.minimum(one, two)[other], np.maximum(one, two)[other]
+        keys.append(low * count + high)
+    key = np.sort(np.concatenate(keys))  # sorting millions is quicker than hashing them
     key = key[np.diff(key, prepend=-1) > 0]
     one, two = np.divmod(key, count)
     often = np.bincount(one, minlength=count) + np.bincount(two, minlength=count)
     weight = 1 / np.sqrt(often[one] * often[two])
-    images = int(features.owner[-1]) + 1
+    images = int(features.owner[-1]) + 1 if count else 0
     pair = features.owner[one] * images + features.owner[two]
     return _Matches(pair, one, two, weight.astype(np.float32))
-
-
-def _index(codes: npt.NDArray[np.uint8]) -> Any:
-    """Build what finds the nearest codes: by comparing all where they are few, else by cells."""
-    rows, dimension = codes.shape
-    if rows <= _FLAT_FEATURES:
-        flat = faiss.IndexFlatL2(dimension)
-        flat.add(codes.astype(np.float32))
-        return flat
-    cells = min(_MAX_CELLS, rows // _FEATURES_PER_CELL)
-    by_residual = False
-    index = faiss.IndexIVFScalarQuantizer(
-        faiss.IndexFlatL2(dimension),
-        dimension,
-        cells,
-        faiss.ScalarQuantizer.QT_8bit_direct,
-        faiss.METRIC_L2,
-        by_residual,
-    )
-    index.cp.min_points_per_centroid = 1
-    index.cp.seed = _SEED
-    index.cp.niter = 6
-    some = np.random.default_rng(_SEED).permutation(rows)[: cells * _TRAINING_PER_CELL]
-    index.train(codes[np.sort(some)].astype(np.float32))
-    for start in range(0, rows, _BLOCK):
-        index.add(codes[start : start + _BLOCK].astype(np.float32))
-    index.nprobe = _PROBED
-    return index
-
-
-def _nearest(index: Any, queries: Floats, count: int) -> tuple[Floats, Numbers]:
-    """Search an index of `_index`; gives (Q, count) squared distances and rows, -1 for none."""
-    found: tuple[Floats, Numbers]
-    if not isinstance(index, faiss.IndexIVF):
-        found = index.search(queries, count)
-        return found
-    # FAISS looks for the cells of many queries in four times as long as a product takes.
-    centres = index.quantizer.reconstruct_n(0, index.nlist)
-    halves = (centres * centres).sum(axis=1) / 2
-    cells = np.empty((len(queries), index.nprobe), np.int64)
-    for start in range(0, len(queries), _PRODUCT):
-        near = queries[start : start + _PRODUCT] @ centres.T - halves
-        each = np.arange(len(near))
-        for place in range(index.nprobe):
-            cells[start : start + _PRODUCT, place] = best = near.argmax(axis=1)
-            near[each, best] = -np.inf
-    unused = np.zeros(cells.shape, np.float32)  # distances of cells, by which nothing is chosen
-    found = index.search_preassigned(queries, count, cells, unused)
-    return found[0], found[1]
 
 
 def _agreeing(features: LocalFeatures, matches: _Matches) -> _Matches:
@@ -216,12 +147,15 @@ def _agreeing(features: LocalFeatures, matches: _Matches) -> _Matches:
     # Most pairs have a match or two by chance: without them the rest is a fraction of the work.
     matches = matches.at(_frequent(matches.pair))
     scale, turn, mirrored = differences(features, matches.one, features, matches.two)
+
+    def agree(halves: tuple[float, ...]) -> Flags:
+        octave = np.floor(scale + halves[0]).astype(np.int64) + 16
+        eighth = np.floor(turn / _TURN + halves[1]).astype(np.int64) % 8
+        return _frequent(((matches.pair * 32 + octave) * 8 + eighth) * 2 + mirrored)
+
     enough = np.zeros(len(matches.pair), np.bool_)
-    for half_scale in (0.0, 0.5):
-        for half_turn in (0.0, 0.5):
-            octave = np.floor(scale + half_scale).astype(np.int64) + 16
-            eighth = np.floor(turn / _TURN + half_turn).astype(np.int64) % 8
-            enough |= _frequent(((matches.pair * 32 + octave) * 8 + eighth) * 2 + mirrored)
+    for flags in on_every_core(agree, product((0.0, 0.5), repeat=2)):
+        enough |= flags
     return matches.at(enough)
 
 
@@ -244,14 +178,18 @@ def _votes(features: LocalFeatures, matches: _Matches) -> dict[tuple[int, int], 
     begins = np.flatnonzero(np.diff(sorted_pairs, prepend=-1))
     ends = np.append(begins[1:], len(order))
     chosen = _most_matched(features, matches, order, begins, ends)
-    votes: dict[tuple[int, int], float] = {}
-    for begin, end in zip(begins[chosen].tolist(), ends[chosen].tolist(), strict=True):
-        some = matches.at(order[begin:end][:_MAX_MATCHES])
-        vote = _agreed(features, some)
-        if vote:
+    spans = list(zip(begins[chosen].tolist(), ends[chosen].tolist(), strict=True))
+
+    def count(start: int) -> list[tuple[tuple[int, int], float]]:
+        found = []
+        for begin, end in spans[start : start + _CHECKED_AT_ONCE]:
+            some = matches.at(order[begin:end][:_MAX_MATCHES])
             one, two = int(features.owner[some.one[0]]), int(features.owner[some.two[0]])
-            votes[one, two] = vote
-    return votes
+            found.append(((one, two), _agreed(features, some)))
+        return found
+
+    counted = on_every_core(count, range(0, len(spans), _CHECKED_AT_ONCE))
+    return {pair: vote for found in counted for pair, vote in found if vote}
 
 
 def _most_matched(

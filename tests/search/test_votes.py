@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from dedup.search import votes
+from dedup.search import matching
 from dedup.search.votes import LocalFeatures, sharing_parts
 
 FEATURES = 60
@@ -105,7 +105,10 @@ def all_with_all(features: LocalFeatures) -> set[tuple[int, int]]:
     return found
 
 
-def test_by_cells_as_by_comparing_all_with_all(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("per_cell", [20, 320, 10**6])
+def test_by_cells_as_by_comparing_all_with_all(
+    monkeypatch: pytest.MonkeyPatch, per_cell: int
+) -> None:
     rng = np.random.default_rng(3)
     images = [random_image(rng) for _ in range(60)]
     for number in range(0, 40, 2):
@@ -114,7 +117,7 @@ def test_by_cells_as_by_comparing_all_with_all(monkeypatch: pytest.MonkeyPatch) 
     features = made(images)
     expected = all_with_all(features)
     assert len(expected) == 20
-    monkeypatch.setattr(votes, "_FLAT_FEATURES", 0)
+    monkeypatch.setattr(matching, "_PER_CELL", per_cell)
     assert set(sharing_parts(features, 10)) == expected
 
 
