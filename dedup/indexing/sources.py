@@ -154,12 +154,19 @@ def count(asked: Asked) -> int:
 
     Raises
     ------
-    SourceError : one of them cannot be read.
+    SourceError : one of them cannot be read, or has images under names that are refused alone.
     """
     found = sum(map(len, asked.named.values()))
     for path, kind in asked.others.items():
         if kind is Kind.ARCHIVE:
-            found += sum(map(is_listed, archives.contents(path).members))
+            contents = archives.contents(path)
+            listed = sum(map(is_listed, contents.members))
+            if not listed and (problems := _of_images(contents)):
+                name, reason = problems[0]
+                raise SourceError(
+                    f"none of the images in {os.fsdecode(path)} is read: {name!r} is {reason}"
+                )
+            found += listed
         else:
             found += sum(is_listed(entry.path) for entry in remote.listed(path))
     return found
@@ -316,12 +323,23 @@ def _compare_archive(catalog: Catalog, root: Root, work: WorkList) -> Found:
     found = _diff(catalog, root, _wanted(root, entries), set() if cut_off else None, work)
     problems = [
         Skip(f"{name}/{where}" if where else name, reason)
-        for where, reason in contents.problems
-        if not where or is_listed(os.fsencode(where).lstrip(b"/."))
+        for where, reason in [
+            *(problem for problem in contents.problems if not problem[0]),
+            *_of_images(contents),
+        ]
     ]
     if not problems:
         found = found._replace(settled=Settled(digest, found.unchanged, found.still_skipped, 0))
     return found._replace(problems=problems)
+
+
+def _of_images(contents: archives.Contents) -> list[tuple[str, str]]:
+    """Name members that look like images and have no place here, with the reasons."""
+    return [
+        (where, reason)
+        for where, reason in contents.problems
+        if is_listed(os.fsencode(where).lstrip(b"/."))
+    ]
 
 
 def _unreadable(root: Root, error: Exception) -> Exception:

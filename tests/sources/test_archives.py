@@ -17,7 +17,10 @@ from dedup.images.decode import read_file
 from dedup.sources import archives
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from outcome import Outcome
 
 LIMIT = 1 << 24
 IMAGES = {f"d/{number}.png": encode(textured(40, 60, number), "PNG") for number in range(5)}
@@ -83,6 +86,16 @@ def test_names_that_lead_out_are_refused_and_the_last_of_two_counts(
     assert "leads out" in reasons["../b.png"]
     assert "leads out" in reasons["x/../../c.png"]
     assert "named twice" in reasons[found.problems[-1][0]]
+
+
+def test_an_archive_of_refused_names_alone_says_why(
+    dedup: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    archive = os.fsdecode(make_tar(tmp_path / "a.tar", {"/etc/a.png": b"1"}))
+    done = dedup("index", archive, "-s", tmp_path / "store")
+    assert done.code == 1
+    assert f"none of the images in {archive} is read: '/etc/a.png' is an absolute path" in done.err
+    assert not (tmp_path / "store").exists()
 
 
 class _nothing:  # noqa: N801 - a context
