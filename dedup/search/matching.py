@@ -37,6 +37,7 @@ _ROWS: Final = 1024
 _COLUMNS: Final = 4096
 _APART_BITS: Final = 6
 _PLACE_BITS: Final = 30
+_MIXING: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio
 _SEED: Final = 0
 
 
@@ -57,11 +58,13 @@ class Division:
 
     @classmethod
     def of(cls, codes: Codes, cells: int) -> Division:
-        """Divide codes into about so many cells."""
-        some = np.random.default_rng(_SEED).permutation(len(codes))[: cells * _TRAINING_PER_CELL]
-        sample = codes[np.sort(some)].astype(np.float32)
-        count = max(1, round(cells**0.5))
-        regions = find_centres(sample[:: max(1, cells // count)], count, _TRAINING_ROUNDS, _SEED)
+        """Divide codes into about so many cells, which do not depend on the order of the codes."""
+        # In another order, as of another machine, the same images are to find the same ones.
+        _, first = np.unique(_mixed(codes), return_index=True)
+        sample = codes[first[: cells * _TRAINING_PER_CELL]].astype(np.float32)
+        count = min(max(1, round(cells**0.5)), len(sample))
+        step = max(1, len(sample) // (count * _TRAINING_PER_CELL))
+        regions = find_centres(sample[::step], count, _TRAINING_ROUNDS, _SEED)
         home = nearest_centres(sample, regions, 1)[1][:, 0]
         order, ends = np.argsort(home, kind="stable"), np.bincount(home, minlength=count).cumsum()
         centres = [
@@ -246,6 +249,18 @@ def _closest(closeness: Rows, limit: Rows, nearest: int) -> tuple[Places, Rows]:
     lowest = np.maximum(lowest, limit.astype(np.int32) * _COLUMNS)
     at = np.flatnonzero(ranks >= lowest[:, None]).astype(np.int32)
     return at, (lowest // _COLUMNS).astype(np.float32)
+
+
+def _mixed(codes: Codes) -> npt.NDArray[np.uint64]:
+    """(F,) numbers that look drawn, equal for equal codes."""
+    count, dimension = codes.shape
+    words = np.zeros((count, -(-dimension // 8) * 8), np.uint8)
+    words[:, :dimension] = codes
+    mixed = np.zeros(count, np.uint64)
+    for column in words.view(np.uint64).T:
+        mixed = (mixed ^ column) * _MIXING
+        mixed ^= mixed >> np.uint64(32)
+    return mixed
 
 
 def _by_cell(cells: Places, count: int) -> tuple[Numbers, Numbers]:

@@ -81,6 +81,24 @@ def test_cells_find_nearly_all_that_are_nearest(monkeypatch: pytest.MonkeyPatch)
     assert len(apart.keys() & expected) >= 0.95 * len(expected)
 
 
+def test_the_order_of_codes_changes_no_match(monkeypatch: pytest.MonkeyPatch) -> None:
+    every = np.arange(1200)
+    codes = np.random.default_rng(4).integers(0, 3, (1200, 32), np.uint8)
+    monkeypatch.setattr(by_cells, "_PER_CELL", 20)
+    monkeypatch.setattr(f"{__name__}.NEAREST", 1200)  # so that no tie is left out
+    order = np.random.default_rng(5).permutation(1200)
+    found = found_of(codes, [(every, every)])
+    shuffled = found_of(codes[order], [(every, every)])
+    assert {(order[one], order[other]) for one, other in shuffled} == set(found)
+    assert len(found) < len(by_brute_force(codes, every, every))  # cells leave some out
+
+
+def test_equal_codes_are_divided_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes, every = np.ones((90, 32), np.uint8), np.arange(90)
+    monkeypatch.setattr(by_cells, "_PER_CELL", 10)
+    assert set(found_of(codes, [(every, every)])) == by_brute_force(codes, every, every)
+
+
 def test_nothing_asks_nothing() -> None:
     none = np.empty(0, np.int64)
     assert found_of(np.empty((0, 32), np.uint8), [(none, none)]) == []
