@@ -35,6 +35,7 @@ MAX_COLOUR_LEVELS = 21.0  # strong filters leave 20, a product in another colour
 MAX_POSTERISED_LEVELS = 36.0
 MIN_PATCH_TILES = 6  # of another colour
 MAX_CLEAN_SHARE = 0.02
+MAX_DOUBTFUL_SHARE = 0.25  # on either side by light; a grey thing beneath a coloured one has more
 MIN_SPECKS, MAX_SPECK_SHARE = 20, 0.15
 _BESIDE_PIXELS = 15
 _CELLS = 8  # a side of the page
@@ -153,9 +154,11 @@ def _drawn(laid: Laid, sound: Mask, mask: Mask, checks: list[Check]) -> Judgemen
     shares = sides(laid.greys[0], toned, mask)
     if shares is None:  # faint all over: no content
         return Judgement(checks)
-    # Where colours tell, they know better: over rough ground light is steep on the clean side.
+    # Where colours tell, they know better: over rough ground light is steep on the clean side. But
+    # they do not see what is grey, and light that is steep on both sides stays the judge.
     gap = laid.greys[0] - toned
-    shares = in_colour(laid.one, _toned_colours(laid, sound), gap, mask) or shares
+    if shares.drawn or min(shares[:2]) <= MAX_DOUBTFUL_SHARE:
+        shares = in_colour(laid.one, _toned_colours(laid, sound), gap, mask) or shares
     most, least = max(shares[:2]), min(shares[:2])
     checks = [
         *checks,
