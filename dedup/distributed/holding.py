@@ -195,10 +195,9 @@ def check(run: Run, report: Callable[[int, int], None], *, deep: bool) -> tuple[
     deep : whether each is read and its SHA-256 compared, and not its size alone
     """
     storage = run.storage
-    found = [finding_of(run, one) for _, one in damaged(storage, report, deep=deep)]
-    stages = _stages([entry.key for entry in storage.list()])
-    done = sum(len(done) for done in _committed(storage, stages).values())
-    return found, done + len(_listed_parts(storage))
+    stages, parts = _held(storage)
+    found = [finding_of(run, one) for _, one in _damaged(storage, stages, parts, report, deep=deep)]
+    return found, sum(map(len, _committed(storage, stages).values())) + len(parts)
 
 
 def finding_of(run: Run, one: Damaged) -> Finding:
@@ -210,12 +209,21 @@ def damaged(
     storage: Storage, report: Callable[[int, int], None], *, deep: bool
 ) -> Iterator[tuple[str, Damaged]]:
     """Find objects that are not as they were committed, each with its stage; as `check`."""
-    stages = _stages([entry.key for entry in storage.list()])
+    return _damaged(storage, *_held(storage), report, deep=deep)
+
+
+def _damaged(
+    storage: Storage,
+    stages: list[str],
+    parts: list[Done],
+    report: Callable[[int, int], None],
+    *,
+    deep: bool,
+) -> Iterator[tuple[str, Damaged]]:
     for number, stage in enumerate(stages):
         report(number, len(stages))
         for one in commits.verify(storage, stage, contents=deep):
             yield stage, one
-    parts = _listed_parts(storage)
     for number, part in enumerate(parts):
         report(len(stages) + number, len(stages) + len(parts))
         if reason := commits.damage(storage, part, contents=deep):
@@ -223,12 +231,13 @@ def damaged(
     report(len(stages) + len(parts), len(stages) + len(parts))
 
 
-def _listed_parts(storage: Storage) -> list[Done]:
-    """List what generations consist of."""
+def _held(storage: Storage) -> tuple[list[str], list[Done]]:
+    """List the stages, and what generations consist of."""
+    stages = _stages([entry.key for entry in storage.list()])
     try:
-        return [part for one in listing.generations(storage) for part in one.parts]
+        return stages, [part for one in listing.generations(storage) for part in one.parts]
     except StorageError:
-        return []  # it cannot be told; that a generation cannot be read is found all the same
+        return stages, []  # that a generation cannot be read is found all the same
 
 
 def _stages(keys: Iterable[str]) -> list[str]:

@@ -156,8 +156,8 @@ def _drawn(laid: Laid, sound: Mask, mask: Mask, checks: list[Check]) -> Judgemen
         return Judgement(checks)
     # Where colours tell, they know better: over rough ground light is steep on the clean side. But
     # they do not see what is grey, and light that is steep on both sides stays the judge.
-    gap = laid.greys[0] - toned
     if shares.drawn or min(shares[:2]) <= MAX_DOUBTFUL_SHARE:
+        gap = laid.greys[0] - toned
         shares = in_colour(laid.one, _toned_colours(laid, sound), gap, mask) or shares
     most, least = max(shares[:2]), min(shares[:2])
     checks = [

@@ -37,7 +37,9 @@ _ROWS: Final = 1024
 _COLUMNS: Final = 4096
 _APART_BITS: Final = 6
 _PLACE_BITS: Final = 30
-_MIXING: Final = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio
+MIXING: Final = np.uint64(0x9E3779B97F4A7C15)
+"""Spreads what is multiplied by it (Fibonacci hashing)."""
+
 _SEED: Final = 0
 
 
@@ -258,7 +260,7 @@ def _mixed(codes: Codes) -> npt.NDArray[np.uint64]:
     words[:, :dimension] = codes
     mixed = np.zeros(count, np.uint64)
     for column in words.view(np.uint64).T:
-        mixed = (mixed ^ column) * _MIXING
+        mixed = (mixed ^ column) * MIXING
         mixed ^= mixed >> np.uint64(32)
     return mixed
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from dedup.placing import REACH, differences, following, spots
-from dedup.search.matching import near_codes
+from dedup.search.matching import MIXING, near_codes
 from dedup.search.products import on_every_core
 
 if TYPE_CHECKING:
@@ -38,9 +38,6 @@ _CHECKED_AT_ONCE: Final = 64
 _TURN: Final = np.pi / 4
 _MAX_MATCHES: Final = 256  # of a pair that are looked at
 _BUCKET_BITS: Final = 20
-_MIXING: Final = np.uint64(
-    0x9E3779B97F4A7C15
-)  # spreads what is multiplied by it (Fibonacci hashing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +159,7 @@ def _agreeing(features: LocalFeatures, matches: _Matches) -> _Matches:
 def _frequent(keys: Numbers) -> Flags:
     """Mark the keys that are there `FEWEST_VOTES` times at least."""
     # Counted by buckets first, which is quicker than sorting them all.
-    bucket = ((keys.astype(np.uint64) * _MIXING) >> np.uint64(64 - _BUCKET_BITS)).astype(np.int64)
+    bucket = ((keys.astype(np.uint64) * MIXING) >> np.uint64(64 - _BUCKET_BITS)).astype(np.int64)
     frequent = np.asarray(np.bincount(bucket)[bucket] >= FEWEST_VOTES)
     some = keys[frequent]
     ranked = np.sort(some)
