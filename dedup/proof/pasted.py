@@ -6,9 +6,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
+from dedup.proof.alignment import corners
 from dedup.proof.description import describe, working_side
+from dedup.proof.geometry import project
 from dedup.proof.original import Original
 from dedup.proof.panels import MOST, Box
 from dedup.proof.side import Side
@@ -22,9 +25,11 @@ if TYPE_CHECKING:
     from dedup.proof.description import Features
     from dedup.proof.verdict import Check, Verdict
 
+    Doubles = npt.NDArray[np.float64]
     Look = Callable[[Side, Side, Verdict, tuple[Check, ...]], Verdict]
 
 _MIN_SHOWN_SHARE = 0.4  # of the photograph, that the panel shows
+_MIN_ROUGHLY_SHOWN_SHARE = 0.35  # by a placing that is not refined
 _ALL_SHARE = 0.8  # of an image, that its largest panel is where it is no page or collage
 
 
@@ -99,9 +104,37 @@ def in_a_panel(one: Side, two: Side, verdict: Verdict, look: Look) -> Verdict:
     return verdict
 
 
-def may_be_in_a_panel(one: Side, two: Side) -> bool:
-    """Tell whether one of two, and not the other, has panels."""
-    return _is_parted(one) != _is_parted(two)
+def may_be_in_a_panel(one: Side, two: Side, placed: Doubles | None = None) -> bool:
+    """Tell whether one of two, and not the other, has panels.
+
+    Parameters
+    ----------
+    placed : (3, 3), roughly, the second's described pixels to the first's; then a panel has to show
+        enough of the other as well
+    """
+    if _is_parted(one) == _is_parted(two):
+        return False
+    if placed is None:
+        return True
+    holds = _is_parted(one)
+    holder, other = (one.features, two.features) if holds else (two.features, one.features)
+    matrix = placed if holds else np.asarray(np.linalg.inv(placed), np.float64)
+    outline = project(matrix, corners(other.whole)).astype(np.float32)
+    area = float(cv2.contourArea(outline))
+    if not cv2.isContourConvex(outline) or not area:
+        return True
+    height, width = holder.grey.shape
+    return any(
+        cv2.intersectConvexConvex(_outline(box, width, height), outline)[0]
+        >= _MIN_ROUGHLY_SHOWN_SHARE * area
+        for box in holder.panels[:MOST]
+    )
+
+
+def _outline(box: Box, width: int, height: int) -> npt.NDArray[np.float32]:
+    edges = np.array([[box.left, box.top], [box.right, box.top], [box.right, box.bottom],
+                      [box.left, box.bottom]])  # fmt: skip
+    return (edges * (width, height) - 0.5).astype(np.float32)
 
 
 def _is_parted(side: Side) -> bool:

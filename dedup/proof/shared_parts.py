@@ -195,14 +195,16 @@ def _toned(laid: Laid, sound: Mask) -> Floats:
 def _light(laid: Laid, mask: Mask) -> float:
     """Give the share of coarse light that follows beside places; 1 where there is next to none."""
     # Every other pixel tells as much of tiles.
-    one = np.ascontiguousarray(laid.greys[0][::2, ::2])
-    colour = np.ascontiguousarray(laid.two[::2, ::2])
+    one, two = (np.ascontiguousarray(each[::2, ::2]) for each in laid.greys)
     inside, places = laid.inside[::2, ::2], mask[::2, ::2]
-    two = np.clip(mapped(colour, one, inside), 0, 255)
     sound, side = inside & ~places, TILE_PIXELS // 2
     (mine, used), (theirs, _) = tiles(one, sound, side), tiles(two, sound, side)
     if used.sum() < 8:  # noqa: PLR2004 -- nothing to compare
         return 1.0
+    if float((mine - theirs)[used].std()) < _PLAIN_LEVELS:
+        return 1.0  # as it is, without a rule
+    colour = np.ascontiguousarray(laid.two[::2, ::2])
+    theirs, _ = tiles(np.clip(mapped(colour, one, inside), 0, 255), sound, side)
     left = float((mine - theirs)[used].std())
     if left < _PLAIN_LEVELS:
         return 1.0

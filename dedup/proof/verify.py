@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 # on the other.
 # Rotated copies .98 and more; panoramas .25 to .7, hand-held bursts up to .95
 MIN_HELD_SHARE = 0.965
+# Copies .9 and more by any placing that finds them, before it is refined
+_MIN_ROUGHLY_HELD_SHARE = 0.8
 MIN_TEXTURED_PIXELS = 300  # pixels; below this no share of them means anything
 MIN_MEDIAN_CORRELATION = 0.7  # noise of 45 levels .81, blur of 1 % .83; other views .1 to .5
 MIN_AGREEING_SHARE = 0.75  # posterised to 3 levels .86, JPEG 8 .81; other views .2 to .55
@@ -159,6 +161,9 @@ class _Inquiry:
     def verdict(self) -> Verdict:
         """Ask until one answer is no."""
         one, two = self.images
+        if refusal := self._elsewhere():
+            shares = _shares(one, two, self.fit.matrix)
+            return Verdict(False, refusal, tuple(self.checks), shares, inliers=self.fit.inliers)
         aligned = align(one, two, self.fit)
         if aligned is None:
             self.checks.append(Check(HELD_CHECK, 0.0, MIN_HELD_SHARE, passed=False))
@@ -183,6 +188,11 @@ class _Inquiry:
             drawn=self.drawn,
         )
         return verdict if refusal else worded(one, two, verdict, Drawn(self.drawn))
+
+    def _elsewhere(self) -> str:
+        """Refuse by the rough placing what no closer one makes a part of the other."""
+        held = held_share(*self.images, self.fit.matrix)
+        return "" if held >= _MIN_ROUGHLY_HELD_SHARE else self._whole(self.fit.matrix)
 
     def _least(self, name: str, value: float, limit: float) -> bool:
         self.checks.append(Check(name, value, limit, value >= limit))

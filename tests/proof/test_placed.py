@@ -14,6 +14,7 @@ from dedup.edits.catalogue import drawn, edit
 from dedup.images.decode import decode_square
 from dedup.images.encode import as_jpeg
 from dedup.proof import Original, Side, describe, outlined, prove, prove_placed
+from dedup.proof.pasted import may_be_in_a_panel
 
 if TYPE_CHECKING:
     from dedup.descriptors.parts import Parts
@@ -93,4 +94,18 @@ def test_where_many_parts_agree_nothing_more_is_asked() -> None:
     assert found is not None
     assert not found.near
     assert not prove(*(side(data, features=True) for data in files)).near
-    assert prove_placed(one, two, agreed._replace(spots=39)) is None
+    assert prove_placed(one, two, agreed._replace(spots=11)) is None
+
+
+def test_a_panel_that_shows_too_little_is_not_looked_at() -> None:
+    photo = scene(7)
+    page = np.full((400, 300, 3), 255, np.uint8)
+    page[50:200, 50:250] = photo[::2, ::2]
+    holder, other = (side(as_jpeg(pixels, 92), features=False) for pixels in (page, photo))
+    there = np.array([[0.5, 0, 50], [0, 0.5, 50], [0, 0, 1]])
+    beyond = np.array([[1.0, 0, 50], [0, 1.0, 50], [0, 0, 1]])  # a quarter of it in the panel
+    assert may_be_in_a_panel(holder, other)
+    assert may_be_in_a_panel(holder, other, there)
+    assert may_be_in_a_panel(other, holder, np.linalg.inv(there))
+    assert not may_be_in_a_panel(holder, other, beyond)
+    assert not may_be_in_a_panel(other, other, there)
