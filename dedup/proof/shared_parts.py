@@ -13,7 +13,7 @@ from dedup.proof.ranks import percentiles
 from dedup.proof.residual import blobs, contrast, equalised, strangeness
 from dedup.proof.sides import in_colour, sides
 from dedup.proof.verdict import Check
-from dedup.proof.whole import LIMITS
+from dedup.proof.whole import LIMITS, MIN_PEAK
 from dedup.proof.wording import Drawn
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     Mask = npt.NDArray[np.bool_]
 
 MIN_SPOT_PIXELS = 6
-# Other ways of resizing small drawings leave 1.4, another digit 2.3 and more
-MIN_PAGE_PEAK = 1.5
 MIN_SPOTS_SHARE = 0.0003  # of the overlap; less is the edge of an overlap
 MAX_COVERED_SHARE = 0.45  # of the overlap, with all that lies between letters
 MIN_EXPLAINED_SHARE = 0.6
@@ -113,7 +111,7 @@ def _page(laid: Laid, toned: Floats) -> Judgement:
     made, _ = equalised(toned, laid.greys[0], laid.inside)
     qualities = laid.qualities[::-1]
     strange = strangeness(made, laid.greys[0], qualities, LIMITS, MIN_SPOT_PIXELS)
-    mask, spots = blobs(strange, laid.inside, MIN_SPOT_PIXELS, MIN_PAGE_PEAK)
+    mask, spots = blobs(strange, laid.inside, MIN_SPOT_PIXELS, MIN_PEAK)
     check = Check(PAGE_CHECK, spots, 0, spots == 0)
     if spots:
         spread = _spread(mask, laid.greys[0], laid.inside)

@@ -30,6 +30,9 @@ MAX_RASTER_PIXELS = 3 << 20
 
 LIMITS = Limits(floor=8, share=0.4, noise=1.5, cap=24)
 MIN_SPOT_PIXELS = 6
+# Other ways of resizing small drawings leave 1.4, and so does JPEG of 50 somewhere in two
+# megapixels; another digit 2.3 and more
+MIN_PEAK = 1.5
 MAX_TONE_LEVELS = 4.0  # between tiles, at the 98th percentile
 _TILE_PIXELS, _FEW_PIXELS = 16, 4
 _MAX_SHAPE_PIXELS = 1.01  # that rounding of sides explains
@@ -104,7 +107,7 @@ class Frames:
         if not all(check.passed for check in found):
             return found
         strange = strangeness(made, grey(self.coarse), self.qualities, LIMITS, MIN_SPOT_PIXELS)
-        _, spots = blobs(strange, inside, MIN_SPOT_PIXELS)
+        _, spots = blobs(strange, inside, MIN_SPOT_PIXELS, MIN_PEAK)
         found.append(Check("places that differ at full resolution", spots, 0, spots == 0))
         if spots:
             return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -14,6 +15,9 @@ from dedup.edits.catalogue import drawn, edit
 from dedup.images.decode import decode_bounded
 from dedup.images.encode import as_jpeg
 from dedup.proof import WORKING_SIDE, Original, Side, Verdict, describe, prove
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def side(data: bytes) -> Side:
@@ -83,3 +87,11 @@ def test_a_crop_of_what_has_plain_ground_is_no_original_that_got_a_border() -> N
     verdict = proven(SCENE, framed)
     assert "border added around it" in verdict.evidence
     assert verdict.derived == 2
+
+
+def test_noise_of_compression_somewhere_in_a_large_photograph_is_no_difference(
+    shared: Path,
+) -> None:
+    data = (shared / "data" / "photos" / "exif" / "Portrait_2.jpg").read_bytes()
+    again = as_jpeg(decode_bounded(data, 4000), 50)
+    assert prove(side(data), side(again)).resaved
