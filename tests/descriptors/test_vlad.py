@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    Floats = npt.NDArray[np.float32]
     Pixels = npt.NDArray[np.uint8]
 
 STRANGERS = 24
@@ -44,6 +45,11 @@ def bounded(pixels: Pixels) -> Pixels:
 @pytest.fixture(scope="module")
 def details() -> Details:
     return Details()
+
+
+@pytest.fixture(scope="module")
+def strangers(details: Details) -> Floats:
+    return np.stack([details.embed(image(100 + seed)) for seed in range(STRANGERS)])
 
 
 def test_an_embedding_is_a_unit_vector_of_1024_float32(details: Details) -> None:
@@ -86,9 +92,8 @@ def test_without_texture_there_are_zeros(details: Details, pixels: Pixels) -> No
     ],
 )
 def test_a_copy_is_nearer_than_every_stranger(
-    details: Details, kind: str, strength: float, least: float
+    details: Details, strangers: Floats, kind: str, strength: float, least: float
 ) -> None:
-    strangers = np.stack([details.embed(image(100 + seed)) for seed in range(STRANGERS)])
     for seed in range(5):
         original = image(seed)
         copy = edit(kind, strength, original, np.random.default_rng(seed))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 pytest.importorskip("rawpy")
 
 SURE = frozenset({Tier.EXACT, Tier.PIXELS, Tier.RESAVED, Tier.NEAR})
-SHOT = textured(1200, 1600)
+SHOT = textured(900, 1200)
 RAW = dng(SHOT, encode(SHOT, "JPEG", quality=95))
 JPEG = encode(SHOT, "JPEG", quality=80)
 SMALL = encode(SHOT[::2, ::2], "JPEG", quality=85)
