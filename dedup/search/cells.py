@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from dedup.search.kmeans import find_centres
-from dedup.search.pairs import Pairs
+from dedup.search.pairs import Pairs, place_among_equals
 from dedup.search.products import highest_products, on_every_core
-from dedup.search.similarity import MARGIN, inclusive, pair_similarities
-from dedup.search.tiles import TILE, Proposed, found_in
+from dedup.search.short import directions, shortened
+from dedup.search.similarity import MARGIN, inclusive, pair_similarities, unit_rows
+from dedup.search.tiles import TILE, Proposed, found_in, places_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,6 +40,11 @@ _MAX_MISSED_SHARE: Final = 0.0005  # of pairs; half of what is promised
 _MIN_MISSES: Final = 3  # that are not chance alone
 _SAMPLE_ROWS: Final = 4000  # whose exact pairs are found
 _SAMPLE_NEIGHBOURS: Final = 50  # pairs of a sampled row that count
+_TILE: Final = (
+    384  # of a cell, of which larger ones compute more twice: 1024 takes 1.4 times as long
+)
+_FEW: Final = 1e-3  # of products that are worth another look: more costs what short rows save
+_SHORT: Final = 128  # values of rows that are divided: more divide no better (decision 0005)
 _BLOCK_ROWS: Final = 65536
 _SEED: Final = 0
 
@@ -108,9 +114,9 @@ def pairs_of_cell(
     limit = np.float32(threshold - MARGIN)
     rows = np.ascontiguousarray(rows, np.float32)
     parts = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))]
-    for top in range(0, len(rows), TILE):
-        for left in range(top, len(rows), TILE):
-            products = rows[top : top + TILE] @ rows[left : left + TILE].T
+    for top in range(0, len(rows), _TILE):
+        for left in range(top, len(rows), _TILE):
+            products = rows[top : top + _TILE] @ rows[left : left + _TILE].T
             tile = found_in(products, limit, top, left)
             one, two = tile.first, tile.second
             if labels is not None:
@@ -173,10 +179,8 @@ def divide(vectors: Rows, threshold: float, k: int | None) -> Cells:
     k : only the k nearest of a row count; None: all
     """
     count = max(1, len(vectors) // _ROWS_PER_CELL)
-    rng = np.random.default_rng(_SEED)
-    some = rng.permutation(len(vectors))[: count * _TRAINING_ROWS_PER_CELL]
     deepest = min(OVERLAPS[-1], count)
-    near = labels(vectors, train(vectors[np.sort(some)], count), deepest)
+    near = nearest_cells(vectors, count, _TRAINING_ROWS_PER_CELL, deepest)
     first, second = _sample_pairs(vectors, threshold, k or _SAMPLE_NEIGHBOURS)
     overlaps = [overlap for overlap in OVERLAPS if overlap <= deepest]
     misses = [1 - _recall(near[:, :overlap], first, second) for overlap in overlaps]
@@ -192,15 +196,79 @@ def divide(vectors: Rows, threshold: float, k: int | None) -> Cells:
     )
 
 
+def nearest_cells(vectors: Rows, cells: int, training_rows: int, overlap: int) -> Labels:
+    """Find cells of rows, and which of them are nearest to each row; long rows are made short.
+
+    Parameters
+    ----------
+    vectors : (N, D) float32, unit rows
+    cells : C, from 1 to N
+    training_rows : of a cell
+    overlap : M, cells of a row, from 1 to C
+
+    Returns
+    -------
+    (N, M) int32, nearest first
+    """
+    some = np.random.default_rng(_SEED).permutation(len(vectors))[: cells * training_rows]
+    sample = vectors[np.sort(some)]
+    onto = directions(sample, _SHORT)
+    if onto is None:
+        return labels(vectors, train(sample, cells), overlap)
+    centres = train(unit_rows(sample @ onto), cells)
+    near = np.empty((len(vectors), overlap), np.int32)
+    for start in range(0, len(vectors), _BLOCK_ROWS):
+        block = slice(start, start + _BLOCK_ROWS)
+        near[block] = labels(vectors[block] @ onto, centres, overlap)
+    return near
+
+
 def _sample_pairs(vectors: Rows, threshold: float, k: int) -> tuple[Ids, Ids]:
-    """Find the pairs of a sample of rows, exactly."""
+    """Find the pairs of a sample of rows, exactly: (P,) rows of the sample, (P,) other rows."""
     rng = np.random.default_rng(_SEED + 1)
     rows = np.sort(rng.permutation(len(vectors))[:_SAMPLE_ROWS])
+    onto = directions(vectors[rows], _SHORT)
+    if onto is not None:
+        asked = shortened(vectors[rows], onto)
+        half = len(asked) // 2
+        tile = asked[:half][:TILE] @ asked[half:][:TILE].T
+        if np.count_nonzero(tile >= np.float32(threshold)) <= _FEW * tile.size:
+            return _few_pairs(vectors, rows, asked, onto, threshold, k)
     nearest = min(k + 1, len(vectors))
     similarity, others = highest_products(vectors[rows], vectors, nearest)
     keep = (similarity >= threshold) & (others != rows[:, None])
     number, column = np.nonzero(keep)
     return rows[number], others[number, column].astype(np.int64)
+
+
+def _few_pairs(
+    vectors: Rows, rows: Ids, asked: Rows, onto: Rows, threshold: float, k: int
+) -> tuple[Ids, Ids]:
+    """Find what `_sample_pairs` gives, where short products leave few pairs to be looked at.
+
+    Parameters
+    ----------
+    rows, asked : (S,) the sample, rising, and (S, M) the same made short
+    """
+    limit = np.float32(threshold - MARGIN)
+
+    def search(start: int) -> Pairs:
+        block = vectors[start : start + TILE]
+        short = shortened(block, onto)
+        found = [
+            places_in(asked[top : top + TILE] @ short.T, limit)
+            for top in range(0, len(asked), TILE)
+        ]
+        first = np.concatenate([one + top * TILE for top, (one, _) in enumerate(found)])
+        second = np.concatenate([other for _, other in found]) + start
+        similarity = pair_similarities(vectors, vectors, rows[first], second)
+        keep = (similarity >= inclusive(threshold)) & (rows[first] != second)
+        return Pairs(rows[first[keep]], second[keep], similarity[keep])
+
+    every = Pairs.joined(list(on_every_core(search, range(0, len(vectors), TILE))))
+    order = np.lexsort((every.second, -every.similarity, every.first))
+    order = order[place_among_equals(every.first[order]) < k]
+    return every.first[order].astype(np.int64), every.second[order].astype(np.int64)
 
 
 def choose_overlap(
