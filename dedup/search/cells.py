@@ -1,12 +1,14 @@
 """The self-join through cells, for collections whose exact join would take minutes.
 
-k-means divides the space; each row belongs to its few nearest cells, and rows are compared within
-cells only. Pairs of rows that share no cell are missed: how many, is measured against the exact
-answer for a sample of rows, and the overlap is as large as that requires.
+k-means divides the space. Each row has a home, the cell nearest to it, is compared with the rows at
+home there, and asks those of its few next cells. Pairs of rows of which neither asks the home of
+the other are missed: how many, is measured against the exact answer for a sample of rows, and as
+many cells are asked as that requires.
 
 `train`, `labels` and `pairs_of_cell` are pure functions of arrays. The join of one machine
-(`divide`, `propose_within`) runs on them, and so can the tasks of any other engine: train on a
-sample, label blocks of rows, group rows by cell, and pair each cell by itself.
+(`divide`, `propose_within`) runs on them, and so can the tasks of any other engine, which see one
+cell at a time: train on a sample, label blocks of rows, group rows by all of their cells, and pair
+each cell by itself.
 """
 
 from __future__ import annotations
@@ -157,7 +159,7 @@ class Cells:
     ----------
     labels : (N, M) int32, the cells of each row, nearest first
     count : number of cells
-    recall : share of the pairs of sampled rows that share a cell; 1 where there was no pair
+    recall : share of the pairs of sampled rows that are compared; 1 where there was no pair
     pairs : how many pairs that was measured on
     products : how many products of two rows comparing within cells takes
     """
@@ -186,13 +188,14 @@ def divide(vectors: Rows, threshold: float, k: int | None) -> Cells:
     misses = [1 - _recall(near[:, :overlap], first, second) for overlap in overlaps]
     overlap = choose_overlap(overlaps, misses, len(first))
     chosen = np.ascontiguousarray(near[:, :overlap])
-    sizes = np.bincount(chosen.ravel(), minlength=count).astype(float)
+    homes = np.bincount(chosen[:, 0], minlength=count).astype(float)
+    asking = np.bincount(chosen[:, 1:].ravel(), minlength=count)
     return Cells(
         chosen,
         count,
         _recall(chosen, first, second),
         len(first),
-        float((sizes**2).sum() / 2),
+        float((homes * (homes / 2 + asking)).sum()),
     )
 
 
@@ -317,7 +320,12 @@ def choose_overlap(
 
 
 def _recall(near: Labels, first: Ids, second: Ids) -> float:
-    return share_in_a_cell(near[first], near[second])
+    """Give the share of pairs of which either row asks the home of the other; 1 of none."""
+    if not len(first):
+        return 1.0
+    one, two = near[first], near[second]
+    found = (one == two[:, :1]).any(axis=1) | (two == one[:, :1]).any(axis=1)
+    return float(found.mean())
 
 
 def share_in_a_cell(one: Labels, two: Labels) -> float:
@@ -338,25 +346,51 @@ def propose_within(
     threshold: float,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Proposed]:
-    """Find the pairs of each cell; a pair of several cells comes once.
+    """Compare the rows of each cell, its home, and with them the rows that ask there.
+
+    Asking takes a row's other nearest cells, one home each: comparing all that share a cell takes
+    the square of the overlap, and finds few pairs more. A pair that is found twice comes once.
 
     Parameters are those of `dedup.search.tiles.propose`; `progress` counts cells. Every pair
     reaches the threshold, and its product is its similarity.
     """
-    flat = cells.labels.ravel()
-    order = np.argsort(flat, kind="stable").astype(np.int64)
-    ends = np.cumsum(np.bincount(flat, minlength=cells.count))
-    overlap = cells.labels.shape[1]
+    near, home = cells.labels, cells.labels[:, 0]
+    homes, home_ends = _by_cell(home, cells.count)
+    askers, ask_ends = _by_cell(near[:, 1:].ravel(), cells.count)
+    limit, wide = np.float32(threshold - MARGIN), max(1, near.shape[1] - 1)
 
     def search(cell: int) -> Proposed:
-        begin = int(ends[cell - 1]) if cell else 0
-        ids = np.sort(order[begin : int(ends[cell])] // overlap)
-        found = pairs_of_cell(vectors[ids], ids, threshold, cell=cell, labels=cells.labels[ids])
+        at_home = homes[home_ends[cell] : home_ends[cell + 1]]
+        asking = askers[ask_ends[cell] : ask_ends[cell + 1]] // wide
+        own = vectors[at_home]
+        found = pairs_of_cell(own, at_home, threshold)
+        parts = [found]
+        for top in range(0, len(asking), TILE):
+            some = asking[top : top + TILE]
+            one, two = places_in(vectors[some] @ own.T, limit)
+            first, second = some[one], at_home[two]
+            # Where each asks the home of the other, the pair counts in the lower of these.
+            twice = (near[second] == home[first][:, None]).any(axis=1)
+            mine = ~twice | (cell < home[first])
+            first, second = first[mine], second[mine]
+            similarity = pair_similarities(vectors, vectors, first, second)
+            keep = similarity >= inclusive(threshold)
+            first, second = first[keep], second[keep]
+            parts.append(
+                Pairs(np.minimum(first, second), np.maximum(first, second), similarity[keep])
+            )
+        every = Pairs.joined(parts)
         return Proposed(
-            found.first.astype(np.int32), found.second.astype(np.int32), found.similarity
+            every.first.astype(np.int32), every.second.astype(np.int32), every.similarity
         )
 
     for done, found in enumerate(on_every_core(search, range(cells.count)), start=1):
         yield found
         if progress is not None:
             progress(done, cells.count)
+
+
+def _by_cell(of: Labels, count: int) -> tuple[Ids, Ids]:
+    """Sort places by their cell; gives them, and where each cell and what follows all begins."""
+    ends = np.append(0, np.bincount(of, minlength=count).cumsum())
+    return np.argsort(of, kind="stable"), ends
