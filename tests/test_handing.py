@@ -72,6 +72,11 @@ def test_grey_of_every_kind_keeps_its_values() -> None:
         Image.fromarray(GREY),
         Image.fromarray(GREY.astype(np.uint16) * 257),  # I;16
         Image.fromarray(GREY).convert("LA"),
+        Image.fromarray(GREY).convert("LA").convert("La"),
+        Image.fromarray(GREY).convert("I"),
+        Image.fromarray(GREY.astype(np.float32) / np.float32(255)),  # F
+        GREY.astype(">u2") * 257,
+        Image.frombytes("I;16B", (160, 120), (GREY.astype(">u2") * 257).tobytes()),
     ):
         np.testing.assert_array_equal(pixels_of(image), wanted)
     mask = GREY > 127
@@ -90,6 +95,8 @@ def test_grey_of_every_kind_keeps_its_values() -> None:
         (np.full((9, 9), np.nan), "values from nan to nan"),
         (PIXELS.astype(np.int32) - 1, r"integers are to be in \[0, 255\]"),
         (np.zeros((9, 9), complex), "complex128"),
+        (Image.fromarray(GREY).convert("F"), r"floats are to be in \[0, 1\]"),
+        (Image.fromarray(GREY.astype(np.int32) * 257), "to 65535: integers .* or of uint16"),
         (object(), "no image: object"),
         (None, "no image: NoneType"),
         ({"bytes": None, "path": None}, "neither bytes nor a path"),
@@ -192,6 +199,13 @@ def test_what_cannot_be_kept_is_one_error(
 ) -> None:
     with pytest.raises(SourceError, match=reason):
         new.index_images(images, "set", **options)
+
+
+@pytest.mark.parametrize("images", [None, 5, "photos.zip", b"GIF89a", Image.fromarray(GREY)])
+def test_what_is_no_data_set_is_named(new: Collection, images: Any) -> None:
+    with pytest.raises(TypeError, match=f"images is a mapping.*not .*{type(images).__name__}"):
+        new.index_images(images, "set")
+    assert not new.roots()
 
 
 def test_kept_images_move_with_the_collection(new: Collection, tmp_path: Path) -> None:

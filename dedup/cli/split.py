@@ -162,7 +162,7 @@ def split_command(
     from dedup.datasets.split import Placed
 
     form = chosen_format(kind, nul=nul, csv_safe=csv_safe, output=output)
-    own = _checked(ratios, names, given, stratify, fail_on)
+    own = _checked(ratios, names, given, stratify, labels, fail_on)
     with indexed(folders, store) as (collection, progress):
         notes = collection.notes
         if given is not None:
@@ -196,6 +196,7 @@ def _checked(
     names: str | None,
     given: str | None,
     stratify: str | None,
+    labels: str | None,
     fail_on: str | None,
 ) -> list[str]:
     """Refuse what does not go together; gives the names of subsets."""
@@ -205,6 +206,10 @@ def _checked(
         raise click.UsageError("name either --ratios or --given")
     if given is not None and (names or stratify):
         raise click.UsageError("--names and --stratify go with --ratios")
+    if labels is not None and stratify is None:
+        raise click.UsageError(
+            "--labels goes with --stratify, which says by what: labels or COLUMN"
+        )
     if given is None and fail_on is not None:
         raise click.UsageError("--fail-on goes with --given: what is placed does not leak")
     own = [] if names is None else [one.strip() for one in names.split(",")]

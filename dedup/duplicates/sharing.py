@@ -6,9 +6,11 @@ collage. Their local features vote instead (`dedup.search.votes`).
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import xxhash
 
 from dedup.descriptors.parts import FEATURE_BYTES, unpack
 from dedup.descriptors.vlad import PARTS_VERSION
@@ -72,12 +74,17 @@ def share_parts(
         for image, parts in zip(ids.tolist(), given, strict=True)
     ]
     lacking = sum(parts is None for parts in packed)
-    pairs = sharing_parts(
-        features_of(packed),
-        MOST,
-        first_new=len(rows) if fresh else None,
-        progress=lambda done, total: report("Looking for parts", done, total),
-    )
+    key = "" if fresh else _key(packed)
+    pairs = _kept(catalog, key, len(packed)) if key else None
+    if pairs is None:
+        pairs = sharing_parts(
+            features_of(packed),
+            MOST,
+            first_new=len(rows) if fresh else None,
+            progress=lambda done, total: report("Looking for parts", done, total),
+        )
+        if key:
+            catalog.parts_shared = json.dumps([key, pairs], separators=(",", ":"))
     every = rows + new
     found = {row_pair(every[one], every[two]) for one, two in pairs if every[one] != every[two]}
     note = (
@@ -85,6 +92,33 @@ def share_parts(
         "`dedup index` describes them"
     )
     return found, [note] if lacking else []
+
+
+def _key(packed: Sequence[bytes | None]) -> str:
+    """Name what is compared, so that a split, a list and a map of the same images do it once."""
+    digest = xxhash.xxh3_128(f"{PARTS_VERSION} {MOST}".encode())
+    for parts in packed:
+        data = parts or b""
+        digest.update(len(data).to_bytes(8))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def _kept(catalog: Catalog, key: str, count: int) -> list[tuple[int, int]] | None:
+    """Give the pairs that were found of the same parts before; None where there are none such.
+
+    Parameters
+    ----------
+    count : of images
+    """
+    try:
+        known, found = json.loads(catalog.parts_shared or "null")
+        pairs = [(int(one), int(two)) for one, two in found]
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        return None
+    if known != key or not all(0 <= one < two < count for one, two in pairs):
+        return None
+    return pairs
 
 
 def features_of(packed: Sequence[bytes | None]) -> LocalFeatures:

@@ -165,7 +165,10 @@ class Taking(threading.local):
             return
         tensor = first_tensor(output)
         if tensor is None:
-            raise LayerError(f"layer {layer!r} put out a {type(output).__name__}, and no tensor")
+            raise LayerError(
+                f"layer {layer!r} put out a {type(output).__name__}, and no tensor; choose another "
+                "layer: dedup.models.layers.list_layers shows them all"
+            )
         bare = plain(layer, tensor)
         turned = bare.ndim == TOKENS and self._is_turned(part, module, bare)
         if self._seen is not None:

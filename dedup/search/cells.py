@@ -1,12 +1,14 @@
 """The self-join through cells, for collections whose exact join would take minutes.
 
-k-means divides the space; each row belongs to its few nearest cells, and rows are compared within
-cells only. Pairs of rows that share no cell are missed: how many, is measured against the exact
-answer for a sample of rows, and the overlap is as large as that requires.
+k-means divides the space. Each row has a home, the cell nearest to it, is compared with the rows at
+home there, and asks those of its few next cells. Pairs of rows of which neither asks the home of
+the other are missed: how many, is measured against the exact answer for a sample of rows, and as
+many cells are asked as that requires.
 
 `train`, `labels` and `pairs_of_cell` are pure functions of arrays. The join of one machine
-(`divide`, `propose_within`) runs on them, and so can the tasks of any other engine: train on a
-sample, label blocks of rows, group rows by cell, and pair each cell by itself.
+(`divide`, `propose_within`) runs on them, and so can the tasks of any other engine, which see one
+cell at a time: train on a sample, label blocks of rows, group rows by all of their cells, and pair
+each cell by itself.
 """
 
 from __future__ import annotations
@@ -17,10 +19,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from dedup.search.kmeans import find_centres
-from dedup.search.pairs import Pairs
+from dedup.search.pairs import Pairs, place_among_equals
 from dedup.search.products import highest_products, on_every_core
-from dedup.search.similarity import MARGIN, inclusive, pair_similarities
-from dedup.search.tiles import TILE, Proposed, found_in
+from dedup.search.short import directions, shortened
+from dedup.search.similarity import MARGIN, inclusive, pair_similarities, unit_rows
+from dedup.search.tiles import TILE, Proposed, found_in, places_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,6 +42,11 @@ _MAX_MISSED_SHARE: Final = 0.0005  # of pairs; half of what is promised
 _MIN_MISSES: Final = 3  # that are not chance alone
 _SAMPLE_ROWS: Final = 4000  # whose exact pairs are found
 _SAMPLE_NEIGHBOURS: Final = 50  # pairs of a sampled row that count
+_TILE: Final = (
+    384  # of a cell, of which larger ones compute more twice: 1024 takes 1.4 times as long
+)
+_FEW: Final = 1e-3  # of products that are worth another look: more costs what short rows save
+_SHORT: Final = 128  # values of rows that are divided: more divide no better (decision 0005)
 _BLOCK_ROWS: Final = 65536
 _SEED: Final = 0
 
@@ -108,9 +116,9 @@ def pairs_of_cell(
     limit = np.float32(threshold - MARGIN)
     rows = np.ascontiguousarray(rows, np.float32)
     parts = [(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))]
-    for top in range(0, len(rows), TILE):
-        for left in range(top, len(rows), TILE):
-            products = rows[top : top + TILE] @ rows[left : left + TILE].T
+    for top in range(0, len(rows), _TILE):
+        for left in range(top, len(rows), _TILE):
+            products = rows[top : top + _TILE] @ rows[left : left + _TILE].T
             tile = found_in(products, limit, top, left)
             one, two = tile.first, tile.second
             if labels is not None:
@@ -151,7 +159,7 @@ class Cells:
     ----------
     labels : (N, M) int32, the cells of each row, nearest first
     count : number of cells
-    recall : share of the pairs of sampled rows that share a cell; 1 where there was no pair
+    recall : share of the pairs of sampled rows that are compared; 1 where there was no pair
     pairs : how many pairs that was measured on
     products : how many products of two rows comparing within cells takes
     """
@@ -173,34 +181,97 @@ def divide(vectors: Rows, threshold: float, k: int | None) -> Cells:
     k : only the k nearest of a row count; None: all
     """
     count = max(1, len(vectors) // _ROWS_PER_CELL)
-    rng = np.random.default_rng(_SEED)
-    some = rng.permutation(len(vectors))[: count * _TRAINING_ROWS_PER_CELL]
     deepest = min(OVERLAPS[-1], count)
-    near = labels(vectors, train(vectors[np.sort(some)], count), deepest)
+    near = nearest_cells(vectors, count, _TRAINING_ROWS_PER_CELL, deepest)
     first, second = _sample_pairs(vectors, threshold, k or _SAMPLE_NEIGHBOURS)
     overlaps = [overlap for overlap in OVERLAPS if overlap <= deepest]
     misses = [1 - _recall(near[:, :overlap], first, second) for overlap in overlaps]
     overlap = choose_overlap(overlaps, misses, len(first))
     chosen = np.ascontiguousarray(near[:, :overlap])
-    sizes = np.bincount(chosen.ravel(), minlength=count).astype(float)
+    homes = np.bincount(chosen[:, 0], minlength=count).astype(float)
+    asking = np.bincount(chosen[:, 1:].ravel(), minlength=count)
     return Cells(
         chosen,
         count,
         _recall(chosen, first, second),
         len(first),
-        float((sizes**2).sum() / 2),
+        float((homes * (homes / 2 + asking)).sum()),
     )
 
 
+def nearest_cells(vectors: Rows, cells: int, training_rows: int, overlap: int) -> Labels:
+    """Find cells of rows, and which of them are nearest to each row; long rows are made short.
+
+    Parameters
+    ----------
+    vectors : (N, D) float32, unit rows
+    cells : C, from 1 to N
+    training_rows : of a cell
+    overlap : M, cells of a row, from 1 to C
+
+    Returns
+    -------
+    (N, M) int32, nearest first
+    """
+    some = np.random.default_rng(_SEED).permutation(len(vectors))[: cells * training_rows]
+    sample = vectors[np.sort(some)]
+    onto = directions(sample, _SHORT)
+    if onto is None:
+        return labels(vectors, train(sample, cells), overlap)
+    centres = train(unit_rows(sample @ onto), cells)
+    near = np.empty((len(vectors), overlap), np.int32)
+    for start in range(0, len(vectors), _BLOCK_ROWS):
+        block = slice(start, start + _BLOCK_ROWS)
+        near[block] = labels(vectors[block] @ onto, centres, overlap)
+    return near
+
+
 def _sample_pairs(vectors: Rows, threshold: float, k: int) -> tuple[Ids, Ids]:
-    """Find the pairs of a sample of rows, exactly."""
+    """Find the pairs of a sample of rows, exactly: (P,) rows of the sample, (P,) other rows."""
     rng = np.random.default_rng(_SEED + 1)
     rows = np.sort(rng.permutation(len(vectors))[:_SAMPLE_ROWS])
+    onto = directions(vectors[rows], _SHORT)
+    if onto is not None:
+        asked = shortened(vectors[rows], onto)
+        half = len(asked) // 2
+        tile = asked[:half][:TILE] @ asked[half:][:TILE].T
+        if np.count_nonzero(tile >= np.float32(threshold)) <= _FEW * tile.size:
+            return _few_pairs(vectors, rows, asked, onto, threshold, k)
     nearest = min(k + 1, len(vectors))
     similarity, others = highest_products(vectors[rows], vectors, nearest)
     keep = (similarity >= threshold) & (others != rows[:, None])
     number, column = np.nonzero(keep)
     return rows[number], others[number, column].astype(np.int64)
+
+
+def _few_pairs(
+    vectors: Rows, rows: Ids, asked: Rows, onto: Rows, threshold: float, k: int
+) -> tuple[Ids, Ids]:
+    """Find what `_sample_pairs` gives, where short products leave few pairs to be looked at.
+
+    Parameters
+    ----------
+    rows, asked : (S,) the sample, rising, and (S, M) the same made short
+    """
+    limit = np.float32(threshold - MARGIN)
+
+    def search(start: int) -> Pairs:
+        block = vectors[start : start + TILE]
+        short = shortened(block, onto)
+        found = [
+            places_in(asked[top : top + TILE] @ short.T, limit)
+            for top in range(0, len(asked), TILE)
+        ]
+        first = np.concatenate([one + top * TILE for top, (one, _) in enumerate(found)])
+        second = np.concatenate([other for _, other in found]) + start
+        similarity = pair_similarities(vectors, vectors, rows[first], second)
+        keep = (similarity >= inclusive(threshold)) & (rows[first] != second)
+        return Pairs(rows[first[keep]], second[keep], similarity[keep])
+
+    every = Pairs.joined(list(on_every_core(search, range(0, len(vectors), TILE))))
+    order = np.lexsort((every.second, -every.similarity, every.first))
+    order = order[place_among_equals(every.first[order]) < k]
+    return every.first[order].astype(np.int64), every.second[order].astype(np.int64)
 
 
 def choose_overlap(
@@ -249,7 +320,12 @@ def choose_overlap(
 
 
 def _recall(near: Labels, first: Ids, second: Ids) -> float:
-    return share_in_a_cell(near[first], near[second])
+    """Give the share of pairs of which either row asks the home of the other; 1 of none."""
+    if not len(first):
+        return 1.0
+    one, two = near[first], near[second]
+    found = (one == two[:, :1]).any(axis=1) | (two == one[:, :1]).any(axis=1)
+    return float(found.mean())
 
 
 def share_in_a_cell(one: Labels, two: Labels) -> float:
@@ -270,25 +346,51 @@ def propose_within(
     threshold: float,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Proposed]:
-    """Find the pairs of each cell; a pair of several cells comes once.
+    """Compare the rows of each cell, its home, and with them the rows that ask there.
+
+    Asking takes a row's other nearest cells, one home each: comparing all that share a cell takes
+    the square of the overlap, and finds few pairs more. A pair that is found twice comes once.
 
     Parameters are those of `dedup.search.tiles.propose`; `progress` counts cells. Every pair
     reaches the threshold, and its product is its similarity.
     """
-    flat = cells.labels.ravel()
-    order = np.argsort(flat, kind="stable").astype(np.int64)
-    ends = np.cumsum(np.bincount(flat, minlength=cells.count))
-    overlap = cells.labels.shape[1]
+    near, home = cells.labels, cells.labels[:, 0]
+    homes, home_ends = _by_cell(home, cells.count)
+    askers, ask_ends = _by_cell(near[:, 1:].ravel(), cells.count)
+    limit, wide = np.float32(threshold - MARGIN), max(1, near.shape[1] - 1)
 
     def search(cell: int) -> Proposed:
-        begin = int(ends[cell - 1]) if cell else 0
-        ids = np.sort(order[begin : int(ends[cell])] // overlap)
-        found = pairs_of_cell(vectors[ids], ids, threshold, cell=cell, labels=cells.labels[ids])
+        at_home = homes[home_ends[cell] : home_ends[cell + 1]]
+        asking = askers[ask_ends[cell] : ask_ends[cell + 1]] // wide
+        own = vectors[at_home]
+        found = pairs_of_cell(own, at_home, threshold)
+        parts = [found]
+        for top in range(0, len(asking), TILE):
+            some = asking[top : top + TILE]
+            one, two = places_in(vectors[some] @ own.T, limit)
+            first, second = some[one], at_home[two]
+            # Where each asks the home of the other, the pair counts in the lower of these.
+            twice = (near[second] == home[first][:, None]).any(axis=1)
+            mine = ~twice | (cell < home[first])
+            first, second = first[mine], second[mine]
+            similarity = pair_similarities(vectors, vectors, first, second)
+            keep = similarity >= inclusive(threshold)
+            first, second = first[keep], second[keep]
+            parts.append(
+                Pairs(np.minimum(first, second), np.maximum(first, second), similarity[keep])
+            )
+        every = Pairs.joined(parts)
         return Proposed(
-            found.first.astype(np.int32), found.second.astype(np.int32), found.similarity
+            every.first.astype(np.int32), every.second.astype(np.int32), every.similarity
         )
 
     for done, found in enumerate(on_every_core(search, range(cells.count)), start=1):
         yield found
         if progress is not None:
             progress(done, cells.count)
+
+
+def _by_cell(of: Labels, count: int) -> tuple[Ids, Ids]:
+    """Sort places by their cell; gives them, and where each cell and what follows all begins."""
+    ends = np.append(0, np.bincount(of, minlength=count).cumsum())
+    return np.argsort(of, kind="stable"), ends

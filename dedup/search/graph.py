@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from dedup.parallel.workers import cores
-from dedup.search.cells import labels, train
+from dedup.search.cells import nearest_cells
 from dedup.search.products import highest_of_block, highest_products, on_every_core
 from dedup.search.similarity import pair_similarities
 
@@ -156,10 +156,9 @@ def _by_blocks(vectors: Rows, fetched: int) -> Iterator[tuple[int, _Part]]:
 def _by_cells(vectors: Rows, k: int, fetched: int) -> tuple[Iterator[tuple[int, _Part]], float]:
     """Compare each row with the rows of its nearest cells; says what share that finds."""
     cells = len(vectors) // _ROWS_PER_CELL
-    rng = np.random.default_rng(_SEED)
-    some = np.sort(rng.permutation(len(vectors))[: cells * _TRAINING_ROWS_PER_CELL])
     deepest = min(_OVERLAPS[-1], cells)
-    near = labels(vectors, train(vectors[some], cells), deepest)
+    near = nearest_cells(vectors, cells, _TRAINING_ROWS_PER_CELL, deepest)
+    rng = np.random.default_rng(_SEED)
     sample = np.sort(rng.permutation(len(vectors))[:_SAMPLE_ROWS])
     _, others = highest_products(vectors[sample], vectors, k + 1)
     real = others != sample[:, None]

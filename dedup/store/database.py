@@ -107,6 +107,16 @@ class Database:
         with suppress(CollectionError), self.transaction():  # it only saves work
             self._set_meta("parts_compared", state)
 
+    @property
+    def parts_shared(self) -> str | None:
+        """What comparing parts came to last, and of which images, as `duplicates.sharing` says."""
+        return self._meta("parts_shared")
+
+    @parts_shared.setter
+    def parts_shared(self, found: str) -> None:
+        with suppress(CollectionError), self.transaction():  # it only saves work
+            self._set_meta("parts_shared", found)
+
     def _meta(self, key: str) -> str | None:
         """Read a value; one that is damaged counts as absent where it can be found out again."""
         with translated(self.store):

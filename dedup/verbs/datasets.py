@@ -142,6 +142,8 @@ class DataSetVerbs:
         if stratify is not None:
             (by,) = strings_of(stratify, "stratify")
             named = named if by == STRATIFY_LABELS else by
+        elif source != FOLDERS:
+            raise ValueError("labels need stratify: 'labels', or the column of them to stratify by")
         seed, tiers, report = count_of(seed, "seed", 0), tiers_of(tier), callback_of(progress)
         for proves in (False, True):
             together = self._together(

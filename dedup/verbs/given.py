@@ -229,6 +229,22 @@ def file_name(name: str) -> str:
     return found
 
 
+def check_data_set(images: Any) -> None:
+    """Refuse what cannot hold several images.
+
+    Raises
+    ------
+    TypeError
+    """
+    rows = isinstance(images, Iterable) or hasattr(images, "__getitem__")
+    one = isinstance(images, str | os.PathLike | bytes | bytearray | memoryview)
+    if not rows or one or hasattr(images, "getbands"):
+        raise TypeError(
+            "images is a mapping of ids to images, a data set or an iterable of images, not one "
+            f"{type(images).__name__}; files and archives are for index"
+        )
+
+
 def rows_of(images: Any, ids: Any, column: str | None) -> Iterator[tuple[str, Any]]:
     """Give (id, image) for each image of a data set, a mapping or anything that iterates.
 

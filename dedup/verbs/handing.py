@@ -10,7 +10,7 @@ from dedup.arguments import callback_of, count_of
 from dedup.errors import DedupError, SourceError
 from dedup.records import Kind
 from dedup.store.lock import writer_lock
-from dedup.verbs.given import Kept, files_of, rows_of
+from dedup.verbs.given import Kept, check_data_set, files_of, rows_of
 from dedup.verbs.search import index
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class HandingVerbs:
         session, report = self._session, callback_of(progress)
         if not isinstance(name, str):
             raise TypeError(f"name is a str, not {type(name).__name__}")
+        check_data_set(images)
         session.computing()
         files = files_of(images)
         if files is not None:

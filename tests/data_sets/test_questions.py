@@ -202,6 +202,8 @@ def test_split_by_labels_keeps_the_shares_of_each(data: tuple[Collection, Path])
         table = folder.parent / "t.csv"
         table.write_text("path,label\ntrain/cat/0.jpg,x\n")
         collection.split([0.5, 0.5], stratify="species", labels=table)
+    with pytest.raises(ValueError, match="labels need stratify"):
+        collection.split([0.5, 0.5], labels=table)
 
 
 def test_leaks_of_a_given_split(data: tuple[Collection, Path], tmp_path: Path) -> None:
@@ -334,6 +336,7 @@ def test_split_and_leaks_as_commands(dedup: Run, made: Path) -> None:
         (("--ratios", ".5", ".5", "--names", "a"), "names are 2, one a ratio"),
         (("--ratios", ".5", ".5", "--fail-on", "near"), "--fail-on goes with --given"),
         (("--given", "folders", "--stratify", "labels"), "go with --ratios"),
+        (("--ratios", ".5", ".5", "--labels", "truth.csv"), "--labels goes with --stratify"),
     ):
         done = dedup("split", *store, *wrong)
         assert done.code == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,6 +14,7 @@ from dedup import Collection
 from dedup.duplicates import sharing as shared_parts
 from dedup.edits.catalogue import drawn
 from dedup.images.encode import as_jpeg
+from dedup.search import votes
 
 BASES = 6
 
@@ -62,6 +64,33 @@ def test_a_page_and_a_quarter_are_proposed(folder: Path, tmp_path: Path) -> None
     with Collection.open(tmp_path / "c", create=True) as collection:
         collection.index(folder)
         assert pairs(collection) >= TRUE
+
+
+def test_the_same_images_are_compared_once(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compared: list[int] = []
+
+    def counted(features: Any, *given: Any, **options: Any) -> list[tuple[int, int]]:
+        compared.append(len(features))
+        return votes.sharing_parts(features, *given, **options)
+
+    monkeypatch.setattr(shared_parts, "sharing_parts", counted)
+    with Collection.open(tmp_path / "c", create=True) as collection:
+        collection.index(folder)
+        found = pairs(collection)
+        assert pairs(collection) == found >= TRUE
+        collection.split([0.5, 0.5])
+        assert len(compared) == 1
+        catalog = collection._session.catalog  # noqa: SLF001
+        for wrong in ("", "[", "[[[", "7", '["x",[[0,1]]]', catalog.parts_shared[:35] + "[0,99]]]"):
+            catalog.parts_shared = wrong
+            assert pairs(collection) == found
+        assert len(compared) == 7
+        (folder / "2 quarter.jpg").write_bytes(as_jpeg(scene(2)[100:400, 100:500], 90))
+        collection.index(folder)
+        assert pairs(collection) >= TRUE | {("2 quarter.jpg", "2.jpg")}
+        assert len(compared) == 8
 
 
 def test_parts_keep_up_with_files(folder: Path, tmp_path: Path) -> None:

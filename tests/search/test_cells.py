@@ -9,7 +9,7 @@ import numpy.typing as npt
 import oracles
 import pytest
 
-from dedup.search.cells import divide, labels, pairs_of_cell, propose_within, train
+from dedup.search.cells import Cells, labels, pairs_of_cell, propose_within, train
 from dedup.search.similarity import unit_rows
 
 Rows = npt.NDArray[np.float32]
@@ -102,18 +102,24 @@ def test_with_labels_the_pairs_of_all_cells_hold_none_twice() -> None:
     assert len(wanted) > 500
 
 
-def test_the_join_of_one_machine_gives_the_same_pairs() -> None:
-    rows = clusters(3000)
-    cells = divide(rows, 0.8, None)
-    assert cells.count == 6
+def test_a_pair_is_found_once_where_a_row_asks_the_home_of_the_other() -> None:
+    rows = clusters(1100)
+    near = labels(rows, train(rows, 6), 3)
+    cells = Cells(near, 6, 1.0, 0, 0.0)
     listed = [
-        pair
+        (*pair, similarity)
         for part in propose_within(rows, cells, 0.8)
-        for pair in zip(part.first.tolist(), part.second.tolist(), strict=True)
+        for *pair, similarity in zip(
+            part.first.tolist(), part.second.tolist(), part.products.tolist(), strict=True
+        )
     ]
-    by_hand: list[tuple[int, int]] = []
-    for cell in range(cells.count):
-        ids = np.flatnonzero((cells.labels == cell).any(axis=1))
-        found = pairs_of_cell(rows[ids], ids, 0.8, cell=cell, labels=cells.labels[ids])
-        by_hand += zip(found.first.tolist(), found.second.tolist(), strict=True)
-    assert listed == by_hand
+    wanted = [
+        (one, two, similarity)
+        for one, two, similarity in oracles.pairs(rows, 0.8)
+        if near[one, 0] in near[two] or near[two, 0] in near[one]
+    ]
+    assert [pair[:2] for pair in sorted(listed)] == [pair[:2] for pair in wanted]
+    np.testing.assert_allclose(
+        [pair[2] for pair in sorted(listed)], [pair[2] for pair in wanted], atol=1e-6
+    )
+    assert len(wanted) > 500
