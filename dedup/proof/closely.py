@@ -46,6 +46,7 @@ _NOISY_RATIO = 1.6
 _FOCUS_WINDOW_PIXELS = 31
 _FOCUS_CONTRAST_LEVELS = 6.0
 _FOCUS_SHARE = 0.04  # of the textures, that each of the two has sharper
+_FOCUS_WINDOWS = 2  # at least as large as that
 _BLACK_WHITE_LEVELS = (4, 251)
 _REGISTERED_SIDE = 512
 _SMALLEST_SIDE = 150
@@ -275,4 +276,6 @@ def focused_apart(laid: Laid) -> bool:
     if 4 * ratio.size < _FOCUS_WINDOW_PIXELS**2:
         return False
     shares = [float((each > _BLURRED_RATIO).mean()) for each in (ratio, 1 / ratio)]
-    return min(shares) > _FOCUS_SHARE
+    # Of a small image one window is much, and says little.
+    least = _FOCUS_WINDOWS * _FOCUS_WINDOW_PIXELS**2 / (4 * ratio.size)
+    return min(shares) > max(_FOCUS_SHARE, least)

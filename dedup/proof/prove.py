@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dedup.proof.alignment import at_sizes, scaling
-from dedup.proof.closely import MAX_PHOTO_PIXELS, focused_apart, lay, softer
+from dedup.proof.closely import MAX_PHOTO_PIXELS, Laid, focused_apart, lay, softer
 from dedup.proof.exposure import (
     EXPOSED_APART,
     RECORDED_APART,
@@ -25,7 +25,7 @@ from dedup.proof.legible import TOO_SMALL, is_illegible
 from dedup.proof.pages import compare_pages
 from dedup.proof.paper import is_page
 from dedup.proof.pasted import in_a_panel, may_be_in_a_panel
-from dedup.proof.posterised import is_posterised
+from dedup.proof.posterised import is_posterised, is_retoned
 from dedup.proof.ranks import median
 from dedup.proof.shared_parts import OTHER_SIDE_CHECK, PAGE_CHECK, Judgement, judge
 from dedup.proof.verdict import Check, Verdict
@@ -268,11 +268,7 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
     while found.lossy and not level.least:
         level = level.halved()
         found = judge(level, page=page)
-    if (
-        found.refusal
-        and not all(pages)
-        and is_posterised(laid.one, laid.two, laid.inside, page=page)
-    ):
+    if found.refusal and not all(pages) and _by_curves(laid, page=page):
         found = Judgement([])
     verdict = replace(verdict, checks=(*verdict.checks, *found.checks))
     if found.refusal:
@@ -280,6 +276,13 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
     verdict = replace(verdict, checks=(*verdict.checks, *kept), softer=softer(laid))
     drawn = found.drawn if _seen(verdict, found.drawn) else Drawn()
     return worded(*features, verdict, drawn)
+
+
+def _by_curves(laid: Laid, *, page: bool) -> bool:
+    """Tell whether tone curves explain all that differs."""
+    if is_posterised(laid.one, laid.two, laid.inside, page=page):
+        return True
+    return not page and not _untouched(*laid.greys) and is_retoned(laid.one, laid.two, laid.inside)
 
 
 def _seen(verdict: Verdict, drawn: Drawn) -> bool:

@@ -118,7 +118,7 @@ def _placed(image: Features, matrix: Doubles) -> list[Rect]:
             points = project(matrix, outline * (width, height) - 0.5)
             low = np.maximum(np.round(points.min(axis=0)), 0).astype(int).tolist()
             placed.append(Rect(*low, *np.round(points.max(axis=0)).astype(int).tolist()))
-    return placed
+    return [place for place in placed if place.area]
 
 
 class _Look(NamedTuple):
