@@ -20,6 +20,7 @@ from dedup.proof.exposure import (
     exposed_apart,
     recorded_apart,
 )
+from dedup.proof.generations import saved_from
 from dedup.proof.geometry import Fit
 from dedup.proof.legible import TOO_SMALL, is_illegible
 from dedup.proof.pages import compare_pages
@@ -228,6 +229,7 @@ def _saved_again(one: Side, two: Side, checks: tuple[Check, ...]) -> Verdict:
     return Verdict(
         near=True,
         evidence="the same image",
+        derived=saved_from(one.open(), two.open()),
         checks=checks,
         overlap=(1.0, 1.0),
         transform=placed,
