@@ -14,7 +14,7 @@ import numpy as np
 
 from dedup.proof.ranks import median
 from dedup.proof.residual import mean
-from dedup.proof.sides import Shares
+from dedup.proof.sides import Shares, steep
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -31,6 +31,7 @@ _INKS, _INK_LEVELS, _INK_BIN_LEVELS = 3, 16, 16
 _MIN_INKED_SHARE, _MAX_GROUND_SHARE = 0.9, 0.7
 _SPAN_PIXELS, _FLAT_LEVELS = 7, 8.0
 _MAX_FLAT_SHARE = 0.25  # of the ground; on plain ground slopes tell
+_EDGE_LEVELS, _MIN_EDGED_SHARE = 6.0, 0.8
 _MIX_LEVELS = 14
 _MIN_MIXED_SHARE = 0.82  # watermarks .86 and more, two of them .74
 _MIXED = (0.25, 0.9)  # of the ground, that is left to be seen
@@ -64,11 +65,12 @@ def inked(one: Bytes, two: Bytes, places: Mask) -> Shares | None:
     if max(mixed) >= _MIN_MIXED_SHARE:
         return _on_one(mixed, _MIN_MIXED_SHARE)
     few = [_few(each) for each in values]
-    ground = two if few[0] > few[1] else one
-    inks = max(few) >= _MIN_INKED_SHARE and min(few) <= _MAX_GROUND_SHARE
-    if inks and _flat_share(ground, at) <= _MAX_FLAT_SHARE:
-        return _on_one(few, _MIN_INKED_SHARE)
-    return None
+    if max(few) < _MIN_INKED_SHARE or min(few) > _MAX_GROUND_SHARE:
+        return None
+    ink, ground = (one, two) if few[0] > few[1] else (two, one)
+    if _flat_share(ground, at) > _MAX_FLAT_SHARE or not _is_edged(ink, mask):
+        return None
+    return _on_one(few, _MIN_INKED_SHARE)
 
 
 def _on_one(shares: list[float], least: float) -> Shares:
@@ -121,6 +123,13 @@ def _few(colours: Floats) -> float:
         common = rest[bins == np.bincount(bins).argmax()].mean(axis=0)
         rest = rest[np.abs(rest - common).max(axis=1) > _INK_LEVELS]
     return 1 - len(rest) / len(colours)
+
+
+def _is_edged(image: Bytes, mask: Bytes) -> bool:
+    """Tell whether an image steps along the rim of places, as one with a hole there does not."""
+    rim = mask > cv2.erode(mask, np.ones((3, 3), np.uint8))
+    grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.float32)
+    return float((steep(grey)[rim] > _EDGE_LEVELS).mean()) >= _MIN_EDGED_SHARE
 
 
 def _flat_share(ground: Bytes, at: Mask) -> float:

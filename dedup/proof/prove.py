@@ -262,7 +262,7 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
     straight = abs((verdict.rotation + 45) % 90 - 45) < _TILTED_DEGREES  # a tilt loses corners
     if page and straight and min(verdict.overlap) < 1 and shows_both(*features, verdict):
         return _refused(verdict, "two parts of one page: either shows what the other does not")
-    if focused_apart(laid):
+    if focused_apart(laid) and not _by_curves(laid, page=page):
         return _refused(verdict, "sharp in other places")
     if not page and exposed_apart(laid):
         return _refused(verdict, EXPOSED_APART)

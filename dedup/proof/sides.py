@@ -78,7 +78,7 @@ def sides(one: Floats, two: Floats, places: Mask) -> Shares | None:
     if area.sum() <= _MIN_PIECE_PIXELS:
         return None
     rim = (mask > 0) & (cv2.erode(mask, np.ones((3, 3), np.uint8)) == 0)
-    first, second = _steep(one)[rim], _steep(two)[rim]
+    first, second = steep(one)[rim], steep(two)[rim]
     own = labels[rim]
     slopes = [_steeper(first, second, own, area), _steeper(second, first, own, area)]
     on_one, on_two = (float(each / area.sum()) for each in slopes)
@@ -171,7 +171,8 @@ def _level(image: Floats, weight: Floats) -> Floats:
     return mean(image * weight, _STEP_PIXELS) / (mean(weight, _STEP_PIXELS) + 1e-6)
 
 
-def _steep(image: Floats) -> Floats:
+def steep(image: Floats) -> Floats:
+    """Give the steepest slope next to every pixel, in levels per pixel."""
     across = cv2.Sobel(image, -1, 1, 0, scale=1 / 8)
     slope = cv2.magnitude(across, cv2.Sobel(image, -1, 0, 1, scale=1 / 8))
     return np.asarray(cv2.dilate(slope, np.ones((3, 3), np.uint8)), np.float32)

@@ -185,5 +185,6 @@ def _is_framed(image: Floats, place: Rect) -> bool:
                 continue
             near = lines[max(0, at - _REACH_PIXELS - 2) : at + _REACH_PIXELS + 2, begin:end]
             steps = np.abs(near[3:] - near[:-3]) > _FRAME_STEP_LEVELS
-            sides += bool(steps.mean(axis=1).max(initial=0.0) >= _FRAMED_SHARE)
+            outside = not steps.size  # of this image
+            sides += not outside and bool(steps.mean(axis=1).max() >= _FRAMED_SHARE)
     return sides >= _FRAMED_SIDES

@@ -105,3 +105,10 @@ def test_no_curve_explains_strokes_or_another_hue(name: str) -> None:
     other = toned(pixels, name)
     assert not is_retoned(pixels, written(other), INSIDE)
     assert not is_retoned(pixels, np.ascontiguousarray(other[..., ::-1]), INSIDE)
+
+
+def test_a_hole_in_rough_ground_is_no_ink() -> None:
+    wall = np.full((HEIGHT, WIDTH, 3), 120, np.uint8)
+    thing = wall.copy()
+    thing[40:120, 60:150] = rough()[40:120, 60:150]
+    assert inked(wall, thing, differing(wall, thing)) is None
