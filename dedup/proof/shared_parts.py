@@ -12,7 +12,7 @@ from dedup.proof.colour_rule import TILE_PIXELS, colour_left, each_mapped, mappe
 from dedup.proof.ink import inked
 from dedup.proof.ranks import percentiles
 from dedup.proof.residual import blobs, contrast, equalised, strangeness
-from dedup.proof.sides import in_colour, sides
+from dedup.proof.sides import coloured_on_both, in_colour, sides
 from dedup.proof.verdict import Check
 from dedup.proof.whole import LIMITS
 from dedup.proof.wording import Drawn
@@ -156,13 +156,14 @@ def _drawn(laid: Laid, sound: Mask, mask: Mask, checks: list[Check]) -> Judgemen
     shares = sides(laid.greys[0], toned, mask)
     if shares is None:  # faint all over: no content
         return Judgement(checks)
+    colours, gap = _toned_colours(laid, sound), laid.greys[0] - toned
     if not shares.drawn:
-        shares = inked(laid.one, _toned_colours(laid, sound), mask) or shares
+        shares = inked(laid.one, colours, mask) or shares
     # Where colours tell, they know better: over rough ground light is steep on the clean side. But
     # they do not see what is grey, and light that is steep on both sides stays the judge.
     if shares.drawn or min(shares[:2]) <= MAX_DOUBTFUL_SHARE:
-        gap = laid.greys[0] - toned
-        shares = in_colour(laid.one, _toned_colours(laid, sound), gap, mask) or shares
+        shares = in_colour(laid.one, colours, gap, mask) or shares
+    shares = coloured_on_both(laid.one, colours, gap, mask) or shares
     most, least = max(shares[:2]), min(shares[:2])
     checks = [
         *checks,
