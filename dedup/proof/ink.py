@@ -53,7 +53,9 @@ def inked(one: Bytes, two: Bytes, places: Mask) -> Shares | None:
     None where neither, or either, may carry it.
     """
     gap = cv2.absdiff(one, two).max(axis=2) > _MIN_GAP_LEVELS
-    mask = cv2.morphologyEx((gap & places).astype(np.uint8), cv2.MORPH_OPEN, np.ones((2, 2)))
+    kernel = np.ones((2, 2), np.uint8)
+    opened = cv2.morphologyEx((gap & places).astype(np.uint8), cv2.MORPH_OPEN, kernel)
+    mask = np.asarray(opened, np.uint8)
     inner = cv2.erode(mask, np.ones((3, 3), np.uint8))
     if inner.sum() < _MIN_INNER_SHARE * mask.sum():
         inner = mask

@@ -152,7 +152,7 @@ def _by_slopes(one: Floats, two: Floats, mask: Bytes, rim: Mask) -> Shares | Non
     if area.sum() <= _MIN_PIECE_PIXELS:
         return None
     first, second = steep(one)[rim], steep(two)[rim]
-    own = labels[rim]
+    own = labels[rim].astype(np.int32)
     slopes = [_steeper(first, second, own, area), _steeper(second, first, own, area)]
     on_one, on_two = (float(each / area.sum()) for each in slopes)
     return Shares(on_one, on_two, _SLOPE_LIMITS)

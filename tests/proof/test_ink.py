@@ -10,6 +10,7 @@ import pytest
 
 from dedup.proof.ink import inked
 from dedup.proof.posterised import is_retoned
+from dedup.proof.sides import coloured_on_both
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,3 +113,21 @@ def test_a_hole_in_rough_ground_is_no_ink() -> None:
     thing = wall.copy()
     thing[40:120, 60:150] = rough()[40:120, 60:150]
     assert inked(wall, thing, differing(wall, thing)) is None
+
+
+def stuck(pixels: Pixels, place: tuple[int, int], ink: tuple[int, int, int]) -> Pixels:
+    made = pixels.copy()
+    cv2.circle(made, place, 35, ink, -1, cv2.LINE_AA)
+    return made
+
+
+def test_stickers_of_two_colours_are_on_both() -> None:
+    ground = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
+    red, blue = stuck(ground, (60, 90), (220, 40, 50)), stuck(ground, (170, 90), (60, 60, 230))
+    grey = [np.asarray(cv2.cvtColor(each, cv2.COLOR_RGB2GRAY), np.float32) for each in (red, blue)]
+    found = coloured_on_both(red, blue, grey[0] - grey[1], differing(red, blue))
+    assert found is not None
+    assert not found.drawn
+    assert min(found[:2]) > 0.3
+    clean = np.full((HEIGHT, WIDTH), 128, np.float32)
+    assert coloured_on_both(red, ground, grey[0] - clean, differing(red, ground)) is None
