@@ -46,12 +46,14 @@ class Candidate(NamedTuple):
     ----------
     width, height : upright, pixels
     named_screenshot : a file of it is named so
+    copies : one number for all images that are copies of each other, unedited
     """
 
     width: int
     height: int
     traits: Traits = NEUTRAL
     named_screenshot: bool = False
+    copies: int = 0
 
 
 class Rank(NamedTuple):
@@ -89,8 +91,7 @@ def ranks(family: Mapping[int, Candidate]) -> dict[int, Rank]:
     """Compare the traits of a family's images, by row."""
     pixels = _true_pixels(family)
     sizes = steps(pixels, lambda best, value: value < best * (1 - _SAME_PIXELS))
-    quality = {row: min(one.traits.quality, _VISIBLE_QUALITY) for row, one in family.items()}
-    visible = steps(quality, lambda best, value: value < best - _SAME_QUALITY)
+    visible = steps(_qualities(family), lambda best, value: value < best - _SAME_QUALITY)
     colourful = any(not one.traits.grey for one in family.values())
     framed = _framed(family)
     sources = {
@@ -153,6 +154,23 @@ def _true_pixels(family: Mapping[int, Candidate]) -> dict[int, float]:
             below = float(result[:place][made].min()) * (1 - 2 * _SAME_PIXELS)
             result[place] = min(result[place], below)
     return dict(zip(order, result.tolist(), strict=True))
+
+
+def _qualities(family: Mapping[int, Candidate]) -> dict[int, float]:
+    """Give how strongly each image is compressed, as far as that is seen.
+
+    Edits wipe out the traces of an earlier JPEG, and add no quality: these tell an image from its
+    own copies of one size alone.
+    """
+    best: dict[tuple[int, ...], int] = defaultdict(int)
+    for one in family.values():
+        best[one.copies, *_canvas(one)] = max(best[one.copies, *_canvas(one)], one.traits.quality)
+    found = {}
+    for row, one in family.items():
+        worse = one.traits.quality < best[one.copies, *_canvas(one)] - _SAME_QUALITY
+        quality = one.traits.quality if worse else max(one.traits.saved, one.traits.quality)
+        found[row] = float(min(quality, _VISIBLE_QUALITY))
+    return found
 
 
 def may_come_of(made: Traits, original: Traits) -> bool:

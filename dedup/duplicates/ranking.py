@@ -81,6 +81,7 @@ class KeepOrder:
     families : the rows that relations join, each in one family
     traits : by row, of the rows in families; those that are missing are neutral
     derived : pairs of rows, of an original and of what was made from it
+    copies_of : a row to the one that stands for all its copies
     """
 
     def __init__(
@@ -92,9 +93,10 @@ class KeepOrder:
         families: Iterable[Iterable[int]],
         traits: Mapping[int, Traits],
         derived: Iterable[tuple[int, int]],
+        copies_of: Callable[[int], int] = lambda _: 0,
     ) -> None:
         self._images, self._files, self._policy = images, files, policy
-        self._traits = traits
+        self._traits, self._copies_of = traits, copies_of
         self._derived = frozenset(
             (one, two)
             for one, two in derived
@@ -140,6 +142,7 @@ class KeepOrder:
             int(images.height[row]),
             self._traits.get(row, NEUTRAL),
             any(_SCREENSHOT.search(_stem(path)) for path in names),
+            self._copies_of(row),
         )
 
     def _key(self, file: int) -> tuple[Any, ...]:

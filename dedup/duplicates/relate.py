@@ -41,7 +41,7 @@ from dedup.proof.prover import Prover
 from dedup.results import Tier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from dedup.duplicates.gallery import Gallery
     from dedup.duplicates.pairs import Report, RowPair
@@ -115,7 +115,7 @@ class _Ordering:
         """Give the image that is most worth keeping, as far as relations do not tell."""
         chosen = set(rows)
         row_of: list[int] = self._gallery.files.row.tolist()
-        files = self._ordered([sorted(chosen)], ()).files
+        files = self._ordered([sorted(chosen)], (), lambda _: 0).files
         return next(row_of[file] for file in files if row_of[file] in chosen)
 
     def of(self, relations: Relations, tiers: frozenset[Tier]) -> KeepOrder:
@@ -124,9 +124,14 @@ class _Ordering:
         families = row_families(gallery.order, gallery.files.row.tolist(), relations, tiers)
         made = relations.table.made_from()
         derived = [pair for pair in made if relations.between(*pair, tiers) is not None]
-        return self._ordered(families, derived)
+        return self._ordered(families, derived, relations.copies_of)
 
-    def _ordered(self, families: list[list[int]], derived: Iterable[tuple[int, int]]) -> KeepOrder:
+    def _ordered(
+        self,
+        families: list[list[int]],
+        derived: Iterable[tuple[int, int]],
+        copies_of: Callable[[int], int],
+    ) -> KeepOrder:
         gallery = self._gallery
         if self._policy.measures:
             new = {row for family in families for row in family} - self._traits.keys()
@@ -142,6 +147,7 @@ class _Ordering:
             families,
             self._traits,
             derived,
+            copies_of,
         )
 
 

@@ -10,7 +10,6 @@ what its metadata still hold. Nothing here compares images; which of several is 
 from __future__ import annotations
 
 import json
-from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import cv2
@@ -19,6 +18,7 @@ from PIL import JpegImagePlugin
 
 from dedup.images.decode import decode_whole
 from dedup.images.header import open_image
+from dedup.images.history import LOSSLESS, earlier_quality, grey_of, history_grey, table_quality
 from dedup.images.metadata import Metadata, embedded, exif_tags
 from dedup.images.rgb import with_alpha
 from dedup.images.screens import is_screen
@@ -38,7 +38,6 @@ TRAITS: Final = "traits-3"
 MAX_PIXELS: Final = 1 << 26
 """67 megapixels; of larger images only the header is read."""
 
-LOSSLESS: Final = 100
 RAW: Final = 101
 
 _DETAIL_TILE, _DETAIL_TILES = 128, 16
@@ -48,26 +47,7 @@ spectra of photographs fall with the square of frequency (Field 1987), so that w
 level. Of 1.25, 1.5 and 2 times enlarged photographs the fall is there at 0.77, 0.58 and 0.45 of the
 highest frequency, at the end of what they hold."""
 
-_HISTORY_BLOCKS = 1600
-_HISTORY_PLACES = ((0, 1), (1, 0), (1, 1), (0, 2), (2, 0), (1, 2), (2, 1), (2, 2), (0, 3), (3, 0))
-_MOST_STEP = 64
-_LEAST_VALUES = 100
-_BINS_A_LEVEL, _BINS = 8, 1 << 13
-_COMB = 0.45
-"""How well coefficients must sit on multiples of a step, where 1 is perfectly and 0 not at all."""
-_LEAST_PLACES = 4
 _EARLIER = 5  # by so much an earlier quality is below the present one
-
-_LUMINANCE: Final = np.array(
-    [
-        16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55,
-        14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62,
-        18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92,
-        49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
-    ],
-    np.float64,
-).reshape(8, 8)  # fmt: skip
-"""The table that libjpeg's qualities scale (ITU-T T.81, K.1)."""
 
 _SELDOM_FIRST: Final = {"GIF": 30, "WEBP": 60, "AVIF": 60}
 """Formats that say nothing of their quality and that photographs are converted to, not taken in."""
@@ -95,6 +75,7 @@ class Traits(NamedTuple):
     edited : its metadata were written later than it was taken
     screen : it is as large as a screen, and no camera is named
     told : what its metadata say of it
+    saved : as `quality`, by its own tables alone
     """
 
     detail: float = 1.0
@@ -106,6 +87,7 @@ class Traits(NamedTuple):
     edited: bool = False
     screen: bool = False
     told: Metadata = Metadata()
+    saved: int = LOSSLESS
 
 
 NEUTRAL: Final = Traits()
@@ -146,8 +128,7 @@ def measure(data: bytes, path: str = "") -> Traits:
     if header.width * header.height > MAX_PIXELS:
         return traits
     pixels = decode_whole(opened, path)
-    stored = _as_stored(pixels, header)
-    earlier = earlier_quality(_grey_of(_middle(stored)))
+    earlier = earlier_quality(history_grey(pixels, header))
     small = _reduced(pixels)
     return traits._replace(
         detail=detail(pixels),
@@ -180,29 +161,12 @@ def _told(image: Image.Image, header: Header, data: bytes) -> Traits:
     taken, changed = (str(tags.get(tag) or "").strip(" \0") for tag in (_TAKEN, _DATE))
     return NEUTRAL._replace(
         quality=quality,
+        saved=quality,
         camera=camera,
         edited=bool(taken and changed and taken != changed),
         screen=not camera and is_screen(header.width, header.height),
         told=embedded(image, tags),
     )
-
-
-def table_quality(tables: dict[int, list[int]]) -> int:
-    """Give the quality at which libjpeg's table of luminance is nearest to the first of a JPEG.
-
-    Parameters
-    ----------
-    tables : as Pillow hands them over, in natural order
-    """
-    if not tables:
-        return LOSSLESS - 1
-    table = np.array(tables[min(tables)], np.float64).reshape(8, 8)
-    return _quality(float((100 * table / _LUMINANCE).mean()))
-
-
-def _quality(scale: float) -> int:
-    quality = 100 - scale / 2 if scale <= 100 else 5000 / scale  # noqa: PLR2004 - libjpeg's rule
-    return int(np.clip(round(quality), 1, LOSSLESS - 1))
 
 
 # -- pixels ----------------------------------------------------------------------------------------
@@ -245,7 +209,7 @@ def _power(pixels: Pixels, size: int) -> npt.NDArray[np.float64]:
     window = np.hanning(size).astype(np.float32)
     total = np.zeros((size, size // 2 + 1))
     for y, x in tiles:
-        grey = _grey_of(pixels[y : y + size, x : x + size])
+        grey = grey_of(pixels[y : y + size, x : x + size])
         total += np.abs(np.fft.rfft2((grey - grey.mean()) * window[:, None] * window)) ** 2
     rows = np.abs(np.fft.fftfreq(size, 1 / size)).astype(int)
     ring = np.maximum(rows[:, None], np.arange(size // 2 + 1)[None]).ravel()
@@ -259,77 +223,6 @@ def _starts(length: int, size: int) -> list[int]:
     """Spread at most eight tiles over a side."""
     count = min(8, length // size)
     return [round(start) for start in np.linspace(0, length - size, count)]
-
-
-def earlier_quality(grey: Floats) -> int:
-    """Tell at which quality a JPEG was that these pixels once were; `LOSSLESS` for none.
-
-    Coefficients of 8 × 8 blocks that were quantised still sit on multiples of the steps (Fan and
-    de Queiroz 2003). A later JPEG of half the steps or finer leaves that to be seen, and so does a
-    conversion without loss; resizing, turning and cropping off the grid do not.
-
-    Parameters
-    ----------
-    grey : (H, W), luminance; its corner is on the grid
-    """
-    height, width = grey.shape[0] // 8, grey.shape[1] // 8
-    if height * width < _LEAST_VALUES:
-        return LOSSLESS
-    blocks = grey[: height * 8, : width * 8].reshape(height, 8, width, 8).transpose(0, 2, 1, 3)
-    places = np.array(_HISTORY_PLACES)
-    basis = _cosines()[places[:, 0], :, None] * _cosines()[places[:, 1], None, :]
-    values = blocks.reshape(-1, 64) @ basis.reshape(len(places), 64).T.astype(np.float32)
-    scales = [
-        100 * step / _LUMINANCE[place]
-        for place, step in zip(_HISTORY_PLACES, _steps(values), strict=True)
-        if step > 1
-    ]
-    return _quality(float(np.median(scales))) if len(scales) >= _LEAST_PLACES else LOSSLESS
-
-
-def _cosines() -> npt.NDArray[np.float64]:
-    """Give the (8, 8) orthonormal basis of the discrete cosine transform, rows by frequency."""
-    angle = np.pi * np.arange(8)[:, None] * (2 * np.arange(8)[None] + 1) / 16
-    scale = np.where(np.arange(8) == 0, np.sqrt(1 / 8), 0.5)[:, None]
-    return np.asarray(scale * np.cos(angle))
-
-
-def _steps(values: Floats) -> list[int]:
-    """Find, for each column, the largest step on whose multiples coefficients sit; 1 for none.
-
-    Parameters
-    ----------
-    values : (N, P)
-    """
-    # Counted first: a product with a table then tests all steps at once.
-    bins = np.minimum(np.abs(values) * _BINS_A_LEVEL, _BINS - 1).astype(np.intp)
-    counts = np.stack([np.bincount(column, minlength=_BINS) for column in bins.T])
-    waves, starts = _combs()
-    # Those that were quantised to zero say nothing.
-    many = counts.sum(axis=1)[:, None] - np.cumsum(counts, axis=1)[:, starts - 1]
-    sits = (counts.astype(np.float32) @ waves > _COMB * many) & (many >= _LEAST_VALUES)
-    largest = np.argmax(sits, axis=1)
-    return [
-        _MOST_STEP - at if any_sits else 1
-        for at, any_sits in zip(largest.tolist(), sits.any(axis=1).tolist(), strict=True)
-    ]
-
-
-@cache
-def _combs() -> tuple[Floats, npt.NDArray[np.int64]]:
-    """Give how well counted values sit on multiples of the steps, the largest step first.
-
-    Returns
-    -------
-    (bins, steps), 1 on a multiple and -1 between two, 0 for values that a step makes zero; and
-    (steps,) the first bin of each that is not zero.
-    """
-    steps = np.arange(_MOST_STEP, 1, -1)
-    middles = (np.arange(_BINS) + 0.5) / _BINS_A_LEVEL
-    waves = np.cos(2 * np.pi * middles[:, None] / steps)
-    starts = steps * _BINS_A_LEVEL // 2
-    waves[np.arange(_BINS)[:, None] < starts] = 0
-    return waves.astype(np.float32), starts
 
 
 def content(pixels: Pixels) -> float:
@@ -393,27 +286,3 @@ def _is_grey(pixels: Pixels) -> bool:
 def _reduced(pixels: Pixels) -> Pixels:
     step = -(-max(pixels.shape[:2]) // _SMALL_SIDE)
     return np.ascontiguousarray(pixels[::step, ::step])
-
-
-def _as_stored(pixels: Pixels, header: Header) -> Pixels:
-    """Undo the EXIF orientation, so that the corner is that of the first block."""
-    turn = 1 if header.format == "TIFF" else header.orientation
-    if turn in (5, 6, 7, 8):
-        pixels = pixels.transpose(1, 0, 2)
-    if turn in (2, 3, 7, 8):
-        pixels = pixels[:, ::-1]
-    if turn in (3, 4, 6, 7):
-        pixels = pixels[::-1]
-    return pixels
-
-
-def _middle(pixels: Pixels) -> Pixels:
-    """Cut out a square of whole blocks."""
-    side = int(_HISTORY_BLOCKS**0.5) * 8
-    top, left = (max(0, (length - side) // 2) & ~7 for length in pixels.shape[:2])
-    return pixels[top : top + side, left : left + side]
-
-
-def _grey_of(pixels: Pixels) -> Floats:
-    weights = np.array((0.299, 0.587, 0.114), np.float32)  # ITU-R BT.601, as JPEG has it
-    return pixels.astype(np.float32) @ weights

@@ -46,9 +46,12 @@ _NOISY_RATIO = 1.6
 _FOCUS_WINDOW_PIXELS = 31
 _FOCUS_CONTRAST_LEVELS = 6.0
 _FOCUS_SHARE = 0.04  # of the textures, that each of the two has sharper
+_FOCUS_CORRELATION = 0.7
+_FOCUS_WINDOWS = 2  # at least as large as that
 _BLACK_WHITE_LEVELS = (4, 251)
 _REGISTERED_SIDE = 512
 _SMALLEST_SIDE = 150
+_SMALLEST_HALF = 96  # of what was small before; JPEG and noise leave nothing of it at its own size
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,8 +85,8 @@ class Laid:
     def least(self) -> bool:
         """Whether half of it would be too little to judge by."""
         height, width = self.inside.shape
-        small = max(height, width) < 2 * _SMALLEST_SIDE or min(height, width) < _SMALLEST_SIDE // 2
-        return bool(small)
+        smallest = _SMALLEST_SIDE if self.halvings else _SMALLEST_HALF
+        return bool(max(height, width) < 2 * smallest or min(height, width) < smallest // 2)
 
     def halved(self) -> Laid:
         """Give the same at half the resolution."""
@@ -270,9 +273,15 @@ def focused_apart(laid: Laid) -> bool:
     ]
     spread = [contrast(each, _FOCUS_WINDOW_PIXELS)[::2, ::2] for each in (one, two)]
     textured = laid.inside[::2, ::2] & (np.minimum(*spread) > _FOCUS_CONTRAST_LEVELS)
+    together = mean(one * two, _FOCUS_WINDOW_PIXELS)
+    together -= mean(one, _FOCUS_WINDOW_PIXELS) * mean(two, _FOCUS_WINDOW_PIXELS)
+    # Words over one of them are sharp as well, and are no other focus.
+    textured &= together[::2, ::2] > _FOCUS_CORRELATION * spread[0] * spread[1]
     ratio = fine[0][textured] / spread[0][textured]
     ratio = ratio * spread[1][textured] / fine[1][textured]
     if 4 * ratio.size < _FOCUS_WINDOW_PIXELS**2:
         return False
     shares = [float((each > _BLURRED_RATIO).mean()) for each in (ratio, 1 / ratio)]
-    return min(shares) > _FOCUS_SHARE
+    # Of a small image one window is much, and says little.
+    least = _FOCUS_WINDOWS * _FOCUS_WINDOW_PIXELS**2 / (4 * ratio.size)
+    return min(shares) > max(_FOCUS_SHARE, least)

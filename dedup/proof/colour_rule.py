@@ -176,7 +176,9 @@ def _as_is(one: Bytes, two: Bytes, sound: Mask) -> float | None:
 
 
 def _left(one: Bytes, two: Bytes, sound: Mask, strict: bool) -> ColourLeft:  # noqa: FBT001 - passed on
-    """Give what of the first's colours does not follow from the second's."""
+    """Give what of the first's colours does not follow from the second's; none of too little."""
+    if sound.sum() < _MIN_FIT_PIXELS:
+        return ColourLeft(0.0, 0)
     wanted, colour = (
         np.asarray(cv2.cvtColor(each, cv2.COLOR_RGB2YCrCb), np.uint8) for each in (one, two)
     )

@@ -1,6 +1,9 @@
-"""Posterised images: each channel of one is a staircase of the other's, and nothing else differs.
+"""Images of which one is the other by curves alone, and nothing else differs.
 
-Next to a step a pixel may be on either side of it, by noise; anywhere else it may not.
+Posterised: each channel is a staircase of the other's. Next to a step a pixel may be on either side
+of it, by noise; anywhere else it may not. Retoned: one curve makes all three channels, as
+brightness, contrast and gamma do, and may run into black or white, where nothing is left to be
+compared.
 """
 
 from __future__ import annotations
@@ -32,6 +35,9 @@ _LEAST_LEVELS = 20.0
 _CROWDED_LEVELS = 24
 _MAX_CROWDED, _MIN_MORE_CROWDED = 0.6, 0.1
 _MIN_SPOT_PIXELS, _MAX_STRANGE_SHARE = 12, 0.01
+_TONE_NOISE_LEVELS, _TONE_LEVELS = 6, 14.0
+_MIN_TONE_SPOT_PIXELS, _MAX_OFF_TONE_SHARE = 6, 0.004
+_NEAR = np.ones((3, 3), np.uint8)
 
 
 def is_posterised(one: Bytes, two: Bytes, inside: Mask, *, page: bool) -> bool:
@@ -56,6 +62,34 @@ def is_posterised(one: Bytes, two: Bytes, inside: Mask, *, page: bool) -> bool:
     strange = np.asarray(np.max(left, axis=0), np.float32)
     _, spots = blobs(strange, inside, _MIN_SPOT_PIXELS)
     return not spots and float((strange > 1).mean()) <= _MAX_STRANGE_SHARE
+
+
+def is_retoned(one: Bytes, two: Bytes, inside: Mask) -> bool:
+    """Tell whether one rising curve, the same for all channels, makes one of two from the other.
+
+    It can make no other hue, and no stroke where there is none.
+
+    Parameters
+    ----------
+    one, two : (H, W, 3) RGB on one raster
+    """
+    return _follows(one, two, inside) or _follows(two, one, inside)
+
+
+def _follows(fine: Bytes, coarse: Bytes, inside: Mask) -> bool:
+    parts, wanted = (
+        [np.ascontiguousarray(each[..., at]) for at in range(3)] for each in (fine, coarse)
+    )
+    curve = _curve(np.vstack(parts), np.vstack(wanted), np.tile(inside, (3, 1)))
+    if np.ptp(curve) < _MIN_RISE_LEVELS:
+        return False
+    curve = np.asarray(cv2.blur(curve[None], (2 * _BIN_LEVELS - 1, 1))[0], np.float32)
+    left = [
+        _beyond(*both, curve, _NEAR, _TONE_NOISE_LEVELS) for both in zip(parts, wanted, strict=True)
+    ]
+    strange = np.asarray(np.max(left, axis=0) / _TONE_LEVELS, np.float32)
+    _, spots = blobs(strange, inside, _MIN_TONE_SPOT_PIXELS)
+    return not spots and float((strange[inside] > 1).mean()) <= _MAX_OFF_TONE_SHARE
 
 
 def _crowded(image: Bytes) -> float:
@@ -88,12 +122,17 @@ def _stepped(curve: Floats) -> float:
 
 
 def _left(fine: Bytes, coarse: Bytes, curve: Floats, around: Bytes) -> Floats:
+    step = float((curve[_WIDE_LEVELS:] - curve[:-_WIDE_LEVELS]).max())
+    allowed = max(_LEAST_LEVELS, step / 2)
+    return np.asarray(_beyond(fine, coarse, curve, around, _NOISE_LEVELS) / allowed, np.float32)
+
+
+def _beyond(fine: Bytes, coarse: Bytes, curve: Floats, around: Bytes, noise: int) -> Floats:
+    """Give by how many levels pixels are off what the curve makes of those around them."""
     levels = np.arange(256)
-    least = curve[np.maximum(levels - _NOISE_LEVELS, 0)]
-    most = curve[np.minimum(levels + _NOISE_LEVELS, 255)]
+    least = curve[np.maximum(levels - noise, 0)]
+    most = curve[np.minimum(levels + noise, 255)]
     seen = coarse.astype(np.float32)
     below = cv2.LUT(cv2.erode(fine, around), least) - seen
     above = seen - cv2.LUT(cv2.dilate(fine, around), most)
-    step = float((curve[_WIDE_LEVELS:] - curve[:-_WIDE_LEVELS]).max())
-    allowed = max(_LEAST_LEVELS, step / 2)
-    return np.asarray(np.maximum(np.maximum(below, above), 0) / allowed, np.float32)
+    return np.asarray(np.maximum(np.maximum(below, above), 0), np.float32)

@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dedup.proof.alignment import at_sizes, scaling
-from dedup.proof.closely import MAX_PHOTO_PIXELS, focused_apart, lay, softer
+from dedup.proof.closely import MAX_PHOTO_PIXELS, Laid, focused_apart, lay, softer
 from dedup.proof.exposure import (
     EXPOSED_APART,
     RECORDED_APART,
     exposed_apart,
     recorded_apart,
 )
+from dedup.proof.generations import saved_from
 from dedup.proof.geometry import Fit
 from dedup.proof.legible import TOO_SMALL, is_illegible
 from dedup.proof.pages import compare_pages
 from dedup.proof.paper import is_page
 from dedup.proof.pasted import in_a_panel, may_be_in_a_panel
-from dedup.proof.posterised import is_posterised
+from dedup.proof.posterised import is_posterised, is_retoned
 from dedup.proof.ranks import median
 from dedup.proof.shared_parts import OTHER_SIDE_CHECK, PAGE_CHECK, Judgement, judge
 from dedup.proof.verdict import Check, Verdict
@@ -233,6 +234,7 @@ def _saved_again(one: Side, two: Side, checks: tuple[Check, ...]) -> Verdict:
     return Verdict(
         near=True,
         evidence="the same image",
+        derived=saved_from(one.open(), two.open()),
         checks=checks,
         overlap=(1.0, 1.0),
         transform=placed,
@@ -265,7 +267,7 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
     straight = abs((verdict.rotation + 45) % 90 - 45) < _TILTED_DEGREES  # a tilt loses corners
     if page and straight and min(verdict.overlap) < 1 and shows_both(*features, verdict):
         return _refused(verdict, "two parts of one page: either shows what the other does not")
-    if focused_apart(laid):
+    if focused_apart(laid) and not _by_curves(laid, page=page):
         return _refused(verdict, "sharp in other places")
     if not page and exposed_apart(laid):
         return _refused(verdict, EXPOSED_APART)
@@ -273,11 +275,7 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
     while found.lossy and not level.least:
         level = level.halved()
         found = judge(level, page=page)
-    if (
-        found.refusal
-        and not all(pages)
-        and is_posterised(laid.one, laid.two, laid.inside, page=page)
-    ):
+    if found.refusal and not all(pages) and _by_curves(laid, page=page):
         found = Judgement([])
     verdict = replace(verdict, checks=(*verdict.checks, *found.checks))
     if found.refusal:
@@ -285,6 +283,13 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
     verdict = replace(verdict, checks=(*verdict.checks, *kept), softer=softer(laid))
     drawn = found.drawn if _seen(verdict, found.drawn) else Drawn()
     return worded(*features, verdict, drawn)
+
+
+def _by_curves(laid: Laid, *, page: bool) -> bool:
+    """Tell whether tone curves explain all that differs."""
+    if is_posterised(laid.one, laid.two, laid.inside, page=page):
+        return True
+    return not page and not _untouched(*laid.greys) and is_retoned(laid.one, laid.two, laid.inside)
 
 
 def _seen(verdict: Verdict, drawn: Drawn) -> bool:

@@ -9,9 +9,10 @@ import numpy as np
 
 from dedup.proof.closely import few_levels, strange_places
 from dedup.proof.colour_rule import TILE_PIXELS, colour_left, each_mapped, mapped, tiles
+from dedup.proof.ink import inked
 from dedup.proof.ranks import percentiles
 from dedup.proof.residual import blobs, contrast, equalised, strangeness
-from dedup.proof.sides import in_colour, sides
+from dedup.proof.sides import coloured_on_both, in_colour, sides
 from dedup.proof.verdict import Check
 from dedup.proof.whole import LIMITS, MIN_PEAK
 from dedup.proof.wording import Drawn
@@ -35,7 +36,7 @@ MIN_PATCH_TILES = 6  # of another colour
 MAX_CLEAN_SHARE = 0.02
 MAX_DOUBTFUL_SHARE = 0.25  # on either side by light; a grey thing beneath a coloured one has more
 MIN_SPECKS, MAX_SPECK_SHARE = 20, 0.15
-_BESIDE_PIXELS = 15
+_BESIDE_PIXELS, _BESIDE_SHARE = 15, 12  # at most; and a share of a small image, or none is left
 _CELLS = 8  # a side of the page
 _WRITTEN_LEVELS = 20  # contrast within a few pixels
 MAX_PLACES_SHARE = 0.65  # of the written cells; where more differ no word was changed here or there
@@ -82,7 +83,8 @@ def judge(laid: Laid, *, page: bool) -> Judgement:
     check = Check("share of light that edits explain", light, MIN_EXPLAINED_SHARE, enough)
     if not enough:
         return Judgement([check], "light and colour differ as no edit makes them")
-    beside = cv2.dilate(mask.astype(np.uint8), np.ones((_BESIDE_PIXELS, _BESIDE_PIXELS), np.uint8))
+    around = min(_BESIDE_PIXELS, min(mask.shape) // _BESIDE_SHARE | 1)
+    beside = cv2.dilate(mask.astype(np.uint8), np.ones((around, around), np.uint8))
     checks, even = _colours(laid, inside & (beside == 0))
     if not even:
         return Judgement(checks, _OTHER_COLOUR)
@@ -152,11 +154,14 @@ def _drawn(laid: Laid, sound: Mask, mask: Mask, checks: list[Check]) -> Judgemen
     shares = sides(laid.greys[0], toned, mask)
     if shares is None:  # faint all over: no content
         return Judgement(checks)
+    colours, gap = _toned_colours(laid, sound), laid.greys[0] - toned
+    if not shares.drawn:
+        shares = inked(laid.one, colours, mask) or shares
     # Where colours tell, they know better: over rough ground light is steep on the clean side. But
     # they do not see what is grey, and light that is steep on both sides stays the judge.
     if shares.drawn or min(shares[:2]) <= MAX_DOUBTFUL_SHARE:
-        gap = laid.greys[0] - toned
-        shares = in_colour(laid.one, _toned_colours(laid, sound), gap, mask) or shares
+        shares = in_colour(laid.one, colours, gap, mask) or shares
+    shares = coloured_on_both(laid.one, colours, gap, mask) or shares
     most, least = max(shares[:2]), min(shares[:2])
     checks = [
         *checks,

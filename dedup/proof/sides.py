@@ -34,6 +34,7 @@ _STEP_OF_ONE = 0.65  # of the gap, that one image makes
 _PLAINER = 4.0
 _STEP_LIMITS = (0.73, 0.1)
 _LARGE_STEP_LIMITS = (0.55, 0.2)
+_COLOUR_SHARE, _EITHER_SHARE = 0.25, 0.2  # of what differs most; something on one has .18 of it
 _COLOURED_SHARE = 0.9  # of what differs in light, that differs in colour
 _NEAR_PIXELS = 5
 _LARGE_SHARE = 0.03  # of the image; so much is seldom one thing in place of another
@@ -71,19 +72,9 @@ def sides(one: Floats, two: Floats, places: Mask) -> Shares | None:
     None where all of it is faint.
     """
     mask = _opened((np.abs(one - two) > _MIN_GAP_LEVELS) & places)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
-    area = stats[:, cv2.CC_STAT_AREA].astype(np.float64)
-    area[0] = 0
-    area[area < _MIN_PIECE_PIXELS] = 0
-    if area.sum() <= _MIN_PIECE_PIXELS:
-        return None
     rim = (mask > 0) & (cv2.erode(mask, np.ones((3, 3), np.uint8)) == 0)
-    first, second = _steep(one)[rim], _steep(two)[rim]
-    own = labels[rim]
-    slopes = [_steeper(first, second, own, area), _steeper(second, first, own, area)]
-    on_one, on_two = (float(each / area.sum()) for each in slopes)
-    found = Shares(on_one, on_two, _SLOPE_LIMITS)
-    return found if found.drawn else _by_steps(one, two, mask, rim, places)
+    found = _by_slopes(one, two, mask, rim)
+    return found if found is None or found.drawn else _by_steps(one, two, mask, rim, places)
 
 
 def in_colour(one: Bytes, two: Bytes, gap: Floats, places: Mask) -> Shares | None:
@@ -119,6 +110,52 @@ def in_colour(one: Bytes, two: Bytes, gap: Floats, places: Mask) -> Shares | Non
     told = [shares for shares in found if shares is not None and shares.drawn]
     agreed = len({shares.one > shares.two for shares in told}) == 1
     return told[0] if agreed and len(told) == len(found) else None
+
+
+def coloured_on_both(one: Bytes, two: Bytes, gap: Floats, places: Mask) -> Shares | None:
+    """Give the shares of what differs in colour where a good part of it is on either image.
+
+    Stickers or words of two colours, one on each, differ in light as if one of them were all.
+
+    Parameters
+    ----------
+    one, two, gap, places : as for `in_colour`
+
+    Returns
+    -------
+    Not drawn on one side alone; None where colours do not say so.
+    """
+    mine, theirs = (_chroma(each) for each in (one, two))
+    masks = [_opened((np.abs(each) > _MIN_GAP_LEVELS) & places) for each in (gap, *(mine - theirs))]
+    least = _COLOUR_SHARE * max(int(mask.sum()) for mask in masks)
+    for first, second, mask in zip(mine, theirs, masks[1:], strict=True):
+        if mask.sum() >= least:
+            rim = (mask > 0) & (cv2.erode(mask, np.ones((3, 3), np.uint8)) == 0)
+            shares = _by_slopes(first, second, mask, rim)
+            if shares is not None and min(shares[:2]) >= _EITHER_SHARE:
+                return shares
+    return None
+
+
+def _chroma(image: Bytes) -> Floats:
+    """Give (2, H, W)."""
+    channels = cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2YCrCb))[1:]
+    return np.stack(channels).astype(np.float32)
+
+
+def _by_slopes(one: Floats, two: Floats, mask: Bytes, rim: Mask) -> Shares | None:
+    """Sort pieces by the image that is the steeper one along their rims; None of next to none."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
+    area = stats[:, cv2.CC_STAT_AREA].astype(np.float64)
+    area[0] = 0
+    area[area < _MIN_PIECE_PIXELS] = 0
+    if area.sum() <= _MIN_PIECE_PIXELS:
+        return None
+    first, second = steep(one)[rim], steep(two)[rim]
+    own = labels[rim].astype(np.int32)
+    slopes = [_steeper(first, second, own, area), _steeper(second, first, own, area)]
+    on_one, on_two = (float(each / area.sum()) for each in slopes)
+    return Shares(on_one, on_two, _SLOPE_LIMITS)
 
 
 def _steeper(mine: Floats, theirs: Floats, own: Numbers, area: Doubles) -> float:
@@ -171,7 +208,8 @@ def _level(image: Floats, weight: Floats) -> Floats:
     return mean(image * weight, _STEP_PIXELS) / (mean(weight, _STEP_PIXELS) + 1e-6)
 
 
-def _steep(image: Floats) -> Floats:
+def steep(image: Floats) -> Floats:
+    """Give the steepest slope next to every pixel, in levels per pixel."""
     across = cv2.Sobel(image, -1, 1, 0, scale=1 / 8)
     slope = cv2.magnitude(across, cv2.Sobel(image, -1, 0, 1, scale=1 / 8))
     return np.asarray(cv2.dilate(slope, np.ones((3, 3), np.uint8)), np.float32)

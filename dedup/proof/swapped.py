@@ -118,7 +118,7 @@ def _placed(image: Features, matrix: Doubles) -> list[Rect]:
             points = project(matrix, outline * (width, height) - 0.5)
             low = np.maximum(np.round(points.min(axis=0)), 0).astype(int).tolist()
             placed.append(Rect(*low, *np.round(points.max(axis=0)).astype(int).tolist()))
-    return placed
+    return [place for place in placed if place.area]
 
 
 class _Look(NamedTuple):
@@ -187,5 +187,6 @@ def _is_framed(image: Floats, place: Rect) -> bool:
             if not near.size:
                 continue
             steps = np.abs(near[3:] - near[:-3]) > _FRAME_STEP_LEVELS
-            sides += bool(steps.mean(axis=1).max(initial=0.0) >= _FRAMED_SHARE)
+            outside = not steps.size  # of this image
+            sides += not outside and bool(steps.mean(axis=1).max() >= _FRAMED_SHARE)
     return sides >= _FRAMED_SIDES

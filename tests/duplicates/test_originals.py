@@ -10,13 +10,14 @@ from tables import files, images, proposals, table
 from dedup.duplicates.originals import Candidate, above_derived, may_come_of, ranks
 from dedup.duplicates.ranking import KeepOrder, rank_files
 from dedup.duplicates.relations import Relations
+from dedup.images.history import LOSSLESS
 from dedup.images.metadata import Metadata
-from dedup.images.traits import LOSSLESS, NEUTRAL, Traits
+from dedup.images.traits import NEUTRAL, Traits
 from dedup.policy import KeepPolicy
 from dedup.results import Tier
 from dedup.store.pairs import StoredVerdict
 
-PHOTO = Traits(quality=92)
+PHOTO = Traits(quality=92, saved=92)
 
 # The first of each case is to stay.
 CASES = {
@@ -52,7 +53,15 @@ CASES = {
     "recompressed": [Candidate(400, 300, PHOTO), Candidate(400, 300, PHOTO._replace(quality=60))],
     "a little larger, much worse": [
         Candidate(400, 300, PHOTO),
-        Candidate(410, 308, PHOTO._replace(quality=60)),
+        Candidate(410, 308, PHOTO._replace(quality=60, saved=60)),
+    ],
+    "saved badly, then well": [
+        Candidate(400, 300, PHOTO),
+        Candidate(400, 300, PHOTO._replace(quality=60, camera=True)),
+    ],
+    "traces of a JPEG that an edit wiped out": [
+        Candidate(400, 300, PHOTO._replace(quality=60, camera=True), copies=1),
+        Candidate(400, 300, PHOTO, copies=2),
     ],
     "camera before a finer table": [
         Candidate(400, 300, PHOTO._replace(camera=True, told=Metadata("2020:01:01 10:00:00"))),

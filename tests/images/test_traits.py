@@ -11,8 +11,9 @@ from PIL import Image
 
 from dedup.edits.catalogue import drawn
 from dedup.errors import ImageError
+from dedup.images.history import LOSSLESS
 from dedup.images.metadata import Metadata
-from dedup.images.traits import LOSSLESS, measure, parsed_traits
+from dedup.images.traits import measure, parsed_traits
 
 
 def photograph(side: int = 320) -> Image.Image:
