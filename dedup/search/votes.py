@@ -20,7 +20,7 @@ from dedup.search.pairs import place_among_equals
 from dedup.search.products import on_every_core
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     import numpy.typing as npt
 
@@ -152,14 +152,16 @@ def sharing_more(
         near, reach[:start] = np.concatenate([known.near, near]), known.reach
     every = np.arange(len(codes))
     new, old = every[start:], every[:start]
-    found: list[tuple[Numbers, Numbers]] = []
     farthest = reach.copy()
-    for side, count in (((new, every), NEAREST + 1), ((old, new), NEAREST)):  # new find themselves
-        for one, two, apart in matches(codes, division, near, side, reach, count):
-            found.append((one, two))
-            last = np.flatnonzero(place_among_equals(one) == count - 1)
-            farthest[one[last]] = apart[last]
-    pairs = _paired(features, _matches_of(features, found), most)
+
+    def found() -> Iterator[tuple[Numbers, Numbers]]:
+        for side, count in (((new, every), NEAREST + 1), ((old, new), NEAREST)):  # new are in both
+            for one, two, apart in matches(codes, division, near, side, reach, count):
+                yield one, two
+                last = np.flatnonzero(place_among_equals(one) == count - 1)
+                farthest[one[last]] = apart[last]
+
+    pairs = _paired(features, _matches_of(features, found()), most)
     return pairs, Asked(division, near, farthest)
 
 
