@@ -408,7 +408,7 @@ def main() -> None:
             photos = asked.photos
             if asked.images:
                 photos = Path(place)
-                fill(asked.photos, photos, asked.images)
+                fill(asked.photos, photos, asked.images, copies=0.45)
             rows, count = compare(photos, asked.engines.split(",")), len(scan(photos).files)
         if asked.json:
             columns = ["command", "on", "s", "CPU s", "rate, of one machine's",

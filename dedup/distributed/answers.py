@@ -30,9 +30,10 @@ from dedup.distributed.importing import Known, add_known, make_catalog
 from dedup.distributed.joining import join
 from dedup.distributed.listing import gone_ids, known_rows, latest
 from dedup.distributed.plans import check_target, check_tiers, make_plan
-from dedup.distributed.schemas import ROW_BITS, shard_name
+from dedup.distributed.schemas import MEASURED, ROW_BITS, shard_name
 from dedup.distributed.searching import named, nearest
 from dedup.distributed.settings import Settings
+from dedup.distributed.sifting import refutations
 from dedup.distributed.sweeping import sweep
 from dedup.distributed.weights import weights_file
 from dedup.duplicates.candidates import capped_note
@@ -255,20 +256,23 @@ class SharedAnswers:
                 add_known(catalog, Known(read(storage, verdicts), read(storage, measured)))
                 report("Fetching proofs", number + 1, len(proven))
             generation = latest(storage)
-            voted = generation is not None and self._has_votes(generation.number)
-            if voted:
+            joins = [] if generation is None else self._voted(generation.number)
+            for name in joins:
+                add_known(catalog, Known(refutations(storage, name), MEASURED.empty_table()))
+            if joins:
                 catalog.parts_compared = f"{catalog.version} {VERIFIER} {PARTS_VERSION}"
             _name_weights(catalog, self._run)
         return Collection.open(path)
 
-    def _has_votes(self, generation: int) -> bool:
-        """Say whether parts were compared for a generation."""
-        folders = {entry.key.split("/")[1] for entry in self._run.storage.list("join/")}
-        return any(
-            name.startswith(f"{generation:06d}-")
-            and "0" in committed(self._run.storage, f"join/{name}/votes")
-            for name in folders
-        )
+    def _voted(self, generation: int) -> list[str]:
+        """Name the joins of a generation for which parts were compared."""
+        storage = self._run.storage
+        names = {"/".join(entry.key.split("/")[:2]) for entry in storage.list("join/")}
+        start = f"join/{generation:06d}-"
+        return [
+            one for one in sorted(names)
+            if one.startswith(start) and "0" in committed(storage, f"{one}/votes")
+        ]  # fmt: skip
 
     def _indexed(self, under: Iterable[str]) -> tuple[bytes, ...]:
         """Check that of each folder something was indexed."""

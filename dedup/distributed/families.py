@@ -105,9 +105,8 @@ def make_families(run: Run, join: str) -> Done | None:
     join : J
     """
     storage = run.storage
-    files, images, classes = _folded(storage, join)
-    edges = _among(_edges(storage, join), files, classes)
-    copies = _copies(files, images, classes)
+    _, edges, copies = read_folded(storage, join)
+    edges = _but_refuted(storage, join, edges)
     ids, roots = components(
         np.concatenate([edges.first, copies[0]]), np.concatenate([edges.second, copies[1]])
     )
@@ -123,7 +122,7 @@ def make_families(run: Run, join: str) -> Done | None:
     edge_chunk = chunk_of[np.searchsorted(heads, of_edge)]
     sort = np.lexsort((edges.second, edges.first, edges.kind, edge_chunk))
     columns = [edge_chunk[sort], *(np.asarray(column)[sort] for column in edges)]
-    _commit_parts(
+    commit_parts(
         storage, f"{join}/edges", edge_chunk[sort] // CHUNKS_PER_BLOCK,
         pa.table(columns, schema=EDGES),
     )  # fmt: skip
@@ -132,7 +131,7 @@ def make_families(run: Run, join: str) -> Done | None:
     commit(storage, f"{join}/chunks", "0", named)
     placed = pa.table([ids[by_id], chunk[by_id]], schema=PLACED)
     part = (ids[by_id] >> ROW_BITS) // SHARDS_PER_PART
-    _commit_parts(storage, f"{join}/placed", part, placed)
+    commit_parts(storage, f"{join}/placed", part, placed)
     large = np.flatnonzero(pairs > CHUNK_PAIRS)
     facts = {
         "chunks": len(digests),
@@ -219,6 +218,52 @@ def _folded(storage: Storage, join: str) -> tuple[Ids, Ids, Ids]:
     return file, image, group
 
 
+def read_folded(storage: Storage, join: str) -> tuple[tuple[Ids, Ids, Ids], Edges, tuple[Ids, Ids]]:
+    """Read what a join found.
+
+    Returns
+    -------
+    The live files, their images and classes; the pairs, in which live files stand for classes; and
+    pairs of files that are copies.
+    """
+    files, images, classes = _folded(storage, join)
+    edges = _among(_edges(storage, join), files, classes)
+    return (files, images, classes), edges, _copies(files, images, classes)
+
+
+def _but_refuted(storage: Storage, join: str, edges: Edges) -> Edges:
+    """Leave out the pairs to prove that were refuted already (`sifting`)."""
+    tables = [read(storage, done) for done in committed(storage, f"{join}/sifted").values()]
+    refuted = [table.filter(table["refuted"]) for table in tables]
+    if not any(table.num_rows for table in refuted):
+        return edges
+    pairs = [np.stack([one["first"].to_numpy(), one["second"].to_numpy()], 1) for one in refuted]
+    left = ~among(np.stack([edges.first, edges.second], axis=1), np.concatenate(pairs))
+    left |= edges.kind == SIMILAR
+    return Edges(edges.kind[left], edges.first[left], edges.second[left], edges.similarity[left])
+
+
+def among(pairs: Ids, others: Ids) -> npt.NDArray[np.bool_]:
+    """(P,) whether each pair is among some others.
+
+    Parameters
+    ----------
+    pairs, others : (P, 2) and (Q, 2)
+    """
+    both, number = np.unique(np.concatenate([others, pairs]), axis=0, return_inverse=True)
+    there = np.zeros(len(both), np.bool_)
+    there[number[: len(others)]] = True
+    found: npt.NDArray[np.bool_] = there[number[len(others) :]]
+    return found
+
+
+def last_join(storage: Storage, join: str) -> str:
+    """Name the last join before one whose families are known; "": there is none."""
+    found = {"/".join(entry.key.split("/")[:2]) for entry in storage.list("join")}
+    older = sorted(one for one in found if one < join)
+    return next((one for one in reversed(older) if committed(storage, f"{one}/families")), "")
+
+
 def _live(files: Ids, names: Ids) -> tuple[Ids, Ids]:
     """Give the names that have files, rising, and of each its first file."""
     order = np.lexsort((files, names))
@@ -253,7 +298,7 @@ def _copies(files: Ids, images: Ids, classes: Ids) -> tuple[Ids, Ids]:
     return np.concatenate(first), np.concatenate(second)
 
 
-def _commit_parts(
+def commit_parts(
     storage: Storage, stage: str, numbers: npt.NDArray[np.integer], table: pa.Table
 ) -> None:
     """Commit a table as an object for each number; as `cut_by`."""

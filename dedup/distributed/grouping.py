@@ -13,11 +13,13 @@ from dedup.distributed.families import (
     CHUNKS_PER_BLOCK,
     SHARDS_PER_PART,
     gather,
+    last_join,
     make_families,
 )
 from dedup.distributed.pieces import pieces
 from dedup.distributed.proving import PROVEN_AT_ONCE, Chunk, group_chunk, prove_pairs
 from dedup.distributed.schemas import shard_name
+from dedup.distributed.sifting import sift_families
 from dedup.distributed.stages import run_shards
 from dedup.duplicates.find import left_note
 from dedup.duplicates.pairs import unreadable_words
@@ -49,6 +51,7 @@ def make_groups(run: Run, engine: Engine, settings: Settings, report: Report) ->
     storage, join = run.storage, settings.join
     families = committed(storage, f"{join}/families").get("0")
     if families is None:
+        sift_families(run, engine, join, report)
         words, one = "Joining pairs to families", {"0": (join,)}
         run_shards(engine, run, f"{join}/families", words, make_families, one, report)
         families = committed(storage, f"{join}/families")["0"]
@@ -149,8 +152,8 @@ def _known(
         _, digest, *part = name.split("-")
         if part and digest in number_of:
             found[number_of[digest]].append(both)
-    before = _earlier(storage, settings)
-    if before is None:
+    before = last_join(storage, settings.join)
+    if not before:
         return found
     older, ids, now = chunk_names(storage, before), *_placed(storage, settings.join)
     old_ids, then = _placed(storage, before)
@@ -167,13 +170,6 @@ def proofs(storage: Storage) -> dict[str, tuple[Done, Done]]:
     """Read the commits of verdicts, each with that of what was measured; one alone is no use."""
     verdicts, measured = committed(storage, "verdicts"), committed(storage, "measured")
     return {name: (done, measured[name]) for name, done in verdicts.items() if name in measured}
-
-
-def _earlier(storage: Storage, settings: Settings) -> str | None:
-    """Name the last join before this one whose families are known."""
-    found = {"/".join(entry.key.split("/")[:2]) for entry in storage.list("join")}
-    older = sorted(one for one in found if one < settings.join)
-    return next((one for one in reversed(older) if committed(storage, f"{one}/families")), None)
 
 
 def _placed(storage: Storage, join: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:

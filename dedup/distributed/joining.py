@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from dedup.distributed.commits import Done, commit, committed, done_of, read
+from dedup.distributed.commits import Done, commit, committed, done_of
 from dedup.distributed.dividing import (
     ASKING_ROWS,
     ONE_CELL,
@@ -22,17 +21,16 @@ from dedup.distributed.dividing import (
     exact,
     sample,
 )
-from dedup.distributed.folding import RANGES, REPS, ROWS_OF_RANGE, fold, keys_of_shard
+from dedup.distributed.folding import RANGES, ROWS_OF_RANGE, fold, keys_of_shard
 from dedup.distributed.listing import gone_ids
 from dedup.distributed.pairing import Limits, best, blocks, pair_block, reach, stage_of
-from dedup.distributed.pieces import Piece, pieces, read_pieces
-from dedup.distributed.schemas import PAIRS
+from dedup.distributed.pieces import Piece, pieces
 from dedup.distributed.serving import serve_division
 from dedup.distributed.stages import run_shards
+from dedup.distributed.voting import last_votes, vote
 from dedup.duplicates.candidates import CENTRE_FROM_IMAGES
-from dedup.duplicates.sharing import MOST, MOST_IMAGES, features_of, too_many_note
+from dedup.duplicates.sharing import MOST_IMAGES, too_many_note
 from dedup.fingerprint import DETAILS
-from dedup.search.votes import sharing_parts
 from dedup.space.space import Space
 
 if TYPE_CHECKING:
@@ -248,27 +246,6 @@ def _vote(
     if classes > MOST_IMAGES:
         return [too_many_note()]
     wanted = {shard: tuple(reps.get(int(shard), ())) for shard in shards}
-    one = {"0": (settings.join, wanted)}
+    one = {"0": (settings.join, wanted, last_votes(run.storage, settings.join))}
     run_shards(engine, run, f"{settings.join}/votes", "Looking for parts", vote, one, report)
     return []
-
-
-def vote(run: Run, name: str, wanted: dict[str, tuple[Piece, ...]]) -> Done | None:
-    """Find the classes of which one shows a part of the other; one task, of few classes.
-
-    Parameters
-    ----------
-    wanted : by shard its pieces of `reps`
-    """
-    storage, ids, packed = run.storage, list[int](), list[bytes | None]()
-    for shard, some in wanted.items():
-        names = read_pieces(storage, some, REPS)["id"]
-        table = read(storage, done_of(storage, "embed", shard), ["id", "parts"])
-        table = table.filter(pc.is_in(table["id"], names))
-        ids += table["id"].to_pylist()
-        packed += table["parts"].to_pylist()
-    pairs = sharing_parts(features_of(packed), MOST)
-    found = sorted({(min(ids[a], ids[b]), max(ids[a], ids[b])) for a, b in pairs if a != b})
-    first, second = (np.array([pair[side] for pair in found], np.int64) for side in (0, 1))
-    table = pa.table([first, second, np.zeros(len(found), np.float32)], schema=PAIRS)
-    return commit(storage, f"{name}/votes", "0", table)

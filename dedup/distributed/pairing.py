@@ -39,9 +39,11 @@ SHARDS_OF_RANGE: Final = 256
 
 BLOCK_ROWS: Final = 20_000
 """Rows of a block; a group with more is compared block by block, one with itself or with half of
-another in a task."""
+another in a task. Blocks have half as many in groups of more than three such: so large is a group
+whose rows are nearly one and the same, where a product takes three times as long."""
 
-_WAITING_PAIRS: Final = 4_000_000
+_WAITING_PAIRS: Final = 250_000  # until what is none of the best is left out
+_APART_BITS: Final = np.uint64(32)
 _ONE_MORE: Final = CANDIDATES + 1  # so that it shows which classes had more than were kept
 _DENSE: Final = 64  # pairs of a row in a tile, from which it is worth to leave some out at once
 
@@ -83,8 +85,10 @@ def blocks(wanted: dict[int, list[Piece]], new: frozenset[str], label: str) -> I
     label : begins the names of tasks
     """
     for group, pieces in sorted(wanted.items()):
+        rows = sum(piece.rows for piece in pieces)
+        most = BLOCK_ROWS if rows <= 3 * BLOCK_ROWS else BLOCK_ROWS // 2
         before, fresh = (
-            _parts([one for one in pieces if (one.key in new) is is_new], BLOCK_ROWS)
+            _parts([one for one in pieces if (one.key in new) is is_new], most)
             for is_new in (False, True)
         )
         parts = before + fresh
@@ -95,7 +99,7 @@ def blocks(wanted: dict[int, list[Piece]], new: frozenset[str], label: str) -> I
                     yield Block(name, parts[one])
                     continue
                 # Twice as many pairs as within a part: so that no task takes longer than others.
-                for number, some in enumerate(_parts(parts[two], BLOCK_ROWS // 2)):
+                for number, some in enumerate(_parts(parts[two], most // 2)):
                     yield Block(f"{name}-{number}", parts[one], some)
 
 
@@ -176,60 +180,111 @@ def _found(
     rows : (N, D) unit rows, of each class one
     at : (R,) the class of each row of the block
     cell : (R,) its cell
-    cells : (N, M) all cells of each class
+    cells : (N, M) all cells of each class, rising
     later : (R,) whether it is of the second block: pairs are of one of each; None: of any
     every : keep all pairs, not only the best of each class
     """
     waiting: list[Pairs] = []
-    count = 0
+    count, most = 0, MAX_PAIRS if every else _WAITING_PAIRS
     bars = None if every else np.full(len(rows), floor - MARGIN, np.float32)
     for number in np.unique(cell).tolist():
         mine = np.flatnonzero(cell == number)
-        sides = (mine, None) if later is None else (mine[~later[mine]], mine[later[mine]])
-        one = np.sort(at[sides[0]])
-        two = None if sides[1] is None else np.sort(at[sides[1]])
-        for pairs in _tiles(rows, one, two, floor, bars):
-            lowest = lowest_shared(cells, pairs.first, pairs.second) == number
-            some = Pairs(pairs.first[lowest], pairs.second[lowest], pairs.similarity[lowest])
-            waiting.append(some)
-            count += len(some)
-            if count > _WAITING_PAIRS and not every:
-                waiting = [Pairs.joined(waiting).best_of_each_row(_ONE_MORE)]
-                count = len(waiting[0])
-            if every and count > MAX_PAIRS:
+        sides = (mine,) if later is None else (mine[~later[mine]], mine[later[mine]])
+        for pairs in _tiles(rows, cells, number, [at[side] for side in sides], floor, bars):
+            waiting.append(_similar(rows, pairs, floor) if bars is None else pairs)
+            count += len(waiting[-1])
+            if count <= most:
+                continue
+            if bars is None:
                 raise ValueError(
                     f"more than {MAX_PAIRS:,} pairs of one part of the collection reach a "
                     f"similarity of {floor:.4f}: choose a higher threshold"
                 )
-    joined = Pairs.joined(waiting)
-    return joined if every or not len(joined) else joined.best_of_each_row(_ONE_MORE)
+            waiting = [_nearest(waiting, bars)]
+            count = len(waiting[0])
+            most = 2 * count + _WAITING_PAIRS
+    if bars is None or not waiting:
+        return Pairs.joined(waiting)
+    found = Pairs.joined([_similar(rows, _nearest(waiting, bars), floor)])
+    return found.best_of_each_row(_ONE_MORE) if len(found) else found
 
 
 def _tiles(
-    rows: Rows, one: Ids, two: Ids | None, floor: float, bars: npt.NDArray[np.float32] | None
+    rows: Rows,
+    cells: npt.NDArray[np.int32],
+    number: int,
+    sides: Sequence[Ids],
+    floor: float,
+    bars: npt.NDArray[np.float32] | None,
 ) -> Iterator[Pairs]:
-    """Compare classes with each other, or those of two sets; first < second in what is found.
+    """Compare the classes of a cell with each other, or those of two sides.
 
     Parameters
     ----------
+    sides : classes in the cell; one side: with each other
     bars : (N,) what a pair has to reach for it to be among the best of a class; raised here
+
+    Returns
+    -------
+    Pairs of which no lower cell has both, with products for similarities; first < second.
     """
-    limit = np.float32(floor - MARGIN)
-    left = rows[one]
-    right, others = (left, one) if two is None else (rows[two], two)
-    for top in range(0, len(left), TILE):
-        for start in range(top if two is None else 0, len(right), TILE):
-            products = left[top : top + TILE] @ right[start : start + TILE].T
-            offset = start if two is None else start + len(left)
+    limit, lowest = np.float32(floor - MARGIN), cells[:, 0]
+    # Classes by their lowest cell: very many that are alike are in the same cells, all but the
+    # first of which have nothing to say of them.
+    sides = [side[np.lexsort((side, lowest[side]))] for side in sides]
+    one, two, is_same = sides[0], sides[-1], len(sides) == 1
+    for top in range(0, len(one), TILE):
+        above = one[top : top + TILE]
+        for start in range(top if is_same else 0, len(two), TILE):
+            across = two[start : start + TILE]
+            ends = lowest[[above[0], above[-1], across[0], across[-1]]]
+            if ends[0] < number and (ends == ends[0]).all():
+                continue
+            products = rows[above] @ rows[across].T
             if bars is not None:
-                columns = others[start : start + TILE]
-                _leave_out(products, limit, bars, one[top : top + TILE], columns)
-            tile = found_in(products, limit, top, offset)
-            first, second = one[tile.first], others[tile.second - (offset - start)]
-            similarity = pair_similarities(rows, rows, first, second)
-            keep = (similarity >= inclusive(floor)) & (first != second)
-            low = np.minimum(first, second)[keep]
-            yield Pairs(low, np.maximum(first, second)[keep], similarity[keep])
+                _leave_out(products, limit, bars, above, across)
+            tile = found_in(products, limit, top, start if is_same else start + len(one))
+            first = above[tile.first - top]
+            second = across[tile.second - (start if is_same else start + len(one))]
+            found = Pairs(np.minimum(first, second), np.maximum(first, second), tile.products)
+            yield _of_cell(found, cells, number)
+
+
+def _of_cell(pairs: Pairs, cells: npt.NDArray[np.int32], number: int) -> Pairs:
+    """Keep the pairs that share no lower cell than this."""
+    one, two = cells[pairs.first, 0], cells[pairs.second, 0]
+    mine = one == two
+    rest = np.flatnonzero(~mine)
+    mine &= one == number
+    mine[rest] = lowest_shared(cells, pairs.first[rest], pairs.second[rest]) == number
+    return Pairs(pairs.first[mine], pairs.second[mine], pairs.similarity[mine])
+
+
+def _similar(rows: Rows, pairs: Pairs, floor: float) -> Pairs:
+    """Give pairs their similarities, in place of products; those below the floor are left out."""
+    similarity = pair_similarities(rows, rows, pairs.first, pairs.second)
+    keep = similarity >= inclusive(floor)
+    return Pairs(pairs.first[keep], pairs.second[keep], similarity[keep])
+
+
+def _nearest(parts: list[Pairs], bars: npt.NDArray[np.float32]) -> Pairs:
+    """Leave out pairs that are not among the best of either class, and raise its bar.
+
+    Products are within `MARGIN` of similarities: what is twice that below is none of the best.
+    """
+    first, second, product = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("first", "second", "similarity")
+    )
+    # Sorting the values takes a tenth of what sorting places by two keys does.
+    apart = np.tile(np.maximum(np.float32(1) - product, np.float32(0)).view(np.uint32), 2)
+    key = np.sort(np.concatenate([first, second]).astype(np.uint64) << _APART_BITS | apart)
+    row = (key >> _APART_BITS).astype(np.int64)
+    last = np.flatnonzero(place_among_equals(row) == _ONE_MORE - 1)
+    bar = np.float32(1) - key[last].astype(np.uint32).view(np.float32) - np.float32(2 * MARGIN)
+    bars[row[last]] = np.maximum(bars[row[last]], bar)
+    keep = (product >= bars[first]) | (product >= bars[second])
+    return Pairs(first[keep], second[keep], product[keep])
 
 
 def _leave_out(

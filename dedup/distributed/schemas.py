@@ -20,7 +20,12 @@
     D/pair/…                        pairs of classes within cells, in pieces by range
     J/best/RANGE                    the best pairs of each class, worth a proof
     J/reach/RANGE                   pairs of classes that reach the threshold of the tier similar
+    J/matched/0                     what local features found, for those that come later
     J/votes/0                       pairs of classes of which one shows a part of the other
+    J/asked/BLOCK                   pairs of families too large for a task, that are to be sifted
+    J/wanted/PART                   the blocks of these that want the parts of each file, by id
+    J/parted/PART                   these parts, in pieces by block
+    J/sifted/BLOCK                  which of the pairs are refuted
     J/edges/BLOCK                   the pairs to look at, by chunk: a task's worth of families
     J/placed/PART                   the chunk of each file in a family, by id
     J/chunks/0                      of each chunk a digest of its files and pairs
@@ -184,6 +189,18 @@ MEASURED: Final = pa.schema(
         ("pixel_digest", pa.binary()),  # null where nobody looked, b"" where there is none
         ("traits_version", pa.string()),
         ("traits", pa.string()),
+    ]
+)
+
+ASKED: Final = pa.schema([("chunk", pa.int32()), ("first", pa.int64()), ("second", pa.int64())])
+
+SIFTED: Final = pa.schema(
+    [
+        ("first", pa.int64()),  # files, each the first of its class
+        ("second", pa.int64()),
+        ("refuted", pa.bool_()),
+        ("one", pa.binary(32)),  # their SHA-256, one < two
+        ("two", pa.binary(32)),
     ]
 )
 

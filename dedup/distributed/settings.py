@@ -52,7 +52,7 @@ class Settings:
     def join(self) -> str:
         """J: the folder of the stages that find pairs."""
         lowest = self.threshold if self.has_similar else None
-        return f"join/{self.generation:06d}-{_digest(lowest, self.parts, self.recall)}"
+        return f"join/{self.generation:06d}-{_digest(lowest, self.parts, self.recall, VERIFIER)}"
 
     @property
     def answer(self) -> str:

@@ -31,7 +31,7 @@ _TRAINING_PER_CELL: Final = 32
 _TRAINING_ROUNDS: Final = 6
 _PROBED: Final = 3  # cells of a code, and regions that these are looked for in
 _LABELLED: Final = 1 << 18  # codes at a time
-_ASKING: Final = 1 << 21
+_ASKING: Final = 1 << 18
 _CELLS_AT_ONCE: Final = 16
 _ROWS: Final = 1024
 _COLUMNS: Final = 4096
@@ -59,8 +59,9 @@ class Division:
     ends: Numbers
 
     @classmethod
-    def of(cls, codes: Codes, cells: int) -> Division:
-        """Divide codes into about so many cells, which do not depend on the order of the codes."""
+    def of(cls, codes: Codes) -> Division:
+        """Divide codes, at least one, into cells, which do not depend on the order of the codes."""
+        cells = max(1, len(codes) // _PER_CELL)
         # In another order, as of another machine, the same images are to find the same ones.
         _, first = np.unique(_mixed(codes), return_index=True)
         sample = codes[first[: cells * _TRAINING_PER_CELL]].astype(np.float32)
@@ -143,15 +144,39 @@ def near_codes(
     total, done = sum(len(asking) for asking, _ in sides), 0
     if not total:
         return
-    division = Division.of(codes, max(1, len(codes) // _PER_CELL))
-    near = division.nearest(codes)
-    for asking, asked in sides:
-        homes = _Homes(codes, asked, near[asked, 0], len(division.cells))
-        for start in range(0, len(asking), _ASKING):
-            block = asking[start : start + _ASKING]
-            yield homes.asked_by(block, near[block], reach, nearest)
-            done += len(block)
-            progress(done, total)
+    division = Division.of(codes)
+    near, reaches = division.nearest(codes), np.full(len(codes), reach, np.uint8)
+    for side in sides:
+        for one, two, _ in matches(codes, division, near, side, reaches, nearest):
+            yield one, two
+            done += min(_ASKING, len(side[0]))
+            progress(min(done, total), total)
+
+
+def matches(
+    codes: Codes,
+    division: Division,
+    near: Places,
+    side: tuple[Numbers, Numbers],
+    reaches: npt.NDArray[np.uint8],
+    nearest: int,
+) -> Iterator[tuple[Numbers, Numbers, Numbers]]:
+    """Let some codes ask others; as `near_codes`, in cells that are known.
+
+    Parameters
+    ----------
+    near : (F, M) as `Division.nearest` gives them
+    reaches : (F,) of each code, inclusive; below 64
+
+    Returns
+    -------
+    (M,) codes that ask, rising, (M,) codes that they found and (M,) squared distances, in parts.
+    """
+    asking, asked = side
+    homes = _Homes(codes, asked, near[asked, 0], len(division.cells))
+    for start in range(0, len(asking), _ASKING):
+        block = asking[start : start + _ASKING]
+        yield homes.asked_by(block, near[block], reaches[block], nearest)
 
 
 class _Homes:
@@ -168,14 +193,14 @@ class _Homes:
         self._asked = asked[order]
 
     def asked_by(
-        self, asking: Numbers, near: Places, reach: int, nearest: int
-    ) -> tuple[Numbers, Numbers]:
+        self, asking: Numbers, near: Places, reaches: npt.NDArray[np.uint8], nearest: int
+    ) -> tuple[Numbers, Numbers, Numbers]:
         """Find the matches of some codes.
 
         The nearest cell of each comes first, and says how near those in its others have to be.
         """
         squares = _squares(self._codes[asking])
-        limit = squares - np.float32(reach)
+        limit = squares - reaches
         keys: list[Numbers] = []
         for slots in (near[:, :1], near[:, 1:]):
             order, ends = _by_cell(slots.ravel(), self._cells)
@@ -196,7 +221,9 @@ class _Homes:
         every = np.sort(np.concatenate([np.empty(0, np.int64), *keys]))
         number = every >> (_PLACE_BITS + _APART_BITS)
         every = every[place_among_equals(number) < nearest]
-        return asking[every >> (_PLACE_BITS + _APART_BITS)], every & ((1 << _PLACE_BITS) - 1)
+        apart = (every >> _PLACE_BITS) & ((1 << _APART_BITS) - 1)
+        one, two = asking[every >> (_PLACE_BITS + _APART_BITS)], every & ((1 << _PLACE_BITS) - 1)
+        return one, two, apart
 
     def _in_cell(
         self,

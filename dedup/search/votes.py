@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from dedup.placing import REACH, differences, following, spots
-from dedup.search.matching import MIXING, near_codes
+from dedup.search.matching import MIXING, Division, matches, near_codes
+from dedup.search.pairs import place_among_equals
 from dedup.search.products import on_every_core
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     import numpy.typing as npt
 
@@ -38,6 +39,7 @@ _CHECKED_AT_ONCE: Final = 64
 _TURN: Final = np.pi / 4
 _MAX_MATCHES: Final = 256  # of a pair that are looked at
 _BUCKET_BITS: Final = 20
+_MATCHES_AT_ONCE: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,23 @@ class _Matches:
         return _Matches(self.pair[chosen], self.one[chosen], self.two[chosen], self.weight[chosen])
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the features of some images leave for those of images that come later.
+
+    Parameters
+    ----------
+    division : the cells in which features ask
+    near : (F, M) int32, the cells of each feature
+    reach : (F,) uint8, squared distance of the farthest that it is matched with; what comes later
+        is matched with it where it is no farther
+    """
+
+    division: Division
+    near: npt.NDArray[np.int32]
+    reach: npt.NDArray[np.uint8]
+
+
 def sharing_parts(
     features: LocalFeatures,
     most: int,
@@ -104,7 +123,50 @@ def sharing_parts(
     -------
     The lower image first, sorted.
     """
-    matches = _matched(features, first_new, progress)
+    return _paired(features, _matched(features, first_new, progress), most)
+
+
+def sharing_more(
+    features: LocalFeatures, most: int, known: Asked | None = None
+) -> tuple[list[tuple[int, int]], Asked]:
+    """Pair images that came later with all there are, as `sharing_parts`, in work for them alone.
+
+    Parameters
+    ----------
+    known : of the features that come first; None: all are new
+
+    Returns
+    -------
+    The pairs of which an image is new; and of all features what the next ones need.
+    """
+    codes, start = features.codes, 0 if known is None else len(known.reach)
+    if known is not None and start == len(codes):
+        return [], known
+    reach = np.full(len(codes), REACH, np.uint8)
+    if not len(codes):
+        nothing = Division(*(np.empty((0, codes.shape[1]), np.float32),) * 2, np.empty(0, np.int64))
+        return [], Asked(nothing, np.empty((0, 0), np.int32), reach)
+    division = Division.of(codes) if known is None else known.division
+    near = division.nearest(codes[start:])
+    if known is not None:
+        near, reach[:start] = np.concatenate([known.near, near]), known.reach
+    every = np.arange(len(codes))
+    new, old = every[start:], every[:start]
+    farthest = reach.copy()
+
+    def found() -> Iterator[tuple[Numbers, Numbers]]:
+        for side, count in (((new, every), NEAREST + 1), ((old, new), NEAREST)):  # new are in both
+            for one, two, apart in matches(codes, division, near, side, reach, count):
+                yield one, two
+                last = np.flatnonzero(place_among_equals(one) == count - 1)
+                farthest[one[last]] = apart[last]
+
+    pairs = _paired(features, _matches_of(features, found()), most)
+    return pairs, Asked(division, near, farthest)
+
+
+def _paired(features: LocalFeatures, matches: _Matches, most: int) -> list[tuple[int, int]]:
+    """Pair images by the votes of their matches."""
     votes = _votes(features, _agreeing(features, matches))
     ranked: dict[int, list[tuple[float, int, int]]] = {}
     for (one, two), vote in votes.items():
@@ -117,32 +179,40 @@ def _matched(
     features: LocalFeatures, first_new: int | None, progress: Callable[[int, int], None]
 ) -> _Matches:
     """Match features with the nearest of other images."""
-    count = len(features)
-    everything = np.arange(count)
+    everything = np.arange(len(features))
     sides = [(everything, everything)]
     if first_new is not None:
         split = int(np.searchsorted(features.owner, first_new))
         sides = [(everything[split:], everything[:split]), (everything[:split], everything[split:])]
-    keys = [np.empty(0, np.int64)]
     nearest = NEAREST + (first_new is None)  # itself
-    for one, two in near_codes(features.codes, sides, REACH, nearest, progress):
+    return _matches_of(features, near_codes(features.codes, sides, REACH, nearest, progress))
+
+
+def _matches_of(features: LocalFeatures, found: Iterable[tuple[Numbers, Numbers]]) -> _Matches:
+    """Collect what features found in other images, of pairs of images with enough of it."""
+    count, keys = len(features), [np.empty(0, np.int64)]
+    for one, two in found:
         other = features.owner[one] != features.owner[two]
-        low, high = np.minimum(one, two)[other], np.maximum(one, two)[other]
-        keys.append(low * count + high)
-    key = np.sort(np.concatenate(keys))  # sorting millions is quicker than hashing them
+        keys.append(np.minimum(one, two)[other] * count + np.maximum(one, two)[other])
+    key = np.concatenate(keys)
+    keys.clear()
+    key.sort()  # sorting millions is quicker than hashing them
     key = key[np.diff(key, prepend=-1) > 0]
-    one, two = np.divmod(key, count)
-    often = np.bincount(one, minlength=count) + np.bincount(two, minlength=count)
-    weight = 1 / np.sqrt(often[one] * often[two])
     images = int(features.owner[-1]) + 1 if count else 0
-    pair = features.owner[one] * images + features.owner[two]
-    return _Matches(pair, one, two, weight.astype(np.float32))
+    often, pair = np.zeros(count, np.int64), np.empty(len(key), np.int64)
+    for start in range(0, len(key), _MATCHES_AT_ONCE):
+        one, two = np.divmod(key[start : start + _MATCHES_AT_ONCE], count)
+        often += np.bincount(one, minlength=count) + np.bincount(two, minlength=count)
+        pair[start : start + _MATCHES_AT_ONCE] = features.owner[one] * images + features.owner[two]
+    # Most pairs have a match or two by chance: without them the rest is a fraction of the work.
+    frequent = _frequent(pair)
+    one, two = np.divmod(key[frequent], count)
+    weight = 1 / np.sqrt(often[one] * often[two])
+    return _Matches(pair[frequent], one, two, weight.astype(np.float32))
 
 
 def _agreeing(features: LocalFeatures, matches: _Matches) -> _Matches:
     """Keep the matches of pairs of images of which enough agree on turn and scale."""
-    # Most pairs have a match or two by chance: without them the rest is a fraction of the work.
-    matches = matches.at(_frequent(matches.pair))
     scale, turn, mirrored = differences(features, matches.one, features, matches.two)
 
     def agree(halves: tuple[float, ...]) -> Flags:

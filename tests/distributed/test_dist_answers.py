@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 
 from dedup.collection import Collection
-from dedup.distributed import families
+from dedup.distributed import families, sifting
 from dedup.distributed.collection import SharedCollection
-from dedup.distributed.commits import committed
+from dedup.distributed.commits import committed, read
 from dedup.distributed.plans import read_shared_plan
 from dedup.distributed.storage import Storage
 from dedup.errors import PlanError
@@ -91,6 +92,37 @@ def test_a_fetched_collection_proves_nothing_again(
         found = collection.duplicates()
     assert proven == []
     assert found.groups == expected.groups
+
+
+def test_what_was_sifted_is_neither_asked_nor_proven_again(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sifting, "CHUNK_PAIRS", 0)
+    root, store = f"file://{images}", f"file://{tmp_path}/store"
+    shared = indexed(root, store)
+    before, join = shared.duplicates(), settings_of(shared).join
+    asked = pairs_of(store, f"{join}/sifted")
+    assert asked
+    with monkeypatch.context() as patched, shared.fetch(tmp_path / "fetched") as collection:
+        patched.setattr(Prover, "_keep", lambda _self, found: pytest.fail(f"{found}"))
+        assert collection.duplicates().groups == before.groups
+    group = next(one for one in before if one.tier == "resaved")
+    with Image.open(images / group.keeper.removeprefix(root + "/")) as image:
+        image.resize((image.width * 2 // 3, image.height * 2 // 3)).save(images / "new.jpg")
+    shared.index()
+    found, join = shared.duplicates(), settings_of(shared).join
+    assert found.groups == indexed(root, f"file://{tmp_path}/fresh").duplicates().groups
+    assert found.groups != before.groups
+    new = pairs_of(store, f"{join}/asked")
+    assert new
+    assert not new & asked
+    assert new < pairs_of(store, f"{join}/sifted")
+
+
+def pairs_of(url: str, stage: str) -> set[tuple[int, int]]:
+    storage = Storage.at(url)
+    tables = [read(storage, done) for done in committed(storage, stage).values()]
+    return {(row["first"], row["second"]) for table in tables for row in table.to_pylist()}
 
 
 def test_why_and_query_read_what_they_need(

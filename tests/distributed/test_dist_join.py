@@ -110,7 +110,9 @@ def test_of_very_many_alike_the_best_are_kept(
     assert found.keys() == expected.keys()
 
 
-@pytest.mark.parametrize("sizes", [[100], [4096] * 5, [2600] * 17, [10, 4000, 3000, 1, 2500] * 6])
+@pytest.mark.parametrize(
+    "sizes", [[100], [4096] * 5, [2600] * 17, [500] * 160, [10, 4000, 3000, 1, 2500] * 6]
+)
 @pytest.mark.parametrize("share", [1.0, 0.3])
 def test_tasks_compare_each_two_pieces_once_and_are_alike(sizes: list[int], share: float) -> None:
     pieces = [Piece(f"{number}", 0, 1, rows) for number, rows in enumerate(sizes)]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dedup.search import matching
-from dedup.search.votes import LocalFeatures, sharing_parts
+from dedup.search.votes import LocalFeatures, sharing_more, sharing_parts
 
 FEATURES = 60
 
@@ -129,6 +129,39 @@ def test_new_images_are_compared_with_the_others_only() -> None:
     assert sharing_parts(made(images), 10, first_new=6) == [(0, 6), (0, 8), (1, 7)]
 
 
+def test_what_comes_later_is_paired_with_all_and_with_each_other() -> None:
+    rng = np.random.default_rng(7)
+    images = [random_image(rng) for _ in range(12)]
+    images += [placed(images[0], 20, 0.5, 0.0), placed(images[1], 20, 0.5, 0.0)]  # 12, 13
+    images.append(placed(images[0], 20, 0.7, 0.0))  # 14, of 0 and of 12
+    images.append(joined(random_image(rng, 30), placed(images[9], 12, 0.5, 1.0)))  # 15
+    every = sharing_parts(made(images), 10)
+    assert every == [(0, 12), (0, 14), (1, 13), (9, 15), (12, 14)]
+    found, known = sharing_more(made(images[:13]), 10)
+    assert found == [(0, 12)]
+    more, known = sharing_more(made(images[:15]), 10, known)
+    assert more == [(0, 14), (1, 13), (12, 14)]
+    assert sharing_more(made(images), 10, known)[0] == [(9, 15)]
+    assert sharing_more(made(images), 10)[0] == every
+
+
+def test_features_that_have_nearer_ones_match_nothing_that_comes_later() -> None:
+    rng = np.random.default_rng(8)
+    image = random_image(rng)
+    # Nine copies fill what the features of the first are matched with, and of each other.
+    images = [image, *[placed(image, FEATURES, 0.9, 0.0) for _ in range(9)]]
+    _, known = sharing_more(made(images), 10)
+    assert known.reach.max() == 0
+    far = (image[0] ^ (np.arange(32) < 4).astype(np.uint8), *placed(image, FEATURES, 0.5, 0.0)[1:])
+    assert {one for one, _ in sharing_more(made([*images, far]), 10, known)[0]} <= set(range(10))
+    old, new = np.arange(10 * FEATURES), np.arange(10 * FEATURES, 11 * FEATURES)
+    codes = made([*images, far]).codes
+    near = known.division.nearest(codes)
+    reach = np.append(known.reach, np.full(FEATURES, 30, np.uint8))
+    (some,) = matching.matches(codes, known.division, near, (old, new), reach, 8)
+    assert len(some[0]) == 0
+
+
 def test_an_image_brings_in_so_many_and_no_more() -> None:
     rng = np.random.default_rng(5)
     template = random_image(rng)
@@ -140,3 +173,6 @@ def test_no_features_are_no_pairs() -> None:
     rng = np.random.default_rng(6)
     empty = tuple(column[:0] for column in random_image(rng))
     assert sharing_parts(made([empty, empty]), 10) == []
+    none, known = sharing_more(made([empty, empty]), 10)
+    assert none == []
+    assert sharing_more(made([empty, empty, empty]), 10, known)[0] == []
