@@ -83,7 +83,9 @@ def test_the_same_images_are_compared_once(
         collection.split([0.5, 0.5])
         assert len(compared) == 1
         catalog = collection._session.catalog  # noqa: SLF001
-        for wrong in ("", "[", "[[[", "7", '["x",[[0,1]]]', catalog.parts_shared[:35] + "[0,99]]]"):
+        kept = catalog.parts_shared
+        assert kept is not None
+        for wrong in ("", "[", "[[[", "7", '["x",[[0,1]]]', kept[:35] + "[0,99]]]"):
             catalog.parts_shared = wrong
             assert pairs(collection) == found
         assert len(compared) == 7
