@@ -48,7 +48,7 @@ def by_brute_force(rows: Rows, query: Rows, k: int) -> list[tuple[int, float]]:
 
 @pytest.mark.usefixtures("small_cells")
 def test_a_query_finds_what_is_near_and_its_similarity(tmp_path: Path) -> None:
-    rows = clustered(1500, 7)
+    rows = clustered(1100, 7)
     run = of_vectors(Storage.at(f"file://{tmp_path}/store"), rows, SHARD)
     joined(run)
     rng = np.random.default_rng(8)
@@ -83,7 +83,7 @@ def test_a_query_reads_no_more_however_much_there_is(
         read.extend(lengths)
         return of_folder(folder, key, starts, lengths)
 
-    for count in (900, 1500):
+    for count in (500, 900):
         rows = clustered(count, 9)
         run = of_vectors(Storage.at(f"file://{tmp_path}/{count}"), rows, SHARD)
         joined(run)

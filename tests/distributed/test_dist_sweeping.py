@@ -131,6 +131,7 @@ def _chunks(storage: Storage, join: str) -> list[str]:
     return chunk_names(storage, join)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_cells")
 def test_a_division_keeps_what_joins_and_queries_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
