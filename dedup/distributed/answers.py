@@ -32,7 +32,7 @@ from dedup.distributed.listing import gone_ids, known_rows, latest
 from dedup.distributed.plans import check_target, check_tiers, make_plan
 from dedup.distributed.schemas import MEASURED, ROW_BITS, shard_name
 from dedup.distributed.searching import named, nearest
-from dedup.distributed.settings import Settings
+from dedup.distributed.settings import Settings, join_names
 from dedup.distributed.sifting import refutations
 from dedup.distributed.sweeping import sweep
 from dedup.distributed.weights import weights_file
@@ -267,10 +267,9 @@ class SharedAnswers:
     def _voted(self, generation: int) -> list[str]:
         """Name the joins of a generation for which parts were compared."""
         storage = self._run.storage
-        names = {"/".join(entry.key.split("/")[:2]) for entry in storage.list("join/")}
         start = f"join/{generation:06d}-"
         return [
-            one for one in sorted(names)
+            one for one in join_names(storage)
             if one.startswith(start) and "0" in committed(storage, f"{one}/votes")
         ]  # fmt: skip
 

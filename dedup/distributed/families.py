@@ -25,6 +25,7 @@ from dedup.distributed.schemas import (
     SIMILAR,
     shard_name,
 )
+from dedup.distributed.settings import join_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -259,9 +260,8 @@ def among(pairs: Ids, others: Ids) -> npt.NDArray[np.bool_]:
 
 def last_join(storage: Storage, join: str) -> str:
     """Name the last join before one whose families are known; "": there is none."""
-    found = {"/".join(entry.key.split("/")[:2]) for entry in storage.list("join")}
-    older = sorted(one for one in found if one < join)
-    return next((one for one in reversed(older) if committed(storage, f"{one}/families")), "")
+    older = (one for one in reversed(join_names(storage)) if one < join)
+    return next((one for one in older if committed(storage, f"{one}/families")), "")
 
 
 def _live(files: Ids, names: Ids) -> tuple[Ids, Ids]:

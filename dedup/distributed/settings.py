@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dedup.images.traits import TRAITS
 from dedup.policy import INFORMATION
 from dedup.proof import VERIFIER
 from dedup.results import Tier
+
+if TYPE_CHECKING:
+    from dedup.distributed.storage import Storage
 
 RECALL: Final = 0.999
 """Share of the exact pairs of a sample that cells have to find."""
@@ -76,6 +79,11 @@ class Settings:
     def groups(self) -> str:
         """The stage of the groups."""
         return f"groups/{self.answer}"
+
+
+def join_names(storage: Storage) -> list[str]:
+    """Name the joins that are there, as `Settings.join` does, the oldest generation first."""
+    return sorted({"/".join(entry.key.split("/")[:2]) for entry in storage.list("join")})
 
 
 def _digest(*values: object) -> str:

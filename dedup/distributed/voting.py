@@ -19,6 +19,7 @@ from dedup.distributed.commits import commit, commit_bytes, committed, done_of, 
 from dedup.distributed.folding import REPS
 from dedup.distributed.pieces import read_pieces
 from dedup.distributed.schemas import PAIRS
+from dedup.distributed.settings import join_names
 from dedup.duplicates.sharing import MOST, features_of
 from dedup.search.matching import Division
 from dedup.search.votes import Asked, sharing_more
@@ -102,9 +103,9 @@ def last_votes(storage: Storage, name: str) -> str:
     name : of a join, as `Settings.join` writes it
     """
     settings = name.partition("-")[2]
-    found = {"/".join(entry.key.split("/")[:2]) for entry in storage.list("join")}
-    older = sorted(one for one in found if one < name and one.partition("-")[2] == settings)
-    return next((one for one in reversed(older) if committed(storage, f"{one}/votes")), "")
+    older = (one for one in reversed(join_names(storage)) if one < name)
+    alike = (one for one in older if one.partition("-")[2] == settings)
+    return next((one for one in alike if committed(storage, f"{one}/votes")), "")
 
 
 def _packed(storage: Storage, wanted: dict[str, tuple[Piece, ...]]) -> dict[int, bytes | None]:
