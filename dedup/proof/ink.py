@@ -14,7 +14,7 @@ import numpy as np
 
 from dedup.proof.ranks import median
 from dedup.proof.residual import mean
-from dedup.proof.sides import Shares, steep
+from dedup.proof.sides import Shares, opened, rim_of, steep
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -53,9 +53,7 @@ def inked(one: Bytes, two: Bytes, places: Mask) -> Shares | None:
     None where neither, or either, may carry it.
     """
     gap = cv2.absdiff(one, two).max(axis=2) > _MIN_GAP_LEVELS
-    kernel = np.ones((2, 2), np.uint8)
-    opened = cv2.morphologyEx((gap & places).astype(np.uint8), cv2.MORPH_OPEN, kernel)
-    mask = np.asarray(opened, np.uint8)
+    mask = opened(np.asarray(gap & places))
     inner = cv2.erode(mask, np.ones((3, 3), np.uint8))
     if inner.sum() < _MIN_INNER_SHARE * mask.sum():
         inner = mask
@@ -129,9 +127,8 @@ def _few(colours: Floats) -> float:
 
 def _is_edged(image: Bytes, mask: Bytes) -> bool:
     """Tell whether an image steps along the rim of places, as one with a hole there does not."""
-    rim = mask > cv2.erode(mask, np.ones((3, 3), np.uint8))
     grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.float32)
-    return float((steep(grey)[rim] > _EDGE_LEVELS).mean()) >= _MIN_EDGED_SHARE
+    return float((steep(grey)[rim_of(mask)] > _EDGE_LEVELS).mean()) >= _MIN_EDGED_SHARE
 
 
 def _flat_share(ground: Bytes, at: Mask) -> float:

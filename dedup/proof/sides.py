@@ -71,8 +71,8 @@ def sides(one: Floats, two: Floats, places: Mask) -> Shares | None:
     -------
     None where all of it is faint.
     """
-    mask = _opened((np.abs(one - two) > _MIN_GAP_LEVELS) & places)
-    rim = (mask > 0) & (cv2.erode(mask, np.ones((3, 3), np.uint8)) == 0)
+    mask = opened((np.abs(one - two) > _MIN_GAP_LEVELS) & places)
+    rim = rim_of(mask)
     found = _by_slopes(one, two, mask, rim)
     return found if found is None or found.drawn else _by_steps(one, two, mask, rim, places)
 
@@ -93,20 +93,16 @@ def in_colour(one: Bytes, two: Bytes, gap: Floats, places: Mask) -> Shares | Non
     -------
     None where colours do not tell.
     """
-    mine, theirs = (cv2.cvtColor(each, cv2.COLOR_RGB2YCrCb)[..., 1:] for each in (one, two))
-    mine, theirs = (np.asarray(each, np.float32) for each in (mine, theirs))
-    coloured = (np.abs(mine - theirs) > _MIN_GAP_LEVELS) & places[..., None]
+    mine, theirs = (_chroma(each) for each in (one, two))
+    coloured = (np.abs(mine - theirs) > _MIN_GAP_LEVELS) & places
     near = cv2.dilate(
-        coloured.any(axis=2).astype(np.uint8), np.ones((_NEAR_PIXELS, _NEAR_PIXELS), np.uint8)
+        coloured.any(axis=0).astype(np.uint8), np.ones((_NEAR_PIXELS, _NEAR_PIXELS), np.uint8)
     )
-    all_of_it = _opened((np.abs(gap) > _MIN_GAP_LEVELS) & places) > 0
+    all_of_it = opened((np.abs(gap) > _MIN_GAP_LEVELS) & places) > 0
     if not all_of_it.any() or float(near[all_of_it].mean()) < _COLOURED_SHARE:
         return None
-    area = coloured.sum(axis=(0, 1))
-    found = [
-        sides(mine[..., at].copy(), theirs[..., at].copy(), places)
-        for at in np.flatnonzero(2 * area >= area.max())
-    ]
+    area = coloured.sum(axis=(1, 2))
+    found = [sides(mine[at], theirs[at], places) for at in np.flatnonzero(2 * area >= area.max())]
     told = [shares for shares in found if shares is not None and shares.drawn]
     agreed = len({shares.one > shares.two for shares in told}) == 1
     return told[0] if agreed and len(told) == len(found) else None
@@ -126,12 +122,11 @@ def coloured_on_both(one: Bytes, two: Bytes, gap: Floats, places: Mask) -> Share
     Not drawn on one side alone; None where colours do not say so.
     """
     mine, theirs = (_chroma(each) for each in (one, two))
-    masks = [_opened((np.abs(each) > _MIN_GAP_LEVELS) & places) for each in (gap, *(mine - theirs))]
+    masks = [opened((np.abs(each) > _MIN_GAP_LEVELS) & places) for each in (gap, *(mine - theirs))]
     least = _COLOUR_SHARE * max(int(mask.sum()) for mask in masks)
     for first, second, mask in zip(mine, theirs, masks[1:], strict=True):
         if mask.sum() >= least:
-            rim = (mask > 0) & (cv2.erode(mask, np.ones((3, 3), np.uint8)) == 0)
-            shares = _by_slopes(first, second, mask, rim)
+            shares = _by_slopes(first, second, mask, rim_of(mask))
             if shares is not None and min(shares[:2]) >= _EITHER_SHARE:
                 return shares
     return None
@@ -175,13 +170,19 @@ def _steeper(mine: Floats, theirs: Floats, own: Numbers, area: Doubles) -> float
     return float(area[(first > _STEEPER * second) & agreed].sum())
 
 
-def _opened(mask: Mask) -> Bytes:
+def rim_of(mask: Bytes) -> Mask:
+    """Give the pixels of places that have one beyond them beside them."""
+    return np.asarray((mask > 0) & (cv2.erode(mask, np.ones((3, 3), np.uint8)) == 0))
+
+
+def opened(mask: Mask) -> Bytes:
+    """Leave out what is one pixel wide; 1 where places are, else 0."""
     kernel = np.ones((2, 2), np.uint8)
     return np.asarray(cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, kernel), np.uint8)
 
 
 def _by_steps(one: Floats, two: Floats, mask: Bytes, rim: Mask, places: Mask) -> Shares:
-    faint = _opened((np.abs(one - two) > _MIN_GAP_LEVELS / 2) & places)
+    faint = opened((np.abs(one - two) > _MIN_GAP_LEVELS / 2) & places)
     within, ground = mask.astype(np.float32), (faint == 0).astype(np.float32)
     beside = rim & (mean(ground, _STEP_PIXELS) > 0.1)  # noqa: PLR2004 -- has ground near it
     mine, theirs = (_level(image, within) - _level(image, ground) for image in (one, two))

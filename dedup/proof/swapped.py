@@ -184,9 +184,7 @@ def _is_framed(image: Floats, place: Rect) -> bool:
                 sides += 1  # the image ends there
                 continue
             near = lines[max(0, at - _REACH_PIXELS - 2) : at + _REACH_PIXELS + 2, begin:end]
-            if not near.size:
-                continue
             steps = np.abs(near[3:] - near[:-3]) > _FRAME_STEP_LEVELS
-            outside = not steps.size  # of this image
-            sides += not outside and bool(steps.mean(axis=1).max() >= _FRAMED_SHARE)
+            # None of them where the panel lies outside this image.
+            sides += bool(steps.size) and bool(steps.mean(axis=1).max() >= _FRAMED_SHARE)
     return sides >= _FRAMED_SIDES

@@ -161,8 +161,10 @@ class _Inquiry:
     def verdict(self) -> Verdict:
         """Ask until one answer is no."""
         one, two = self.images
-        if refusal := self._elsewhere():
+        held = held_share(one, two, self.fit.matrix)
+        if held < _MIN_ROUGHLY_HELD_SHARE:  # no closer placing makes one a part of the other
             shares = _shares(one, two, self.fit.matrix)
+            refusal = self._whole(held, shares)
             return Verdict(False, refusal, tuple(self.checks), shares, inliers=self.fit.inliers)
         aligned = align(one, two, self.fit)
         if aligned is None:
@@ -172,13 +174,15 @@ class _Inquiry:
             return Verdict(False, reason, tuple(self.checks), inliers=self.fit.inliers)
         placed = np.linalg.inv(aligned.raster.matrix) if aligned.coarse else aligned.raster.matrix
         placed = np.asarray(placed / placed[2, 2], np.float64)
-        refusal = self._whole(placed) or self._alike(aligned) or self._still(aligned)
+        shares = _shares(one, two, placed)
+        refusal = self._whole(held_share(one, two, placed), shares)
+        refusal = refusal or self._alike(aligned) or self._still(aligned)
         rotation, scale = _pose(placed, two)
         verdict = Verdict(
             near=not refusal,
             evidence=refusal,
             checks=tuple(self.checks),
-            overlap=_shares(one, two, placed),
+            overlap=shares,
             transform=placed,
             mirrored=self.fit.mirrored,
             rotation=rotation,
@@ -189,11 +193,6 @@ class _Inquiry:
         )
         return verdict if refusal else worded(one, two, verdict, Drawn(self.drawn))
 
-    def _elsewhere(self) -> str:
-        """Refuse by the rough placing what no closer one makes a part of the other."""
-        held = held_share(*self.images, self.fit.matrix)
-        return "" if held >= _MIN_ROUGHLY_HELD_SHARE else self._whole(self.fit.matrix)
-
     def _least(self, name: str, value: float, limit: float) -> bool:
         self.checks.append(Check(name, value, limit, value >= limit))
         return value >= limit
@@ -202,11 +201,10 @@ class _Inquiry:
         self.checks.append(Check(name, value, limit, value <= limit))
         return value <= limit
 
-    def _whole(self, placed: Doubles) -> str:
+    def _whole(self, held: float, shares: tuple[float, float]) -> str:
         """Refuse where either shows what the other does not."""
-        if self._least(HELD_CHECK, held_share(*self.images, placed), MIN_HELD_SHARE):
+        if self._least(HELD_CHECK, held, MIN_HELD_SHARE):
             return ""
-        shares = _shares(*self.images, placed)
         return f"only overlaps ({min(shares):.0%} and {max(shares):.0%} shared)"
 
     def _alike(self, aligned: Aligned) -> str:
