@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dedup.proof.alignment import at_sizes, scaling
+from dedup.proof.bent import bent
 from dedup.proof.closely import MAX_PHOTO_PIXELS, Laid, focused_apart, lay, softer
 from dedup.proof.exposure import (
     EXPOSED_APART,
@@ -33,6 +34,7 @@ from dedup.proof.verdict import Check, Verdict
 from dedup.proof.verify import (
     AGREEING_CHECK,
     ALIKE_CHECK,
+    ELSEWHERE,
     HELD_CHECK,
     ODDS_CHECK,
     OTHER_TEXTURES,
@@ -204,9 +206,14 @@ def _clearly_refused(verdict: Verdict) -> bool:
 
 
 def _checked(one: Side, two: Side, verdict: Verdict) -> Verdict:
-    """Refuse what only the files tell apart."""
-    if verdict.near and not verdict.resaved and recorded_apart(one.open(), two.open()):
-        verdict = _refused(verdict, RECORDED_APART)
+    """Refuse another shot, and what only the files tell apart."""
+    if verdict.near and not verdict.resaved:
+        check = bent(verdict, one.features.grey.shape)
+        if check is not None:
+            verdict = replace(verdict, checks=(*verdict.checks, check))
+            verdict = _refused(verdict, ELSEWHERE)
+        elif recorded_apart(one.open(), two.open()):
+            verdict = _refused(verdict, RECORDED_APART)
     return _legible(one, two, verdict)
 
 
