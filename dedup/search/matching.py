@@ -148,7 +148,7 @@ def near_codes(
 
     Parameters
     ----------
-    codes : (F, D) uint8, so small that products of two are exact in float32
+    codes : (F, D) uint8, 0 to 15; D at most 32, so that ranks are exact in float32
     sides : pairs of codes that ask and codes that are asked; either rising
     reach : squared distance, inclusive; below 64
     nearest : codes that one is matched with at most
