@@ -28,8 +28,10 @@ def pytest_xdist_setupnodes() -> None:
     """Let threads of BLAS and OpenMP sleep while they wait, here and in processes of tests.
 
     They spin otherwise, after each product, on cores of which every one has a worker of pytest: a
-    third of the suite's processor time went there.
+    third of the suite's processor time went there. And let Python keep what it compiled, as it does
+    unless told otherwise: every worker, and every process of a test, would compile it again.
     """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

@@ -79,7 +79,13 @@ def test_an_image_never_matches_itself(dedup: Dedup, store: Path, drawn: Path) -
 
 
 @pytest.mark.parametrize(
-    ("fail_on", "code"), [("exact", 3), ("resaved", 3), ("near", 3), ("similar", 3)]
+    ("fail_on", "code"),
+    [
+        ("exact", 3),
+        pytest.param("resaved", 3, marks=pytest.mark.slow),
+        ("near", 3),
+        pytest.param("similar", 3, marks=pytest.mark.slow),
+    ],
 )
 def test_compare_fails_on_a_tier(
     dedup: Dedup, store: Path, card: Path, fail_on: str, code: int
