@@ -46,9 +46,7 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
 
 
 @pytest.fixture
-def catalog_listed_before(
-    listed_before: Path, images: Path, tmp_path: Path
-) -> Iterator[Catalog]:
+def catalog_listed_before(listed_before: Path, images: Path, tmp_path: Path) -> Iterator[Catalog]:
     """A catalog of `images`, where nothing that is listed has to be proven again."""
     opened = Catalog.open(shutil.copytree(listed_before, tmp_path / "listed before"))
     (root,) = opened.roots()

@@ -144,9 +144,7 @@ def test_what_is_offline_is_left_out(known: Gallery, images: Path) -> None:
     assert note.startswith(f"{images} is not there (an unplugged drive?): 10 files of it left out")
 
 
-def test_what_is_gone_or_changed_is_in_no_group(
-    known: Gallery, images: Path
-) -> None:
+def test_what_is_gone_or_changed_is_in_no_group(known: Gallery, images: Path) -> None:
     first = find(known)
     assert set(as_table(first)) == {"b/1.bmp", "a/0.jpg", "a/2.jpg", "blank.bmp"}
     (images / "b/1.bmp").unlink()  # a keeper: the group is formed again

@@ -164,9 +164,7 @@ def test_a_damaged_row_that_a_list_meets_is_mended_by_the_next_index(
     assert not any("part" in note for note in collection.duplicates().notes)
 
 
-def test_the_bound_and_the_switch(
-    collection: Collection, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_bound_and_the_switch(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shared_parts, "MOST_IMAGES", BASES)
     assert pairs(collection) == set()
     note = "Parts were not looked for"

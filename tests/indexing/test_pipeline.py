@@ -290,9 +290,7 @@ BY_THREADS = ReadPolicy(worth_describing=10**6, slots=0)
     ],
     ids=["by a buffer that is soon full", "by threads that leave all", "by a buffer", "by none"],
 )
-def test_processes_read_what_threads_read(
-    policy: ReadPolicy, tmp_path: Path, images: Path
-) -> None:
+def test_processes_read_what_threads_read(policy: ReadPolicy, tmp_path: Path, images: Path) -> None:
     folder = fill(tmp_path / "in", BATCH + 5)
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff")
     shutil.copy(folder / "003.png", folder / "copy.png")
