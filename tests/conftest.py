@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes() -> None:
-    """Let threads of BLAS and OpenMP sleep while they wait, here and in processes of tests.
+    """Let BLAS do with one core, and threads of OpenMP sleep while they wait, also in processes.
 
-    They spin otherwise, after each product, on cores of which every one has a worker of pytest: a
-    third of the suite's processor time went there. And let Python keep what it compiled, as it does
+    They spin otherwise, before and after each product, on cores of which every one has a worker of
+    pytest: a third of the suite's processor time went there. And let Python keep what it compiled, as it does
     unless told otherwise: every worker, and every process of a test, would compile it again.
     """
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
