@@ -71,10 +71,11 @@ def images(drawn: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def indexed(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A collection of `drawn`; not to be changed."""
+    """A collection of `drawn`, listed once, so that what is proven is kept; not to be changed."""
     store = tmp_path_factory.mktemp("indexed") / "store"
     with Collection.create(store, ModelSpec(SMALL_MODEL, untrained=True)) as collection:
         collection.index([drawn])
+        collection.duplicates()
     return store
 
 
