@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import os
 import shutil
@@ -20,7 +21,18 @@ from dedup.images import formats
 from dedup.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage while tests are collected, nor later among what is there then."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -28,8 +40,8 @@ def pytest_xdist_setupnodes() -> None:
     """Let BLAS do with one core, and threads of OpenMP sleep while they wait, also in processes.
 
     They spin otherwise, before and after each product, on cores of which every one has a worker of
-    pytest: a third of the suite's processor time went there. And let Python keep what it compiled, as it does
-    unless told otherwise: every worker, and every process of a test, would compile it again.
+    pytest: a third of the suite's processor time went there. And let Python keep what it compiled,
+    as it does unless told otherwise: each worker and process would compile it again.
     """
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -46,15 +46,22 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
 
 
 @pytest.fixture
-def catalog_listed_before(listed_before: Path, images: Path, tmp_path: Path) -> Iterator[Catalog]:
-    """A catalog of `images`, where nothing that is listed has to be proven again."""
-    opened = Catalog.open(shutil.copytree(listed_before, tmp_path / "listed before"))
-    (root,) = opened.roots()
-    move_root(opened, root, os.fsencode(images))
-    os.utime(images / "a/2.jpg", (1.8e9, 1.8e9))
-    index(opened, BlockMeans(), images)
-    yield opened
-    opened.close()
+def copied(images: Path, tmp_path: Path) -> Iterator[Callable[[Path], Gallery]]:
+    """Read the gallery of `images` from a copy of a collection of `drawn`, with its verdicts."""
+    opened: list[Catalog] = []
+
+    def read(store: Path) -> Gallery:
+        catalog = Catalog.open(shutil.copytree(store, tmp_path / "copied"))
+        opened.append(catalog)
+        (root,) = catalog.roots()
+        move_root(catalog, root, os.fsencode(images))
+        os.utime(images / "a/2.jpg", (1.8e9, 1.8e9))
+        index(catalog, BlockMeans(), images)
+        return read_gallery(catalog, Space.of(catalog))
+
+    yield read
+    for catalog in opened:
+        catalog.close()
 
 
 @pytest.fixture

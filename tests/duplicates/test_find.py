@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from dedup.store.catalog import Catalog
 
 SURE = frozenset({Tier.EXACT, Tier.PIXELS, Tier.RESAVED, Tier.NEAR})
 
@@ -34,9 +33,9 @@ def quiet(*_: object) -> None:
 
 
 @pytest.fixture
-def known(catalog_listed_before: Catalog) -> Gallery:
+def known(copied: Callable[[Path], Gallery], listed_before: Path) -> Gallery:
     """As `gallery`, with what is proven kept from an earlier list."""
-    return read_gallery(catalog_listed_before, Space.of(catalog_listed_before))
+    return copied(listed_before)
 
 
 def find(
