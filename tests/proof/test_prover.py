@@ -119,6 +119,9 @@ def test_a_chunk_leaves_out_what_has_no_description(sources: dict[bytes, list[by
     assert prove_chunk([], packed.get, reader(sources)) == {}
 
 
+@pytest.mark.parametrize(
+    "worth", [10**6, pytest.param(1, marks=pytest.mark.slow)], ids=["threads", "processes"]
+)
 def test_copies_are_told_without_descriptions(
     catalog: Catalog, sources: dict[bytes, list[bytes]], tmp_path: Path, worth: int
 ) -> None:
