@@ -8,10 +8,11 @@ all numbers are whole and small, so that these are exact.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from dedup.parallel.workers import cores
 from dedup.search.kmeans import find_centres, half_squares, nearest_centres
 from dedup.search.pairs import place_among_equals
 from dedup.search.products import highest_of_block, on_every_core
@@ -29,18 +30,34 @@ if TYPE_CHECKING:
 _PER_CELL: Final = 320
 _TRAINING_PER_CELL: Final = 32
 _TRAINING_ROUNDS: Final = 6
-_PROBED: Final = 3  # cells of a code, and regions that these are looked for in
+_PROBED: Final = 3  # cells of a code
+_REGIONS: Final = 3  # that these are looked for in
 _LABELLED: Final = 1 << 18  # codes at a time
-_ASKING: Final = 1 << 18
-_CELLS_AT_ONCE: Final = 16
+_ASKING: Final = 1 << 19  # codes at a time, on each core
 _ROWS: Final = 1024
-_COLUMNS: Final = 4096
+_COLUMNS: Final = 1024  # ranks of 32 values of half a byte stay whole in float32
 _APART_BITS: Final = 6
 _PLACE_BITS: Final = 30
 MIXING: Final = np.uint64(0x9E3779B97F4A7C15)
 """Spreads what is multiplied by it (Fibonacci hashing)."""
 
 _SEED: Final = 0
+
+
+class Matches(NamedTuple):
+    """What some codes found.
+
+    Parameters
+    ----------
+    one, two : (M,) codes that asked, those of one together, and codes that they found
+    apart : (M,) squared distances
+    asked : codes that asked, with those that found nothing
+    """
+
+    one: Numbers
+    two: Numbers
+    apart: Numbers
+    asked: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +131,7 @@ class Division:
 
 def _nearest_of_block(rows: Rows, centres: Rows, halves: Rows) -> Numbers:
     parts = [
-        highest_of_block(rows[start : start + _ROWS], centres, _PROBED, halves)[1]
+        highest_of_block(rows[start : start + _ROWS], centres, _REGIONS, halves)[1]
         for start in range(0, len(rows), _ROWS)
     ]
     return np.concatenate(parts)
@@ -147,10 +164,10 @@ def near_codes(
     division = Division.of(codes)
     near, reaches = division.nearest(codes), np.full(len(codes), reach, np.uint8)
     for side in sides:
-        for one, two, _ in matches(codes, division, near, side, reaches, nearest):
-            yield one, two
-            done += min(_ASKING, len(side[0]))
-            progress(min(done, total), total)
+        for part in matches(codes, division, near, side, reaches, nearest):
+            yield part.one, part.two
+            done += part.asked
+            progress(done, total)
 
 
 def matches(
@@ -160,23 +177,25 @@ def matches(
     side: tuple[Numbers, Numbers],
     reaches: npt.NDArray[np.uint8],
     nearest: int,
-) -> Iterator[tuple[Numbers, Numbers, Numbers]]:
+) -> Iterator[Matches]:
     """Let some codes ask others; as `near_codes`, in cells that are known.
 
     Parameters
     ----------
     near : (F, M) as `Division.nearest` gives them
     reaches : (F,) of each code, inclusive; below 64
-
-    Returns
-    -------
-    (M,) codes that ask, rising, (M,) codes that they found and (M,) squared distances, in parts.
     """
     asking, asked = side
     homes = _Homes(codes, asked, near[asked, 0], len(division.cells))
-    for start in range(0, len(asking), _ASKING):
-        block = asking[start : start + _ASKING]
-        yield homes.asked_by(block, near[block], reaches[block], nearest)
+    # Neighbours together ask the same few cells: one product for many of them.
+    asking = asking[np.argsort(near[asking, 0], kind="stable")]
+    size = max(1, min(_ASKING, -(-len(asking) // cores())))
+
+    def ask(start: int) -> Matches:
+        block = asking[start : start + size]
+        return homes.asked_by(block, near[block], reaches[block], nearest)
+
+    yield from on_every_core(ask, range(0, len(asking), size))
 
 
 class _Homes:
@@ -194,36 +213,28 @@ class _Homes:
 
     def asked_by(
         self, asking: Numbers, near: Places, reaches: npt.NDArray[np.uint8], nearest: int
-    ) -> tuple[Numbers, Numbers, Numbers]:
+    ) -> Matches:
         """Find the matches of some codes.
 
         The nearest cell of each comes first, and says how near those in its others have to be.
         """
         squares = _squares(self._codes[asking])
         limit = squares - reaches
-        keys: list[Numbers] = []
+        keys = [np.empty(0, np.int64)]
         for slots in (near[:, :1], near[:, 1:]):
             order, ends = _by_cell(slots.ravel(), self._cells)
             order //= max(1, slots.shape[1])
-
-            def search(first: int, order: Numbers = order, ends: Numbers = ends) -> list[Numbers]:
-                cells = range(first, min(first + _CELLS_AT_ONCE, self._cells))
-                return [
-                    key
-                    for cell in cells
-                    for key in self._in_cell(
-                        cell, order[ends[cell] : ends[cell + 1]], asking, squares, limit, nearest
-                    )
-                ]
-
-            for found in on_every_core(search, range(0, self._cells, _CELLS_AT_ONCE)):
-                keys += found
-        every = np.sort(np.concatenate([np.empty(0, np.int64), *keys]))
+            for cell in np.flatnonzero(np.diff(ends)).tolist():
+                numbers = order[ends[cell] : ends[cell + 1]]
+                keys += self._in_cell(cell, numbers, asking, squares, limit, nearest)
+        every = np.concatenate(keys)
+        keys.clear()
+        every.sort()
         number = every >> (_PLACE_BITS + _APART_BITS)
         every = every[place_among_equals(number) < nearest]
         apart = (every >> _PLACE_BITS) & ((1 << _APART_BITS) - 1)
         one, two = asking[every >> (_PLACE_BITS + _APART_BITS)], every & ((1 << _PLACE_BITS) - 1)
-        return one, two, apart
+        return Matches(one, two, apart, len(asking))
 
     def _in_cell(
         self,
@@ -236,48 +247,61 @@ class _Homes:
     ) -> Iterator[Numbers]:
         """Let some of those that ask, by their numbers, ask one cell; yields what sorts matches."""
         asked = self._asked[self._ends[cell] : self._ends[cell + 1]]
-        if not len(asked):
-            return
-        rows = self._codes[asked].astype(np.float32)
-        less = _squares(self._codes[asked])
-        for top in range(0, len(numbers), _ROWS):
-            some = numbers[top : top + _ROWS]
-            twice = self._codes[asking[some]].astype(np.float32)
-            twice *= 2
-            for left in range(0, len(rows), _COLUMNS):
-                closeness = twice @ rows[left : left + _COLUMNS].T
-                closeness -= less[left : left + _COLUMNS]
-                at, limit[some] = _closest(closeness, limit[some], nearest)
-                row = at // np.int32(closeness.shape[1])
-                column = at - row * np.int32(closeness.shape[1])
+        for left in range(0, len(asked), _COLUMNS):
+            ranking = _ranking(self._codes[asked[left : left + _COLUMNS]])
+            for top in range(0, len(numbers), _ROWS):
+                some = numbers[top : top + _ROWS]
+                ranks = _twice(self._codes[asking[some]]) @ ranking
+                at, limit[some] = _closest(ranks, limit[some], nearest)
+                row = at // np.int32(ranks.shape[1])
+                column = at - row * np.int32(ranks.shape[1])
                 number = some[row]
-                apart = (squares[number] - closeness.ravel()[at]).astype(np.int64)
+                closeness = np.floor(ranks.ravel()[at] / np.float32(_COLUMNS))
+                apart = (squares[number] - closeness).astype(np.int64)
                 key = (number << _APART_BITS | apart) << _PLACE_BITS
                 yield key | asked[left + column]
 
 
-def _closest(closeness: Rows, limit: Rows, nearest: int) -> tuple[Places, Rows]:
+def _ranking(codes: Codes) -> Rows:
+    """Make of codes that are asked what gives ranks when multiplied by `_twice`: (D + 1, C).
+
+    A rank is how near a code is, and of equally near ones which comes first: `_COLUMNS` times a
+    whole number that falls with the squared distance, and the columns after its own.
+    """
+    rows = np.empty((codes.shape[1] + 1, len(codes)), np.float32)
+    rows[:-1], rows[-1] = codes.T, -_squares(codes)
+    rows *= _COLUMNS
+    rows[-1] += np.arange(_COLUMNS - 1, _COLUMNS - 1 - len(codes), -1, dtype=np.float32)
+    return rows
+
+
+def _twice(codes: Codes) -> Rows:
+    rows = np.empty((len(codes), codes.shape[1] + 1), np.float32)
+    rows[:, :-1], rows[:, -1] = codes, 0.5
+    rows *= 2
+    return rows
+
+
+def _closest(ranks: Rows, limit: Rows, nearest: int) -> tuple[Places, Rows]:
     """Choose what reaches the limit of its row, of very many the highest of each row.
 
     Parameters
     ----------
-    closeness : (R, C) whole numbers
+    ranks : (R, C) whole numbers, those of a row all different
 
     Returns
     -------
     Places in the flat array, and the limits as they are then.
     """
-    at = np.flatnonzero(closeness >= limit[:, None]).astype(np.int32)
-    count, columns = closeness.shape
+    lowest = limit * np.float32(_COLUMNS)
+    at = np.flatnonzero(ranks >= lowest[:, None]).astype(np.int32)
+    count, columns = ranks.shape
     if len(at) <= nearest * count or columns <= nearest:
         return at, limit
-    ranks = closeness.astype(np.int32)
-    ranks *= _COLUMNS
-    ranks += np.arange(columns - 1, -1, -1, dtype=np.int32)  # ties to the first
-    lowest = np.partition(ranks, columns - nearest, axis=1)[:, columns - nearest]
-    lowest = np.maximum(lowest, limit.astype(np.int32) * _COLUMNS)
+    highest = np.partition(ranks, columns - nearest, axis=1)[:, columns - nearest]
+    lowest = np.maximum(highest, lowest)
     at = np.flatnonzero(ranks >= lowest[:, None]).astype(np.int32)
-    return at, (lowest // _COLUMNS).astype(np.float32)
+    return at, np.floor(lowest / np.float32(_COLUMNS))
 
 
 def _mixed(codes: Codes) -> npt.NDArray[np.uint64]:

@@ -9,7 +9,7 @@ screenshots of one app cost no more than others.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -156,10 +156,10 @@ def sharing_more(
 
     def found() -> Iterator[tuple[Numbers, Numbers]]:
         for side, count in (((new, every), NEAREST + 1), ((old, new), NEAREST)):  # new are in both
-            for one, two, apart in matches(codes, division, near, side, reach, count):
-                yield one, two
-                last = np.flatnonzero(place_among_equals(one) == count - 1)
-                farthest[one[last]] = apart[last]
+            for part in matches(codes, division, near, side, reach, count):
+                yield part.one, part.two
+                last = np.flatnonzero(place_among_equals(part.one) == count - 1)
+                farthest[part.one[last]] = part.apart[last]
 
     pairs = _paired(features, _matches_of(features, found()), most)
     return pairs, Asked(division, near, farthest)
@@ -198,17 +198,37 @@ def _matches_of(features: LocalFeatures, found: Iterable[tuple[Numbers, Numbers]
     keys.clear()
     key.sort()  # sorting millions is quicker than hashing them
     key = key[np.diff(key, prepend=-1) > 0]
-    images = int(features.owner[-1]) + 1 if count else 0
-    often, pair = np.zeros(count, np.int64), np.empty(len(key), np.int64)
+    often = np.zeros(count, np.int64)
     for start in range(0, len(key), _MATCHES_AT_ONCE):
-        one, two = np.divmod(key[start : start + _MATCHES_AT_ONCE], count)
-        often += np.bincount(one, minlength=count) + np.bincount(two, minlength=count)
-        pair[start : start + _MATCHES_AT_ONCE] = features.owner[one] * images + features.owner[two]
+        for side in np.divmod(key[start : start + _MATCHES_AT_ONCE], count):
+            often += np.bincount(side, minlength=count)
     # Most pairs have a match or two by chance: without them the rest is a fraction of the work.
-    frequent = _frequent(pair)
-    one, two = np.divmod(key[frequent], count)
+    key = np.concatenate(
+        [key[:0], *on_every_core(lambda at: _enough(features, key[at]), _slices(features, key))]
+    )
+    one, two = np.divmod(key, max(1, count))
     weight = 1 / np.sqrt(often[one] * often[two])
-    return _Matches(pair[frequent], one, two, weight.astype(np.float32))
+    return _Matches(_pair(features, one, two), one, two, weight.astype(np.float32))
+
+
+def _slices(features: LocalFeatures, key: Numbers) -> list[slice]:
+    """Cut sorted matches into parts, each with all of the images that its first features are of."""
+    firsts = np.flatnonzero(np.diff(features.owner, prepend=-1))
+    begins = np.searchsorted(key, firsts * len(features))
+    places = np.searchsorted(begins, np.arange(0, len(key), _MATCHES_AT_ONCE), "right") - 1
+    cuts = np.append(np.unique(begins[places]), len(key)).tolist()
+    return [slice(begin, end) for begin, end in pairwise(cuts)]
+
+
+def _enough(features: LocalFeatures, key: Numbers) -> Numbers:
+    """Keep the matches of pairs of images that have enough of them."""
+    return key[_frequent(_pair(features, *np.divmod(key, len(features))))]
+
+
+def _pair(features: LocalFeatures, one: Numbers, two: Numbers) -> Numbers:
+    """Give the pair of images of each match a number."""
+    images = int(features.owner[-1]) + 1 if len(features) else 0
+    return features.owner[one] * images + features.owner[two]
 
 
 def _agreeing(features: LocalFeatures, matches: _Matches) -> _Matches:
@@ -231,10 +251,8 @@ def _frequent(keys: Numbers) -> Flags:
     # Counted by buckets first, which is quicker than sorting them all.
     bucket = ((keys.astype(np.uint64) * MIXING) >> np.uint64(64 - _BUCKET_BITS)).astype(np.int64)
     frequent = np.asarray(np.bincount(bucket)[bucket] >= FEWEST_VOTES)
-    some = keys[frequent]
-    ranked = np.sort(some)
-    often = np.searchsorted(ranked, some, "right") - np.searchsorted(ranked, some)
-    frequent[frequent] = often >= FEWEST_VOTES
+    _, place, often = np.unique(keys[frequent], return_inverse=True, return_counts=True)
+    frequent[frequent] = often[place] >= FEWEST_VOTES
     return frequent
 
 

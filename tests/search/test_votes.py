@@ -158,8 +158,9 @@ def test_features_that_have_nearer_ones_match_nothing_that_comes_later() -> None
     codes = made([*images, far]).codes
     near = known.division.nearest(codes)
     reach = np.append(known.reach, np.full(FEATURES, 30, np.uint8))
-    (some,) = matching.matches(codes, known.division, near, (old, new), reach, 8)
-    assert len(some[0]) == 0
+    parts = list(matching.matches(codes, known.division, near, (old, new), reach, 8))
+    assert [len(part.one) for part in parts] == [0] * len(parts)
+    assert sum(part.asked for part in parts) == len(old)
 
 
 def test_an_image_brings_in_so_many_and_no_more() -> None:
