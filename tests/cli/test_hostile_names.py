@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from drawings import scene
-from outcome import SMALL_MODEL, Outcome
 
 from dedup.cli.output import visible
 from dedup.collection import Collection
@@ -20,6 +19,8 @@ from dedup.spec import ModelSpec
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from outcome import Outcome
 
     Run = Callable[..., Outcome]
 
@@ -63,7 +64,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         else:
             path.write_bytes(b"no image")
     store = folder.parent / "store"
-    with Collection.create(store, ModelSpec(SMALL_MODEL, untrained=True)) as collection:
+    with Collection.create(store, ModelSpec(views="details")) as collection:
         collection.index([folder])
     return folder, store
 

@@ -151,7 +151,7 @@ def test_a_file_whose_row_is_damaged_does_not_count_as_unchanged(
     change: str, images: Path, tmp_path: Path
 ) -> None:
     store = tmp_path / "own"
-    with Collection.create(store, ModelSpec(SMALL_MODEL, untrained=True)) as collection:
+    with Collection.create(store, ModelSpec(views="details")) as collection:
         collection.index(images)
         before = collection.index()
         (images / "new.jpg").write_bytes((images / "a/0.jpg").read_bytes())  # else nothing is read
@@ -164,7 +164,7 @@ def test_a_file_whose_row_is_damaged_does_not_count_as_unchanged(
 
 def test_a_lost_folder_is_named_by_indexing(images: Path, tmp_path: Path) -> None:
     store = tmp_path / "own"
-    with Collection.create(store, ModelSpec(SMALL_MODEL, untrained=True)) as collection:
+    with Collection.create(store, ModelSpec(views="details")) as collection:
         found = collection.index(images).found
         changed(store, "UPDATE roots SET exclude = 'x'")
         with pytest.raises(CollectionError, match=r"Lost: a folder's name .*images.; index that"):
