@@ -134,15 +134,32 @@ def burst(rng: Rng, photos: Sequence[Pixels]) -> Shots:
 
 def viewpoint(rng: Rng, photos: Sequence[Pixels]) -> Shots:
     """Step aside: what is near moves by up to 5 % of the width."""
-    photo = photos[0]
-    height, width = photo.shape[:2]
+    other = _aside(photos[0], rng, 0.025, 0.05)
+    return shot(photos[0], rng), shot(other, rng)
+
+
+def _aside(pixels: Pixels, rng: Rng, least: float, most: float) -> Pixels:
+    height, width = pixels.shape[:2]
     depth = cv2.resize(
         rng.uniform(0, 1, (4, 5)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC
     )
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    reach = float(rng.choice((-1, 1))) * rng.uniform(0.025, 0.05) * width
-    other = cv2.remap(photo, x + depth * reach, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
-    return shot(photo, rng), shot(np.asarray(other, np.uint8), rng)
+    reach = float(rng.choice((-1, 1))) * rng.uniform(least, most) * width
+    moved = cv2.remap(pixels, x + depth * reach, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    return np.asarray(moved, np.uint8)
+
+
+def thumbnails(rng: Rng, photos: Sequence[Pixels]) -> Shots:
+    """Take a step and turn the camera a little; of either shot there is a small image alone."""
+    one, other = photos[0], _aside(photos[0], rng, 0.004, 0.015)
+    height, width = one.shape[:2]
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    inwards = np.sign(corners - corners.mean(axis=0)) * (width, height)
+    turned = corners - inwards * rng.uniform(0.005, 0.04, (4, 1))
+    matrix = cv2.getPerspectiveTransform(turned.astype(np.float32), corners)
+    other = np.asarray(cv2.warpPerspective(other, matrix, (width, height)), np.uint8)
+    factor = rng.uniform(130, 170) / min(height, width)
+    return shot(scaled(one, factor), rng), shot(scaled(other, factor), rng)
 
 
 def handheld(rng: Rng, photos: Sequence[Pixels]) -> Shots:

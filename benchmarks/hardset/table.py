@@ -71,6 +71,9 @@ TAKEN = (
     Kind("bursts, a thing moves", "shots", DIFFERENT, MEASURE, photographs(shots.burst), 1),
     Kind("bursts, by hand", "shots", DIFFERENT, WORK, photographs(shots.handheld), 1),
     Kind("another viewpoint", "shots", DIFFERENT, WORK, photographs(shots.viewpoint), 1),
+    Kind(
+        "small images of two shots", "shots", DIFFERENT, MEASURE, photographs(shots.thumbnails), 1
+    ),
     Kind("another day", "scenes", DIFFERENT, MEASURE, photographs(shots.other_day), 2),
     Kind("a thing removed", "scenes", DIFFERENT, WORK, photographs(shots.removed), 2),
     Kind("faces swapped", "scenes", DIFFERENT, MEASURE, photographs(shots.swapped), 3),

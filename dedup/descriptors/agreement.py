@@ -28,7 +28,6 @@ FEWEST: Final = 8
 TELLING: Final = 24
 """Parts that an image needs for their agreement to tell anything."""
 
-_NEAREST: Final = 2
 _MAX_MATCHES: Final = 128
 _COLLAPSED: Final = 1e-5  # of the area
 _CLOSE: Final = 0.015  # of the longest side, at the coarser scale
@@ -94,20 +93,26 @@ def _placed(spots: int, from_one: Floats, to_two: Floats) -> Agreement:
 
 
 def _matched(one: Parts, two: Parts) -> tuple[Numbers, Numbers]:
-    """Match each feature with the nearest of the other image; the best matches of all."""
+    """Match each feature with the two nearest of the other image; the best matches of all."""
     first, second = one.codes.astype(np.float32), two.codes.astype(np.float32)
-    squares = (first * first).sum(axis=1)[:, None] + (second * second).sum(axis=1)[None]
-    far = squares - 2 * first @ second.T
-    near = np.zeros(far.shape, np.bool_)
-    for table, marked in ((far, near), (far.T, near.T)):
-        rest = table.copy()
-        rows = np.arange(len(rest))
-        for _ in range(min(_NEAREST, rest.shape[1])):  # twice the least is quicker than sorting
-            columns = rest.argmin(axis=1)
-            marked[rows, columns] = True
-            rest[rows, columns] = np.inf
-    rows, columns = np.nonzero(near & (far <= placing.REACH))
+    far = first @ (-2 * second.T)
+    far += (first * first).sum(axis=1)[:, None]
+    far += (second * second).sum(axis=1)
+    rows, columns = np.nonzero(far <= placing.REACH)  # some hundred: sorting these takes less
+    near = far[rows, columns]  # than going over the table again
+    chosen = _two_least(rows, near) | _two_least(columns, near)
+    rows, columns, near = rows[chosen], columns[chosen], near[chosen]
     if len(rows) > _MAX_MATCHES:
-        best = np.argpartition(far[rows, columns], _MAX_MATCHES - 1)[:_MAX_MATCHES]
+        best = np.argpartition(near, _MAX_MATCHES - 1)[:_MAX_MATCHES]
         rows, columns = rows[best], columns[best]
     return rows, columns
+
+
+def _two_least(groups: Numbers, values: Floats) -> npt.NDArray[np.bool_]:
+    """Mark the two least values of each group; of equal ones the first."""
+    order = np.lexsort((values, groups))
+    least = np.diff(groups[order], prepend=-1) != 0
+    chosen = np.zeros(len(groups), np.bool_)
+    chosen[order[least]] = True
+    chosen[order[1:][least[:-1]]] |= ~least[1:][least[:-1]]
+    return chosen

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dedup.proof.alignment import at_sizes, scaling
+from dedup.proof.bent import bent
 from dedup.proof.closely import MAX_PHOTO_PIXELS, Laid, focused_apart, lay, softer
 from dedup.proof.exposure import (
     EXPOSED_APART,
@@ -33,6 +34,7 @@ from dedup.proof.verdict import Check, Verdict
 from dedup.proof.verify import (
     AGREEING_CHECK,
     ALIKE_CHECK,
+    ELSEWHERE,
     HELD_CHECK,
     ODDS_CHECK,
     OTHER_TEXTURES,
@@ -41,7 +43,7 @@ from dedup.proof.verify import (
     worded,
 )
 from dedup.proof.whole import frames, may_be_whole, same_shape
-from dedup.proof.wording import Drawn, shows_both
+from dedup.proof.wording import Drawn, captioned_both, shows_both
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -67,6 +69,7 @@ _CLEAR_LOG_ODDS = -3.0
 # Of 108 pairs that so many parts place and that were refused, none was near by local features; by
 # less than these margins a text over an image was.
 
+_CAPTIONED = "either has a caption or frame that the other has not"
 _WHOLE_SHARE, _ALL_SHARE = 0.9, 0.98
 _TILTED_DEGREES = 1.0
 _MARK_SHARE = 0.005  # of the image; a mark may be smaller than what the coarse look sees
@@ -87,7 +90,7 @@ def prove(first: Side, second: Side) -> Verdict:
     """
     one, two, turned = _in_order(first, second)
     verdict = _proven(one, two)
-    if not verdict.near and not _two_pages(verdict) and not _frame_on_frame(verdict):
+    if not (verdict.near or _two_pages(verdict) or _frame_on_frame(verdict) or _captioned(verdict)):
         verdict = in_a_panel(one, two, verdict, _looked_at)
     verdict = _checked(one, two, verdict)
     return reversed_verdict(verdict) if turned else verdict
@@ -185,6 +188,11 @@ def _frame_on_frame(verdict: Verdict) -> bool:
     return min(verdict.overlap) >= _ALL_SHARE
 
 
+def _captioned(verdict: Verdict) -> bool:
+    """Tell two with captions of their own: what is beside those is no panel."""
+    return verdict.evidence == _CAPTIONED
+
+
 def _unlike(verdict: Verdict) -> bool:
     """Tell a pair that is far from being a copy, wherever it is placed exactly."""
     last = verdict.checks[-1] if verdict.checks else None
@@ -204,9 +212,14 @@ def _clearly_refused(verdict: Verdict) -> bool:
 
 
 def _checked(one: Side, two: Side, verdict: Verdict) -> Verdict:
-    """Refuse what only the files tell apart."""
-    if verdict.near and not verdict.resaved and recorded_apart(one.open(), two.open()):
-        verdict = _refused(verdict, RECORDED_APART)
+    """Refuse another shot, and what only the files tell apart."""
+    if verdict.near and not verdict.resaved:
+        check = bent(verdict, one.features.grey.shape)
+        if check is not None:
+            verdict = replace(verdict, checks=(*verdict.checks, check))
+            verdict = _refused(verdict, ELSEWHERE)
+        elif recorded_apart(one.open(), two.open()):
+            verdict = _refused(verdict, RECORDED_APART)
     return _legible(one, two, verdict)
 
 
@@ -264,9 +277,8 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
         return _refused(verdict, "too small to compare what both show")
     # A posterised photograph is as flat as a page; one that was hardly touched is not posterised.
     page = all(pages) or (any(pages) and _untouched(*laid.greys))
-    straight = abs((verdict.rotation + 45) % 90 - 45) < _TILTED_DEGREES  # a tilt loses corners
-    if page and straight and min(verdict.overlap) < 1 and shows_both(*features, verdict):
-        return _refused(verdict, "two parts of one page: either shows what the other does not")
+    if reason := _both_have_more(one, two, verdict, page=page):
+        return _refused(verdict, reason)
     if focused_apart(laid) and not _by_curves(laid, page=page):
         return _refused(verdict, "sharp in other places")
     if not page and exposed_apart(laid):
@@ -283,6 +295,15 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
     verdict = replace(verdict, checks=(*verdict.checks, *kept), softer=softer(laid))
     drawn = found.drawn if _seen(verdict, found.drawn) else Drawn()
     return worded(*features, verdict, drawn)
+
+
+def _both_have_more(one: Side, two: Side, verdict: Verdict, *, page: bool) -> str:
+    """Say why neither image is the whole of the other, around what both show; "": one may be."""
+    features = one.features, two.features
+    straight = abs((verdict.rotation + 45) % 90 - 45) < _TILTED_DEGREES  # a tilt loses corners
+    if page and straight and min(verdict.overlap) < 1 and shows_both(*features, verdict):
+        return "two parts of one page: either shows what the other does not"
+    return _CAPTIONED if captioned_both(*features, verdict) else ""
 
 
 def _by_curves(laid: Laid, *, page: bool) -> bool:

@@ -13,7 +13,7 @@ import logging
 import os
 import tempfile
 from collections import Counter, deque
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import IO, TYPE_CHECKING, Self
 
@@ -76,13 +76,16 @@ class Prover:
         self._worth_processes = worth_processes
         self._descriptions = _Descriptions()
         self._verdicts = read_verdicts(catalog, VERIFIER)
+        self._processes: Workers[Work, Done] | None = None
         self.unreadable: set[bytes] = set()
         self._checked: Counter[bool] = Counter()  # by whether they are proven
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *raised: object) -> None:
+        if self._processes is not None:
+            self._processes.__exit__(*raised)
         self._descriptions.close()
         if self._checked:
             _log.info(
@@ -141,12 +144,25 @@ class Prover:
                     self._keep(found)
                 self._report("Comparing copies", min(done * size, len(missing)), len(missing))
 
-    def _workers(self, items: int) -> Workers[Work, Done]:
-        return Workers(
-            partial(proving, self._descriptions.path),
-            processes=items >= self._worth_processes,
-            lost=lambda _item, _cause: None,
-        )
+    @contextmanager
+    def _workers(self, items: int) -> Iterator[Workers[Work, Done]]:
+        """Give threads for little work; processes, once they were worth it, are kept for the rest.
+
+        Each takes most of a second to start, and remembers the images that it read.
+        """
+        processes = items >= self._worth_processes
+        if self._processes is None:
+            workers: Workers[Work, Done] = Workers(
+                partial(proving, self._descriptions.path),
+                processes=processes,
+                lost=lambda _item, _cause: None,
+            )
+            if not processes:
+                with workers:
+                    yield workers
+                return
+            self._processes = workers.__enter__()
+        yield self._processes
 
     def _sift(
         self, workers: Workers[Work, Done], pairs: list[ContentPair]

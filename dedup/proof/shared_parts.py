@@ -41,6 +41,7 @@ _CELLS = 8  # a side of the page
 _WRITTEN_LEVELS = 20  # contrast within a few pixels
 MAX_PLACES_SHARE = 0.65  # of the written cells; where more differ no word was changed here or there
 OTHER_SIDE_CHECK = "share of it drawn on the other"
+DIFFERS_CHECK = "share that differs at full resolution"
 PAGE_CHECK = "places of a page that differ at full resolution"
 _AT_PLACES = "words or figures on it differ"
 _EVERYWHERE = "it agrees closely nowhere: another scan or print, or other words"
@@ -89,11 +90,10 @@ def judge(laid: Laid, *, page: bool) -> Judgement:
     if not even:
         return Judgement(checks, _OTHER_COLOUR)
     share = float(mask.sum() / max(1, int(inside.sum())))
-    name = "share that differs at full resolution"
     if share <= MIN_SPOTS_SHARE:
-        return Judgement([*checks, Check(name, share, MIN_SPOTS_SHARE, passed=True)])
+        return Judgement([*checks, Check(DIFFERS_CHECK, share, MIN_SPOTS_SHARE, passed=True)])
     few = share <= MAX_COVERED_SHARE
-    checks.append(Check(name, share, MAX_COVERED_SHARE, few))
+    checks.append(Check(DIFFERS_CHECK, share, MAX_COVERED_SHARE, few))
     if not few:
         return Judgement(checks, f"{share:.1%} of the content differs", lossy=True)
     # Ink that both carry is no part of what one rule makes of the light of an image.

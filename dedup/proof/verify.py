@@ -70,6 +70,8 @@ ALIKE_CHECK = "median local correlation"
 ODDS_CHECK = "log odds that the change is drawn on"
 PANEL_CHECK = "panels that show other images"
 AGREEING_CHECK = "share of textures that agree"
+SHIFT_CHECK = "shift left over, in pixels"
+ELSEWHERE = "seen from elsewhere, or something in it moved"
 
 
 def verify(first: Features, second: Features, known: Fit | None = None) -> Verdict:
@@ -233,9 +235,9 @@ class _Inquiry:
         """Refuse where something moved, or came, that is not drawn on."""
         change = self.change
         if change is None or not self._most(
-            "shift left over, in pixels", _shift(aligned.raster, change), _steady(change)
+            SHIFT_CHECK, _shift(aligned.raster, change), _steady(change)
         ):
-            return "seen from elsewhere, or something in it moved"
+            return ELSEWHERE
         limit = _moved(change)
         if change.share <= limit:
             self._most("share of changed content", change.share, limit)

@@ -26,6 +26,7 @@ _BLUR_LEFT_SHARE = 0.001  # of what both show; blur leaves nothing, words over i
 _WHOLE_SHARE = 0.97  # of an image; more is the whole of it
 _MAX_GREY_CHROMA, _MIN_COLOUR_CHROMA = 2, 5  # mean spread of the channels
 _GROUND = "plain ground around it"
+_CAPTION = "caption or frame"
 _SIDES = ("left", "top", "right", "bottom")
 
 
@@ -162,6 +163,14 @@ def shows_both(one: Features, two: Features, verdict: Verdict) -> bool:
     return all(more)
 
 
+def captioned_both(one: Features, two: Features, verdict: Verdict) -> bool:
+    """Tell whether either image has a caption or a frame that the other has not."""
+    return all(
+        share < _WHOLE_SHARE and _frame(one, two, verdict, side).startswith(_CAPTION)
+        for side, share in enumerate(verdict.overlap)
+    )
+
+
 def _frame(one: Features, two: Features, verdict: Verdict, smaller: int) -> str:
     """Words for an added border or caption; empty where the outside is photographic.
 
@@ -193,7 +202,7 @@ def _frame(one: Features, two: Features, verdict: Verdict, smaller: int) -> str:
         1 - outline[:, 1].max() / height,
     )
     sides = [name for name, gap in zip(_SIDES, gaps, strict=True) if gap > 0.015]  # noqa: PLR2004 -- seen
-    what = "border" if plain else "caption or frame"
+    what = "border" if plain else _CAPTION
     where = "around it" if len(sides) > 2 else "at the " + " and ".join(sides)  # noqa: PLR2004 -- most sides
     return f"{what} added {where}" if sides else "corners filled"
 

@@ -192,3 +192,19 @@ def test_a_clean_pair_is_looked_at_no_coarser_than_half() -> None:
         found = judge(Laid(one, two, inside, 1, (100, 100), halvings=halvings), page=False)
         assert found.refusal.endswith("not on one side alone")
         assert found.lossy == (halvings == 0)
+
+
+def test_a_caption_above_one_and_below_the_other_make_two() -> None:
+    scene = drawn(360, 480, np.random.default_rng(8))
+
+    def barred(words: str, *, above: bool) -> Pixels:
+        bar = np.full((60, 480, 3), 255, np.uint8)
+        cv2.putText(bar, words, (20, 42), cv2.FONT_HERSHEY_SIMPLEX, 1.1, (0, 0, 0), 2, cv2.LINE_AA)
+        return np.concatenate([bar, scene] if above else [scene, bar])
+
+    above, below = barred("when it works", above=True), barred("at first try", above=False)
+    assert proven(scene, above).near
+    assert proven(scene, below).near
+    for verdict in (proven(above, below), proven(below, above)):
+        assert not verdict.near
+        assert verdict.evidence == "either has a caption or frame that the other has not"

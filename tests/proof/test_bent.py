@@ -1,0 +1,89 @@
+"""Another shot of the same things lies bent in the first; a copy does not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+
+from dedup.edits.catalogue import drawn, edit
+from dedup.images.decode import decode_bounded
+from dedup.images.encode import as_jpeg
+from dedup.proof import WORKING_SIDE, Original, Side, Verdict, describe, prove
+from dedup.proof.bent import MAX_BEND, bend_of
+from dedup.proof.verify import ELSEWHERE
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Image = npt.NDArray[np.uint8]
+
+SHAPE = (144, 192)
+RIGHT_ANGLED = {
+    "turned": [[0.8, -0.6, 5], [0.6, 0.8, -9], [0, 0, 1]],
+    "stretched": [[0.5, 0, 3], [0, 0.8, 1], [0, 0, 1]],
+    "mirrored": [[-1, 0, 191], [0, 1, 0], [0, 0, 1]],
+    "stretched, then turned": [[0.4, -0.48, 0], [0.3, 0.64, 0], [0, 0, 1]],
+    "turned, then stretched": [[0.4, -0.3, 0], [0.48, 0.64, 0], [0, 0, 1]],
+}
+
+
+def proven(first: Image, second: Image) -> Verdict:
+    def side(pixels: Image) -> Side:
+        small = np.asarray(cv2.resize(pixels, SHAPE[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+        data = as_jpeg(small, 90)
+        original = Original(data)
+        return Side(describe(decode_bounded(data, WORKING_SIDE)), lambda: original)
+
+    return prove(side(first), side(second))
+
+
+def another_shot(pixels: Image, depth: float, rng: np.random.Generator) -> Image:
+    """Move near things against far ones, by some `depth` pixels, and turn the camera a little."""
+    height, width = pixels.shape[:2]
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    across, down = (
+        cv2.resize(
+            rng.normal(0, depth, (4, 5)).astype(np.float32),
+            (width, height),
+            interpolation=cv2.INTER_CUBIC,
+        )
+        for _ in range(2)
+    )
+    moved = cv2.remap(pixels, x + across, y + down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    return edit("perspective", 0.03, np.asarray(moved, np.uint8), rng)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("depth", [0.5, 1.0])
+def test_a_small_image_of_another_shot_is_no_copy(seed: int, depth: float) -> None:
+    scene = drawn(480, 640, np.random.default_rng(seed))
+    shot = another_shot(scene, depth, np.random.default_rng(seed + 9))
+    for verdict in (proven(scene, shot), proven(shot, scene)):
+        assert not verdict.near
+        assert verdict.evidence == ELSEWHERE
+        assert verdict.checks[-1].name == "bend of the placing, in pixels"
+        assert not verdict.checks[-1].passed
+        assert verdict.checks[-1].value > MAX_BEND
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_copy_in_perspective_is_one(seed: int) -> None:
+    scene = drawn(480, 640, np.random.default_rng(seed))
+    assert proven(scene, another_shot(scene, 0, np.random.default_rng(seed + 9))).near
+
+
+@pytest.mark.parametrize("name", RIGHT_ANGLED)
+def test_what_keeps_right_angles_does_not_bend(name: str) -> None:
+    assert bend_of(np.array(RIGHT_ANGLED[name], np.float64), SHAPE) < 1e-9
+
+
+def test_a_bend_is_measured_in_pixels_of_the_first() -> None:
+    sheared = np.array([[1, 0.1, 0], [0.1, 1, 0], [0, 0, 1]], np.float64)
+    assert 4 < bend_of(sheared, SHAPE) < 12
+    larger = (2 * SHAPE[0], 2 * SHAPE[1])
+    assert bend_of(sheared, SHAPE) == pytest.approx(bend_of(sheared, larger) / 2, rel=0.01)
+    tilted = np.array([[1, 0, 0], [0, 1, 0], [5e-4, 0, 1]], np.float64)
+    assert bend_of(tilted, SHAPE) > 1
