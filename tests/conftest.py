@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import os
 import shutil
@@ -20,16 +21,30 @@ from dedup.images import formats
 from dedup.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage while tests are collected, nor later among what is there then."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes() -> None:
-    """Let threads of BLAS and OpenMP sleep while they wait, here and in processes of tests.
+    """Let BLAS do with one core, and threads of OpenMP sleep while they wait, also in processes.
 
-    They spin otherwise, after each product, on cores of which every one has a worker of pytest: a
-    third of the suite's processor time went there.
+    They spin otherwise, before and after each product, on cores of which every one has a worker of
+    pytest: a third of the suite's processor time went there. And let Python keep what it compiled,
+    as it does unless told otherwise: each worker and process would compile it again.
     """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -68,10 +83,11 @@ def images(drawn: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def indexed(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A collection of `drawn`; not to be changed."""
+    """A collection of `drawn`, listed once, so that what is proven is kept; not to be changed."""
     store = tmp_path_factory.mktemp("indexed") / "store"
     with Collection.create(store, ModelSpec(SMALL_MODEL, untrained=True)) as collection:
         collection.index([drawn])
+        collection.duplicates()
     return store
 
 

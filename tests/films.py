@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 RATE = 10
 SOUND_RATE = 16_000
+QUICKLY = {
+    "libx264": {"preset": "veryfast"},
+    "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"},
+}
 
 
 def pan(seed: int, seconds: float, size: tuple[int, int] = (240, 180)) -> list[Image.Image]:
@@ -51,7 +55,7 @@ def write_video(
     """Write a video; without frames one of sound alone."""
     with av.open(path, "w") as out:
         if frames:
-            video: Any = out.add_stream(codec, rate=RATE)
+            video: Any = out.add_stream(codec, rate=RATE, options=QUICKLY.get(codec))
             video.width, video.height = frames[0].size
             video.pix_fmt, video.bit_rate = "yuv420p", kilobits * 1000
         if sound is not None:

@@ -393,18 +393,18 @@ def test_decisions_are_made_listed_taken_back_and_carried(
 
 
 def test_a_collection_is_calibrated_and_keeps_its_promise(tmp_path: Path) -> None:
-    for seed in range(60):
-        scene(seed, (160, 120)).save(tmp_path / f"{seed}.jpg", quality=90)
+    for seed in range(52):
+        scene(seed, (64, 48)).save(tmp_path / f"{seed}.jpg", quality=90)
     told: list[str] = []
     with Collection.create(tmp_path / "s", DETAILS) as made:
-        assert made.index(tmp_path).indexed == 60
+        assert made.index(tmp_path).indexed == 52
         with pytest.raises(SearchError, match="dedup calibrate"):
             made.duplicates("similar", precision=0.8)
         answer = made.calibrate(
-            samples=60, chart=tmp_path / "c.svg", progress=lambda stage, *_: told.append(stage)
+            samples=50, chart=tmp_path / "c.svg", progress=lambda stage, *_: told.append(stage)
         )
         promise = answer[0]
-        assert answer.images == 60
+        assert answer.images == 52
         assert -1 <= promise.threshold <= 1
         assert set(promise.found) == set(answer[-1].found)
         assert all(0 <= one.low <= one.share <= one.high <= 1 for one in promise.found.values())

@@ -32,20 +32,12 @@ def rows(*arguments: str) -> dict[str, tuple[int, int, str, str]]:
     }
 
 
-linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+pytestmark = [  # of each kind, there is a quick test beside what it is about
+    pytest.mark.slow,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc"),
+]
 
 
-@linux
-def test_a_few_faults_do_no_harm() -> None:
-    table = rows("--short", "kills index", "corpus mutated", "--part", "0.5")
-    assert {fault: row[1:3] for fault, row in table.items()} == {
-        "index, killed": (2, "0"),
-        "runs over 50 mutated files": (2, "0"),
-    }
-
-
-@linux
-@pytest.mark.slow
 def test_a_few_faults_of_each_kind_do_no_harm() -> None:
     table = rows("--short")
     assert {"one byte of a collection flipped", "hostile names × every command"} < {*table}
@@ -53,8 +45,6 @@ def test_a_few_faults_of_each_kind_do_no_harm() -> None:
         assert (made, wrong) == (asked, "0") or note.startswith("skipped: "), (fault, wrong, note)
 
 
-@linux
-@pytest.mark.slow
 def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
     state = tmp_path / "state.json"
     arguments = ["--short", "kills migration", "--state", os.fspath(state)]

@@ -72,7 +72,7 @@ with Collection.open(sys.argv[1]) as collection:
 """
 
 
-@pytest.mark.parametrize("limit", [900, 2500])
+@pytest.mark.parametrize("limit", [900, pytest.param(2500, marks=pytest.mark.slow)])
 def test_a_full_disk_stops_the_run_and_loses_nothing(
     own: Collection, images: Path, tmp_path: Path, limit: int
 ) -> None:

@@ -6,11 +6,12 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from outcome import SMALL_MODEL, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from outcome import Outcome
 
     Dedup = Callable[..., Outcome]
 
@@ -24,7 +25,7 @@ def test_ignored_pairs_never_return_also_after_a_rename(
     dedup: Dedup, images: Path, tmp_path: Path
 ) -> None:
     store = tmp_path / "own"
-    dedup("index", images, "-s", store, "--model", SMALL_MODEL, "--untrained")
+    dedup("index", images, "-s", store, "--views", "details")
     assert "2 small.jpg" in listed(dedup, store)
     done = dedup("ignore", images / "a/2.jpg", images / "b/2 small.jpg", "-s", store)
     assert done.code == 0

@@ -8,11 +8,12 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from outcome import SMALL_MODEL, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from outcome import Outcome
 
     Dedup = Callable[..., Outcome]
 
@@ -133,7 +134,7 @@ def test_odd_names_round_trip(dedup: Dedup, drawn: Path, tmp_path: Path) -> None
     odd = [b"line\nfeed.jpg", b"latin\xe9.jpg", "ümlaut 日本.jpg".encode(), b"n" * 251 + b".jpg"]
     for name in odd:
         shutil.copy(os.fsencode(drawn / "a/5.jpg"), os.path.join(folder, name))
-    assert dedup("index", folder, "--model", SMALL_MODEL, "--untrained").code == 0
+    assert dedup("index", folder, "--views", "details").code == 0
     (group,) = rows(dedup("list"))
     found = [group["keeper"], *(one["path"] for one in group["duplicates"])]
     assert sorted(map(os.fsencode, found)) == sorted(os.path.join(folder, name) for name in odd)
@@ -168,7 +169,7 @@ def test_a_second_list_proves_nothing_again(
 def test_images_that_are_gone_cannot_be_proven_and_that_is_said(
     dedup: Dedup, images: Path, tmp_path: Path
 ) -> None:
-    dedup("index", images, "--model", SMALL_MODEL, "--untrained")
+    dedup("index", images, "--views", "details")
     images.rename(tmp_path / "unplugged")
     done = dedup("list", "--offline")
     assert done.code == 0

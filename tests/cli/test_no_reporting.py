@@ -58,8 +58,6 @@ roots --store store
 verify --store store --deep
 sql UPDATE files SET size = size + 1 WHERE path = CAST('a/2.jpg' AS BLOB)
 repair --store store
-layers mobilenetv3_small_050
-layers copies-2 --image new.jpg --maps maps.png
 export --store store --fused --output features.safetensors
 export --store store --neighbours 3 --output graph.npz
 index file://HERE/images/a --store file://HERE/shared --engine inline
@@ -67,8 +65,14 @@ list --store file://HERE/shared --engine inline
 fetch fetched --store file://HERE/shared
 index --vectors vectors.npy --store own
 query --vector vectors.npy --store own
+"""
+
+COMMANDS_OF_TORCH = """
+layers mobilenetv3_small_050
+layers copies-2 --image new.jpg --maps maps.png
 index images -s untrained --untrained --model mobilenetv3_small_050 --runtime onnxruntime
 """
+"""Those that import torch and timm, which takes longer than all others together."""
 
 SLOW_COMMANDS = """
 calibrate --samples 50 --store untrained
@@ -77,6 +81,8 @@ watch --store store
 review --store store --no-browser
 """
 """Half a minute each; the last two are ended by a signal."""
+
+EVERY_COMMAND = COMMANDS + COMMANDS_OF_TORCH + SLOW_COMMANDS
 
 RUN = """
 import os, signal, sqlite3, sys, threading
@@ -112,13 +118,13 @@ class Place:
         (self.ban / "sitecustomize.py").write_text(BAN)
         shutil.copytree(drawn, self.work / "images")
         shutil.copy(drawn / "a/5.jpg", self.work / "new.jpg")
-        (self.work / "commands").write_text(COMMANDS)
         np.save(self.work / "vectors.npy", np.eye(4))
         (self.work / "truth.csv").write_text(
             "first,second,duplicate\na/1.jpg,b/1.png,1\na/1.jpg,a/2.jpg,0\n"
         )
 
-    def run(self, *before: str) -> subprocess.CompletedProcess[str]:
+    def run(self, commands: str, *before: str) -> subprocess.CompletedProcess[str]:
+        (self.work / "commands").write_text(commands)
         return subprocess.run(
             [*before, sys.executable, "-c", RUN],
             cwd=self.work,
@@ -148,13 +154,20 @@ class Place:
 
 
 def test_every_command_is_among_those_that_are_run() -> None:
-    run = {line.split()[0] for line in (COMMANDS + SLOW_COMMANDS).splitlines() if line}
+    run = {line.split()[0] for line in EVERY_COMMAND.splitlines() if line}
     assert run - {"sql"} == set(cli.commands)
 
 
-def test_no_command_connects_or_leaves_files(drawn: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "commands",
+    [
+        pytest.param(COMMANDS, id="without torch"),
+        pytest.param(COMMANDS_OF_TORCH, id="with torch", marks=pytest.mark.slow),
+    ],
+)
+def test_no_command_connects_or_leaves_files(commands: str, drawn: Path, tmp_path: Path) -> None:
     place = Place(tmp_path, drawn)
-    done = place.run()
+    done = place.run(commands)
     assert done.returncode == 0, done.stderr
     assert not place.connections.exists(), place.connections.read_text()
     assert place.unexpected() == []
@@ -179,10 +192,9 @@ def test_no_library_of_native_code_connects(drawn: Path, tmp_path: Path) -> None
     place = Place(tmp_path, drawn)
     for seed in range(20, 70):  # so many that it can be calibrated
         scene(seed, (96, 72)).save(place.work / f"images/{seed}.jpg")
-    with (place.work / "commands").open("a") as commands:
-        commands.write(SLOW_COMMANDS)
     log = tmp_path / "work/images/strace.txt"  # where files are expected
-    done = place.run("strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg", "-o", str(log))
+    strace = ("strace", "-f", "-qq", "-e", "trace=connect,sendto,sendmsg", "-o", str(log))
+    done = place.run(EVERY_COMMAND, *strace)
     assert done.returncode == 0, done.stderr
     calls = [line for line in log.read_text().splitlines() if "AF_INET" in line]
     assert calls == []

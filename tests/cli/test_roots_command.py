@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from drawings import scene
-from outcome import SMALL_MODEL, Outcome
 from PIL import Image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from outcome import Outcome
 
     Dedup = Callable[..., Outcome]
 
@@ -24,7 +25,7 @@ def library(dedup: Dedup, tmp_path: Path) -> Path:
     for number in range(3):
         scene(number).save(folder / f"{number}.jpg")
     shutil.copy(folder / "0.jpg", folder / "copy.jpg")
-    assert dedup("index", "lib", "--model", SMALL_MODEL, "--untrained").code == 0
+    assert dedup("index", "lib", "--views", "details").code == 0
     return folder
 
 

@@ -47,7 +47,8 @@ def embedded(catalog: Catalog, storage: Storage, root: str, shard: int) -> Run:
 def _rows(catalog: Catalog, root: str) -> list[dict[str, Any]]:
     prefix = os.fsencode(root) + b"/"
     connection = catalog.connection
-    parts = dict(read_parts(catalog, PARTS_VERSION, range(1, 1 << 20)))
+    (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM images").fetchone()
+    parts = dict(read_parts(catalog, PARTS_VERSION, range(1, last + 1)))
     rows = []
     for path, size, mtime_ns, image in connection.execute(
         "SELECT path, size, mtime_ns, image FROM files WHERE state = 'indexed' ORDER BY path"

@@ -71,7 +71,7 @@ def test_a_task_that_cannot_be_sent_is_the_callers_mistake(processes: Processes)
     [
         (signal.SIGKILL, "by SIGKILL"),
         (signal.SIGSEGV, "by SIGSEGV"),
-        (signal.SIGTERM, "by SIGTERM"),
+        pytest.param(signal.SIGTERM, "by SIGTERM", marks=pytest.mark.slow),
     ],
 )
 def test_a_process_that_ends_is_a_crash_of_its_task(

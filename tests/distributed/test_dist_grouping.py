@@ -47,7 +47,7 @@ def one(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (PROVEN, "stages"),
         (PROVEN, "sifted"),
         ((*PROVEN, "similar"), "stages"),
-        (("exact", "pixels"), "stages"),
+        pytest.param(("exact", "pixels"), "stages", marks=pytest.mark.slow),
         pytest.param((*PROVEN, "similar"), "one machine", marks=pytest.mark.slow),
         pytest.param(("exact", "pixels"), "one machine", marks=pytest.mark.slow),
     ],

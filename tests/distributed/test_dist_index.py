@@ -289,6 +289,7 @@ def test_the_folder_of_a_collection_and_the_rest_of_this_computer_stay_as_they_a
     assert META in {entry.key for entry in Storage.at(url).list()}
 
 
+@pytest.mark.slow  # as of any stage in test_dist_failures
 def test_faults_of_the_network_change_no_answer(proxy: Proxy, bucket: str, tmp_path: Path) -> None:
     draw(tmp_path / "images", *range(12))
     place = Storage.at(bucket)

@@ -48,7 +48,7 @@ def by_brute_force(rows: Rows, query: Rows, k: int) -> list[tuple[int, float]]:
 
 @pytest.mark.usefixtures("small_cells")
 def test_a_query_finds_what_is_near_and_its_similarity(tmp_path: Path) -> None:
-    rows = clustered(1100, 7)
+    rows = clustered(800, 7)
     run = of_vectors(Storage.at(f"file://{tmp_path}/store"), rows, SHARD)
     joined(run)
     rng = np.random.default_rng(8)
@@ -83,7 +83,7 @@ def test_a_query_reads_no_more_however_much_there_is(
         read.extend(lengths)
         return of_folder(folder, key, starts, lengths)
 
-    for count in (500, 900):
+    for count in (400, 800):
         rows = clustered(count, 9)
         run = of_vectors(Storage.at(f"file://{tmp_path}/{count}"), rows, SHARD)
         joined(run)
@@ -102,13 +102,13 @@ def test_what_is_new_is_found_and_written_together_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serving, "_MOST_PARTS", 2)
-    rows = clustered(1500, 10)
+    rows = clustered(1200, 10)
     storage = Storage.at(f"file://{tmp_path}/store")
-    run = of_vectors(storage, rows[:900], SHARD)
+    run = of_vectors(storage, rows[:600], SHARD)
     joined(run)
     stage = "division/000"
     labels = []
-    for generation, start in enumerate(range(900, 1500, SHARD), 2):
+    for generation, start in enumerate(range(600, 1200, SHARD), 2):
         some = rows[start : start + SHARD]
         of_vectors(storage, some, SHARD, first=start // SHARD)
         joined(run, generation)

@@ -178,9 +178,9 @@ def test_what_queries_do_not_read_any_more_is_deleted(
 
 @pytest.mark.parametrize(
     "stage",
-    ["embed", "edges", "groups", *(
+    ["embed", "groups", *(
         pytest.param(stage, marks=pytest.mark.slow) for stage in (
-            "keys", "fold", "best", "chunks", "placed", "families", "assign", "pair",
+            "edges", "keys", "fold", "best", "chunks", "placed", "families", "assign", "pair",
             "pair-compared", "centres", "verdicts", "measured",
         )
     )],

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 from blocks import SIDE, BlockMeans, index
 
+from dedup.duplicates.find import find_groups
 from dedup.duplicates.gallery import Gallery, read_gallery
 from dedup.fingerprint import Fingerprint
 from dedup.images.decode import DECODER
+from dedup.results import Grouping, Tier
 from dedup.space.space import Space
 from dedup.store.catalog import Catalog
+from dedup.store.roots import move_root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,11 +25,43 @@ if TYPE_CHECKING:
 FINGERPRINT = Fingerprint("blocks", "none", "0" * 64, ("blocks",), SIDE, SIDE, DECODER)
 
 
+@pytest.fixture(scope="session")
+def listed_before(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A collection of `drawn` in which every verdict of a list is kept; not to be changed."""
+    store = tmp_path_factory.mktemp("listed") / "store"
+    catalog = Catalog.create(store, FINGERPRINT)
+    index(catalog, BlockMeans(), drawn)
+    gallery = read_gallery(catalog, Space.of(catalog))
+    tiers = frozenset({Tier.EXACT, Tier.PIXELS, Tier.RESAVED, Tier.NEAR})
+    find_groups(gallery, tiers, 0.999, Grouping.COVER, lambda *_: None)
+    catalog.close()
+    return store
+
+
 @pytest.fixture
 def catalog(tmp_path: Path) -> Iterator[Catalog]:
     opened = Catalog.create(tmp_path / "store", FINGERPRINT)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def copied(images: Path, tmp_path: Path) -> Iterator[Callable[[Path], Gallery]]:
+    """Read the gallery of `images` from a copy of a collection of `drawn`, with its verdicts."""
+    opened: list[Catalog] = []
+
+    def read(store: Path) -> Gallery:
+        catalog = Catalog.open(shutil.copytree(store, tmp_path / "copied"))
+        opened.append(catalog)
+        (root,) = catalog.roots()
+        move_root(catalog, root, os.fsencode(images))
+        os.utime(images / "a/2.jpg", (1.8e9, 1.8e9))
+        index(catalog, BlockMeans(), images)
+        return read_gallery(catalog, Space.of(catalog))
+
+    yield read
+    for catalog in opened:
+        catalog.close()
 
 
 @pytest.fixture

@@ -69,7 +69,14 @@ def groups(
 NOTE = "2 RAW files and the JPEGs beside them count as pairs, not duplicates"
 
 
-@pytest.mark.parametrize("how", Grouping)
+@pytest.mark.parametrize(
+    "how",
+    [
+        Grouping.COVER,
+        Grouping.COMPONENT,
+        pytest.param(Grouping.CLIQUE, marks=pytest.mark.slow),
+    ],
+)
 def test_they_are_never_in_one_group(
     how: Grouping, gallery_of: Callable[[Path], Gallery], shots: Path, tmp_path: Path
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,12 +18,11 @@ from dedup.duplicates.gallery import Gallery, read_gallery
 from dedup.query import embed_queries
 from dedup.results import Match, Tier
 from dedup.space.space import Space
+from dedup.store.catalog import Catalog
 from dedup.store.pairs import Decision, content_pair, now, write_decisions
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from dedup.store.catalog import Catalog
+    from collections.abc import Callable
 
 SURE = frozenset({Tier.EXACT, Tier.PIXELS, Tier.RESAVED, Tier.NEAR})
 
@@ -54,8 +54,32 @@ def matches(
 
 @pytest.fixture
 def card(tmp_path: Path, images: Path) -> Path:
-    """Images from elsewhere: a copy, the same pixels, an edited one, a blank, and a new one."""
-    folder = tmp_path / "card"
+    return filled(tmp_path / "card", images)
+
+
+@pytest.fixture(scope="module")
+def compared_before(
+    listed_before: Path, drawn: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A collection of `drawn` with the verdicts of images as in `card`; not to be changed."""
+    folder = tmp_path_factory.mktemp("compared")
+    store = Path(shutil.copytree(listed_before, folder / "store"))
+    catalog = Catalog.open(store)
+    gallery = read_gallery(catalog, Space.of(catalog))
+    files = sorted(filled(folder / "card", drawn).iterdir())
+    assert matches(gallery, *files, tiers=frozenset(Tier), threshold=-1)
+    catalog.close()
+    return store
+
+
+@pytest.fixture
+def known(copied: Callable[[Path], Gallery], compared_before: Path) -> Gallery:
+    """As `gallery`, with what is proven kept from an earlier comparison."""
+    return copied(compared_before)
+
+
+def filled(folder: Path, images: Path) -> Path:
+    """Save images from elsewhere: a copy, the same pixels, an edited one, a blank, a new one."""
     folder.mkdir()
     shutil.copy(images / "a/4.jpg", folder / "copy.jpg")
     with Image.open(images / "a/5.jpg") as decoded:
@@ -107,16 +131,16 @@ def test_an_indexed_image_never_matches_itself(gallery: Gallery, images: Path) -
     }
 
 
-def test_two_names_of_one_new_content_match_alike(gallery: Gallery, card: Path) -> None:
+def test_two_names_of_one_new_content_match_alike(known: Gallery, card: Path) -> None:
     shutil.copy(card / "edited.jpg", card / "twin.jpg")
-    found = matches(gallery, card / "edited.jpg", card / "twin.jpg")
+    found = matches(known, card / "edited.jpg", card / "twin.jpg")
     assert found["edited.jpg"].match == found["twin.jpg"].match
     assert found["twin.jpg"].tier is Tier.RESAVED
 
 
-def test_new_images_are_not_compared_with_each_other(gallery: Gallery, card: Path) -> None:
+def test_new_images_are_not_compared_with_each_other(known: Gallery, card: Path) -> None:
     shutil.copy(card / "unknown.jpg", card / "again.jpg")
-    assert matches(gallery, card / "unknown.jpg", card / "again.jpg") == {}
+    assert matches(known, card / "unknown.jpg", card / "again.jpg") == {}
 
 
 @pytest.mark.parametrize(
@@ -129,37 +153,37 @@ def test_new_images_are_not_compared_with_each_other(gallery: Gallery, card: Pat
     ],
 )
 def test_only_the_tiers_asked_for_match(
-    gallery: Gallery, card: Path, tiers: set[Tier], names: set[str]
+    known: Gallery, card: Path, tiers: set[Tier], names: set[str]
 ) -> None:
-    assert set(matches(gallery, *card.iterdir(), tiers=frozenset(tiers))) == names
+    assert set(matches(known, *card.iterdir(), tiers=frozenset(tiers))) == names
 
 
-def test_similar_is_inclusive_and_never_blank(gallery: Gallery, card: Path) -> None:
+def test_similar_is_inclusive_and_never_blank(known: Gallery, card: Path) -> None:
     files = [card / "unknown.jpg", card / "blank.tif"]
     only = frozenset({Tier.SIMILAR})
-    best = matches(gallery, *files, tiers=only, threshold=-1)
+    best = matches(known, *files, tiers=only, threshold=-1)
     assert set(best) == {"unknown.jpg"}
     similarity = best["unknown.jpg"].similarity
     assert best["unknown.jpg"].evidence.startswith("looks alike, but no common detail found, ")
-    assert set(matches(gallery, *files, tiers=only, threshold=similarity)) == {"unknown.jpg"}
-    assert matches(gallery, *files, tiers=only, threshold=similarity + 2e-6) == {}
+    assert set(matches(known, *files, tiers=only, threshold=similarity)) == {"unknown.jpg"}
+    assert matches(known, *files, tiers=only, threshold=similarity + 2e-6) == {}
 
 
-def test_matches_are_in_the_folder_asked_for(gallery: Gallery, card: Path, images: Path) -> None:
-    found = matches(gallery, card / "copy.jpg", card / "edited.jpg", within=images / "a")
+def test_matches_are_in_the_folder_asked_for(known: Gallery, card: Path, images: Path) -> None:
+    found = matches(known, card / "copy.jpg", card / "edited.jpg", within=images / "a")
     assert set(found) == {"copy.jpg", "edited.jpg"}
-    assert matches(gallery, card / "copy.jpg", card / "edited.jpg", within=images / "b") == {}
-    (again,) = matches(gallery, images / "a/0.jpg", within=images / "b").values()
+    assert matches(known, card / "copy.jpg", card / "edited.jpg", within=images / "b") == {}
+    (again,) = matches(known, images / "a/0.jpg", within=images / "b").values()
     assert again.match == os.fspath(images / "b/0 again.jpg")
 
 
-def test_an_ignored_pair_does_not_match(gallery: Gallery, card: Path, catalog: Catalog) -> None:
-    (found,) = matches(gallery, card / "edited.jpg").values()
-    new = read(gallery, card / "edited.jpg").facts[0].digest
-    row = gallery.files.row[gallery.files.path.index(os.fsencode(found.match))]
-    pair = content_pair(new, gallery.images.digest[row])
-    write_decisions(catalog, [Decision(pair, duplicate=False, decided=now())])
-    again = read_gallery(catalog, Space.of(catalog))
+def test_an_ignored_pair_does_not_match(known: Gallery, card: Path) -> None:
+    (found,) = matches(known, card / "edited.jpg").values()
+    new = read(known, card / "edited.jpg").facts[0].digest
+    row = known.files.row[known.files.path.index(os.fsencode(found.match))]
+    pair = content_pair(new, known.images.digest[row])
+    write_decisions(known.catalog, [Decision(pair, duplicate=False, decided=now())])
+    again = read_gallery(known.catalog, Space.of(known.catalog))
     assert matches(again, card / "edited.jpg") == {}
 
 
@@ -184,39 +208,37 @@ def test_what_is_gone_or_changed_is_no_match(gallery: Gallery, card: Path, image
 
 
 def test_another_copy_matches_in_the_place_of_one_that_is_gone(
-    gallery: Gallery, images: Path, card: Path
+    known: Gallery, images: Path, card: Path
 ) -> None:
     shutil.copy(images / "a/0.jpg", card / "new.jpg")
     for name, left in (("a/0.jpg", "b/0 again.jpg"), ("b/0 again.jpg", "b/0 copy.jpg")):
         (images / name).unlink()
-        (match,), _ = compare(gallery, None, read(gallery, card / "new.jpg"), SURE, 0.999, quiet)
+        (match,), _ = compare(known, None, read(known, card / "new.jpg"), SURE, 0.999, quiet)
         assert (match.match, match.note) == (os.fspath(images / left), "")
 
 
 def test_an_archive_that_is_offline_says_so_in_each_row(
-    gallery: Gallery, images: Path, card: Path
+    known: Gallery, images: Path, card: Path
 ) -> None:
-    new = read(gallery, card / "copy.jpg")
+    new = read(known, card / "copy.jpg")
     images.rename(images.parent / "unplugged")
-    (match,), notes = compare(gallery, os.fsencode(images), new, SURE, 0.999, quiet)
+    (match,), notes = compare(known, os.fsencode(images), new, SURE, 0.999, quiet)
     assert (match.match, match.tier) == (os.fspath(images / "a/4.jpg"), Tier.EXACT)
     assert match.note == "offline: not there now, known from when it was indexed"
     assert notes == [f"{images} is not there (an unplugged drive?): 1 file of it shown as indexed"]
-    found, notes = compare(gallery, None, new, SURE, 0.999, quiet)
+    found, notes = compare(known, None, new, SURE, 0.999, quiet)
     assert found == []
     assert "1 file of it left out; to see them: --offline" in notes[-1]
 
 
-def test_no_gallery_and_no_images_match_nothing(
-    gallery: Gallery, card: Path, tmp_path: Path
-) -> None:
-    assert matches(gallery, card / "copy.jpg", within=tmp_path / "elsewhere") == {}
-    nothing = NewImages([], [], gallery.raw[:0], gallery.vectors[:0], [])
-    assert compare(gallery, None, nothing, SURE, 0.999, quiet) == ([], [])
+def test_no_gallery_and_no_images_match_nothing(known: Gallery, card: Path, tmp_path: Path) -> None:
+    assert matches(known, card / "copy.jpg", within=tmp_path / "elsewhere") == {}
+    nothing = NewImages([], [], known.raw[:0], known.vectors[:0], [])
+    assert compare(known, None, nothing, SURE, 0.999, quiet) == ([], [])
 
 
-def test_a_gallery_is_not_changed_by_a_comparison(gallery: Gallery, card: Path) -> None:
-    before = dataclasses.replace(gallery.images)
-    matches(gallery, *card.iterdir(), tiers=frozenset(Tier))
-    assert len(gallery.images) == len(before)
-    assert gallery.images.pixel_digest == before.pixel_digest
+def test_a_gallery_is_not_changed_by_a_comparison(known: Gallery, card: Path) -> None:
+    before = dataclasses.replace(known.images)
+    matches(known, *card.iterdir(), tiers=frozenset(Tier))
+    assert len(known.images) == len(before)
+    assert known.images.pixel_digest == before.pixel_digest

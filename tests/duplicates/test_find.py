@@ -24,13 +24,18 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from dedup.store.catalog import Catalog
 
 SURE = frozenset({Tier.EXACT, Tier.PIXELS, Tier.RESAVED, Tier.NEAR})
 
 
 def quiet(*_: object) -> None:
     pass
+
+
+@pytest.fixture
+def known(copied: Callable[[Path], Gallery], listed_before: Path) -> Gallery:
+    """As `gallery`, with what is proven kept from an earlier list."""
+    return copied(listed_before)
 
 
 def find(
@@ -70,8 +75,8 @@ def test_groups_hold_the_surest_tier_and_its_evidence(gallery: Gallery) -> None:
     assert found.notes == []
 
 
-def test_groups_add_up(gallery: Gallery) -> None:
-    found = find(gallery)
+def test_groups_add_up(known: Gallery) -> None:
+    found = find(known)
     for number, group in enumerate(found.groups, 1):
         assert group.number == number
         assert group.tier == max((one.tier for one in group.duplicates), key=list(Tier).index)
@@ -89,21 +94,21 @@ def test_groups_add_up(gallery: Gallery) -> None:
     ],
 )
 def test_only_the_tiers_asked_for_are_found(
-    gallery: Gallery, tiers: set[Tier], keepers: set[str]
+    known: Gallery, tiers: set[Tier], keepers: set[str]
 ) -> None:
-    find(gallery, Tier.PIXELS)  # what is known from before must not be mistaken for more
+    find(known, Tier.PIXELS)  # what is known from before must not be mistaken for more
     again = dataclasses.replace(
-        gallery, images=read_gallery(gallery.catalog, Space.of(gallery.catalog)).images
+        known, images=read_gallery(known.catalog, Space.of(known.catalog)).images
     )
     assert set(as_table(find(again, *tiers))) == keepers
 
 
-def test_similar_says_what_the_proof_said_where_there_was_one(gallery: Gallery) -> None:
-    found = as_table(find(gallery, Tier.SIMILAR, threshold=-1))
+def test_similar_says_what_the_proof_said_where_there_was_one(known: Gallery) -> None:
+    found = as_table(find(known, Tier.SIMILAR, threshold=-1))
     words = [word for group in found.values() for _, word in group.values()]
     assert words
     assert all(word.startswith("looks alike, but ") for word in words)
-    apart = dataclasses.replace(gallery, near_floors=(2, 2), parts=False)
+    apart = dataclasses.replace(known, near_floors=(2, 2), parts=False)
     apart.catalog.connection.execute("DELETE FROM verdicts")
     found = as_table(find(apart, Tier.SIMILAR, threshold=-1))
     words = [word for group in found.values() for _, word in group.values()]
@@ -111,11 +116,11 @@ def test_similar_says_what_the_proof_said_where_there_was_one(gallery: Gallery) 
     assert all(word.startswith("looks alike, not proven, ") for word in words)
 
 
-def test_what_is_found_is_kept(gallery: Gallery, catalog: Catalog, images: Path) -> None:
-    first = find(gallery)
+def test_what_is_found_is_kept(known: Gallery, images: Path) -> None:
+    first = find(known)
     images.rename(images.parent / "unplugged")
-    again = read_gallery(catalog, Space.of(catalog))
-    lookout = Lookout(catalog.roots(), offline=True)
+    again = read_gallery(known.catalog, Space.of(known.catalog))
+    lookout = Lookout(known.catalog.roots(), offline=True)
     found = find_groups(again, SURE, 0.999, Grouping.COVER, quiet, lookout)
     assert as_table(found).keys() == as_table(first).keys()
     for group, before in zip(found.groups, first.groups, strict=True):
@@ -128,20 +133,18 @@ def test_what_is_found_is_kept(gallery: Gallery, catalog: Catalog, images: Path)
     assert [note.split(": ", 1)[1] for note in found.notes] == ["10 files of it shown as indexed"]
 
 
-def test_what_is_offline_is_left_out(gallery: Gallery, catalog: Catalog, images: Path) -> None:
-    assert len(find(gallery).groups) == 4
+def test_what_is_offline_is_left_out(known: Gallery, images: Path) -> None:
+    assert len(find(known).groups) == 4
     images.rename(images.parent / "unplugged")
     images.mkdir()  # an empty mount point
-    found = find(read_gallery(catalog, Space.of(catalog)))
+    found = find(read_gallery(known.catalog, Space.of(known.catalog)))
     assert found.groups == []
     (note,) = found.notes
     assert note.startswith(f"{images} is not there (an unplugged drive?): 10 files of it left out")
 
 
-def test_what_is_gone_or_changed_is_in_no_group(
-    gallery: Gallery, catalog: Catalog, images: Path
-) -> None:
-    first = find(gallery)
+def test_what_is_gone_or_changed_is_in_no_group(known: Gallery, images: Path) -> None:
+    first = find(known)
     assert set(as_table(first)) == {"b/1.bmp", "a/0.jpg", "a/2.jpg", "blank.bmp"}
     (images / "b/1.bmp").unlink()  # a keeper: the group is formed again
     (images / "b/2 small.jpg").unlink()  # the one duplicate of a group
@@ -150,7 +153,7 @@ def test_what_is_gone_or_changed_is_in_no_group(
         file.seek(-1, os.SEEK_END)
         file.write(b"\0")
     os.utime(images / "a/0.jpg", ns=(stat.st_atime_ns, stat.st_mtime_ns))
-    found = find(read_gallery(catalog, Space.of(catalog)))
+    found = find(read_gallery(known.catalog, Space.of(known.catalog)))
     members = {keeper: set(group) for keeper, group in as_table(found).items()}
     assert members == {
         "b/1.png": {"a/1.jpg"},
@@ -162,12 +165,12 @@ def test_what_is_gone_or_changed_is_in_no_group(
     ]
 
 
-def test_a_gallery_is_not_changed_by_what_is_found(gallery: Gallery) -> None:
-    before = list(gallery.images.pixel_digest)
-    assert find(gallery).groups == find(gallery).groups
-    assert gallery.images.pixel_digest == before
+def test_a_gallery_is_not_changed_by_what_is_found(known: Gallery) -> None:
+    before = list(known.images.pixel_digest)
+    assert find(known).groups == find(known).groups
+    assert known.images.pixel_digest == before
     with pytest.raises(dataclasses.FrozenInstanceError):
-        gallery.join = "ivf"  # type: ignore[misc]
+        known.join = "ivf"  # type: ignore[misc]
 
 
 def test_what_cannot_be_read_again_is_counted(gallery: Gallery, images: Path) -> None:
@@ -180,13 +183,13 @@ def test_what_cannot_be_read_again_is_counted(gallery: Gallery, images: Path) ->
     assert "to be proven on the images" in found.notes[1]
 
 
-def test_an_ignored_pair_is_in_no_group(gallery: Gallery, catalog: Catalog) -> None:
-    names = dict(zip(map(os.path.basename, gallery.files.path), gallery.files.row, strict=True))
-    digest = gallery.images.digest
+def test_an_ignored_pair_is_in_no_group(known: Gallery) -> None:
+    names = dict(zip(map(os.path.basename, known.files.path), known.files.row, strict=True))
+    digest = known.images.digest
     for one, two in ((b"2.jpg", b"2 small.jpg"), (b"blank.png", b"blank.bmp")):
         pair = content_pair(digest[names[one]], digest[names[two]])
-        write_decisions(catalog, [Decision(pair, duplicate=False, decided=now())])
-    found = as_table(find(read_gallery(catalog, Space.of(catalog))))
+        write_decisions(known.catalog, [Decision(pair, duplicate=False, decided=now())])
+    found = as_table(find(read_gallery(known.catalog, Space.of(known.catalog))))
     assert set(found) == {"b/1.bmp", "a/0.jpg"}
 
 
@@ -237,10 +240,10 @@ def test_an_empty_gallery_has_no_groups(
     assert find(gallery_of(tmp_path / "none"), *Tier) == Found([], [])
 
 
-def test_every_pair_of_files_is_listed_in_its_tier(gallery: Gallery) -> None:
+def test_every_pair_of_files_is_listed_in_its_tier(known: Gallery) -> None:
     pairs = {
         frozenset((short(one), short(two))): (tier, similarity)
-        for one, two, tier, similarity in tiered_pairs(gallery, SURE, 0.999, quiet)
+        for one, two, tier, similarity in tiered_pairs(known, SURE, 0.999, quiet)
     }
     exact = [{"a/0.jpg", "b/0 again.jpg"}, {"a/0.jpg", "b/0 copy.jpg"}]
     exact.append({"b/0 again.jpg", "b/0 copy.jpg"})

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from outcome import SMALL_MODEL
 from PIL import Image, ImageFilter
 
 from dedup.collection import Collection
@@ -62,7 +61,7 @@ def test_the_original_is_kept(
     for name, data in zip(("b.jpg", "a.jpg"), pair(), strict=True):
         (folder / name).write_bytes(data)
         os.utime(folder / name, (1.7e9, 1.7e9))
-    with Collection.create(tmp_path / "store", ModelSpec(SMALL_MODEL, untrained=True)) as made:
+    with Collection.create(tmp_path / "store", ModelSpec(views="details")) as made:
         made.index([folder])
         (group,) = made.duplicates()
     assert group.tier is tier

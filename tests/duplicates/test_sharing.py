@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -15,6 +15,9 @@ from dedup.duplicates import sharing as shared_parts
 from dedup.edits.catalogue import drawn
 from dedup.images.encode import as_jpeg
 from dedup.search import votes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BASES = 6
 
@@ -33,15 +36,32 @@ def page(pixels: np.ndarray) -> np.ndarray:
     return sheet
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "images"
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of images and, beside it, its collection; not to be changed."""
+    folder = tmp_path_factory.mktemp("sharing") / "images"
     folder.mkdir()
     for seed in range(BASES):
         (folder / f"{seed}.jpg").write_bytes(as_jpeg(scene(seed), 90))
     (folder / "0 page.jpg").write_bytes(as_jpeg(page(scene(0)), 90))
     (folder / "1 quarter.jpg").write_bytes(as_jpeg(scene(1)[100:400, 100:500], 90))
+    with Collection.open(folder.parent / "c", create=True) as collection:
+        collection.index(folder)
     return folder
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "images"))
+
+
+@pytest.fixture
+def collection(made: Path, folder: Path, tmp_path: Path) -> Iterator[Collection]:
+    """The collection of `folder`, indexed before."""
+    with Collection.open(shutil.copytree(made.parent / "c", tmp_path / "c")) as opened:
+        opened.move_root(made, folder)
+        opened.index(folder)
+        yield opened
 
 
 def pairs(collection: Collection, *, parts: bool = True) -> set[tuple[str, ...]]:
@@ -60,14 +80,12 @@ def pairs(collection: Collection, *, parts: bool = True) -> set[tuple[str, ...]]
 TRUE = {("0 page.jpg", "0.jpg"), ("1 quarter.jpg", "1.jpg")}
 
 
-def test_a_page_and_a_quarter_are_proposed(folder: Path, tmp_path: Path) -> None:
-    with Collection.open(tmp_path / "c", create=True) as collection:
-        collection.index(folder)
-        assert pairs(collection) >= TRUE
+def test_a_page_and_a_quarter_are_proposed(collection: Collection) -> None:
+    assert pairs(collection) >= TRUE
 
 
 def test_the_same_images_are_compared_once(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    collection: Collection, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compared: list[int] = []
 
@@ -76,96 +94,82 @@ def test_the_same_images_are_compared_once(
         return votes.sharing_parts(features, *given, **options)
 
     monkeypatch.setattr(shared_parts, "sharing_parts", counted)
-    with Collection.open(tmp_path / "c", create=True) as collection:
-        collection.index(folder)
-        found = pairs(collection)
-        assert pairs(collection) == found >= TRUE
-        collection.split([0.5, 0.5])
-        assert len(compared) == 1
-        catalog = collection._session.catalog  # noqa: SLF001
-        kept = catalog.parts_shared
-        assert kept is not None
-        for wrong in ("", "[", "[[[", "7", '["x",[[0,1]]]', kept[:35] + "[0,99]]]"):
-            catalog.parts_shared = wrong
-            assert pairs(collection) == found
-        assert len(compared) == 7
-        (folder / "2 quarter.jpg").write_bytes(as_jpeg(scene(2)[100:400, 100:500], 90))
-        collection.index(folder)
-        assert pairs(collection) >= TRUE | {("2 quarter.jpg", "2.jpg")}
-        assert len(compared) == 8
+    found = pairs(collection)
+    assert pairs(collection) == found >= TRUE
+    collection.split([0.5, 0.5])
+    assert len(compared) == 1
+    catalog = collection._session.catalog  # noqa: SLF001
+    kept = catalog.parts_shared
+    assert kept is not None
+    for wrong in ("", "[", "[[[", "7", '["x",[[0,1]]]', kept[:35] + "[0,99]]]"):
+        catalog.parts_shared = wrong
+        assert pairs(collection) == found
+    assert len(compared) == 7
+    (folder / "2 quarter.jpg").write_bytes(as_jpeg(scene(2)[100:400, 100:500], 90))
+    collection.index(folder)
+    assert pairs(collection) >= TRUE | {("2 quarter.jpg", "2.jpg")}
+    assert len(compared) == 8
 
 
-def test_parts_keep_up_with_files(folder: Path, tmp_path: Path) -> None:
-    with Collection.open(tmp_path / "c", create=True) as collection:
-        collection.index(folder)
-        catalog = collection._session.catalog  # noqa: SLF001
-        rows = "SELECT image, value FROM parts ORDER BY image"
-        before = catalog.connection.execute(rows).fetchall()
-        assert len(before) == BASES + 2
-        collection.index(folder)
-        assert catalog.connection.execute(rows).fetchall() == before
-        (folder / "0 page.jpg").unlink()
-        shutil.copy(folder / "2.jpg", folder / "1 quarter.jpg")  # other content under its name
-        collection.index(folder)
-        assert not {name for pair in pairs(collection) for name in pair} & {"0 page.jpg"}
-        assert ("1 quarter.jpg", "1.jpg") not in pairs(collection)
+def test_parts_keep_up_with_files(collection: Collection, folder: Path) -> None:
+    catalog = collection._session.catalog  # noqa: SLF001
+    rows = "SELECT image, value FROM parts ORDER BY image"
+    before = catalog.connection.execute(rows).fetchall()
+    assert len(before) == BASES + 2
+    collection.index(folder)
+    assert catalog.connection.execute(rows).fetchall() == before
+    (folder / "0 page.jpg").unlink()
+    shutil.copy(folder / "2.jpg", folder / "1 quarter.jpg")  # other content under its name
+    collection.index(folder)
+    assert not {name for pair in pairs(collection) for name in pair} & {"0 page.jpg"}
+    assert ("1 quarter.jpg", "1.jpg") not in pairs(collection)
 
 
-def test_what_was_indexed_without_parts_gets_them(folder: Path, tmp_path: Path) -> None:
-    with Collection.open(tmp_path / "c", create=True) as collection:
-        collection.index(folder)
-        catalog = collection._session.catalog  # noqa: SLF001
-        rows = "SELECT image, version, value, checksum FROM parts ORDER BY image"
-        before = catalog.connection.execute(rows).fetchall()
-        with catalog.transaction():
-            catalog.connection.execute("DELETE FROM parts")
-        noted = collection.duplicates().notes
-        assert any(f"{BASES + 2} images have no parts yet" in note for note in noted)
-        summary = collection.index(folder)
-        assert any("read again, for parts" in note for note in summary.notes)
-        assert catalog.connection.execute(rows).fetchall() == before
-        assert not any("no parts yet" in note for note in collection.duplicates().notes)
+def test_what_was_indexed_without_parts_gets_them(collection: Collection, folder: Path) -> None:
+    catalog = collection._session.catalog  # noqa: SLF001
+    rows = "SELECT image, version, value, checksum FROM parts ORDER BY image"
+    before = catalog.connection.execute(rows).fetchall()
+    with catalog.transaction():
+        catalog.connection.execute("DELETE FROM parts")
+    noted = collection.duplicates().notes
+    assert any(f"{BASES + 2} images have no parts yet" in note for note in noted)
+    summary = collection.index(folder)
+    assert any("read again, for parts" in note for note in summary.notes)
+    assert catalog.connection.execute(rows).fetchall() == before
+    assert not any("no parts yet" in note for note in collection.duplicates().notes)
 
 
-def test_a_damaged_row_is_found_and_mended(folder: Path, tmp_path: Path) -> None:
-    with Collection.open(tmp_path / "c", create=True) as collection:
-        collection.index(folder)
-        catalog = collection._session.catalog  # noqa: SLF001
-        good = catalog.connection.execute("SELECT value FROM parts WHERE image = 1").fetchone()
-        catalog.connection.execute("UPDATE parts SET value = zeroblob(40) WHERE image = 1")
-        assert list(collection.verify())
-        collection.repair()
-        collection.index(folder)
-        assert not list(collection.verify())
-        again = catalog.connection.execute("SELECT value FROM parts WHERE image = 1").fetchone()
-        assert again == good
+def test_a_damaged_row_is_found_and_mended(collection: Collection, folder: Path) -> None:
+    catalog = collection._session.catalog  # noqa: SLF001
+    good = catalog.connection.execute("SELECT value FROM parts WHERE image = 1").fetchone()
+    catalog.connection.execute("UPDATE parts SET value = zeroblob(40) WHERE image = 1")
+    assert list(collection.verify())
+    collection.repair()
+    collection.index(folder)
+    assert not list(collection.verify())
+    again = catalog.connection.execute("SELECT value FROM parts WHERE image = 1").fetchone()
+    assert again == good
 
 
 def test_a_damaged_row_that_a_list_meets_is_mended_by_the_next_index(
-    folder: Path, tmp_path: Path
+    collection: Collection, folder: Path
 ) -> None:
-    with Collection.open(tmp_path / "c", create=True) as collection:
-        collection.index(folder)
-        catalog = collection._session.catalog  # noqa: SLF001
-        good = catalog.connection.execute("SELECT value FROM parts WHERE image = 1").fetchone()
-        catalog.connection.execute("UPDATE parts SET value = zeroblob(40) WHERE image = 1")
-        assert any("1 part" in note for note in collection.duplicates().notes)
-        collection.index(folder)
-        again = catalog.connection.execute("SELECT value FROM parts WHERE image = 1").fetchone()
-        assert again == good
-        assert not any("part" in note for note in collection.duplicates().notes)
+    catalog = collection._session.catalog  # noqa: SLF001
+    good = catalog.connection.execute("SELECT value FROM parts WHERE image = 1").fetchone()
+    catalog.connection.execute("UPDATE parts SET value = zeroblob(40) WHERE image = 1")
+    assert any("1 part" in note for note in collection.duplicates().notes)
+    collection.index(folder)
+    again = catalog.connection.execute("SELECT value FROM parts WHERE image = 1").fetchone()
+    assert again == good
+    assert not any("part" in note for note in collection.duplicates().notes)
 
 
-def test_the_bound_and_the_switch(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with Collection.open(tmp_path / "c", create=True) as collection:
-        collection.index(folder)
-        monkeypatch.setattr(shared_parts, "MOST_IMAGES", BASES)
-        assert pairs(collection) == set()
-        note = "Parts were not looked for"
-        assert any(note in each for each in collection.duplicates().notes)
-        assert not any(note in each for each in collection.duplicates(parts=False).notes)
+def test_the_bound_and_the_switch(collection: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_parts, "MOST_IMAGES", BASES)
+    assert pairs(collection) == set()
+    note = "Parts were not looked for"
+    assert any(note in each for each in collection.duplicates().notes)
+    assert not any(note in each for each in collection.duplicates(parts=False).notes)
 
 
 def test_details_bring_the_parts(folder: Path, tmp_path: Path) -> None:
@@ -178,15 +182,13 @@ def test_details_bring_the_parts(folder: Path, tmp_path: Path) -> None:
         assert pairs(collection) == set()
 
 
-def test_what_why_proves_is_listed(folder: Path, tmp_path: Path) -> None:
-    with Collection.open(tmp_path / "c", create=True) as collection:
-        collection.index(folder)
-        page_file, photo = folder / "1 quarter.jpg", folder / "1.jpg"
-        if collection.why(page_file, photo).tier not in {"near", "resaved"}:
-            pytest.skip("the proof does not confirm this pair")
-        groups = collection.duplicates(parts=False).groups
-        named = [{group.keeper, *(one.path for one in group.duplicates)} for group in groups]
-        assert any({str(page_file), str(photo)} <= names for names in named)
+def test_what_why_proves_is_listed(collection: Collection, folder: Path) -> None:
+    page_file, photo = folder / "1 quarter.jpg", folder / "1.jpg"
+    if collection.why(page_file, photo).tier not in {"near", "resaved"}:
+        pytest.skip("the proof does not confirm this pair")
+    groups = collection.duplicates(parts=False).groups
+    named = [{group.keeper, *(one.path for one in group.duplicates)} for group in groups]
+    assert any({str(page_file), str(photo)} <= names for names in named)
 
 
 def test_compare_finds_both_ways(folder: Path, tmp_path: Path) -> None:
@@ -203,14 +205,12 @@ def test_compare_finds_both_ways(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_second_list_compares_no_parts_and_says_the_same(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    collection: Collection, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Collection.open(tmp_path / "c", create=True) as collection:
-        collection.index(folder)
-        first = collection.duplicates()
-        monkeypatch.setattr(shared_parts, "MOST_IMAGES", 0)  # which a comparison would say
-        second = collection.duplicates()
-        assert (second.groups, second.notes) == (first.groups, first.notes)
-        (folder / "0 page.jpg").unlink()
-        collection.index(folder)
-        assert any("Parts were not looked for" in note for note in collection.duplicates().notes)
+    first = collection.duplicates()
+    monkeypatch.setattr(shared_parts, "MOST_IMAGES", 0)  # which a comparison would say
+    second = collection.duplicates()
+    assert (second.groups, second.notes) == (first.groups, first.notes)
+    (folder / "0 page.jpg").unlink()
+    collection.index(folder)
+    assert any("Parts were not looked for" in note for note in collection.duplicates().notes)

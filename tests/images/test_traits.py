@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from functools import cache
 
 import numpy as np
 import pytest
@@ -16,8 +17,13 @@ from dedup.images.metadata import Metadata
 from dedup.images.traits import measure, parsed_traits
 
 
-def photograph(side: int = 320) -> Image.Image:
-    """Draw an image with a spectrum like a photograph's: falling with frequency."""
+def photograph() -> Image.Image:
+    """Give an image with a spectrum like a photograph's: falling with frequency."""
+    return drawn_photograph().copy()
+
+
+@cache
+def drawn_photograph(side: int = 320) -> Image.Image:
     rng = np.random.default_rng(5)
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(side), np.fft.rfftfreq(side), indexing="ij"))
     planes = []

@@ -245,7 +245,53 @@ def test_an_interrupted_run_keeps_its_batches_and_goes_on(catalog: Catalog, tmp_
     assert (summary.unchanged, summary.indexed) == (2 * BATCH, BATCH)
 
 
-def test_processes_read_what_threads_read(tmp_path: Path, images: Path) -> None:
+_KILLED = """
+import os, sys
+from pathlib import Path
+from blocks import BlockMeans
+from dedup.indexing.diff import find_changes
+from dedup.indexing.pipeline import run
+from dedup.store.catalog import Catalog
+from dedup.store.gallery import read_images
+
+def progress(done, total):
+    if len(read_images(catalog).digest):
+        os.kill(os.getpid(), 9)
+
+catalog = Catalog.open(Path(sys.argv[1]))
+run(catalog, find_changes(catalog, [Path(sys.argv[2])]), BlockMeans, progress)
+"""
+
+
+def test_a_killed_run_keeps_its_batches_and_goes_on(catalog: Catalog, tmp_path: Path) -> None:
+    folder = fill(tmp_path / "in", 10 * BATCH)
+    done = subprocess.run(
+        [sys.executable, "-c", _KILLED, catalog.store, folder],
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.returncode == -9
+    kept = read_images(catalog).digest
+    assert len(kept) in range(BATCH, 10 * BATCH, BATCH)  # whole batches; more are under way
+    summary = index(catalog, BlockMeans(), folder)
+    assert (summary.unchanged, summary.indexed) == (len(kept), 10 * BATCH - len(kept))
+    assert set(kept) < set(read_images(catalog).digest)
+
+
+BY_THREADS = ReadPolicy(worth_describing=10**6, slots=0)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        ReadPolicy(worth_describing=1, slots=7),
+        ReadPolicy(worth_describing=10**6, slots=0, limits=ItemLimits(thread_seconds=0)),
+        pytest.param(ReadPolicy(worth_describing=1, slots=2048), marks=pytest.mark.slow),
+        pytest.param(ReadPolicy(worth_describing=1, slots=0), marks=pytest.mark.slow),
+    ],
+    ids=["by a buffer that is soon full", "by threads that leave all", "by a buffer", "by none"],
+)
+def test_processes_read_what_threads_read(policy: ReadPolicy, tmp_path: Path, images: Path) -> None:
     folder = fill(tmp_path / "in", BATCH + 5)
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff")
     shutil.copy(folder / "003.png", folder / "copy.png")
@@ -261,20 +307,11 @@ def test_processes_read_what_threads_read(tmp_path: Path, images: Path) -> None:
         details_digest=DIGEST,
     )
     seen: list[Any] = []
-    # Threads; processes with a buffer, with one that is soon full, and without one; threads that
-    # leave every image to a process.
-    costly = ItemLimits(thread_seconds=0)
-    for policy in (
-        ReadPolicy(worth_describing=10**6, slots=0),
-        ReadPolicy(worth_describing=1, slots=2048),
-        ReadPolicy(worth_describing=1, slots=7),
-        ReadPolicy(worth_describing=1, slots=0),
-        ReadPolicy(worth_describing=10**6, slots=0, limits=costly),
-    ):
+    for each in (BY_THREADS, policy):
         catalog = Catalog.create(tmp_path / f"store{len(seen)}", fingerprint)
-        first = index(catalog, BlockMeans(), folder, policy=policy)
+        first = index(catalog, BlockMeans(), folder, policy=each)
         # Most contents are known by then.
-        later = index(catalog, BlockMeans(), folder, images, policy=policy)
+        later = index(catalog, BlockMeans(), folder, images, policy=each)
         count = len(read_ids(catalog))
         seen.append(
             (
@@ -285,8 +322,7 @@ def test_processes_read_what_threads_read(tmp_path: Path, images: Path) -> None:
             )
         )
         catalog.close()
-    for other in seen[1:]:
-        assert other == seen[0]
+    assert seen[1] == seen[0]
     assert seen[0][0][0].indexed == BATCH + 5
     assert len(seen[0][0][0].new_skips) == 1
 

@@ -50,7 +50,13 @@ def test_more_of_the_same_light_is_another_shot(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "strength"), [("brightness", 60), ("contrast", 1.4), ("gamma", 2.2), ("gamma", 0.5)]
+    ("kind", "strength"),
+    [
+        ("brightness", 60),
+        pytest.param("contrast", 1.4, marks=pytest.mark.slow),
+        ("gamma", 2.2),
+        pytest.param("gamma", 0.5, marks=pytest.mark.slow),
+    ],
 )
 def test_edits_of_light_are_no_exposures(tmp_path: Path, kind: str, strength: float) -> None:
     pixels = drawn(480, 640, np.random.default_rng(6))

@@ -74,7 +74,7 @@ def shrunk(image: Image.Image, share: float) -> Image.Image:
     return image.resize((size[0], size[1]), Image.Resampling.LANCZOS)
 
 
-@pytest.mark.parametrize("share", [0.08, 0.12, 0.2])
+@pytest.mark.parametrize("share", [0.08, pytest.param(0.12, marks=pytest.mark.slow), 0.2])
 def test_a_page_whose_text_cannot_be_read_proves_nothing(share: float) -> None:
     for number in ("Invoice 471108", "Invoice 471103"):
         verdict = proven(page("Invoice 471108"), shrunk(page(number), share))

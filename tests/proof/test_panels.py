@@ -126,7 +126,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("name", OTHERS)
-@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("place", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_sheet_with_one_other_image_is_another_sheet(
     name: str, place: int, tmp_path: Path
 ) -> None:
@@ -141,7 +141,14 @@ def test_a_sheet_with_one_other_image_is_another_sheet(
     assert dedup.why(one, two).tier not in {Tier.NEAR, Tier.RESAVED}
 
 
-@pytest.mark.parametrize("edit", ["sticker", "text", "watermark", "filter", "noise"])
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "sticker",
+        *(pytest.param(more, marks=pytest.mark.slow) for more in ("text", "watermark", "noise")),
+        "filter",
+    ],
+)
 def test_an_edited_sheet_is_near(edit: str, tmp_path: Path) -> None:
     parts = [drawn(180, 240, RNG(20 + number)) for number in range(8)]
     one = _sheet([*parts, _faint(parts[0])], 3, 12, 250, tmp_path / "one.jpg")

@@ -38,7 +38,7 @@ def side(data: bytes, *, features: bool) -> Side:
 
 
 @pytest.mark.parametrize("kind", ["crop", "mirror", "rotate"])
-@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("turned", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_placing_by_parts_proves_what_features_prove(kind: str, turned: bool) -> None:  # noqa: FBT001
     image = scene(1)
     strength = {"crop": 0.6, "mirror": 1, "rotate": 10}[kind]

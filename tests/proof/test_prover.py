@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from dedup.store.pairs import content_pair
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+SCENES = 2
 FINGERPRINT = Fingerprint("blocks", "none", "0" * 64, ("blocks",), 32, 32, DECODER)
 
 
@@ -37,18 +38,27 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
     opened.close()
 
 
-@pytest.fixture
-def sources(tmp_path: Path) -> dict[bytes, list[bytes]]:
-    """Three scenes and a copy of each, by content."""
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """A few scenes and a copy of each, by name."""
+    folder = tmp_path_factory.mktemp("scenes")
     found = {}
-    for seed in range(3):
+    for seed in range(SCENES):
         original = drawn(240, 320, np.random.default_rng(seed))
-        path = tmp_path / f"{seed}.png"
-        write_png(original, path)
-        copy = tmp_path / f"{seed}.jpg"
-        copy.write_bytes(as_jpeg(edit("crop", 0.8, original, np.random.default_rng(seed)), 85))
-        for file in (path, copy):
-            found[hashlib.sha256(file.read_bytes()).digest()] = [os.fsencode(file)]
+        write_png(original, folder / f"{seed}.png")
+        found[f"{seed}.png"] = (folder / f"{seed}.png").read_bytes()
+        copy = edit("crop", 0.8, original, np.random.default_rng(seed))
+        found[f"{seed}.jpg"] = as_jpeg(copy, 85)
+    return found
+
+
+@pytest.fixture
+def sources(files: dict[str, bytes], tmp_path: Path) -> dict[bytes, list[bytes]]:
+    """The files, by content."""
+    found = {}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+        found[hashlib.sha256(data).digest()] = [os.fsencode(tmp_path / name)]
     return found
 
 
@@ -61,9 +71,14 @@ def quiet(*_: object) -> None:
     pass
 
 
+@cache
+def description(data: bytes) -> bytes:
+    return with_features(outline_bytes(data))
+
+
 def described(sources: dict[bytes, list[bytes]]) -> dict[bytes, bytes]:
     return {
-        content: with_features(outline_bytes(Path(os.fsdecode(paths[0])).read_bytes()))
+        content: description(Path(os.fsdecode(paths[0])).read_bytes())
         for content, paths in sources.items()
     }
 
@@ -90,7 +105,7 @@ def test_a_chunk_is_checked_as_its_pairs_are_alone(sources: dict[bytes, list[byt
     }
     assert prove_chunk(pairs, packed.get, read) == expected
     assert prove_chunk(pairs[::-1], packed.get, read) == expected
-    assert sum(verdict.tier is not None for verdict in expected.values()) == 3
+    assert sum(verdict.tier is not None for verdict in expected.values()) == SCENES
 
 
 def test_a_chunk_leaves_out_what_has_no_description(sources: dict[bytes, list[bytes]]) -> None:
@@ -104,10 +119,13 @@ def test_a_chunk_leaves_out_what_has_no_description(sources: dict[bytes, list[by
     assert prove_chunk([], packed.get, reader(sources)) == {}
 
 
+@pytest.mark.parametrize(
+    "worth", [10**6, pytest.param(1, marks=pytest.mark.slow)], ids=["threads", "processes"]
+)
 def test_copies_are_told_without_descriptions(
     catalog: Catalog, sources: dict[bytes, list[bytes]], tmp_path: Path, worth: int
 ) -> None:
-    for seed in range(3):
+    for seed in range(SCENES):
         pixels = drawn(240, 320, np.random.default_rng(seed))
         path = tmp_path / f"saved again {seed}.jpg"
         path.write_bytes(as_jpeg(pixels, 80))
@@ -119,7 +137,7 @@ def test_copies_are_told_without_descriptions(
         for pair, verdict in prove_chunk(pairs, packed.get, read).items()
         if verdict.tier is Tier.RESAVED
     }
-    assert len(expected) == 3
+    assert len(expected) == SCENES
     assert prove_copies_chunk(pairs, read) == expected
     with Prover(catalog, sources, quiet, worth_processes=worth) as prover:
         prover.prove_copies(pairs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -37,8 +38,11 @@ def proven(first: Pixels, second: Pixels) -> Verdict:
     return prove(side(saved(first, quality=95)), side(saved(second, quality=85)))
 
 
+@cache
 def photograph(seed: int) -> Pixels:
-    return drawn(600, 800, np.random.default_rng(seed))
+    pixels = drawn(600, 800, np.random.default_rng(seed))
+    pixels.setflags(write=False)
+    return pixels
 
 
 def with_bar(pixels: Pixels, words: str) -> Pixels:
@@ -132,7 +136,7 @@ def blurred(pixels: Pixels, sigma: float) -> Pixels:
     return np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma), np.uint8)
 
 
-@pytest.mark.parametrize("sigma", [1.6, 4.8, 8])
+@pytest.mark.parametrize("sigma", [1.6, pytest.param(4.8, marks=pytest.mark.slow), 8])
 def test_a_blurred_copy_is_blurred_and_nothing_was_drawn_over_the_original(sigma: float) -> None:
     verdict = proven(photograph(6), blurred(photograph(6), sigma))
     assert (verdict.evidence, verdict.backwards) == ("blurred", "sharper than the other")
@@ -173,7 +177,9 @@ def test_cmyk_is_proven_as_its_profile_shows_it(press: bytes) -> None:
     assert verdict.evidence == "the same image"
 
 
-@pytest.mark.parametrize("strength", [0.06, 0.11, 0.3, 1.0])
+@pytest.mark.parametrize(
+    "strength", [0.06, *(pytest.param(more, marks=pytest.mark.slow) for more in (0.11, 0.3)), 1.0]
+)
 def test_a_thing_dyed_in_an_image_of_any_colour_is_another_thing(strength: float) -> None:
     colourful = photograph(5).astype(np.float32)
     light = colourful.mean(axis=2, keepdims=True)

@@ -16,7 +16,6 @@ import pytest
 from colour_profiles import P3, profile
 from drawings import scene
 from hostile import HOSTILE
-from outcome import SMALL_MODEL, Outcome
 from pages import Page, read_page
 from PIL import Image
 
@@ -30,6 +29,8 @@ from dedup.spec import ModelSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from outcome import Outcome
 
     Run = Callable[..., Outcome]
 
@@ -132,7 +133,7 @@ def test_no_name_leaves_the_block_of_data(tmp_path: Path, dedup: Run) -> None:
     for path in paths:
         shutil.copy(keeper, path)
     store = tmp_path / "store"
-    with Collection.create(store, ModelSpec(SMALL_MODEL, untrained=True)) as collection:
+    with Collection.create(store, ModelSpec(views="details")) as collection:
         collection.index([folder])
         page = made(collection, tmp_path / "report.html")
     text = (tmp_path / "report.html").read_bytes()
@@ -168,7 +169,7 @@ def test_thumbnails_are_small_upright_and_in_srgb(tmp_path: Path) -> None:
     wide.save(folder / "wide.png", icc_profile=profile(P3, 2.2))
     for path in list(folder.iterdir()):
         shutil.copy(path, path.with_name(f"copy of {path.name}"))
-    with Collection.create(tmp_path / "store", ModelSpec(SMALL_MODEL, untrained=True)) as made_of:
+    with Collection.create(tmp_path / "store", ModelSpec(views="details")) as made_of:
         made_of.index([folder])
         page = made(made_of, tmp_path / "report.html")
     files = {os.path.basename(one["keeper"]["path"]): one["keeper"] for one in page.data["shown"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -62,8 +63,21 @@ def lowest_cosine(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
     return lowest
 
 
-@pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("name", MODELS)
+QUICK = {  # each family once, and one of them by both engines
+    ("test_efficientnet", "openvino"),
+    ("test_efficientnet", "onnxruntime"),
+    ("test_vit", "openvino"),
+    ("test_convnext", "onnxruntime"),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "engine"),
+    [
+        pytest.param(*case, marks=() if case in QUICK else pytest.mark.slow)
+        for case in itertools.product(MODELS, ENGINES)
+    ],
+)
 def test_engines_and_torch_agree_on_every_layer(name: str, engine: str) -> None:
     loaded, layers = load_model(name, untrained=True), MODELS[name]
     made = make_runtime(loaded, fingerprint(loaded, layers), "cpu", engine)
@@ -322,7 +336,10 @@ IMPORTS = {
 }
 
 
-@pytest.mark.parametrize("kind", IMPORTS)
+OTHERS = [kind for kind, engine in IMPORTS.items() if engine != IMPORTS["auto"]]
+
+
+@pytest.mark.parametrize("kind", ["auto", *OTHERS])
 def test_only_the_engine_that_runs_is_imported(kind: str) -> None:
     code = (
         "import sys, numpy as np; from dedup.binding import prepare\n"

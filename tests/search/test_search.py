@@ -81,7 +81,9 @@ def test_identical_rows_pair_at_threshold_one() -> None:
     assert as_list(self_join(gallery, 1.0)) == [(row, row + 1) for row in range(0, 100, 2)]
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 1023, 1024, 1025, 2049])
+@pytest.mark.parametrize(
+    "count", [0, 1, 2, 1023, 1024, 1025, pytest.param(2049, marks=pytest.mark.slow)]
+)
 def test_self_join_equals_brute_force_around_the_tile_size(count: int) -> None:
     vectors = rows(count, dimension=16) if count else np.empty((0, 16), np.float32)
     found = self_join(vectors, 0.95)

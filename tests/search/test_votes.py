@@ -105,7 +105,7 @@ def all_with_all(features: LocalFeatures) -> set[tuple[int, int]]:
     return found
 
 
-@pytest.mark.parametrize("per_cell", [20, 320, 10**6])
+@pytest.mark.parametrize("per_cell", [20, pytest.param(320, marks=pytest.mark.slow), 10**6])
 def test_by_cells_as_by_comparing_all_with_all(
     monkeypatch: pytest.MonkeyPatch, per_cell: int
 ) -> None:

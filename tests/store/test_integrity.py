@@ -82,13 +82,27 @@ def test_every_row_has_a_checksum(store: Path) -> None:
     ("statement", "what"),
     [
         ("UPDATE images SET width = width + 1 WHERE id = 1", "1 image"),
-        ("UPDATE images SET input_digest = zeroblob(16) WHERE id = 1", "1 image"),
+        pytest.param(
+            "UPDATE images SET input_digest = zeroblob(16) WHERE id = 1",
+            "1 image",
+            marks=pytest.mark.slow,
+        ),
         ("UPDATE files SET state = 'gone' WHERE id = 1", "1 file"),
-        ("UPDATE files SET state = 'indexee' WHERE id = 1", "1 file"),
+        pytest.param(
+            "UPDATE files SET state = 'indexee' WHERE id = 1", "1 file", marks=pytest.mark.slow
+        ),
         ("UPDATE files SET image = 999 WHERE id = 1", "1 file"),
-        ("UPDATE files SET path = CAST('x' AS BLOB) WHERE id = 1", "1 file"),
+        pytest.param(
+            "UPDATE files SET path = CAST('x' AS BLOB) WHERE id = 1",
+            "1 file",
+            marks=pytest.mark.slow,
+        ),
         ("UPDATE embeddings SET norm = norm * 2 WHERE id = 1", "1 embedding"),
-        ("UPDATE embeddings SET layer = 'detailt' WHERE id = 2", "1 embedding"),
+        pytest.param(
+            "UPDATE embeddings SET layer = 'detailt' WHERE id = 2",
+            "1 embedding",
+            marks=pytest.mark.slow,
+        ),
         ("UPDATE embeddings SET vector = zeroblob(length(vector)) WHERE id = 1", "1 embedding"),
         ("DELETE FROM files WHERE id = 1", "1 file"),
     ],
@@ -124,13 +138,20 @@ def test_a_damaged_row_is_left_out_counted_and_mended_by_indexing(
 
 @pytest.mark.parametrize(
     "change",
-    ["size = size + 1", "state = 'gone'", "image = 2", "inode = inode + 1", "tried_with = 'x'"],
+    [
+        "state = 'gone'",
+        "image = 2",
+        *(
+            pytest.param(change, marks=pytest.mark.slow)
+            for change in ("size = size + 1", "inode = inode + 1", "tried_with = 'x'")
+        ),
+    ],
 )
 def test_a_file_whose_row_is_damaged_does_not_count_as_unchanged(
     change: str, images: Path, tmp_path: Path
 ) -> None:
     store = tmp_path / "own"
-    with Collection.create(store, ModelSpec(SMALL_MODEL, untrained=True)) as collection:
+    with Collection.create(store, ModelSpec(views="details")) as collection:
         collection.index(images)
         before = collection.index()
         (images / "new.jpg").write_bytes((images / "a/0.jpg").read_bytes())  # else nothing is read
@@ -143,7 +164,7 @@ def test_a_file_whose_row_is_damaged_does_not_count_as_unchanged(
 
 def test_a_lost_folder_is_named_by_indexing(images: Path, tmp_path: Path) -> None:
     store = tmp_path / "own"
-    with Collection.create(store, ModelSpec(SMALL_MODEL, untrained=True)) as collection:
+    with Collection.create(store, ModelSpec(views="details")) as collection:
         found = collection.index(images).found
         changed(store, "UPDATE roots SET exclude = 'x'")
         with pytest.raises(CollectionError, match=r"Lost: a folder's name .*images.; index that"):
