@@ -21,7 +21,7 @@ from dedup.proof.exposure import (
     exposed_apart,
     recorded_apart,
 )
-from dedup.proof.generations import saved_from
+from dedup.proof.generations import reduced_from, saved_from
 from dedup.proof.geometry import Fit
 from dedup.proof.legible import TOO_SMALL, is_illegible
 from dedup.proof.pages import compare_pages
@@ -42,7 +42,7 @@ from dedup.proof.verify import (
     verify,
     worded,
 )
-from dedup.proof.whole import frames, may_be_whole, same_shape
+from dedup.proof.whole import FINE_CHECK, frames, may_be_whole, same_shape
 from dedup.proof.wording import Drawn, captioned_both, shows_both
 
 if TYPE_CHECKING:
@@ -212,14 +212,9 @@ def _clearly_refused(verdict: Verdict) -> bool:
 
 
 def _checked(one: Side, two: Side, verdict: Verdict) -> Verdict:
-    """Refuse another shot, and what only the files tell apart."""
-    if verdict.near and not verdict.resaved:
-        check = bent(verdict, one.features.grey.shape)
-        if check is not None:
-            verdict = replace(verdict, checks=(*verdict.checks, check))
-            verdict = _refused(verdict, ELSEWHERE)
-        elif recorded_apart(one.open(), two.open()):
-            verdict = _refused(verdict, RECORDED_APART)
+    """Refuse what only the files tell apart."""
+    if verdict.near and not verdict.resaved and recorded_apart(one.open(), two.open()):
+        verdict = _refused(verdict, RECORDED_APART)
     return _legible(one, two, verdict)
 
 
@@ -244,10 +239,12 @@ def _whole(one: Side, two: Side) -> tuple[Verdict | None, tuple[Check, ...]]:
 
 def _saved_again(one: Side, two: Side, checks: tuple[Check, ...]) -> Verdict:
     placed = scaling(two.features.grey.shape, one.features.grey.shape)
+    first, second = one.open(), two.open()
+    fine = next(check.value for check in checks if check.name == FINE_CHECK)
     return Verdict(
         near=True,
         evidence="the same image",
-        derived=saved_from(one.open(), two.open()),
+        derived=saved_from(first, second) or reduced_from(first, second, fine),
         checks=checks,
         overlap=(1.0, 1.0),
         transform=placed,
@@ -294,7 +291,15 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
         return _refused(verdict, found.refusal)
     verdict = replace(verdict, checks=(*verdict.checks, *kept), softer=softer(laid))
     drawn = found.drawn if _seen(verdict, found.drawn) else Drawn()
-    return worded(*features, verdict, drawn)
+    return _unbent(worded(*features, verdict, drawn), shapes[0])
+
+
+def _unbent(verdict: Verdict, shape: tuple[int, ...]) -> Verdict:
+    """Refuse another shot."""
+    check = bent(verdict, shape)
+    if check is None:
+        return verdict
+    return _refused(replace(verdict, checks=(*verdict.checks, check)), ELSEWHERE)
 
 
 def _both_have_more(one: Side, two: Side, verdict: Verdict, *, page: bool) -> str:

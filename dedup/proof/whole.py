@@ -37,6 +37,7 @@ _FEW_SPECKS_SHARE = 0.0003  # of such a JPEG .0002; noise of 12 levels .0005 and
 MAX_TONE_LEVELS = 4.0  # between tiles, at the 98th percentile
 _TILE_PIXELS, _FEW_PIXELS = 16, 4
 _MAX_SHAPE_PIXELS = 1.01  # that rounding of sides explains
+FINE_CHECK = "sharpness of fine details against the other's"
 _GAIN = (0.95, 1.05)
 _FINE = (0.6, 1.6)
 _MIDDLE = (0.85, 1.12)
@@ -183,7 +184,7 @@ def _sharpness(response: Response) -> list[Check]:
     found = []
     for name, value, (low, high) in (
         ("contrast against the other's", response.gain, _GAIN),
-        ("sharpness of fine details against the other's", response.fine, _FINE),
+        (FINE_CHECK, response.fine, _FINE),
         ("sharpness of details against the other's", response.middle, _MIDDLE),
     ):
         limit = low if value < low else high

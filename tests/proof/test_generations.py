@@ -1,4 +1,4 @@
-"""Which of two JPEGs of one image was saved from the other."""
+"""Which of two files of one image was saved from the other."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from dedup.edits.catalogue import drawn
-from dedup.proof import Original
-from dedup.proof.generations import saved_from
+from dedup.images.decode import decode_bounded
+from dedup.proof import WORKING_SIDE, Original, Side, describe, prove
+from dedup.proof.generations import reduced_from, saved_from
 
 
 def jpeg(image: Image.Image, quality: int, orientation: int = 1) -> bytes:
@@ -19,6 +20,10 @@ def jpeg(image: Image.Image, quality: int, orientation: int = 1) -> bytes:
     sink = io.BytesIO()
     image.save(sink, "JPEG", quality=quality, subsampling=0, exif=exif)
     return sink.getvalue()
+
+
+def sided(original: Original) -> Side:
+    return Side(describe(decode_bounded(original.data, WORKING_SIDE)), lambda: original)
 
 
 def photograph(seed: int) -> Image.Image:
@@ -61,3 +66,52 @@ def test_where_it_cannot_be_told_nothing_is() -> None:
     small = jpeg(image.resize((214, 166)), 92)
     for other in (original, buffer.getvalue(), small, jpeg(image, 60), jpeg(image, 98)):
         assert saved_from(Original(original), Original(other)) == 0
+
+
+FILTERS = (Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC)
+
+
+def resized(image: Image.Image, factor: float, how: Image.Resampling) -> Image.Image:
+    return image.resize((round(image.width * factor), round(image.height * factor)), how)
+
+
+def soft(seed: int) -> Image.Image:
+    """Draw something as soft as what was enlarged a little, which traits take it for."""
+    return photograph(seed).filter(ImageFilter.GaussianBlur(0.8))
+
+
+@pytest.mark.parametrize("how", FILTERS)
+@pytest.mark.parametrize("factor", [0.75, 0.6, 0.4])
+def test_a_soft_photograph_was_not_enlarged_from_its_reduction(
+    factor: float, how: Image.Resampling
+) -> None:
+    for seed in range(2):
+        original = soft(seed)
+        small = resized(original, factor, how)
+        one, two = Original(jpeg(original, 90)), Original(jpeg(small, 95))
+        there, back = prove(sided(one), sided(two)), prove(sided(two), sided(one))
+        assert (there.resaved, there.derived) == (True, 2)
+        assert (back.resaved, back.derived) == (True, 1)
+
+
+@pytest.mark.parametrize("how", FILTERS[1:])
+@pytest.mark.parametrize("factor", [1.33, 1.67, 2.5])
+def test_of_what_was_enlarged_nothing_is_said(factor: float, how: Image.Resampling) -> None:
+    for seed in range(2):
+        original = photograph(seed)
+        large = resized(original, factor, how)
+        verdict = prove(sided(Original(jpeg(original, 90))), sided(Original(jpeg(large, 95))))
+        assert verdict.derived != 1
+
+
+def test_the_sharpness_that_tells_depends_on_the_sizes() -> None:
+    small, large = (
+        Original(jpeg(photograph(0), 90)),
+        Original(jpeg(resized(photograph(0), 2, FILTERS[2]), 90)),
+    )
+    assert reduced_from(large, small, 1.03) == 2
+    assert reduced_from(small, large, 1.03) == 1
+    assert reduced_from(large, small, 1.05) == 0
+    assert reduced_from(large, small, 0.79) == 0
+    assert reduced_from(large, small, 1.46) == 2
+    assert reduced_from(small, small, 1.0) == 0
