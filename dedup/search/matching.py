@@ -32,8 +32,9 @@ _TRAINING_PER_CELL: Final = 32
 _TRAINING_ROUNDS: Final = 6
 _PROBED: Final = 3  # cells of a code
 _REGIONS: Final = 3  # that these are looked for in
-_LABELLED: Final = 1 << 18  # codes at a time
-_ASKING: Final = 1 << 19  # codes at a time, on each core
+_LABELLED: Final = 1 << 17  # codes at a time
+_ASKING: Final = 1 << 19  # codes at a time, on each core, at most
+_BLOCKS: Final = 8  # of each core, at least
 _ROWS: Final = 1024
 _COLUMNS: Final = 1024  # ranks of 32 values of half a byte stay whole in float32
 _APART_BITS: Final = 6
@@ -189,7 +190,7 @@ def matches(
     homes = _Homes(codes, asked, near[asked, 0], len(division.cells))
     # Neighbours together ask the same few cells: one product for many of them.
     asking = asking[np.argsort(near[asking, 0], kind="stable")]
-    size = max(1, min(_ASKING, -(-len(asking) // cores())))
+    size = max(1, min(_ASKING, -(-len(asking) // (_BLOCKS * cores()))))
 
     def ask(start: int) -> Matches:
         block = asking[start : start + size]

@@ -61,8 +61,10 @@ class Pairs:
 
 
 def place_among_equals(values: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-    """Give for each of sorted values, 0 and more, the number of equal ones before it."""
-    every = np.arange(len(values))
-    starts = np.diff(values, prepend=-1) != 0
-    place: npt.NDArray[np.int64] = every - np.maximum.accumulate(np.where(starts, every, 0))
+    """Give for each of sorted values the number of equal ones before it."""
+    first = np.ones(len(values), np.bool_)
+    np.not_equal(values[1:], values[:-1], out=first[1:])
+    starts = np.flatnonzero(first)
+    place = np.arange(len(values))
+    place -= np.repeat(starts, np.diff(starts, append=len(values)))
     return place

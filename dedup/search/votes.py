@@ -190,14 +190,20 @@ def _matched(
 
 def _matches_of(features: LocalFeatures, found: Iterable[tuple[Numbers, Numbers]]) -> _Matches:
     """Collect what features found in other images, of pairs of images with enough of it."""
-    count, keys = len(features), [np.empty(0, np.int64)]
+    count = len(features)
+    keys: list[Numbers] = []
     for one, two in found:
         other = features.owner[one] != features.owner[two]
         keys.append(np.minimum(one, two)[other] * count + np.maximum(one, two)[other])
-    key = np.concatenate(keys)
-    keys.clear()
+    key, end = np.empty(sum(map(len, keys)), np.int64), 0
+    while keys:  # each is let go of once it is copied: together they are most of the memory
+        part = keys.pop()
+        key[end : end + len(part)] = part
+        end += len(part)
     key.sort()  # sorting millions is quicker than hashing them
-    key = key[np.diff(key, prepend=-1) > 0]
+    first = np.ones(len(key), np.bool_)
+    np.not_equal(key[1:], key[:-1], out=first[1:])
+    key = key[first]
     often = np.zeros(count, np.int64)
     for start in range(0, len(key), _MATCHES_AT_ONCE):
         for side in np.divmod(key[start : start + _MATCHES_AT_ONCE], count):
