@@ -206,7 +206,7 @@ def test_decisions_keepers_and_a_restart(own: Collection, images: Path) -> None:
         browser.post("choose", files=[small["id"]], goes=True)
         browser.post("keeper", file=small["id"])
         large = browser.duplicates()["2.jpg"]
-        assert (large["line"], large["stays"]) == (False, "has more pixels than its keeper")
+        assert (large["line"], large["stays"]) == (False, "its keeper was made from it")
         jpg = browser.duplicates()["1.jpg"]
         browser.post("choose", files=[jpg["id"]], goes=True)
         assert browser.post("choose", files=[large["id"]], goes=True)["chosen"]["files"] == 2
@@ -221,7 +221,7 @@ def test_decisions_keepers_and_a_restart(own: Collection, images: Path) -> None:
         entries = {name(one["path"]): name(one["keeper"]) for one in plan["entries"]}
         assert entries == {"1.jpg": "1.png"}
         assert [(name(one["path"]), one["reason"]) for one in plan["left"]] == [
-            ("2.jpg", "has more pixels than its keeper")
+            ("2.jpg", "its keeper was made from it")
         ]
         browser.post("keeper", file=shown["2.jpg"]["id"])  # as it was found
         assert not any(one["changed"] for one in browser.groups("words=small"))
