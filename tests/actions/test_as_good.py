@@ -38,3 +38,18 @@ def test_an_original_never_goes_for_what_was_made_from_it(
     assert {str(made): str(original)}.items() <= {
         entry.path: entry.keeper for entry in own.plan(tier=tiers)
     }.items()
+
+
+def test_what_has_more_pixels_stays_where_a_folder_chose_the_keeper(
+    own: Collection, images: Path
+) -> None:
+    """Enlarged, so that the proof does not tell which of the two was made from the other."""
+    original, large = images / "a/3.jpg", images / "c/large.jpg"
+    large.parent.mkdir()
+    with Image.open(original) as image:
+        size = (2 * image.width, 2 * image.height)
+        image.resize(size, Image.Resampling.BICUBIC).save(large, quality=95)
+    own.index()
+    plan = own.plan(tier=["exact", "pixels", "resaved"], keep=f"under:{images / 'a'}")
+    reasons = {one.path: one.reason for one in plan.left_out}
+    assert reasons[str(large)] == "has more pixels than its keeper"
