@@ -21,7 +21,7 @@ from dedup.proof.exposure import (
     exposed_apart,
     recorded_apart,
 )
-from dedup.proof.generations import reduced_from, saved_from
+from dedup.proof.generations import resized_from, saved_from
 from dedup.proof.geometry import Fit
 from dedup.proof.legible import TOO_SMALL, is_illegible
 from dedup.proof.pages import compare_pages
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
     from dedup.descriptors.agreement import Agreement
     from dedup.proof.side import Side
+    from dedup.proof.whole import Frames
 
     Floats = npt.NDArray[np.float32]
 
@@ -227,24 +228,29 @@ def _whole(one: Side, two: Side) -> tuple[Verdict | None, tuple[Check, ...]]:
         return None, ()
     if max(first.pages, second.pages) > 1:
         return compare_pages(first, second), ()
-    found = tuple(frames(first, second).checks())
+    laid = frames(first, second)
+    found = tuple(laid.checks())
     if all(check.passed for check in found):
-        return _saved_again(one, two, found), ()
+        return _saved_again(one, two, laid, found), ()
     if first.has_profile != second.has_profile:
-        stored = tuple(frames(first.as_stored(), second.as_stored()).checks())
+        laid = frames(first.as_stored(), second.as_stored())
+        stored = tuple(laid.checks())
         if all(check.passed for check in stored):
-            return _without_profile(_saved_again(one, two, stored), first.has_profile), ()
+            return _without_profile(_saved_again(one, two, laid, stored), first.has_profile), ()
     return None, tuple(check for check in found if not check.passed)[:1]
 
 
-def _saved_again(one: Side, two: Side, checks: tuple[Check, ...]) -> Verdict:
+def _saved_again(one: Side, two: Side, laid: Frames, checks: tuple[Check, ...]) -> Verdict:
     placed = scaling(two.features.grey.shape, one.features.grey.shape)
     first, second = one.open(), two.open()
-    fine = next(check.value for check in checks if check.name == FINE_CHECK)
+    derived = saved_from(first, second)
+    if not derived and laid.made is not None:
+        fine = next(check.value for check in checks if check.name == FINE_CHECK)
+        derived = resized_from(first, second, laid.made, fine)
     return Verdict(
         near=True,
         evidence="the same image",
-        derived=saved_from(first, second) or reduced_from(first, second, fine),
+        derived=derived,
         checks=checks,
         overlap=(1.0, 1.0),
         transform=placed,

@@ -78,10 +78,15 @@ class Frames:
     ----------
     fine, coarse : RGB; the fine one has up to `OVERSAMPLED` times the raster's pixels a side
     qualities : of the JPEGs that fine and coarse come from
+
+    Attributes
+    ----------
+    made : (H, W) grey, the fine one at the coarse one's size and as sharp; once `checks` got so far
     """
 
     def __init__(self, fine: Bytes, coarse: Bytes, qualities: tuple[int, int]) -> None:
         self.fine, self.coarse, self.qualities = fine, coarse, qualities
+        self.made: Floats | None = None
 
     @classmethod
     def of(cls, large: Bytes, small: Bytes, qualities: tuple[int, int]) -> Frames:
@@ -105,6 +110,7 @@ class Frames:
             return found
         inside = np.ones(self.coarse.shape[:2], np.bool_)
         made, response = equalised(grey(self.fine), grey(self.coarse), inside)
+        self.made = made
         found += _sharpness(response)
         if not all(check.passed for check in found):
             return found

@@ -11,7 +11,7 @@ from PIL import Image, ImageFilter
 from dedup.edits.catalogue import drawn
 from dedup.images.decode import decode_bounded
 from dedup.proof import WORKING_SIDE, Original, Side, describe, prove
-from dedup.proof.generations import reduced_from, saved_from
+from dedup.proof.generations import resized_from, saved_from
 
 
 def jpeg(image: Image.Image, quality: int, orientation: int = 1) -> bytes:
@@ -95,23 +95,23 @@ def test_a_soft_photograph_was_not_enlarged_from_its_reduction(
 
 
 @pytest.mark.parametrize("how", FILTERS[1:])
-@pytest.mark.parametrize("factor", [1.33, 1.67, 2.5])
-def test_of_what_was_enlarged_nothing_is_said(factor: float, how: Image.Resampling) -> None:
+@pytest.mark.parametrize("factor", [1.5, 2.5])
+def test_what_was_enlarged_came_of_the_smaller(factor: float, how: Image.Resampling) -> None:
     for seed in range(2):
-        original = photograph(seed)
-        large = resized(original, factor, how)
-        verdict = prove(sided(Original(jpeg(original, 90))), sided(Original(jpeg(large, 95))))
-        assert verdict.derived != 1
+        original = jpeg(photograph(seed), 85)
+        with Image.open(io.BytesIO(original)) as image:
+            large = jpeg(resized(image, factor, how), 95)
+        assert prove(sided(Original(original)), sided(Original(large))).derived == 2
+        assert prove(sided(Original(large)), sided(Original(original))).derived == 1
 
 
-def test_the_sharpness_that_tells_depends_on_the_sizes() -> None:
-    small, large = (
-        Original(jpeg(photograph(0), 90)),
-        Original(jpeg(resized(photograph(0), 2, FILTERS[2]), 90)),
-    )
-    assert reduced_from(large, small, 1.03) == 2
-    assert reduced_from(small, large, 1.03) == 1
-    assert reduced_from(large, small, 1.05) == 0
-    assert reduced_from(large, small, 0.79) == 0
-    assert reduced_from(large, small, 1.46) == 2
-    assert reduced_from(small, small, 1.0) == 0
+def test_where_steps_tell_nothing_sharpness_does() -> None:
+    image, unknown = photograph(0), np.zeros((1, 1), np.float32)
+    small = Original(jpeg(image, 90))
+    large = Original(jpeg(resized(image, 2, FILTERS[2]), 90))
+    assert resized_from(large, small, unknown, 1.03) == 2
+    assert resized_from(small, large, unknown, 1.03) == 1
+    assert resized_from(large, small, unknown, 1.05) == 0
+    assert resized_from(large, small, unknown, 0.79) == 0
+    assert resized_from(large, small, unknown, 1.46) == 2
+    assert resized_from(small, small, unknown, 1.0) == 0
