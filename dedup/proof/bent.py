@@ -71,10 +71,10 @@ def bend_of(matrix: Doubles, shape: tuple[int, ...]) -> float:
     x, y = np.meshgrid(*(np.linspace(0, side - 1, _GRID) for side in (shape[1], shape[0])))
     there = np.stack([x.ravel(), y.ravel()], axis=1)
     back = project(np.asarray(np.linalg.inv(matrix), np.float64), there)
-    middle = back.mean(axis=0)
-    back -= middle
-    affinity = np.linalg.lstsq(back, there - there.mean(axis=0), rcond=None)[0].T
-    off = back @ _squared(affinity).T - (there - there.mean(axis=0))
+    there -= there.mean(axis=0)
+    back -= back.mean(axis=0)
+    affinity = np.asarray(np.linalg.lstsq(back, there, rcond=None)[0].T, np.float64)
+    off = back @ _squared(affinity).T - there
     return float(np.sqrt((off**2).sum(axis=1).mean()))
 
 

@@ -62,9 +62,7 @@ def saved_from(one: Original, two: Original) -> int:
     both = one, two
     if one.size != two.size or np.prod(one.size) > _MOST_PIXELS:
         return 0
-    if not all(each.opened.header.format == "JPEG" and not each.has_profile for each in both):
-        return 0
-    if min(each.quality for each in both) < _LEAST_QUALITY:
+    if not all(map(_has_steps, both)):
         return 0
     off = _off(two, one), _off(one, two)
     if not min(off) <= _MAX_OFF or not min(off) + _MIN_BETTER <= max(off) < inf:
@@ -88,25 +86,28 @@ def resized_from(one: Original, two: Original, larger: Floats, fine: float) -> i
     small, number, ratio = (two, 2, ratio) if ratio >= 1 else (one, 1, 1 / ratio)
     if ratio < _LEAST_RATIO:
         return 0
-    limit = min(_MOST_FINE, _FINE + _FINE_PER_RATIO * (ratio - 1))
     fresh = _fresh(small, larger)
-    if fresh is not None:
-        if fresh < _LEAST_FRESH:
-            return 3 - number
-        limit = _MOST_FINE
+    if fresh < _LEAST_FRESH:
+        return 3 - number
+    limit = _MOST_FINE
+    if isinf(fresh):
+        limit = min(limit, _FINE + _FINE_PER_RATIO * (ratio - 1))
     return number if _LEAST_FINE <= fine < limit or fine > _SHARPENED else 0
 
 
-def _fresh(saved: Original, larger: Floats) -> float | None:
-    """Give what `_LEAST_FRESH` limits; None where it cannot be told."""
-    header = saved.opened.header
-    if header.format != "JPEG" or saved.has_profile or larger.shape != saved.size:
-        return None
-    if saved.quality < _LEAST_QUALITY or header.orientation != 1:
-        return None
+def _has_steps(file: Original) -> bool:
+    """Tell whether a file's steps can be asked."""
+    is_jpeg = file.opened.header.format == "JPEG" and not file.has_profile
+    return is_jpeg and file.quality >= _LEAST_QUALITY
+
+
+def _fresh(saved: Original, larger: Floats) -> float:
+    """Give what `_LEAST_FRESH` limits; infinity where it cannot be told."""
+    is_on_grid = larger.shape == saved.size and saved.opened.header.orientation == 1
+    if not is_on_grid or not _has_steps(saved):
+        return inf
     after = grey_of(saved.pixels(*saved.size))
-    found = _apart(saved, coefficients(larger - 128), coefficients(after - 128))
-    return None if isinf(found) else found
+    return _apart(saved, coefficients(larger - 128), coefficients(after - 128))
 
 
 def _off(source: Original, saved: Original) -> float:

@@ -42,7 +42,7 @@ from dedup.proof.verify import (
     verify,
     worded,
 )
-from dedup.proof.whole import FINE_CHECK, frames, may_be_whole, same_shape
+from dedup.proof.whole import frames, may_be_whole, same_shape
 from dedup.proof.wording import Drawn, captioned_both, shows_both
 
 if TYPE_CHECKING:
@@ -244,9 +244,9 @@ def _saved_again(one: Side, two: Side, laid: Frames, checks: tuple[Check, ...]) 
     placed = scaling(two.features.grey.shape, one.features.grey.shape)
     first, second = one.open(), two.open()
     derived = saved_from(first, second)
-    if not derived and laid.made is not None:
-        fine = next(check.value for check in checks if check.name == FINE_CHECK)
-        derived = resized_from(first, second, laid.made, fine)
+    if not derived and laid.equalised is not None:
+        larger, response = laid.equalised
+        derived = resized_from(first, second, larger, response.fine)
     return Verdict(
         near=True,
         evidence="the same image",

@@ -13,7 +13,7 @@ import logging
 import os
 import tempfile
 from collections import Counter, deque
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from typing import IO, TYPE_CHECKING, Self
 
@@ -76,6 +76,8 @@ class Prover:
         self._worth_processes = worth_processes
         self._descriptions = _Descriptions()
         self._verdicts = read_verdicts(catalog, VERIFIER)
+        self._stack = ExitStack()
+        self._stack.callback(self._descriptions.close)
         self._processes: Workers[Work, Done] | None = None
         self.unreadable: set[bytes] = set()
         self._checked: Counter[bool] = Counter()  # by whether they are proven
@@ -83,10 +85,8 @@ class Prover:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *raised: object) -> None:
-        if self._processes is not None:
-            self._processes.__exit__(*raised)
-        self._descriptions.close()
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
         if self._checked:
             _log.info(
                 "%s: %d pairs checked, %d of them proven",
@@ -161,7 +161,7 @@ class Prover:
                 with workers:
                     yield workers
                 return
-            self._processes = workers.__enter__()
+            self._processes = self._stack.enter_context(workers)
         yield self._processes
 
     def _sift(

@@ -37,7 +37,6 @@ _FEW_SPECKS_SHARE = 0.0003  # of such a JPEG .0002; noise of 12 levels .0005 and
 MAX_TONE_LEVELS = 4.0  # between tiles, at the 98th percentile
 _TILE_PIXELS, _FEW_PIXELS = 16, 4
 _MAX_SHAPE_PIXELS = 1.01  # that rounding of sides explains
-FINE_CHECK = "sharpness of fine details against the other's"
 _GAIN = (0.95, 1.05)
 _FINE = (0.6, 1.6)
 _MIDDLE = (0.85, 1.12)
@@ -81,12 +80,13 @@ class Frames:
 
     Attributes
     ----------
-    made : (H, W) grey, the fine one at the coarse one's size and as sharp; once `checks` got so far
+    equalised : (H, W) grey, the fine one at the coarse one's size and as sharp, and what that took;
+        once `checks` got so far
     """
 
     def __init__(self, fine: Bytes, coarse: Bytes, qualities: tuple[int, int]) -> None:
         self.fine, self.coarse, self.qualities = fine, coarse, qualities
-        self.made: Floats | None = None
+        self.equalised: tuple[Floats, Response] | None = None
 
     @classmethod
     def of(cls, large: Bytes, small: Bytes, qualities: tuple[int, int]) -> Frames:
@@ -109,8 +109,7 @@ class Frames:
         if not all(check.passed for check in found):
             return found
         inside = np.ones(self.coarse.shape[:2], np.bool_)
-        made, response = equalised(grey(self.fine), grey(self.coarse), inside)
-        self.made = made
+        made, response = self.equalised = equalised(grey(self.fine), grey(self.coarse), inside)
         found += _sharpness(response)
         if not all(check.passed for check in found):
             return found
@@ -190,7 +189,7 @@ def _sharpness(response: Response) -> list[Check]:
     found = []
     for name, value, (low, high) in (
         ("contrast against the other's", response.gain, _GAIN),
-        (FINE_CHECK, response.fine, _FINE),
+        ("sharpness of fine details against the other's", response.fine, _FINE),
         ("sharpness of details against the other's", response.middle, _MIDDLE),
     ):
         limit = low if value < low else high

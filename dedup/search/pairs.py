@@ -60,11 +60,16 @@ class Pairs:
         return cls(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
 
 
-def place_among_equals(values: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
-    """Give for each of sorted values the number of equal ones before it."""
+def first_of_equals(values: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
+    """Mark the first of each run of equal values, without a copy of them."""
     first = np.ones(len(values), np.bool_)
     np.not_equal(values[1:], values[:-1], out=first[1:])
-    starts = np.flatnonzero(first)
+    return first
+
+
+def place_among_equals(values: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
+    """Give for each of sorted values the number of equal ones before it."""
+    starts = np.flatnonzero(first_of_equals(values))
     place = np.arange(len(values))
     place -= np.repeat(starts, np.diff(starts, append=len(values)))
     return place

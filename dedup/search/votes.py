@@ -16,7 +16,7 @@ import numpy as np
 
 from dedup.placing import REACH, differences, following, spots
 from dedup.search.matching import MIXING, Division, matches, near_codes
-from dedup.search.pairs import place_among_equals
+from dedup.search.pairs import first_of_equals, place_among_equals
 from dedup.search.products import on_every_core
 
 if TYPE_CHECKING:
@@ -201,9 +201,7 @@ def _matches_of(features: LocalFeatures, found: Iterable[tuple[Numbers, Numbers]
         key[end : end + len(part)] = part
         end += len(part)
     key.sort()  # sorting millions is quicker than hashing them
-    first = np.ones(len(key), np.bool_)
-    np.not_equal(key[1:], key[:-1], out=first[1:])
-    key = key[first]
+    key = key[first_of_equals(key)]
     often = np.zeros(count, np.int64)
     for start in range(0, len(key), _MATCHES_AT_ONCE):
         for side in np.divmod(key[start : start + _MATCHES_AT_ONCE], count):

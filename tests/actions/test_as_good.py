@@ -43,7 +43,7 @@ def test_an_original_never_goes_for_what_was_made_from_it(
 def test_what_has_more_pixels_stays_where_a_folder_chose_the_keeper(
     own: Collection, images: Path
 ) -> None:
-    """Enlarged, so that the proof does not tell which of the two was made from the other."""
+    """An enlargement is no original; it stays for its pixels, which the policy did not weigh."""
     original, large = images / "a/3.jpg", images / "c/large.jpg"
     large.parent.mkdir()
     with Image.open(original) as image:
