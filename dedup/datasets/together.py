@@ -13,10 +13,11 @@ from dedup.duplicates.unproven import may_be_related
 from dedup.results import Grouping, Tier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Hashable, Iterator, Mapping
 
     from dedup.answer import Progress
     from dedup.duplicates.gallery import Gallery
+    from dedup.duplicates.relate import Side
     from dedup.duplicates.relations import Relations
     from dedup.freshness import Lookout
     from dedup.policy import KeepPolicy
@@ -95,14 +96,18 @@ def find_together(
     policy: KeepPolicy,
     lookout: Lookout,
     report: Progress,
+    sides: Mapping[str, Hashable] | None = None,
 ) -> Together:
     """Find what belongs together; a file that is gone still joins what is here.
 
     Parameters
     ----------
     tiers, threshold, policy, report : as in `dedup.duplicates.find.find_groups`
+    sides : by path what files are, such as their labels: given, only groups that hold several are
+        sure to be found whole. Files that it lacks or has as None may be anything
     """
-    related = relate(gallery, tiers, threshold, report, policy)
+    of_rows = () if sides is None else _sides(gallery, sides)
+    related = relate(gallery, tiers, threshold, report, policy, of_rows)
     row_of = gallery.files.row.tolist()
     components = group_files(
         related.order.files, row_of, related.relations, tiers, Grouping.COMPONENT
@@ -120,14 +125,22 @@ def find_together(
     return Together(gallery, related.relations, tiers, files, group, notes)
 
 
+def _sides(gallery: Gallery, sides: Mapping[str, Hashable]) -> list[Side]:
+    found: list[set[Hashable]] = [set() for _ in range(len(gallery.images))]
+    for path, row in zip(gallery.files.path, gallery.files.row.tolist(), strict=True):
+        found[row].add(sides.get(os.fsdecode(path)))
+    return [frozenset(() if None in some else some) for some in found]
+
+
 def find_unproven(
     gallery: Gallery,
     tiers: frozenset[Tier],
     threshold: float,
+    policy: KeepPolicy,
     lookout: Lookout,
     report: Progress,
 ) -> Together | None:
-    """Find what may belong together, and with it all that does, without reading an image.
+    """Find what may belong together, and with it all that does, by a first look at pairs.
 
     Parameters
     ----------
@@ -135,14 +148,11 @@ def find_unproven(
 
     Returns
     -------
-    Files and groups in the order of the catalog. None where that takes proofs, or none are wanted.
+    Files and groups in the order of the catalog. None where no proofs are wanted.
     """
     if not takes_proof(tiers) or Tier.SIMILAR in tiers:
         return None
-    found = may_be_related(gallery, tiers, threshold, report)
-    if found is None:
-        return None
-    joined, notes = found
+    joined, notes = may_be_related(gallery, tiers, threshold, report, policy)
     files = [file for file in gallery.order if lookout.shows(gallery.files.facts(file))]
     set_of = {file: joined.of(int(gallery.files.row[file])) for file in files}
     count, numbers = Counter(set_of.values()), dict[int, int]()

@@ -29,7 +29,7 @@ from dedup.distributed.pieces import Piece, commit_pieces, cut_by, pieces, read_
 from dedup.distributed.schemas import ASKED, PLACED, ROW_BITS, SIFTED, SIMILAR, VERDICTS
 from dedup.distributed.stages import run_shards
 from dedup.parallel.workers import one_blas_thread
-from dedup.proof import NO_COMMON_DETAIL, VERIFIER
+from dedup.proof import NO_COMMON_PARTS, VERIFIER
 from dedup.store.pairs import content_pair
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def refutations(storage: Storage, join: str) -> pa.Table:
     """Give what was refuted for a join as verdicts, in the columns of `schemas.VERDICTS`."""
     table = sifted(storage, join)
     table = table.filter(table["refuted"])
-    words = pa.array([NO_COMMON_DETAIL] * table.num_rows, pa.string())
+    words = pa.array([NO_COMMON_PARTS] * table.num_rows, pa.string())
     columns = {
         "first": table["one"], "second": table["two"],
         "verifier": pa.array([VERIFIER] * table.num_rows, pa.string()),

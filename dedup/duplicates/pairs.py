@@ -250,6 +250,13 @@ def prove_copies(
     return _checked(table, contents, prover, vectors)
 
 
+def sift(table: PairTable, pairs: Iterable[RowPair], prover: Prover) -> set[RowPair]:
+    """Leave out the pairs of which no parts agree; no image is read for this."""
+    contents = _contents(table, pairs)
+    kept = prover.sift([content_pair(*content) for content in contents.values()])
+    return {pair for pair, content in contents.items() if content_pair(*content) in kept}
+
+
 def _contents(table: PairTable, pairs: Iterable[RowPair]) -> dict[RowPair, ContentPair]:
     digest = table.images.digest
     return {(one, two): (digest[one], digest[two]) for one, two in pairs}

@@ -5,8 +5,7 @@ What is found of a pair is kept in the catalog as well, so that a second look co
 
 from __future__ import annotations
 
-import os
-from itertools import combinations, product
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -33,20 +32,22 @@ from dedup.duplicates.pairs import (
 from dedup.duplicates.ranking import KeepOrder
 from dedup.duplicates.relations import Relations
 from dedup.duplicates.sharing import share_parts
-from dedup.duplicates.tiers import SURE, PairFacts, evidence, takes_proof
+from dedup.duplicates.tiers import SURE, takes_proof
 from dedup.duplicates.traits import measured_traits
-from dedup.policy import KeepPolicy
 from dedup.proof import VERIFIER
 from dedup.proof.prover import Prover
 from dedup.results import Tier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from dedup.duplicates.gallery import Gallery
     from dedup.duplicates.pairs import Report, RowPair
-    from dedup.freshness import Lookout
     from dedup.images.traits import Traits
+    from dedup.policy import KeepPolicy
+
+Side = frozenset[Hashable]
+"""What the files of an image are: one thing, or none that is known, or several."""
 
 MAX_FAMILY_ROUNDS = 8
 """Times that families are completed; each may join what was apart."""
@@ -65,8 +66,17 @@ def relate(
     threshold: float,
     report: Report,
     policy: KeepPolicy,
+    sides: Sequence[Side] = (),
 ) -> Related:
-    """Find all relations of the tiers asked for; parameters as in `find_groups`."""
+    """Find all relations of the tiers asked for.
+
+    Parameters
+    ----------
+    sides : per row what its files are, such as their labels; given, only those relations are found
+        that join rows of different sides over however many steps, and they are all found. A row of
+        no or of several sides differs from every other
+    the others : as in `find_groups`
+    """
     source = gallery.given or WithinGallery(
         gallery.images, gallery.raw, gallery.vectors, gallery.join, report
     )
@@ -78,9 +88,10 @@ def relate(
     table = table.noted(companions_note(set().union(*apart.values()), "; --companions lists them"))
     table = compare_pixels(table, candidates.may_be_equal, paths, gallery.catalog, report)
     relations = Relations(table, candidates.similar, threshold)
-    ordering = _Ordering(gallery, paths, policy, report)
+    ordering = Ordering(gallery, paths, policy, report)
     if takes_proof(tiers):
-        relations = _prove_all(gallery, relations, candidates.to_prove, ordering, report)
+        pairs = candidates.to_prove
+        relations = _prove_all(gallery, relations, pairs, ordering, report, tiers, sides)
     related = Related(relations, ordering.of(relations, tiers))
     if not candidates.capped:
         return related
@@ -88,7 +99,7 @@ def relate(
     return related._replace(relations=related.relations.with_table(table))
 
 
-class _Ordering:
+class Ordering:
     """Puts files in keep order as relations become known; measures what is in a family, once."""
 
     def __init__(
@@ -106,6 +117,11 @@ class _Ordering:
         row_of = gallery.files.row.tolist()
         for place, file in enumerate(gallery.order):
             self._places.setdefault(row_of[file], place)
+
+    def sources(self) -> dict[bytes, Sequence[bytes]]:
+        """List the files of each content."""
+        digest = self._gallery.images.digest
+        return {digest[row]: paths for row, paths in self.paths.items()}
 
     def place(self, row: int) -> int:
         """Give the place of an image by what is known without reading it."""
@@ -155,35 +171,79 @@ def _prove_all(
     gallery: Gallery,
     relations: Relations,
     pairs: set[RowPair],
-    ordering: _Ordering,
+    ordering: Ordering,
     report: Report,
+    tiers: frozenset[Tier],
+    sides: Sequence[Side],
 ) -> Relations:
     """Prove what was proven before, what embeddings propose, and what parts propose.
 
     Parts are compared once for each state of the catalog: from then on what was proven is known,
     and what was refuted need not be proposed.
     """
-    catalog, notes = gallery.catalog, list[str]()
-    state = f"{catalog.version} {VERIFIER} {PARTS_VERSION}"
-    shared: set[RowPair] = set(gallery.given.shared) if gallery.given else set()
-    compares = gallery.parts and not gallery.given and catalog.parts_compared != state
-    digest = gallery.images.digest
-    sources = {digest[row]: paths for row, paths in ordering.paths.items()}
-    with Prover(catalog, sources, report) as prover:
-        known = relations.table.unproven(_known_pairs(gallery, prover))
-        relations = relations.with_table(prove(relations.table, known, prover, gallery.vectors))
-        relations = _prove_crowds(gallery, relations, pairs, ordering, prover)
-        if compares:
-            members = speaking(group_identical_inputs(gallery.images), relations, ordering.place)
-            shared, notes = share_parts(catalog, gallery.images, members, report)
-        relations = relations.with_table(relations.table.noted(notes))
-        relations = _prove(gallery, relations, pairs | shared | known, ordering, prover)
+    with Prover(gallery.catalog, ordering.sources(), report) as prover:
+        worth = worth_proving(gallery, relations, pairs, ordering, prover, report)
+        if sides:
+            relations = _prove_across(gallery, worth, ordering, prover, tiers, sides)
+        else:
+            relations = _prove(gallery, worth.relations, worth.pairs, ordering, prover)
         relations = relations.with_table(relations.table.noted(unreadable_note(prover)))
-    table = relations.table
-    left = but_copies(table.unproven(shared), relations) | shared & table.ignored
-    if compares and not notes and not left:
-        catalog.parts_compared = state
+    table, shared = relations.table, worth.shared
+    if shared is not None:
+        left = but_copies(table.unproven(shared), relations) | shared & table.ignored
+        if not left:
+            gallery.catalog.parts_compared = _state(gallery)
     return relations
+
+
+def _state(gallery: Gallery) -> str:
+    return f"{gallery.catalog.version} {VERIFIER} {PARTS_VERSION}"
+
+
+class Worth(NamedTuple):
+    """The pairs that are worth a proof, and what was found out on the way to them.
+
+    Parameters
+    ----------
+    shared : the pairs that share parts; None where not all parts were compared
+    """
+
+    relations: Relations
+    pairs: set[RowPair]
+    shared: set[RowPair] | None
+
+
+def worth_proving(
+    gallery: Gallery,
+    relations: Relations,
+    pairs: set[RowPair],
+    ordering: Ordering,
+    prover: Prover,
+    report: Report,
+    *,
+    again: bool = False,
+) -> Worth:
+    """Add to the pairs that embeddings propose what was proven before, and what parts propose.
+
+    Of crowds so much is proven as says which of their images speak for all.
+
+    Parameters
+    ----------
+    again : name what parts propose even if all of it was proven or refuted before
+    """
+    compares = gallery.parts and not gallery.given
+    compares = compares and (again or gallery.catalog.parts_compared != _state(gallery))
+    shared: set[RowPair] = set(gallery.given.shared) if gallery.given else set()
+    notes = list[str]()
+    known = relations.table.unproven(_known_pairs(gallery, prover))
+    relations = relations.with_table(prove(relations.table, known, prover, gallery.vectors))
+    relations = _prove_crowds(gallery, relations, pairs, ordering, prover)
+    if compares:
+        members = speaking(group_identical_inputs(gallery.images), relations, ordering.place)
+        shared, notes = share_parts(gallery.catalog, gallery.images, members, report)
+    relations = relations.with_table(relations.table.noted(notes))
+    every = shared if compares and not notes else None
+    return Worth(relations, pairs | shared | known, every)
 
 
 def _known_pairs(gallery: Gallery, prover: Prover) -> set[RowPair]:
@@ -200,7 +260,7 @@ def _prove_crowds(
     gallery: Gallery,
     relations: Relations,
     pairs: set[RowPair],
-    ordering: _Ordering,
+    ordering: Ordering,
     prover: Prover,
 ) -> Relations:
     """Hold very many copies of one image against the best of them.
@@ -225,7 +285,7 @@ def _prove(
     gallery: Gallery,
     relations: Relations,
     pairs: set[RowPair],
-    ordering: _Ordering,
+    ordering: Ordering,
     prover: Prover,
 ) -> Relations:
     """Prove or refute pairs, then the members of each family against its keepers.
@@ -253,68 +313,33 @@ def _prove(
     return relations
 
 
-def tiered_pairs(
-    gallery: Gallery, tiers: frozenset[Tier], threshold: float, report: Report
-) -> Iterator[tuple[str, str, Tier, float]]:
-    """List every pair of files in its tier, with its similarity; parameters as in `find_groups`."""
-    relations = relate(gallery, tiers, threshold, report, KeepPolicy()).relations
-    paths = {row: [os.fsdecode(path) for path in found] for row, found in gallery.paths().items()}
-    for row, files in paths.items():
-        if Tier.EXACT in tiers:
-            for first, second in combinations(files, 2):
-                yield first, second, Tier.EXACT, 1.0
-        for relation in relations.of(row, tiers):
-            if relation.row > row:
-                for first, second in product(files, paths[relation.row]):
-                    yield first, second, relation.tier, relation.similarity
-
-
-def best_pairs(
+def _prove_across(
     gallery: Gallery,
+    worth: Worth,
+    ordering: Ordering,
+    prover: Prover,
     tiers: frozenset[Tier],
-    threshold: float,
-    report: Report,
-    lookout: Lookout,
-    policy: KeepPolicy,
-) -> tuple[list[tuple[str, str, Tier, float, str]], list[str]]:
-    """List the pairs of images by their best files, and copies with the best of theirs.
+    sides: Sequence[Side],
+) -> Relations:
+    """Prove pairs of two sides, and from what these join on as far as it goes.
 
-    Files of the same bytes, and images of the same pixels, are each paired with the best of them
-    only: that says it all, and ten thousand of them are not fifty million pairs.
-
-    Parameters
-    ----------
-    the others : as in `find_groups`
-
-    Returns
-    -------
-    (first, second, tier, similarity, evidence), the surest tier first, then by paths; and notes.
+    A family of several sides has a pair of two sides, so that all of it is reached, and of the
+    others nothing is asked.
     """
-    related = relate(gallery, tiers, threshold, report, policy)
-    relations, files = related.relations, gallery.files
-    best: dict[int, int] = {}
-    found: list[tuple[int, int, Tier, float]] = []
-    equals: dict[bytes, int] = {}
-    shown = [file for file in related.order.files if lookout.shows(files.facts(file))]
-    for file in shown:
-        row = int(files.row[file])
-        if best.setdefault(row, file) != file and Tier.EXACT in tiers:
-            found.append((best[row], file, Tier.EXACT, 1.0))
-    place = {row: at for at, row in enumerate(best)}
-    for row, file in best.items():
-        digest = relations.table.pixel_digest[row]
-        chief = equals.setdefault(digest, row) if digest else row
-        for one in relations.of(row, tiers):
-            implied = one.tier is Tier.PIXELS and chief != row
-            if place.get(one.row, -1) > place[row] and not implied:
-                found.append((file, best[one.row], one.tier, one.similarity))
-    rows = []
-    for first, second, tier, similarity in found:
-        mine, other = int(files.row[first]), int(files.row[second])
-        same = PairFacts(same_bytes=True)
-        facts = same if mine == other else relations.table.facts(mine, other)
-        words = evidence(tier, facts, gallery.image_file(first), gallery.image_file(second))
-        paths = os.fsdecode(files.path[first]), os.fsdecode(files.path[second])
-        rows.append((*paths, tier, min(similarity, 1.0), words))
-    rows.sort(key=lambda row: (row[2].looseness, os.fsencode(row[0]), os.fsencode(row[1])))
-    return rows, [*relations.table.notes, *lookout.notes()]
+    relations, left = worth.relations, set(worth.pairs)
+    row_of = gallery.files.row.tolist()
+    new = {pair for pair in left if _differ(sides, pair)}
+    while new:
+        left -= new
+        relations = _prove(gallery, relations, new, ordering, prover)
+        reached: set[int] = set()
+        for rows in row_families(gallery.order, row_of, relations, SURE | tiers):
+            if any(_differ(sides, (rows[0], row)) for row in rows):
+                reached.update(rows)
+        new = {pair for pair in left if not reached.isdisjoint(pair)}
+    return relations
+
+
+def _differ(sides: Sequence[Side], pair: RowPair) -> bool:
+    one, two = sides[pair[0]], sides[pair[1]]
+    return one != two or len(one) != 1

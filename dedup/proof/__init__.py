@@ -16,11 +16,11 @@ from dedup.proof.description import (
 from dedup.proof.original import Original
 from dedup.proof.prove import prove, prove_copy, prove_placed
 from dedup.proof.side import Side
-from dedup.proof.verdict import VERIFIER, Check, Verdict
-from dedup.proof.verify import NO_COMMON_DETAIL, verify
+from dedup.proof.verdict import NO_COMMON_PARTS, VERIFIER, Check, Verdict
+from dedup.proof.verify import verify
 
 __all__ = [
-    "NO_COMMON_DETAIL",
+    "NO_COMMON_PARTS",
     "VERIFIER",
     "WORKING_SIDE",
     "Check",

@@ -21,7 +21,7 @@ from dedup.descriptors.agreement import Agreement
 from dedup.descriptors.vlad import PARTS_VERSION
 from dedup.errors import CollectionError
 from dedup.parallel.workers import WORTH_PROCESSES, Workers, cores
-from dedup.proof import NO_COMMON_DETAIL, VERIFIER
+from dedup.proof import NO_COMMON_PARTS, VERIFIER
 from dedup.proof.work import Agreed, Candidates, Chunk, Copies, Image, Outline, proving
 from dedup.store.pairs import (
     ContentPair,
@@ -49,7 +49,7 @@ MAX_SIFTED = 64
 MAX_PENDING = 64
 """Results that may wait for whoever takes them."""
 
-_REFUTED = StoredVerdict(None, NO_COMMON_DETAIL, NO_COMMON_DETAIL)
+_REFUTED = StoredVerdict(None, NO_COMMON_PARTS, NO_COMMON_PARTS)
 
 
 class Prover:
@@ -124,6 +124,20 @@ class Prover:
 
     def _is_readable(self, pair: ContentPair) -> bool:
         return not self.unreadable.intersection(pair)
+
+    def sift(self, pairs: Collection[ContentPair]) -> set[ContentPair]:
+        """Refute the pairs of which no parts agree.
+
+        Returns
+        -------
+        The others, whatever a closer look says or said of them.
+        """
+        missing = sorted(pair for pair in set(pairs) if pair not in self._verdicts)
+        if missing:
+            with self._workers(len(missing)) as workers:
+                self._sift(workers, missing)
+        known = {pair: self._verdicts.get(pair) for pair in pairs}
+        return {pair for pair, one in known.items() if one is None or one != _REFUTED}
 
     def prove_copies(self, pairs: Collection[ContentPair]) -> None:
         """Check pairs that are likely to be one image saved twice, many times as fast.

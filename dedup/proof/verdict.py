@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 VERIFIER = "proof-11"
 """Changes with every change that can change a verdict; cached verdicts are keyed by it."""
 
+NO_COMMON_PARTS = "no common parts found"
+"""What is said of a pair that a first look at parts refuted, and of no other."""
+
 
 @dataclass(frozen=True, slots=True)
 class Check:

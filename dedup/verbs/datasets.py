@@ -23,7 +23,7 @@ from dedup.policy import INFORMATION, KeepPolicy
 from dedup.verbs.pairs import DEFAULT_TIERS, compare_new
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Hashable, Iterable, Mapping, Sequence
 
     from dedup.answer import Progress
     from dedup.datasets.classes import ClassesAnswer
@@ -97,7 +97,8 @@ class DataSetVerbs:
             known = read_labels(source, named, points.paths, _roots(self._session))
             together = None
             if wanted & {*OF_LABELS}:
-                together = self._together(tiers, _UNMEASURED, report, lookout)
+                sides = dict(zip(points.paths, known.of, strict=True))
+                together = self._together(tiers, _UNMEASURED, report, lookout, sides=sides)
             labelled, notes = Labelled(known, together), (*known.notes, *lookout.notes())
             notes += together.notes if together is not None else ()
         found = check(catalog, points, wanted, labelled, report)
@@ -181,11 +182,17 @@ class DataSetVerbs:
         DedupError : the table cannot be read, or there are fewer than two subsets.
         """
         from dedup.datasets.leaks import find_leaks, read_subsets
+        from dedup.report.map import read_points
 
         tiers, report = tiers_of(tier), callback_of(progress)
-        together = self._together(tiers, _UNMEASURED, report, threshold=threshold)
-        paths = [together.path(file) for file in together.files]
+        catalog = self._session.computing(decodes=False)
+        lookout = Lookout(catalog.roots())
+        paths = read_points(catalog, lookout).paths
+        self._require(paths, lookout)
         subsets, notes = read_subsets(given, paths, _roots(self._session))
+        together = self._together(
+            tiers, _UNMEASURED, report, lookout, threshold=threshold, sides=subsets
+        )
         found = find_leaks(together, subsets)
         return self._session.noted(replace(found, notes=(*notes, *found.notes)))
 
@@ -268,11 +275,13 @@ class DataSetVerbs:
         *,
         threshold: Any = None,
         proves: bool = True,
+        sides: Mapping[str, Hashable] | None = None,
     ) -> Together:
         """Find what belongs together; a raw image and what was developed from it do, too.
 
         Parameters
         ----------
+        sides : as in `find_together`
         proves : False: what may belong together is enough, where that can be told without proofs
         """
         from dedup.datasets.together import find_together, find_unproven
@@ -284,9 +293,11 @@ class DataSetVerbs:
         gallery = read_gallery(catalog, space, companions=True)
         lookout = lookout or Lookout(catalog.roots())
         lowest = space.threshold(lowest)
-        found = None if proves else find_unproven(gallery, tiers, lowest, lookout, report)
+        keep, found = KeepPolicy.of(policy), None
+        if not proves:
+            found = find_unproven(gallery, tiers, lowest, keep, lookout, report)
         if found is None:
-            found = find_together(gallery, tiers, lowest, KeepPolicy.of(policy), lookout, report)
+            found = find_together(gallery, tiers, lowest, keep, lookout, report, sides)
         self._require(found.files, lookout)
         return found
 

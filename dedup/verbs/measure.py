@@ -128,7 +128,7 @@ def evaluate(
 ) -> EvaluationAnswer:
     """Compare found pairs with known ones."""
     from dedup.duplicates.gallery import read_gallery
-    from dedup.duplicates.relate import tiered_pairs
+    from dedup.duplicates.listing import tiered_pairs
 
     file, threshold = Path(path_of(truth, "truth")), threshold_of(threshold)
     write_chart, report = chart_file(chart), callback_of(progress)

@@ -107,7 +107,7 @@ def all_pairs(
 ) -> PairsAnswer:
     """List every pair of the tiers asked for."""
     from dedup.duplicates.gallery import read_gallery
-    from dedup.duplicates.relate import best_pairs
+    from dedup.duplicates.listing import best_pairs
     from dedup.report.pairs import Pair, PairsAnswer
 
     tiers, threshold = tiers_of(tier) - {Tier.VIDEO}, threshold_of(threshold)

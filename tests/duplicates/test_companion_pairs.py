@@ -14,7 +14,7 @@ from dedup.duplicates.compare import NewImages, compare
 from dedup.duplicates.explain import explain
 from dedup.duplicates.find import find_groups
 from dedup.duplicates.gallery import Gallery, read_gallery
-from dedup.duplicates.relate import tiered_pairs
+from dedup.duplicates.listing import tiered_pairs
 from dedup.query import embed_queries
 from dedup.results import Grouping, Tier
 from dedup.space.space import Space

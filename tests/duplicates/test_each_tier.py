@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from dedup.duplicates.find import find_groups
 from dedup.duplicates.gallery import Gallery, read_gallery
-from dedup.duplicates.relate import best_pairs
+from dedup.duplicates.listing import best_pairs
 from dedup.duplicates.tiers import SURE
 from dedup.edits.catalogue import drawn
 from dedup.freshness import Lookout

@@ -12,7 +12,7 @@ from drawings import scene
 
 from dedup.duplicates.find import Found, find_groups
 from dedup.duplicates.gallery import Gallery, read_gallery
-from dedup.duplicates.relate import tiered_pairs
+from dedup.duplicates.listing import tiered_pairs
 from dedup.freshness import Lookout
 from dedup.results import Grouping, Tier
 from dedup.space.space import Space

@@ -14,6 +14,7 @@ from dedup.duplicates.tiers import SURE
 from dedup.duplicates.unproven import may_be_related
 from dedup.edits.catalogue import edit
 from dedup.images.encode import as_jpeg
+from dedup.policy import KeepPolicy
 from dedup.space.space import Space
 from dedup.spec import ModelSpec
 from dedup.store.catalog import Catalog
@@ -30,9 +31,8 @@ def sets_of(store: Path) -> Iterator[tuple[str, int]]:
     catalog = Catalog.open(store)
     space = Space(catalog.fingerprint)
     gallery: Gallery = read_gallery(catalog, space, companions=True)
-    found = may_be_related(gallery, SURE, space.threshold(), lambda *_: None)
-    assert found is not None
-    joined, notes = found
+    policy = KeepPolicy.of("pixels")
+    joined, notes = may_be_related(gallery, SURE, space.threshold(), lambda *_: None, policy)
     assert notes == ()
     for row, path in zip(gallery.files.row.tolist(), gallery.files.path, strict=True):
         yield os.fsdecode(path), joined.of(row)
