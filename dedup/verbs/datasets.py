@@ -127,8 +127,8 @@ class DataSetVerbs:
             `labels`; None: nothing
         labels, column : as in `check`
         tier : the tiers of images that stay together, over however many steps. What may be in
-            one of them stays together as well, without proof, as long as no share is the further
-            off for it
+            one of them by a first look stays together as well, without proof, as long as no share
+            is the further off for it
         threshold : as in `duplicates`
         seed : equal seeds give equal subsets of equal collections
 
