@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +40,10 @@ def placed(parts: Parts) -> Parts:
     )
 
 
+def columns(parts: Parts) -> tuple[Any, ...]:
+    return tuple(getattr(parts, name) for name in Parts.__slots__)
+
+
 def some(parts: Parts, rows: slice) -> Parts:
     return Parts(*(getattr(parts, name)[rows] for name in Parts.__slots__))
 
@@ -53,6 +58,23 @@ def test_a_part_turned_shrunk_and_moved_agrees() -> None:
     copy = placed(parts)
     spots = {(round(x * 64), round(y * 64)) for x, y in zip(copy.x, copy.y, strict=True)}
     assert agreement(parts, copy).spots == len(spots)
+
+
+def test_some_parts_that_agree_say_nothing_among_many_that_do_not() -> None:
+    def beside(others: int) -> tuple[Parts, Parts]:
+        shared = features(20, 10)
+        one, two = (features(others, seed) for seed in (11, 12))
+        sides = (shared, one), (placed(shared), placed(two))
+        left, right = (
+            Parts(*(np.concatenate(values) for values in zip(*map(columns, side), strict=True)))
+            for side in sides
+        )
+        return left, right
+
+    for others, few in ((20, False), (360, True)):
+        pair = beside(others)
+        assert agreement(*pair).spots >= FEWEST
+        assert (promising(*pair) is None) == few
 
 
 def test_a_mirrored_copy_agrees() -> None:
