@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from dedup.datasets.sample import k_center
-from dedup.datasets.split import Unit, assign, wanted_subsets
+from dedup.datasets.split import Share, SplitAnswer, Unit, assign, suffers, wanted_subsets
+from dedup.datasets.together import Together
+from dedup.duplicates.tiers import SURE
 
 
 def units_of(groups: list[list[int]]) -> list[Unit]:
@@ -122,3 +124,17 @@ def test_each_taken_image_is_the_one_furthest_from_those_before(count: int) -> N
     assert left == pytest.approx(expected, abs=1e-5)
     assert k_center(rows, count, 5, silent)[0].tolist() == order.tolist()
     assert order.tolist() == k_center(rows, 60, 5, silent)[0].tolist()[:count]
+
+
+@pytest.mark.parametrize(
+    ("joined", "share", "expected"),
+    [(1, 0.8, False), (40, 0.8, False), (41, 0.8, True), (2, 0.82, True)],
+)
+def test_less_stays_together_where_shares_are_off_or_a_set_is_large(
+    joined: int, share: float, *, expected: bool
+) -> None:
+    gallery: Any = None  # not asked
+    group = dict.fromkeys(range(joined), 1)
+    together = Together(gallery, None, SURE, list(range(4000)), group, ())
+    shares = (Share("train", None, 3200, share, 0.8), Share("test", None, 800, 1 - share, 0.2))
+    assert suffers(SplitAnswer((), shares), together, None) == expected
