@@ -21,6 +21,7 @@ from dedup.distributed.pieces import read_pieces
 from dedup.distributed.schemas import PAIRS
 from dedup.distributed.settings import join_names
 from dedup.duplicates.sharing import MOST, features_of
+from dedup.parallel.memory import give_back
 from dedup.search.matching import Division
 from dedup.search.votes import Asked, sharing_more
 
@@ -66,7 +67,14 @@ def vote(run: Run, name: str, wanted: dict[str, tuple[Piece, ...]], before: str)
     name, before : the join, and one whose votes are known; "": none is
     wanted : by shard its pieces of `reps`
     """
-    storage = run.storage
+    done = _vote(run.storage, name, wanted, before)
+    give_back()  # a worker does others' work next
+    return done
+
+
+def _vote(
+    storage: Storage, name: str, wanted: dict[str, tuple[Piece, ...]], before: str
+) -> Done | None:
     packed = _packed(storage, wanted)
     kept = _of_those(_read(storage, before), packed) if before else None
     old = [] if kept is None else kept.ids.tolist()

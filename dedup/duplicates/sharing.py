@@ -16,6 +16,7 @@ from dedup.descriptors.parts import FEATURE_BYTES, unpack_all
 from dedup.descriptors.vlad import PARTS_VERSION
 from dedup.duplicates.pairs import row_pair
 from dedup.fingerprint import DETAILS
+from dedup.parallel.memory import give_back
 from dedup.search.votes import LocalFeatures, sharing_parts
 from dedup.store.parts import read_parts
 
@@ -86,6 +87,8 @@ def share_parts(
             first_new=len(rows) if fresh else None,
             progress=lambda done, total: report("Looking for parts", done, total),
         )
+        del features
+        give_back()
         if key:
             catalog.parts_shared = json.dumps([key, pairs], separators=(",", ":"))
     every = rows + new
