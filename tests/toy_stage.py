@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -128,6 +129,13 @@ def raise_unsendable() -> None:
 
 def environment(names: Sequence[str]) -> dict[str, Any]:
     return {name: os.environ.get(name) for name in names}
+
+
+def use_arrow() -> tuple[list[int], bool, list[int]]:
+    """Make a table; give it, whether pandas came with it, and what pandas makes of it."""
+    table = pa.table({"id": [1, 2]})
+    with_pandas = "pandas" in sys.modules
+    return table["id"].to_pylist(), with_pandas, table.to_pandas()["id"].tolist()
 
 
 def write_to_stdout() -> None:

@@ -43,6 +43,7 @@ _PLACES: Final = 255
 _TURNS: Final = 128  # directions told apart; the lowest bit of their byte says which side is shown
 _SCALES: Final = 40  # steps an octave
 _FINEST: Final = 1 / 256
+_AT_ONCE: Final = 256  # images that are unpacked
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,3 +117,18 @@ def unpack(packed: bytes) -> Parts:
         (turns // 2) * np.float32(2 * np.pi / _TURNS),
         (rows[:, -1] & 1).astype(np.bool_),
     )
+
+
+def unpack_all(packed: Sequence[bytes | None]) -> Parts:
+    """Unpack the features of many images, some at a time; None has none."""
+    count = sum(len(one or b"") for one in packed) // FEATURE_BYTES
+    x, y, scale, angle = np.empty((4, count), np.float32)
+    codes, turned = np.empty((count, VALUES), np.uint8), np.empty(count, np.bool_)
+    whole = Parts(codes, x, y, scale, angle, turned)
+    end = 0
+    for start in range(0, len(packed), _AT_ONCE):
+        part = unpack(b"".join(one or b"" for one in packed[start : start + _AT_ONCE]))
+        begin, end = end, end + len(part)
+        for name in Parts.__slots__:
+            getattr(whole, name)[begin:end] = getattr(part, name)
+    return whole

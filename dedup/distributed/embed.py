@@ -52,6 +52,7 @@ GONE: Final = Skipped("was gone when it was to be read", transient=True)
 _THREADS: Final = 8  # that wait for objects
 _AHEAD: Final = 16  # objects that may wait for whoever reads them
 _AHEAD_BYTES: Final = 64 << 20  # of them
+_ROWS_AT_ONCE: Final = 1024  # that are Python's objects before they are Arrow's
 _MAX_FAILED: Final = 0.01  # of a shard's objects, for which the storage gave no answer
 _TOLD_REASONS: Final = 20
 _LIMITS: Final = ItemLimits()
@@ -331,12 +332,16 @@ class _Shard:
     def table(self, number: int, rows: Sequence[dict[str, Any]]) -> pa.Table:
         """Give the rows of the shard, as `schemas.embed_schema` has them."""
         self._embed()
-        found = [_row(self._final(one)) for one in self._outcomes]
-        table = [
-            {"id": file_id(number, place), **row, **facts}
-            for place, (row, facts) in enumerate(zip(rows, found, strict=True))
-        ]
-        return pa.Table.from_pylist(table, embed_schema(self._pinned.stored))
+        schema = embed_schema(self._pinned.stored)
+        tables = [schema.empty_table()]
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            places = range(start, min(start + _ROWS_AT_ONCE, len(rows)))
+            some = [
+                {"id": file_id(number, at), **rows[at], **_row(self._final(self._outcomes[at]))}
+                for at in places
+            ]
+            tables.append(pa.Table.from_pylist(some, schema))
+        return pa.concat_tables(tables)
 
     def counts(self) -> dict[str, Any]:
         """Count what became of the files; after `table`."""

@@ -23,12 +23,13 @@ from dedup.distributed.schemas import (
     PLACED,
     ROW_BITS,
     SIMILAR,
+    row_of,
     shard_name,
 )
 from dedup.distributed.settings import join_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -48,7 +49,9 @@ changes one chunk and not all that follow."""
 _MIXING: Final = np.uint64(0x9E3779B97F4A7C15)
 CHUNKS_PER_BLOCK: Final = 256
 SHARDS_PER_PART: Final = 8
-"""Embed shards whose rows one task of `gather` sorts: some 65,000 rows of 5 kB."""
+"""Embed shards whose files are placed in one object."""
+SHARDS_AT_ONCE: Final = 2
+"""Of these, those whose rows one task of `gather` sorts: some 16,000 rows of 9 kB."""
 
 _KINDS: Final = (("best", NEAR), ("reach", SIMILAR), ("votes", PARTS))
 
@@ -306,31 +309,46 @@ def commit_parts(
         commit(storage, stage, shard_name(number), part)
 
 
+def shards_of_parts(shards: Iterable[str]) -> dict[int, list[tuple[str, ...]]]:
+    """Give the embed shards of each part, some of them for a task."""
+    parts: dict[int, list[str]] = {}
+    for shard in shards:
+        parts.setdefault(int(shard) // SHARDS_PER_PART, []).append(shard)
+    return {
+        part: [
+            tuple(some[start : start + SHARDS_AT_ONCE])
+            for start in range(0, len(some), SHARDS_AT_ONCE)
+        ]
+        for part, some in parts.items()
+    }
+
+
 def gather(
-    run: Run, settings: Settings, number: str, part: str, shards: Iterable[str]
+    run: Run, settings: Settings, number: str, part: str, shards: Sequence[str]
 ) -> Done | None:
-    """Sort the rows of some embed shards that are in families by chunk.
+    """Sort the rows of some embed shards that are in families by chunk, shard by shard.
 
     Parameters
     ----------
     number : of the round, which says whose rows are wanted
     part : of `placed`
-    shards : of `embed`, those of the part
+    shards : of `embed`, some of the part
     """
     storage, join = run.storage, settings.join
     placed = read(storage, done_of(storage, f"{join}/placed", part))
     chunks = read(storage, done_of(storage, settings.rounds, number))["chunk"]
     placed = placed.filter(pc.is_in(placed["chunk"], chunks.cast(pa.int32())))
-    tables = []
-    for shard in shards:
-        if placed.num_rows:
-            table = read(storage, done_of(storage, "embed", shard))
-            tables.append(table.filter(pc.is_in(table["id"], placed["id"])))
-    if not tables:
-        return commit_pieces(storage, settings.gathered, f"{number}-{part}", [])
-    rows = pa.concat_tables(tables).combine_chunks()
-    at = np.searchsorted(placed["id"].to_numpy(), rows["id"].to_numpy())
-    chunk = placed["chunk"].to_numpy()[at]
-    order = np.argsort(chunk, kind="stable")
-    sorted_rows = cut_by(chunk[order], rows.take(order))
-    return commit_pieces(storage, settings.gathered, f"{number}-{part}", sorted_rows)
+    ids, of = placed["id"].to_numpy(), placed["chunk"].to_numpy()
+
+    def by_chunk() -> Iterator[tuple[int, pa.Table]]:
+        for shard in shards:
+            mine = ids >> ROW_BITS == int(shard)
+            if mine.any():
+                order = np.argsort(of[mine], kind="stable")
+                rows = read(storage, done_of(storage, "embed", shard)).take(
+                    row_of(ids[mine][order])
+                )  # and the others are let go of
+                yield from cut_by(of[mine][order], rows)
+
+    name = f"{number}-{part}-{shards[0]}"
+    return commit_pieces(storage, settings.gathered, name, by_chunk())

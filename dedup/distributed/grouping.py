@@ -11,10 +11,10 @@ import pyarrow as pa
 from dedup.distributed.commits import commit, committed, done_of, read
 from dedup.distributed.families import (
     CHUNKS_PER_BLOCK,
-    SHARDS_PER_PART,
     gather,
     last_join,
     make_families,
+    shards_of_parts,
 )
 from dedup.distributed.pieces import pieces
 from dedup.distributed.proving import PROVEN_AT_ONCE, Chunk, group_chunk, prove_pairs
@@ -108,14 +108,13 @@ def _gather(
         if not left:
             break
         commit(storage, settings.rounds, f"{len(rounds):03d}", pa.table({"chunk": left}))
-    shards: dict[int, list[str]] = defaultdict(list)
-    for shard in committed(storage, "embed"):
-        shards[int(shard) // SHARDS_PER_PART].append(shard)
+    shards = shards_of_parts(committed(storage, "embed"))
     given = {
-        f"{name}-{part}": (settings, name, part, tuple(shards[int(part)]))
+        f"{name}-{part}-{some[0]}": (settings, name, part, some)
         for name, chunks in rounds.items()
         if not chunks.isdisjoint(todo)
         for part in committed(storage, f"{join}/placed")
+        for some in shards[int(part)]
     }
     run_shards(engine, run, settings.gathered, "Gathering families", gather, given, report)
     done = committed(storage, settings.gathered)

@@ -50,7 +50,7 @@ def commit_pieces(
             writer.write_table(table)
         places.append([number, start, sink.tell() - start, table.num_rows])
         rows += table.num_rows
-    return commit_bytes(storage, stage, shard, sink.getvalue(), "arrows", rows, {"pieces": places})
+    return commit_bytes(storage, stage, shard, sink.getbuffer(), "arrows", rows, {"pieces": places})
 
 
 def cut_by(numbers: npt.NDArray[Any], rows: pa.Table) -> Iterator[tuple[int, pa.Table]]:

@@ -24,13 +24,13 @@
     J/votes/0                       pairs of classes of which one shows a part of the other
     J/asked/BLOCK                   pairs of families too large for a task, that are to be sifted
     J/wanted/PART                   the blocks of these that want the parts of each file, by id
-    J/parted/PART                   these parts, in pieces by block
+    J/parted/PART-SHARD             these parts, in pieces by block
     J/sifted/BLOCK                  which of the pairs are refuted
     J/edges/BLOCK                   the pairs to look at, by chunk: a task's worth of families
     J/placed/PART                   the chunk of each file in a family, by id
     J/chunks/0                      of each chunk a digest of its files and pairs
     J/rounds-A/ROUND                chunks whose rows are gathered together
-    J/gather-A/ROUND-PART           the rows of their files, in pieces by chunk
+    J/gather-A/ROUND-PART-SHARD     the rows of their files, in pieces by chunk
     verdicts/A-DIGEST               what was proven of pairs, by content
     measured/A-DIGEST               pixel digests and traits, by content
     groups/A/DIGEST                 groups of files; of a chunk that did not change, those of before
@@ -55,6 +55,9 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+    import numpy.typing as npt
+
 ROW_BITS: Final = 20
 """Bits of an id that number the row in its shard."""
 
@@ -64,6 +67,11 @@ MAX_SHARD: Final = 1 << ROW_BITS
 def file_id(shard: int, row: int) -> int:
     """Give the id of a file."""
     return shard << ROW_BITS | row
+
+
+def row_of(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Give the rows of files in their shards."""
+    return ids & (MAX_SHARD - 1)
 
 
 def shard_name(shard: int) -> str:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from dedup.descriptors.agreement import promising
 from dedup.descriptors.parts import unpack
@@ -24,16 +23,17 @@ from dedup.distributed.families import (
     components,
     last_join,
     read_folded,
+    shards_of_parts,
 )
 from dedup.distributed.pieces import Piece, commit_pieces, cut_by, pieces, read_pieces
-from dedup.distributed.schemas import ASKED, PLACED, ROW_BITS, SIFTED, SIMILAR, VERDICTS
+from dedup.distributed.schemas import ASKED, PLACED, ROW_BITS, SIFTED, SIMILAR, VERDICTS, row_of
 from dedup.distributed.stages import run_shards
 from dedup.parallel.workers import one_blas_thread
 from dedup.proof import NO_COMMON_PARTS, VERIFIER
 from dedup.store.pairs import content_pair
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -64,11 +64,12 @@ def sift_families(run: Run, engine: Engine, join: str, report: Report) -> None:
     blocks: int = done_of(storage, f"{join}/asking", "0").extra["blocks"]
     if not blocks:
         return
-    shards: dict[int, list[str]] = {}
-    for shard in committed(storage, "embed"):
-        shards.setdefault(int(shard) // SHARDS_PER_PART, []).append(shard)
-    wanted = _done(storage, join, "wanted")
-    given = {part: (join, part, tuple(shards[int(part)])) for part in wanted}
+    shards = shards_of_parts(committed(storage, "embed"))
+    given = {
+        f"{part}-{some[0]}": (join, part, some)
+        for part in _done(storage, join, "wanted")
+        for some in shards[int(part)]
+    }
     run_shards(engine, run, f"{join}/parted", "Gathering parts", gather_parts, given, report)
     rows = pieces(_done(storage, join, "parted").values())
     asked = _done(storage, join, "asked")
@@ -126,30 +127,27 @@ def _pairs_of_large(edges: Edges, copies: tuple[Ids, Ids]) -> tuple[Ids, Ids]:
     return edges.first[some], edges.second[some]
 
 
-def gather_parts(run: Run, join: str, part: str, shards: Iterable[str]) -> Done | None:
+def gather_parts(run: Run, join: str, part: str, shards: Sequence[str]) -> Done | None:
     """Sort the parts of the images in some embed shards by the block that wants them.
 
     Parameters
     ----------
     part : of `wanted`
-    shards : of `embed`, those of the part
+    shards : of `embed`, some of the part
     """
     storage = run.storage
     wanted = read(storage, done_of(storage, f"{join}/wanted", part))
-    tables = []
-    for shard in shards:
-        table = read(storage, done_of(storage, "embed", shard), _PARTED.names)
-        tables.append(table.filter(pc.is_in(table["id"], wanted["id"])))
-    rows = pa.concat_tables(tables).sort_by("id").combine_chunks()
-    at = np.searchsorted(rows["id"].to_numpy(), wanted["id"].to_numpy())
-    block = wanted["chunk"].to_numpy()
-    order = np.argsort(block, kind="stable")
+    ids, blocks = wanted["id"].to_numpy(), wanted["chunk"].to_numpy()
 
     def by_block() -> Iterator[tuple[int, pa.Table]]:
-        for number, some in cut_by(block[order], pa.table({"row": at[order]})):
-            yield number, rows.take(some["row"])
+        for shard in shards:
+            table = read(storage, done_of(storage, "embed", shard), _PARTED.names)
+            mine = np.flatnonzero(ids >> ROW_BITS == int(shard))
+            order = mine[np.argsort(blocks[mine], kind="stable")]
+            for number, some in cut_by(blocks[order], pa.table({"row": row_of(ids[order])})):
+                yield number, table.take(some["row"])
 
-    return commit_pieces(storage, f"{join}/parted", part, by_block())
+    return commit_pieces(storage, f"{join}/parted", f"{part}-{shards[0]}", by_block())
 
 
 def sift(run: Run, join: str, block: str, asked: Done, wanted: tuple[Piece, ...]) -> Done | None:

@@ -21,6 +21,7 @@ from dedup.distributed.pieces import read_pieces
 from dedup.distributed.schemas import PAIRS
 from dedup.distributed.settings import join_names
 from dedup.duplicates.sharing import MOST, features_of
+from dedup.parallel.memory import give_back
 from dedup.search.matching import Division
 from dedup.search.votes import Asked, sharing_more
 
@@ -66,7 +67,14 @@ def vote(run: Run, name: str, wanted: dict[str, tuple[Piece, ...]], before: str)
     name, before : the join, and one whose votes are known; "": none is
     wanted : by shard its pieces of `reps`
     """
-    storage = run.storage
+    done = _vote(run.storage, name, wanted, before)
+    give_back()  # a worker does others' work next
+    return done
+
+
+def _vote(
+    storage: Storage, name: str, wanted: dict[str, tuple[Piece, ...]], before: str
+) -> Done | None:
     packed = _packed(storage, wanted)
     kept = _of_those(_read(storage, before), packed) if before else None
     old = [] if kept is None else kept.ids.tolist()
@@ -76,21 +84,23 @@ def vote(run: Run, name: str, wanted: dict[str, tuple[Piece, ...]], before: str)
     if kept is not None and changed > _MOST_CHANGED * kept.first:
         kept, old, new, changed = None, [], list(packed), 0
     ids = np.array([*old, *new], np.int64)
-    features = [packed[one] for one in ids.tolist()]
-    found, asked = sharing_more(features_of(features), MOST, None if kept is None else kept.asked)
+    some = [packed.pop(one) for one in ids.tolist()]
+    counts = np.array([len(one or b"") // FEATURE_BYTES for one in some], np.int64)
+    features = features_of(some)
+    some.clear()
+    found, asked = sharing_more(features, MOST, None if kept is None else kept.asked)
     pairs = ids[np.array(found, np.int64).reshape(-1, 2)]
     if kept is not None:
         pairs = np.concatenate([kept.pairs, pairs])
     pairs = np.unique(np.sort(pairs, axis=1), axis=0)
     first = len(ids) if kept is None else kept.first
     sink = io.BytesIO()
-    counts = np.array([len(one or b"") // FEATURE_BYTES for one in features], np.int64)
     np.savez(
         sink, ids=ids, counts=counts, near=asked.near, reach=asked.reach,
         regions=asked.division.regions, cells=asked.division.cells, ends=asked.division.ends,
     )  # fmt: skip
     facts = {"first": first, "changed": changed}
-    commit_bytes(storage, f"{name}/matched", "0", sink.getvalue(), "npz", len(ids), facts)
+    commit_bytes(storage, f"{name}/matched", "0", sink.getbuffer(), "npz", len(ids), facts)
     columns = [pairs[:, 0], pairs[:, 1], np.zeros(len(pairs), np.float32)]
     return commit(storage, f"{name}/votes", "0", pa.table(columns, schema=PAIRS))
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import xxhash
 
-from dedup.descriptors.parts import FEATURE_BYTES, unpack
+from dedup.descriptors.parts import FEATURE_BYTES, unpack_all
 from dedup.descriptors.vlad import PARTS_VERSION
 from dedup.duplicates.pairs import row_pair
 from dedup.fingerprint import DETAILS
+from dedup.parallel.memory import give_back
 from dedup.search.votes import LocalFeatures, sharing_parts
 from dedup.store.parts import read_parts
 
@@ -77,12 +78,17 @@ def share_parts(
     key = "" if fresh else _key(packed)
     pairs = _kept(catalog, key, len(packed)) if key else None
     if pairs is None:
+        features = features_of(packed)
+        packed.clear()
+        stored.clear()
         pairs = sharing_parts(
-            features_of(packed),
+            features,
             MOST,
             first_new=len(rows) if fresh else None,
             progress=lambda done, total: report("Looking for parts", done, total),
         )
+        del features
+        give_back()
         if key:
             catalog.parts_shared = json.dumps([key, pairs], separators=(",", ":"))
     every = rows + new
@@ -124,8 +130,8 @@ def _kept(catalog: Catalog, key: str, count: int) -> list[tuple[int, int]] | Non
 def features_of(packed: Sequence[bytes | None]) -> LocalFeatures:
     """Unpack the parts of images; None gives no features."""
     counts = [len(parts or b"") // FEATURE_BYTES for parts in packed]
-    whole = unpack(b"".join(parts or b"" for parts in packed))
-    owner = np.repeat(np.arange(len(packed)), counts)
+    owner = np.repeat(np.arange(len(packed), dtype=np.int32), counts)
+    whole = unpack_all(packed)
     return LocalFeatures(
         owner, whole.codes, whole.x, whole.y, whole.scale, whole.angle, whole.turned
     )

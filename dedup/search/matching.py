@@ -18,13 +18,15 @@ from dedup.search.pairs import place_among_equals
 from dedup.search.products import highest_of_block, on_every_core
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy.typing as npt
 
     Rows = npt.NDArray[np.float32]
     Numbers = npt.NDArray[np.int64]
     Places = npt.NDArray[np.int32]
+    Indices = npt.NDArray[np.integer]
+    Cells = npt.NDArray[np.integer]
     Codes = npt.NDArray[np.uint8]
 
 _PER_CELL: Final = 320
@@ -32,8 +34,14 @@ _TRAINING_PER_CELL: Final = 32
 _TRAINING_ROUNDS: Final = 6
 _PROBED: Final = 3  # cells of a code
 _REGIONS: Final = 3  # that these are looked for in
-_LABELLED: Final = 1 << 17  # codes at a time
-_ASKING: Final = 1 << 19  # codes at a time, on each core, at most
+_SPARE: Final = 1.2  # times as many as are drawn, for those that are equal
+_LABELLED: Final = 1 << 16  # codes at a time
+_ASKING: Final = 1 << 17  # codes at a time, on each core, at most
+_MOST_BLOCKS: Final = 24  # of all codes, which are larger where these are very many
+_FEWEST_ASKING: Final = 1 << 13  # likewise, at least
+_TRIMMED: Final = 1 << 14  # of these at a time
+_MOST_TIMES: Final = 16  # as many of either, where few are asked
+_FEW: Final = 32  # codes for each cell
 _BLOCKS: Final = 8  # of each core, at least
 _ROWS: Final = 1024
 _COLUMNS: Final = 1024  # ranks of 32 values of half a byte stay whole in float32
@@ -50,14 +58,14 @@ class Matches(NamedTuple):
 
     Parameters
     ----------
-    one, two : (M,) codes that asked, those of one together, and codes that they found
-    apart : (M,) squared distances
+    one, two : (M,) int32, codes that asked, those of one together, and codes that they found
+    apart : (M,) uint8, squared distances
     asked : codes that asked, with those that found nothing
     """
 
-    one: Numbers
-    two: Numbers
-    apart: Numbers
+    one: Places
+    two: Places
+    apart: npt.NDArray[np.uint8]
     asked: int
 
 
@@ -80,9 +88,7 @@ class Division:
     def of(cls, codes: Codes) -> Division:
         """Divide codes, at least one, into cells, which do not depend on the order of the codes."""
         cells = max(1, len(codes) // _PER_CELL)
-        # In another order, as of another machine, the same images are to find the same ones.
-        _, first = np.unique(_mixed(codes), return_index=True)
-        sample = codes[first[: cells * _TRAINING_PER_CELL]].astype(np.float32)
+        sample = codes[_drawn(codes, cells * _TRAINING_PER_CELL)].astype(np.float32)
         count = min(max(1, round(cells**0.5)), len(sample))
         step = max(1, len(sample) // (count * _TRAINING_PER_CELL))
         regions = find_centres(sample[::step], count, _TRAINING_ROUNDS, _SEED)
@@ -99,13 +105,13 @@ class Division:
         sizes = np.cumsum([len(each) for each in centres])
         return cls(regions[there], np.concatenate(centres), sizes)
 
-    def nearest(self, codes: Codes) -> Places:
+    def nearest(self, codes: Codes) -> Cells:
         """(F, M) the cells nearest to each code, nearest first; M is `_PROBED` at most."""
         starts = range(0, len(codes), _LABELLED)
         parts = on_every_core(lambda start: self._nearest(codes[start : start + _LABELLED]), starts)
         return np.concatenate(list(parts))
 
-    def _nearest(self, codes: Codes) -> Places:
+    def _nearest(self, codes: Codes) -> Cells:
         """Find the cells of a block, region by region."""
         rows = codes.astype(np.float32)
         halves = half_squares(self.cells)
@@ -114,7 +120,7 @@ class Division:
         wide = of.shape[1] * probed
         best = np.full((len(rows), wide), -np.inf, np.float32)
         cells = np.zeros((len(rows), wide), np.int32)
-        order, ends = _by_cell(of.ravel().astype(np.int32), len(self.regions))
+        order, ends = _by_cell(of.ravel(), len(self.regions))
         for region, end in enumerate(self.ends.tolist()):
             asking = order[ends[region] : ends[region + 1]]
             row, slot = np.divmod(asking, of.shape[1])
@@ -127,7 +133,7 @@ class Division:
                 at = slot[start : start + _ROWS, None] * probed + np.arange(found.shape[1])
                 best[some[:, None], at], cells[some[:, None], at] = found, places + begin
         first = np.argsort(-best, axis=1, kind="stable")[:, :probed]
-        return np.take_along_axis(cells, first, 1)
+        return _narrow(np.take_along_axis(cells, first, 1), len(self.cells))
 
 
 def _nearest_of_block(rows: Rows, centres: Rows, halves: Rows) -> Numbers:
@@ -140,11 +146,11 @@ def _nearest_of_block(rows: Rows, centres: Rows, halves: Rows) -> Numbers:
 
 def near_codes(
     codes: Codes,
-    sides: list[tuple[Numbers, Numbers]],
+    sides: Sequence[tuple[Indices, Indices]],
     reach: int,
     nearest: int,
     progress: Callable[[int, int], None] = lambda *_: None,
-) -> Iterator[tuple[Numbers, Numbers]]:
+) -> Iterator[tuple[Places, Places]]:
     """Find the nearest codes of each, as far as they are in reach; one that is asked finds itself.
 
     Parameters
@@ -174,8 +180,8 @@ def near_codes(
 def matches(
     codes: Codes,
     division: Division,
-    near: Places,
-    side: tuple[Numbers, Numbers],
+    near: Cells,
+    side: tuple[Indices, Indices],
     reaches: npt.NDArray[np.uint8],
     nearest: int,
 ) -> Iterator[Matches]:
@@ -186,11 +192,15 @@ def matches(
     near : (F, M) as `Division.nearest` gives them
     reaches : (F,) of each code, inclusive; below 64
     """
-    asking, asked = side
-    homes = _Homes(codes, asked, near[asked, 0], len(division.cells))
+    asking, asked = (one.astype(np.int32, copy=False) for one in side)
+    few = min(len(asking), len(asked)) < _FEW * len(division.cells)
+    homes = _Homes(codes, asked, near[asked, 0], len(division.cells), first=0 if few else 1)
     # Neighbours together ask the same few cells: one product for many of them.
-    asking = asking[np.argsort(near[asking, 0], kind="stable")]
-    size = max(1, min(_ASKING, -(-len(asking) // (_BLOCKS * cores()))))
+    asking = asking[_by_cell(near[asking, 0], len(division.cells))[0]]
+    # Where few are asked, they are few in each cell: then blocks that ask are larger.
+    times = min(_MOST_TIMES, max(1, len(asking) // max(1, len(asked))))
+    even, most = (-(-len(asking) // count) for count in (_BLOCKS * cores(), _MOST_BLOCKS))
+    size = min(max(_ASKING * times, most), max(_FEWEST_ASKING * times, even))
 
     def ask(start: int) -> Matches:
         block = asking[start : start + size]
@@ -205,24 +215,29 @@ class _Homes:
     Parameters
     ----------
     asked, homes : (A,) codes and their cells
+    cells : that there are
+    first : nearest cells of a code that it asks before its others
     """
 
-    def __init__(self, codes: Codes, asked: Numbers, homes: Places, cells: int) -> None:
-        self._codes, self._cells = codes, cells
+    def __init__(
+        self, codes: Codes, asked: Places, homes: Cells, cells: int, *, first: int
+    ) -> None:
+        self._codes, self._cells, self._first = codes, cells, first
         order, self._ends = _by_cell(homes, cells)
         self._asked = asked[order]
 
     def asked_by(
-        self, asking: Numbers, near: Places, reaches: npt.NDArray[np.uint8], nearest: int
+        self, asking: Places, near: Cells, reaches: npt.NDArray[np.uint8], nearest: int
     ) -> Matches:
         """Find the matches of some codes.
 
-        The nearest cell of each comes first, and says how near those in its others have to be.
+        The nearest cell of each comes first, and says how near those in its others have to be: of
+        few, all come at once, since it takes longer to go through the cells twice.
         """
         squares = _squares(self._codes[asking])
         limit = squares - reaches
         keys = [np.empty(0, np.int64)]
-        for slots in (near[:, :1], near[:, 1:]):
+        for slots in np.split(near, [self._first], axis=1):
             order, ends = _by_cell(slots.ravel(), self._cells)
             order //= max(1, slots.shape[1])
             for cell in np.flatnonzero(np.diff(ends)).tolist():
@@ -231,17 +246,17 @@ class _Homes:
         every = np.concatenate(keys)
         keys.clear()
         every.sort()
-        number = every >> (_PLACE_BITS + _APART_BITS)
-        every = every[place_among_equals(number) < nearest]
-        apart = (every >> _PLACE_BITS) & ((1 << _APART_BITS) - 1)
-        one, two = asking[every >> (_PLACE_BITS + _APART_BITS)], every & ((1 << _PLACE_BITS) - 1)
-        return Matches(one, two, apart, len(asking))
+        begins = np.arange(0, len(asking) + 1, _TRIMMED) << (_PLACE_BITS + _APART_BITS)
+        parts = np.split(every, np.searchsorted(every, begins)[1:])
+        found = [_nearest_of(part, nearest) for part in parts]
+        number, two, apart = (np.concatenate(side) for side in zip(*found, strict=True))
+        return Matches(asking[number], two, apart, len(asking))
 
     def _in_cell(
         self,
         cell: int,
         numbers: Numbers,
-        asking: Numbers,
+        asking: Places,
         squares: Rows,
         limit: Rows,
         nearest: int,
@@ -261,6 +276,17 @@ class _Homes:
                 apart = (squares[number] - closeness).astype(np.int64)
                 key = (number << _APART_BITS | apart) << _PLACE_BITS
                 yield key | asked[left + column]
+
+
+def _nearest_of(keys: Numbers, nearest: int) -> tuple[Places, Places, npt.NDArray[np.uint8]]:
+    """Keep the nearest of what each code found; gives the codes, what they found, and how far."""
+    number = (keys >> (_PLACE_BITS + _APART_BITS)).astype(np.int32)
+    kept = place_among_equals(number) < nearest
+    keys = keys[kept]
+    two = (keys & ((1 << _PLACE_BITS) - 1)).astype(np.int32)
+    keys >>= _PLACE_BITS
+    keys &= (1 << _APART_BITS) - 1
+    return number[kept], two, keys.astype(np.uint8)
 
 
 def _ranking(codes: Codes) -> Rows:
@@ -305,24 +331,40 @@ def _closest(ranks: Rows, limit: Rows, nearest: int) -> tuple[Places, Rows]:
     return at, np.floor(lowest / np.float32(_COLUMNS))
 
 
+def _drawn(codes: Codes, count: int) -> Numbers:
+    """Draw different codes, the same ones in whatever order they come, as of another machine."""
+    mixed = _mixed(codes)
+    share = min(1.0, _SPARE * count / len(mixed))
+    while True:  # the lowest alone are sorted: a tenth of all
+        low = np.flatnonzero(mixed <= np.uint64(min(2**64 - 1, int(share * 2**64))))
+        _, first = np.unique(mixed[low], return_index=True)
+        if len(first) >= count or share == 1.0:
+            return low[first[:count]]
+        share = min(1.0, 2 * share)
+
+
 def _mixed(codes: Codes) -> npt.NDArray[np.uint64]:
     """(F,) numbers that look drawn, equal for equal codes."""
-    count, dimension = codes.shape
-    words = np.zeros((count, -(-dimension // 8) * 8), np.uint8)
-    words[:, :dimension] = codes
-    mixed = np.zeros(count, np.uint64)
-    for column in words.view(np.uint64).T:
-        mixed = (mixed ^ column) * MIXING
+    mixed = np.zeros(len(codes), np.uint64)
+    for begin in range(0, codes.shape[1], 8):
+        word = np.zeros((len(codes), 8), np.uint8)
+        some = codes[:, begin : begin + 8]
+        word[:, : some.shape[1]] = some
+        mixed = (mixed ^ word.view(np.uint64)[:, 0]) * MIXING
         mixed ^= mixed >> np.uint64(32)
     return mixed
 
 
-def _by_cell(cells: Places, count: int) -> tuple[Numbers, Numbers]:
+def _by_cell(cells: Cells, count: int) -> tuple[Numbers, Numbers]:
     """Sort by cell; gives the order, and where each of the cells and the one after them begins."""
-    narrow = cells.astype(np.uint16 if count <= 1 << 16 else np.int32)  # a quarter of the time
-    return np.argsort(narrow, kind="stable"), np.append(
+    return np.argsort(_narrow(cells, count), kind="stable"), np.append(
         0, np.bincount(cells, minlength=count).cumsum()
     )
+
+
+def _narrow(cells: Cells, count: int) -> Cells:
+    """Give cells in half the bytes where there are few; sorting takes a quarter of the time."""
+    return cells.astype(np.uint16 if count <= 1 << 16 else np.int32, copy=False)
 
 
 def _squares(codes: Codes) -> Rows:

@@ -9,7 +9,7 @@ screenshots of one app cost no more than others.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise, product
+from itertools import product
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float32]
     Numbers = npt.NDArray[np.int64]
+    Places = npt.NDArray[np.int32]
     Flags = npt.NDArray[np.bool_]
 
 NEAREST: Final = 8
@@ -39,7 +40,7 @@ _CHECKED_AT_ONCE: Final = 64
 _TURN: Final = np.pi / 4
 _MAX_MATCHES: Final = 256  # of a pair that are looked at
 _BUCKET_BITS: Final = 20
-_MATCHES_AT_ONCE: Final = 1 << 20
+_RANGE: Final = 1 << 15  # features
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class LocalFeatures:
 
     Parameters
     ----------
-    owner : (F,) int64, the image of each, rising
+    owner : (F,) int32, the image of each, rising
     codes : (F, D) uint8
     x, y : (F,) as shares of the longest side
     scale : (F,) binary logarithm of the size
@@ -56,7 +57,7 @@ class LocalFeatures:
     turned : (F,) which side of the mirror the code shows
     """
 
-    owner: Numbers
+    owner: Places
     codes: npt.NDArray[np.uint8]
     x: Floats
     y: Floats
@@ -95,13 +96,13 @@ class Asked:
     Parameters
     ----------
     division : the cells in which features ask
-    near : (F, M) int32, the cells of each feature
+    near : (F, M) whole, the cells of each feature
     reach : (F,) uint8, squared distance of the farthest that it is matched with; what comes later
         is matched with it where it is no farther
     """
 
     division: Division
-    near: npt.NDArray[np.int32]
+    near: npt.NDArray[np.integer]
     reach: npt.NDArray[np.uint8]
 
 
@@ -150,26 +151,25 @@ def sharing_more(
     near = division.nearest(codes[start:])
     if known is not None:
         near, reach[:start] = np.concatenate([known.near, near]), known.reach
-    every = np.arange(len(codes))
+    every = np.arange(len(codes), dtype=np.int32)
     new, old = every[start:], every[:start]
     farthest = reach.copy()
 
-    def found() -> Iterator[tuple[Numbers, Numbers]]:
+    def found() -> Iterator[tuple[Places, Places]]:
         for side, count in (((new, every), NEAREST + 1), ((old, new), NEAREST)):  # new are in both
             for part in matches(codes, division, near, side, reach, count):
                 yield part.one, part.two
                 last = np.flatnonzero(place_among_equals(part.one) == count - 1)
                 farthest[part.one[last]] = part.apart[last]
 
-    pairs = _paired(features, _matches_of(features, found()), most)
+    pairs = _paired(features, _agreeing(features, found()), most)
     return pairs, Asked(division, near, farthest)
 
 
 def _paired(features: LocalFeatures, matches: _Matches, most: int) -> list[tuple[int, int]]:
     """Pair images by the votes of their matches."""
-    votes = _votes(features, _agreeing(features, matches))
     ranked: dict[int, list[tuple[float, int, int]]] = {}
-    for (one, two), vote in votes.items():
+    for (one, two), vote in _votes(features, matches).items():
         ranked.setdefault(one, []).append((-vote, one, two))
         ranked.setdefault(two, []).append((-vote, one, two))
     return sorted({pair[1:] for found in ranked.values() for pair in sorted(found)[:most]})
@@ -179,81 +179,113 @@ def _matched(
     features: LocalFeatures, first_new: int | None, progress: Callable[[int, int], None]
 ) -> _Matches:
     """Match features with the nearest of other images."""
-    everything = np.arange(len(features))
+    everything = np.arange(len(features), dtype=np.int32)
     sides = [(everything, everything)]
     if first_new is not None:
         split = int(np.searchsorted(features.owner, first_new))
         sides = [(everything[split:], everything[:split]), (everything[:split], everything[split:])]
     nearest = NEAREST + (first_new is None)  # itself
-    return _matches_of(features, near_codes(features.codes, sides, REACH, nearest, progress))
+    return _agreeing(features, near_codes(features.codes, sides, REACH, nearest, progress))
 
 
-def _matches_of(features: LocalFeatures, found: Iterable[tuple[Numbers, Numbers]]) -> _Matches:
-    """Collect what features found in other images, of pairs of images with enough of it."""
-    count = len(features)
-    keys: list[Numbers] = []
-    for one, two in found:
-        other = features.owner[one] != features.owner[two]
-        keys.append(np.minimum(one, two)[other] * count + np.maximum(one, two)[other])
-    key, end = np.empty(sum(map(len, keys)), np.int64), 0
-    while keys:  # each is let go of once it is copied: together they are most of the memory
-        part = keys.pop()
-        key[end : end + len(part)] = part
-        end += len(part)
-    key.sort()  # sorting millions is quicker than hashing them
-    key = key[first_of_equals(key)]
-    often = np.zeros(count, np.int64)
-    for start in range(0, len(key), _MATCHES_AT_ONCE):
-        for side in np.divmod(key[start : start + _MATCHES_AT_ONCE], count):
-            often += np.bincount(side, minlength=count)
-    # Most pairs have a match or two by chance: without them the rest is a fraction of the work.
-    key = np.concatenate(
-        [key[:0], *on_every_core(lambda at: _enough(features, key[at]), _slices(features, key))]
-    )
-    one, two = np.divmod(key, max(1, count))
+def _agreeing(features: LocalFeatures, found: Iterable[tuple[Places, Places]]) -> _Matches:
+    """Collect the matches of pairs of images of which enough agree on turn and scale.
+
+    Parameters
+    ----------
+    found : features that asked and what they found, in parts
+    """
+    ranges = _Ranges(features)
+    for asked in found:
+        ranges.add(*asked)
+    often = np.zeros(len(features), np.int64)
+    kept: list[Numbers] = [np.empty(0, np.int64)]
+    for every, agreeing in on_every_core(ranges.settle, range(len(ranges))):
+        for side in np.divmod(every, len(features)):
+            np.add.at(often, side, 1)
+        kept.append(agreeing)
+    one, two = np.divmod(np.concatenate(kept), max(1, len(features)))
     weight = 1 / np.sqrt(often[one] * often[two])
     return _Matches(_pair(features, one, two), one, two, weight.astype(np.float32))
 
 
-def _slices(features: LocalFeatures, key: Numbers) -> list[slice]:
-    """Cut sorted matches into parts, each with all of the images that its first features are of."""
-    firsts = np.flatnonzero(np.diff(features.owner, prepend=-1))
-    begins = np.searchsorted(key, firsts * len(features))
-    places = np.searchsorted(begins, np.arange(0, len(key), _MATCHES_AT_ONCE), "right") - 1
-    cuts = np.append(np.unique(begins[places]), len(key)).tolist()
-    return [slice(begin, end) for begin, end in pairwise(cuts)]
+class _Ranges:
+    """What features found in other images, by ranges of the lower image.
+
+    Kept in six bytes each until all matches of a range are there; then nearly all are left out,
+    which pairs of images have by chance, before those of the next range are looked at.
+    """
+
+    def __init__(self, features: LocalFeatures) -> None:
+        self._features = features
+        firsts = np.flatnonzero(np.diff(features.owner, prepend=-1))
+        places = np.searchsorted(firsts, np.arange(0, len(features), _RANGE), "right") - 1
+        self._begins = firsts[np.unique(places)]
+        longest = np.diff(self._begins, append=len(features)).max(initial=0)
+        self._kind = np.uint16 if longest <= 1 << 16 else np.uint32
+        self._found: list[list[tuple[npt.NDArray[np.unsignedinteger], Places]]]
+        self._found = [[] for _ in self._begins]
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def add(self, one: Places, two: Places) -> None:
+        """Take what features found, in any order; a match may come more than once."""
+        other = self._features.owner[one] != self._features.owner[two]
+        key = np.minimum(one, two)[other] * np.int64(len(self._features))
+        key += np.maximum(one, two)[other]
+        low, high = np.divmod(_distinct(key), len(self._features))
+        ends = np.searchsorted(low, self._begins).tolist()
+        for found, first, begin, end in zip(
+            self._found, self._begins.tolist(), ends, [*ends[1:], len(low)], strict=True
+        ):
+            if begin < end:
+                part = slice(begin, end)
+                found.append(((low[part] - first).astype(self._kind), high[part].astype(np.int32)))
+
+    def settle(self, number: int) -> tuple[Numbers, Numbers]:
+        """Give all matches of a range, and those that agree, and forget them.
+
+        A match is the number of its lower feature times that of features, and its higher one.
+        """
+        found, self._found[number] = self._found[number], []
+        count, first = len(self._features), self._begins[number]
+        keys = [(low + first) * count + high for low, high in found]
+        every = _distinct(np.concatenate([np.empty(0, np.int64), *keys]))
+        kept = every[_frequent(_pair(self._features, *np.divmod(every, count)))]
+        return every, kept[self._agree(kept)]
+
+    def _agree(self, key: Numbers) -> Flags:
+        """Mark the matches of pairs of images of which enough agree on turn and scale."""
+        features = self._features
+        one, two = np.divmod(key, len(features))
+        pair = _pair(features, one, two)
+        scale, turn, mirrored = differences(features, one, features, two)
+        enough = np.zeros(len(key), np.bool_)
+        for halves in product((0.0, 0.5), repeat=2):
+            octave = np.floor(scale + halves[0]).astype(np.int64) + 16
+            eighth = np.floor(turn / _TURN + halves[1]).astype(np.int64) % 8
+            enough |= _frequent(((pair * 32 + octave) * 8 + eighth) * 2 + mirrored)
+        return enough
 
 
-def _enough(features: LocalFeatures, key: Numbers) -> Numbers:
-    """Keep the matches of pairs of images that have enough of them."""
-    return key[_frequent(_pair(features, *np.divmod(key, len(features))))]
+def _distinct(key: Numbers) -> Numbers:
+    """Sort, and give each once; sorting millions is quicker than hashing them."""
+    key.sort()
+    return key[first_of_equals(key)]
 
 
 def _pair(features: LocalFeatures, one: Numbers, two: Numbers) -> Numbers:
     """Give the pair of images of each match a number."""
     images = int(features.owner[-1]) + 1 if len(features) else 0
-    return features.owner[one] * images + features.owner[two]
-
-
-def _agreeing(features: LocalFeatures, matches: _Matches) -> _Matches:
-    """Keep the matches of pairs of images of which enough agree on turn and scale."""
-    scale, turn, mirrored = differences(features, matches.one, features, matches.two)
-
-    def agree(halves: tuple[float, ...]) -> Flags:
-        octave = np.floor(scale + halves[0]).astype(np.int64) + 16
-        eighth = np.floor(turn / _TURN + halves[1]).astype(np.int64) % 8
-        return _frequent(((matches.pair * 32 + octave) * 8 + eighth) * 2 + mirrored)
-
-    enough = np.zeros(len(matches.pair), np.bool_)
-    for flags in on_every_core(agree, product((0.0, 0.5), repeat=2)):
-        enough |= flags
-    return matches.at(enough)
+    return features.owner[one] * np.int64(images) + features.owner[two]
 
 
 def _frequent(keys: Numbers) -> Flags:
     """Mark the keys that are there `FEWEST_VOTES` times at least."""
     # Counted by buckets first, which is quicker than sorting them all.
-    bucket = ((keys.astype(np.uint64) * MIXING) >> np.uint64(64 - _BUCKET_BITS)).astype(np.int64)
+    bits = min(_BUCKET_BITS, max(1, len(keys).bit_length()))
+    bucket = ((keys.astype(np.uint64) * MIXING) >> np.uint64(64 - bits)).astype(np.int64)
     frequent = np.asarray(np.bincount(bucket)[bucket] >= FEWEST_VOTES)
     _, place, often = np.unique(keys[frequent], return_inverse=True, return_counts=True)
     frequent[frequent] = often[place] >= FEWEST_VOTES

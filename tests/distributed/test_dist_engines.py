@@ -124,6 +124,13 @@ def test_processes_have_a_core_each_and_no_say_on_standard_output(
     assert capfd.readouterr().out == ""
 
 
+def test_arrow_brings_no_pandas_into_processes_where_nobody_asks_for_it(
+    processes: Processes,
+) -> None:
+    pytest.importorskip("pandas")
+    assert run_one(processes, task(toy_stage.use_arrow)) == ([1, 2], False, [1, 2])
+
+
 def test_what_was_cancelled_is_forgotten_and_its_processes_are_gone() -> None:
     with Processes(1) as engine:
         first = run_one(engine, task(toy_stage.process_id))

@@ -57,7 +57,14 @@ def test_tiles_and_blocks_change_nothing(
 ) -> None:
     codes, every = crowded(500), np.arange(500)
     monkeypatch.setattr(by_cells, "_PER_CELL", 10**6)
-    for name, value in (("_ROWS", rows), ("_COLUMNS", columns), ("_ASKING", 150)):
+    sizes = {
+        "_ROWS": rows,
+        "_COLUMNS": columns,
+        "_ASKING": 150,
+        "_FEWEST_ASKING": 60,
+        "_TRIMMED": 40,
+    }
+    for name, value in sizes.items():
         monkeypatch.setattr(by_cells, name, value)
     assert set(found_of(codes, [(every, every)])) == by_brute_force(codes, every, every)
 
@@ -97,6 +104,13 @@ def test_equal_codes_are_divided_too(monkeypatch: pytest.MonkeyPatch) -> None:
     codes, every = np.ones((90, 32), np.uint8), np.arange(90)
     monkeypatch.setattr(by_cells, "_PER_CELL", 10)
     assert set(found_of(codes, [(every, every)])) == by_brute_force(codes, every, every)
+
+
+def test_codes_are_drawn_without_those_that_are_equal() -> None:
+    codes = np.repeat(np.random.default_rng(6).integers(0, 16, (300, 32), np.uint8), 40, axis=0)
+    _, lowest = np.unique(by_cells._mixed(codes), return_index=True)  # noqa: SLF001 - of which drawn
+    for count in (1, 7, 299, 300, 1200):
+        np.testing.assert_array_equal(by_cells._drawn(codes, count), lowest[:count])  # noqa: SLF001
 
 
 def test_nothing_asks_nothing() -> None:

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from dedup.search import matching
+from dedup.search import matching, votes
 from dedup.search.votes import LocalFeatures, sharing_more, sharing_parts
 
 FEATURES = 60
@@ -15,7 +15,7 @@ FEATURES = 60
 
 def made(images: list[tuple[np.ndarray, ...]]) -> LocalFeatures:
     """Join images of (codes, x, y, scale, angle, turned)."""
-    owner = np.repeat(np.arange(len(images)), [len(image[0]) for image in images])
+    owner = np.repeat(np.arange(len(images), dtype=np.int32), [len(image[0]) for image in images])
     return LocalFeatures(owner, *(np.concatenate(column) for column in zip(*images, strict=True)))
 
 
@@ -119,6 +119,29 @@ def test_by_cells_as_by_comparing_all_with_all(
     assert len(expected) == 20
     monkeypatch.setattr(matching, "_PER_CELL", per_cell)
     assert set(sharing_parts(features, 10)) == expected
+
+
+@pytest.mark.parametrize("features", [50, 61, 300])
+def test_ranges_of_matches_change_nothing(monkeypatch: pytest.MonkeyPatch, features: int) -> None:
+    rng = np.random.default_rng(9)
+    images = [random_image(rng) for _ in range(12)]
+    images += [placed(images[number], 20, 0.5, 0.0) for number in (0, 5, 11)]
+    expected = [(0, 12), (5, 13), (11, 14)]
+    assert sharing_parts(made(images), 10) == expected
+    monkeypatch.setattr(votes, "_RANGE", features)
+    assert sharing_parts(made(images), 10) == expected
+
+
+def test_a_range_holds_any_number_of_features() -> None:
+    owner = np.repeat(np.arange(3, dtype=np.int32), [70_000, 5, 5])
+    floats = np.zeros(len(owner), np.float32)
+    codes = np.zeros((len(owner), 32), np.uint8)
+    ranges = votes._Ranges(LocalFeatures(owner, codes, floats, floats, floats, floats, floats > 0))  # noqa: SLF001
+    found = [(69_999, 70_002), (0, 70_009), (70_001, 70_008), (1, 2)]
+    for pairs in (found, [(two, one) for one, two in found]):
+        ranges.add(*np.array(pairs, np.int32).T)
+    every = np.concatenate([ranges.settle(number)[0] for number in range(len(ranges))])
+    assert [divmod(key, len(owner)) for key in every.tolist()] == sorted(found[:3])
 
 
 def test_new_images_are_compared_with_the_others_only() -> None:
