@@ -30,6 +30,7 @@ _CELLS: Final = 4
 _BINS: Final = 8
 _CLIPPED: Final = 0.2  # share of a descriptor's norm that one bin may have (section 6.1)
 _TINY: Final = 1e-6
+_BLOCK: Final = 16
 
 _LINE: Final = np.arange(_SAMPLES, dtype=np.float32) - np.float32((_SAMPLES - 1) / 2)
 
@@ -57,6 +58,9 @@ def _smoothing() -> npt.NDArray[np.float64]:
 
 
 _POOLING: Final = _pooling()
+_HALF: Final = 10 * _PATCH  # samples that have a share in the upper two rows of cells
+_UPPER: Final = np.ascontiguousarray(_POOLING[: _CELLS**2 // 2, :_HALF])
+_LOWER: Final = np.ascontiguousarray(_POOLING[_CELLS**2 // 2 :, -_HALF:])
 _SMOOTHING: Final = _smoothing()
 _TURNING_WINDOW: Final = _window(_PATCH / 6).reshape(-1, 1)
 _scratch: Final = Scratch()
@@ -70,12 +74,17 @@ def describe(blobs: Blobs) -> tuple[Floats, Floats]:
     """
     if not len(blobs.x):
         return np.zeros(0, np.float32), np.zeros((0, _BINS * _CELLS**2), np.float32)
-    angles = _main_directions(_patches(blobs, _TURNING, None))
-    return angles, _histograms(_patches(blobs, _DESCRIBED, angles)).T
+    count = len(blobs.x)
+    angles = _main_directions(_patches(blobs, _TURNING, None))[:count]
+    return angles, _histograms(_patches(blobs, _DESCRIBED, angles))[:, :count].T
 
 
 def _patches(blobs: Blobs, side: float, angles: Floats | None) -> Floats:
-    """Sample a square around each blob, turned: (18, 18, F), one sample more on each side."""
+    """Sample a square around each blob, turned: (18, 18, F), one sample more on each side.
+
+    F is brought to a multiple of 16 by blank ones: products of matrices come in blocks of so many
+    columns, and round those of a smaller block in another way.
+    """
     step = blobs.sigmas[blobs.level] * np.float32(side / _PATCH)
     angles = np.zeros_like(step) if angles is None else angles
     cos, sin = (_LINE[:, None] * (step * turn(angles)) for turn in (np.cos, np.sin))
@@ -83,7 +92,8 @@ def _patches(blobs: Blobs, side: float, angles: Floats | None) -> Floats:
     maps = _scratch.take("maps", 2, _SAMPLES, _SAMPLES, len(step))
     np.subtract(blobs.x + cos, sin[:, None], out=maps[0])
     np.add(blobs.y + sin, cos[:, None], out=maps[1])
-    sampled = _scratch.take("sampled", _SAMPLES, _SAMPLES, len(step))
+    sampled = _scratch.take("sampled", _SAMPLES, _SAMPLES, -(-len(step) // _BLOCK) * _BLOCK)
+    sampled[:, :, len(step) :] = 0
     columns, rows, target = (each.reshape(_SAMPLES**2, -1) for each in (*maps, sampled))
     ends = np.searchsorted(blobs.level, np.arange(len(blobs.blurs) + 1)).tolist()
     for blur, begin, end in zip(blobs.blurs, ends, ends[1:], strict=False):
@@ -143,18 +153,29 @@ def _histograms(patches: Floats) -> Floats:
         cv2.threshold(ramp, 1, 0, cv2.THRESH_TRUNC, dst=ramp)
         cv2.threshold(ramp, 0, 0, cv2.THRESH_TOZERO, dst=ramp)
         np.multiply(ramp, magnitudes, out=ramp)
-        np.matmul(_POOLING, ramp, out=risen[number])
+        _pool(ramp, risen[number])
     # A bin's share is 1 at its own direction and falls to 0 at its neighbours': what one ramp has
     # risen by and the next has not. The first bin is on both ends of the scale.
     cells = np.empty((_CELLS**2, _BINS, count), np.float32)
     np.subtract(risen[:-1], risen[1:], out=cells[:, 1:].transpose(1, 0, 2))
-    np.subtract(_POOLING @ magnitudes, risen[0] - risen[-1], out=cells[:, 0])
+    first = risen[0] - risen[-1]
+    np.subtract(_pool(magnitudes, risen[0]), first, out=cells[:, 0])
     values = cells.reshape(-1, count)
-    np.maximum(values, 0, out=values)  # of which rounding may take some
+    cv2.threshold(values, 0, 0, cv2.THRESH_TOZERO, dst=values)  # of which rounding may take some
     values /= np.maximum(np.sqrt(_added(values * values)), _TINY)
-    np.minimum(values, _CLIPPED, out=values)
+    cv2.threshold(values, _CLIPPED, 0, cv2.THRESH_TRUNC, dst=values)
     values /= np.maximum(_added(values), _TINY)
     return np.sqrt(values, out=values)
+
+
+def _pool(samples: Floats, out: Floats) -> Floats:
+    """Add up what falls into each cell: (256, F) to (16, F).
+
+    In two halves, which leaves out a third of the products: those with nothing.
+    """
+    np.matmul(_UPPER, samples[:_HALF], out=out[: _CELLS**2 // 2])
+    np.matmul(_LOWER, samples[-_HALF:], out=out[_CELLS**2 // 2 :])
+    return out
 
 
 def _added(values: Floats) -> Floats:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from dedup.descriptors.keypoints import find, find_fine
+from dedup.descriptors.keypoints import find, find_with_fine
 from dedup.descriptors.mirror import fold_mirror
 from dedup.descriptors.parts import pack
 from dedup.errors import WeightsError
@@ -179,13 +179,11 @@ class Details:
         -------
         What `embed` gives, and parts as `dedup.descriptors.parts` packs them.
         """
-        found = find(grey(pixels))
         large = _resized(larger, PARTS_SIDE)
-        fine = [find_fine(_sized(large, side), most) for side, most in PARTS_SIDES.items()]
-        every = (found, *fine)
-        folded = [self._vocabulary.folded(each.descriptors) for each in every]
-        reduced, turned = zip(*folded, strict=True)
-        return self._projected(reduced[0]), pack(every, reduced, turned)
+        finer = [(_sized(large, side), most) for side, most in PARTS_SIDES.items()]
+        found, counts = find_with_fine(grey(pixels), *finer)
+        reduced, turned = self._vocabulary.folded(found.descriptors)
+        return self._projected(reduced[: counts[0]]), pack(found, counts, reduced, turned)
 
     def _projected(self, reduced: Floats) -> Floats:
         if len(reduced) < FEWEST:
