@@ -47,6 +47,11 @@ ENVIRONMENT: Final = {
     # As `keep_pages` has it, before anything is imported.
     "MALLOC_MMAP_THRESHOLD_": str(KEPT_BYTES),
     "MALLOC_TRIM_THRESHOLD_": str(KEPT_BYTES),
+    # In large pages: what is worked on for an image lies in more small ones than a processor has
+    # places for, and looking these up is a tenth of the time.
+    "GLIBC_TUNABLES": ":".join(
+        filter(None, (os.environ.get("GLIBC_TUNABLES"), "glibc.malloc.hugetlb=1"))
+    ),
     # And not once for each thread, which have one core between them: a quarter of the memory.
     "MALLOC_ARENA_MAX": "1",
     # loky starts a process anew, and warns, once it has grown by 300 MB, as it does by an image of
