@@ -8,6 +8,7 @@ crashes one (a decoder's fault, or no memory left) costs that image and not the 
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -308,6 +309,8 @@ def _begin_process(
     _turn = turn
     _begun = begin()  # kept, since it ends what it began when nobody holds it any more
     _work = _begun.__enter__()
+    # What is there now stays: loky looks for garbage once a second, and need not go over it.
+    gc.freeze()
     limit_process(seconds, memory)
 
 
