@@ -26,6 +26,7 @@ import numpy as np
 from endtoend import same_photograph
 from machine import add_json_option, describe, record
 
+from dedup.descriptors.vlad import load_details
 from dedup.edits.catalogue import EDITS, edit
 from dedup.errors import ImageError
 from dedup.fingerprint import DETAILS
@@ -152,8 +153,9 @@ def content(loaded: LoadedModel, files: Sequence[bytes]) -> Rows:
 
 def details(files: Sequence[bytes]) -> Rows:
     """Describe files."""
-    rows = [one.details for one in prepared(files, 32, details=True)]
-    return unit_rows(as_stored(DETAILS, np.stack([row for row in rows if row is not None])))
+    rows = [one.counted for one in prepared(files, 32, details=True)]
+    counted = np.stack([row for row in rows if row is not None])
+    return unit_rows(as_stored(DETAILS, load_details().project(counted)))
 
 
 def phash(files: Sequence[bytes]) -> Rows:

@@ -40,12 +40,12 @@ class Inputs(NamedTuple):
     Parameters
     ----------
     pixels : (H, W, 3) uint8 RGB, the input to the model
-    details : (D,) float32, of unit norm or zeros; None where they are not a view
-    parts : the features by which parts are found, packed; None as `details`
+    counted : (W,) float32, of what details are projected; None where they are not a view
+    parts : the features by which parts are found, packed; None as `counted`
     """
 
     pixels: npt.NDArray[np.uint8]
-    details: Rows | None
+    counted: Rows | None
     parts: bytes | None = None
 
 
@@ -55,11 +55,11 @@ class Prepared:
 
     Parameters
     ----------
-    details, parts : as in `Inputs`
+    counted, parts : as in `Inputs`
     """
 
     decoded: Decoded
-    details: Rows | None
+    counted: Rows | None
     parts: bytes | None = None
 
     @property
@@ -83,7 +83,7 @@ class Prepared:
     @property
     def inputs(self) -> Inputs:
         """Leave out the pixels that details were made of, and what is known of the file."""
-        return Inputs(self.decoded.pixels, self.details, self.parts)
+        return Inputs(self.decoded.pixels, self.counted, self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ def embed(
         else:
             fill(batch)
         found |= embedder().embed(batch)
-    described = [image.details for image in images if image.details is not None]
-    if described:
-        found[DETAILS] = np.stack(described)
+    counted = [image.counted for image in images if image.counted is not None]
+    if counted:
+        found[DETAILS] = load_details().project(np.stack(counted))
     return found

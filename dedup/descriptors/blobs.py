@@ -15,6 +15,8 @@ import numpy as np
 from dedup.descriptors.scratch import Scratch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     Bytes = npt.NDArray[np.uint8]
@@ -86,7 +88,8 @@ class Blobs(NamedTuple):
 
     Parameters
     ----------
-    blurs : per level, (H, W) float32; good until this thread looks for blobs of this kind again
+    blurs : per level, (H, W) float32; good until this thread looks for as many blobs of this kind
+        again
     sigmas : per level, its blur in its own pixels
     """
 
@@ -102,6 +105,19 @@ class Blobs(NamedTuple):
         return self._replace(
             level=self.level[kept], x=self.x[kept], y=self.y[kept], contrast=self.contrast[kept]
         )
+
+
+def joined(kinds: Sequence[Blobs]) -> Blobs:
+    """Put blobs of several images into one: their levels are numbered on."""
+    begins = np.cumsum([0, *(len(each.blurs) for each in kinds)])
+    return Blobs(
+        [blur for each in kinds for blur in each.blurs],
+        np.concatenate([each.sigmas for each in kinds]),
+        np.concatenate([each.level + begin for each, begin in zip(kinds, begins, strict=False)]),
+        np.concatenate([each.x for each in kinds]),
+        np.concatenate([each.y for each in kinds]),
+        np.concatenate([each.contrast for each in kinds]),
+    )
 
 
 def strongest_blobs(grey: Bytes) -> Blobs:
@@ -130,7 +146,8 @@ def fine_blobs(grey: Bytes, most: int) -> Blobs:
     grey : (H, W) uint8
     most : F, at most
     """
-    base, outer, band, limit = _scratch.take("fine", 4, *grey.shape)
+    base = _scratch.take(f"fine {most}", *grey.shape)
+    outer, band, limit = _scratch.take("fine", 3, *grey.shape)
     none = np.zeros(0, np.intp)
     if min(grey.shape) < _SMALLEST:
         return _placed(_Pyramid([], np.zeros(0, np.float32), band.ravel(), none, none, none))

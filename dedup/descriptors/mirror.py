@@ -33,11 +33,16 @@ def fold_mirror(descriptors: Floats, axis: Floats) -> tuple[Floats, Flags]:
     the sign that makes the component along `axis` positive; and (F,) whether that sign was changed,
     which a mirror exchanges
     """
-    one, other = descriptors[:, _ONE], descriptors[:, _OTHER]
-    differences = (one - other) * np.float32(np.sqrt(0.5))
-    turned = differences @ axis < 0
-    differences *= np.where(turned, np.float32(-1), np.float32(1))[:, None]
-    return np.concatenate(((one + other) * np.float32(np.sqrt(0.5)), differences), axis=1), turned
+    by_bin = descriptors.T  # whose rows lie together, as `patches` gives them
+    one, other = by_bin[_ONE], by_bin[_OTHER]
+    folded = np.empty_like(by_bin)
+    sums, differences = folded[: len(_ONE)], folded[len(_ONE) :]
+    np.add(one, other, out=sums)
+    np.subtract(one, other, out=differences)
+    folded *= np.float32(np.sqrt(0.5))
+    turned = axis @ differences < 0
+    differences *= np.where(turned, np.float32(-1), np.float32(1))
+    return folded.T, turned
 
 
 def asymmetry(descriptors: Floats) -> Floats:

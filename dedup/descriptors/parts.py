@@ -70,35 +70,35 @@ class Parts:
         return len(self.codes)
 
 
-def pack(found: Sequence[Keypoints], reduced: Sequence[Floats], turned: Sequence[Flags]) -> bytes:
+def pack(found: Keypoints, counts: Sequence[int], reduced: Floats, turned: Flags) -> bytes:
     """Pack the features of an image, of each kind those of strongest contrast.
 
     Parameters
     ----------
-    found : at most `COARSE` are kept of the first, and `FINE` of the others
-    reduced : of each, (F, `VALUES`)
-    turned : of each, (F,), as in `Parts`
+    found : one kind after the other; at most `COARSE` are kept of the first, `FINE` of the others
+    counts : how many there are of each
+    reduced : (F, `VALUES`)
+    turned : (F,), as in `Parts`
     """
-    rows = [
-        _packed(each, values, flags)[np.argsort(-each.contrast, kind="stable")[:most]]
-        for each, values, flags, most in zip(
-            found, reduced, turned, (COARSE, *[FINE] * (len(found) - 1)), strict=True
-        )
-    ]
-    return np.concatenate(rows).tobytes()
+    kept, begin = [], 0
+    for count, most in zip(counts, (COARSE, *[FINE] * (len(counts) - 1)), strict=True):
+        strongest = np.argsort(-found.contrast[begin:][:count], kind="stable")[:most]
+        kept.append(strongest + begin)
+        begin += count
+    return _packed(found, reduced, turned)[np.concatenate(kept)].tobytes()
 
 
 def _packed(found: Keypoints, reduced: Floats, turned: Flags) -> Bytes:
     rows = np.empty((len(found), FEATURE_BYTES), np.uint8)
-    steps = np.clip(np.rint(reduced / np.float32(STEP)) + _LEVELS // 2, 0, _LEVELS - 1)
-    codes = steps.astype(np.uint8)
-    rows[:, :_CODE_BYTES] = codes[:, 0::2] | codes[:, 1::2] << 4
-    rows[:, _CODE_BYTES] = np.clip(np.rint(found.x * _PLACES), 0, _PLACES)
-    rows[:, _CODE_BYTES + 1] = np.clip(np.rint(found.y * _PLACES), 0, _PLACES)
+    steps = np.rint(reduced / np.float32(STEP))
+    steps += _LEVELS // 2
+    codes = np.clip(steps, 0, _LEVELS - 1, out=steps).astype(np.uint8)
+    np.bitwise_or(codes[:, 0::2], codes[:, 1::2] << 4, out=rows[:, :_CODE_BYTES])
     octaves = np.log2(found.scale / np.float32(_FINEST))
-    rows[:, _CODE_BYTES + 2] = np.clip(np.rint(octaves * _SCALES), 0, 255)
+    places = np.stack([found.x * _PLACES, found.y * _PLACES, octaves * _SCALES])
+    rows[:, _CODE_BYTES:-1] = np.clip(np.rint(places), 0, _PLACES).T
     turns = np.rint(found.angle * (_TURNS / (2 * np.pi))).astype(np.int64) % _TURNS
-    rows[:, _CODE_BYTES + 3] = turns << 1 | turned
+    rows[:, -1] = turns << 1 | turned
     return rows
 
 

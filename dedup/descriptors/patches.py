@@ -1,6 +1,8 @@
 """What lies around blobs: the direction of each, and a descriptor in that direction.
 
-As in SIFT (Lowe 2004, sections 5 and 6), for all blobs of an image at a time.
+As in SIFT (Lowe 2004, sections 5 and 6), for all blobs of an image at a time. The blobs are the
+last axis of every array, so that each step goes over long rows: what differs from sample to sample
+(its place, its weight, its share in a cell) is one number for a row.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ _CELLS: Final = 4
 _BINS: Final = 8
 _CLIPPED: Final = 0.2  # share of a descriptor's norm that one bin may have (section 6.1)
 _TINY: Final = 1e-6
+_BLOCK: Final = 16
 
 _LINE: Final = np.arange(_SAMPLES, dtype=np.float32) - np.float32((_SAMPLES - 1) / 2)
 
@@ -39,11 +42,11 @@ def _window(sigma: float) -> Floats:
 
 
 def _pooling() -> Floats:
-    """(256, 16): each sample's share in each cell, falling linearly and from the centre."""
+    """(16, 256): each sample's share in each cell, falling linearly and from the centre."""
     places = (np.arange(_PATCH) + 0.5) / _PATCH * _CELLS - 0.5
     share = np.maximum(0, 1 - np.abs(places[:, None] - np.arange(_CELLS)))
-    cells = np.einsum("ya,xb,yx->yxab", share, share, _window(_PATCH / 2))
-    return np.asarray(cells.reshape(_PATCH**2, _CELLS**2), np.float32)
+    cells = np.einsum("ya,xb,yx->abyx", share, share, _window(_PATCH / 2))
+    return np.asarray(cells.reshape(_CELLS**2, _PATCH**2), np.float32)
 
 
 def _smoothing() -> npt.NDArray[np.float64]:
@@ -55,71 +58,79 @@ def _smoothing() -> npt.NDArray[np.float64]:
 
 
 _POOLING: Final = _pooling()
+_HALF: Final = 10 * _PATCH  # samples that have a share in the upper two rows of cells
+_UPPER: Final = np.ascontiguousarray(_POOLING[: _CELLS**2 // 2, :_HALF])
+_LOWER: Final = np.ascontiguousarray(_POOLING[_CELLS**2 // 2 :, -_HALF:])
 _SMOOTHING: Final = _smoothing()
-_TURNING_WINDOW: Final = _window(_PATCH / 6).ravel()
+_TURNING_WINDOW: Final = _window(_PATCH / 6).reshape(-1, 1)
 _scratch: Final = Scratch()
 
 
 def describe(blobs: Blobs) -> tuple[Floats, Floats]:
     """Give the direction of each blob, (F,) radians, and its descriptor, (F, 128).
 
-    Descriptors are RootSIFT rows of unit L2 norm (Arandjelović and Zisserman 2012).
+    Descriptors are RootSIFT rows of unit L2 norm (Arandjelović and Zisserman 2012); in memory they
+    are columns.
     """
     if not len(blobs.x):
         return np.zeros(0, np.float32), np.zeros((0, _BINS * _CELLS**2), np.float32)
-    angles = _main_directions(_patches(blobs, _TURNING, None))
-    return angles, _histograms(_patches(blobs, _DESCRIBED, angles))
+    count = len(blobs.x)
+    angles = _main_directions(_patches(blobs, _TURNING, None))[:count]
+    return angles, _histograms(_patches(blobs, _DESCRIBED, angles))[:, :count].T
 
 
 def _patches(blobs: Blobs, side: float, angles: Floats | None) -> Floats:
-    """Sample a square around each blob, turned: (F, 18, 18), one sample more on each side."""
+    """Sample a square around each blob, turned: (18, 18, F), one sample more on each side.
+
+    F is brought to a multiple of 16 by blank ones: products of matrices come in blocks of so many
+    columns, and round those of a smaller block in another way.
+    """
     step = blobs.sigmas[blobs.level] * np.float32(side / _PATCH)
     angles = np.zeros_like(step) if angles is None else angles
-    cos, sin = ((step * turn(angles))[:, None] * _LINE for turn in (np.cos, np.sin))
+    cos, sin = (_LINE[:, None] * (step * turn(angles)) for turn in (np.cos, np.sin))
     # A column's place is one part by its column and one by its row, as is a row's.
-    maps = _scratch.take("maps", 2, len(step), _SAMPLES, _SAMPLES)
-    np.subtract((blobs.x[:, None] + cos)[:, None, :], sin[:, :, None], out=maps[0])
-    np.add((blobs.y[:, None] + sin)[:, None, :], cos[:, :, None], out=maps[1])
-    sampled = _scratch.take("sampled", len(step), _SAMPLES, _SAMPLES)
-    ends = np.searchsorted(blobs.level, np.arange(len(blobs.blurs) + 1))
+    maps = _scratch.take("maps", 2, _SAMPLES, _SAMPLES, len(step))
+    np.subtract(blobs.x + cos, sin[:, None], out=maps[0])
+    np.add(blobs.y + sin, cos[:, None], out=maps[1])
+    sampled = _scratch.take("sampled", _SAMPLES, _SAMPLES, -(-len(step) // _BLOCK) * _BLOCK)
+    sampled[:, :, len(step) :] = 0
+    columns, rows, target = (each.reshape(_SAMPLES**2, -1) for each in (*maps, sampled))
+    ends = np.searchsorted(blobs.level, np.arange(len(blobs.blurs) + 1)).tolist()
     for blur, begin, end in zip(blobs.blurs, ends, ends[1:], strict=False):
         if begin < end:
-            columns, rows, target = (
-                values[begin:end].reshape(-1, _SAMPLES**2) for values in (*maps, sampled)
-            )
             cv2.remap(
-                blur, columns, rows, cv2.INTER_LINEAR, target, borderMode=cv2.BORDER_REPLICATE
+                blur,
+                columns[:, begin:end],
+                rows[:, begin:end],
+                cv2.INTER_LINEAR,
+                target[:, begin:end],
+                borderMode=cv2.BORDER_REPLICATE,
             )
     return sampled
 
 
 def _gradients(patches: Floats) -> tuple[Floats, Floats]:
-    """Magnitudes and angles in [0, 2 pi]: two (F, 256)."""
-    count = len(patches)
-    rows = patches.reshape(-1, _SAMPLES)
-    across, down = _scratch.take("differences", 2, len(rows), _PATCH)
-    # Those at the top and bottom of patches, of which some reach into the next, are left out.
-    cv2.subtract(rows[:, 2:], rows[:, :-2], dst=across)
-    cv2.subtract(rows[2:, 1:-1], rows[:-2, 1:-1], dst=down[:-2])
-    magnitudes, angles = _scratch.take("gradients", 2, count, _PATCH**2)
-    cv2.cartToPolar(
-        across.reshape(count, -1)[:, _PATCH:-_PATCH],
-        down.reshape(count, -1)[:, : -2 * _PATCH],
-        magnitudes,
-        angles,
-    )
-    return magnitudes, angles
+    """Magnitudes and angles in [0, 2 pi]: two (256, F)."""
+    count = patches.shape[2]
+    rows = patches.reshape(_SAMPLES, -1)
+    across, down = _scratch.take("differences", 2, _PATCH, _PATCH * count)
+    cv2.subtract(rows[1:-1, 2 * count :], rows[1:-1, : -2 * count], dst=across)
+    cv2.subtract(rows[2:, count:-count], rows[:-2, count:-count], dst=down)
+    magnitudes, angles = _scratch.take("gradients", 2, _PATCH, _PATCH * count)
+    cv2.cartToPolar(across, down, magnitudes, angles)
+    return magnitudes.reshape(-1, count), angles.reshape(-1, count)
 
 
 def _main_directions(patches: Floats) -> Floats:
     """Find the direction in which most of each patch's gradients point: (F,) radians."""
     magnitudes, angles = _gradients(patches)
-    count, width = len(patches), _DIRECTIONS + 1  # a whole turn may round to one bin too many
-    bins = _scratch.take("bins", count, _PATCH**2, dtype=np.intp)
-    np.multiply(angles, np.float32(_DIRECTIONS / (2 * np.pi)), out=bins, casting="unsafe")
-    bins += width * np.arange(count)[:, None]
-    weights = _scratch.take("weights", count, _PATCH**2, dtype=np.float64)
-    np.multiply(magnitudes, _TURNING_WINDOW, out=weights)
+    count, width = patches.shape[2], _DIRECTIONS + 1  # a whole turn may round to one bin too many
+    scaled = _scratch.take("scaled", _PATCH**2, count)
+    np.multiply(angles, np.float32(_DIRECTIONS / (2 * np.pi)), out=scaled)
+    bins = _scratch.take("bins", _PATCH**2, count, dtype=np.intp)
+    np.copyto(bins, scaled, casting="unsafe")
+    bins += width * np.arange(count)
+    weights = np.multiply(magnitudes, _TURNING_WINDOW, out=scaled)
     counted = np.bincount(bins.ravel(), weights.ravel(), count * width).reshape(count, width)
     counted[:, -2] += counted[:, -1]
     votes = counted[:, :-1] @ _SMOOTHING
@@ -130,27 +141,49 @@ def _main_directions(patches: Floats) -> Floats:
 
 
 def _histograms(patches: Floats) -> Floats:
-    """Count directions in 4 x 4 cells: (F, 128) RootSIFT rows."""
+    """Count directions in 4 x 4 cells: (128, F), RootSIFT columns."""
     magnitudes, angles = _gradients(patches)
-    count = len(patches)
+    count = patches.shape[2]
     angles *= np.float32(_BINS / (2 * np.pi))
-    ramps = _scratch.take("ramps", _BINS, count, _PATCH**2)
-    for number, ramp in enumerate(ramps):
+    ramp = _scratch.take("ramp", _PATCH**2, count)
+    risen = _scratch.take("risen", _BINS, _CELLS**2, count)
+    for number in range(_BINS):
         # 0 up to the direction of a bin, 1 from that of the next one on.
         np.subtract(angles, np.float32(number), out=ramp)
         cv2.threshold(ramp, 1, 0, cv2.THRESH_TRUNC, dst=ramp)
         cv2.threshold(ramp, 0, 0, cv2.THRESH_TOZERO, dst=ramp)
         np.multiply(ramp, magnitudes, out=ramp)
-    risen = (ramps.reshape(_BINS * count, -1) @ _POOLING).reshape(_BINS, count, -1)
+        _pool(ramp, risen[number])
     # A bin's share is 1 at its own direction and falls to 0 at its neighbours': what one ramp has
     # risen by and the next has not. The first bin is on both ends of the scale.
-    cells = np.empty((count, _CELLS**2, _BINS), np.float32)
-    by_bin = cells.transpose(2, 0, 1)
-    np.subtract(risen[:-1], risen[1:], out=by_bin[1:])
-    np.subtract(magnitudes @ _POOLING, risen[0] - risen[-1], out=by_bin[0])
-    rows = cells.reshape(count, -1)
-    np.maximum(rows, 0, out=rows)  # of which rounding may take some
-    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), _TINY)
-    np.minimum(rows, _CLIPPED, out=rows)
-    rows /= np.maximum(rows.sum(axis=1, keepdims=True), _TINY)
-    return np.sqrt(rows, out=rows)
+    cells = np.empty((_CELLS**2, _BINS, count), np.float32)
+    np.subtract(risen[:-1], risen[1:], out=cells[:, 1:].transpose(1, 0, 2))
+    first = risen[0] - risen[-1]
+    np.subtract(_pool(magnitudes, risen[0]), first, out=cells[:, 0])
+    values = cells.reshape(-1, count)
+    cv2.threshold(values, 0, 0, cv2.THRESH_TOZERO, dst=values)  # of which rounding may take some
+    values /= np.maximum(np.sqrt(_added(values * values)), _TINY)
+    cv2.threshold(values, _CLIPPED, 0, cv2.THRESH_TRUNC, dst=values)
+    values /= np.maximum(_added(values), _TINY)
+    return np.sqrt(values, out=values)
+
+
+def _pool(samples: Floats, out: Floats) -> Floats:
+    """Add up what falls into each cell: (256, F) to (16, F).
+
+    In two halves, which leaves out a third of the products: those with nothing.
+    """
+    np.matmul(_UPPER, samples[:_HALF], out=out[: _CELLS**2 // 2])
+    np.matmul(_LOWER, samples[-_HALF:], out=out[_CELLS**2 // 2 :])
+    return out
+
+
+def _added(values: Floats) -> Floats:
+    """Add up each column, (128, F) to (F,), in the order in which NumPy adds up a row of 128.
+
+    Descriptors stay the same to the last bit that way.
+    """
+    sums = values.reshape(16, 8, -1).sum(axis=0)
+    sums = sums[0::2] + sums[1::2]
+    sums = sums[0::2] + sums[1::2]
+    return np.asarray(sums[0] + sums[1])

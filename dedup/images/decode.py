@@ -118,7 +118,7 @@ _PIXEL_NANOSECONDS = {"JPEG": 10, "JPEG2000": 200, "AVIF": 60, "WEBP": 60, "HEIF
 _OTHER_NANOSECONDS = 50
 _BYTE_NANOSECONDS = 20
 _COEFFICIENT_BYTES_PER_PIXEL = 6  # progressive JPEG, three components of 16 bits
-_DECODER_BYTES = 1 << 22  # tables, bands and buffers that do not depend on the image
+_DECODER_BYTES = 3 << 22  # tables, bands and buffers that do not depend on the image
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,9 @@ JPEGs of common aspects have after decoding at a reduced scale."""
 _LARGEST_STEP = 2
 """Pixels of the image between two interpolated samples, so that each pixel has its weight."""
 
+AS_FLOATS = 1 << 20
+"""Values up to which they are averaged as floats, which takes four times their memory."""
+
 
 def resize(pixels: Pixels, height: int, width: int) -> Pixels:
     """Bring an image to exactly the given size, its aspect ignored.
@@ -52,7 +55,7 @@ def resize(pixels: Pixels, height: int, width: int) -> Pixels:
     if in_two_steps(shrink):
         double = (2 * width, 2 * height)
         pixels = np.asarray(cv2.resize(pixels, double, interpolation=cv2.INTER_LINEAR))
-    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA))
+    return _averaged(pixels, height, width)
 
 
 def in_two_steps(shrink: tuple[float, float]) -> bool:
@@ -60,10 +63,23 @@ def in_two_steps(shrink: tuple[float, float]) -> bool:
     return min(shrink) >= _TWO_STEPS_FROM and max(shrink) <= _TWO_STEPS_TO
 
 
+def _averaged(pixels: Pixels, height: int, width: int) -> Pixels:
+    """Average areas.
+
+    Where these cut pixels, OpenCV adds up floats whatever it is given, and takes a third less time
+    for floats than for bytes. The sums are the same, and so is how they are rounded.
+    """
+    whole = pixels.shape[0] % height == 0 and pixels.shape[1] % width == 0
+    if whole or pixels.size > AS_FLOATS:
+        return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA))
+    values = cv2.resize(pixels.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.convertScaleAbs(values))
+
+
 def _enlarge(pixels: Pixels, height: int, width: int) -> Pixels:
     """Resize what is smaller than asked for on one side at least."""
     held = (min(height, pixels.shape[0]), min(width, pixels.shape[1]))
     if max(pixels.shape[0] / held[0], pixels.shape[1] / held[1]) > _LARGEST_STEP:
         # interpolating the long side would pass over pixels
-        pixels = np.asarray(cv2.resize(pixels, held[::-1], interpolation=cv2.INTER_AREA))
+        pixels = _averaged(pixels, *held)
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR))

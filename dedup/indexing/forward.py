@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Generic, NamedTuple, Self, TypeVar
 import numpy as np
 
 from dedup.fingerprint import CONTENT
+from dedup.parallel.workers import one_blas_thread
 from dedup.preparation import embed
 from dedup.store.vectors import pack
 
@@ -103,6 +104,7 @@ class Forward(Generic[Result]):
         self._embedder: Embedder | None = None
         self._buffer = buffer
         self._threads = ThreadPoolExecutor(MAX_PASSES, thread_name_prefix="embed")
+        self._blas = one_blas_thread()
         self.loading_seconds = 0.0
 
     @property
@@ -129,10 +131,12 @@ class Forward(Generic[Result]):
         return self._threads.submit(self._work, self._fingerprint, self._model, inputs, fill)
 
     def __enter__(self) -> Self:
+        self._blas.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._threads.shutdown()
+        self._blas.__exit__(None, None, None)
 
     def _model(self) -> Embedder:
         if self._embedder is None:

@@ -10,14 +10,12 @@ import numpy as np
 import pytest
 
 from dedup.descriptors import blobs, patches
-from dedup.descriptors.keypoints import find, find_fine
+from dedup.descriptors.keypoints import Keypoints, find, find_with_fine
 from dedup.descriptors.scratch import MOST, Scratch
 from dedup.edits.catalogue import drawn
 
 if TYPE_CHECKING:
     import numpy.typing as npt
-
-    from dedup.descriptors.keypoints import Keypoints
 
     Floats = npt.NDArray[np.float32]
     Bytes = npt.NDArray[np.uint8]
@@ -68,7 +66,7 @@ def test_a_slope_points_where_it_rises(degrees: int) -> None:
     angle = np.radians(degrees)
     line = np.arange(18, dtype=np.float32)
     slope = np.cos(angle) * line[None, :] + np.sin(angle) * line[:, None]
-    found = patches._main_directions(np.asarray(slope, np.float32)[None])  # noqa: SLF001
+    found = patches._main_directions(np.asarray(slope, np.float32)[:, :, None])  # noqa: SLF001
     # A bin is ten degrees wide, and all samples are in one or two.
     assert abs(np.angle(np.exp(1j * (float(found[0]) - angle)))) <= np.radians(5.1)
 
@@ -101,11 +99,15 @@ def test_descriptors_are_what_counting_every_sample_gives() -> None:
     rough[2] = np.arange(18, dtype=np.float32)  # every direction is that of the first bin
     rough[3] = -rough[2]
     wanted = np.stack([histogram(patch) for patch in rough])
-    found = patches._histograms(rough)  # noqa: SLF001
+    found = patches._histograms(np.moveaxis(rough, 0, 2).copy()).T  # noqa: SLF001
     assert found.dtype == np.float32
     # The root of a bin in which rounding left a ten-millionth.
     np.testing.assert_allclose(found, wanted, atol=1e-3)
     np.testing.assert_allclose(found**2, wanted**2, atol=1e-5)
+
+
+def taken(found: Keypoints, which: slice) -> Keypoints:
+    return Keypoints(*(getattr(found, name)[which] for name in Keypoints.__slots__))
 
 
 def same(one: Keypoints, two: Keypoints) -> bool:
@@ -115,14 +117,30 @@ def same(one: Keypoints, two: Keypoints) -> bool:
 
 def test_features_do_not_depend_on_what_the_thread_described_before() -> None:
     images = [grey(seed, *size) for seed, size in enumerate([(192, 256), (60, 80), (256, 200)])]
-    first = [(find(image), find_fine(image, 50)) for image in images]
-    assert all(len(each) > 5 for pair in first for each in pair)
+
+    def described(image: Bytes) -> Keypoints:
+        return find_with_fine(image, (image, 50), (image[::2], 20))[0]
+
+    first = [described(image) for image in images]
     for number in (1, 0, 2, 1):
-        assert same(find(images[number]), first[number][0])
-        assert same(find_fine(images[number], 50), first[number][1])
+        assert same(described(images[number]), first[number])
     with ThreadPoolExecutor(3) as pool:
-        for number, found in enumerate(pool.map(find, images * 8)):
-            assert same(found, first[number % 3][0])
+        for number, found in enumerate(pool.map(described, images * 8)):
+            assert same(found, first[number % 3])
+
+
+def test_described_together_they_are_what_each_is_alone() -> None:
+    one, two = grey(11, 192, 256), grey(12, 288, 384)
+    three = two[::3, ::3].copy()
+    blank = np.zeros((9, 9), np.uint8)
+    found, counts = find_with_fine(one, (two, 40), (three, 30))
+    alone = [find(one), *(find_with_fine(blank, each)[0] for each in ((two, 40), (three, 30)))]
+    assert counts == [len(each) for each in alone]
+    assert min(counts) > 10
+    begin = 0
+    for expected in alone:
+        assert same(taken(found, slice(begin, begin + len(expected))), expected)
+        begin += len(expected)
 
 
 def test_a_grid_of_equal_dots_is_described_and_leaves_no_large_array_behind() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from dedup.descriptors.agreement import FEWEST as LEAST
 from dedup.descriptors.agreement import agreement
-from dedup.descriptors.keypoints import find, find_fine
+from dedup.descriptors.keypoints import find, find_with_fine
 from dedup.descriptors.parts import COARSE, FEATURE_BYTES, FINE, STEP, unpack
 from dedup.descriptors.vlad import FEWEST, SIDE, Details, Vocabulary, grey
 from dedup.edits.catalogue import drawn as scene
@@ -33,8 +33,8 @@ def test_parts_take_at_most_eight_kilobytes(details: Details) -> None:
 
 def test_details_are_the_same_with_parts_and_without(details: Details) -> None:
     pixels = drawn(2, 200, SIDE)
-    vector, _ = details.describe(pixels, pixels)
-    np.testing.assert_array_equal(vector, details.embed(pixels))
+    counted, _ = details.describe(pixels, pixels)
+    np.testing.assert_array_equal(details.project(counted[None])[0], details.embed(pixels))
 
 
 def test_what_is_unpacked_is_what_was_found(details: Details) -> None:
@@ -58,9 +58,11 @@ def test_what_is_unpacked_is_what_was_found(details: Details) -> None:
 def test_fine_features_are_spread_over_the_image() -> None:
     loud, quiet = drawn(4, 384, 192), drawn(5, 384, 192) // 4 + 96
     both = np.concatenate((loud, quiet), axis=1)
-    found = find_fine(np.asarray(cv2.cvtColor(both, cv2.COLOR_RGB2GRAY), np.uint8), 100)
-    assert len(found) <= 100
-    assert (found.x > 0.5).mean() > 0.3
+    grey = np.asarray(cv2.cvtColor(both, cv2.COLOR_RGB2GRAY), np.uint8)
+    found, counts = find_with_fine(grey, (grey, 100))
+    assert len(found.x) == sum(counts)
+    assert 50 < counts[1] <= 100
+    assert (found.x[counts[0] :] > 0.5).mean() > 0.3
 
 
 def test_without_texture_there_are_no_parts(details: Details) -> None:

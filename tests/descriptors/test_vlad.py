@@ -113,6 +113,16 @@ def test_every_thread_gets_the_same(details: Details) -> None:
         np.testing.assert_allclose(embedding, alone[number % 8], atol=1e-6)
 
 
+def test_a_row_is_projected_to_the_same_bits_in_any_company(details: Details) -> None:
+    counted = np.stack([details.describe(image(seed), image(seed))[0] for seed in range(19)])
+    counted[7] = 0
+    together = details.project(counted)
+    assert not together[7].any()
+    for begin, end in ((0, 1), (7, 8), (18, 19), (3, 5), (2, 19), (5, 13)):
+        np.testing.assert_array_equal(details.project(counted[begin:end]), together[begin:end])
+    np.testing.assert_array_equal(details.embed(image(4)), together[4])
+
+
 def test_the_image_is_left_as_it_was(details: Details) -> None:
     pixels = image(3)
     pixels.setflags(write=False)

@@ -37,7 +37,9 @@ def test_shrinking_averages_areas(size: tuple[int, int]) -> None:
         assert difference.mean() < 1.5, factor
 
 
-@pytest.mark.parametrize("shape", [(300, 310), (300, 800), (900, 1000), (448, 448)])
+@pytest.mark.parametrize(
+    "shape", [(300, 310), (300, 800), (301, 227), (229, 900), (900, 1000), (448, 448)]
+)
 def test_outside_the_two_step_range_it_is_opencv_area(shape: tuple[int, int]) -> None:
     pixels = textured(*shape)
     expected = cv2.resize(pixels, (224, 224), interpolation=cv2.INTER_AREA)

@@ -46,7 +46,9 @@ def test_every_image_is_embedded_once_in_full_batches(
     folder = fill(tmp_path / "in", count)
     summary = index(catalog, embedder, folder)
     assert summary.indexed == count
-    assert embedder.batches == [BATCH] * (count // BATCH) + [count % BATCH] * (count % BATCH > 0)
+    # Two are under way at a time: which of them is noted first is chance.
+    rest = [count % BATCH] * (count % BATCH > 0)
+    assert sorted(embedder.batches, reverse=True) == [BATCH] * (count // BATCH) + rest
     assert read_vectors(catalog, "blocks", count).shape == (count, 192)
 
 
