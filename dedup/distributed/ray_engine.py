@@ -20,7 +20,7 @@ import socket
 import sys
 import time
 from collections import deque
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -44,9 +44,6 @@ _OF_OURS: Final = {
     "RAY_task_events_report_interval_ms": "0",  # likewise
     "RAY_worker_niceness": "0",  # as processes that the command starts itself
 }
-_ONLOOKERS: Final = ("start_monitor", "start_log_monitor", "start_api_server")
-"""What starts programs beside a cluster which add machines to it, pass on what tasks print, and
-show it: together a third of the start of a cluster that one command has for itself."""
 _KNOCK_SECONDS: Final = 10.0
 _COUNTED_SECONDS: Final = 5.0  # for which the size of a cluster that grows is believed
 
@@ -171,8 +168,7 @@ class Ray:
             }
         try:
             _reach(self._address)
-            with nullcontext() if self._address else _unseen():
-                ray.init(logging_level=logging.ERROR, log_to_driver=False, **named)
+            ray.init(logging_level=logging.ERROR, log_to_driver=False, **named)
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             if not self._address:
                 raise EngineError(f"Ray does not start here ({first_line(error)})") from error
@@ -292,21 +288,6 @@ def _reach(address: str) -> None:
     host, colon, port = address.rpartition(":")
     if colon and port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_SECONDS).close()
-
-
-@contextmanager
-def _unseen() -> Iterator[None]:
-    """Have Ray start nothing beside a cluster that looks at it; it has no option for that."""
-    from ray._private.node import Node
-
-    before = {name: vars(Node)[name] for name in _ONLOOKERS if name in vars(Node)}
-    for name in before:
-        setattr(Node, name, lambda *_, **__: None)
-    try:
-        yield
-    finally:
-        for name, method in before.items():
-            setattr(Node, name, method)
 
 
 def _keep_off_stdout() -> None:
