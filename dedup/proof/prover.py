@@ -134,7 +134,7 @@ class Prover:
         if not missing:
             return
         with self._workers(len(missing)) as workers:
-            self._run(workers, _dealt(missing), self._copies, "Comparing copies")
+            self._run(workers, dealt(missing, cores()), self._copies, "Comparing copies")
 
     @contextmanager
     def _workers(self, items: int) -> Iterator[Workers[Work, Done]]:
@@ -217,13 +217,13 @@ class Prover:
         """Check the pairs that their parts settle."""
         self._run(
             workers,
-            _dealt(list(agreed)),
+            dealt(list(agreed), cores()),
             lambda chunk: self._work(chunk, {pair: agreed[pair] for pair in chunk}),
             "Placing",
         )
 
     def _check(self, workers: Workers[Work, Done], pairs: list[ContentPair]) -> None:
-        lost = self._run(workers, _dealt(pairs), self._work, "Proving")
+        lost = self._run(workers, dealt(pairs, cores()), self._work, "Proving")
         # One pair brought its process down, and its chunk with it: now each has its own.
         self._run(workers, _chunks(lost, 1), self._work, "Proving")
 
@@ -279,11 +279,11 @@ def _chunks(pairs: Sequence[ContentPair], size: int) -> list[tuple[ContentPair, 
     return [tuple(pairs[start : start + size]) for start in range(0, len(pairs), size)]
 
 
-def _dealt(pairs: Sequence[ContentPair]) -> list[tuple[ContentPair, ...]]:
-    """Deal pairs to the workers, to each a quarter of its share of what is left."""
+def dealt(pairs: Sequence[ContentPair], workers: int) -> list[tuple[ContentPair, ...]]:
+    """Deal pairs to workers, to each in turn a quarter of its share of what is left."""
     chunks, at = [], 0
     while at < len(pairs):
-        share = (len(pairs) - at) // (4 * cores())
+        share = (len(pairs) - at) // (4 * workers)
         size = min(MAX_CHUNK_PAIRS, max(1, share))
         chunks.append(tuple(pairs[at : at + size]))
         at += size
