@@ -185,6 +185,9 @@ def strange_places(laid: Laid) -> Floats:
     one, two = laid.greys
     inside = laid.inside
     weigh = _Scales(laid.greys, inside)
+    strange = weigh.as_they_are()
+    if float((strange > 1).mean()) <= _SELDOM_SHARE:
+        return strange
     made = fitted(laid.two, one, inside), fitted(laid.one, two, inside)
     strange = weigh.strangeness(made)
     if float((strange > 1).mean()) > _SELDOM_SHARE:
@@ -207,6 +210,13 @@ class _Scales:
         self._either = any(few_levels(each, inside) for each in images)
         # What is clipped hides what the other shows.
         self._hidden = _clipped(images[0]) | _clipped(images[1])
+
+    def as_they_are(self) -> Floats:
+        """Weigh what is left over where neither is changed."""
+        found = left_over(self._images[0] - self._images[1])
+        strange = found / np.minimum(*self._allowed)
+        strange[~self._inside] = 0
+        return np.asarray(strange, np.float32)
 
     def strangeness(self, made: tuple[Floats, Floats], places: Mask | None = None) -> Floats:
         """Weigh what guesses at the images leave over, closely only at some places."""
@@ -238,17 +248,19 @@ def few_levels(image: Floats, inside: Mask) -> bool:
     return bool(top > 0.9 * counts.sum())
 
 
+def _sparse(values: Floats) -> Floats:
+    """Take every other pixel, which tells as much of shares and averages."""
+    return np.ascontiguousarray(values[::2, ::2])
+
+
 def softer(laid: Laid) -> int:
     """Tell which of the pair, 1 or 2, is blurred against the other; 0 for neither.
 
     Noise makes sharper what has no detail as well, and is no sharpness.
     """
-    one, two = laid.greys
-    fine = [np.abs(each - cv2.GaussianBlur(each, (0, 0), 1.0)) for each in (one, two)]
-    # Every other pixel tells as much of shares and averages.
+    fine = [np.abs(_sparse(each - cv2.GaussianBlur(each, (0, 0), 1.0))) for each in laid.greys]
     inside = laid.inside[::2, ::2]
-    fine = [each[::2, ::2] for each in fine]
-    busy = np.minimum(*(contrast(each, 15)[::2, ::2] for each in (one, two)))
+    busy = np.minimum(*(contrast(each, 15, step=2) for each in laid.greys))
     some = busy[inside]
     if not some.size:
         return 0
@@ -264,19 +276,17 @@ def softer(laid: Laid) -> int:
 
 def focused_apart(laid: Laid) -> bool:
     """Tell whether either is the sharper one in parts, as shots with another focus are."""
-    one, two = laid.greys
-    # Every other pixel tells as much of shares.
+    window = _FOCUS_WINDOW_PIXELS // 2
     fine = [
-        mean(np.abs(each - cv2.GaussianBlur(each, (0, 0), 1.5)), _FOCUS_WINDOW_PIXELS)[::2, ::2]
-        + 0.7
-        for each in (one, two)
+        mean(np.abs(_sparse(each - cv2.GaussianBlur(each, (0, 0), 1.5))), window) + 0.7
+        for each in laid.greys
     ]
-    spread = [contrast(each, _FOCUS_WINDOW_PIXELS)[::2, ::2] for each in (one, two)]
+    one, two = map(_sparse, laid.greys)
+    spread = [contrast(each, window) for each in (one, two)]
     textured = laid.inside[::2, ::2] & (np.minimum(*spread) > _FOCUS_CONTRAST_LEVELS)
-    together = mean(one * two, _FOCUS_WINDOW_PIXELS)
-    together -= mean(one, _FOCUS_WINDOW_PIXELS) * mean(two, _FOCUS_WINDOW_PIXELS)
+    together = mean(one * two, window) - mean(one, window) * mean(two, window)
     # Words over one of them are sharp as well, and are no other focus.
-    textured &= together[::2, ::2] > _FOCUS_CORRELATION * spread[0] * spread[1]
+    textured &= together > _FOCUS_CORRELATION * spread[0] * spread[1]
     ratio = fine[0][textured] / spread[0][textured]
     ratio = ratio * spread[1][textured] / fine[1][textured]
     if 4 * ratio.size < _FOCUS_WINDOW_PIXELS**2:

@@ -59,29 +59,38 @@ class ColourLeft(NamedTuple):
 
 _RELIT_LEVELS, _RELIT_CONTRAST = 6.0, 1.1  # beyond what a thing in another colour does to light
 _LOW_END, _HIGH_END = 1, 254
+Part = tuple[slice, slice]
+EVERYWHERE: Part = slice(None), slice(None)
 
 
-def mapped(colour: Bytes, wanted: Floats, sound: Mask) -> Floats:
+def mapped(colour: Bytes, wanted: Floats, sound: Mask, part: Part = EVERYWHERE) -> Floats:
     """Give (H, W) what of `wanted` follows from another image's colours by one rule.
 
     Parameters
     ----------
     colour : (H, W, 3) RGB
     sound : (H, W), pixels that the rule is fitted to
+    part : rows and columns for which it is given
     """
-    return next(each_mapped(colour, [wanted], sound))
+    return next(each_mapped(colour, [wanted], sound, part))
 
 
-def each_mapped(colour: Bytes, wanted: Iterable[Floats], sound: Mask) -> Iterator[Floats]:
+def each_mapped(
+    colour: Bytes,
+    wanted: Iterable[Floats],
+    sound: Mask,
+    part: Part = EVERYWHERE,
+) -> Iterator[Floats]:
     """Give what `mapped` gives, for several in turn."""
     step = max(1, round((sound.size / _MAX_FIT_PIXELS) ** 0.5))
     few = sound[::step, ::step]
     if few.sum() < _MIN_FIT_PIXELS:
         for _ in wanted:
-            yield np.asarray(cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)).astype(np.float32)
+            yield np.asarray(cv2.cvtColor(colour[part], cv2.COLOR_RGB2GRAY)).astype(np.float32)
         return
     far = _far(sound.shape)
     terms = _terms(colour[::step, ::step][few], far[::step, ::step][few])
+    colour, far = np.ascontiguousarray(colour[part]), far[part]
     level = cv2.transform(colour.astype(np.float32), np.full((1, 3), 1 / 384, np.float32)) - 1
     values = np.arange(256, dtype=np.float64) / 128 - 1
     for each in wanted:

@@ -43,7 +43,9 @@ def held_share(one: Features, two: Features, placed: Doubles) -> float:
     best = 0.0
     # Noise can hide a plain margin in one of the two, so that frames as well as wholes are tried.
     for frames in ((one.frame, two.frame), (one.whole, two.whole)):
-        best = max(best, _shown(one, frames, placed), _shown(two, frames[::-1], back))
+        best = max(best, _shown(one, frames, placed))
+        if best <= _MIN_ENOUGH_SHARE:
+            best = max(best, _shown(two, frames[::-1], back))
         if best > _MIN_ENOUGH_SHARE:
             break
     return best

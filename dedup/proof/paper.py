@@ -42,8 +42,20 @@ def is_page(image: Floats) -> bool:
     some = max(1, ceil((height * width / _MOST_TILES) ** 0.5))
     tiles = tiles[::some, ::some].reshape(-1, _TILE_PIXELS**2)
     # Floats are sorted by vector instructions that more processors have than those for short ones.
-    tiles = np.sort(tiles.astype(np.float32), axis=1)
+    tiles = tiles.astype(np.float32)
     spread = tiles.std(axis=1)
+    textured = spread > 2 * _FLAT_LEVELS
+    flat = spread < _FLAT_LEVELS
+    if not textured.any() or flat.sum() < _MIN_FLAT_SHARE * len(tiles):
+        return False
+    if not _is_paper(tiles[flat], spread[flat]):
+        return False
+    return _are_stroked(tiles[textured])
+
+
+def _are_stroked(tiles: Floats) -> bool:
+    """Tell whether most of the textured tiles, (N, P), are strokes on one ground."""
+    tiles = np.sort(tiles, axis=1)
     # Of two tones the commoner is the ground; the median is in it, or the quarter below or above.
     ground = np.zeros(len(tiles))
     level = np.zeros(len(tiles))
@@ -53,17 +65,8 @@ def is_page(image: Floats) -> bool:
         better = share > ground
         ground[better], level[better] = share[better], middle[better]
     reach = np.maximum(tiles[:, -1] - level, level - tiles[:, 0])
-    textured = spread > 2 * _FLAT_LEVELS
-    flat = spread < _FLAT_LEVELS
-    if not textured.any():
-        return False
-    if not _is_paper(tiles[flat], spread[flat]):
-        return False
-    stroked = textured & (ground >= _MIN_GROUND_SHARE) & (reach >= _STROKE_LEVELS)
-    return bool(
-        stroked.sum() >= _MIN_STROKED_SHARE * textured.sum()
-        and flat.sum() >= _MIN_FLAT_SHARE * len(tiles)
-    )
+    stroked = (ground >= _MIN_GROUND_SHARE) & (reach >= _STROKE_LEVELS)
+    return bool(stroked.sum() >= _MIN_STROKED_SHARE * len(tiles))
 
 
 def _is_paper(tiles: Floats, spread: Floats) -> bool:

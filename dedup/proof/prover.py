@@ -33,7 +33,7 @@ from dedup.store.pairs import (
 from dedup.store.parts import parts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from dedup.proof.work import Done, Slot, Work
     from dedup.store.catalog import Catalog
@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 COMMIT_EVERY_PAIRS = 256
 MAX_CHUNK_PAIRS = 32
 """Pairs that a worker checks at once. Sorted, they share their first image, which is then unpacked
-once; more would make the last worker's wait longer."""
+once. Towards the end they are fewer, down to one, so that no worker waits for another's many."""
 MAX_SIFTED = 64
 """Pairs that a worker sifts at once."""
 MAX_PENDING = 64
@@ -147,16 +147,8 @@ class Prover:
         missing = sorted(pair for pair in set(pairs) if pair not in self._verdicts)
         if not missing:
             return
-        size = _chunk_size(missing)
-        work = (
-            Copies(chunk, {each: self._sources.get(each, ()) for pair in chunk for each in pair})
-            for chunk in _chunks(missing, size)
-        )
         with self._workers(len(missing)) as workers:
-            for done, found in enumerate(workers.run(work, MAX_PENDING), 1):
-                if isinstance(found, dict):
-                    self._keep(found)
-                self._report("Comparing copies", min(done * size, len(missing)), len(missing))
+            self._run(workers, dealt(missing, cores()), self._copies, "Comparing copies")
 
     @contextmanager
     def _workers(self, items: int) -> Iterator[Workers[Work, Done]]:
@@ -237,32 +229,31 @@ class Prover:
         self, workers: Workers[Work, Done], agreed: Mapping[ContentPair, Agreement]
     ) -> None:
         """Check the pairs that their parts settle."""
-        pairs = list(agreed)
-        size = _chunk_size(pairs)
-        work = (
-            self._work(chunk, {pair: agreed[pair] for pair in chunk})
-            for chunk in _chunks(pairs, size)
+        self._run(
+            workers,
+            dealt(list(agreed), cores()),
+            lambda chunk: self._work(chunk, {pair: agreed[pair] for pair in chunk}),
+            "Placing",
         )
-        for done, found in enumerate(workers.run(work, MAX_PENDING), 1):
-            if isinstance(found, dict):
-                self._keep(found)
-            self._report("Placing", min(done * size, len(pairs)), len(pairs))
 
     def _check(self, workers: Workers[Work, Done], pairs: list[ContentPair]) -> None:
-        size = _chunk_size(pairs)
-        lost = self._check_chunks(workers, pairs, size)
+        lost = self._run(workers, dealt(pairs, cores()), self._work, "Proving")
         # One pair brought its process down, and its chunk with it: now each has its own.
-        self._check_chunks(workers, lost, 1)
+        self._run(workers, _chunks(lost, 1), self._work, "Proving")
 
-    def _check_chunks(
-        self, workers: Workers[Work, Done], pairs: list[ContentPair], size: int
+    def _run(
+        self,
+        workers: Workers[Work, Done],
+        chunks: Sequence[tuple[ContentPair, ...]],
+        work: Callable[[tuple[ContentPair, ...]], Work],
+        doing: str,
     ) -> list[ContentPair]:
-        """Check pairs, so many at once, and keep the verdicts; give back those that were lost."""
-        chunks = _chunks(pairs, size)
+        """Check pairs chunk by chunk, and keep the verdicts; give back the pairs that were lost."""
         lost: list[ContentPair] = []
         new: dict[ContentPair, StoredVerdict] = {}
-        results = workers.run(map(self._work, chunks), MAX_PENDING)
-        for done, (chunk, found) in enumerate(zip(chunks, results, strict=True), 1):
+        done, count = 0, sum(map(len, chunks))
+        results = workers.run(map(work, chunks), MAX_PENDING)
+        for chunk, found in zip(chunks, results, strict=True):
             if isinstance(found, dict):
                 new |= found
             else:
@@ -270,9 +261,13 @@ class Prover:
             if len(new) >= COMMIT_EVERY_PAIRS:
                 self._keep(new)
                 new = {}
-            self._report("Proving", min(done * size, len(pairs)), len(pairs))
+            done += len(chunk)
+            self._report(doing, done, count)
         self._keep(new)
         return lost
+
+    def _copies(self, chunk: tuple[ContentPair, ...]) -> Copies:
+        return Copies(chunk, {each: self._sources.get(each, ()) for pair in chunk for each in pair})
 
     def _work(
         self, chunk: tuple[ContentPair, ...], agreed: Mapping[ContentPair, Agreement] | None = None
@@ -298,8 +293,15 @@ def _chunks(pairs: Sequence[ContentPair], size: int) -> list[tuple[ContentPair, 
     return [tuple(pairs[start : start + size]) for start in range(0, len(pairs), size)]
 
 
-def _chunk_size(pairs: Sized) -> int:
-    return min(MAX_CHUNK_PAIRS, max(1, len(pairs) // (8 * cores())))
+def dealt(pairs: Sequence[ContentPair], workers: int) -> list[tuple[ContentPair, ...]]:
+    """Deal pairs to workers, to each in turn a quarter of its share of what is left."""
+    chunks, at = [], 0
+    while at < len(pairs):
+        share = (len(pairs) - at) // (4 * workers)
+        size = min(MAX_CHUNK_PAIRS, max(1, share))
+        chunks.append(tuple(pairs[at : at + size]))
+        at += size
+    return chunks
 
 
 class _Descriptions:

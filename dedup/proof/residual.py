@@ -89,10 +89,12 @@ def mean(values: Floats, size: int = WINDOW_PIXELS) -> Floats:
     return np.asarray(cv2.boxFilter(values, -1, (size, size)), np.float32)
 
 
-def contrast(values: Floats, size: int = WINDOW_PIXELS) -> Floats:
-    """Give the standard deviation over a square window."""
-    middle = mean(values, size)
+def contrast(values: Floats, size: int = WINDOW_PIXELS, step: int = 1) -> Floats:
+    """Give the standard deviation over a square window, around every `step`-th pixel."""
     spread = np.asarray(cv2.sqrBoxFilter(values, cv2.CV_32F, (size, size)), np.float32)
+    middle, spread = (
+        np.ascontiguousarray(each[::step, ::step]) for each in (mean(values, size), spread)
+    )
     middle *= middle
     spread -= middle
     return np.sqrt(np.maximum(spread, 0, out=spread), out=spread)

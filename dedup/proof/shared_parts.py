@@ -8,11 +8,18 @@ import cv2
 import numpy as np
 
 from dedup.proof.closely import few_levels, strange_places
-from dedup.proof.colour_rule import TILE_PIXELS, colour_left, each_mapped, mapped, tiles
+from dedup.proof.colour_rule import (
+    EVERYWHERE,
+    TILE_PIXELS,
+    colour_left,
+    each_mapped,
+    mapped,
+    tiles,
+)
 from dedup.proof.ink import inked
 from dedup.proof.ranks import percentiles
 from dedup.proof.residual import blobs, contrast, equalised, strangeness
-from dedup.proof.sides import coloured_on_both, in_colour, sides
+from dedup.proof.sides import LARGE_SHARE, coloured_on_both, in_colour, sides
 from dedup.proof.verdict import Check
 from dedup.proof.whole import LIMITS, MIN_PEAK
 from dedup.proof.wording import Drawn
@@ -21,6 +28,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from dedup.proof.closely import Laid
+    from dedup.proof.colour_rule import Part
 
     Floats = npt.NDArray[np.float32]
     Bytes = npt.NDArray[np.uint8]
@@ -37,6 +45,7 @@ MAX_CLEAN_SHARE = 0.02
 MAX_DOUBTFUL_SHARE = 0.25  # on either side by light; a grey thing beneath a coloured one has more
 MIN_SPECKS, MAX_SPECK_SHARE = 20, 0.15
 _BESIDE_PIXELS, _BESIDE_SHARE = 15, 12  # at most; and a share of a small image, or none is left
+_AROUND_PIXELS = 24  # of places, beyond which nothing is looked at to tell whose they are
 _CELLS = 8  # a side of the page
 _WRITTEN_LEVELS = 20  # contrast within a few pixels
 MAX_PLACES_SHARE = 0.65  # of the written cells; where more differ no word was changed here or there
@@ -150,25 +159,28 @@ def _colours(laid: Laid, sound: Mask, *, page: bool = False) -> tuple[list[Check
 
 def _drawn(laid: Laid, sound: Mask, mask: Mask, checks: list[Check]) -> Judgement:
     """Refuse what is not drawn on one side alone."""
-    toned = _toned(laid, sound)
-    shares = sides(laid.greys[0], toned, mask)
+    share = float(mask.sum() / max(1, int(laid.inside.sum())))
+    around = _around(mask)  # a mark on a large image is a fraction of it
+    one, level, places = laid.one[around], laid.greys[0][around], mask[around]
+    large = float(mask.mean()) >= LARGE_SHARE
+    toned = _toned(laid, sound, around)
+    shares = sides(level, toned, places, large=large)
     if shares is None:  # faint all over: no content
         return Judgement(checks)
-    colours, gap = _toned_colours(laid, sound), laid.greys[0] - toned
+    colours, gap = _toned_colours(laid, sound, around), level - toned
     if not shares.drawn:
-        shares = inked(laid.one, colours, mask) or shares
+        shares = inked(one, colours, places) or shares
     # Where colours tell, they know better: over rough ground light is steep on the clean side. But
     # they do not see what is grey, and light that is steep on both sides stays the judge.
     if shares.drawn or min(shares[:2]) <= MAX_DOUBTFUL_SHARE:
-        shares = in_colour(laid.one, colours, gap, mask) or shares
-    shares = coloured_on_both(laid.one, colours, gap, mask) or shares
+        shares = in_colour(one, colours, gap, places, large=large) or shares
+    shares = coloured_on_both(one, colours, gap, places) or shares
     most, least = max(shares[:2]), min(shares[:2])
     checks = [
         *checks,
         Check("share of it drawn on one side", most, shares.limits[0], most >= shares.limits[0]),
         Check(OTHER_SIDE_CHECK, least, shares.limits[1], least <= shares.limits[1]),
     ]
-    share = float(mask.sum() / max(1, int(laid.inside.sum())))
     if not shares.drawn:
         reason = f"{max(share, 0.001):.1%} of the content differs, and not on one side alone"
         return Judgement(checks, reason, lossy=share > MAX_CLEAN_SHARE or _scattered(mask))
@@ -183,16 +195,25 @@ def _scattered(mask: Mask) -> bool:
     return len(area) >= MIN_SPECKS and int(area.max()) <= MAX_SPECK_SHARE * mask.sum()
 
 
-def _toned_colours(laid: Laid, sound: Mask) -> Bytes:
+def _around(mask: Mask) -> Part:
+    """Give the rows and columns on which what is told of some places depends."""
+    left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
+    return (
+        slice(max(0, top - _AROUND_PIXELS), top + height + _AROUND_PIXELS),
+        slice(max(0, left - _AROUND_PIXELS), left + width + _AROUND_PIXELS),
+    )
+
+
+def _toned_colours(laid: Laid, sound: Mask, part: Part) -> Bytes:
     """Map the other's colours onto the owner's by one rule for the whole image."""
     wanted = [laid.one[..., at].astype(np.float32) for at in range(3)]
-    made = np.stack(list(each_mapped(laid.two, wanted, sound)), axis=-1)
+    made = np.stack(list(each_mapped(laid.two, wanted, sound, part)), axis=-1)
     return np.asarray(np.clip(made, 0, 255), np.uint8)
 
 
-def _toned(laid: Laid, sound: Mask) -> Floats:
+def _toned(laid: Laid, sound: Mask, part: Part = EVERYWHERE) -> Floats:
     """Map the other's colours onto the owner's light by one rule for the whole image."""
-    return np.clip(mapped(laid.two, laid.greys[0], sound), 0, 255)
+    return np.clip(mapped(laid.two, laid.greys[0], sound, part), 0, 255)
 
 
 def _light(laid: Laid, mask: Mask) -> float:

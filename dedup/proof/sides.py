@@ -37,7 +37,7 @@ _LARGE_STEP_LIMITS = (0.55, 0.2)
 _COLOUR_SHARE, _EITHER_SHARE = 0.25, 0.2  # of what differs most; something on one has .18 of it
 _COLOURED_SHARE = 0.9  # of what differs in light, that differs in colour
 _NEAR_PIXELS = 5
-_LARGE_SHARE = 0.03  # of the image; so much is seldom one thing in place of another
+LARGE_SHARE = 0.03  # of the image; so much is seldom one thing in place of another
 
 
 class Shares(NamedTuple):
@@ -59,13 +59,14 @@ class Shares(NamedTuple):
         return max(self.one, self.two) >= least and min(self.one, self.two) <= most
 
 
-def sides(one: Floats, two: Floats, places: Mask) -> Shares | None:
+def sides(one: Floats, two: Floats, places: Mask, *, large: bool) -> Shares | None:
     """Sort differences by the image that they are on.
 
     Parameters
     ----------
     one, two : (H, W) grey, light and colour of one mapped onto the other's
     places : (H, W), where they differ
+    large : they are `LARGE_SHARE` of the whole image at least, of which this may be a part
 
     Returns
     -------
@@ -74,10 +75,14 @@ def sides(one: Floats, two: Floats, places: Mask) -> Shares | None:
     mask = opened((np.abs(one - two) > _MIN_GAP_LEVELS) & places)
     rim = rim_of(mask)
     found = _by_slopes(one, two, mask, rim)
-    return found if found is None or found.drawn else _by_steps(one, two, mask, rim, places)
+    return (
+        found
+        if found is None or found.drawn
+        else _by_steps(one, two, mask, rim, places, large=large)
+    )
 
 
-def in_colour(one: Bytes, two: Bytes, gap: Floats, places: Mask) -> Shares | None:
+def in_colour(one: Bytes, two: Bytes, gap: Floats, places: Mask, *, large: bool) -> Shares | None:
     """Sort differences by the colours that one image has there and the other has not.
 
     Over textures colours tell more than light: they seldom change with them. All that differs has
@@ -88,6 +93,7 @@ def in_colour(one: Bytes, two: Bytes, gap: Floats, places: Mask) -> Shares | Non
     one, two : (H, W, 3) RGB, colours of one mapped onto the other's
     gap : (H, W), by which they differ in light
     places : (H, W), where they differ
+    large : as for `sides`
 
     Returns
     -------
@@ -102,7 +108,10 @@ def in_colour(one: Bytes, two: Bytes, gap: Floats, places: Mask) -> Shares | Non
     if not all_of_it.any() or float(near[all_of_it].mean()) < _COLOURED_SHARE:
         return None
     area = coloured.sum(axis=(1, 2))
-    found = [sides(mine[at], theirs[at], places) for at in np.flatnonzero(2 * area >= area.max())]
+    found = [
+        sides(mine[at], theirs[at], places, large=large)
+        for at in np.flatnonzero(2 * area >= area.max())
+    ]
     told = [shares for shares in found if shares is not None and shares.drawn]
     agreed = len({shares.one > shares.two for shares in told}) == 1
     return told[0] if agreed and len(told) == len(found) else None
@@ -181,7 +190,9 @@ def opened(mask: Mask) -> Bytes:
     return np.asarray(cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, kernel), np.uint8)
 
 
-def _by_steps(one: Floats, two: Floats, mask: Bytes, rim: Mask, places: Mask) -> Shares:
+def _by_steps(
+    one: Floats, two: Floats, mask: Bytes, rim: Mask, places: Mask, *, large: bool
+) -> Shares:
     faint = opened((np.abs(one - two) > _MIN_GAP_LEVELS / 2) & places)
     within, ground = mask.astype(np.float32), (faint == 0).astype(np.float32)
     beside = rim & (mean(ground, _STEP_PIXELS) > 0.1)  # noqa: PLR2004 -- has ground near it
@@ -192,7 +203,6 @@ def _by_steps(one: Floats, two: Floats, mask: Bytes, rim: Mask, places: Mask) ->
     part, weight = part[beside], np.minimum(np.abs(gap[beside]), 3 * _MIN_GAP_LEVELS)
     total = float(weight.sum()) or 1.0
     first, second = weight[part > _STEP_OF_ONE], weight[part < 1 - _STEP_OF_ONE]
-    large = float(places.mean()) >= _LARGE_SHARE
     limits = _LARGE_STEP_LIMITS if large else _STEP_LIMITS
     shares = sorted((float(first.sum()) / total, float(second.sum()) / total))
     # A hole or a plain patch makes no step of its own beside what is as bright as it is.

@@ -84,7 +84,7 @@ def verify(first: Features, second: Features, known: Fit | None = None) -> Verdi
     Returns
     -------
     `near` is the same for (first, second) and (second, first); overlap, transform, rotation and
-    scale are seen from the first.
+    scale are seen from the first. What sets near ones apart is for `worded` to say.
     """
     turned = _key(first) < _key(second)
     one, two = (second, first) if turned else (first, second)
@@ -180,7 +180,7 @@ class _Inquiry:
         refusal = self._whole(held_share(one, two, placed), shares)
         refusal = refusal or self._alike(aligned) or self._still(aligned)
         rotation, scale = _pose(placed, two)
-        verdict = Verdict(
+        return Verdict(
             near=not refusal,
             evidence=refusal,
             checks=tuple(self.checks),
@@ -193,7 +193,6 @@ class _Inquiry:
             residual=self.change.usual if self.change else 0.0,
             drawn=self.drawn,
         )
-        return verdict if refusal else worded(one, two, verdict, Drawn(self.drawn))
 
     def _least(self, name: str, value: float, limit: float) -> bool:
         self.checks.append(Check(name, value, limit, value >= limit))

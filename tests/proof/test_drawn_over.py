@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,8 @@ from PIL import Image
 from dedup.edits.catalogue import drawn
 from dedup.images.decode import decode_bounded
 from dedup.proof import WORKING_SIDE, Original, Side, Verdict, describe, prove
-from dedup.proof.closely import Laid
+from dedup.proof.closely import Laid, strange_places
+from dedup.proof.colour_rule import mapped
 from dedup.proof.paper import is_page
 from dedup.proof.posterised import is_posterised
 from dedup.proof.shared_parts import judge
@@ -208,3 +210,23 @@ def test_a_caption_above_one_and_below_the_other_make_two() -> None:
     for verdict in (proven(above, below), proven(below, above)):
         assert not verdict.near
         assert verdict.evidence == "either has a caption or frame that the other has not"
+
+
+def test_a_rule_of_colours_gives_a_part_what_it_gives_there_of_all() -> None:
+    image = drawn(200, 300, np.random.default_rng(8))
+    wanted = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.float32) * 0.8 + 9
+    sound = np.ones(wanted.shape, np.bool_)
+    part = slice(30, 90), slice(100, 260)
+    np.testing.assert_array_equal(
+        mapped(image, wanted, sound, part), mapped(image, wanted, sound)[part]
+    )
+
+
+def test_what_agrees_as_it_is_has_no_strange_places() -> None:
+    image = drawn(200, 300, np.random.default_rng(9))
+    noisy = np.clip(image + np.random.default_rng(1).normal(0, 3, image.shape), 0, 255)
+    laid = Laid(image, noisy.astype(np.uint8), np.ones(image.shape[:2], np.bool_), 1, (100, 100))
+    assert 0 < strange_places(laid).max() < 1
+    marked = laid.two.copy()
+    marked[80:100, 100:140] = 255 - marked[80:100, 100:140]
+    assert strange_places(replace(laid, two=marked))[85:95, 110:130].min() > 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import pytest
 
@@ -94,7 +95,10 @@ def test_where_many_parts_agree_nothing_more_is_asked() -> None:
     assert found is not None
     assert not found.near
     assert not prove(*(side(data, features=True) for data in files)).near
-    assert prove_placed(one, two, agreed._replace(spots=11)) is None
+    few = agreed._replace(spots=11)
+    assert prove_placed(one, two, few) is not None
+    files = [as_jpeg(cv2.resize(each, (160, 120)), 92) for each in (image, other)]
+    assert prove_placed(*(side(data, features=False) for data in files), few) is None
 
 
 def test_a_panel_that_shows_too_little_is_not_looked_at() -> None:

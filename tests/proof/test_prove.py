@@ -15,6 +15,7 @@ from dedup.edits.catalogue import drawn, edit
 from dedup.images.decode import decode_bounded
 from dedup.images.encode import as_jpeg
 from dedup.proof import WORKING_SIDE, Original, Side, Verdict, describe, prove
+from dedup.proof.whole import Frames
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,3 +96,13 @@ def test_noise_of_compression_somewhere_in_a_large_photograph_is_no_difference(
     data = (shared / "data" / "photos" / "exif" / "Portrait_2.jpg").read_bytes()
     again = as_jpeg(decode_bounded(data, 4000), 50)
     assert prove(side(data), side(again)).resaved
+
+
+@pytest.mark.parametrize(("level", "last"), [(40, "one place"), (0, "another colour")])
+def test_a_sticker_is_told_by_light_before_a_filter_is_fitted(level: int, last: str) -> None:
+    image = drawn(600, 800, np.random.default_rng(5))
+    other = image.copy()
+    other[200:260, 300:400] = np.clip(other[200:260, 300:400].astype(int) + 2 * level, 0, 255)
+    found = Frames.of(image, other, (100, 100)).checks()
+    assert last in found[-1].name
+    assert found[-1].passed is (level == 0)

@@ -19,7 +19,7 @@ from dedup.images.decode import DECODER
 from dedup.images.encode import as_jpeg, write_png
 from dedup.proof import Features, Original, Side, prove
 from dedup.proof.chunks import outline_bytes, prove_chunk, prove_copies_chunk, with_features
-from dedup.proof.prover import Prover
+from dedup.proof.prover import MAX_CHUNK_PAIRS, Prover, dealt
 from dedup.results import Tier
 from dedup.store.catalog import Catalog
 from dedup.store.pairs import content_pair
@@ -206,3 +206,14 @@ def test_a_prover_that_is_killed_leaves_nothing(
         prover.prove(pairs)
     assert seen
     assert not any(seen)
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 2000])
+def test_pairs_are_dealt_in_order_and_towards_the_end_one_by_one(count: int) -> None:
+    pairs = [(bytes([n // 256]), bytes([n % 256])) for n in range(count)]
+    chunks = dealt(pairs, 2)
+    assert [pair for chunk in chunks for pair in chunk] == pairs
+    sizes = [len(chunk) for chunk in chunks]
+    assert sizes == sorted(sizes, reverse=True)
+    assert max(sizes, default=0) == (MAX_CHUNK_PAIRS if count == 2000 else min(count, 1))
+    assert sizes[-8:] == [1] * min(count, 8)
