@@ -21,7 +21,7 @@ from dedup.proof.exposure import (
     exposed_apart,
     recorded_apart,
 )
-from dedup.proof.generations import resized_from, saved_from
+from dedup.proof.generations import resampled_from, resized_from, saved_from
 from dedup.proof.geometry import Fit
 from dedup.proof.legible import TOO_SMALL, is_illegible
 from dedup.proof.pages import compare_pages
@@ -297,7 +297,17 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
         return _refused(verdict, found.refusal)
     verdict = replace(verdict, checks=(*verdict.checks, *kept), softer=softer(laid))
     drawn = found.drawn if _seen(verdict, found.drawn) else Drawn()
-    return _unbent(worded(*features, verdict, drawn), shapes[0])
+    return _resized(one, two, _unbent(worded(*features, verdict, drawn), shapes[0]))
+
+
+def _resized(one: Side, two: Side, verdict: Verdict) -> Verdict:
+    """Say which of two was resized that lie frame on frame, where words say nothing of it."""
+    if not verdict.near or verdict.derived or verdict.mirrored or not _frame_on_frame(verdict):
+        return verdict
+    first, second = one.open(), two.open()
+    if abs(verdict.rotation) >= _TILTED_DEGREES or not same_shape(first.size, second.size):
+        return verdict
+    return replace(verdict, derived=resampled_from(first, second))
 
 
 def _unbent(verdict: Verdict, shape: tuple[int, ...]) -> Verdict:
