@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dedup.descriptors.agreement import FEWEST
 from dedup.proof.alignment import at_sizes, scaling
 from dedup.proof.bent import bent
 from dedup.proof.closely import MAX_PHOTO_PIXELS, Laid, focused_apart, lay, softer
@@ -65,6 +66,8 @@ copies none was found by a better placing."""
 _SURE_SPOTS = 40
 """Parts that agree on a placing from which on local features find the same one."""
 
+_SMALL_SHARE = 0.3  # of an image, of which few parts may agree
+
 _CLEARLY_DRAWN_SHARE = 2.0  # of what may be drawn on the other side
 _CLEAR_LOG_ODDS = -3.0
 # Of 108 pairs that so many parts place and that were refused, none was near by local features; by
@@ -103,6 +106,7 @@ def prove_placed(first: Side, second: Side, agreed: Agreement) -> Verdict | None
     Local features need not be described.
     """
     one, two, turned = _in_order(first, second)
+    few = agreed.matrix is not None and agreed.spots < FEWEST
     verdict, kept = _whole(one, two)
     if verdict is None:
         fit = _fit(one, two, agreed, turned=turned)
@@ -114,10 +118,18 @@ def prove_placed(first: Side, second: Side, agreed: Agreement) -> Verdict | None
             verdict = _closely(one, two, verdict, kept)
         sure = agreed.spots >= _SURE_SPOTS and _clearly_refused(verdict)
         told = verdict.near or well or sure or _unlike(verdict)
-        if not told or (not verdict.near and may_be_in_a_panel(one, two, fit.matrix)):
+        if not few and not (told and (verdict.near or not may_be_in_a_panel(one, two, fit.matrix))):
             return None  # features may place it better
+    if few and verdict.near and not _small_part(one, two, verdict):
+        verdict = _refused(verdict, "too few details agree")
     verdict = _checked(one, two, verdict)
     return reversed_verdict(verdict) if turned else verdict
+
+
+def _small_part(one: Side, two: Side, verdict: Verdict) -> bool:
+    """Tell a small part of a photograph: of larger ones more agrees, and pages repeat much."""
+    greys = (side.features.grey.astype(np.float32) for side in (one, two))
+    return min(verdict.overlap) < _SMALL_SHARE and not any(map(is_page, greys))
 
 
 def prove_copy(first: Side, second: Side) -> Verdict | None:
