@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     from dedup.images.header import Header
@@ -103,9 +105,18 @@ def coefficients(grey: Floats) -> Floats:
     -------
     (10, N), one row per place of `HISTORY_PLACES`, one column per block
     """
+    return _transformed(grey, HISTORY_PLACES)
+
+
+def all_coefficients(grey: Floats) -> Floats:
+    """Give all coefficients as `coefficients` does, (64, N) in natural order."""
+    return _transformed(grey, tuple(np.ndindex(8, 8)))
+
+
+def _transformed(grey: Floats, at: Sequence[tuple[int, ...]]) -> Floats:
     height, width = grey.shape[0] // 8, grey.shape[1] // 8
     blocks = grey[: height * 8, : width * 8].reshape(height, 8, width, 8).transpose(0, 2, 1, 3)
-    places = np.array(HISTORY_PLACES)
+    places = np.array(at)
     basis = _cosines()[places[:, 0], :, None] * _cosines()[places[:, 1], None, :]
     flat = basis.reshape(len(places), 64).astype(np.float32)
     return np.ascontiguousarray((blocks.reshape(-1, 64) @ flat.T).T, np.float32)
@@ -164,7 +175,7 @@ def history_grey(pixels: Pixels, header: Header) -> Floats:
     pixels : (H, W, 3) uint8, upright
     header : of the file whose grid it is
     """
-    return grey_of(_middle(_as_stored(pixels, header)))
+    return grey_of(_middle(as_stored(pixels, header)))
 
 
 def grey_of(pixels: Pixels) -> Floats:
@@ -173,7 +184,7 @@ def grey_of(pixels: Pixels) -> Floats:
     return pixels.astype(np.float32) @ weights
 
 
-def _as_stored(pixels: Pixels, header: Header) -> Pixels:
+def as_stored(pixels: Pixels, header: Header) -> Pixels:
     """Undo the EXIF orientation, so that the corner is that of the first block."""
     turn = 1 if header.format == "TIFF" else header.orientation
     if turn in (5, 6, 7, 8):

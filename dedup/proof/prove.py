@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dedup.descriptors.agreement import FEWEST
 from dedup.proof.alignment import at_sizes, scaling
 from dedup.proof.bent import bent
 from dedup.proof.closely import MAX_PHOTO_PIXELS, Laid, focused_apart, lay, softer
@@ -21,7 +22,7 @@ from dedup.proof.exposure import (
     exposed_apart,
     recorded_apart,
 )
-from dedup.proof.generations import resized_from, saved_from
+from dedup.proof.generations import resampled_from, resized_from, saved_from
 from dedup.proof.geometry import Fit
 from dedup.proof.legible import TOO_SMALL, is_illegible
 from dedup.proof.pages import compare_pages
@@ -70,6 +71,8 @@ to 11, and none of these was refused by its placing and found by features."""
 _SURE_SPOTS = 40
 """Parts that agree on a placing from which on local features find the same one."""
 
+_SMALL_SHARE = 0.3  # of an image, of which few parts may agree
+
 _CLEARLY_DRAWN_SHARE = 2.0  # of what may be drawn on the other side
 _CLEAR_LOG_ODDS = -3.0
 # Of 108 pairs that so many parts place and that were refused, none was near by local features; by
@@ -108,6 +111,7 @@ def prove_placed(first: Side, second: Side, agreed: Agreement) -> Verdict | None
     Local features need not be described.
     """
     one, two, turned = _in_order(first, second)
+    few = agreed.matrix is not None and agreed.spots < FEWEST
     verdict, kept = _whole(one, two)
     if verdict is None:
         fit = _fit(one, two, agreed, turned=turned)
@@ -120,10 +124,19 @@ def prove_placed(first: Side, second: Side, agreed: Agreement) -> Verdict | None
             verdict = _closely(one, two, verdict, kept)
         sure = agreed.spots >= _SURE_SPOTS and _clearly_refused(verdict)
         told = verdict.near or well or sure or _unlike(verdict)
-        if not told or (_may_show_more(verdict) and may_be_in_a_panel(one, two, fit.matrix)):
+        more = _may_show_more(verdict) and may_be_in_a_panel(one, two, fit.matrix)
+        if not few and (more or not told):
             return None  # features may place it better
+        if few and verdict.near and not _small_part(one, two, verdict):
+            verdict = _refused(verdict, "too few details agree")
     verdict = _checked(one, two, verdict)
     return reversed_verdict(verdict) if turned else verdict
+
+
+def _small_part(one: Side, two: Side, verdict: Verdict) -> bool:
+    """Tell a small part of a photograph: of larger ones more agrees, and pages repeat much."""
+    greys = (side.features.grey.astype(np.float32) for side in (one, two))
+    return min(verdict.overlap) < _SMALL_SHARE and not any(map(is_page, greys))
 
 
 def prove_copy(first: Side, second: Side) -> Verdict | None:
@@ -315,7 +328,17 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
         return _refused(verdict, found.refusal)
     verdict = replace(verdict, checks=(*verdict.checks, *kept), softer=softer(laid))
     drawn = found.drawn if _seen(verdict, found.drawn) else Drawn()
-    return _unbent(worded(*features, verdict, drawn), shapes[0])
+    return _resized(one, two, _unbent(worded(*features, verdict, drawn), shapes[0]))
+
+
+def _resized(one: Side, two: Side, verdict: Verdict) -> Verdict:
+    """Say which of two was resized that lie frame on frame, where words say nothing of it."""
+    if not verdict.near or verdict.derived or verdict.mirrored or not _frame_on_frame(verdict):
+        return verdict
+    first, second = one.open(), two.open()
+    if abs(verdict.rotation) >= _TILTED_DEGREES or not same_shape(first.size, second.size):
+        return verdict
+    return replace(verdict, derived=resampled_from(first, second))
 
 
 def _unbent(verdict: Verdict, shape: tuple[int, ...]) -> Verdict:

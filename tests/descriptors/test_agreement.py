@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 
-from dedup.descriptors.agreement import FEWEST, TELLING, Agreement, agreement, promising
+from dedup.descriptors.agreement import FEW, FEWEST, TELLING, Agreement, agreement, promising
 from dedup.descriptors.parts import VALUES, Parts
 
 COUNT = 40
@@ -92,12 +93,44 @@ def test_features_in_other_places_do_not_agree() -> None:
     parts = features(COUNT, 4)
     elsewhere = features(COUNT, 5)
     moved = replace(parts, x=elsewhere.x, y=elsewhere.y, angle=elsewhere.angle)
-    assert agreement(parts, moved).spots < FEWEST
+    assert agreement(parts, moved).spots < FEW
     assert promising(parts, moved) is None
 
 
 def test_strangers_match_nowhere() -> None:
-    assert agreement(features(COUNT, 6), features(COUNT, 7)).spots < FEWEST
+    assert agreement(features(COUNT, 6), features(COUNT, 7)).spots < FEW
+
+
+def sharing(count: int, *, mirrored: bool = False) -> tuple[Parts, Parts]:
+    """Give two images that share a few parts."""
+    parts, others = features(COUNT, 10), features(COUNT, 11)
+    copy = placed(parts)
+    if mirrored:
+        angle = np.mod(np.float32(np.pi) - copy.angle, np.float32(2 * np.pi))
+        copy = replace(copy, x=1 - copy.x, angle=angle, turned=~copy.turned)
+    names = Parts.__slots__
+    mixed = (
+        np.concatenate([getattr(copy, name)[:count], getattr(others, name)[count:]])
+        for name in names
+    )
+    return parts, Parts(*mixed)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_few_parts_place_a_small_copy_by_turn_scale_and_shift(*, mirrored: bool) -> None:
+    parts, copy = sharing(FEWEST - 1, mirrored=mirrored)
+    found = promising(parts, copy)
+    assert found is not None
+    assert FEW <= found.spots < FEWEST
+    assert found.mirrored == mirrored
+    assert found.matrix is not None
+    back = np.linalg.inv(found.matrix)
+    there = back @ np.stack([parts.x, parts.y, np.ones(COUNT)])[:, :FEW]
+    assert there[:2] == pytest.approx(np.stack([copy.x, copy.y])[:, :FEW], abs=1e-3)
+
+
+def test_fewer_parts_than_a_few_tell_of_no_copy() -> None:
+    assert promising(*sharing(FEW - 1)) is None
 
 
 def test_too_few_features_tell_nothing() -> None:

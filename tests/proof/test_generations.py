@@ -22,6 +22,12 @@ def jpeg(image: Image.Image, quality: int, orientation: int = 1) -> bytes:
     return sink.getvalue()
 
 
+def webp(image: Image.Image) -> bytes:
+    sink = io.BytesIO()
+    image.save(sink, "WEBP", quality=90, method=0)
+    return sink.getvalue()
+
+
 def sided(original: Original) -> Side:
     return Side(describe(decode_bounded(original.data, WORKING_SIDE)), lambda: original)
 
@@ -105,10 +111,35 @@ def test_what_was_enlarged_came_of_the_smaller(factor: float, how: Image.Resampl
         assert prove(sided(Original(large)), sided(Original(original))).derived == 1
 
 
+@pytest.mark.parametrize("orientation", [1, *TURNED])
+@pytest.mark.parametrize(("first", "second"), [(85, 75), (75, 60), (95, 80)])
+def test_an_enlargement_that_is_compressed_more_came_of_the_smaller(
+    orientation: int, first: int, second: int
+) -> None:
+    original = jpeg(photograph(1), first)
+    with Image.open(io.BytesIO(original)) as image:
+        large = resized(image, 1.4, FILTERS[1])
+    if orientation != 1:
+        large = large.transpose(TURNED[orientation])
+    one, two = Original(original), Original(jpeg(large, second, orientation))
+    unknown = np.zeros((1, 1), np.float32)
+    assert resized_from(one, two, unknown, 1.0) == 2
+    assert resized_from(two, one, unknown, 1.0) == 1
+
+
+def test_a_strongly_compressed_original_was_not_enlarged_from_a_finer_reduction() -> None:
+    unknown = np.zeros((1, 1), np.float32)
+    for seed, quality in enumerate((50, 60, 75)):
+        original = jpeg(photograph(seed).filter(ImageFilter.GaussianBlur(1.5)), quality)
+        with Image.open(io.BytesIO(original)) as image:
+            small = jpeg(resized(image, 0.8, FILTERS[2]), 95)
+        assert resized_from(Original(original), Original(small), unknown, 1.2) == 2
+
+
 def test_where_steps_tell_nothing_sharpness_does() -> None:
     image, unknown = photograph(0), np.zeros((1, 1), np.float32)
-    small = Original(jpeg(image, 90))
-    large = Original(jpeg(resized(image, 2, FILTERS[2]), 90))
+    small = Original(webp(image))
+    large = Original(webp(resized(image, 2, FILTERS[2])))
     assert resized_from(large, small, unknown, 1.03) == 2
     assert resized_from(small, large, unknown, 1.03) == 1
     assert resized_from(large, small, unknown, 1.05) == 0

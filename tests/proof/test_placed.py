@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dedup.descriptors.agreement import Agreement, agreement
+from dedup.descriptors.agreement import FEWEST, Agreement, agreement
 from dedup.descriptors.parts import unpack
 from dedup.descriptors.vlad import PARTS_SIDE, SIDE, load_details
 from dedup.edits.catalogue import drawn, edit
@@ -113,3 +113,11 @@ def test_a_panel_that_shows_too_little_is_not_looked_at() -> None:
     assert may_be_in_a_panel(other, holder, np.linalg.inv(there))
     assert not may_be_in_a_panel(holder, other, beyond)
     assert not may_be_in_a_panel(other, other, there)
+
+
+def test_few_parts_prove_a_small_part_alone() -> None:
+    image = scene(1)
+    one, again = (side(as_jpeg(image, quality), features=False) for quality in (95, 85))
+    found = prove_placed(one, again, Agreement(FEWEST - 1, np.eye(3)))
+    assert found is not None
+    assert (found.near, found.evidence) == (False, "too few details agree")
