@@ -124,8 +124,7 @@ def prove_placed(first: Side, second: Side, agreed: Agreement) -> Verdict | None
             verdict = _closely(one, two, verdict, kept)
         sure = agreed.spots >= _SURE_SPOTS and _clearly_refused(verdict)
         told = verdict.near or well or sure or _unlike(verdict)
-        more = _may_show_more(verdict) and may_be_in_a_panel(one, two, fit.matrix)
-        if not few and (more or not told):
+        if not few and (not told or _may_be_a_panel(one, two, verdict, fit)):
             return None  # features may place it better
         if few and verdict.near and not _small_part(one, two, verdict):
             verdict = _refused(verdict, "too few details agree")
@@ -200,6 +199,10 @@ def _may_show_more(verdict: Verdict) -> bool:
     """Tell a refused pair of which one may still hold the other in a panel."""
     refused = not verdict.near
     return refused and not (_two_pages(verdict) or _frame_on_frame(verdict) or _captioned(verdict))
+
+
+def _may_be_a_panel(one: Side, two: Side, verdict: Verdict, fit: Fit) -> bool:
+    return _may_show_more(verdict) and may_be_in_a_panel(one, two, fit.matrix)
 
 
 def _two_pages(verdict: Verdict) -> bool:

@@ -117,7 +117,14 @@ def test_a_panel_that_shows_too_little_is_not_looked_at() -> None:
 
 def test_few_parts_prove_a_small_part_alone() -> None:
     image = scene(1)
-    one, again = (side(as_jpeg(image, quality), features=False) for quality in (95, 85))
-    found = prove_placed(one, again, Agreement(FEWEST - 1, np.eye(3)))
+    few = Agreement(FEWEST - 1, np.eye(3))
+    brighter = np.clip(image * 0.9 + 25, 0, 255).astype(np.uint8)
+    one, again, edited = (
+        side(as_jpeg(each, 95), features=False) for each in (image, image, brighter)
+    )
+    found = prove_placed(one, edited, few)
     assert found is not None
     assert (found.near, found.evidence) == (False, "too few details agree")
+    found = prove_placed(one, again, few)  # frame on frame: no placing is needed
+    assert found is not None
+    assert found.resaved
