@@ -91,8 +91,13 @@ def mirrored_month(rng: Rng, _: Sequence[Pixels]) -> Pair:
     """Draw two months, the other mirrored: its grid fits, nothing else does."""
     seed = int(rng.integers(1 << 30))
     one, two = (int(each) for each in rng.choice(1000, 2, replace=False))
-    first = np.asarray(month(np.random.default_rng(seed), np.random.default_rng(one)))
-    second = np.asarray(month(np.random.default_rng(seed), np.random.default_rng(two)))
+    first, second = (
+        np.asarray(month(np.random.default_rng(seed), np.random.default_rng(own)))
+        for own in (one, two)
+    )
+    while np.array_equal(first, second):  # both drew one month
+        two += 1
+        second = np.asarray(month(np.random.default_rng(seed), np.random.default_rng(two)))
     return as_page(first, rng), as_page(np.ascontiguousarray(second[:, ::-1]), rng)
 
 
