@@ -97,8 +97,11 @@ def test_where_many_parts_agree_nothing_more_is_asked() -> None:
     assert not prove(*(side(data, features=True) for data in files)).near
     few = agreed._replace(spots=11)
     assert prove_placed(one, two, few) is not None
-    files = [as_jpeg(cv2.resize(each, (160, 120)), 92) for each in (image, other)]
-    assert prove_placed(*(side(data, features=False) for data in files), few) is None
+    small, another = (
+        side(as_jpeg(np.asarray(cv2.resize(each, (160, 120)), np.uint8), 92), features=False)
+        for each in (image, other)
+    )
+    assert prove_placed(small, another, few) is None
 
 
 def test_a_panel_that_shows_too_little_is_not_looked_at() -> None:
