@@ -25,17 +25,15 @@ from dedup.collection import Collection
 from dedup.duplicates.candidates import CANDIDATES
 from dedup.duplicates.gallery import read_gallery
 from dedup.duplicates.listing import tiered_pairs
+from dedup.duplicates.tiers import SURE
 from dedup.edits.catalogue import EDITS, edit, visible
 from dedup.errors import ImageError
 from dedup.images.decode import decode_bounded, read_file
 from dedup.images.encode import as_jpeg
 from dedup.images.scan import scan
-from dedup.results import Tier
 from dedup.space.space import Space
 from dedup.spec import ModelSpec
 from dedup.store.catalog import Catalog
-
-SURE = frozenset({Tier.EXACT, Tier.PIXELS, Tier.NEAR})
 
 
 def same_photograph(files: list[Path]) -> set[tuple[str, str]]:
