@@ -181,6 +181,7 @@ def _prove_all(
     Parts are compared once for each state of the catalog: from then on what was proven is known,
     and what was refuted need not be proposed.
     """
+    state = _state(gallery)  # as it is now: what comes in meanwhile is not compared
     with Prover(gallery.catalog, ordering.sources(), report) as prover:
         worth = worth_proving(gallery, relations, pairs, ordering, prover, report)
         if sides:
@@ -192,7 +193,7 @@ def _prove_all(
     if shared is not None:
         left = but_copies(table.unproven(shared), relations) | shared & table.ignored
         if not left:
-            gallery.catalog.parts_compared = _state(gallery)
+            gallery.catalog.parts_compared = state
     return relations
 
 
@@ -329,15 +330,17 @@ def _prove_across(
     relations, left = worth.relations, set(worth.pairs)
     row_of = gallery.files.row.tolist()
     new = {pair for pair in left if _differ(sides, pair)}
-    while new:
+    while True:
         left -= new
-        relations = _prove(gallery, relations, new, ordering, prover)
+        if new:
+            relations = _prove(gallery, relations, new, ordering, prover)
         reached: set[int] = set()
         for rows in row_families(gallery.order, row_of, relations, SURE | tiers):
             if any(_differ(sides, (rows[0], row)) for row in rows):
                 reached.update(rows)
         new = {pair for pair in left if not reached.isdisjoint(pair)}
-    return relations
+        if not new:
+            return relations
 
 
 def _differ(sides: Sequence[Side], pair: RowPair) -> bool:
