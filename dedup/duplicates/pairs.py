@@ -252,9 +252,9 @@ def prove_copies(
 
 def sift(table: PairTable, pairs: Iterable[RowPair], prover: Prover) -> set[RowPair]:
     """Leave out the pairs of which no parts agree; no image is read for this."""
-    contents = _contents(table, pairs)
-    kept = prover.sift([content_pair(*content) for content in contents.values()])
-    return {pair for pair, content in contents.items() if content_pair(*content) in kept}
+    contents = {pair: content_pair(*both) for pair, both in _contents(table, pairs).items()}
+    kept = prover.sift(contents.values())
+    return {pair for pair, content in contents.items() if content in kept}
 
 
 def _contents(table: PairTable, pairs: Iterable[RowPair]) -> dict[RowPair, ContentPair]:

@@ -103,8 +103,10 @@ def resized_from(one: Original, two: Original, larger: Floats, fine: float) -> i
     if ratio < _LEAST_RATIO:
         return 0
     enlarged = _enlarged(large, small, ratio)
+    if enlarged:
+        return 3 - number
     fresh = _fresh(small, larger)
-    if enlarged or fresh < _LEAST_FRESH:
+    if fresh < _LEAST_FRESH:
         return 3 - number
     if enlarged is False:
         return number

@@ -108,7 +108,7 @@ class Prover:
 
         Pairs with an image that cannot be read stay unchecked; see `unreadable`.
         """
-        missing = sorted(pair for pair in set(pairs) if pair not in self._verdicts)
+        missing = self._missing(pairs)
         if not missing:
             return
         images = len({content for pair in missing for content in pair})
@@ -122,6 +122,10 @@ class Prover:
             self._describe(workers, rest)
             self._check(workers, rest)
 
+    def _missing(self, pairs: Iterable[ContentPair]) -> list[ContentPair]:
+        """List the pairs that were not checked, each once, so that neighbours share an image."""
+        return sorted(pair for pair in set(pairs) if pair not in self._verdicts)
+
     def _is_readable(self, pair: ContentPair) -> bool:
         return not self.unreadable.intersection(pair)
 
@@ -132,19 +136,18 @@ class Prover:
         -------
         The others, whatever a closer look says or said of them.
         """
-        missing = sorted(pair for pair in set(pairs) if pair not in self._verdicts)
+        missing = self._missing(pairs)
         if missing:
             with self._workers(len(missing)) as workers:
                 self._sift(workers, missing)
-        known = {pair: self._verdicts.get(pair) for pair in pairs}
-        return {pair for pair, one in known.items() if one is None or one != _REFUTED}
+        return {pair for pair in pairs if self._verdicts.get(pair) != _REFUTED}
 
     def prove_copies(self, pairs: Collection[ContentPair]) -> None:
         """Check pairs that are likely to be one image saved twice, many times as fast.
 
         Pairs that are not stay unchecked.
         """
-        missing = sorted(pair for pair in set(pairs) if pair not in self._verdicts)
+        missing = self._missing(pairs)
         if not missing:
             return
         with self._workers(len(missing)) as workers:
