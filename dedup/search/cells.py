@@ -48,6 +48,7 @@ _TILE: Final = (
 _FEW: Final = 1e-3  # of products that are worth another look: more costs what short rows save
 _SHORT: Final = 128  # values of rows that are divided: more divide no better (decision 0005)
 _BLOCK_ROWS: Final = 65536
+_PAIRS_AT_ONCE: Final = 4096  # whose cells a cache holds
 _SEED: Final = 0
 
 
@@ -139,12 +140,13 @@ def lowest_shared(
     labels: Labels, first: npt.NDArray[np.integer], second: npt.NDArray[np.integer]
 ) -> Labels:
     """(P,) the lowest cell that both rows of a pair are in."""
-    lowest = np.empty(len(first), np.int32)
-    for start in range(0, len(first), _BLOCK_ROWS):
-        block = slice(start, start + _BLOCK_ROWS)
-        one, two = labels[first[block]], labels[second[block]]
-        shared = (one[:, :, None] == two[:, None, :]).any(axis=2)
-        lowest[block] = np.where(shared, one, np.iinfo(np.int32).max).min(axis=1)
+    lowest = np.full(len(first), np.iinfo(np.int32).max, np.int32)
+    for start in range(0, len(first), _PAIRS_AT_ONCE):
+        block = slice(start, start + _PAIRS_AT_ONCE)
+        # A row a cell, so that comparing and joining run along pairs, of which there are many.
+        mine, theirs = (np.ascontiguousarray(labels[each[block]].T) for each in (first, second))
+        for cells in mine:
+            np.minimum(lowest[block], cells, out=lowest[block], where=(theirs == cells).any(axis=0))
     return lowest
 
 
