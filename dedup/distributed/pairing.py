@@ -184,36 +184,62 @@ def _found(
     later : (R,) whether it is of the second block: pairs are of one of each; None: of any
     every : keep all pairs, not only the best of each class
     """
-    waiting: list[Pairs] = []
-    count, most = 0, MAX_PAIRS if every else _WAITING_PAIRS
     bars = None if every else np.full(len(rows), floor - MARGIN, np.float32)
+    kept = _Waiting(bars)
     for number in np.unique(cell).tolist():
         mine = np.flatnonzero(cell == number)
         sides = (mine,) if later is None else (mine[~later[mine]], mine[later[mine]])
-        for pairs in _tiles(rows, cells, number, [at[side] for side in sides], floor, bars):
-            waiting.append(_similar(rows, pairs, floor) if bars is None else pairs)
-            count += len(waiting[-1])
-            if count <= most:
-                continue
-            if bars is None:
-                raise ValueError(
-                    f"more than {MAX_PAIRS:,} pairs of one part of the collection reach a "
-                    f"similarity of {floor:.4f}: choose a higher threshold"
-                )
-            waiting = [_nearest(waiting, bars)]
-            count = len(waiting[0])
-            most = 2 * count + _WAITING_PAIRS
-    if bars is None or not waiting:
-        return Pairs.joined(waiting)
-    found = Pairs.joined([_similar(rows, _nearest(waiting, bars), floor)])
+        tiles = _tiles(rows, cells, [at[side] for side in sides], number, floor, bars)
+        if bars is None:
+            for pairs in tiles:
+                kept.add(_similar(rows, _of_cell(pairs, cells, number), floor))
+                if kept.count > MAX_PAIRS:
+                    raise ValueError(
+                        f"more than {MAX_PAIRS:,} pairs of one part of the collection reach a "
+                        f"similarity of {floor:.4f}: choose a higher threshold"
+                    )
+            continue
+        # Pairs of a lower cell raise bars as well as others: only what is left is asked about that.
+        waiting = _Waiting(bars)
+        for pairs in tiles:
+            waiting.add(pairs)
+        kept.add(_of_cell(waiting.joined(), cells, number))
+    if bars is None or not kept.count:
+        return kept.joined()
+    found = Pairs.joined([_similar(rows, _nearest(kept.parts, bars), floor)])
     return found.best_of_each_row(_ONE_MORE) if len(found) else found
+
+
+class _Waiting:
+    """Pairs, of which those that are none of the best are left out whenever there are many.
+
+    Parameters
+    ----------
+    bars : (N,) what a pair has to reach to be among the best of a class; None: all are kept
+    """
+
+    def __init__(self, bars: npt.NDArray[np.float32] | None) -> None:
+        self._bars, self._most = bars, _WAITING_PAIRS
+        self.parts: list[Pairs] = []
+        self.count = 0
+
+    def add(self, pairs: Pairs) -> None:
+        self.parts.append(pairs)
+        self.count += len(pairs)
+        if self._bars is not None and self.count > self._most:
+            self.parts = [_nearest(self.parts, self._bars)]
+            self.count = len(self.parts[0])
+            self._most = 2 * self.count + _WAITING_PAIRS
+
+    def joined(self) -> Pairs:
+        return Pairs.joined(self.parts)
 
 
 def _tiles(
     rows: Rows,
     cells: npt.NDArray[np.int32],
-    number: int,
     sides: Sequence[Ids],
+    number: int,
     floor: float,
     bars: npt.NDArray[np.float32] | None,
 ) -> Iterator[Pairs]:
@@ -226,7 +252,7 @@ def _tiles(
 
     Returns
     -------
-    Pairs of which no lower cell has both, with products for similarities; first < second.
+    Pairs with products for similarities, first < second; none where a lower cell has all of a tile.
     """
     limit, lowest = np.float32(floor - MARGIN), cells[:, 0]
     # Classes by their lowest cell: very many that are alike are in the same cells, all but the
@@ -246,8 +272,7 @@ def _tiles(
             tile = found_in(products, limit, top, start if is_same else start + len(one))
             first = above[tile.first - top]
             second = across[tile.second - (start if is_same else start + len(one))]
-            found = Pairs(np.minimum(first, second), np.maximum(first, second), tile.products)
-            yield _of_cell(found, cells, number)
+            yield Pairs(np.minimum(first, second), np.maximum(first, second), tile.products)
 
 
 def _of_cell(pairs: Pairs, cells: npt.NDArray[np.int32], number: int) -> Pairs:
