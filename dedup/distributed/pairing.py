@@ -37,9 +37,9 @@ if TYPE_CHECKING:
 SHARDS_OF_RANGE: Final = 256
 """Shards whose classes one task of `best` looks at: up to two million."""
 
-BLOCK_ROWS: Final = 20_000
+BLOCK_ROWS: Final = 16_000
 """Rows of a block; a group with more is compared block by block, one with itself or with half of
-another in a task. Blocks have half as many in groups of more than three such: so large is a group
+another in a task. Blocks have half as many in groups of more than four such: so large is a group
 whose rows are nearly one and the same, where a product takes three times as long."""
 
 _WAITING_PAIRS: Final = 250_000  # until what is none of the best is left out
@@ -86,7 +86,7 @@ def blocks(wanted: dict[int, list[Piece]], new: frozenset[str], label: str) -> I
     """
     for group, pieces in sorted(wanted.items()):
         rows = sum(piece.rows for piece in pieces)
-        most = BLOCK_ROWS if rows <= 3 * BLOCK_ROWS else BLOCK_ROWS // 2
+        most = BLOCK_ROWS if rows <= 4 * BLOCK_ROWS else BLOCK_ROWS // 2
         before, fresh = (
             _parts([one for one in pieces if (one.key in new) is is_new], most)
             for is_new in (False, True)
