@@ -14,7 +14,7 @@ import numpy as np
 
 from dedup.proof.ranks import median
 from dedup.proof.residual import mean
-from dedup.proof.sides import Shares, opened, rim_of, steep
+from dedup.proof.sides import Shares, opened, pieces_by_slopes, rim_of, steep
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -38,6 +38,9 @@ _MIXED = (0.25, 0.9)  # of the ground, that is left to be seen
 _MAX_MIX_SPREAD = 0.12  # between channels
 _MIN_GROUND_LEVELS = 10.0  # plain ground fits any mixture
 _FIT_ROUNDS = 5
+_MIN_PATCH_PIXELS, _MOST_PATCHES = 60, 40
+_MAX_PATCH_LEVELS, _PLAINER = 8.0, 2.5
+_BESIDE_PIXELS, _UNLIKE_BESIDE = 7, 2.2
 
 
 def inked(one: Bytes, two: Bytes, places: Mask) -> Shares | None:
@@ -71,6 +74,70 @@ def inked(one: Bytes, two: Bytes, places: Mask) -> Shares | None:
     if _flat_share(ground, at) > _MAX_FLAT_SHARE or not _is_edged(ink, mask):
         return None
     return _on_one(few, _MIN_INKED_SHARE)
+
+
+def patched(one: Bytes, two: Bytes, greys: tuple[Floats, Floats], places: Mask) -> Shares | None:
+    """Tell on which of two images flat patches lie, such as rounded corners, over rough ground.
+
+    The other is there as rough as beside the patch; one with another thing there is not.
+
+    Parameters
+    ----------
+    one, two, places : as for `inked`
+    greys : (H, W) of each, light alone; what slopes in it tell counts as well
+
+    Returns
+    -------
+    None where that is not all on one of them.
+    """
+    mask = opened((np.abs(greys[0] - greys[1]) > _MIN_GAP_LEVELS) & places)
+    pieces = pieces_by_slopes(*greys, mask, rim_of(mask))
+    if pieces is None:
+        return None
+    beyond = cv2.dilate(mask, np.ones((5, 5), np.uint8)) == 0
+    for number in np.argsort(-pieces.area)[:_MOST_PATCHES].tolist():
+        if pieces.area[number] < _MIN_PATCH_PIXELS:
+            break
+        if not (pieces.on_one[number] or pieces.on_two[number]):
+            on = _patch_on(one, two, pieces.labels == number, beyond)
+            pieces.on_one[number], pieces.on_two[number] = on == 1, on == 2  # noqa: PLR2004
+    shares = pieces.shares()
+    return shares if shares.drawn else None
+
+
+def _patch_on(one: Bytes, two: Bytes, piece: Mask, beyond: Mask) -> int:
+    """Say on which of two images a piece is a flat patch: 1 or 2; 0 where that is not known.
+
+    Parameters
+    ----------
+    beyond : (H, W), where the images do not differ
+    """
+    left, top, width, height = cv2.boundingRect(piece.view(np.uint8))
+    part = tuple(
+        slice(max(0, start - _BESIDE_PIXELS), start + length + _BESIDE_PIXELS)
+        for start, length in ((top, height), (left, width))
+    )
+    own = np.ascontiguousarray(piece[part].view(np.uint8))
+    inner = cv2.erode(own, np.ones((3, 3), np.uint8)) > 0
+    around = cv2.dilate(own, np.ones((2 * _BESIDE_PIXELS + 1,) * 2, np.uint8)) > 0
+    beside = around & beyond[part]
+    if inner.sum() < _MIN_INNER_SHARE * own.sum() or beside.sum() < inner.sum() / 4:
+        return 0
+    within, next_to = (
+        [
+            float(np.sqrt(each[part][at].astype(np.float32).var(axis=0).mean()))
+            for each in (one, two)
+        ]
+        for at in (inner, beside)
+    )
+    for patch, ground in ((0, 1), (1, 0)):
+        as_beside = (
+            next_to[ground] / _UNLIKE_BESIDE <= within[ground] <= (next_to[ground] * _UNLIKE_BESIDE)
+        )
+        plainer = within[patch] <= min(_MAX_PATCH_LEVELS, within[ground] / _PLAINER)
+        if plainer and as_beside:
+            return 1 + patch
+    return 0
 
 
 def _on_one(shares: list[float], least: float) -> Shares:

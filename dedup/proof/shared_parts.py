@@ -16,7 +16,7 @@ from dedup.proof.colour_rule import (
     mapped,
     tiles,
 )
-from dedup.proof.ink import inked
+from dedup.proof.ink import inked, patched
 from dedup.proof.ranks import percentiles
 from dedup.proof.residual import blobs, contrast, equalised, strangeness
 from dedup.proof.sides import LARGE_SHARE, coloured_on_both, in_colour, sides
@@ -169,7 +169,8 @@ def _drawn(laid: Laid, sound: Mask, mask: Mask, checks: list[Check]) -> Judgemen
         return Judgement(checks)
     colours, gap = _toned_colours(laid, sound, around), level - toned
     if not shares.drawn:
-        shares = inked(one, colours, places) or shares
+        told = inked(one, colours, places) or patched(one, colours, (level, toned), places)
+        shares = told or shares
     # Where colours tell, they know better: over rough ground light is steep on the clean side. But
     # they do not see what is grey, and light that is steep on both sides stays the judge.
     if shares.drawn or min(shares[:2]) <= MAX_DOUBTFUL_SHARE:

@@ -149,6 +149,33 @@ def _chroma(image: Bytes) -> Floats:
 
 def _by_slopes(one: Floats, two: Floats, mask: Bytes, rim: Mask) -> Shares | None:
     """Sort pieces by the image that is the steeper one along their rims; None of next to none."""
+    found = pieces_by_slopes(one, two, mask, rim)
+    return None if found is None else found.shares()
+
+
+class Pieces(NamedTuple):
+    """Places that differ, in pieces.
+
+    Parameters
+    ----------
+    labels : (H, W), the piece of each pixel; 0: of none
+    area : (N,) pixels; 0 for what is no piece
+    on_one, on_two : (N,) whether it is on this image
+    """
+
+    labels: Numbers
+    area: Doubles
+    on_one: Mask
+    on_two: Mask
+
+    def shares(self) -> Shares:
+        """Sum up."""
+        one, two = (float(self.area[on].sum() / self.area.sum()) for on in self[2:])
+        return Shares(one, two, _SLOPE_LIMITS)
+
+
+def pieces_by_slopes(one: Floats, two: Floats, mask: Bytes, rim: Mask) -> Pieces | None:
+    """Tell of each piece whose it is by slopes along its rim; None of next to none."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
     area = stats[:, cv2.CC_STAT_AREA].astype(np.float64)
     area[0] = 0
@@ -157,13 +184,12 @@ def _by_slopes(one: Floats, two: Floats, mask: Bytes, rim: Mask) -> Shares | Non
         return None
     first, second = steep(one)[rim], steep(two)[rim]
     own = labels[rim].astype(np.int32)
-    slopes = [_steeper(first, second, own, area), _steeper(second, first, own, area)]
-    on_one, on_two = (float(each / area.sum()) for each in slopes)
-    return Shares(on_one, on_two, _SLOPE_LIMITS)
+    steeper = _steeper(first, second, own, len(area)), _steeper(second, first, own, len(area))
+    return Pieces(np.asarray(labels, np.int32), area, *steeper)
 
 
-def _steeper(mine: Floats, theirs: Floats, own: Numbers, area: Doubles) -> float:
-    """Sum the areas of the pieces along whose rims one image is the steeper one.
+def _steeper(mine: Floats, theirs: Floats, own: Numbers, count: int) -> Mask:
+    """Mark the pieces along whose rims one image is the steeper one.
 
     One strong edge, as of a dark thing where the other image has a pale one, must not speak for the
     whole rim.
@@ -171,12 +197,12 @@ def _steeper(mine: Floats, theirs: Floats, own: Numbers, area: Doubles) -> float
     Parameters
     ----------
     mine, theirs : (P,) slopes along all rims
-    own : (P,) the piece of each
+    own : (P,) the piece of each, of so many
     """
-    first, second = (np.bincount(own, values, len(area)) for values in (mine, theirs))
-    against = np.bincount(own, theirs > _STEEPER * mine, len(area))
-    agreed = against <= _AGAINST_SHARE * np.bincount(own, minlength=len(area))
-    return float(area[(first > _STEEPER * second) & agreed].sum())
+    first, second = (np.bincount(own, values, count) for values in (mine, theirs))
+    against = np.bincount(own, theirs > _STEEPER * mine, count)
+    agreed = against <= _AGAINST_SHARE * np.bincount(own, minlength=count)
+    return np.asarray((first > _STEEPER * second) & agreed)
 
 
 def rim_of(mask: Bytes) -> Mask:

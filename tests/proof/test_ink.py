@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dedup.proof.ink import inked
+from dedup.proof.ink import inked, patched
 from dedup.proof.posterised import is_retoned
 from dedup.proof.sides import coloured_on_both
 
@@ -131,3 +131,46 @@ def test_stickers_of_two_colours_are_on_both() -> None:
     assert min(found[:2]) > 0.3
     clean = np.full((HEIGHT, WIDTH), 128, np.float32)
     assert coloured_on_both(red, ground, grey[0] - clean, differing(red, ground)) is None
+
+
+def rounded(pixels: Pixels, corner: Pixels) -> Pixels:
+    """Cut corners to a round, beyond which something else is seen."""
+    inner = np.zeros((HEIGHT, WIDTH), np.uint8)
+    cv2.rectangle(inner, (30, 0), (WIDTH - 31, HEIGHT), 1, -1)
+    cv2.rectangle(inner, (0, 30), (WIDTH, HEIGHT - 31), 1, -1)
+    for x in (30, WIDTH - 31):
+        for y in (30, HEIGHT - 31):
+            cv2.circle(inner, (x, y), 30, 1, -1)
+    return np.where(inner[..., None] > 0, pixels, corner)
+
+
+def grey(pixels: Pixels) -> npt.NDArray[np.float32]:
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.float32)
+
+
+def test_flat_corners_are_on_the_image_that_has_them() -> None:
+    # Half dark, so that the ground has few colours, and rough beside it.
+    ground = rough() // np.where(np.arange(WIDTH) < WIDTH // 2, 6, 1)[None, :, None].astype(
+        np.uint8
+    )
+    cut = rounded(ground, np.full_like(ground, 255))
+    other = rounded(ground, rough(1))
+    found = patched(cut, ground, (grey(cut), grey(ground)), differing(cut, ground))
+    back = patched(ground, cut, (grey(ground), grey(cut)), differing(cut, ground))
+    assert found is not None
+    assert back is not None
+    assert (found.one, found.two) == (back.two, back.one)
+    assert found.one > 0.9
+    assert found.two == 0
+    assert patched(other, ground, (grey(other), grey(ground)), differing(other, ground)) is None
+
+
+def test_a_flat_patch_in_place_of_a_thing_is_on_neither() -> None:
+    ground = np.full((HEIGHT, WIDTH, 3), 90, np.uint8)
+    ground[:, ::2] = 100
+    thing = ground.copy()
+    thing[40:120, 60:150] = rough()[40:120, 60:150]
+    patch = ground.copy()
+    patch[40:120, 60:150] = 240
+    found = patched(thing, patch, (grey(thing), grey(patch)), differing(thing, patch))
+    assert found is None
