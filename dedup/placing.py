@@ -86,7 +86,7 @@ def following(one: Placed, first: Numbers, two: Placed, second: Numbers) -> Flag
     scale, turn, mirrored = differences(one, first, two, second)
     count = len(scale)
     apart = scale[None, :] - scale[:, None]
-    agree = np.abs(apart, out=apart) < _SCALE_AGREES
+    agree: Flags = np.abs(apart, out=apart) < _SCALE_AGREES
     turned = turn[None, :] - turn[:, None]
     np.abs(turned, out=turned)
     np.minimum(turned, np.float32(2 * np.pi) - turned, out=turned)

@@ -8,7 +8,7 @@ the order of files.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
@@ -32,8 +32,6 @@ _SUM: Final = 1e-6
 _OVERALL: Final = 10.0  # how much more all files count than one class
 _ROUNDS: Final = 20
 _OFF: Final = 0.01
-_MANY: Final = 0.01  # of all files: what goes to one subset as a whole makes the others poorer
-_FEW: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,15 +152,12 @@ def split(
 
 
 def suffers(answer: SplitAnswer, together: Together, labels: Mapping[int, Label] | None) -> bool:
-    """Say whether less should stay together: a share is off, or look-alikes join too many.
+    """Say whether less should stay together: a share is off.
 
     Parameters
     ----------
     labels : as in `split`
     """
-    largest = max(Counter(together.group.values()).values(), default=0)
-    if largest > max(_FEW, _MANY * len(together.files)):
-        return True
     off = {one.label for one in answer.shares if abs(one.share - one.wanted) > _OFF}
     if None in off:
         return bool(together.group)

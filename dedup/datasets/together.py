@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dedup.duplicates.groups import group_files
 from dedup.duplicates.relate import relate
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from dedup.duplicates.relations import Relations
     from dedup.freshness import Lookout
     from dedup.policy import KeepPolicy
+
+_MANY: Final = 0.01  # of all files: what goes to one subset as a whole makes the others poorer
+_FEW: Final = 32
 
 
 class Link(NamedTuple):
@@ -148,12 +151,14 @@ def find_unproven(
 
     Returns
     -------
-    Files and groups in the order of the catalog. None where no proofs are wanted.
+    Files and groups in the order of the catalog. A group of more than a hundredth of all files is
+    proven, pair by pair. None where no proofs are wanted.
     """
     if not takes_proof(tiers) or Tier.SIMILAR in tiers:
         return None
-    joined, notes = may_be_related(gallery, tiers, threshold, report, policy)
     files = [file for file in gallery.order if lookout.shows(gallery.files.facts(file))]
+    most = max(_FEW, int(_MANY * len(files)))
+    joined, notes = may_be_related(gallery, tiers, threshold, report, policy, most)
     set_of = {file: joined.of(int(gallery.files.row[file])) for file in files}
     count, numbers = Counter(set_of.values()), dict[int, int]()
     group = {
