@@ -8,7 +8,7 @@ the order of files.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple
 
@@ -151,17 +151,28 @@ def split(
     return SplitAnswer(tuple(placed), shares, (*together.notes, *_notes(shares)))
 
 
-def suffers(answer: SplitAnswer, together: Together, labels: Mapping[int, Label] | None) -> bool:
-    """Say whether less should stay together: a share is off.
+def hindered(
+    answer: SplitAnswer, together: Together, labels: Mapping[int, Label] | None
+) -> list[int]:
+    """List the files that could go alone for a share that is off, by a whole file and more.
 
     Parameters
     ----------
     labels : as in `split`
     """
-    off = {one.label for one in answer.shares if abs(one.share - one.wanted) > _OFF}
+    total: Counter[str | None] = Counter()
+    for one in answer.shares:
+        total[one.label] += one.files
+    off = {
+        one.label
+        for one in answer.shares
+        if abs(one.share - one.wanted) > max(_OFF, 1 / max(1, total[one.label]) - _SUM)
+    }
     if None in off:
-        return bool(together.group)
-    return any(not off.isdisjoint((labels or {}).get(file) or ("",)) for file in together.group)
+        return list(together.group)
+    return [
+        file for file in together.group if not off.isdisjoint((labels or {}).get(file) or ("",))
+    ]
 
 
 def _classes(

@@ -13,12 +13,12 @@ from dedup.duplicates.unproven import may_be_related
 from dedup.results import Grouping, Tier
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 
     from dedup.answer import Progress
     from dedup.duplicates.gallery import Gallery
     from dedup.duplicates.relate import Side
-    from dedup.duplicates.relations import Relations
+    from dedup.duplicates.relations import Joined, Relations
     from dedup.freshness import Lookout
     from dedup.policy import KeepPolicy
 
@@ -142,11 +142,14 @@ def find_unproven(
     policy: KeepPolicy,
     lookout: Lookout,
     report: Progress,
+    hindered: Callable[[Together], Iterable[int]],
 ) -> Together | None:
     """Find what may belong together, and with it all that does, by a first look at pairs.
 
     Parameters
     ----------
+    hindered : says which files are in the way where they are; these belong by proofs alone to what
+        they belong to. Asked until it names no further ones
     the others : as in `find_together`
 
     Returns
@@ -157,13 +160,21 @@ def find_unproven(
     if not takes_proof(tiers) or Tier.SIMILAR in tiers:
         return None
     files = [file for file in gallery.order if lookout.shows(gallery.files.facts(file))]
+    row_of = gallery.files.row.tolist()
+
+    def together(joined: Joined, notes: tuple[str, ...] = ()) -> Together:
+        set_of = {file: joined.of(row_of[file]) for file in files}
+        count, numbers = Counter(set_of.values()), dict[int, int]()
+        group = {
+            file: numbers.setdefault(one, len(numbers) + 1)
+            for file, one in set_of.items()
+            if count[one] > 1
+        }
+        return Together(gallery, None, tiers, files, group, (*notes, *lookout.notes()))
+
+    def rows(joined: Joined) -> Iterator[int]:
+        found = together(joined)
+        yield from (row_of[file] for file in (hindered(found) if found.group else ()))
+
     most = max(_FEW, int(_MANY * len(files)))
-    joined, notes = may_be_related(gallery, tiers, threshold, report, policy, most)
-    set_of = {file: joined.of(int(gallery.files.row[file])) for file in files}
-    count, numbers = Counter(set_of.values()), dict[int, int]()
-    group = {
-        file: numbers.setdefault(one, len(numbers) + 1)
-        for file, one in set_of.items()
-        if count[one] > 1
-    }
-    return Together(gallery, None, tiers, files, group, (*notes, *lookout.notes()))
+    return together(*may_be_related(gallery, tiers, threshold, report, policy, most, rows))

@@ -31,7 +31,7 @@ from dedup.search.similarity import inclusive, pair_similarities
 from dedup.store.pairs import content_pair
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from dedup.duplicates.gallery import Gallery
     from dedup.duplicates.pairs import Report, RowPair
@@ -47,12 +47,15 @@ def may_be_related(
     report: Report,
     policy: KeepPolicy,
     most: int,
+    hindered: Callable[[Joined], Iterable[int]] = lambda _: (),
 ) -> tuple[Joined, tuple[str, ...]]:
     """Join the rows of which a proof could find that they are one image.
 
     Parameters
     ----------
     most : files that are joined where proofs can take them apart
+    hindered : says of what is joined which rows are in the way; these are joined by proofs alone.
+        Asked until it names no further ones
     the others : as in `dedup.duplicates.find.find_groups`, without the tier `similar`
 
     Returns
@@ -76,17 +79,30 @@ def may_be_related(
         equal = {row_pair(*two) for rows in sets for two in pairwise(rows)} - table.ignored
         pairs = (sift(table, pairs, prover) | equal) - table.ignored
         sure, files = _sure(worth.relations), Counter(gallery.files.row.tolist())
-        while asked := holding(pairs, sure, equal, files, gallery.images.digest, most):
-            held = (rows for rows in sets if not asked.isdisjoint(map(row_pair, rows, rows[1:])))
-            table = compare_pixels(table, held, paths, gallery.catalog, report)
-            table = prove(table, table.unproven(asked), prover, gallery.vectors)
-            pairs -= asked
-            sure |= asked & table.proven.keys() | _same_pixels(table)
+        digest = gallery.images.digest
+        proven_alone = set[int]()
+        while True:
+            while asked := holding(pairs, sure, equal, files, digest, most):
+                held = (one for one in sets if not asked.isdisjoint(map(row_pair, one, one[1:])))
+                table = compare_pixels(table, held, paths, gallery.catalog, report)
+                table = prove(table, table.unproven(asked), prover, gallery.vectors)
+                pairs -= asked
+                sure |= asked & table.proven.keys() | _same_pixels(table)
+            joined = _joined((pairs | sure | table.proven.keys()) - table.ignored)
+            more = set(hindered(joined)) - proven_alone
+            if not more:
+                break
+            proven_alone |= more
+            files.update(dict.fromkeys(more, most))  # too many to be joined to any
         table = table.noted(unreadable_note(prover))
-    joined = Joined()
-    for pair in (pairs | sure | table.proven.keys()) - table.ignored:
-        joined.join(*pair)
     return joined, table.notes
+
+
+def _joined(pairs: Iterable[RowPair]) -> Joined:
+    joined = Joined()
+    for pair in pairs:
+        joined.join(*pair)
+    return joined
 
 
 def _may_be_equal(gallery: Gallery, candidates: Iterable[Sequence[int]]) -> list[list[int]]:
