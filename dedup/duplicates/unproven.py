@@ -31,10 +31,11 @@ from dedup.search.similarity import inclusive, pair_similarities
 from dedup.store.pairs import content_pair
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from dedup.duplicates.gallery import Gallery
     from dedup.duplicates.pairs import Report, RowPair
+    from dedup.duplicates.relate import Worth
     from dedup.policy import KeepPolicy
     from dedup.results import Tier
     from dedup.store.pairs import ContentPair
@@ -66,43 +67,77 @@ def may_be_related(
     candidates = propose(source, tiers, threshold, gallery.near_floors, gallery.pixels_floor)
     table = PairTable.of(gallery.images, gallery.decisions).noted(candidates.notes)
     relations = Relations(table, candidates.similar, threshold)
-    paths = gallery.paths()
-    ordering = Ordering(gallery, paths, policy, report)
+    ordering = Ordering(gallery, gallery.paths(), policy, report)
     with Prover(gallery.catalog, ordering.sources(), report) as prover:
         worth = worth_proving(
             gallery, relations, candidates.to_prove, ordering, prover, report, again=True
         )
-        table = worth.relations.table
+        equal = _may_be_equal(gallery, candidates.may_be_equal)
+        sets = _Sets(gallery, prover, worth, equal, ordering.paths, report)
+        sets.take_apart(most)
+        joined, proven_alone = sets.joined(), set[int]()
+        while more := set(hindered(joined)) - proven_alone:
+            proven_alone |= more
+            sets.files.update(dict.fromkeys(more, most))  # too many to be joined to any
+            sets.take_apart(most)
+            joined = sets.joined()
+        notes = (*sets.table.notes, *unreadable_note(prover))
+    return joined, notes
+
+
+class _Sets:
+    """Pairs that join what may be related, while proofs take it apart.
+
+    Parameters
+    ----------
+    equal : sets of rows whose pixels may be the same
+    paths : per row its files
+
+    Attributes
+    ----------
+    files : of each row, how many count as joined with it
+    """
+
+    def __init__(
+        self,
+        gallery: Gallery,
+        prover: Prover,
+        worth: Worth,
+        equal: list[list[int]],
+        paths: Mapping[int, Sequence[bytes]],
+        report: Report,
+    ) -> None:
+        self._gallery, self._prover, self._report = gallery, prover, report
+        self._sets, self._paths = equal, paths
+        self.table = table = worth.relations.table
         # What a proof has refuted is joined as well: the sets do not depend on what was proven.
         pairs = table.unproven(worth.pairs) | worth.pairs & table.verdicts.keys()
-        sets = _may_be_equal(gallery, candidates.may_be_equal)
-        equal = {row_pair(*two) for rows in sets for two in pairwise(rows)} - table.ignored
-        pairs = (sift(table, pairs, prover) | equal) - table.ignored
-        sure, files = _sure(worth.relations), Counter(gallery.files.row.tolist())
-        digest = gallery.images.digest
-        proven_alone = set[int]()
-        while True:
-            while asked := holding(pairs, sure, equal, files, digest, most):
-                held = (one for one in sets if not asked.isdisjoint(map(row_pair, one, one[1:])))
-                table = compare_pixels(table, held, paths, gallery.catalog, report)
-                table = prove(table, table.unproven(asked), prover, gallery.vectors)
-                pairs -= asked
-                sure |= asked & table.proven.keys() | _same_pixels(table)
-            joined = _joined((pairs | sure | table.proven.keys()) - table.ignored)
-            more = set(hindered(joined)) - proven_alone
-            if not more:
-                break
-            proven_alone |= more
-            files.update(dict.fromkeys(more, most))  # too many to be joined to any
-        table = table.noted(unreadable_note(prover))
-    return joined, table.notes
+        self._equal = {row_pair(*two) for rows in equal for two in pairwise(rows)} - table.ignored
+        self._pairs = (sift(table, pairs, prover) | self._equal) - table.ignored
+        self._sure = _sure(worth.relations)
+        self.files = Counter(gallery.files.row.tolist())
 
+    def take_apart(self, most: int) -> None:
+        """Prove pairs until what may be related joins no more than so many files."""
+        pairs, digest = self._pairs, self._gallery.images.digest
+        while asked := holding(pairs, self._sure, self._equal, self.files, digest, most):
+            held = (
+                rows for rows in self._sets if not asked.isdisjoint(map(row_pair, rows, rows[1:]))
+            )
+            table = compare_pixels(
+                self.table, held, self._paths, self._gallery.catalog, self._report
+            )
+            asking = table.unproven(asked)
+            self.table = table = prove(table, asking, self._prover, self._gallery.vectors)
+            pairs -= asked
+            self._sure |= asked & table.proven.keys() | _same_pixels(table)
 
-def _joined(pairs: Iterable[RowPair]) -> Joined:
-    joined = Joined()
-    for pair in pairs:
-        joined.join(*pair)
-    return joined
+    def joined(self) -> Joined:
+        """Join what was not refuted."""
+        joined, table = Joined(), self.table
+        for pair in (self._pairs | self._sure | table.proven.keys()) - table.ignored:
+            joined.join(*pair)
+        return joined
 
 
 def _may_be_equal(gallery: Gallery, candidates: Iterable[Sequence[int]]) -> list[list[int]]:

@@ -125,11 +125,10 @@ class DataSetVerbs:
         names : of the subsets; none: train and test, or train, val and test, or subset-1 …
         stratify : what every subset is to have the same shares of: "labels", or a column of
             `labels`; None: nothing
-        labels, column : as in `check`
+        labels, column, threshold : as in `check` and `duplicates`
         tier : the tiers of images that stay together, over however many steps. What may be in
             one of them by a first look stays together as well, without proof, as long as no share
             is the further off for it
-        threshold : as in `duplicates`
         seed : equal seeds give equal subsets of equal collections
 
         Raises
@@ -140,11 +139,10 @@ class DataSetVerbs:
 
         wanted = wanted_subsets(ratios_of(ratios), strings_of(names, "names"))
         source, (named,) = source_of(labels), strings_of(column, "column")
-        if stratify is not None:
-            (by,) = strings_of(stratify, "stratify")
-            named = named if by == STRATIFY_LABELS else by
-        elif source != FOLDERS:
+        if stratify is None and source != FOLDERS:
             raise ValueError("labels need stratify: 'labels', or the column of them to stratify by")
+        if stratify not in (None, STRATIFY_LABELS):
+            (named,) = strings_of(stratify, "stratify")
         seed, tiers, report = count_of(seed, "seed", 0), tiers_of(tier), callback_of(progress)
         known: dict[int, Label] | None = None
         notes: tuple[str, ...] = ()
