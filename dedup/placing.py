@@ -84,24 +84,31 @@ def following(one: Placed, first: Numbers, two: Placed, second: Numbers) -> Flag
     (M, M), a row for each that proposes
     """
     scale, turn, mirrored = differences(one, first, two, second)
+    count = len(scale)
+    apart = scale[None, :] - scale[:, None]
+    agree: Flags = np.abs(apart, out=apart) < _SCALE_AGREES
+    turned = turn[None, :] - turn[:, None]
+    np.abs(turned, out=turned)
+    np.minimum(turned, np.float32(2 * np.pi) - turned, out=turned)
+    agree &= turned < _TURN_AGREES
+    agree &= mirrored[None, :] == mirrored[:, None]
+    # Of matches of chance a twentieth turn and scale alike: where they lie is asked of these alone.
+    at = np.flatnonzero(agree)
+    proposing = at // max(1, count)
+    proposed = at - proposing * count
     factor = np.exp2(scale)
     cos, sin = factor * np.cos(turn), factor * np.sin(turn)
     across = np.where(mirrored, np.float32(-1), np.float32(1)) * one.x[first]
-    x = across[None, :] - across[:, None]
-    y = one.y[first][None, :] - one.y[first][:, None]
-    x_two, y_two = two.x[second], two.y[second]
-    off_x = x_two[:, None] + cos[:, None] * x - sin[:, None] * y - x_two[None, :]
-    off_y = y_two[:, None] + sin[:, None] * x + cos[:, None] * y - y_two[None, :]
+    down, x_two, y_two = one.y[first], two.x[second], two.y[second]
+    x = across[proposed] - across[proposing]
+    y = down[proposed] - down[proposing]
+    cos, sin, factor = cos[proposing], sin[proposing], factor[proposing]
+    off_x = x_two[proposing] + cos * x - sin * y - x_two[proposed]
+    off_y = y_two[proposing] + sin * x + cos * y - y_two[proposed]
     # Roots and products take a fraction of what hypot and mod take.
-    allowed = factor[:, None] * (_DRIFT * np.sqrt(x * x + y * y) + _SHIFT) + _SHIFT / 2
-    turned = np.abs(turn[None, :] - turn[:, None])
-    turned = np.minimum(turned, np.float32(2 * np.pi) - turned)
-    return np.asarray(
-        (off_x * off_x + off_y * off_y < allowed * allowed)
-        & (np.abs(scale[None, :] - scale[:, None]) < _SCALE_AGREES)
-        & (turned < _TURN_AGREES)
-        & (mirrored[None, :] == mirrored[:, None])
-    )
+    allowed = factor * (_DRIFT * np.sqrt(x * x + y * y) + _SHIFT) + _SHIFT / 2
+    agree.ravel()[at] = off_x * off_x + off_y * off_y < allowed * allowed
+    return agree
 
 
 def spots(placed: Placed, rows: Numbers) -> int:

@@ -32,8 +32,6 @@ _SUM: Final = 1e-6
 _OVERALL: Final = 10.0  # how much more all files count than one class
 _ROUNDS: Final = 20
 _OFF: Final = 0.01
-_MANY: Final = 0.01  # of all files: what goes to one subset as a whole makes the others poorer
-_FEW: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,20 +151,28 @@ def split(
     return SplitAnswer(tuple(placed), shares, (*together.notes, *_notes(shares)))
 
 
-def suffers(answer: SplitAnswer, together: Together, labels: Mapping[int, Label] | None) -> bool:
-    """Say whether less should stay together: a share is off, or look-alikes join too many.
+def hindered(
+    answer: SplitAnswer, together: Together, labels: Mapping[int, Label] | None
+) -> list[int]:
+    """List the files that could go alone for a share that is off, by a whole file and more.
 
     Parameters
     ----------
     labels : as in `split`
     """
-    largest = max(Counter(together.group.values()).values(), default=0)
-    if largest > max(_FEW, _MANY * len(together.files)):
-        return True
-    off = {one.label for one in answer.shares if abs(one.share - one.wanted) > _OFF}
+    total: Counter[str | None] = Counter()
+    for one in answer.shares:
+        total[one.label] += one.files
+    off = {
+        one.label
+        for one in answer.shares
+        if abs(one.share - one.wanted) > max(_OFF, 1 / max(1, total[one.label]) - _SUM)
+    }
     if None in off:
-        return bool(together.group)
-    return any(not off.isdisjoint((labels or {}).get(file) or ("",)) for file in together.group)
+        return list(together.group)
+    return [
+        file for file in together.group if not off.isdisjoint((labels or {}).get(file) or ("",))
+    ]
 
 
 def _classes(

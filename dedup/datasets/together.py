@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dedup.duplicates.groups import group_files
 from dedup.duplicates.relate import relate
@@ -13,14 +13,17 @@ from dedup.duplicates.unproven import may_be_related
 from dedup.results import Grouping, Tier
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 
     from dedup.answer import Progress
     from dedup.duplicates.gallery import Gallery
     from dedup.duplicates.relate import Side
-    from dedup.duplicates.relations import Relations
+    from dedup.duplicates.relations import Joined, Relations
     from dedup.freshness import Lookout
     from dedup.policy import KeepPolicy
+
+_MANY: Final = 0.01  # of all files: what goes to one subset as a whole makes the others poorer
+_FEW: Final = 32
 
 
 class Link(NamedTuple):
@@ -139,26 +142,39 @@ def find_unproven(
     policy: KeepPolicy,
     lookout: Lookout,
     report: Progress,
+    hindered: Callable[[Together], Iterable[int]],
 ) -> Together | None:
     """Find what may belong together, and with it all that does, by a first look at pairs.
 
     Parameters
     ----------
+    hindered : says which files are in the way where they are; these belong by proofs alone to what
+        they belong to. Asked until it names no further ones
     the others : as in `find_together`
 
     Returns
     -------
-    Files and groups in the order of the catalog. None where no proofs are wanted.
+    Files and groups in the order of the catalog. A group of more than a hundredth of all files is
+    proven, pair by pair. None where no proofs are wanted.
     """
     if not takes_proof(tiers) or Tier.SIMILAR in tiers:
         return None
-    joined, notes = may_be_related(gallery, tiers, threshold, report, policy)
     files = [file for file in gallery.order if lookout.shows(gallery.files.facts(file))]
-    set_of = {file: joined.of(int(gallery.files.row[file])) for file in files}
-    count, numbers = Counter(set_of.values()), dict[int, int]()
-    group = {
-        file: numbers.setdefault(one, len(numbers) + 1)
-        for file, one in set_of.items()
-        if count[one] > 1
-    }
-    return Together(gallery, None, tiers, files, group, (*notes, *lookout.notes()))
+    row_of = gallery.files.row.tolist()
+
+    def together(joined: Joined, notes: tuple[str, ...] = ()) -> Together:
+        set_of = {file: joined.of(row_of[file]) for file in files}
+        count, numbers = Counter(set_of.values()), dict[int, int]()
+        group = {
+            file: numbers.setdefault(one, len(numbers) + 1)
+            for file, one in set_of.items()
+            if count[one] > 1
+        }
+        return Together(gallery, None, tiers, files, group, (*notes, *lookout.notes()))
+
+    def rows(joined: Joined) -> Iterator[int]:
+        found = together(joined)
+        yield from (row_of[file] for file in (hindered(found) if found.group else ()))
+
+    most = max(_FEW, int(_MANY * len(files)))
+    return together(*may_be_related(gallery, tiers, threshold, report, policy, most, rows))

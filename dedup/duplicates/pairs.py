@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -202,19 +203,20 @@ def compare_pixels(
 
 def _rows_to_digest(table: PairTable, may_be_equal: Iterable[Sequence[int]]) -> list[int]:
     """List the stills that share their upright size with another of a set, rising."""
-    images = table.images
+    wanted = set(chain.from_iterable(of_one_size(table.images, may_be_equal)))
+    return sorted(row for row in wanted if table.pixel_digest[row] is None)
+
+
+def of_one_size(images: GalleryImages, rows: Iterable[Sequence[int]]) -> Iterator[list[int]]:
+    """List the stills of each set that share their upright size, where these are two or more."""
     width, height = images.width.tolist(), images.height.tolist()
     still = (images.frames == 1).tolist()
-    wanted: set[int] = set()
-    for rows in may_be_equal:
+    for some in rows:
         by_size: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for row in rows:
+        for row in some:
             if still[row]:
                 by_size[width[row], height[row]].append(row)
-        for same in by_size.values():
-            if len(same) > 1:
-                wanted.update(same)
-    return sorted(row for row in wanted if table.pixel_digest[row] is None)
+        yield from (same for same in by_size.values() if len(same) > 1)
 
 
 def prove(

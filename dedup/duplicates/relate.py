@@ -187,7 +187,8 @@ def _prove_all(
         if sides:
             relations = _prove_across(gallery, worth, ordering, prover, tiers, sides)
         else:
-            relations = _prove(gallery, worth.relations, worth.pairs, ordering, prover)
+            pairs = worth.pairs | worth.known
+            relations = _prove(gallery, worth.relations, pairs, ordering, prover)
         relations = relations.with_table(relations.table.noted(unreadable_note(prover)))
     table, shared = relations.table, worth.shared
     if shared is not None:
@@ -206,11 +207,14 @@ class Worth(NamedTuple):
 
     Parameters
     ----------
+    pairs : that embeddings or parts propose
+    known : the pairs that were proven before, proposed or not
     shared : the pairs that share parts; None where not all parts were compared
     """
 
     relations: Relations
     pairs: set[RowPair]
+    known: set[RowPair]
     shared: set[RowPair] | None
 
 
@@ -244,7 +248,7 @@ def worth_proving(
         shared, notes = share_parts(gallery.catalog, gallery.images, members, report)
     relations = relations.with_table(relations.table.noted(notes))
     every = shared if compares and not notes else None
-    return Worth(relations, pairs | shared | known, every)
+    return Worth(relations, pairs | shared, known, every)
 
 
 def _known_pairs(gallery: Gallery, prover: Prover) -> set[RowPair]:
@@ -327,7 +331,7 @@ def _prove_across(
     A family of several sides has a pair of two sides, so that all of it is reached, and of the
     others nothing is asked.
     """
-    relations, left = worth.relations, set(worth.pairs)
+    relations, left = worth.relations, worth.pairs | worth.known
     row_of = gallery.files.row.tolist()
     new = {pair for pair in left if _differ(sides, pair)}
     while True:

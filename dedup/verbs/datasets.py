@@ -23,12 +23,12 @@ from dedup.policy import INFORMATION, KeepPolicy
 from dedup.verbs.pairs import DEFAULT_TIERS, compare_new
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
     from dedup.answer import Progress
     from dedup.datasets.classes import ClassesAnswer
     from dedup.datasets.issues import CheckAnswer
-    from dedup.datasets.labels import Labels
+    from dedup.datasets.labels import Label, Labels
     from dedup.datasets.leaks import LeaksAnswer
     from dedup.datasets.sample import SampleAnswer
     from dedup.datasets.split import SplitAnswer
@@ -125,40 +125,44 @@ class DataSetVerbs:
         names : of the subsets; none: train and test, or train, val and test, or subset-1 …
         stratify : what every subset is to have the same shares of: "labels", or a column of
             `labels`; None: nothing
-        labels, column : as in `check`
+        labels, column, threshold : as in `check` and `duplicates`
         tier : the tiers of images that stay together, over however many steps. What may be in
             one of them by a first look stays together as well, without proof, as long as no share
             is the further off for it
-        threshold : as in `duplicates`
         seed : equal seeds give equal subsets of equal collections
 
         Raises
         ------
         DedupError : labels cannot be read; there are no images.
         """
-        from dedup.datasets.split import split, suffers, wanted_subsets
+        from dedup.datasets.split import hindered, split, wanted_subsets
 
         wanted = wanted_subsets(ratios_of(ratios), strings_of(names, "names"))
         source, (named,) = source_of(labels), strings_of(column, "column")
-        if stratify is not None:
-            (by,) = strings_of(stratify, "stratify")
-            named = named if by == STRATIFY_LABELS else by
-        elif source != FOLDERS:
+        if stratify is None and source != FOLDERS:
             raise ValueError("labels need stratify: 'labels', or the column of them to stratify by")
+        if stratify not in (None, STRATIFY_LABELS):
+            (named,) = strings_of(stratify, "stratify")
         seed, tiers, report = count_of(seed, "seed", 0), tiers_of(tier), callback_of(progress)
-        for proves in (False, True):
-            together = self._together(
-                tiers, _UNMEASURED, report, threshold=threshold, proves=proves
-            )
-            notes: tuple[str, ...] = ()
-            known = None
-            if stratify is not None:
+        known: dict[int, Label] | None = None
+        notes: tuple[str, ...] = ()
+
+        def placed(together: Together) -> SplitAnswer:
+            nonlocal known, notes
+            if stratify is not None and known is None:
                 paths = [together.path(file) for file in together.files]
                 read = read_labels(source, named, paths, _roots(self._session))
                 known, notes = dict(zip(together.files, read.of, strict=True)), read.notes
-            found = split(together, known, wanted, seed)
-            if together.relations is not None or not suffers(found, together, known):
-                break
+            return split(together, known, wanted, seed)
+
+        together = self._together(
+            tiers,
+            _UNMEASURED,
+            report,
+            threshold=threshold,
+            hindered=lambda one: hindered(placed(one), one, known),
+        )
+        found = placed(together)
         return self._session.noted(replace(found, notes=(*notes, *found.notes)))
 
     def leaks(
@@ -274,7 +278,7 @@ class DataSetVerbs:
         lookout: Lookout | None = None,
         *,
         threshold: Any = None,
-        proves: bool = True,
+        hindered: Callable[[Together], Iterable[int]] | None = None,
         sides: Mapping[str, Hashable] | None = None,
     ) -> Together:
         """Find what belongs together; a raw image and what was developed from it do, too.
@@ -282,7 +286,8 @@ class DataSetVerbs:
         Parameters
         ----------
         sides : as in `find_together`
-        proves : False: what may belong together is enough, where that can be told without proofs
+        hindered : as in `find_unproven`; given, what may belong together is enough, where that can
+            be told without proofs
         """
         from dedup.datasets.together import find_together, find_unproven
         from dedup.duplicates.gallery import read_gallery
@@ -294,8 +299,8 @@ class DataSetVerbs:
         lookout = lookout or Lookout(catalog.roots())
         lowest = space.threshold(lowest)
         keep, found = KeepPolicy.of(policy), None
-        if not proves:
-            found = find_unproven(gallery, tiers, lowest, keep, lookout, report)
+        if hindered is not None:
+            found = find_unproven(gallery, tiers, lowest, keep, lookout, report, hindered)
         if found is None:
             found = find_together(gallery, tiers, lowest, keep, lookout, report, sides)
         self._require(found.files, lookout)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dedup.datasets.sample import k_center
-from dedup.datasets.split import Share, SplitAnswer, Unit, assign, suffers, wanted_subsets
+from dedup.datasets.split import Share, SplitAnswer, Unit, assign, hindered, wanted_subsets
 from dedup.datasets.together import Together
 from dedup.duplicates.tiers import SURE
 
@@ -127,14 +127,23 @@ def test_each_taken_image_is_the_one_furthest_from_those_before(count: int) -> N
 
 
 @pytest.mark.parametrize(
-    ("joined", "share", "expected"),
-    [(1, 0.8, False), (40, 0.8, False), (41, 0.8, True), (2, 0.82, True)],
+    ("of_all", "of_few", "expected"),
+    [
+        ((8, 8), (3, 1), [0, 1]),
+        ((8, 8), (2, 2), []),
+        ((8, 9), (2, 1), []),  # half a file off, as three are whatever goes where
+        ((12, 4), (3, 1), [0, 1, 2]),
+    ],
 )
-def test_less_stays_together_where_shares_are_off_or_a_set_is_large(
-    joined: int, share: float, *, expected: bool
+def test_files_of_shares_that_are_off_by_a_file_are_in_the_way(
+    of_all: tuple[int, int], of_few: tuple[int, int], expected: list[int]
 ) -> None:
     gallery: Any = None  # not asked
-    group = dict.fromkeys(range(joined), 1)
-    together = Together(gallery, None, SURE, list(range(4000)), group, ())
-    shares = (Share("train", None, 3200, share, 0.8), Share("test", None, 800, 1 - share, 0.2))
-    assert suffers(SplitAnswer((), shares), together, None) == expected
+    labels = {0: ("few",), 1: ("few", "many"), 2: ("many",), 3: ("few",)}
+    together = Together(gallery, None, SURE, [0, 1, 2, 3], {0: 1, 1: 1, 2: 1}, ())
+    shares = tuple(
+        Share(subset, label, files, files / sum(both), 0.5)
+        for label, both in ((None, of_all), ("few", of_few))
+        for subset, files in zip(("train", "test"), both, strict=True)
+    )
+    assert hindered(SplitAnswer((), shares), together, labels) == expected
