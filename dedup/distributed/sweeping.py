@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dedup.distributed import commits
 from dedup.distributed.commits import DAY, Swept, committed
+from dedup.distributed.cutting import chunk_names
 from dedup.distributed.dividing import divisions
-from dedup.distributed.grouping import chunk_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

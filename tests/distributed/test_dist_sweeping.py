@@ -126,7 +126,7 @@ def test_lists_after_a_sweep_are_those_of_a_new_collection(mine: Path, made: Pat
 
 
 def _chunks(storage: Storage, join: str) -> list[str]:
-    from dedup.distributed.grouping import chunk_names
+    from dedup.distributed.cutting import chunk_names
 
     return chunk_names(storage, join)
 
