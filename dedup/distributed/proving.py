@@ -185,8 +185,12 @@ def _small(
         reading(roots, Path(folder)) as images,
         closing(make_catalog(Path(folder) / "chunk", run.meta.pinned, [rows])) as catalog,
     ):
-        for verdicts, measured in chunk.known:
-            add_known(catalog, _relevant(read(storage, verdicts), read(storage, measured), rows))
+        known = [
+            _relevant(read(storage, verdicts), read(storage, measured), rows)
+            for verdicts, measured in chunk.known
+        ]
+        if known:
+            add_known(catalog, Known(*map(pa.concat_tables, zip(*known, strict=True))))
         yield catalog, rows, images
 
 
