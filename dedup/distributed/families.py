@@ -123,7 +123,8 @@ def make_families(run: Run, join: str) -> Done | None:
         np.bincount(of_edge, minlength=len(heads)),
         digests(len(heads), [(of_file, [ids]), (of_edge, whole)]),
     )
-    chunk, names = place(families, read_former(storage, last_join(storage, join, alike=True)))
+    former = done_of(storage, f"{join}/asking", "0").extra["former"]
+    chunk, names = place(families, read_former(storage, former))
     names += names_of(join, chunk, families.names, len(names))
     of_chunk = chunk[of_edge]
     sort = np.lexsort((edges.second, edges.first, edges.kind, of_chunk))

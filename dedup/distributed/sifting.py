@@ -113,7 +113,10 @@ def ask(run: Run, join: str, before: str) -> Done | None:
     )
     placed = pa.table([wanted[:, 0], wanted[:, 1].astype(np.int32)], schema=WANTED)
     commit_parts(storage, f"{join}/wanted", (wanted[:, 0] >> ROW_BITS) // SHARDS_PER_PART, placed)
-    return commit(storage, f"{join}/asking", "0", pa.table({}), {"blocks": len(np.unique(block))})
+    # Written down, since what is made of families has to be the same when it is begun again.
+    former = last_join(storage, join, alike=True)
+    facts = {"blocks": len(np.unique(block)), "former": former}
+    return commit(storage, f"{join}/asking", "0", pa.table({}), facts)
 
 
 def _pairs_of_large(edges: Edges, copies: tuple[Ids, Ids]) -> tuple[Ids, Ids]:
