@@ -16,7 +16,6 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from dedup.parallel.memory import give_back
 from dedup.placing import REACH, differences, following, spots
 from dedup.search.matching import MIXING, Division, matches, near_codes
 from dedup.search.pairs import first_of_equals, place_among_equals
@@ -154,7 +153,6 @@ def sharing_more(
     near = division.nearest(codes, start)
     if known is not None:
         near, reach[:start] = np.concatenate([known.near, near]), known.reach
-    give_back()  # what dividing took
     every = np.arange(len(codes), dtype=np.int32)
     new, old = every[start:], every[:start]
     farthest = reach.copy()
