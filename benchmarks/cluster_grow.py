@@ -23,6 +23,7 @@ from cluster import Timed, fill
 from machine import add_json_option, record
 
 from dedup.distributed.collection import SharedCollection
+from dedup.distributed.worker import without_pandas
 from dedup.parallel.workers import use_cores
 
 REST = "besides tasks"
@@ -33,6 +34,7 @@ Spent = dict[str, float]
 def step(root: str, store: str) -> Spent:
     """Index and list in this process; gives seconds of the processor by stage."""
     use_cores(1)  # as tasks do: what processes of theirs take would not be counted
+    without_pandas()  # as tasks and commands do
     with Timed() as engine, SharedCollection.open(
         store, create=True, engine="inline", shard=128
     ) as shared:  # fmt: skip

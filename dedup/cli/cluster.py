@@ -118,7 +118,9 @@ def opened(
 ) -> SharedCollection:
     """Open the collection at a URL, as options say."""
     from dedup.distributed.collection import SharedCollection
+    from dedup.distributed.worker import without_pandas
 
+    without_pandas()
     spec = spec_from(**model) if model else None
     engine, address, shard, _ = where or Place()
     return SharedCollection.open(

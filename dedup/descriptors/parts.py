@@ -9,12 +9,12 @@ direction of a byte each.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy.typing as npt
 
@@ -43,7 +43,6 @@ _PLACES: Final = 255
 _TURNS: Final = 128  # directions told apart; the lowest bit of their byte says which side is shown
 _SCALES: Final = 40  # steps an octave
 _FINEST: Final = 1 / 256
-_AT_ONCE: Final = 256  # images that are unpacked
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,29 +105,64 @@ def unpack(packed: bytes) -> Parts:
     """Unpack the features of one image, or of several one after the other."""
     rows = np.frombuffer(packed, np.uint8)
     rows = rows[: len(rows) // FEATURE_BYTES * FEATURE_BYTES].reshape(-1, FEATURE_BYTES)
-    halves = rows[:, :_CODE_BYTES]
-    codes = np.stack([halves & 15, halves >> 4], axis=2).reshape(-1, VALUES)
-    x, y, scale, turns = rows[:, _CODE_BYTES:].T.astype(np.float32)
-    return Parts(
-        codes,
-        x / np.float32(_PLACES),
-        y / np.float32(_PLACES),
-        scale / np.float32(_SCALES) + np.float32(np.log2(_FINEST)),
-        (turns // 2) * np.float32(2 * np.pi / _TURNS),
-        (rows[:, -1] & 1).astype(np.bool_),
-    )
+    return Parts(*(column[:] for column in _columns(rows)))
 
 
-def unpack_all(packed: Sequence[bytes | None]) -> Parts:
-    """Unpack the features of many images, some at a time; None has none."""
-    count = sum(len(one or b"") for one in packed) // FEATURE_BYTES
-    x, y, scale, angle = np.empty((4, count), np.float32)
-    codes, turned = np.empty((count, VALUES), np.uint8), np.empty(count, np.bool_)
-    whole = Parts(codes, x, y, scale, angle, turned)
-    end = 0
-    for start in range(0, len(packed), _AT_ONCE):
-        part = unpack(b"".join(one or b"" for one in packed[start : start + _AT_ONCE]))
-        begin, end = end, end + len(part)
-        for name in Parts.__slots__:
-            getattr(whole, name)[begin:end] = getattr(part, name)
-    return whole
+class Column:
+    """What is kept of features, unpacked where it is asked for.
+
+    Parameters
+    ----------
+    rows : (F, …) bytes
+    unpacked : gives the values of some rows
+    """
+
+    def __init__(self, rows: Bytes, unpacked: Callable[[Bytes], npt.NDArray[Any]]) -> None:
+        self._rows, self._unpacked = rows, unpacked
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, chosen: Any) -> npt.NDArray[Any]:
+        return self._unpacked(self._rows[chosen])
+
+
+def _columns(rows: Bytes) -> list[Column]:
+    x, y, scale, turns = rows[:, _CODE_BYTES:].T
+    return [
+        Column(rows[:, :_CODE_BYTES], _codes),
+        Column(x, _share),
+        Column(y, _share),
+        Column(scale, _octaves),
+        Column(turns, _radians),
+        Column(turns, _side),
+    ]
+
+
+def _codes(halves: Bytes) -> Bytes:
+    codes = np.empty((len(halves), VALUES), np.uint8)
+    np.bitwise_and(halves, 15, out=codes[:, 0::2])
+    np.right_shift(halves, 4, out=codes[:, 1::2])
+    return codes
+
+
+def _share(places: Bytes) -> Floats:
+    return places.astype(np.float32) / np.float32(_PLACES)
+
+
+def _octaves(scale: Bytes) -> Floats:
+    return scale.astype(np.float32) / np.float32(_SCALES) + np.float32(np.log2(_FINEST))
+
+
+def _radians(turns: Bytes) -> Floats:
+    return (turns >> 1).astype(np.float32) * np.float32(2 * np.pi / _TURNS)
+
+
+def _side(turns: Bytes) -> Flags:
+    return (turns & 1).astype(np.bool_)
+
+
+def columns(packed: Sequence[bytes | None]) -> list[Column]:
+    """Give the columns of `Parts` of many images, of which nothing is unpacked; None has none."""
+    whole = ((one or b"")[: len(one or b"") // FEATURE_BYTES * FEATURE_BYTES] for one in packed)
+    return _columns(np.frombuffer(b"".join(whole), np.uint8).reshape(-1, FEATURE_BYTES))

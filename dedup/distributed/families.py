@@ -6,14 +6,21 @@ can change its groups, so that each is given to the code of one machine as a who
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.distributed.commits import commit, committed, done_of, read
+from dedup.distributed.cutting import (
+    CHUNK_PAIRS,
+    Families,
+    digests,
+    names_of,
+    place,
+    read_former,
+)
 from dedup.distributed.pieces import commit_pieces, cut_by
 from dedup.distributed.schemas import (
     CHUNKS,
@@ -40,13 +47,6 @@ if TYPE_CHECKING:
 
     Ids = npt.NDArray[np.int64]
 
-CHUNK_FILES: Final = 1024
-"""Files of a chunk, where its families are not larger."""
-CHUNK_PAIRS: Final = 2048
-CHUNK_FAMILIES: Final = 32
-"""Families of a chunk, on average: where one ends is for the families to say, so that a new file
-changes one chunk and not all that follow."""
-_MIXING: Final = np.uint64(0x9E3779B97F4A7C15)
 CHUNKS_PER_BLOCK: Final = 256
 SHARDS_PER_PART: Final = 8
 """Embed shards whose files are placed in one object."""
@@ -114,81 +114,35 @@ def make_families(run: Run, join: str) -> Done | None:
     ids, roots = components(
         np.concatenate([edges.first, copies[0]]), np.concatenate([edges.second, copies[1]])
     )
-    order = np.lexsort((ids, roots))
-    ids, roots = ids[order], roots[order]
-    by_id = np.argsort(ids)
-    of_edge = roots[by_id][np.searchsorted(ids[by_id], edges.first)]
-    heads, starts = np.unique(roots, return_index=True)
-    sizes = np.diff(np.append(starts, len(roots)))
-    pairs = np.bincount(np.searchsorted(heads, of_edge), minlength=len(heads))
-    chunk_of = cut(heads, sizes, pairs)
-    chunk = np.repeat(chunk_of, sizes)
-    edge_chunk = chunk_of[np.searchsorted(heads, of_edge)]
-    sort = np.lexsort((edges.second, edges.first, edges.kind, edge_chunk))
-    columns = [edge_chunk[sort], *(np.asarray(column)[sort] for column in edges)]
-    commit_parts(
-        storage, f"{join}/edges", edge_chunk[sort] // CHUNKS_PER_BLOCK,
-        pa.table(columns, schema=EDGES),
-    )  # fmt: skip
-    digests = _digests(chunk, ids, columns)
-    named = pa.table([np.arange(len(digests), dtype=np.int32), digests], schema=CHUNKS)
+    heads, of_file = np.unique(roots, return_inverse=True)
+    of_edge = of_file[np.searchsorted(ids, edges.first)]
+    whole = edges._replace(similarity=edges.similarity.view(np.uint32))
+    families = Families(
+        heads,
+        np.bincount(of_file, minlength=len(heads)),
+        np.bincount(of_edge, minlength=len(heads)),
+        digests(len(heads), [(of_file, [ids]), (of_edge, whole)]),
+    )
+    former = done_of(storage, f"{join}/asking", "0").extra["former"]
+    chunk, names = place(families, read_former(storage, former))
+    names += names_of(join, chunk, families.names, len(names))
+    of_chunk = chunk[of_edge]
+    sort = np.lexsort((edges.second, edges.first, edges.kind, of_chunk))
+    table = pa.table([of_chunk[sort], *(column[sort] for column in edges)], schema=EDGES)
+    commit_parts(storage, f"{join}/edges", of_chunk[sort] // CHUNKS_PER_BLOCK, table)
+    named = pa.table([np.arange(len(names), dtype=np.int32), names], schema=CHUNKS)
     commit(storage, f"{join}/chunks", "0", named)
-    placed = pa.table([ids[by_id], chunk[by_id]], schema=PLACED)
-    part = (ids[by_id] >> ROW_BITS) // SHARDS_PER_PART
-    commit_parts(storage, f"{join}/placed", part, placed)
-    large = np.flatnonzero(pairs > CHUNK_PAIRS)
+    placed = pa.table([ids, chunk[of_file], families.names[of_file]], schema=PLACED)
+    commit_parts(storage, f"{join}/placed", (ids >> ROW_BITS) // SHARDS_PER_PART, placed)
+    large = np.flatnonzero(families.pairs > CHUNK_PAIRS)
     facts = {
-        "chunks": len(digests),
-        "large": {str(chunk_of[one]): int(pairs[one]) for one in large.tolist()},
+        "chunks": len(names),
+        "large": {str(chunk[one]): int(families.pairs[one]) for one in large.tolist()},
         "families": len(heads),
         "files": len(ids),
         "pairs": len(edges.first),
     }
     return commit(storage, f"{join}/families", "0", pa.table({}), facts)
-
-
-def _digests(
-    chunk: npt.NDArray[np.int32], ids: Ids, edges: Sequence[npt.NDArray[Any]]
-) -> list[str]:
-    """Name each chunk after its files and pairs; both are sorted by chunk."""
-    count = int(chunk[-1]) + 1 if len(chunk) else 0
-    numbers = np.arange(count + 1)
-    files = np.searchsorted(chunk, numbers)
-    pairs = np.searchsorted(edges[0], numbers)
-    found = []
-    for number in range(count):
-        state = hashlib.sha256(ids[files[number] : files[number + 1]].tobytes())
-        for column in edges[1:]:
-            state.update(column[pairs[number] : pairs[number + 1]].tobytes())
-        found.append(state.hexdigest()[:32])
-    return found
-
-
-def cut(heads: Ids, files: Ids, pairs: Ids) -> npt.NDArray[np.int32]:
-    """Cut families into chunks; one that is too large for any has a chunk of its own.
-
-    Parameters
-    ----------
-    heads, files, pairs : (F,) of each family its lowest file, by which they rise, and how many it
-        has
-
-    Returns
-    -------
-    (F,) the chunk of each, rising
-    """
-    chunk = np.empty(len(heads), np.int32)
-    ends = (heads.astype(np.uint64) * _MIXING >> np.uint64(32)) % np.uint64(CHUNK_FAMILIES) == 0
-    number = in_files = in_pairs = 0
-    for family, (some, those, last) in enumerate(
-        zip(files.tolist(), pairs.tolist(), ends.tolist(), strict=True)
-    ):
-        if in_files and (in_files + some > CHUNK_FILES or in_pairs + those > CHUNK_PAIRS):
-            number, in_files, in_pairs = number + 1, 0, 0
-        chunk[family] = number
-        in_files, in_pairs = in_files + some, in_pairs + those
-        if last:
-            number, in_files, in_pairs = number + 1, 0, 0
-    return chunk
 
 
 def _edges(storage: Storage, join: str) -> Edges:
@@ -261,9 +215,16 @@ def among(pairs: Ids, others: Ids) -> npt.NDArray[np.bool_]:
     return found
 
 
-def last_join(storage: Storage, join: str) -> str:
-    """Name the last join before one whose families are known; "": there is none."""
+def last_join(storage: Storage, join: str, *, alike: bool = False) -> str:
+    """Name the last join before one whose families are known; "": there is none.
+
+    Parameters
+    ----------
+    alike : whether it has to be of the same settings
+    """
     older = (one for one in reversed(join_names(storage)) if one < join)
+    if alike:
+        older = (one for one in older if one.partition("-")[2] == join.partition("-")[2])
     return next((one for one in older if committed(storage, f"{one}/families")), "")
 
 
@@ -338,17 +299,17 @@ def gather(
     placed = read(storage, done_of(storage, f"{join}/placed", part))
     chunks = read(storage, done_of(storage, settings.rounds, number))["chunk"]
     placed = placed.filter(pc.is_in(placed["chunk"], chunks.cast(pa.int32())))
-    ids, of = placed["id"].to_numpy(), placed["chunk"].to_numpy()
+    ids, of, family = (column.to_numpy() for column in placed.columns)
 
     def by_chunk() -> Iterator[tuple[int, pa.Table]]:
         for shard in shards:
             mine = ids >> ROW_BITS == int(shard)
             if mine.any():
-                order = np.argsort(of[mine], kind="stable")
+                order = np.flatnonzero(mine)[np.argsort(of[mine], kind="stable")]
                 rows = read(storage, done_of(storage, "embed", shard)).take(
-                    row_of(ids[mine][order])
+                    row_of(ids[order])
                 )  # and the others are let go of
-                yield from cut_by(of[mine][order], rows)
+                yield from cut_by(of[order], rows.append_column("family", pa.array(family[order])))
 
     name = f"{number}-{part}-{shards[0]}"
     return commit_pieces(storage, settings.gathered, name, by_chunk())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from dedup.distributed.commits import commit, committed, done_of, read
+from dedup.distributed.commits import commit, committed, read
+from dedup.distributed.cutting import chunk_names, read_former
 from dedup.distributed.families import (
     CHUNKS_PER_BLOCK,
     gather,
@@ -16,6 +18,7 @@ from dedup.distributed.families import (
     make_families,
     shards_of_parts,
 )
+from dedup.distributed.objects import StorageError
 from dedup.distributed.pieces import pieces
 from dedup.distributed.proving import PROVEN_AT_ONCE, Chunk, group_chunk, prove_pairs
 from dedup.distributed.schemas import shard_name
@@ -28,8 +31,6 @@ from dedup.results import Duplicate, Group, Tier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-
-    import numpy.typing as npt
 
     from dedup.distributed.commits import Done
     from dedup.distributed.engine import Engine
@@ -82,12 +83,6 @@ def make_groups(run: Run, engine: Engine, settings: Settings, report: Report) ->
     words = "Proving and grouping"
     run_shards(engine, run, settings.groups, words, group_chunk, given, report)
     return True
-
-
-def chunk_names(storage: Storage, join: str) -> list[str]:
-    """Read the digests of the chunks of a join."""
-    found: list[str] = read(storage, done_of(storage, f"{join}/chunks", "0"))["digest"].to_pylist()
-    return found
 
 
 def _gather(
@@ -154,12 +149,12 @@ def _known(
     before = last_join(storage, settings.join)
     if not before:
         return found
-    older, ids, now = chunk_names(storage, before), *_placed(storage, settings.join)
-    old_ids, then = _placed(storage, before)
-    mine = np.isin(now, np.array(todo))
-    _, one, two = np.intersect1d(ids[mine], old_ids, assume_unique=True, return_indices=True)
-    for number, old in np.unique(np.stack([now[mine][one], then[two]], axis=1), axis=0).tolist():
-        name = f"{settings.answer}-{older[old]}"
+    now, then = read_former(storage, settings.join), read_former(storage, before)
+    mine = np.isin(now.chunk, np.array(todo))
+    _, one, two = np.intersect1d(now.ids[mine], then.ids, assume_unique=True, return_indices=True)
+    chunks = np.stack([now.chunk[mine][one], then.chunk[two]], axis=1)
+    for number, old in np.unique(chunks, axis=0).tolist():
+        name = f"{settings.answer}-{then.chunks[old]}"
         if name in proven:
             found[number].append(proven[name])
     return found
@@ -171,28 +166,41 @@ def proofs(storage: Storage) -> dict[str, tuple[Done, Done]]:
     return {name: (done, measured[name]) for name, done in verdicts.items() if name in measured}
 
 
-def _placed(storage: Storage, join: str) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """Read the files in families, rising, and the chunk of each."""
-    tables = [read(storage, done) for done in committed(storage, f"{join}/placed").values()]
-    ids = np.concatenate([np.empty(0, np.int64), *(one["id"].to_numpy() for one in tables)])
-    chunk = np.concatenate([np.empty(0, np.int32), *(one["chunk"].to_numpy() for one in tables)])
-    return ids, chunk
+def _answers(storage: Storage, settings: Settings) -> Iterator[tuple[pa.Table, dict[str, int]]]:
+    """Read what there is of each chunk of a list: what its families that count have in it.
 
+    Returns
+    -------
+    Of each its rows, and how many of its files are `alone` and `gone`.
 
-def commits_of(storage: Storage, settings: Settings) -> list[Done]:
-    """List the commits of the groups of a list, by chunk."""
-    there = committed(storage, settings.groups)
-    return [there[name] for name in chunk_names(storage, settings.join)]
+    Raises
+    ------
+    StorageError : another list, of a later generation, was quicker: what it left out is not there.
+    """
+    there, placed = committed(storage, settings.groups), read_former(storage, settings.join)
+    both = np.unique(np.stack([placed.chunk, placed.family], axis=1), axis=0)
+    ends = np.searchsorted(both[:, 0], np.arange(1, len(placed.chunks)))
+    for name, families in zip(placed.chunks, np.split(both[:, 1], ends), strict=True):
+        done = there[name]
+        if done.extra["families"] < len(families):
+            raise StorageError(f"{storage.url} was indexed and listed meanwhile: list it again")
+        table = read(storage, done)
+        counts = {
+            what: int(np.isin(done.extra[what], families).sum()) for what in ("alone", "gone")
+        }
+        yield table.filter(pc.is_in(table["family"], pa.array(families))), counts
 
 
 def read_groups(storage: Storage, settings: Settings) -> tuple[list[Group], list[str]]:
     """Read the groups, in the order of one machine, and what a person should know."""
-    done = commits_of(storage, settings)
-    keyed = [found for at, one in enumerate(done) for found in _groups(read(storage, one), at)]
+    keyed, counts = list[tuple[Any, Group]](), Counter[str]()
+    for number, (table, some) in enumerate(_answers(storage, settings)):
+        keyed += _groups(table, number)
+        counts.update(some)
     keyed.sort(key=lambda one: one[0])
-    notes = left_note(sum(one.extra["alone"] for one in done))
-    if gone := sum(one.extra["gone"] for one in done):
-        notes.append(unreadable_words(gone, "proven on the images"))
+    notes = left_note(counts["alone"])
+    if counts["gone"]:
+        notes.append(unreadable_words(counts["gone"], "proven on the images"))
     return [group for _, group in keyed], notes
 
 
@@ -230,8 +238,7 @@ def _group(rows: Iterable[dict[str, Any]]) -> Group:
 def read_etags(storage: Storage, settings: Settings) -> dict[str, str]:
     """Read the tags of all files in groups, by URL."""
     found: dict[str, str] = {}
-    for done in commits_of(storage, settings):
-        table = read(storage, done)
+    for table, _ in _answers(storage, settings):
         for side in ("keeper", "member"):
             urls, etags = table[side].to_pylist(), table[f"{side}_etag"].to_pylist()
             found.update(zip(urls, etags, strict=True))

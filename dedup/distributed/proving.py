@@ -61,6 +61,9 @@ PROVEN_AT_ONCE: Final = 2048
 """Pairs of a family that is too large for one task, that one task proves."""
 
 
+_TOLD: Final = ("root", "key", "etag", "version", "mtime_ns", "family")
+
+
 class Chunk(NamedTuple):
     """Where the parts of a chunk are.
 
@@ -95,9 +98,9 @@ def group_chunk(run: Run, settings: Settings, chunk: Chunk) -> Done | None:
         how = Grouping(settings.group)
         found = fresh_groups(gallery, related, tiers, how, lookout)
         row_of = gallery.files.row.tolist()
-        alone = 0
+        alone: list[int] = []
         if how is not Grouping.COMPONENT:
-            alone = len(left_alone(found, row_of, related.relations, tiers))
+            alone = left_alone(found, row_of, related.relations, tiers)
         families = row_families(gallery.order, row_of, related.relations, tiers)
         best = _best(gallery, families)
         etags = _Tags(rows)
@@ -105,7 +108,8 @@ def group_chunk(run: Run, settings: Settings, chunk: Chunk) -> Done | None:
         for told in described(found, gallery, related, lookout):
             group = found[told.number - 1]
             head = {
-                "group": told.number, **best[row_of[group.keeper]], "keeper": told.keeper,
+                "group": told.number, "family": etags.of(told.keeper)["family"],
+                **best[row_of[group.keeper]], "keeper": told.keeper,
                 "keeper_etag": etags.of(told.keeper)["etag"],
                 "kept_because": told.kept_because, "min_similarity": told.min_similarity,
             }  # fmt: skip
@@ -118,10 +122,18 @@ def group_chunk(run: Run, settings: Settings, chunk: Chunk) -> Done | None:
                     "evidence": one.evidence, "is_original": one.is_original,
                 })  # fmt: skip
         known = known_of(catalog, VERIFIER, TRAITS)
-        gone = sum(len(one.missing) for one in images)
+        paths = {
+            "alone": [gallery.files.path[file] for file in alone],
+            "gone": [path for one in images for path in one.missing],
+        }
     commit(storage, "measured", name, known.measured)  # first: whoever finds verdicts reads both
     commit(storage, "verdicts", name, known.verdicts)
-    facts = {"alone": alone, "gone": gone, "files": rows.num_rows}
+    # A family each: one that changes has them counted anew.
+    facts: dict[str, Any] = {
+        what: [etags.of(os.fsdecode(path))["family"] for path in some]
+        for what, some in paths.items()
+    }
+    facts |= {"families": pc.count_distinct(rows["family"]).as_py(), "files": rows.num_rows}
     table = pa.Table.from_pylist(columns, schema=GROUPS)
     return commit(storage, settings.groups, chunk.name, table, facts)
 
@@ -173,8 +185,12 @@ def _small(
         reading(roots, Path(folder)) as images,
         closing(make_catalog(Path(folder) / "chunk", run.meta.pinned, [rows])) as catalog,
     ):
-        for verdicts, measured in chunk.known:
-            add_known(catalog, _relevant(read(storage, verdicts), read(storage, measured), rows))
+        known = [
+            _relevant(read(storage, verdicts), read(storage, measured), rows)
+            for verdicts, measured in chunk.known
+        ]
+        if known:
+            add_known(catalog, Known(*map(pa.concat_tables, zip(*known, strict=True))))
         yield catalog, rows, images
 
 
@@ -261,12 +277,11 @@ def _best(gallery: Gallery, families: Sequence[Sequence[int]]) -> dict[int, dict
 
 
 class _Tags:
-    """What conditional requests need to know of files, by URL."""
+    """What conditional requests need to know of files, and their families, by URL."""
 
     def __init__(self, rows: pa.Table) -> None:
         self._of: dict[str, dict[str, Any]] = {
-            f"{row['root']}/{row['key']}": row
-            for row in rows.select(["root", "key", "etag", "version", "mtime_ns"]).to_pylist()
+            f"{row['root']}/{row['key']}": row for row in rows.select([*_TOLD]).to_pylist()
         }
 
     def of(self, url: str) -> dict[str, Any]:

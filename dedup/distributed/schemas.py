@@ -27,19 +27,21 @@
     J/parted/PART-SHARD             these parts, in pieces by block
     J/sifted/BLOCK                  which of the pairs are refuted
     J/edges/BLOCK                   the pairs to look at, by chunk: a task's worth of families
-    J/placed/PART                   the chunk of each file in a family, by id
-    J/chunks/0                      of each chunk a digest of its files and pairs
+    J/placed/PART                   the chunk and the family of each file in a family, by id
+    J/chunks/0                      the name of each chunk
     J/rounds-A/ROUND                chunks whose rows are gathered together
     J/gather-A/ROUND-PART-SHARD     the rows of their files, in pieces by chunk
     verdicts/A-DIGEST               what was proven of pairs, by content
     measured/A-DIGEST               pixel digests and traits, by content
-    groups/A/DIGEST                 groups of files; of a chunk that did not change, those of before
+    groups/A/DIGEST                 groups of files, by chunk
 
 J is "join/" and a digest of what the join depends on: the listing's generation and the settings
 that decide which pairs are looked at (`settings`); A is a digest of the settings that decide what
-becomes of pairs. D is "division/" and a number: a division into cells serves many generations,
-until there are twice as many classes. Everything is read through commits (`commits`), some of it in
-pieces (`pieces`).
+becomes of pairs. A family that did not change since the last join of the same settings stays in its
+chunk, which keeps its name and its groups; those of families that it has no more are left out when
+they are read (`cutting`). D is "division/" and a number: a division into cells serves many
+generations, until there are twice as many classes. Everything is read through commits (`commits`),
+some of it in pieces (`pieces`).
 
 A file's id is its shard's number times 2^20 plus its row there: int64 throughout. An *image* is
 named by the lowest id that ever had its content, a *class* by the lowest image that ever had its
@@ -214,7 +216,15 @@ SIFTED: Final = pa.schema(
 
 CHUNKS: Final = pa.schema([("chunk", pa.int32()), ("digest", pa.string())])
 
-PLACED: Final = pa.schema([("id", pa.int64()), ("chunk", pa.int32())])
+WANTED: Final = pa.schema([("id", pa.int64()), ("chunk", pa.int32())])
+
+PLACED: Final = pa.schema(
+    [
+        ("id", pa.int64()),
+        ("chunk", pa.int32()),
+        ("family", pa.int64()),  # a digest of its files and pairs
+    ]
+)
 
 NEAR, SIMILAR, PARTS = 0, 1, 2
 """Kinds of edges: worth a proof, at least as similar as the threshold, sharing a part."""
@@ -232,6 +242,7 @@ EDGES: Final = pa.schema(
 GROUPS: Final = pa.schema(
     [
         ("group", pa.int32()),  # within the chunk; a row for each duplicate
+        ("family", pa.int64()),  # as `PLACED`; it counts while a join has it in this chunk
         # What the family is sorted by among all: what `ranking.rank_files` sorts its best file by.
         ("damaged", pa.bool_()),
         ("pixels", pa.int64()),

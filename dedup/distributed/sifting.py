@@ -14,8 +14,8 @@ import pyarrow as pa
 from dedup.descriptors.agreement import promising
 from dedup.descriptors.parts import unpack
 from dedup.distributed.commits import Done, commit, committed, done_of, read
+from dedup.distributed.cutting import CHUNK_PAIRS
 from dedup.distributed.families import (
-    CHUNK_PAIRS,
     SHARDS_PER_PART,
     Edges,
     among,
@@ -26,7 +26,7 @@ from dedup.distributed.families import (
     shards_of_parts,
 )
 from dedup.distributed.pieces import Piece, commit_pieces, cut_by, pieces, read_pieces
-from dedup.distributed.schemas import ASKED, PLACED, ROW_BITS, SIFTED, SIMILAR, VERDICTS, row_of
+from dedup.distributed.schemas import ASKED, ROW_BITS, SIFTED, SIMILAR, VERDICTS, WANTED, row_of
 from dedup.distributed.stages import run_shards
 from dedup.parallel.workers import one_blas_thread
 from dedup.proof import NO_COMMON_PARTS, VERIFIER
@@ -111,9 +111,12 @@ def ask(run: Run, join: str, before: str) -> Done | None:
     wanted = np.unique(
         np.concatenate([np.stack([pairs[:, side], block], axis=1) for side in (0, 1)]), axis=0
     )
-    placed = pa.table([wanted[:, 0], wanted[:, 1].astype(np.int32)], schema=PLACED)
+    placed = pa.table([wanted[:, 0], wanted[:, 1].astype(np.int32)], schema=WANTED)
     commit_parts(storage, f"{join}/wanted", (wanted[:, 0] >> ROW_BITS) // SHARDS_PER_PART, placed)
-    return commit(storage, f"{join}/asking", "0", pa.table({}), {"blocks": len(np.unique(block))})
+    # Written down, since what is made of families has to be the same when it is begun again.
+    former = last_join(storage, join, alike=True)
+    facts = {"blocks": len(np.unique(block)), "former": former}
+    return commit(storage, f"{join}/asking", "0", pa.table({}), facts)
 
 
 def _pairs_of_large(edges: Edges, copies: tuple[Ids, Ids]) -> tuple[Ids, Ids]:

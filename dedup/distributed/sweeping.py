@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dedup.distributed import commits
 from dedup.distributed.commits import DAY, Swept, committed
+from dedup.distributed.cutting import chunk_names
 from dedup.distributed.dividing import divisions
-from dedup.distributed.grouping import chunk_names
+from dedup.distributed.settings import join_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -180,6 +181,9 @@ def drop(storage: Storage, stage: str, damaged: Damaged) -> bool:
         whole = f"{place}/{rest.partition('/')[0]}"
         first = "families" if place == "join" else "pair"
         _delete(storage, storage.list(whole), f"{whole}/{first}")
+        for name in join_names(storage) if place == "join" else ():
+            if name > whole and not _has_families(storage, name):  # it may be about to read this
+                _delete(storage, storage.list(name))
         return True
     stages = ("verdicts", "measured") if place in {"verdicts", "measured"} else (stage,)
     storage.delete([f"{one}/_done/{damaged.shard}.json" for one in stages])

@@ -88,6 +88,7 @@ def _vote(
     counts = np.array([len(one or b"") // FEATURE_BYTES for one in some], np.int64)
     features = features_of(some)
     some.clear()
+    give_back()  # a fifth of what is needed next
     found, asked = sharing_more(features, MOST, None if kept is None else kept.asked)
     pairs = ids[np.array(found, np.int64).reshape(-1, 2)]
     if kept is not None:

@@ -7,12 +7,12 @@ collage. Their local features vote instead (`dedup.search.votes`).
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import xxhash
 
-from dedup.descriptors.parts import FEATURE_BYTES, unpack_all
+from dedup.descriptors.parts import FEATURE_BYTES, columns
 from dedup.descriptors.vlad import PARTS_VERSION
 from dedup.duplicates.pairs import row_pair
 from dedup.fingerprint import DETAILS
@@ -128,10 +128,8 @@ def _kept(catalog: Catalog, key: str, count: int) -> list[tuple[int, int]] | Non
 
 
 def features_of(packed: Sequence[bytes | None]) -> LocalFeatures:
-    """Unpack the parts of images; None gives no features."""
+    """Give the features of images by their parts; None gives none."""
     counts = [len(parts or b"") // FEATURE_BYTES for parts in packed]
     owner = np.repeat(np.arange(len(packed), dtype=np.int32), counts)
-    whole = unpack_all(packed)
-    return LocalFeatures(
-        owner, whole.codes, whole.x, whole.y, whole.scale, whole.angle, whole.turned
-    )
+    unpacked: Any = columns(packed)  # which are asked as arrays are, by rows
+    return LocalFeatures(owner, *unpacked)

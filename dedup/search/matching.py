@@ -40,7 +40,7 @@ _ASKING: Final = 1 << 17  # codes at a time, on each core, at most
 _MOST_BLOCKS: Final = 24  # of all codes, which are larger where these are very many
 _FEWEST_ASKING: Final = 1 << 13  # likewise, at least
 _TRIMMED: Final = 1 << 14  # of these at a time
-_MOST_TIMES: Final = 16  # as many of either, where few are asked
+_MOST_TIMES: Final = 4  # as many of either, where few are asked
 _FEW: Final = 32  # codes for each cell
 _BLOCKS: Final = 3  # of each core, at least; with more, each asks most cells of a few codes alone
 _ROWS: Final = 1024
@@ -96,18 +96,18 @@ class Division:
         order, ends = np.argsort(home, kind="stable"), np.bincount(home, minlength=count).cumsum()
         centres = [
             find_centres(
-                rows, max(1, round(len(rows) / _TRAINING_PER_CELL)), _TRAINING_ROUNDS, _SEED
+                sample[some], max(1, round(len(some) / _TRAINING_PER_CELL)), _TRAINING_ROUNDS, _SEED
             )
-            for rows in np.split(sample[order], ends[:-1])
-            if len(rows)
+            for some in np.split(order, ends[:-1])
+            if len(some)
         ]
         there = np.flatnonzero(np.bincount(home, minlength=count))
         sizes = np.cumsum([len(each) for each in centres])
         return cls(regions[there], np.concatenate(centres), sizes)
 
-    def nearest(self, codes: Codes) -> Cells:
-        """(F, M) the cells nearest to each code, nearest first; M is `_PROBED` at most."""
-        starts = range(0, len(codes), _LABELLED)
+    def nearest(self, codes: Codes, first: int = 0) -> Cells:
+        """(F, M) the cells nearest to codes from one on, nearest first; M is `_PROBED` at most."""
+        starts = range(first, len(codes), _LABELLED)
         parts = on_every_core(lambda start: self._nearest(codes[start : start + _LABELLED]), starts)
         return np.concatenate(list(parts))
 
@@ -199,7 +199,8 @@ def matches(
     asking = asking[_by_cell(near[asking, 0], len(division.cells))[0]]
     # Where few are asked, they are few in each cell: then blocks that ask are larger.
     times = min(_MOST_TIMES, max(1, len(asking) // max(1, len(asked))))
-    even, most = (-(-len(asking) // count) for count in (_BLOCKS * cores(), _MOST_BLOCKS))
+    blocks = _BLOCKS * cores() if cores() > 1 else 1
+    even, most = (-(-len(asking) // count) for count in (blocks, _MOST_BLOCKS))
     size = min(max(_ASKING * times, most), max(_FEWEST_ASKING * times, even))
 
     def ask(start: int) -> Matches:
@@ -234,7 +235,8 @@ class _Homes:
         The nearest cell of each comes first, and says how near those in its others have to be: of
         few, all come at once, since it takes longer to go through the cells twice.
         """
-        squares = _squares(self._codes[asking])
+        codes = self._codes[asking]
+        squares = _squares(codes)
         limit = squares - reaches
         keys = [np.empty(0, np.int64)]
         for slots in np.split(near, [self._first], axis=1):
@@ -242,7 +244,7 @@ class _Homes:
             order //= max(1, slots.shape[1])
             for cell in np.flatnonzero(np.diff(ends)).tolist():
                 numbers = order[ends[cell] : ends[cell + 1]]
-                keys += self._in_cell(cell, numbers, asking, squares, limit, nearest)
+                keys += self._in_cell(cell, numbers, codes, squares, limit, nearest)
         every = np.concatenate(keys)
         keys.clear()
         every.sort()
@@ -256,18 +258,19 @@ class _Homes:
         self,
         cell: int,
         numbers: Numbers,
-        asking: Places,
+        codes: Codes,
         squares: Rows,
         limit: Rows,
         nearest: int,
     ) -> Iterator[Numbers]:
-        """Let some of those that ask, by their numbers, ask one cell; yields what sorts matches."""
+        """Let some codes, by their numbers, ask one cell; yields what sorts matches."""
         asked = self._asked[self._ends[cell] : self._ends[cell + 1]]
         for left in range(0, len(asked), _COLUMNS):
             ranking = _ranking(self._codes[asked[left : left + _COLUMNS]])
-            for top in range(0, len(numbers), _ROWS):
-                some = numbers[top : top + _ROWS]
-                ranks = _twice(self._codes[asking[some]]) @ ranking
+            rows = _ROWS * (_MOST_TIMES if ranking.shape[1] <= _FEW else 1)
+            for top in range(0, len(numbers), rows):
+                some = numbers[top : top + rows]
+                ranks = _twice(codes[some]) @ ranking
                 at, limit[some] = _closest(ranks, limit[some], nearest)
                 row = at // np.int32(ranks.shape[1])
                 column = at - row * np.int32(ranks.shape[1])
@@ -345,6 +348,13 @@ def _drawn(codes: Codes, count: int) -> Numbers:
 
 def _mixed(codes: Codes) -> npt.NDArray[np.uint64]:
     """(F,) numbers that look drawn, equal for equal codes."""
+    mixed = np.empty(len(codes), np.uint64)
+    for start in range(0, len(codes), _LABELLED):
+        mixed[start : start + _LABELLED] = _mixed_block(codes[start : start + _LABELLED])
+    return mixed
+
+
+def _mixed_block(codes: Codes) -> npt.NDArray[np.uint64]:
     mixed = np.zeros(len(codes), np.uint64)
     for begin in range(0, codes.shape[1], 8):
         word = np.zeros((len(codes), 8), np.uint8)
@@ -368,6 +378,8 @@ def _narrow(cells: Cells, count: int) -> Cells:
 
 
 def _squares(codes: Codes) -> Rows:
-    rows = codes.astype(np.float32)
-    squares: Rows = np.einsum("nd,nd->n", rows, rows)
+    squares = np.empty(len(codes), np.float32)
+    for start in range(0, len(codes), _LABELLED):
+        rows = codes[start : start + _LABELLED].astype(np.float32)
+        np.einsum("nd,nd->n", rows, rows, out=squares[start : start + _LABELLED])
     return squares

@@ -8,9 +8,11 @@ screenshots of one app cost no more than others.
 
 from __future__ import annotations
 
+import os
+import tempfile
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -145,10 +147,10 @@ def sharing_more(
         return [], known
     reach = np.full(len(codes), REACH, np.uint8)
     if not len(codes):
-        nothing = Division(*(np.empty((0, codes.shape[1]), np.float32),) * 2, np.empty(0, np.int64))
+        nothing = Division(*(np.empty((0, 0), np.float32),) * 2, np.empty(0, np.int64))
         return [], Asked(nothing, np.empty((0, 0), np.int32), reach)
     division = Division.of(codes) if known is None else known.division
-    near = division.nearest(codes[start:])
+    near = division.nearest(codes, start)
     if known is not None:
         near, reach[:start] = np.concatenate([known.near, near]), known.reach
     every = np.arange(len(codes), dtype=np.int32)
@@ -162,7 +164,8 @@ def sharing_more(
                 last = np.flatnonzero(place_among_equals(part.one) == count - 1)
                 farthest[part.one[last]] = part.apart[last]
 
-    pairs = _paired(features, _agreeing(features, found()), most)
+    with tempfile.TemporaryFile() as file:
+        pairs = _paired(features, _agreeing(features, found(), file), most)
     return pairs, Asked(division, near, farthest)
 
 
@@ -188,21 +191,26 @@ def _matched(
     return _agreeing(features, near_codes(features.codes, sides, REACH, nearest, progress))
 
 
-def _agreeing(features: LocalFeatures, found: Iterable[tuple[Places, Places]]) -> _Matches:
+def _agreeing(
+    features: LocalFeatures,
+    found: Iterable[tuple[Places, Places]],
+    file: IO[bytes] | None = None,
+) -> _Matches:
     """Collect the matches of pairs of images of which enough agree on turn and scale.
 
     Parameters
     ----------
     found : features that asked and what they found, in parts
+    file : keeps what was found, which is more than all else of very many images
     """
-    ranges = _Ranges(features)
+    ranges = _Ranges(features, file)
     for asked in found:
         ranges.add(*asked)
-    often = np.zeros(len(features), np.int64)
+    often = np.zeros(len(features), np.int32)
     kept: list[Numbers] = [np.empty(0, np.int64)]
     for every, agreeing in on_every_core(ranges.settle, range(len(ranges))):
         for side in np.divmod(every, len(features)):
-            np.add.at(often, side, 1)
+            np.add.at(often, side, np.int32(1))
         kept.append(agreeing)
     one, two = np.divmod(np.concatenate(kept), max(1, len(features)))
     weight = 1 / np.sqrt(often[one] * often[two])
@@ -212,19 +220,20 @@ def _agreeing(features: LocalFeatures, found: Iterable[tuple[Places, Places]]) -
 class _Ranges:
     """What features found in other images, by ranges of the lower image.
 
-    Kept in six bytes each until all matches of a range are there; then nearly all are left out,
-    which pairs of images have by chance, before those of the next range are looked at.
+    Kept in six bytes each, in memory or in a file, until all matches of a range are there; then
+    nearly all are left out, which pairs of images have by chance, before those of the next range
+    are looked at.
     """
 
-    def __init__(self, features: LocalFeatures) -> None:
-        self._features = features
+    def __init__(self, features: LocalFeatures, file: IO[bytes] | None = None) -> None:
+        self._features, self._file = features, file
         firsts = np.flatnonzero(np.diff(features.owner, prepend=-1))
         places = np.searchsorted(firsts, np.arange(0, len(features), _RANGE), "right") - 1
         self._begins = firsts[np.unique(places)]
         longest = np.diff(self._begins, append=len(features)).max(initial=0)
-        self._kind = np.uint16 if longest <= 1 << 16 else np.uint32
-        self._found: list[list[tuple[npt.NDArray[np.unsignedinteger], Places]]]
-        self._found = [[] for _ in self._begins]
+        low = np.uint16 if longest <= 1 << 16 else np.uint32
+        self._kind = np.dtype([("low", low), ("high", np.int32)])
+        self._found: list[list[tuple[int, int] | npt.NDArray[Any]]] = [[] for _ in self._begins]
 
     def __len__(self) -> int:
         return len(self._found)
@@ -240,8 +249,20 @@ class _Ranges:
             self._found, self._begins.tolist(), ends, [*ends[1:], len(low)], strict=True
         ):
             if begin < end:
-                part = slice(begin, end)
-                found.append(((low[part] - first).astype(self._kind), high[part].astype(np.int32)))
+                part = np.empty(end - begin, self._kind)
+                part["low"], part["high"] = low[begin:end] - first, high[begin:end]
+                found.append(part if self._file is None else self._written(self._file, part))
+
+    def _written(self, file: IO[bytes], part: npt.NDArray[Any]) -> tuple[int, int]:
+        place = file.tell()
+        file.write(part.data)
+        file.flush()
+        return place, part.nbytes
+
+    def _read(self, part: tuple[int, int] | npt.NDArray[Any]) -> npt.NDArray[Any]:
+        if self._file is None or isinstance(part, np.ndarray):
+            return np.asarray(part)
+        return np.frombuffer(os.pread(self._file.fileno(), part[1], part[0]), self._kind)
 
     def settle(self, number: int) -> tuple[Numbers, Numbers]:
         """Give all matches of a range, and those that agree, and forget them.
@@ -250,7 +271,8 @@ class _Ranges:
         """
         found, self._found[number] = self._found[number], []
         count, first = len(self._features), self._begins[number]
-        keys = [(low + first) * count + high for low, high in found]
+        parts = (self._read(part) for part in found)
+        keys = [(part["low"] + first) * count + part["high"] for part in parts]
         every = _distinct(np.concatenate([np.empty(0, np.int64), *keys]))
         kept = every[_frequent(_pair(self._features, *np.divmod(every, count)))]
         return every, kept[self._agree(kept)]

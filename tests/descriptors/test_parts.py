@@ -9,7 +9,7 @@ import pytest
 from dedup.descriptors.agreement import FEWEST as LEAST
 from dedup.descriptors.agreement import agreement
 from dedup.descriptors.keypoints import find, find_with_fine
-from dedup.descriptors.parts import COARSE, FEATURE_BYTES, FINE, STEP, unpack
+from dedup.descriptors.parts import COARSE, FEATURE_BYTES, FINE, STEP, Parts, columns, unpack
 from dedup.descriptors.vlad import FEWEST, SIDE, Details, Vocabulary, grey
 from dedup.edits.catalogue import drawn as scene
 
@@ -84,3 +84,16 @@ def test_a_tenth_of_an_image_agrees_with_it(details: Details) -> None:
             both.append(unpack(details.describe(small, pixels)[1]))
         agreed.append(agreement(*both).spots)
     assert sum(spots >= LEAST for spots in agreed) >= 5, agreed
+
+
+def test_columns_of_many_images_are_those_of_each() -> None:
+    rng = np.random.default_rng(3)
+    packed = [rng.bytes(count * FEATURE_BYTES) for count in (3, 0, 5)]
+    found = columns([packed[0], None, packed[1], packed[2] + b"cut"])
+    rows = np.array([7, 2, 2])
+    for column, name in zip(found, Parts.__slots__, strict=True):
+        expected = np.concatenate([getattr(unpack(one), name) for one in packed])
+        assert len(column) == 8
+        assert np.array_equal(column[:], expected)
+        assert np.array_equal(column[rows], expected[rows])
+        assert column[1:4].dtype == expected.dtype

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from dedup.collection import Collection
-from dedup.distributed import families, sifting
+from dedup.distributed import sifting
 from dedup.distributed.collection import SharedCollection
 from dedup.distributed.commits import committed, read
 from dedup.distributed.plans import read_shared_plan
@@ -145,7 +145,6 @@ def test_a_new_file_costs_what_it_changes(
 ) -> None:
     root, store = f"file://{images}", f"file://{tmp_path}/store"
     shared = indexed(root, store)
-    monkeypatch.setattr(families, "CHUNK_FAMILIES", 1)
     before = shared.duplicates()
     proven: list[object] = []
     keep = Prover._keep  # noqa: SLF001 - what every verdict goes through
@@ -155,16 +154,21 @@ def test_a_new_file_costs_what_it_changes(
         keep(prover, found)
 
     monkeypatch.setattr(Prover, "_keep", kept)
-    chunks = set(committed(Storage.at(store), settings_of(shared).groups))
+    chunks = committed(Storage.at(store), settings_of(shared).groups)
+    assert sum(done.extra["families"] for done in chunks.values()) > len(chunks)
     copied = next(one.keeper for one in before if one.tier == "resaved")
     name = Path(copied.removeprefix(root + "/"))
     shutil.copy(images / name, images / f"one more{name.suffix}")
     shared.index()
     found = shared.duplicates()
-    # One chunk was grouped again, and nothing was proven: what it has was proven before.
+    # One family of a chunk was grouped again, and nothing was proven: it was before.
     assert proven == []
-    again = set(committed(Storage.at(store), settings_of(shared).groups))
-    assert len(again - chunks) == 1
+    again = committed(Storage.at(store), settings_of(shared).groups)
+    assert chunks.items() <= again.items()
+    (new,) = again.keys() - chunks.keys()
+    group = next(one for one in found if copied in one.paths)
+    told = again[new].extra
+    assert (told["families"], told["files"]) == (1, len(group.paths))
     fresh = indexed(root, f"file://{tmp_path}/fresh").duplicates()
     assert found.groups == fresh.groups
     assert sum(len(one.duplicates) for one in found) == 1 + sum(

@@ -15,7 +15,7 @@ from dedup.distributed import serving
 from dedup.distributed.collection import NO_REMAKING, SharedCollection
 from dedup.distributed.commits import committed
 from dedup.distributed.searching import nearest
-from dedup.distributed.settings import Settings
+from dedup.distributed.settings import Settings, join_names
 from dedup.distributed.storage import Storage
 from dedup.distributed.sweeping import sweep
 from dedup.spec import ModelSpec
@@ -126,7 +126,7 @@ def test_lists_after_a_sweep_are_those_of_a_new_collection(mine: Path, made: Pat
 
 
 def _chunks(storage: Storage, join: str) -> list[str]:
-    from dedup.distributed.grouping import chunk_names
+    from dedup.distributed.cutting import chunk_names
 
     return chunk_names(storage, join)
 
@@ -205,6 +205,19 @@ def test_what_is_damaged_is_made_again(mine: Path, stage: str) -> None:
         assert len(shared.repair()) == len(found)
         assert len(shared.verify(deep=True)) == 0
         assert len(shared.repair()) == 0
+    assert listed(mine) == expected
+
+
+@pytest.mark.slow
+def test_a_join_that_was_begun_goes_with_the_one_that_it_reads(mine: Path) -> None:
+    expected = listed(mine)
+    storage = Storage.at(f"file://{mine}/store")
+    before, begun = join_names(storage)[-2:]
+    storage.delete([f"{begun}/families/_done/0.json"])
+    storage.delete([done.key for done in committed(storage, f"{before}/placed").values()])
+    with opened(mine) as shared:
+        assert len(shared.repair()) > 0
+    assert not {before, begun} & {*join_names(storage)}
     assert listed(mine) == expected
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from itertools import combinations
 
 import numpy as np
@@ -136,12 +137,14 @@ def test_a_range_holds_any_number_of_features() -> None:
     owner = np.repeat(np.arange(3, dtype=np.int32), [70_000, 5, 5])
     floats = np.zeros(len(owner), np.float32)
     codes = np.zeros((len(owner), 32), np.uint8)
-    ranges = votes._Ranges(LocalFeatures(owner, codes, floats, floats, floats, floats, floats > 0))  # noqa: SLF001
+    features = LocalFeatures(owner, codes, floats, floats, floats, floats, floats > 0)
     found = [(69_999, 70_002), (0, 70_009), (70_001, 70_008), (1, 2)]
-    for pairs in (found, [(two, one) for one, two in found]):
-        ranges.add(*np.array(pairs, np.int32).T)
-    every = np.concatenate([ranges.settle(number)[0] for number in range(len(ranges))])
-    assert [divmod(key, len(owner)) for key in every.tolist()] == sorted(found[:3])
+    with tempfile.TemporaryFile() as file:
+        for ranges in (votes._Ranges(features), votes._Ranges(features, file)):  # noqa: SLF001
+            for pairs in (found, [(two, one) for one, two in found]):
+                ranges.add(*np.array(pairs, np.int32).T)
+            every = np.concatenate([ranges.settle(number)[0] for number in range(len(ranges))])
+            assert [divmod(key, len(owner)) for key in every.tolist()] == sorted(found[:3])
 
 
 def test_new_images_are_compared_with_the_others_only() -> None:
