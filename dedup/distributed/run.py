@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
+from dedup.descriptors.vlad import PARTS_VERSION
 from dedup.distributed.storage import MissingObjectError, Storage, StorageError
-from dedup.fingerprint import Fingerprint
+from dedup.fingerprint import DETAILS, Fingerprint
 
 META = "meta.json"
 FORMAT = 1
@@ -22,12 +23,14 @@ class Meta:
     fingerprint : as `Fingerprint.to_json` writes it
     shard : files of a shard
     weights : URL of a weights file that workers can read; "" where the model is bundled
+    parts : what described the parts of images
     """
 
     fingerprint: str
     shard: int = 8192
     weights: str = ""
     format: int = FORMAT
+    parts: str = PARTS_VERSION
 
     @property
     def pinned(self) -> Fingerprint:
@@ -58,7 +61,7 @@ def read_meta(storage: Storage) -> Meta | None:
 
     Raises
     ------
-    StorageError : it is of a newer version, or cannot be read.
+    StorageError : it is of a newer version, holds parts of another one, or cannot be read.
     """
     try:
         data = storage.get(META).data
@@ -71,12 +74,19 @@ def read_meta(storage: Storage) -> Meta | None:
                 f"{storage.url} was made by a newer version of dedup (format {fields['format']}; "
                 f"this one reads {FORMAT}). Upgrade dedup to use it."
             )
-        return Meta(**fields)
+        meta = Meta(**{"parts": "", **fields})
+        has_parts = DETAILS in meta.pinned.views
     except (ValueError, TypeError, KeyError) as error:
         raise StorageError(
             f"{storage.url}/{META} is not what dedup writes ({type(error).__name__}: {error}); is "
             "this the place of a collection?"
         ) from error
+    if has_parts and meta.parts != PARTS_VERSION:
+        raise StorageError(
+            f"the parts of images in {storage.url}, by which crops are found, were described by "
+            "another version of dedup. Give another --store, and run: dedup index"
+        )
+    return meta
 
 
 def write_meta(storage: Storage, meta: Meta) -> Meta:

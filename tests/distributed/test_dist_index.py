@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from dedup.distributed.collection import SharedCollection
 from dedup.distributed.embed import embed_rows
 from dedup.distributed.listing import list_generation
 from dedup.distributed.run import META, read_meta, write_meta
-from dedup.distributed.storage import Storage
+from dedup.distributed.storage import Storage, StorageError
 from dedup.errors import CollectionError, FingerprintError, NoCollectionError, SourceError
 from dedup.spec import ModelSpec
 
@@ -396,3 +397,16 @@ def test_weights_of_ones_own_travel_with_the_collection(
         assert shared.index().indexed == 1
     (kept,) = (tmp_path / "another node/dedup/weights").rglob("*.safetensors")
     assert kept.read_bytes() == (tmp_path / "elsewhere").read_bytes()
+
+
+def test_parts_of_another_version_are_refused(tmp_path: Path) -> None:
+    draw(tmp_path / "images", 1, 2)
+    url = f"file://{tmp_path}/store"
+    with opened(url) as shared:
+        shared.index(f"file://{tmp_path}/images")
+    meta = tmp_path / "store" / META
+    fields = json.loads(meta.read_text("utf-8"))
+    assert fields.pop("parts")
+    meta.write_text(json.dumps(fields), "utf-8")
+    with pytest.raises(StorageError, match="described by another version of dedup"):
+        SharedCollection.open(url)
