@@ -77,8 +77,8 @@ def pack(found: Keypoints, count: int, reduced: Floats, turned: Flags) -> bytes:
     turned : (F,), as in `Parts`
     """
     strongest = np.argsort(-found.contrast[:count], kind="stable")[:COARSE]
-    kept = np.concatenate([strongest, np.arange(count, len(found))])
-    return _packed(found, reduced, turned)[kept].tobytes()
+    rows = _packed(found, reduced, turned)
+    return rows[strongest].tobytes() + rows[count:].tobytes()
 
 
 def _packed(found: Keypoints, reduced: Floats, turned: Flags) -> Bytes:

@@ -32,7 +32,9 @@ def test_coarser_fine_blurs_are_every_third_pixel_of_the_image_blurred() -> None
     sizes = [(step * sigma) for step, sigma in zip(pyramid.steps, pyramid.sigmas, strict=True)]
     assert np.round(sizes, 1).tolist() == pytest.approx([2.0, 5.4, 6.8])
     for blur, size, step in zip(pyramid.blurs, sizes, (1, 3, 3), strict=True):
-        wanted = cv2.GaussianBlur(np.float32(image), (0, 0), float(size**2 - 0.25) ** 0.5)
+        wanted = cv2.GaussianBlur(
+            np.asarray(image, np.float32), (0, 0), float(size**2 - 0.25) ** 0.5
+        )
         assert np.abs(blur - wanted[::step, ::step])[8:-8, 8:-8].max() < 0.5
     assert len(blobs._fine_pyramid(image[:27]).blurs) == 1  # noqa: SLF001
     assert not blobs._fine_pyramid(image[:9]).blurs  # noqa: SLF001
