@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dedup.descriptors import patches
-from dedup.descriptors.blobs import FEATURES, PER_OCTAVE, fine_blobs, joined, strongest_blobs
+from dedup.descriptors.blobs import FEATURES, FINE, fine_blobs, joined, strongest_blobs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
     Bytes = npt.NDArray[np.uint8]
@@ -68,26 +70,31 @@ def find(grey: Bytes) -> Keypoints:
     return find_with_fine(grey)[0]
 
 
-def find_with_fine(grey: Bytes, *finer: tuple[Bytes, int]) -> tuple[Keypoints, list[int]]:
-    """As `find`, and blobs at the finest scale alone of the same image at other sizes.
+def find_with_fine(
+    grey: Bytes, larger: Bytes | None = None, most: Sequence[int] = FINE
+) -> tuple[Keypoints, int]:
+    """As `find`, and blobs at fine scales alone of the same image at another size.
 
     All are described together, which takes half as many calls as one kind after the other.
 
     Parameters
     ----------
-    finer : (H, W) uint8 and F at most, spread over the image
+    larger : (H, W) uint8; None: no fine ones
+    most : of these at each scale, at most
 
     Returns
     -------
-    One kind after the other, and how many there are of each.
+    The fine ones last, and how many others there are.
     """
-    kinds = [strongest_blobs(grey), *(fine_blobs(each, most) for each, most in finer)]
-    pixels = [
-        np.exp2(blobs.level // PER_OCTAVE).astype(np.float32) / np.float32(max(each.shape))
-        for blobs, each in zip(kinds, (grey, *(each for each, _ in finer)), strict=True)
-    ]
-    blobs, pixel = joined(kinds), np.concatenate(pixels)
+    kinds, sides = [strongest_blobs(grey)], [max(grey.shape)]
+    if larger is not None:
+        kinds.append(fine_blobs(larger, most))
+        sides.append(max(larger.shape))
+    blobs = joined(kinds)
+    pixel = np.concatenate(
+        [each.steps[each.level] / np.float32(side) for each, side in zip(kinds, sides, strict=True)]
+    )
     angles, descriptors = patches.describe(blobs)
     scale = blobs.sigmas[blobs.level] * pixel
     found = Keypoints(blobs.x * pixel, blobs.y * pixel, scale, angles, blobs.contrast, descriptors)
-    return found, [len(each.x) for each in kinds]
+    return found, len(kinds[0].x)

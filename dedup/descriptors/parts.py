@@ -24,11 +24,8 @@ if TYPE_CHECKING:
     Bytes = npt.NDArray[np.uint8]
     Flags = npt.NDArray[np.bool_]
 
-COARSE: Final = 220
+COARSE: Final = 200
 """Most features that are kept of those that details are made of: the ones of strongest contrast."""
-
-FINE: Final = 120
-"""Most features that are kept beyond those, of finer scale."""
 
 FEATURE_BYTES: Final = 20
 VALUES: Final = 32
@@ -69,22 +66,18 @@ class Parts:
         return len(self.codes)
 
 
-def pack(found: Keypoints, counts: Sequence[int], reduced: Floats, turned: Flags) -> bytes:
-    """Pack the features of an image, of each kind those of strongest contrast.
+def pack(found: Keypoints, count: int, reduced: Floats, turned: Flags) -> bytes:
+    """Pack the features of an image: of those that come first `COARSE` at most, and all others.
 
     Parameters
     ----------
-    found : one kind after the other; at most `COARSE` are kept of the first, `FINE` of the others
-    counts : how many there are of each
+    count : of those that come first, of which the ones of strongest contrast are kept
     reduced : (F, `VALUES`)
     turned : (F,), as in `Parts`
     """
-    kept, begin = [], 0
-    for count, most in zip(counts, (COARSE, *[FINE] * (len(counts) - 1)), strict=True):
-        strongest = np.argsort(-found.contrast[begin:][:count], kind="stable")[:most]
-        kept.append(strongest + begin)
-        begin += count
-    return _packed(found, reduced, turned)[np.concatenate(kept)].tobytes()
+    strongest = np.argsort(-found.contrast[:count], kind="stable")[:COARSE]
+    rows = _packed(found, reduced, turned)
+    return rows[strongest].tobytes() + rows[count:].tobytes()
 
 
 def _packed(found: Keypoints, reduced: Floats, turned: Flags) -> Bytes:

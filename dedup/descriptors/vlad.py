@@ -44,14 +44,9 @@ DIGEST: Final = "637db89c8630aaea70ca08f59d1dce0995daf61f686dc0a0fb1da33bc8f9bac
 """SHA-256 of the shipped file."""
 
 PARTS_SIDE: Final = 384
-"""Longest side, in pixels, at which the finest features of parts are found."""
+"""Longest side, in pixels, at which the fine features of parts are found."""
 
-PARTS_SIDES: Final = {PARTS_SIDE: 72, 144: 48}
-"""Longest sides at which such features are found, and how many at each. In a part of a seventh of
-an image what is finest in the image is found at 144 pixels. Of 48 crops to a tenth 39 were proposed
-by as many features as proposed 25 when all were found at 384 pixels."""
-
-PARTS_VERSION: Final = f"2 {DIGEST[:16]}"
+PARTS_VERSION: Final = f"3 {DIGEST[:16]}"
 """What described the parts of an image; those of two versions are not compared."""
 
 _NEAREST: Final = 6  # words among which a descriptor is divided
@@ -180,11 +175,12 @@ class Details:
         -------
         What `project` takes, (W,), and parts as `dedup.descriptors.parts` packs them.
         """
-        large = _resized(larger, PARTS_SIDE)
-        finer = [(_sized(large, side), most) for side, most in PARTS_SIDES.items()]
-        found, counts = find_with_fine(grey(pixels), *finer)
+        # Fine features are blurred by two pixels: to interpolate is enough, and takes a quarter.
+        quick = max(larger.shape) < 2 * PARTS_SIDE
+        large = _resized(larger, PARTS_SIDE, cv2.INTER_LINEAR if quick else None)
+        found, count = find_with_fine(grey(pixels), large)
         reduced, turned = self._vocabulary.folded(found.descriptors)
-        return self._counted(reduced[: counts[0]]), pack(found, counts, reduced, turned)
+        return self._counted(reduced[:count]), pack(found, count, reduced, turned)
 
     def project(self, counted: Floats) -> Floats:
         """Embed images of which the words are counted: (B, W) to (B, D), as `embed` does.
@@ -230,16 +226,20 @@ def grey(pixels: Bytes) -> Bytes:
     return _resized(pixels, SIDE)
 
 
-def _resized(pixels: Bytes, side: int) -> Bytes:
-    return _sized(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8), side)
+def _resized(pixels: Bytes, side: int, how: int | None = None) -> Bytes:
+    """Bring an image to grey, and its longest side to this.
 
-
-def _sized(values: Bytes, side: int) -> Bytes:
+    Parameters
+    ----------
+    how : OpenCV's way of interpolating; None: the best for either direction
+    """
+    values = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
     height, width = values.shape
     longest = max(height, width)
     if longest != side:
         size = (max(1, round(width * side / longest)), max(1, round(height * side / longest)))
-        how = cv2.INTER_AREA if longest > side else cv2.INTER_CUBIC
+        if how is None:
+            how = cv2.INTER_AREA if longest > side else cv2.INTER_CUBIC
         values = np.asarray(cv2.resize(values, size, interpolation=how), np.uint8)
     return values
 

@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dedup.descriptors.agreement import FEW, FEWEST, TELLING, Agreement, agreement, promising
+from dedup.descriptors.agreement import (
+    FEW,
+    FEWEST,
+    MANY,
+    TELLING,
+    Agreement,
+    agreement,
+    promising,
+)
 from dedup.descriptors.parts import VALUES, Parts
 
 COUNT = 40
@@ -127,6 +135,20 @@ def test_a_few_parts_place_a_small_copy_by_turn_scale_and_shift(*, mirrored: boo
     back = np.linalg.inv(found.matrix)
     there = back @ np.stack([parts.x, parts.y, np.ones(COUNT)])[:, :FEW]
     assert there[:2] == pytest.approx(np.stack([copy.x, copy.y])[:, :FEW], abs=1e-3)
+
+
+@pytest.mark.parametrize("stretch", [1.0, 1.25])
+def test_somewhat_more_place_it_so_where_no_stretch_shows(stretch: float) -> None:
+    parts, copy = sharing(MANY - 2)
+    rough = np.random.default_rng(12).uniform(-0.004, 0.004, (2, COUNT)).astype(np.float32)
+    copy = replace(copy, x=copy.x + rough[0], y=copy.y * np.float32(stretch) + rough[1])
+    found = agreement(parts, copy)
+    assert FEWEST <= found.spots < MANY
+    assert found.matrix is not None
+    back = np.linalg.inv(found.matrix)
+    alike = (back[0, 0], back[0, 1]) == pytest.approx((back[1, 1], -back[1, 0]))
+    assert alike == (stretch == 1)
+    assert back[1, 0] / back[0, 0] == pytest.approx(stretch * np.tan(TURN), rel=0.05)
 
 
 def test_fewer_parts_than_a_few_tell_of_no_copy() -> None:

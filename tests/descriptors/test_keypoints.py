@@ -26,6 +26,41 @@ def grey(seed: int, height: int, width: int) -> Bytes:
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
+def test_coarser_fine_blurs_are_every_third_pixel_of_the_image_blurred() -> None:
+    image = grey(8, 288, 382)
+    pyramid = blobs._fine_pyramid(image)  # noqa: SLF001
+    sizes = [(step * sigma) for step, sigma in zip(pyramid.steps, pyramid.sigmas, strict=True)]
+    assert np.round(sizes, 1).tolist() == pytest.approx([2.0, 5.4, 6.8])
+    for blur, size, step in zip(pyramid.blurs, sizes, (1, 3, 3), strict=True):
+        wanted = cv2.GaussianBlur(
+            np.asarray(image, np.float32), (0, 0), float(size**2 - 0.25) ** 0.5
+        )
+        assert np.abs(blur - wanted[::step, ::step])[8:-8, 8:-8].max() < 0.5
+    assert len(blobs._fine_pyramid(image[:27]).blurs) == 1  # noqa: SLF001
+    assert not blobs._fine_pyramid(image[:9]).blurs  # noqa: SLF001
+
+
+def test_fine_blobs_are_the_strongest_of_every_cell_in_turn() -> None:
+    image, most = grey(9, 288, 384), (90, 70, 25)
+    every = blobs._placed(blobs._fine_pyramid(image))  # noqa: SLF001
+    expected = []
+    for level, blur in enumerate(every.blurs):
+        ranked, taken = [], np.zeros((8, 8), int)
+        here = np.flatnonzero(every.level == level)
+        for blob in here[np.argsort(-every.contrast[here], kind="stable")].tolist():
+            row, column = (
+                min(7, int(place[blob] * 8 / side))
+                for place, side in zip((every.y, every.x), blur.shape, strict=True)
+            )
+            ranked.append((taken[row, column], -every.contrast[blob], blob))
+            taken[row, column] += 1
+        expected += [blob for _, _, blob in sorted(ranked)[: most[level]]]
+    found = blobs.fine_blobs(image, most)
+    assert np.bincount(found.level).tolist() == [90, 70, 25]
+    for name in ("level", "x", "y", "contrast"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(every, name)[sorted(expected)])
+
+
 def tops_of(around: Floats) -> list[int]:
     """Look at every pixel of the middle one of three bands: (3, H, W)."""
     _, height, width = around.shape
@@ -119,7 +154,7 @@ def test_features_do_not_depend_on_what_the_thread_described_before() -> None:
     images = [grey(seed, *size) for seed, size in enumerate([(192, 256), (60, 80), (256, 200)])]
 
     def described(image: Bytes) -> Keypoints:
-        return find_with_fine(image, (image, 50), (image[::2], 20))[0]
+        return find_with_fine(image, image[::2], (50, 20, 10))[0]
 
     first = [described(image) for image in images]
     for number in (1, 0, 2, 1):
@@ -131,16 +166,13 @@ def test_features_do_not_depend_on_what_the_thread_described_before() -> None:
 
 def test_described_together_they_are_what_each_is_alone() -> None:
     one, two = grey(11, 192, 256), grey(12, 288, 384)
-    three = two[::3, ::3].copy()
     blank = np.zeros((9, 9), np.uint8)
-    found, counts = find_with_fine(one, (two, 40), (three, 30))
-    alone = [find(one), *(find_with_fine(blank, each)[0] for each in ((two, 40), (three, 30)))]
-    assert counts == [len(each) for each in alone]
-    assert min(counts) > 10
-    begin = 0
-    for expected in alone:
-        assert same(taken(found, slice(begin, begin + len(expected))), expected)
-        begin += len(expected)
+    found, count = find_with_fine(one, two, (40, 30, 20))
+    alone = [find(one), find_with_fine(blank, two, (40, 30, 20))[0]]
+    assert count == len(alone[0]) > 10
+    assert len(alone[1]) == 90
+    assert same(taken(found, slice(count)), alone[0])
+    assert same(taken(found, slice(count, None)), alone[1])
 
 
 def test_a_grid_of_equal_dots_is_described_and_leaves_no_large_array_behind() -> None:
