@@ -17,6 +17,7 @@ import numpy as np
 from dedup.answer import Answer, column
 from dedup.distributed import embed, listing
 from dedup.distributed.chunks import TO_READ
+from dedup.distributed.commits import parquet_bytes
 from dedup.distributed.dividing import ASKING_ROWS, cells_of
 from dedup.distributed.entries import is_same, listed_below
 from dedup.errors import ImageError, SourceError
@@ -249,7 +250,7 @@ def _measure(
         vectors = table[f"vector.{name}"].drop_null()
         values += dimension(name, size := len(vectors[0].as_py()))
         width += size
-    each = table.nbytes / len(rows)
+    each = (len(parquet_bytes(table)) - len(parquet_bytes(table.slice(0, 0)))) / len(rows)
     speeds = row_seconds(values)
     return _Measured(len(rows), seconds, describe, each, indexed, values, width, *speeds)
 

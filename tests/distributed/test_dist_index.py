@@ -180,7 +180,7 @@ def test_an_estimate_writes_nothing_and_is_near_the_truth(url: str, tmp_path: Pa
     assert [*stages] == ["list", "embed", "assign", "pair", "prove"]
     assert (stages["embed"].items, stages["embed"].bytes_read) == (72, size)
     spent = sum(one.extra["seconds"] for one in embedded(url).values())
-    assert stages["embed"].core_hours * 3600 == pytest.approx(spent, rel=0.25)
+    assert stages["embed"].core_hours * 3600 == pytest.approx(spent, rel=0.5)
     written = sum(one.bytes for one in embedded(url).values())
     assert stages["embed"].bytes_written == pytest.approx(written, rel=0.25)
     total = estimate.total
