@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 BODY = bytes(range(256)) * 40
 
 
-SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("reset", "slow_down")]
+SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("lost", "reset", "slow_down")]
 
 
-@pytest.mark.parametrize("kind", ["lost", "cut", *SLOW])
+@pytest.mark.parametrize("kind", ["cut", *SLOW])
 def test_what_passes_is_not_seen(proxy: Proxy, bucket: str, kind: str) -> None:
     storage = Storage.at(bucket)
     setattr(proxy.faults, kind, 0.4)
@@ -64,7 +64,7 @@ def test_a_listing_goes_on_where_it_broke_off(
         assert [entry.key for entry in Storage.at(bucket).list()] == keys
 
 
-@pytest.mark.parametrize("kind", ["lost", "cut", *SLOW])
+@pytest.mark.parametrize("kind", ["cut", *SLOW])
 def test_what_does_not_pass_ends_in_words_and_counts_as_transient(
     proxy: Proxy, bucket: str, kind: str
 ) -> None:

@@ -58,7 +58,10 @@ def paths_of(store: Path) -> list[str]:
         return sorted(one.path for one in collection.split([0.5, 0.5]))
 
 
-@pytest.mark.parametrize("seed", range(3))
+SLOW = [pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2)]
+
+
+@pytest.mark.parametrize("seed", [0, *SLOW])
 def test_conflicts_are_those_of_a_collection_in_which_all_is_proven(
     stores: tuple[Path, Path], tmp_path: Path, seed: int
 ) -> None:

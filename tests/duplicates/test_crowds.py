@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 from tables import images, proposals, table
 
 from dedup.duplicates.crowds import LARGE, TRIED, but_copies, crowds, one_path, speaking, tried
@@ -73,6 +74,7 @@ def test_the_best_speaks_for_very_many_copies() -> None:
     assert speaking(members, few, lambda row: -row) == members
 
 
+@pytest.mark.slow
 def test_very_many_copies_are_one_group_by_as_many_proofs(
     gallery_of: Callable[[Path], Gallery], tmp_path: Path
 ) -> None:

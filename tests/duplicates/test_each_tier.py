@@ -118,6 +118,7 @@ def listed(catalog: Catalog, *tiers: Tier) -> list[tuple[list[str], Tier, float]
     return sorted((sorted(pair[:2]), *pair[2:4]) for pair in pairs)
 
 
+@pytest.mark.slow
 def test_each_tier_alone_is_the_full_list_filtered(
     every_tier: Path, gallery_of: Callable[[Path], Gallery], catalog: Catalog
 ) -> None:

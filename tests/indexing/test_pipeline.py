@@ -287,7 +287,10 @@ BY_THREADS = ReadPolicy(worth_describing=10**6, slots=0)
     "policy",
     [
         ReadPolicy(worth_describing=1, slots=7),
-        ReadPolicy(worth_describing=10**6, slots=0, limits=ItemLimits(thread_seconds=0)),
+        pytest.param(
+            ReadPolicy(worth_describing=10**6, slots=0, limits=ItemLimits(thread_seconds=0)),
+            marks=pytest.mark.slow,
+        ),
         pytest.param(ReadPolicy(worth_describing=1, slots=2048), marks=pytest.mark.slow),
         pytest.param(ReadPolicy(worth_describing=1, slots=0), marks=pytest.mark.slow),
     ],
