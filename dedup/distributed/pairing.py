@@ -40,7 +40,7 @@ SHARDS_OF_RANGE: Final = 256
 BLOCK_ROWS: Final = 16_000
 """Rows of a block; a group with more is compared block by block, one with itself or with half of
 another in a task. Blocks have half as many in groups of more than four such: so large is a group
-whose rows are nearly one and the same, where a product takes three times as long."""
+whose rows are nearly one and the same, where a product takes several times as long."""
 
 _WAITING_PAIRS: Final = 250_000  # until what is none of the best is left out
 _APART_BITS: Final = np.uint64(32)
