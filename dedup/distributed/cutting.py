@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from dedup.distributed.commits import committed, done_of, read
 from dedup.distributed.schemas import PLACED
+from dedup.search.matching import MIXING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +30,6 @@ CHUNK_FILES: Final = 1024
 """Files of a chunk, where its families are not larger."""
 CHUNK_PAIRS: Final = 2048
 CHUNK_FAMILIES: Final = 32
-_MIXING: Final = np.uint64(0x9E3779B97F4A7C15)
 _ROUNDS: Final = 2  # so that sums of what is mixed tell sets of neighbouring ids apart
 _NARROW: Final = 0.5  # of a full chunk: up to which one is cut again
 
@@ -69,11 +69,11 @@ def digests(count: int, of: Sequence[tuple[Ids, Sequence[npt.NDArray[Any]]]]) ->
     """
     found = np.zeros(count, np.uint64)
     for family, columns in of:
-        mixed = np.full(len(family), _MIXING)
+        mixed = np.full(len(family), MIXING)
         for column in columns:
             mixed ^= column.astype(np.uint64)
             for _ in range(_ROUNDS):
-                mixed *= _MIXING
+                mixed *= MIXING
                 mixed ^= mixed >> np.uint64(32)
         np.add.at(found, family, mixed)
     return found.view(np.int64)

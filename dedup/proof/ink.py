@@ -19,6 +19,8 @@ from dedup.proof.sides import Shares, opened, pieces_by_slopes, rim_of, steep
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from dedup.proof.sides import Pieces
+
     Floats = npt.NDArray[np.float32]
     Bytes = npt.NDArray[np.uint8]
     Mask = npt.NDArray[np.bool_]
@@ -99,25 +101,25 @@ def patched(one: Bytes, two: Bytes, greys: tuple[Floats, Floats], places: Mask) 
         if pieces.area[number] < _MIN_PATCH_PIXELS:
             break
         if not (pieces.on_one[number] or pieces.on_two[number]):
-            on = _patch_on(one, two, pieces.labels == number, beyond)
+            on = _patch_on(one, two, pieces, number, beyond)
             pieces.on_one[number], pieces.on_two[number] = on == 1, on == 2  # noqa: PLR2004
     shares = pieces.shares()
     return shares if shares.drawn else None
 
 
-def _patch_on(one: Bytes, two: Bytes, piece: Mask, beyond: Mask) -> int:
+def _patch_on(one: Bytes, two: Bytes, pieces: Pieces, number: int, beyond: Mask) -> int:
     """Say on which of two images a piece is a flat patch: 1 or 2; 0 where that is not known.
 
     Parameters
     ----------
     beyond : (H, W), where the images do not differ
     """
-    left, top, width, height = cv2.boundingRect(piece.view(np.uint8))
+    left, top, width, height = pieces.boxes[number].tolist()
     part = tuple(
         slice(max(0, start - _BESIDE_PIXELS), start + length + _BESIDE_PIXELS)
         for start, length in ((top, height), (left, width))
     )
-    own = np.ascontiguousarray(piece[part].view(np.uint8))
+    own = (pieces.labels[part] == number).astype(np.uint8)
     inner = cv2.erode(own, np.ones((3, 3), np.uint8)) > 0
     around = cv2.dilate(own, np.ones((2 * _BESIDE_PIXELS + 1,) * 2, np.uint8)) > 0
     beside = around & beyond[part]

@@ -161,16 +161,20 @@ class Pieces(NamedTuple):
     labels : (H, W), the piece of each pixel; 0: of none
     area : (N,) pixels; 0 for what is no piece
     on_one, on_two : (N,) whether it is on this image
+    boxes : (N, 4) left, top, width and height of each
     """
 
     labels: Numbers
     area: Doubles
     on_one: Mask
     on_two: Mask
+    boxes: Numbers
 
     def shares(self) -> Shares:
         """Sum up."""
-        one, two = (float(self.area[on].sum() / self.area.sum()) for on in self[2:])
+        one, two = (
+            float(self.area[on].sum() / self.area.sum()) for on in (self.on_one, self.on_two)
+        )
         return Shares(one, two, _SLOPE_LIMITS)
 
 
@@ -185,7 +189,8 @@ def pieces_by_slopes(one: Floats, two: Floats, mask: Bytes, rim: Mask) -> Pieces
     first, second = steep(one)[rim], steep(two)[rim]
     own = labels[rim].astype(np.int32)
     steeper = _steeper(first, second, own, len(area)), _steeper(second, first, own, len(area))
-    return Pieces(np.asarray(labels, np.int32), area, *steeper)
+    boxes = np.asarray(stats[:, : cv2.CC_STAT_AREA], np.int32)
+    return Pieces(np.asarray(labels, np.int32), area, *steeper, boxes)
 
 
 def _steeper(mine: Floats, theirs: Floats, own: Numbers, count: int) -> Mask:
