@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hardset.keepers import DERIVED, GROUPS, kept
+from hardset.keepers import DERIVED, GROUPS, TAKEN, kept
 from hardset.kinds import PAIRS, Asked, Half
 from hardset.measure import Company, Seen, proven
 from hardset.photos import Photographs
@@ -33,6 +33,7 @@ SECTIONS = ("proof", "list", "keepers")
 COLUMNS = ("kind", "family", "half", "pairs", "asked")
 TITLES = {"proof": "Hard pairs, by the proof alone", "list": "Hard pairs, in a list with company"}
 SHEETS = {"documents", "cards", "screens"}
+WEB = "Originals at JPEG 60 to 87 without a camera's data"
 NOTE = "`wrong`: called surer than asked, or not found; in a list, groups of several pairs as well."
 
 
@@ -157,16 +158,21 @@ def measured(
 def keepers(options: argparse.Namespace, photographs: Photographs | None) -> None:
     """Measure which member of a group is kept."""
     groups = max(1, round(GROUPS * options.part))
-    one = partial(kept, photographs=photographs, groups=groups, seed=options.seed)
-    with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
-        counts = list(pool.map(one, DERIVED))
-    rows: list[list[Cell]] = [[name, *count] for name, count in zip(DERIVED, counts, strict=True)]
-    made, found, right = (sum(column) for column in zip(*counts, strict=True))
-    rows.append(["all", made, found, f"{right} ({right / max(1, found):.3f}, asked ≥ .98)"])
-    columns = ("derived by", "groups", "found", "original kept")
-    show(columns, rows)
-    if options.json:
-        record("hard", "keepers", "Originals beside what was made from them", columns, rows)
+    for web in (False, True):
+        derived = [name for name in DERIVED if not (web and name in TAKEN)]
+        one = partial(kept, photographs=photographs, groups=groups, seed=options.seed, web=web)
+        with ProcessPoolExecutor(options.jobs, multiprocessing.get_context("spawn")) as pool:
+            counts = list(pool.map(one, derived))
+        rows: list[list[Cell]] = [
+            [name, *count] for name, count in zip(derived, counts, strict=True)
+        ]
+        made, found, right = (sum(column) for column in zip(*counts, strict=True))
+        rows.append(["all", made, found, f"{right} ({right / max(1, found):.3f}, asked ≥ .98)"])
+        columns = ("derived by", "groups", "found", "original kept")
+        show(columns, rows)
+        if options.json:
+            name, what = ("keepers-web", WEB) if web else ("keepers", "Originals")
+            record("hard", name, f"{what} beside what was made from them", columns, rows)
 
 
 def main() -> None:

@@ -119,19 +119,31 @@ DERIVED: dict[str, Derive] = {
 }
 
 
-def original(name: str, number: int, photographs: Photographs | None, rng: Rng) -> File:
-    """Give a file as a camera writes it."""
+TAKEN = {"turned by EXIF", "EXIF stripped"}
+"""Of these, what tells nothing where the original has no camera's data."""
+
+
+def original(
+    name: str, number: int, photographs: Photographs | None, rng: Rng, *, web: bool
+) -> File:
+    """Give a file as a camera writes it, or as it is found on the web: with no camera's data."""
     if photographs is None:
         pixels = scene(rng, 1200, 900)
     else:
         (pixels,) = photographs.some(name, number, 1, rng)
+    if web:
+        return jpeg(pixels, int(rng.integers(60, 88)))
     return jpeg(pixels, int(rng.integers(90, 96)), int(rng.choice((0, 2))), exif=camera())
 
 
 def kept(
-    name: str, photographs: Photographs | None, groups: int, seed: int
+    name: str, photographs: Photographs | None, groups: int, seed: int, *, web: bool
 ) -> tuple[int, int, int]:
     """Put originals and one derivative each into a collection, and list its duplicates.
+
+    Parameters
+    ----------
+    web : originals are as found on the web, not as a camera writes them
 
     Returns
     -------
@@ -144,7 +156,7 @@ def kept(
         pairs = []
         for number in range(groups):
             rng = np.random.default_rng([seed, zlib.crc32(name.encode()), number])
-            first = original(name, number, photographs, rng)
+            first = original(name, number, photographs, rng, web=web)
             numbers = rng.choice(10_000, 2, replace=False)  # so that names do not tell
             paths = []
             for file, each in zip((first, DERIVED[name](first, rng)), numbers, strict=True):

@@ -14,6 +14,7 @@ reduced has neither.
 from __future__ import annotations
 
 from math import inf, isinf, isnan, log, nan
+from operator import truediv
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
 
 _MOST_PIXELS = 12_000_000
-_LEAST_QUALITY = 75
-"""Below that the one that is compressed more is worse, whichever was first."""
+_LEAST_QUALITY = 25
 
 _LEAST_STEP = 2  # in levels; whole levels of pixels hide finer ones
 _FEWEST_VALUES, _FEWEST_PLACES = 100, 3
@@ -119,7 +119,7 @@ def resized_from(one: Original, two: Original, larger: Floats, fine: float) -> i
 def resampled_from(one: Original, two: Original) -> int:
     """Tell what `resized_from` does of two whole images that may have been edited as well."""
     large, small, number, ratio = _by_size(one, two)
-    if ratio < _LEAST_RATIO:
+    if max(map(truediv, large.size, small.size)) < _LEAST_RATIO:
         return 0
     enlarged = _enlarged(large, small, ratio)
     return 0 if enlarged is None else 3 - number if enlarged else number

@@ -50,6 +50,11 @@ class Original:
         return open_image(self.data, self.name)
 
     @property
+    def is_part(self) -> bool:
+        """Whether it is not the whole file."""
+        return False
+
+    @property
     def size(self) -> tuple[int, int]:
         """Height and width, upright."""
         return self.opened.header.size

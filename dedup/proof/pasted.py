@@ -48,6 +48,11 @@ class Region(Original):
     box: Box = _ALL
 
     @property
+    def is_part(self) -> bool:
+        """It is one panel."""
+        return True
+
+    @property
     def size(self) -> tuple[int, int]:
         """Height and width."""
         height, width = super().size

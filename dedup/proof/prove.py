@@ -8,6 +8,7 @@ at the files' own resolution but for what was drawn over one of them (`closely`)
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +26,8 @@ from dedup.proof.exposure import (
 from dedup.proof.generations import resampled_from, resized_from, saved_from
 from dedup.proof.geometry import Fit
 from dedup.proof.legible import TOO_SMALL, is_illegible
+from dedup.proof.lineage import made_from_coarser
+from dedup.proof.origin import origin
 from dedup.proof.pages import compare_pages
 from dedup.proof.paper import is_page
 from dedup.proof.pasted import in_a_panel, may_be_in_a_panel
@@ -277,7 +280,9 @@ def _whole(one: Side, two: Side) -> tuple[Verdict | None, tuple[Check, ...]]:
 def _saved_again(one: Side, two: Side, laid: Frames, checks: tuple[Check, ...]) -> Verdict:
     placed = scaling(two.features.grey.shape, one.features.grey.shape)
     first, second = one.open(), two.open()
-    derived = saved_from(first, second)
+    derived = 0
+    if first.size == second.size:
+        derived = made_from_coarser(first, second, np.eye(3)) or saved_from(first, second)
     if not derived and laid.equalised is not None:
         larger, response = laid.equalised
         derived = resized_from(first, second, larger, response.fine)
@@ -331,7 +336,8 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
         return _refused(verdict, found.refusal)
     verdict = replace(verdict, checks=(*verdict.checks, *kept), softer=softer(laid))
     drawn = found.drawn if _seen(verdict, found.drawn) else Drawn()
-    return _resized(one, two, _unbent(worded(*features, verdict, drawn), shapes[0]))
+    asked = partial(origin, one.open(), two.open(), verdict, shapes, laid)
+    return _resized(one, two, _unbent(worded(*features, verdict, drawn, asked), shapes[0]))
 
 
 def _resized(one: Side, two: Side, verdict: Verdict) -> Verdict:
@@ -339,7 +345,7 @@ def _resized(one: Side, two: Side, verdict: Verdict) -> Verdict:
     if not verdict.near or verdict.derived or verdict.mirrored or not _frame_on_frame(verdict):
         return verdict
     first, second = one.open(), two.open()
-    if abs(verdict.rotation) >= _TILTED_DEGREES or not same_shape(first.size, second.size):
+    if abs(verdict.rotation) >= _TILTED_DEGREES:
         return verdict
     return replace(verdict, derived=resampled_from(first, second))
 

@@ -58,9 +58,10 @@ def resampled(source: Pixels, made: Pixels, steps: Floats, most: int) -> float:
     )
     seen = grey_of(made[down.start : down.stop, across.start : across.stop]) - 128
     taken = grey_of(source[rows.taken, columns.taken]) - 128
+    reduces = rows.reduces or columns.reduces
     parts = [
         np.asarray(one @ taken @ two.T, np.float32)
-        for one, two in zip(rows.all(), columns.all(), strict=True)
+        for one, two in zip(rows.all(quick=reduces), columns.all(quick=reduces), strict=True)
     ]
     return _quantised(_fitted(parts, seen), seen, steps)
 
@@ -179,8 +180,18 @@ class _Filters:
         first, last = self._ends[0] - self._reach, self._ends[-1] + self._reach
         self.taken = slice(max(0, int(first)), min(source, int(last) + 1))
 
-    def all(self) -> Iterator[Floats]:
-        """Give weights, (asked for, taken), of one after another."""
+    @property
+    def reduces(self) -> bool:
+        """Whether fewer pixels come out."""
+        return self._step > 1
+
+    def all(self, *, quick: bool) -> Iterator[Floats]:
+        """Give weights, (asked for, taken), of one after another.
+
+        Parameters
+        ----------
+        quick : with `_QUICK` ones
+        """
         middles = (self._ends[:-1] + self._ends[1:])[:, None] / 2
         at = np.floor(middles - self._reach).astype(np.int64)
         at = at + np.arange(int(2 * self._reach) + 2)  # all that any filter may reach
@@ -188,7 +199,7 @@ class _Filters:
         wide = max(1.0, self._step)
         for kernel in _KERNELS:
             yield self._weights(at, kernel(off / wide))
-        for kernel in _QUICK if wide > 1 else ():
+        for kernel in _QUICK if quick else ():
             yield self._weights(at, kernel(off))
         begins, ends = self._ends[:-1, None], self._ends[1:, None]
         areas = np.minimum(ends, at + 1) - np.maximum(begins, at)

@@ -33,7 +33,7 @@ from dedup.proof.verdict import Check, Verdict
 from dedup.proof.wording import Drawn, describe_edits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import numpy.typing as npt
 
@@ -252,9 +252,16 @@ class _Inquiry:
         return ""
 
 
-def worded(one: Features, two: Features, verdict: Verdict, drawn: Drawn) -> Verdict:
-    """Say of a proven pair what sets the two apart."""
-    words = describe_edits(one, two, verdict, drawn)
+def worded(
+    one: Features, two: Features, verdict: Verdict, drawn: Drawn, asked: Callable[[], int]
+) -> Verdict:
+    """Say of a proven pair what sets the two apart.
+
+    Parameters
+    ----------
+    asked : as in `describe_edits`
+    """
+    words = describe_edits(one, two, verdict, drawn, asked)
     return replace(verdict, evidence=words.said(2), backwards=words.said(1), derived=words.derived)
 
 

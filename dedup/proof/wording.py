@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import cv2
@@ -14,6 +15,8 @@ from dedup.proof.geometry import project
 from dedup.proof.residual import Limits, equalised, strangeness
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
     from dedup.proof.description import Features
@@ -23,8 +26,10 @@ if TYPE_CHECKING:
 
 _SMALL_LIMITS = Limits(floor=8, share=0.4, noise=0, cap=0)
 _BLUR_LEFT_SHARE = 0.001  # of what both show; blur leaves nothing, words over it 0.07 and more
+_SMALL_SHARE = 0.02  # of the overlap
 _WHOLE_SHARE = 0.97  # of an image; more is the whole of it
 _MAX_GREY_CHROMA, _MIN_COLOUR_CHROMA = 2, 5  # mean spread of the channels
+_MIN_TONE_LEVELS, _MAX_TONE_SHARE = 2.0, 0.1
 _GROUND = "plain ground around it"
 _CAPTION = "caption or frame"
 _SIDES = ("left", "top", "right", "bottom")
@@ -47,9 +52,16 @@ class Drawn:
 class Words:
     """What is said of either image as against the other, and which was made from which."""
 
-    def __init__(self) -> None:
+    def __init__(self, asked: Callable[[], int] = lambda: 0) -> None:
         self._said: tuple[list[str], list[str]] = ([], [])
         self._made: set[int] = set()
+        self._likely: set[int] = set()
+        self._asked = asked
+
+    @cached_property
+    def told(self) -> int:
+        """The image that was made from the other as far as their pixels tell; else 0."""
+        return self._asked()
 
     def both(self, words: str) -> None:
         """Say what is true either way."""
@@ -61,6 +73,11 @@ class Words:
         self._said[side - 1].append(words)
         self._said[2 - side].append(other)
         self._made.add(side)
+
+    def likely_of(self, side: int, words: str, other: str) -> None:
+        """Say of the image 1 or 2 what was done to it, unless pixels tell the reverse."""
+        self.seen_on(side, words, other)
+        self._likely.add(side)
 
     def seen_on(self, side: int, words: str, other: str) -> None:
         """Say of the image 1 or 2 what may have been done to either of them."""
@@ -74,23 +91,35 @@ class Words:
     @property
     def derived(self) -> int:
         """The image that was made from the other; 0 where neither or both were changed."""
-        return next(iter(self._made)) if len(self._made) == 1 else 0
+        if len(self._made) != 1 and self.told:
+            return self.told
+        made = self._made | self._likely
+        return next(iter(made)) if len(made) == 1 else 0
 
 
-def describe_edits(one: Features, two: Features, verdict: Verdict, drawn: Drawn) -> Words:
+def describe_edits(
+    one: Features,
+    two: Features,
+    verdict: Verdict,
+    drawn: Drawn,
+    asked: Callable[[], int] = lambda: 0,
+) -> Words:
     """Say what sets two images apart that are one photograph.
 
     Parameters
     ----------
     verdict : with its placing, seen from `one`
+    asked : says which was made from the other, as far as their pixels tell; else 0
     """
-    words = Words()
+    words = Words(asked)
     _shape(words, one, two, verdict)
     _tone(words, one, two, verdict)
     if drawn.share and not _is_lost_detail(one, two, verdict, drawn):
         share = f"{max(drawn.share, 0.01):.0%}"
         if drawn.on:
-            words.of(
+            # Light that is lost looks like something small drawn over the other.
+            say = words.of if drawn.share > _SMALL_SHARE else words.likely_of
+            say(
                 drawn.on,
                 f"something drawn over {share}",
                 f"without what is drawn over {share} of the other",
@@ -134,10 +163,9 @@ def _shape(words: Words, one: Features, two: Features, verdict: Verdict) -> None
         if frame == _GROUND:
             words.seen_on(side, f"more {frame}", f"less {frame}")
         elif frame:
-            words.of(side, frame, f"without the other's {frame.partition(' added')[0]}")
+            words.likely_of(side, frame, f"without the other's {frame.partition(' added')[0]}")
         else:
-            cropped = f"cropped to {share:.0%}"
-            words.of(3 - side, cropped, f"shows more: the other is {cropped}")
+            _part(words, side, share)
     angle = abs(verdict.rotation)
     if verdict.mirrored:
         over = angle > 179  # noqa: PLR2004 -- upside down and mirrored is turned over
@@ -152,6 +180,19 @@ def _shape(words: Words, one: Features, two: Features, verdict: Verdict) -> None
     bend = np.abs(placed[2, :2]) @ np.array(two.grey.shape[::-1], float)
     if bend > 0.03:  # noqa: PLR2004 -- a corner moved by some 1 %
         words.both("in perspective")
+
+
+def _part(words: Words, side: int, share: float) -> None:
+    """Say that one image shows the other on a share of it, and something else around it."""
+    if words.told == side:
+        words.of(
+            side,
+            f"shows the other among other things, on {share:.0%} of it",
+            f"shown on {share:.0%} of the other, among other things",
+        )
+    else:
+        cropped = f"cropped to {share:.0%}"
+        words.likely_of(3 - side, cropped, f"shows more: the other is {cropped}")
 
 
 def shows_both(one: Features, two: Features, verdict: Verdict) -> bool:
@@ -217,7 +258,12 @@ def _tone(words: Words, one: Features, two: Features, verdict: Verdict) -> None:
     cast = np.abs((means[0] - means[0].mean()) - (means[1] - means[1].mean())).max()
     if min(chroma) < _MAX_GREY_CHROMA and max(chroma) > _MIN_COLOUR_CHROMA:
         grey = 1 if chroma[0] < chroma[1] else 2
-        words.of(grey, "colour taken away", "in colour, which the other lost")
+        if _is_toned(second if grey == 1 else first):
+            words.of(3 - grey, "toned in one colour", "without the other's tone")
+        else:
+            words.of(grey, "colour taken away", "in colour, which the other lost")
+    elif (toned := [_is_toned(first), _is_toned(second)]).count(True) == 1:
+        words.of(1 + toned.index(True), "toned in one colour", "in colour, which the other lost")
     elif abs(np.log((chroma[0] + 3) / (chroma[1] + 3))) > 0.25 or cast > 8:  # noqa: PLR2004 -- seen side by side
         words.both("recoloured")
     spread = [float(c.mean(axis=1).std()) + 1 for c in (first, second)]
@@ -226,9 +272,19 @@ def _tone(words: Words, one: Features, two: Features, verdict: Verdict) -> None:
     elif abs(np.log(spread[0] / spread[1])) > 0.15:  # noqa: PLR2004 -- seen side by side
         words.both("contrast changed")
     if verdict.softer:
-        words.of(verdict.softer, "blurred", "sharper than the other")
+        words.likely_of(verdict.softer, "blurred", "sharper than the other")
     elif verdict.residual > 1:
         words.both("other noise or compression")
+
+
+def _is_toned(colours: Floats) -> bool:
+    """Tell colours, (N, 3), that are all of one hue: a tone of grey, as sepia is."""
+    light = colours.mean(axis=1)
+    table = np.stack([np.ones_like(light), light, light * light], axis=1)
+    off = colours - light[:, None]
+    left = off - table @ np.linalg.lstsq(table, off, rcond=None)[0]
+    shown = float(np.abs(off).mean())
+    return shown > _MIN_TONE_LEVELS and float(np.abs(left).mean()) < _MAX_TONE_SHARE * shown
 
 
 def _shared(one: Features, two: Features, verdict: Verdict) -> tuple[Floats, Floats]:

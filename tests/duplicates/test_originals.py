@@ -38,7 +38,7 @@ CASES = {
     "border": [Candidate(400, 300, PHOTO), Candidate(500, 400, PHOTO._replace(content=0.6))],
     "plain margins of its own": [
         Candidate(400, 300, PHOTO._replace(content=0.6)),
-        Candidate(400, 300, PHOTO._replace(quality=70)),
+        Candidate(400, 300, PHOTO._replace(quality=50)),
     ],
     "cut out": [Candidate(400, 300, PHOTO), Candidate(400, 300, NEUTRAL._replace(holes=0.4))],
     "grey": [Candidate(400, 300, PHOTO), Candidate(800, 600, PHOTO._replace(grey=True))],
@@ -50,17 +50,17 @@ CASES = {
         Candidate(1170, 2532, NEUTRAL._replace(screen=True)),
         Candidate(585, 1266, PHOTO),
     ],
-    "recompressed": [Candidate(400, 300, PHOTO), Candidate(400, 300, PHOTO._replace(quality=60))],
+    "recompressed": [Candidate(400, 300, PHOTO), Candidate(400, 300, PHOTO._replace(quality=50))],
     "a little larger, much worse": [
         Candidate(400, 300, PHOTO),
-        Candidate(410, 308, PHOTO._replace(quality=60, saved=60)),
+        Candidate(410, 308, PHOTO._replace(quality=50, saved=50)),
     ],
     "saved badly, then well": [
         Candidate(400, 300, PHOTO),
-        Candidate(400, 300, PHOTO._replace(quality=60, camera=True)),
+        Candidate(400, 300, PHOTO._replace(quality=50, camera=True)),
     ],
     "traces of a JPEG that an edit wiped out": [
-        Candidate(400, 300, PHOTO._replace(quality=60, camera=True), copies=1),
+        Candidate(400, 300, PHOTO._replace(quality=50, camera=True), copies=1),
         Candidate(400, 300, PHOTO, copies=2),
     ],
     "camera before a finer table": [

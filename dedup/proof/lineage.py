@@ -1,0 +1,296 @@
+"""Which of two edited versions of one photograph was made from the other, by what JPEG left.
+
+A coarse JPEG rounds coefficients to its steps. What is made from it by another tone, by a turn or a
+mirror, by a crop, or by putting it among other things, keeps to these steps once that is undone,
+closer than its own steps alone would explain: it lacks what the coarse one rounded away. What the
+coarse one was made from still has that, and lies anywhere between the steps.
+"""
+
+from __future__ import annotations
+
+from math import inf, log
+from typing import TYPE_CHECKING, NamedTuple
+
+import cv2
+import numpy as np
+
+from dedup.images.history import all_coefficients, grey_of
+from dedup.proof.alignment import jacobian
+from dedup.proof.ranks import median
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from dedup.proof.original import Original
+
+    Doubles = npt.NDArray[np.float64]
+    Floats = npt.NDArray[np.float32]
+    Pixels = npt.NDArray[np.uint8]
+
+_MOST_PIXELS = 12_000_000
+_MOST_SIDE = 256  # pixels that are looked at, in the middle of what both show
+_LEAST_SIDE = 64
+_BLOCK = 8
+_MOST_DRIFT_PIXELS = 1.5  # of any corner, from a placing by whole pixels
+_SEARCHED_PIXELS = 2
+_LEAST_MATCH = 0.5  # correlation of fine details, where they lie on each other
+
+_LEAST_STEP = 3.0  # levels; whole levels of pixels and fitted tones hide finer ones
+_LOW = 5  # places of a block up to here, rows and columns together
+_FEWEST_VALUES, _FEWEST_PLACES = 40, 3
+_NEAREST_SHARE = 0.95  # of values; the others may be clipped
+_SIGMAS, _PARTS = (0.8, 1.6, 4.0), 16
+_FITTED_PIXELS, _FITS = 12_000, 3
+_CLIPPED = (1, 254)
+_DRAWN_OVER = 2.0  # times the median of what is left over of a block
+
+_KEEPS_TO_STEPS = -0.2
+"""Logarithm of how far what is made keeps to steps, squared, against all distances alike: that is
+0, and less where the finer of two was made from the coarser."""
+
+_MARGIN = 0.4  # less than the same for the steps of the other
+
+
+def made_from_coarser(one: Original, two: Original, placed: Doubles) -> int:
+    """Tell which of two images is made from the other one, where that is a coarser JPEG.
+
+    Parameters
+    ----------
+    placed : (3, 3), pixels of the second to those of the first, of the files' own sizes
+
+    Returns
+    -------
+    1 or 2, the one that was; 0 where that cannot be told: neither was, or their steps are alike,
+    or they do not lie on each other pixel on pixel.
+    """
+    if max(np.prod(one.size), np.prod(two.size)) > _MOST_PIXELS:
+        return 0
+    if one.has_profile != two.has_profile or not any(map(_coarse, (one, two))):
+        return 0
+    both = _windows(one, two, placed)
+    if both is None:
+        return 0
+    numbers = sorted((1, 2), key=lambda number: -_coarseness(both[number - 1]))
+    coarse, fine = (both[number - 1] for number in numbers)
+    kept = _spread(coarse, fine.pixels)
+    if not kept < _KEEPS_TO_STEPS or kept >= _spread(fine, coarse.pixels) - _MARGIN:
+        return 0
+    return numbers[1]
+
+
+class _Window(NamedTuple):
+    """What both show of one image, turned as the first is.
+
+    Parameters
+    ----------
+    pixels : (H, W, 3) RGB
+    grid : y and x of the first whole block of the JPEG, below 8
+    steps : (8, 8), as its blocks lie; None: it is no JPEG
+    """
+
+    pixels: Pixels
+    grid: tuple[int, int]
+    steps: Floats | None
+
+
+def _tables(file: Original) -> Floats | None:
+    tables = getattr(file.opened.image, "quantization", None)
+    if file.opened.header.format != "JPEG" or not tables:
+        return None
+    steps = np.array(tables[min(tables)], np.float32).reshape(_BLOCK, _BLOCK)
+    return steps.T if file.opened.header.orientation >= 5 else steps  # noqa: PLR2004 - on its side
+
+
+def _coarseness(window: _Window) -> float:
+    return 0.0 if window.steps is None else float(window.steps[:3, :3].mean())
+
+
+def _coarse(file: Original) -> bool:
+    steps = _tables(file)
+    return steps is not None and len(_places(steps)) >= _FEWEST_PLACES
+
+
+def _places(steps: Floats) -> list[int]:
+    """List the low places of a block that are quantised coarsely, in natural order."""
+    rows, columns = np.indices((_BLOCK, _BLOCK))
+    low = (rows + columns > 0) & (rows + columns < _LOW)
+    return np.flatnonzero(low & (steps >= _LEAST_STEP)).tolist()
+
+
+def _ends(file: Original) -> tuple[int, int]:
+    """Give y and x, upright, of a corner of the blocks of a JPEG."""
+    turn, (height, width) = file.opened.header.orientation, file.size
+    return height if turn in {3, 4, 6, 7} else 0, width if turn in {2, 3, 7, 8} else 0
+
+
+def _windows(one: Original, two: Original, placed: Doubles) -> tuple[_Window, _Window] | None:
+    """Cut out what both show, pixel on pixel; None where they do not lie so."""
+    turn = _whole_turn(two.size, placed)
+    if turn is None:
+        return None
+    height, width = two.size
+    shape = (width, height) if turn[0, 1] else (height, width)
+    # The second image, turned as the first, has its own corner at 0.
+    back = np.eye(3)
+    back[:2, :2] = turn
+    back[:2, 2] = [(side - 1) if turn[at].sum() < 0 else 0 for at, side in enumerate(shape[::-1])]
+    shift = (placed @ np.linalg.inv(back))[:2]
+    middle = np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2, 1.0])
+    x, y = np.rint(shift @ middle - middle[:2]).astype(int).tolist()
+    first, second = one.pixels(*one.size), _turned(two.pixels(*two.size), turn)
+    at = _settled(first, second, (y, x))
+    if at is None:
+        return None
+    cut = [_middle(low, high) for low, high in zip(*_shared(one.size, shape, at), strict=True)]
+    (top, bottom), (left, right) = cut
+    y, x = at
+    ends = _ends(two)
+    corner = back @ np.array([ends[1] - 0.5, ends[0] - 0.5, 1.0]) + 0.5
+    steps = _tables(two)
+    return (
+        _Window(
+            first[top:bottom, left:right],
+            _grid(_ends(one), (top, left)),
+            _tables(one),
+        ),
+        _Window(
+            second[top - y : bottom - y, left - x : right - x],
+            _grid((round(corner[1]), round(corner[0])), (top - y, left - x)),
+            steps.T if steps is not None and turn[0, 1] else steps,
+        ),
+    )
+
+
+def _whole_turn(size: tuple[int, int], placed: Doubles) -> npt.NDArray[np.int64] | None:
+    """Give the turn or mirror, (2, 2), of a placing by whole pixels; None where it is another."""
+    height, width = size
+    slope = jacobian(placed, (width - 1) / 2, (height - 1) / 2)
+    turn = np.rint(slope).astype(np.int64)
+    if not np.array_equal(np.abs(turn).sum(axis=0), (1, 1)) or abs(np.linalg.det(turn)) < 1:
+        return None
+    corners = np.array([(0, 0), (width - 1, 0), (0, height - 1), (width - 1, height - 1)], float)
+    there = np.c_[corners, np.ones(4)] @ placed.T
+    off = there[:, :2] / there[:, 2:] - corners @ turn.T
+    return turn if np.abs(off - off.mean(axis=0)).max() <= _MOST_DRIFT_PIXELS else None
+
+
+def _turned(pixels: Pixels, turn: npt.NDArray[np.int64]) -> Pixels:
+    if turn[0, 1]:
+        pixels = pixels.transpose(1, 0, 2)
+    return pixels[:: int(turn[1].sum()), :: int(turn[0].sum())]
+
+
+def _shared(
+    one: tuple[int, int], two: tuple[int, int], at: tuple[int, int]
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Give where what both show begins and ends in the first, each (y, x)."""
+    begin = max(0, at[0]), max(0, at[1])
+    return begin, (min(one[0], two[0] + at[0]), min(one[1], two[1] + at[1]))
+
+
+def _middle(low: int, high: int) -> tuple[int, int]:
+    spare = max(0, high - low - _MOST_SIDE) // 2
+    return low + spare, high - spare
+
+
+def _grid(corner: tuple[int, int], begin: tuple[int, int]) -> tuple[int, int]:
+    return (corner[0] - begin[0]) % _BLOCK, (corner[1] - begin[1]) % _BLOCK
+
+
+def _settled(first: Pixels, second: Pixels, at: tuple[int, int]) -> tuple[int, int] | None:
+    """Correct a placing to the pixel; None where nothing agrees there."""
+    reach = _SEARCHED_PIXELS
+    (top, left), (bottom, right) = _shared(first.shape[:2], second.shape[:2], at)
+    (top, bottom), (left, right) = _middle(top, bottom), _middle(left, right)
+    if min(bottom - top, right - left) < _LEAST_SIDE:
+        return None
+    part = first[top + reach : bottom - reach, left + reach : right - reach]
+    among = second[top - at[0] : bottom - at[0], left - at[1] : right - at[1]]
+    match = cv2.matchTemplate(_fine(among), _fine(part), cv2.TM_CCOEFF_NORMED)
+    y, x = np.unravel_index(int(np.argmax(match)), match.shape)
+    if match[y, x] < _LEAST_MATCH:
+        return None
+    return at[0] + reach - int(y), at[1] + reach - int(x)
+
+
+def _fine(pixels: Pixels) -> Floats:
+    level = grey_of(pixels)
+    return level - np.asarray(cv2.GaussianBlur(level, (0, 0), 2.0))
+
+
+def _spread(coarse: _Window, fine: Pixels) -> float:
+    """Give how far one image keeps to the steps of another, as `_KEEPS_TO_STEPS` has it.
+
+    Infinity where too little tells.
+    """
+    if coarse.steps is None:
+        return inf
+    seen = grey_of(coarse.pixels)
+    y, x = coarse.grid
+    after = all_coefficients(seen[y:, x:] - 128)
+    before = all_coefficients(_made(fine, seen)[y:, x:] - 128)
+    kept = _sound(coarse.pixels[y:, x:], np.abs(before - after).mean(axis=0))
+    found = []
+    for place in _places(coarse.steps):
+        step = float(coarse.steps.flat[place])
+        nearest = np.rint(after[place, kept] / step) * step
+        some = nearest != 0
+        apart = np.sort(np.abs(before[place, kept] - nearest)[some])
+        if len(apart) >= _FEWEST_VALUES:
+            near = apart[: int(_NEAREST_SHARE * len(apart))]
+            alike = (_NEAREST_SHARE * step) ** 2 / 12
+            found.append(log(max(1e-3, float((near**2).mean()) / alike)))
+    return median(np.array(found, np.float32)) if len(found) >= _FEWEST_PLACES else inf
+
+
+def _sound(pixels: Pixels, off: Floats) -> npt.NDArray[np.bool_]:
+    """Choose blocks that nothing is drawn over, and none of whose pixels are clipped."""
+    height, width = (side // _BLOCK for side in pixels.shape[:2])
+    clipped = np.any((pixels <= _CLIPPED[0]) | (pixels >= _CLIPPED[1]), axis=2)
+    some = np.asarray(clipped)[: height * _BLOCK, : width * _BLOCK]
+    blocks = some.reshape(height, _BLOCK, width, _BLOCK)
+    whole = ~blocks.any(axis=(1, 3)).ravel()
+    if np.count_nonzero(whole) < _FEWEST_VALUES:
+        whole[:] = True
+    return np.asarray(whole & (off <= max(1e-3, _DRAWN_OVER * median(off[whole]))))
+
+
+def _made(source: Pixels, wanted: Floats) -> Floats:
+    """Make what is wanted of another image, by tones, colours, sharpness, and light at the edges.
+
+    Parameters
+    ----------
+    source : (H, W, 3) RGB
+    wanted : (H, W) grey levels
+    """
+    parts = _parts(source)
+    target = wanted.ravel()
+    step = max(1, target.size // _FITTED_PIXELS)
+    table, goal = parts[:, ::step].astype(np.float64), target[::step].astype(np.float64)
+    used: Doubles = np.ones(len(goal))
+    for _ in range(_FITS):
+        normal = (table * used) @ table.T + 1e-6 * len(goal) * np.eye(len(parts))
+        weights = np.linalg.solve(normal, (table * used) @ goal)
+        off = np.abs(goal - weights @ table)
+        used = (off < 3 * np.median(off) + 1).astype(np.float64)  # no words over it
+    return np.asarray((weights.astype(np.float32) @ parts).reshape(wanted.shape), np.float32)
+
+
+def _parts(source: Pixels) -> Floats:
+    """(P, H * W) what tones, filters and vignettes are mixed from."""
+    height, width = source.shape[:2]
+    parts = np.empty((_PARTS, height, width), np.float32)
+    parts[0] = 1
+    for at, channel in enumerate(cv2.split(np.ascontiguousarray(source)), 1):
+        np.multiply(channel, np.float32(1 / 255), out=parts[at])
+    parts[1:4] -= np.float32(0.5)
+    np.multiply(parts[1:4], parts[1:4], out=parts[4:7])
+    np.multiply(parts[1:4], parts[[2, 3, 1]], out=parts[7:10])
+    level = np.tensordot(np.array((0.299, 0.587, 0.114), np.float32), parts[1:4], 1)
+    for at, sigma in enumerate(_SIGMAS, 10):
+        cv2.GaussianBlur(level, (0, 0), sigma, dst=parts[at])
+    y, x = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)[None]
+    np.add(x * x, y * y, out=parts[13], casting="same_kind")
+    np.multiply(parts[13], level, out=parts[14])
+    np.multiply(level * level, level, out=parts[15])
+    return parts.reshape(_PARTS, -1)

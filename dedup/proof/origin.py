@@ -1,0 +1,129 @@
+"""Which of two edited versions of one photograph was made from the other, as far as pixels tell.
+
+One of them keeps to the steps of the other's JPEG (`lineage`), or has lost what the other shows.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from dedup.images.traits import detail
+from dedup.proof.alignment import at_sizes, jacobian
+from dedup.proof.lineage import made_from_coarser
+from dedup.proof.ranks import median
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from dedup.proof.closely import Laid
+    from dedup.proof.original import Original
+    from dedup.proof.verdict import Verdict
+
+    Doubles = npt.NDArray[np.float64]
+    Floats = npt.NDArray[np.float32]
+
+_MOST_PIXELS = 12_000_000
+_LEAST_SIDE = 64
+_QUARTER = 4
+_BURNT_LEVELS = (2, 253)
+_TEXTURE_LEVELS, _BURNT_SHARE, _BURNT_TIMES = 3.0, 0.002, 5.0
+_RETONED_LEVELS = 6.0  # median difference; noise and compression leave light as it is
+
+_LEAST_RATIO = 1.25  # of sides; nearer ones say nothing
+_WHOLE_SHARE = 0.97
+_SOFT, _FINE = 0.35, 0.6
+"""Exponents of the ratio of sides, by which reaches of spectra differ: those of an image and its
+enlargement by 1, of a sharp one and its reduction by 0."""
+
+
+def origin(
+    first: Original,
+    second: Original,
+    verdict: Verdict,
+    described: tuple[tuple[int, ...], tuple[int, ...]],
+    laid: Laid,
+) -> int:
+    """Say which of two was made from the other, as far as their pixels tell; else 0."""
+    if verdict.transform is None or first.is_part or second.is_part:
+        return 0
+    matrix = at_sizes(verdict.transform, described, (first.size, second.size))
+    matrix = matrix / matrix[2, 2]
+    return (
+        made_from_coarser(first, second, matrix)
+        or burnt_out(laid)
+        or holds_resized(first, second, matrix, verdict.overlap)
+    )
+
+
+def burnt_out(laid: Laid) -> int:
+    """Tell which of two images, 1 or 2, has lost in black or white what the other shows there."""
+    height, width = laid.inside.shape
+    size = max(1, width // _QUARTER), max(1, height // _QUARTER)
+    inside = cv2.resize(laid.inside.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    both = [
+        np.asarray(cv2.resize(each, size, interpolation=cv2.INTER_AREA)).astype(np.float32)
+        for each in (laid.one, laid.two)
+    ]
+    light = np.abs(both[0].mean(axis=2) - both[1].mean(axis=2))[inside]
+    if not light.size or median(light) < _RETONED_LEVELS:
+        return 0
+    lost = [
+        float((_burnt(mine) & _textured(theirs) & inside[..., None]).any(axis=2).mean())
+        for mine, theirs in (both, both[::-1])
+    ]
+    if max(lost) < _BURNT_SHARE or max(lost) < _BURNT_TIMES * min(lost):
+        return 0
+    return laid.owner if lost[0] > lost[1] else 3 - laid.owner
+
+
+def _burnt(levels: Floats) -> npt.NDArray[np.bool_]:
+    black, white = _BURNT_LEVELS
+    found = ((levels <= black) | (levels >= white)).astype(np.uint8)
+    return np.asarray(cv2.erode(found, np.ones((3, 3), np.uint8)) > 0)
+
+
+def _textured(levels: Floats) -> npt.NDArray[np.bool_]:
+    mean = cv2.blur(levels, (3, 3))
+    spread = cv2.blur(levels * levels, (3, 3)) - mean * mean
+    return np.asarray(spread > _TEXTURE_LEVELS**2)
+
+
+def holds_resized(
+    one: Original, two: Original, placed: Doubles, overlap: tuple[float, float]
+) -> int:
+    """Tell which image, 1 or 2, shows the other among other things, and in another size.
+
+    What is cropped is no larger than it was, unless it was enlarged, and then it is soft; and what
+    is put among other things is not sharper there than it was.
+
+    Parameters
+    ----------
+    placed : (3, 3), pixels of the second to those of the first, of the files' own sizes
+    overlap : share of each that both show
+    """
+    if (overlap[0] < _WHOLE_SHARE) == (overlap[1] < _WHOLE_SHARE):
+        return 0
+    if max(np.prod(one.size), np.prod(two.size)) > _MOST_PIXELS:
+        return 0
+    holder = 1 if overlap[0] < _WHOLE_SHARE else 2
+    outer, inner = (one, two) if holder == 1 else (two, one)
+    slope = jacobian(placed, (two.size[1] - 1) / 2, (two.size[0] - 1) / 2)
+    shrunk = float(abs(np.linalg.det(slope))) ** 0.5
+    ratio = 1 / shrunk if holder == 1 else shrunk
+    if 1 / _LEAST_RATIO < ratio < _LEAST_RATIO:
+        return 0
+    matrix = placed if holder == 1 else np.linalg.inv(placed)
+    height, width = inner.size
+    ends = np.array([(0, 0, 1), (width, 0, 1), (0, height, 1), (width, height, 1)], float)
+    there = ends @ matrix.T
+    there = np.rint(there[:, :2] / there[:, 2:]).astype(int)
+    (left, top), (right, bottom) = np.maximum(there.min(axis=0), 0), there.max(axis=0)
+    region = outer.pixels(*outer.size)[top:bottom, left:right]
+    if min(region.shape[:2]) < _LEAST_SIDE:
+        return 0
+    finer = detail(inner.pixels(*inner.size)) / detail(region)
+    made = finer > ratio ** -(_SOFT if ratio > 1 else _FINE)
+    return holder if made else 0
