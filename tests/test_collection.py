@@ -288,7 +288,7 @@ def test_duplicates_iterates_over_groups(collection: Collection, drawn: Path) ->
     answer = collection.duplicates()
     assert {named([group.keeper], drawn)[0]: group.tier for group in answer} == {
         "a/0.jpg": Tier.EXACT,
-        "b/1.bmp": Tier.PIXELS,
+        "a/1.jpg": Tier.PIXELS,
         "a/2.jpg": Tier.RESAVED,
         "blank.bmp": Tier.PIXELS,
     }

@@ -191,7 +191,8 @@ def _described(
                 bytes=other.bytes or 0,
                 evidence=evidence(tier, facts, kept, other)
                 + _offline_words(lookout, files.root[group.keeper], files.root[member.file]),
-                is_original=related.order.is_made_from(keeper, row),
+                # Of pixels none are lost with what has the same ones.
+                is_original=tier is not Tier.PIXELS and related.order.is_made_from(keeper, row),
             )
         )
     return group_of(

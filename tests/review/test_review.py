@@ -57,7 +57,7 @@ def test_the_page_shows_what_is_listed(reviewed: Client, collection: Collection)
     ]
     duplicates = reviewed.duplicates()
     assert sorted(duplicates) == [
-        "0 again.jpg", "0 copy.jpg", "1.jpg", "1.png", "2 small.jpg", "blank.png",
+        "0 again.jpg", "0 copy.jpg", "1.bmp", "1.png", "2 small.jpg", "blank.png",
     ]  # fmt: skip
     small = duplicates["2 small.jpg"]
     assert (small["width"], small["height"], small["format"]) == (160, 120, "JPEG")
