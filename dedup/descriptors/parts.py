@@ -120,10 +120,19 @@ class Column:
         return self._unpacked(self._rows[chosen])
 
 
+class _Codes(Column):
+    """The codes of features, of which whole rows are taken: a quarter of the time."""
+
+    def __getitem__(self, chosen: Any) -> npt.NDArray[Any]:
+        if isinstance(chosen, np.ndarray) and chosen.dtype.kind == "i":
+            return self._unpacked(self._rows.take(chosen, axis=0))
+        return self._unpacked(self._rows[chosen])
+
+
 def _columns(rows: Bytes) -> list[Column]:
     x, y, scale, turns = rows[:, _CODE_BYTES:].T
     return [
-        Column(rows[:, :_CODE_BYTES], _codes),
+        _Codes(rows, _codes),
         Column(x, _share),
         Column(y, _share),
         Column(scale, _octaves),
@@ -132,7 +141,8 @@ def _columns(rows: Bytes) -> list[Column]:
     ]
 
 
-def _codes(halves: Bytes) -> Bytes:
+def _codes(rows: Bytes) -> Bytes:
+    halves = rows[:, :_CODE_BYTES]
     codes = np.empty((len(halves), VALUES), np.uint8)
     np.bitwise_and(halves, 15, out=codes[:, 0::2])
     np.right_shift(halves, 4, out=codes[:, 1::2])

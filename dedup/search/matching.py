@@ -8,13 +8,13 @@ all numbers are whole and small, so that these are exact.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
-from dedup.parallel.workers import cores
 from dedup.search.kmeans import find_centres, half_squares, nearest_centres
-from dedup.search.pairs import place_among_equals
 from dedup.search.products import highest_of_block, on_every_core
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     Rows = npt.NDArray[np.float32]
     Numbers = npt.NDArray[np.int64]
     Places = npt.NDArray[np.int32]
-    Indices = npt.NDArray[np.integer]
     Cells = npt.NDArray[np.integer]
     Codes = npt.NDArray[np.uint8]
 
@@ -36,17 +35,15 @@ _PROBED: Final = 3  # cells of a code
 _REGIONS: Final = 3  # that these are looked for in
 _SPARE: Final = 1.2  # times as many as are drawn, for those that are equal
 _LABELLED: Final = 1 << 16  # codes at a time
-_ASKING: Final = 1 << 17  # codes at a time, on each core, at most
-_MOST_BLOCKS: Final = 24  # of all codes, which are larger where these are very many
-_FEWEST_ASKING: Final = 1 << 13  # likewise, at least
-_TRIMMED: Final = 1 << 14  # of these at a time
-_MOST_TIMES: Final = 4  # as many of either, where few are asked
-_FEW: Final = 32  # codes for each cell
-_BLOCKS: Final = 3  # of each core, at least; with more, each asks most cells of a few codes alone
-_ROWS: Final = 1024
-_COLUMNS: Final = 1024  # ranks of 32 values of half a byte stay whole in float32
-_APART_BITS: Final = 6
-_PLACE_BITS: Final = 30
+_ASKING: Final = 5 << 18  # codes at a time, at most: the more, the fewer products of few rows
+_CELLS: Final = 16  # that one core asks before it takes others
+_GIVEN: Final = 1 << 15  # codes whose matches are given at once
+_TILE: Final = 1 << 17  # ranks at a time, which stay in the cache
+_ROWS: Final = 512
+_COLUMN_BITS: Final = 10
+_COLUMNS: Final = 1 << _COLUMN_BITS  # ranks of 32 values of half a byte stay whole in float32
+_HIGHEST: Final = 15
+_FARTHEST: Final = 63  # squared distance, as which all that are farther count
 MIXING: Final = np.uint64(0x9E3779B97F4A7C15)
 """Spreads what is multiplied by it (Fibonacci hashing)."""
 
@@ -108,45 +105,46 @@ class Division:
     def nearest(self, codes: Codes, first: int = 0) -> Cells:
         """(F, M) the cells nearest to codes from one on, nearest first; M is `_PROBED` at most."""
         starts = range(first, len(codes), _LABELLED)
-        parts = on_every_core(lambda start: self._nearest(codes[start : start + _LABELLED]), starts)
-        return np.concatenate(list(parts))
+        found = on_every_core(lambda start: self._nearest(codes[start : start + _LABELLED]), starts)
+        kind = _narrow(np.empty(0, np.int32), len(self.cells)).dtype
+        near = np.empty((len(codes) - first, min(_PROBED, len(self.cells))), kind)
+        for start, some in zip(starts, found, strict=True):
+            near[start - first : start - first + _LABELLED] = some
+        return near
 
     def _nearest(self, codes: Codes) -> Cells:
         """Find the cells of a block, region by region."""
-        rows = codes.astype(np.float32)
         halves = half_squares(self.cells)
-        of = _nearest_of_block(rows, self.regions, half_squares(self.regions))
-        probed = min(_PROBED, len(self.cells))
-        wide = of.shape[1] * probed
-        best = np.full((len(rows), wide), -np.inf, np.float32)
-        cells = np.zeros((len(rows), wide), np.int32)
+        of = _nearest_of_block(codes, self.regions, half_squares(self.regions))
+        probed, near = min(_PROBED, len(self.cells)), of.shape[1]
+        best = np.full((len(codes) * near, probed), -np.inf, np.float32)
+        cells = np.zeros((len(codes) * near, probed), np.int32)
         order, ends = _by_cell(of.ravel(), len(self.regions))
         for region, end in enumerate(self.ends.tolist()):
-            asking = order[ends[region] : ends[region + 1]]
-            row, slot = np.divmod(asking, of.shape[1])
             begin = int(self.ends[region - 1]) if region else 0
-            for start in range(0, len(row), _ROWS):
-                some = row[start : start + _ROWS]
-                found, places = highest_of_block(
-                    rows[some], self.cells[begin:end], probed, halves[begin:end]
-                )
-                at = slot[start : start + _ROWS, None] * probed + np.arange(found.shape[1])
-                best[some[:, None], at], cells[some[:, None], at] = found, places + begin
+            there, less = self.cells[begin:end], halves[begin:end]
+            for start in range(int(ends[region]), int(ends[region + 1]), _ROWS):
+                some = order[start : min(start + _ROWS, int(ends[region + 1]))]
+                rows = codes.take(some // near, axis=0).astype(np.float32)
+                found, places = highest_of_block(rows, there, probed, less)
+                best[some, : found.shape[1]] = found
+                cells[some, : found.shape[1]] = places + begin
+        best, cells = (each.reshape(len(codes), -1) for each in (best, cells))
         first = np.argsort(-best, axis=1, kind="stable")[:, :probed]
         return _narrow(np.take_along_axis(cells, first, 1), len(self.cells))
 
 
-def _nearest_of_block(rows: Rows, centres: Rows, halves: Rows) -> Numbers:
+def _nearest_of_block(codes: Codes, centres: Rows, halves: Rows) -> Numbers:
+    blocks = (codes[start : start + _ROWS] for start in range(0, len(codes), _ROWS))
     parts = [
-        highest_of_block(rows[start : start + _ROWS], centres, _REGIONS, halves)[1]
-        for start in range(0, len(rows), _ROWS)
+        highest_of_block(block.astype(np.float32), centres, _REGIONS, halves)[1] for block in blocks
     ]
     return np.concatenate(parts)
 
 
 def near_codes(
     codes: Codes,
-    sides: Sequence[tuple[Indices, Indices]],
+    sides: Sequence[tuple[range, range]],
     reach: int,
     nearest: int,
     progress: Callable[[int, int], None] = lambda *_: None,
@@ -156,8 +154,8 @@ def near_codes(
     Parameters
     ----------
     codes : (F, D) uint8, 0 to 15; D at most 32, so that ranks are exact in float32
-    sides : pairs of codes that ask and codes that are asked; either rising
-    reach : squared distance, inclusive; below 64
+    sides : pairs of codes that ask and codes that are asked
+    reach : squared distance, inclusive; below 63
     nearest : codes that one is matched with at most
     progress : called with (codes that have asked, codes that ask)
 
@@ -181,7 +179,7 @@ def matches(
     codes: Codes,
     division: Division,
     near: Cells,
-    side: tuple[Indices, Indices],
+    side: tuple[range, range],
     reaches: npt.NDArray[np.uint8],
     nearest: int,
 ) -> Iterator[Matches]:
@@ -190,24 +188,18 @@ def matches(
     Parameters
     ----------
     near : (F, M) as `Division.nearest` gives them
-    reaches : (F,) of each code, inclusive; below 64
+    reaches : (F,) of each code, inclusive; below 63
+
+    Yields
+    ------
+    Codes that asked in their order, and what each of them found, nearest first.
     """
-    asking, asked = (one.astype(np.int32, copy=False) for one in side)
-    few = min(len(asking), len(asked)) < _FEW * len(division.cells)
-    homes = _Homes(codes, asked, near[asked, 0], len(division.cells), first=0 if few else 1)
-    # Neighbours together ask the same few cells: one product for many of them.
-    asking = asking[_by_cell(near[asking, 0], len(division.cells))[0]]
-    # Where few are asked, they are few in each cell: then blocks that ask are larger.
-    times = min(_MOST_TIMES, max(1, len(asking) // max(1, len(asked))))
-    blocks = _BLOCKS * cores() if cores() > 1 else 1
-    even, most = (-(-len(asking) // count) for count in (blocks, _MOST_BLOCKS))
-    size = min(max(_ASKING * times, most), max(_FEWEST_ASKING * times, even))
-
-    def ask(start: int) -> Matches:
-        block = asking[start : start + size]
-        return homes.asked_by(block, near[block], reaches[block], nearest)
-
-    yield from on_every_core(ask, range(0, len(asking), size))
+    asking, asked = side
+    homes = _Homes(codes, asked, near, len(division.cells))
+    blocks = -(-len(asking) // _ASKING)
+    size = -(-len(asking) // max(1, blocks))
+    for start in range(0, len(asking), max(1, size)):
+        yield from homes.matched(asking[start : start + size], near, reaches, nearest)
 
 
 class _Homes:
@@ -215,123 +207,143 @@ class _Homes:
 
     Parameters
     ----------
-    asked, homes : (A,) codes and their cells
+    near : as in `matches`
     cells : that there are
-    first : nearest cells of a code that it asks before its others
     """
 
-    def __init__(
-        self, codes: Codes, asked: Places, homes: Cells, cells: int, *, first: int
-    ) -> None:
-        self._codes, self._cells, self._first = codes, cells, first
-        order, self._ends = _by_cell(homes, cells)
-        self._asked = asked[order]
+    def __init__(self, codes: Codes, asked: range, near: Cells, cells: int) -> None:
+        self._codes = codes
+        self._asked, self._ends = _by_cell(near[asked.start : asked.stop, 0], cells)
+        self._asked += np.int32(asked.start)
+        self._inhabited = np.diff(self._ends) > 0
 
-    def asked_by(
-        self, asking: Places, near: Cells, reaches: npt.NDArray[np.uint8], nearest: int
-    ) -> Matches:
-        """Find the matches of some codes.
+    def matched(
+        self, block: range, near: Cells, reaches: npt.NDArray[np.uint8], nearest: int
+    ) -> Iterator[Matches]:
+        """Match some codes; as `matches`."""
+        some = np.zeros(len(block), np.bool_)
+        for slot in near[block.start : block.stop].T:
+            some |= self._inhabited[slot]
+        asking = np.flatnonzero(some).astype(np.int32)
+        asking += np.int32(block.start)
+        if left := len(block) - len(asking):
+            nothing = np.empty(0, np.int32)
+            yield Matches(nothing, nothing, nothing.astype(np.uint8), left)
+        found = _Nearest(self._codes, asking, nearest)
+        self._ask_all(found, near)
+        yield from on_every_core(partial(found.given, reaches), range(0, len(asking), _GIVEN))
 
-        The nearest cell of each comes first, and says how near those in its others have to be: of
-        few, all come at once, since it takes longer to go through the cells twice.
-        """
-        codes = self._codes[asking]
-        squares = _squares(codes)
-        limit = squares - reaches
-        keys = [np.empty(0, np.int64)]
-        for slots in np.split(near, [self._first], axis=1):
-            order, ends = _by_cell(slots.ravel(), self._cells)
-            order //= max(1, slots.shape[1])
-            for cell in np.flatnonzero(np.diff(ends)).tolist():
-                numbers = order[ends[cell] : ends[cell + 1]]
-                keys += self._in_cell(cell, numbers, codes, squares, limit, nearest)
-        every = np.concatenate(keys)
-        keys.clear()
-        every.sort()
-        begins = np.arange(0, len(asking) + 1, _TRIMMED) << (_PLACE_BITS + _APART_BITS)
-        parts = np.split(every, np.searchsorted(every, begins)[1:])
-        found = [_nearest_of(part, nearest) for part in parts]
-        number, two, apart = (np.concatenate(side) for side in zip(*found, strict=True))
-        return Matches(asking[number], two, apart, len(asking))
+    def _ask_all(self, found: _Nearest, near: Cells) -> None:
+        """Let codes ask their cells: all that ask one do so at once, in fewer, larger products."""
+        slots = [
+            _by_cell(near[found.asking, slot], len(self._inhabited))
+            for slot in range(near.shape[1])
+        ]
+        cells = np.flatnonzero(self._inhabited).tolist()
 
-    def _in_cell(
-        self,
-        cell: int,
-        numbers: Numbers,
-        codes: Codes,
-        squares: Rows,
-        limit: Rows,
-        nearest: int,
-    ) -> Iterator[Numbers]:
-        """Let some codes, by their numbers, ask one cell; yields what sorts matches."""
+        def ask(start: int) -> None:
+            for cell in cells[start : start + _CELLS]:
+                parts = [order[ends[cell] : ends[cell + 1]] for order, ends in slots]
+                self._ask(cell, np.concatenate(parts), found)
+
+        for _ in on_every_core(ask, range(0, len(cells), _CELLS)):
+            pass
+
+    def _ask(self, cell: int, numbers: Places, found: _Nearest) -> None:
+        """Let some codes, by their numbers, ask one cell."""
         asked = self._asked[self._ends[cell] : self._ends[cell + 1]]
         for left in range(0, len(asked), _COLUMNS):
-            ranking = _ranking(self._codes[asked[left : left + _COLUMNS]])
-            rows = _ROWS * (_MOST_TIMES if ranking.shape[1] <= _FEW else 1)
+            columns = asked[left : left + _COLUMNS]
+            ranking = _ranking(self._codes[columns])
+            rows = max(1, _TILE // len(columns))
             for top in range(0, len(numbers), rows):
-                some = numbers[top : top + rows]
-                ranks = _twice(codes[some]) @ ranking
-                at, limit[some] = _closest(ranks, limit[some], nearest)
-                row = at // np.int32(ranks.shape[1])
-                column = at - row * np.int32(ranks.shape[1])
-                number = some[row]
-                closeness = np.floor(ranks.ravel()[at] / np.float32(_COLUMNS))
-                apart = (squares[number] - closeness).astype(np.int64)
-                key = (number << _APART_BITS | apart) << _PLACE_BITS
-                yield key | asked[left + column]
+                found.ask(numbers[top : top + rows], columns, ranking)
 
 
-def _nearest_of(keys: Numbers, nearest: int) -> tuple[Places, Places, npt.NDArray[np.uint8]]:
-    """Keep the nearest of what each code found; gives the codes, what they found, and how far."""
-    number = (keys >> (_PLACE_BITS + _APART_BITS)).astype(np.int32)
-    kept = place_among_equals(number) < nearest
-    keys = keys[kept]
-    two = (keys & ((1 << _PLACE_BITS) - 1)).astype(np.int32)
-    keys >>= _PLACE_BITS
-    keys &= (1 << _APART_BITS) - 1
-    return number[kept], two, keys.astype(np.uint8)
+class _Nearest:
+    """The nearest codes of N that ask, as far as they have been asked.
+
+    A code that was found is kept as a number that rises with its distance, and of equal ones with
+    its place.
+
+    Attributes
+    ----------
+    asking : (N,) int32
+    """
+
+    def __init__(self, codes: Codes, asking: Places, nearest: int) -> None:
+        self.asking = asking
+        self._codes, self._nearest = codes, nearest
+        self._squares = _squares(codes, asking)
+        self._lock = Lock()
+        self._bits = len(codes).bit_length()
+        kind = np.int32 if (_FARTHEST + 1) << self._bits < 1 << 31 else np.int64
+        self._found = np.full((len(asking), nearest), np.iinfo(kind).max, kind)
+
+    def ask(self, numbers: Places, asked: Places, ranking: Rows) -> None:
+        """Let some codes, by their numbers, ask others, at most `_COLUMNS`."""
+        ranks = _beside_ones(self._codes[self.asking[numbers]]) @ ranking
+        if ranks.shape[1] > self._nearest:
+            # Whole numbers above 0 sort as their bits do, in a third of the time.
+            ranks.view(np.int32).partition(ranks.shape[1] - self._nearest, axis=1)
+        highest = ranks[:, -self._nearest :].astype(np.int32)
+        # Of numbers above 0, a third of the time of division and remainder.
+        places = asked[_COLUMNS - 1 - (highest & (_COLUMNS - 1))]
+        apart = self._squares[numbers, None] - (highest >> _COLUMN_BITS)
+        keys = np.minimum(apart, _FARTHEST).astype(self._found.dtype)
+        keys <<= self._bits
+        keys |= places
+        with self._lock:  # a code may ask two cells at once
+            every = np.concatenate([self._found.take(numbers, axis=0), keys], axis=1)
+            every.partition(self._nearest - 1, axis=1)
+            self._found[numbers] = every[:, : self._nearest]
+
+    def given(self, reaches: npt.NDArray[np.uint8], start: int) -> Matches:
+        """Give what was found by those from a number on, as far as it is in reach."""
+        some, keys = self.asking[start : start + _GIVEN], self._found[start : start + _GIVEN]
+        keys.sort(axis=1)
+        apart = keys >> self._bits
+        near = apart <= reaches[some, None]
+        one = np.repeat(some, np.count_nonzero(near, axis=1))
+        two = keys[near] & ((1 << self._bits) - 1)
+        return Matches(one, two.astype(np.int32), apart[near].astype(np.uint8), len(some))
 
 
 def _ranking(codes: Codes) -> Rows:
-    """Make of codes that are asked what gives ranks when multiplied by `_twice`: (D + 1, C).
+    """Make of codes that are asked what gives ranks when multiplied by `_beside_ones`: (D + 1, C).
 
     A rank is how near a code is, and of equally near ones which comes first: `_COLUMNS` times a
-    whole number that falls with the squared distance, and the columns after its own.
+    whole number that falls with the squared distance, and the columns after its own. All that is
+    summed up is above 0.
     """
     rows = np.empty((codes.shape[1] + 1, len(codes)), np.float32)
-    rows[:-1], rows[-1] = codes.T, -_squares(codes)
+    rows[:-1] = codes.T
+    rows[-1] = _most(codes.shape[1]) - np.einsum("dn,dn->n", rows[:-1], rows[:-1])
+    rows[:-1] *= 2
     rows *= _COLUMNS
     rows[-1] += np.arange(_COLUMNS - 1, _COLUMNS - 1 - len(codes), -1, dtype=np.float32)
     return rows
 
 
-def _twice(codes: Codes) -> Rows:
+def _beside_ones(codes: Codes) -> Rows:
     rows = np.empty((len(codes), codes.shape[1] + 1), np.float32)
-    rows[:, :-1], rows[:, -1] = codes, 0.5
-    rows *= 2
+    rows[:, :-1], rows[:, -1] = codes, 1
     return rows
 
 
-def _closest(ranks: Rows, limit: Rows, nearest: int) -> tuple[Places, Rows]:
-    """Choose what reaches the limit of its row, of very many the highest of each row.
+def _most(values: int) -> int:
+    """Give the most that the squares of the values of a code come to."""
+    return values * _HIGHEST * _HIGHEST
 
-    Parameters
-    ----------
-    ranks : (R, C) whole numbers, those of a row all different
 
-    Returns
-    -------
-    Places in the flat array, and the limits as they are then.
-    """
-    lowest = limit * np.float32(_COLUMNS)
-    at = np.flatnonzero(ranks >= lowest[:, None]).astype(np.int32)
-    count, columns = ranks.shape
-    if len(at) <= nearest * count or columns <= nearest:
-        return at, limit
-    highest = np.partition(ranks, columns - nearest, axis=1)[:, columns - nearest]
-    lowest = np.maximum(highest, lowest)
-    at = np.flatnonzero(ranks >= lowest[:, None]).astype(np.int32)
-    return at, np.floor(lowest / np.float32(_COLUMNS))
+def _squares(codes: Codes, some: Places) -> npt.NDArray[np.int32]:
+    """(N,) what ranks of some codes, without the columns, fall short of by the squared distance."""
+    squares = np.empty(len(some), np.int32)
+    for start in range(0, len(some), _LABELLED):
+        rows = codes[some[start : start + _LABELLED]].astype(np.float32)
+        whole = np.einsum("nd,nd->n", rows, rows) + _most(rows.shape[1])
+        squares[start : start + _LABELLED] = whole
+    return squares
 
 
 def _drawn(codes: Codes, count: int) -> Numbers:
@@ -365,21 +377,12 @@ def _mixed_block(codes: Codes) -> npt.NDArray[np.uint64]:
     return mixed
 
 
-def _by_cell(cells: Cells, count: int) -> tuple[Numbers, Numbers]:
+def _by_cell(cells: Cells, count: int) -> tuple[Places, Numbers]:
     """Sort by cell; gives the order, and where each of the cells and the one after them begins."""
-    return np.argsort(_narrow(cells, count), kind="stable"), np.append(
-        0, np.bincount(cells, minlength=count).cumsum()
-    )
+    order = np.argsort(_narrow(cells, count), kind="stable").astype(np.int32)
+    return order, np.append(0, np.bincount(cells, minlength=count).cumsum())
 
 
 def _narrow(cells: Cells, count: int) -> Cells:
     """Give cells in half the bytes where there are few; sorting takes a quarter of the time."""
     return cells.astype(np.uint16 if count <= 1 << 16 else np.int32, copy=False)
-
-
-def _squares(codes: Codes) -> Rows:
-    squares = np.empty(len(codes), np.float32)
-    for start in range(0, len(codes), _LABELLED):
-        rows = codes[start : start + _LABELLED].astype(np.float32)
-        np.einsum("nd,nd->n", rows, rows, out=squares[start : start + _LABELLED])
-    return squares

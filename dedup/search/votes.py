@@ -153,7 +153,7 @@ def sharing_more(
     near = division.nearest(codes, start)
     if known is not None:
         near, reach[:start] = np.concatenate([known.near, near]), known.reach
-    every = np.arange(len(codes), dtype=np.int32)
+    every = range(len(codes))
     new, old = every[start:], every[:start]
     farthest = reach.copy()
 
@@ -182,11 +182,11 @@ def _matched(
     features: LocalFeatures, first_new: int | None, progress: Callable[[int, int], None]
 ) -> _Matches:
     """Match features with the nearest of other images."""
-    everything = np.arange(len(features), dtype=np.int32)
-    sides = [(everything, everything)]
+    every = range(len(features))
+    sides = [(every, every)]
     if first_new is not None:
         split = int(np.searchsorted(features.owner, first_new))
-        sides = [(everything[split:], everything[:split]), (everything[:split], everything[split:])]
+        sides = [(every[split:], every[:split]), (every[:split], every[split:])]
     nearest = NEAREST + (first_new is None)  # itself
     return _agreeing(features, near_codes(features.codes, sides, REACH, nearest, progress))
 

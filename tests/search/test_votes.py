@@ -180,7 +180,7 @@ def test_features_that_have_nearer_ones_match_nothing_that_comes_later() -> None
     assert known.reach.max() == 0
     far = (image[0] ^ (np.arange(32) < 4).astype(np.uint8), *placed(image, FEATURES, 0.5, 0.0)[1:])
     assert {one for one, _ in sharing_more(made([*images, far]), 10, known)[0]} <= set(range(10))
-    old, new = np.arange(10 * FEATURES), np.arange(10 * FEATURES, 11 * FEATURES)
+    old, new = range(10 * FEATURES), range(10 * FEATURES, 11 * FEATURES)
     codes = made([*images, far]).codes
     near = known.division.nearest(codes)
     reach = np.append(known.reach, np.full(FEATURES, 30, np.uint8))
