@@ -96,6 +96,62 @@ def following(one: Placed, first: Numbers, two: Placed, second: Numbers) -> Flag
     at = np.flatnonzero(agree)
     proposing = at // max(1, count)
     proposed = at - proposing * count
+    agree.ravel()[at] = _in_place(
+        one, first, two, second, (scale, turn, mirrored), (proposing, proposed)
+    )
+    return agree
+
+
+def followers(
+    one: Placed, first: Numbers, two: Placed, second: Numbers, begins: Numbers
+) -> tuple[Numbers, Numbers]:
+    """Tell the same of several pairs of images at once, of which each has a few matches.
+
+    Parameters
+    ----------
+    first, second : as in `differences`, those of a pair together
+    begins : (P,) where those of each pair begin, the first at 0
+
+    Returns
+    -------
+    Matches that propose a placing, rising, and those of the same pair that follow it.
+    """
+    found = differences(one, first, two, second)
+    counts = np.diff(begins, append=len(first))
+    of_each = np.repeat(counts, counts)
+    proposing = np.repeat(np.arange(len(first)), of_each)
+    within = np.arange(len(proposing)) - np.repeat(of_each.cumsum() - of_each, of_each)
+    proposed = np.repeat(np.repeat(begins, counts), of_each) + within
+    agree = np.abs(found.scale[proposed] - found.scale[proposing]) < _SCALE_AGREES
+    turned = np.abs(found.turn[proposed] - found.turn[proposing])
+    agree &= np.minimum(turned, np.float32(2 * np.pi) - turned) < _TURN_AGREES
+    agree &= found.mirrored[proposed] == found.mirrored[proposing]
+    proposing, proposed = proposing[agree], proposed[agree]
+    placed = _in_place(one, first, two, second, found, (proposing, proposed))
+    return proposing[placed], proposed[placed]
+
+
+def _in_place(
+    one: Placed,
+    first: Numbers,
+    two: Placed,
+    second: Numbers,
+    differ: tuple[Floats, Floats, Flags],
+    asked: tuple[Numbers, Numbers],
+) -> Flags:
+    """Tell whether matches lie where others, which turn and scale alike, would place them.
+
+    Parameters
+    ----------
+    differ : as `differences` gives it
+    asked : (A,) matches that propose, and (A,) those that may follow
+
+    Returns
+    -------
+    (A,)
+    """
+    scale, turn, mirrored = differ
+    proposing, proposed = asked
     factor = np.exp2(scale)
     cos, sin = factor * np.cos(turn), factor * np.sin(turn)
     across = np.where(mirrored, np.float32(-1), np.float32(1)) * one.x[first]
@@ -107,11 +163,14 @@ def following(one: Placed, first: Numbers, two: Placed, second: Numbers) -> Flag
     off_y = y_two[proposing] + sin * x + cos * y - y_two[proposed]
     # Roots and products take a fraction of what hypot and mod take.
     allowed = factor * (_DRIFT * np.sqrt(x * x + y * y) + _SHIFT) + _SHIFT / 2
-    agree.ravel()[at] = off_x * off_x + off_y * off_y < allowed * allowed
-    return agree
+    return np.asarray(off_x * off_x + off_y * off_y < allowed * allowed)
 
 
 def spots(placed: Placed, rows: Numbers) -> int:
     """Count the places of some features, those of one spot of a grid once."""
-    places = np.rint(placed.x[rows] * _GRID) * 2 * _GRID + np.rint(placed.y[rows] * _GRID)
-    return len(set(places.tolist()))  # of so few, a fifth of what sorting takes
+    return len(set(spots_of(placed, rows).tolist()))  # of so few, a fifth of what sorting takes
+
+
+def spots_of(placed: Placed, rows: Numbers) -> Floats:
+    """Give (F,) whole numbers, of the spots of a grid that some features are on."""
+    return np.rint(placed.x[rows] * _GRID) * 2 * _GRID + np.rint(placed.y[rows] * _GRID)

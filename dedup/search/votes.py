@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from dedup.placing import REACH, differences, following, spots
+from dedup.placing import REACH, differences, followers, spots_of
 from dedup.search.matching import MIXING, Division, matches, near_codes
 from dedup.search.pairs import first_of_equals, place_among_equals
 from dedup.search.products import on_every_core
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Floats = npt.NDArray[np.float32]
+    Doubles = npt.NDArray[np.float64]
     Numbers = npt.NDArray[np.int64]
     Places = npt.NDArray[np.int32]
     Flags = npt.NDArray[np.bool_]
@@ -38,7 +39,7 @@ FEWEST_VOTES: Final = 4
 """Features that have to agree, on either side."""
 
 _MAX_CHECKED: Final = 40
-_CHECKED_AT_ONCE: Final = 64
+_COMPARED: Final = 1 << 17  # pairs of matches at once, and those of one pair of images
 _TURN: Final = np.pi / 4
 _MAX_MATCHES: Final = 256  # of a pair that are looked at
 _BUCKET_BITS: Final = 20
@@ -321,17 +322,19 @@ def _votes(features: LocalFeatures, matches: _Matches) -> dict[tuple[int, int], 
     begins = np.flatnonzero(np.diff(sorted_pairs, prepend=-1))
     ends = np.append(begins[1:], len(order))
     chosen = _most_matched(features, matches, order, begins, ends)
-    spans = list(zip(begins[chosen].tolist(), ends[chosen].tolist(), strict=True))
+    begins, sizes = begins[chosen], np.minimum(ends[chosen] - begins[chosen], _MAX_MATCHES)
+    work = np.cumsum(sizes * sizes) // _COMPARED
 
-    def count(start: int) -> list[tuple[tuple[int, int], float]]:
-        found = []
-        for begin, end in spans[start : start + _CHECKED_AT_ONCE]:
-            some = matches.at(order[begin:end][:_MAX_MATCHES])
-            one, two = int(features.owner[some.one[0]]), int(features.owner[some.two[0]])
-            found.append(((one, two), _agreed(features, some)))
-        return found
+    def count(part: Numbers) -> list[tuple[tuple[int, int], float]]:
+        rows = np.repeat(begins[part], sizes[part])
+        rows += place_among_equals(rows)
+        some, first = matches.at(order[rows]), order[begins[part]]
+        images = (features.owner[side[first]].tolist() for side in (matches.one, matches.two))
+        votes = _agreed(features, some, np.cumsum(sizes[part]) - sizes[part])
+        return list(zip(zip(*images, strict=True), votes.tolist(), strict=True))
 
-    counted = on_every_core(count, range(0, len(spans), _CHECKED_AT_ONCE))
+    parts = np.split(np.arange(len(work)), np.flatnonzero(np.diff(work)) + 1)
+    counted = on_every_core(count, parts if len(work) else [])
     return {pair: vote for found in counted for pair, vote in found if vote}
 
 
@@ -349,10 +352,30 @@ def _most_matched(
     return np.flatnonzero(kept)
 
 
-def _agreed(features: LocalFeatures, matches: _Matches) -> float:
-    """Sum the weights of the matches that agree with the one most agree with; 0: too few do."""
-    one, two = matches.one, matches.two
-    agree = following(features, one, features, two)
-    best = agree[int(np.argmax(agree @ matches.weight))]
-    distinct = min(spots(features, side[best]) for side in (one, two))
-    return float(matches.weight[best].sum()) if distinct >= FEWEST_VOTES else 0.0
+def _agreed(features: LocalFeatures, matches: _Matches, begins: Numbers) -> Doubles:
+    """Sum the weights of the matches that agree with the one most agree with; 0: too few do.
+
+    Parameters
+    ----------
+    matches : those of a pair together
+    begins : (P,) where those of each pair begin
+
+    Returns
+    -------
+    (P,) of each pair
+    """
+    one, two, weight = matches.one, matches.two, matches.weight
+    proposing, followed = followers(features, one, features, two, begins)
+    votes = np.bincount(proposing, weight[followed], len(one))
+    most = np.maximum.reduceat(votes, begins)
+    of = np.repeat(np.arange(len(begins)), np.diff(begins, append=len(one)))
+    best = np.flatnonzero(votes == most[of])
+    chosen = np.zeros(len(one), np.bool_)
+    chosen[best[first_of_equals(of[best])]] = True
+    agree = followed[chosen[proposing]]
+    enough = np.ones(len(begins), np.bool_)
+    for side in (one, two):
+        spots = spots_of(features, side[agree]).astype(np.int32).view(np.uint32)
+        distinct = np.bincount(np.unique(of[agree] << 32 | spots) >> 32, minlength=len(begins))
+        enough &= distinct >= FEWEST_VOTES
+    return np.where(enough, most, 0.0)

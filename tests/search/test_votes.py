@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from dedup.placing import followers, following
 from dedup.search import matching, votes
 from dedup.search.votes import LocalFeatures, sharing_more, sharing_parts
 
@@ -84,6 +85,23 @@ def test_one_spot_is_one_vote() -> None:
     for column, value in ((1, 0.5), (2, 0.5), (3, -6.0), (4, 1.0)):
         image[column][:] = value
     assert sharing_parts(made([image, placed(image, FEATURES, 1.0, 0.0)]), 10) == []
+
+
+def test_matches_of_several_pairs_follow_as_those_of_each_pair_alone() -> None:
+    rng = np.random.default_rng(11)
+    image = random_image(rng, 80)
+    one, two = made([image]), made([placed(image, 80, 0.5, 1.0, mirrored=True)])
+    first, sizes = np.arange(80), np.array([4, 30, 1, 45])
+    second = np.where(rng.random(80) < 0.5, first, rng.permutation(80))
+    begins = sizes.cumsum() - sizes
+    expected = np.zeros((80, 80), np.bool_)
+    for begin, size in zip(begins, sizes, strict=True):
+        some = slice(begin, begin + size)
+        expected[some, some] = following(one, first[some], two, second[some])
+    found = np.zeros((80, 80), np.bool_)
+    found[followers(one, first, two, second, begins)] = True
+    np.testing.assert_array_equal(found, expected)
+    assert expected.sum() > 400
 
 
 def all_with_all(features: LocalFeatures) -> set[tuple[int, int]]:
