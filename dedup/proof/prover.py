@@ -46,6 +46,8 @@ MAX_CHUNK_PAIRS = 32
 once. Towards the end they are fewer, down to one, so that no worker waits for another's many."""
 MAX_SIFTED = 64
 """Pairs that a worker sifts at once."""
+PARTS_AT_ONCE = 1024
+"""Images whose parts are in memory at once."""
 MAX_PENDING = 64
 """Results that may wait for whoever takes them."""
 
@@ -184,24 +186,34 @@ class Prover:
         """
         left = dict.fromkeys(pairs, Agreement(0))
         known: deque[tuple[ContentPair, ...]] = deque()
+        slots = self._parts({content for pair in pairs for content in pair})
 
         def work() -> Iterator[Work]:
-            for chunk in _chunks(pairs, MAX_SIFTED):
-                contents = {content for pair in chunk for content in pair}
-                parts = parts_of(self._catalog, PARTS_VERSION, contents)
-                some = tuple(pair for pair in chunk if parts.keys() >= set(pair))
-                if some:
-                    known.append(some)
-                    yield Candidates(some, parts)
+            for chunk in _chunks([pair for pair in pairs if slots.keys() >= set(pair)], MAX_SIFTED):
+                known.append(chunk)
+                yield Candidates(chunk, {each: slots[each] for pair in chunk for each in pair})
 
+        new: dict[ContentPair, StoredVerdict] = {}
         for done, found in enumerate(workers.run(work(), MAX_PENDING), 1):
             asked = known.popleft()
             if isinstance(found, Agreed):
-                refuted = [pair for pair in asked if pair not in found.pairs]
-                self._keep(dict.fromkeys(refuted, _REFUTED))
+                new |= dict.fromkeys((pair for pair in asked if pair not in found.pairs), _REFUTED)
                 left |= found.pairs
+            if len(new) >= COMMIT_EVERY_PAIRS:
+                self._keep(new)
+                new = {}
             self._report("Comparing parts", min(done * MAX_SIFTED, len(pairs)), len(pairs))
+        self._keep(new)
         return {pair: agreed for pair, agreed in left.items() if pair not in self._verdicts}
+
+    def _parts(self, contents: Iterable[bytes]) -> Mapping[bytes, Slot]:
+        """Write the parts of images to the file, each once: most are in several chunks of pairs."""
+        slots = self._descriptions.parts
+        new = sorted(set(contents) - slots.keys())
+        for start in range(0, len(new), PARTS_AT_ONCE):
+            some = new[start : start + PARTS_AT_ONCE]
+            self._descriptions.add_parts(parts_of(self._catalog, PARTS_VERSION, some))
+        return slots
 
     def _outline(self, workers: Workers[Work, Done], pairs: Iterable[ContentPair]) -> None:
         wanted = sorted({content for pair in pairs for content in pair})
@@ -311,7 +323,7 @@ class _Descriptions:
     """Packed descriptions by content, in a temporary file that workers read by its path.
 
     Where the system shows open files (Linux) it has no name: nothing is left of it, however the
-    program ends. `whole` are those with local features.
+    program ends. `whole` are those with local features; `parts` of images are beside them.
     """
 
     def __init__(self) -> None:
@@ -323,15 +335,23 @@ class _Descriptions:
             self.path = self._file.name
         self.slots: dict[bytes, Slot] = {}
         self.whole: set[bytes] = set()
+        self.parts: dict[bytes, Slot] = {}
         self._end = 0
 
     def __contains__(self, content: bytes) -> bool:
         return content in self.slots
 
     def add(self, content: bytes, packed: bytes) -> None:
-        self._file.write(packed)
-        self.slots[content] = self._end, len(packed)
-        self._end += len(packed)
+        self._add(self.slots, {content: packed})
+
+    def add_parts(self, parts: Mapping[bytes, bytes]) -> None:
+        self._add(self.parts, parts)
+
+    def _add(self, slots: dict[bytes, Slot], packed: Mapping[bytes, bytes]) -> None:
+        self._file.write(b"".join(packed.values()))
+        for content, one in packed.items():
+            slots[content] = self._end, len(one)
+            self._end += len(one)
 
     def close(self) -> None:
         self._file.close()

@@ -62,10 +62,10 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """Wants the pairs of which more parts agree than by chance, and how."""
+    """Wants the pairs of which more parts agree than by chance, and how; parts are in the file."""
 
     pairs: tuple[ContentPair, ...]
-    parts: Mapping[bytes, bytes]
+    slots: Mapping[bytes, Slot]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def proving(path: str) -> Iterator[Callable[[Work], Done]]:
         if isinstance(item, Image):
             return _outlined(item)
         if isinstance(item, Candidates):
-            return _sifted(item)
+            return _sifted(item, partial(_fetch, file, item.slots))
         if isinstance(item, Copies):
             return prove_copies_chunk(item.pairs, partial(_read, item.paths))
         if isinstance(item, Outline):
@@ -126,8 +126,8 @@ def _outlined(image: Image) -> bytes | None:
         return None
 
 
-def _sifted(item: Candidates) -> Agreed:
-    parts = {content: unpack(packed) for content, packed in item.parts.items()}
+def _sifted(item: Candidates, fetch: Callable[[bytes], bytes]) -> Agreed:
+    parts = {content: unpack(fetch(content)) for content in item.slots}
     found = {(one, two): promising(parts[one], parts[two]) for one, two in item.pairs}
     return Agreed({pair: agreed for pair, agreed in found.items() if agreed is not None})
 
