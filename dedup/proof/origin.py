@@ -29,7 +29,7 @@ _MOST_PIXELS = 12_000_000
 _LEAST_SIDE = 64
 _QUARTER = 4
 _BURNT_LEVELS = (2, 253)
-_TEXTURE_LEVELS, _BURNT_SHARE, _BURNT_TIMES = 3.0, 0.002, 5.0
+_TEXTURE_LEVELS, _BURNT_SHARE, _BURNT_TIMES = 4.0, 0.002, 5.0
 _RETONED_LEVELS = 6.0  # median difference; noise and compression leave light as it is
 
 _LEAST_RATIO = 1.25  # of sides; nearer ones say nothing
