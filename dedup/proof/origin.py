@@ -29,7 +29,8 @@ _MOST_PIXELS = 12_000_000
 _LEAST_SIDE = 64
 _QUARTER = 4
 _BURNT_LEVELS = (2, 253)
-_TEXTURE_LEVELS, _BURNT_SHARE, _BURNT_TIMES = 4.0, 0.002, 5.0
+_TEXTURE_LEVELS, _BURNT_SHARE, _BURNT_TIMES = 1.5, 0.002, 5.0
+_BENDS = 20  # times the variance of grain, that of what `cv2.Laplacian` gives is
 _RETONED_LEVELS = 6.0  # median difference; noise and compression leave light as it is
 
 _LEAST_RATIO = 1.25  # of sides; nearer ones say nothing
@@ -82,13 +83,13 @@ def burnt_out(laid: Laid) -> int:
 def _burnt(levels: Floats) -> npt.NDArray[np.bool_]:
     black, white = _BURNT_LEVELS
     found = ((levels <= black) | (levels >= white)).astype(np.uint8)
-    return np.asarray(cv2.erode(found, np.ones((3, 3), np.uint8)) > 0)
+    return np.asarray(cv2.erode(found, np.ones((5, 5), np.uint8)) > 0)
 
 
 def _textured(levels: Floats) -> npt.NDArray[np.bool_]:
-    mean = cv2.blur(levels, (3, 3))
-    spread = cv2.blur(levels * levels, (3, 3)) - mean * mean
-    return np.asarray(spread > _TEXTURE_LEVELS**2)
+    """Tell where there is more than one shade, and more than shades that rise evenly."""
+    bends = cv2.Laplacian(levels, cv2.CV_32F)
+    return np.asarray(cv2.blur(bends * bends, (3, 3)) > _BENDS * _TEXTURE_LEVELS**2)
 
 
 def holds_resized(
