@@ -103,13 +103,11 @@ def resized_from(one: Original, two: Original, larger: Floats, fine: float) -> i
     if ratio < _LEAST_RATIO:
         return 0
     enlarged = _enlarged(large, small, ratio)
-    if enlarged:
-        return 3 - number
+    if enlarged is not None:
+        return 3 - number if enlarged else number
     fresh = _fresh(small, larger)
     if fresh < _LEAST_FRESH:
         return 3 - number
-    if enlarged is False:
-        return number
     limit = _MOST_FINE
     if isinf(fresh):
         limit = min(limit, _FINE + _FINE_PER_RATIO * (ratio - 1))
