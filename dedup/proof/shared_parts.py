@@ -19,7 +19,15 @@ from dedup.proof.colour_rule import (
 from dedup.proof.ink import inked, patched
 from dedup.proof.ranks import percentiles
 from dedup.proof.residual import blobs, contrast, equalised, strangeness
-from dedup.proof.sides import LARGE_SHARE, coloured_on_both, in_colour, sides
+from dedup.proof.rims import by_rims
+from dedup.proof.sides import (
+    LARGE_SHARE,
+    NOWHERE,
+    Shares,
+    coloured_on_both,
+    in_colour,
+    sides,
+)
 from dedup.proof.verdict import Check
 from dedup.proof.whole import LIMITS, MIN_PEAK
 from dedup.proof.wording import Drawn
@@ -57,6 +65,7 @@ _EVERYWHERE = "it agrees closely nowhere: another scan or print, or other words"
 _OTHER_COLOUR = "a part of it has another colour"
 _TEXTURED_LEVELS = 6.0
 _MAX_CLEAN_STRANGENESS = 0.25  # at nine tenths of the textures; noise and blur leave .4 and more
+_KEPT_LEVELS = 2.5  # mean difference; saving again leaves 1 to 2
 _PLAIN_LEVELS = 7.0  # of light left over, that no edit need explain
 
 
@@ -163,19 +172,13 @@ def _drawn(laid: Laid, sound: Mask, mask: Mask, checks: list[Check]) -> Judgemen
     around = _around(mask)  # a mark on a large image is a fraction of it
     one, level, places = laid.one[around], laid.greys[0][around], mask[around]
     large = float(mask.mean()) >= LARGE_SHARE
-    toned = _toned(laid, sound, around)
+    kept = _kept(laid, sound)
+    toned = laid.greys[1][around] if kept else _toned(laid, sound, around)
     shares = sides(level, toned, places, large=large)
     if shares is None:  # faint all over: no content
         return Judgement(checks)
-    colours, gap = _toned_colours(laid, sound, around), level - toned
-    if not shares.drawn:
-        told = inked(one, colours, places) or patched(one, colours, (level, toned), places)
-        shares = told or shares
-    # Where colours tell, they know better: over rough ground light is steep on the clean side. But
-    # they do not see what is grey, and light that is steep on both sides stays the judge.
-    if shares.drawn or min(shares[:2]) <= MAX_DOUBTFUL_SHARE:
-        shares = in_colour(one, colours, gap, places, large=large) or shares
-    shares = coloured_on_both(one, colours, gap, places) or shares
+    colours = laid.two[around] if kept else _toned_colours(laid, sound, around)
+    shares = _told(one, colours, (level, toned), places, shares, large=large)
     most, least = max(shares[:2]), min(shares[:2])
     checks = [
         *checks,
@@ -187,6 +190,49 @@ def _drawn(laid: Laid, sound: Mask, mask: Mask, checks: list[Check]) -> Judgemen
         return Judgement(checks, reason, lossy=share > MAX_CLEAN_SHARE or _scattered(mask))
     on = laid.owner if shares.one > shares.two else 3 - laid.owner
     return Judgement(checks, drawn=Drawn(share, on))
+
+
+def _told(
+    one: Bytes,
+    two: Bytes,
+    light: tuple[Floats, Floats],
+    places: Mask,
+    shares: Shares,
+    *,
+    large: bool,
+) -> Shares:
+    """Tell whose side places are on where light alone does not, or is wrong.
+
+    Parameters
+    ----------
+    one, two, light : colours and light of both, of one mapped onto the other's
+    shares : what light tells
+    """
+    gap = light[0] - light[1]
+    if not shares.drawn:
+        shares = inked(one, two, places) or patched(one, two, light, places) or shares
+    coloured = in_colour(one, two, gap, places, large=large)
+    # Where colours tell, they know better: over rough ground light is steep on the clean side. But
+    # they do not see what is grey, and light that is steep on both sides stays the judge.
+    if coloured and (shares.drawn or min(shares[:2]) <= MAX_DOUBTFUL_SHARE):
+        shares = coloured
+    if (either := coloured_on_both(one, two, gap, places)) is not None:
+        return either
+    rims = by_rims(one, two, places)
+    if rims is None:
+        return shares
+    if rims.both:
+        return rims.agreeing._replace(limits=NOWHERE)
+    if shares.drawn:
+        return shares
+    if rims.alone.drawn:
+        return rims.alone
+    agreed = (
+        coloured is not None
+        and rims.agreeing.drawn
+        and (coloured.one > coloured.two) == (rims.agreeing.one > rims.agreeing.two)
+    )
+    return rims.agreeing if agreed else shares
 
 
 def _scattered(mask: Mask) -> bool:
@@ -203,6 +249,14 @@ def _around(mask: Mask) -> Part:
         slice(max(0, top - _AROUND_PIXELS), top + height + _AROUND_PIXELS),
         slice(max(0, left - _AROUND_PIXELS), left + width + _AROUND_PIXELS),
     )
+
+
+def _kept(laid: Laid, sound: Mask) -> bool:
+    """Tell whether light and colour are as they were: a rule would only change what was drawn."""
+    # Every fourth pixel tells as much.
+    some = sound[::2, ::2]
+    apart = cv2.absdiff(laid.one[::2, ::2], laid.two[::2, ::2])[some]
+    return bool(apart.size) and float(apart.mean()) <= _KEPT_LEVELS
 
 
 def _toned_colours(laid: Laid, sound: Mask, part: Part) -> Bytes:
