@@ -321,7 +321,7 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
     page = all(pages) or (any(pages) and _untouched(*laid.greys))
     if reason := _both_have_more(one, two, verdict, page=page):
         return _refused(verdict, reason)
-    if focused_apart(laid) and not _by_curves(laid, page=page):
+    if focused_apart(laid) and not _by_curves(laid, page=page, drawn=all(pages)):
         return _refused(verdict, "sharp in other places")
     if not page and exposed_apart(laid):
         return _refused(verdict, EXPOSED_APART)
@@ -329,7 +329,7 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
     while found.lossy and not level.least:
         level = level.halved()
         found = judge(level, page=page)
-    if found.refusal and not all(pages) and _by_curves(laid, page=page):
+    if found.refusal and not all(pages) and _by_curves(laid, page=page, drawn=False):
         found = Judgement([])
     verdict = replace(verdict, checks=(*verdict.checks, *found.checks))
     if found.refusal:
@@ -367,9 +367,15 @@ def _both_have_more(one: Side, two: Side, verdict: Verdict, *, page: bool) -> st
     return _CAPTIONED if captioned_both(*features, verdict) else ""
 
 
-def _by_curves(laid: Laid, *, page: bool) -> bool:
-    """Tell whether tone curves explain all that differs."""
-    if is_posterised(laid.one, laid.two, laid.inside, page=page):
+def _by_curves(laid: Laid, *, page: bool, drawn: bool) -> bool:
+    """Tell whether tone curves explain all that differs.
+
+    Parameters
+    ----------
+    page : what both show is held to the rule for pages
+    drawn : both are pages
+    """
+    if is_posterised(laid.one, laid.two, laid.inside, page=drawn):
         return True
     return not page and not _untouched(*laid.greys) and is_retoned(laid.one, laid.two, laid.inside)
 

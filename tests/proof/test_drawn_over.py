@@ -156,6 +156,22 @@ def test_a_posterised_part_is_told_from_another_image() -> None:
     assert not is_posterised(flat, flat, inside, page=False)
 
 
+def test_a_thing_on_plain_ground_is_near_when_posterised() -> None:
+    thing = np.zeros((600, 800), np.uint8)
+    cv2.ellipse(thing, (400, 300), (200, 160), 0, 0, 360, 1, -1)
+    steps = np.rint(np.arange(256) / 255 * 4) / 4 * 255
+    one, other = (
+        np.where(thing[..., None] > 0, photograph(seed), np.uint8(255)) for seed in (14, 15)
+    )
+    flat = np.asarray(cv2.LUT(one, steps.astype(np.uint8)), np.uint8)
+    inside = np.ones(thing.shape, np.bool_)
+    assert is_posterised(one, flat, inside, page=False)
+    assert is_posterised(flat, one, inside, page=False)
+    assert not is_posterised(other, flat, inside, page=False)
+    flat[290:300, 395:405] = 255 - flat[290:300, 395:405]
+    assert not is_posterised(one, flat, inside, page=False)
+
+
 def test_specks_of_strong_compression_are_no_content() -> None:
     assert prove(side(rough(2), 93), side(rough(2), 12)).near
 
