@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from dedup.descriptors.agreement import Agreement
+    from dedup.proof.description import Features
     from dedup.proof.side import Side
     from dedup.proof.whole import Frames
 
@@ -337,7 +338,7 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
     verdict = replace(verdict, checks=(*verdict.checks, *kept), softer=softer(laid))
     drawn = found.drawn if _seen(verdict, found.drawn) else Drawn()
     asked = partial(origin, one.open(), two.open(), verdict, shapes, laid)
-    return _resized(one, two, _unbent(worded(*features, verdict, drawn, asked), shapes[0]))
+    return _resized(one, two, _unbent(*features, worded(*features, verdict, drawn, asked)))
 
 
 def _resized(one: Side, two: Side, verdict: Verdict) -> Verdict:
@@ -350,9 +351,9 @@ def _resized(one: Side, two: Side, verdict: Verdict) -> Verdict:
     return replace(verdict, derived=resampled_from(first, second))
 
 
-def _unbent(verdict: Verdict, shape: tuple[int, ...]) -> Verdict:
+def _unbent(one: Features, two: Features, verdict: Verdict) -> Verdict:
     """Refuse another shot."""
-    check = bent(verdict, shape)
+    check = bent(one, two, verdict)
     if check is None:
         return verdict
     return _refused(replace(verdict, checks=(*verdict.checks, check)), ELSEWHERE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -12,8 +13,9 @@ from dedup.edits.catalogue import drawn, edit
 from dedup.images.decode import decode_bounded
 from dedup.images.encode import as_jpeg
 from dedup.proof import WORKING_SIDE, Original, Side, Verdict, describe, prove
-from dedup.proof.bent import MAX_BEND, bend_of
-from dedup.proof.verify import ELSEWHERE
+from dedup.proof.bent import MAX_BEND, bend_of, bent, right_angled
+from dedup.proof.verdict import Check
+from dedup.proof.verify import ELSEWHERE, SHIFT_CHECK
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -87,3 +89,27 @@ def test_a_bend_is_measured_in_pixels_of_the_first() -> None:
     assert bend_of(sheared, SHAPE) == pytest.approx(bend_of(sheared, larger) / 2, rel=0.01)
     tilted = np.array([[1, 0, 0], [0, 1, 0], [5e-4, 0, 1]], np.float64)
     assert bend_of(tilted, SHAPE) > 1
+
+
+def test_the_nearest_right_angled_placing_does_not_bend() -> None:
+    tilted = np.array([[0.9, 0.05, 4], [-0.02, 1.1, -3], [2e-4, 1e-4, 1]])
+    upright = right_angled(tilted, SHAPE)
+    assert bend_of(tilted, SHAPE) > 1
+    assert bend_of(upright, SHAPE) < 1e-9
+    exact = np.array(RIGHT_ANGLED["stretched"], np.float64)
+    np.testing.assert_allclose(right_angled(exact, SHAPE), exact, atol=1e-9)
+
+
+def test_a_bend_that_fits_no_better_is_noise() -> None:
+    scene = cv2.resize(drawn(480, 640, np.random.default_rng(4)), SHAPE[::-1])
+    placed = np.array([[1, 0, 0.2], [0, 1, -0.1], [1e-4, 4e-5, 1]])
+    moved = cv2.warpPerspective(scene, np.linalg.inv(placed), SHAPE[::-1], flags=cv2.INTER_CUBIC)
+    verdict = Verdict(near=True, evidence="", checks=(), transform=placed)
+    blurred = cv2.GaussianBlur(scene, (0, 0), 6)
+    one, two, soft = (describe(np.asarray(each, np.uint8)) for each in (scene, moved, blurred))
+    assert bend_of(placed, SHAPE) > MAX_BEND
+    loose = replace(verdict, checks=(Check(SHIFT_CHECK, 1, 1, passed=True),))
+    refused = bent(one, two, loose)
+    assert refused is not None
+    assert refused.value == pytest.approx(bend_of(placed, SHAPE))
+    assert bent(one, soft, loose) is None
