@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Floats = npt.NDArray[np.float32]
+    Mask = npt.NDArray[np.bool_]
 
 _TILE_PIXELS = 16
 _MOST_TILES = 2000  # that are looked at
@@ -27,20 +28,27 @@ _TONE_LEVELS = 3  # on either side of the commonest
 _MIN_TONE_SHARE = 0.6
 
 
-def is_page(image: Floats) -> bool:
+def is_page(image: Floats, used: Mask | None = None) -> bool:
     """Tell a page by its tiles: ground of one tone, empty or with strokes on it.
 
     Parameters
     ----------
     image : (H, W) grey
+    used : (H, W), pixels that all have to be set for a tile to count; without, all tiles do
     """
     height, width = (side // _TILE_PIXELS for side in image.shape)
     if min(height, width) < 4:  # noqa: PLR2004 -- too few to tell
         return False
-    tiles = image[: height * _TILE_PIXELS, : width * _TILE_PIXELS].astype(np.uint8)
-    tiles = tiles.reshape(height, _TILE_PIXELS, width, _TILE_PIXELS).swapaxes(1, 2)
     some = max(1, ceil((height * width / _MOST_TILES) ** 0.5))
-    tiles = tiles[::some, ::some].reshape(-1, _TILE_PIXELS**2)
+
+    def tiled(values: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+        whole = values[: height * _TILE_PIXELS, : width * _TILE_PIXELS]
+        tiles = whole.reshape(height, _TILE_PIXELS, width, _TILE_PIXELS).swapaxes(1, 2)
+        return tiles[::some, ::some].reshape(-1, _TILE_PIXELS**2)
+
+    tiles = tiled(image.astype(np.uint8))
+    if used is not None:
+        tiles = tiles[tiled(used).all(axis=1)]
     # Floats are sorted by vector instructions that more processors have than those for short ones.
     tiles = tiles.astype(np.float32)
     spread = tiles.std(axis=1)

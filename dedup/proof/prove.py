@@ -87,6 +87,7 @@ _WHOLE_SHARE, _ALL_SHARE = 0.9, 0.98
 _TILTED_DEGREES = 1.0
 _MARK_SHARE = 0.005  # of the image; a mark may be smaller than what the coarse look sees
 _COVERED_SHARE = 0.03  # of the textures
+_SAME_LEVELS = 30.0
 _UNTOUCHED_LEVELS = 6.0  # median difference, before any tone is mapped
 
 
@@ -319,7 +320,7 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
     if laid is None:
         return _refused(verdict, "too small to compare what both show")
     # A posterised photograph is as flat as a page; one that was hardly touched is not posterised.
-    page = all(pages) or (any(pages) and _untouched(*laid.greys))
+    page = all(pages) or (any(pages) and _is_shared_page(*laid.greys))
     if reason := _both_have_more(one, two, verdict, page=page):
         return _refused(verdict, reason)
     if focused_apart(laid) and not _by_curves(laid, page=page, drawn=all(pages)):
@@ -385,6 +386,15 @@ def _seen(verdict: Verdict, drawn: Drawn) -> bool:
     """Tell whether the coarse look saw what the closer one takes for drawn; else it is detail."""
     covered = next((c.value for c in verdict.checks if c.name == OTHER_TEXTURES), 0.0)
     return drawn.share < _MARK_SHARE or verdict.drawn > 0 or covered >= _COVERED_SHARE
+
+
+def _is_shared_page(one: Floats, two: Floats) -> bool:
+    """Tell whether what two images share, of which one is a page, is a page by itself.
+
+    A sticker has flat ground and strokes as a page has, and makes one of a thing on plain ground.
+    """
+    same = np.abs(one - two) <= _SAME_LEVELS
+    return _untouched(one, two) and any(is_page(each, same) for each in (one, two))
 
 
 def _untouched(one: Floats, two: Floats) -> bool:

@@ -172,6 +172,18 @@ def test_a_thing_on_plain_ground_is_near_when_posterised() -> None:
     assert not is_posterised(one, flat, inside, page=False)
 
 
+def test_a_page_is_told_by_the_tiles_that_are_asked() -> None:
+    page = sheet()
+    half = np.zeros(page.shape, np.bool_)
+    half[:400] = True
+    mixed = page.copy()
+    mixed[400:] = np.random.default_rng(3).uniform(0, 255, mixed[400:].shape)
+    assert not is_page(mixed)
+    assert is_page(mixed, half)
+    assert not is_page(mixed, ~half)
+    assert is_page(page, half)
+
+
 def test_specks_of_strong_compression_are_no_content() -> None:
     assert prove(side(rough(2), 93), side(rough(2), 12)).near
 
