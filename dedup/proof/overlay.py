@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 _MIN_PIECE_PIXELS = 16  # pixels; fewer say nothing about what they are
 _INK_LEVELS = 9  # grey levels that count as one colour after JPEG
 _BLACK_WHITE_LEVELS = (12, 243)  # ink that is black or white for all practical purposes
+_BLOCKS_JOINED_PIXELS = 9
+_BLOCK_SHARE = 0.12  # of the side of what differs
+_MAX_COARSE_SHARE = 0.3  # faces made of 6 to 10 blocks a side .08 to .33, other faces .5 and more
 _MAX_FLAT_DEVIATION = 3.0  # standard deviation over 3 x 3 pixels
 
 
@@ -43,6 +46,21 @@ def overlay_log_odds(raster: Raster, change: Change, owner: Bytes, other: Bytes)
     """
     seen = figures(raster, change, owner, other)
     return -inf if seen is None else float(max(_odds(row) for row in seen))
+
+
+def averages_out(raster: Raster, change: Change) -> bool:
+    """Tell whether what differs is detail alone, as where a face was made of a few blocks.
+
+    Light is the same there on average; of another thing it is not.
+    """
+    kernel = np.ones((_BLOCKS_JOINED_PIXELS,) * 2, np.uint8)
+    mask = cv2.morphologyEx(change.mask.astype(np.uint8), cv2.MORPH_CLOSE, kernel)
+    weight = mask.astype(np.float32)
+    sigma = max(3.0, _BLOCK_SHARE * float(np.sqrt(np.count_nonzero(mask))))
+    gap = (raster.one - raster.two) * weight
+    coarse = cv2.GaussianBlur(gap, (0, 0), sigma) / (cv2.GaussianBlur(weight, (0, 0), sigma) + 1e-3)
+    inside = mask > 0
+    return float(coarse[inside].std()) <= _MAX_COARSE_SHARE * float(gap[inside].std())
 
 
 def figures(

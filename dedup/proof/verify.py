@@ -25,7 +25,7 @@ from dedup.proof.alignment import (
 from dedup.proof.containment import held_share
 from dedup.proof.date_stamps import is_date_stamp
 from dedup.proof.geometry import MIN_PLACING_INLIERS, Fit, placings, upright
-from dedup.proof.overlay import overlay_log_odds
+from dedup.proof.overlay import averages_out, overlay_log_odds
 from dedup.proof.photometry import Change, changes
 from dedup.proof.ranks import median
 from dedup.proof.swapped import other_panels
@@ -61,6 +61,7 @@ MAX_COVERED_SHARE = 0.2  # stickers on 15 % .15
 # Cross-checked in `benchmarks/overlays.py`: finds 90 % of overlays, 1 % of the rest. Frames of a
 # video reach -1.6, things that were removed -1.2
 MIN_DRAWN_LOG_ODDS = -1.15
+MIN_DOUBTFUL_LOG_ODDS = -2.5  # faces made of a few blocks have -2 and more, other faces -8 or less
 SMALL_SHARE = 0.01  # a stamp has too little to tell it by here; the closer look tells it
 OTHER_TEXTURES = "share of other textures"
 NO_COMMON_DETAIL = "no common detail found"
@@ -247,7 +248,9 @@ class _Inquiry:
         if change.share < SMALL_SHARE or is_date_stamp(aligned.raster, change):
             return ""
         odds = overlay_log_odds(aligned.raster, change, aligned.owner.grey, aligned.other.grey)
-        if not self._least(ODDS_CHECK, odds, MIN_DRAWN_LOG_ODDS):
+        doubtful = MIN_DOUBTFUL_LOG_ODDS <= odds < MIN_DRAWN_LOG_ODDS
+        blocks = doubtful and averages_out(aligned.raster, change)
+        if not blocks and not self._least(ODDS_CHECK, odds, MIN_DRAWN_LOG_ODDS):
             return f"{change.share:.1%} of the content differs and is not drawn on"
         return ""
 

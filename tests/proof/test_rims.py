@@ -103,3 +103,12 @@ def test_a_picture_and_a_patch_at_one_place_are_two_images(seed: int) -> None:
     patch = np.full((8, 8, 3), (200, 60, 40), np.uint8)
     assert prove(side(scene, 92), side(pasted(scene, patch), 90)).near
     assert not prove(side(pasted(scene, other), 92), side(pasted(scene, patch), 90)).near
+
+
+@pytest.mark.parametrize("blocks", [6, 10])
+def test_a_place_made_of_a_few_blocks_is_an_edit(blocks: int) -> None:
+    scene = drawn(360, 480, np.random.default_rng(0))
+    small = cv2.resize(scene[100:220, 150:290], (blocks, blocks), interpolation=cv2.INTER_AREA)
+    made = scene.copy()
+    made[100:220, 150:290] = cv2.resize(small, (140, 120), interpolation=cv2.INTER_NEAREST)
+    assert prove(side(scene, 92), side(made, 90)).near
