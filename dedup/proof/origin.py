@@ -5,6 +5,7 @@ One of them keeps to the steps of the other's JPEG (`lineage`), or has lost what
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -12,6 +13,7 @@ import numpy as np
 
 from dedup.images.traits import detail
 from dedup.proof.alignment import at_sizes, jacobian
+from dedup.proof.generations import resampled_from
 from dedup.proof.lineage import made_from_coarser
 from dedup.proof.ranks import median
 
@@ -34,7 +36,8 @@ _BENDS = 20  # times the variance of grain, that of what `cv2.Laplacian` gives i
 _RETONED_LEVELS = 6.0  # median difference; noise and compression leave light as it is
 
 _LEAST_RATIO = 1.25  # of sides; nearer ones say nothing
-_WHOLE_SHARE = 0.97
+_WHOLE_SHARE, _ALL_SHARE = 0.97, 0.98
+_TILTED_DEGREES = 1.0
 _SOFT, _FINE = 0.35, 0.6
 """Exponents of the ratio of sides, by which reaches of spectra differ: those of an image and its
 enlargement by 1, of a sharp one and its reduction by 0."""
@@ -57,6 +60,15 @@ def origin(
         or burnt_out(laid)
         or holds_resized(first, second, matrix, verdict.overlap)
     )
+
+
+def resized(first: Original, second: Original, verdict: Verdict) -> Verdict:
+    """Say which of two was resized that lie frame on frame, where nothing else tells it."""
+    if not verdict.near or verdict.derived or verdict.mirrored:
+        return verdict
+    if min(verdict.overlap) < _ALL_SHARE or abs(verdict.rotation) >= _TILTED_DEGREES:
+        return verdict
+    return replace(verdict, derived=resampled_from(first, second))
 
 
 def burnt_out(laid: Laid) -> int:

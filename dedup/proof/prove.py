@@ -23,11 +23,11 @@ from dedup.proof.exposure import (
     exposed_apart,
     recorded_apart,
 )
-from dedup.proof.generations import resampled_from, resized_from, saved_from
+from dedup.proof.generations import resized_from, saved_from
 from dedup.proof.geometry import Fit
 from dedup.proof.legible import TOO_SMALL, is_illegible
 from dedup.proof.lineage import made_from_coarser
-from dedup.proof.origin import origin
+from dedup.proof.origin import origin, resized
 from dedup.proof.pages import compare_pages
 from dedup.proof.paper import is_page
 from dedup.proof.pasted import in_a_panel, may_be_in_a_panel
@@ -339,17 +339,8 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
     verdict = replace(verdict, checks=(*verdict.checks, *kept), softer=softer(laid))
     drawn = found.drawn if _seen(verdict, found.drawn) else Drawn()
     asked = partial(origin, one.open(), two.open(), verdict, shapes, laid)
-    return _resized(one, two, _unbent(*features, worded(*features, verdict, drawn, asked)))
-
-
-def _resized(one: Side, two: Side, verdict: Verdict) -> Verdict:
-    """Say which of two was resized that lie frame on frame, where words say nothing of it."""
-    if not verdict.near or verdict.derived or verdict.mirrored or not _frame_on_frame(verdict):
-        return verdict
-    first, second = one.open(), two.open()
-    if abs(verdict.rotation) >= _TILTED_DEGREES:
-        return verdict
-    return replace(verdict, derived=resampled_from(first, second))
+    verdict = _unbent(*features, worded(*features, verdict, drawn, asked))
+    return resized(one.open(), two.open(), verdict)
 
 
 def _unbent(one: Features, two: Features, verdict: Verdict) -> Verdict:

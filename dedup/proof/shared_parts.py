@@ -22,7 +22,6 @@ from dedup.proof.residual import blobs, contrast, equalised, strangeness
 from dedup.proof.rims import by_rims
 from dedup.proof.sides import (
     LARGE_SHARE,
-    NOWHERE,
     Shares,
     coloured_on_both,
     in_colour,
@@ -222,7 +221,7 @@ def _told(
     if rims is None:
         return shares
     if rims.both:
-        return rims.agreeing._replace(limits=NOWHERE)
+        return Shares(0.5, 0.5, rims.alone.limits)
     if shares.drawn:
         return shares
     if rims.alone.drawn:

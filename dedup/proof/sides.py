@@ -37,7 +37,6 @@ _LARGE_STEP_LIMITS = (0.55, 0.2)
 _COLOUR_SHARE, _EITHER_SHARE = 0.25, 0.2  # of what differs most; something on one has .18 of it
 _COLOURED_SHARE = 0.9  # of what differs in light, that differs in colour
 _NEAR_PIXELS = 5
-NOWHERE = (1.01, -0.01)  # limits of what is on both
 LARGE_SHARE = 0.03  # of the image; so much is seldom one thing in place of another
 
 
