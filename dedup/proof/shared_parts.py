@@ -19,7 +19,7 @@ from dedup.proof.colour_rule import (
 from dedup.proof.ink import inked, patched
 from dedup.proof.ranks import percentiles
 from dedup.proof.residual import blobs, contrast, equalised, strangeness
-from dedup.proof.rims import by_rims
+from dedup.proof.rims import Rims, by_rims
 from dedup.proof.sides import (
     LARGE_SHARE,
     Shares,
@@ -171,13 +171,13 @@ def _drawn(laid: Laid, sound: Mask, mask: Mask, checks: list[Check]) -> Judgemen
     around = _around(mask)  # a mark on a large image is a fraction of it
     one, level, places = laid.one[around], laid.greys[0][around], mask[around]
     large = float(mask.mean()) >= LARGE_SHARE
-    kept = _kept(laid, sound)
-    toned = laid.greys[1][around] if kept else _toned(laid, sound, around)
+    toned = _toned(laid, sound, around)
     shares = sides(level, toned, places, large=large)
     if shares is None:  # faint all over: no content
         return Judgement(checks)
-    colours = laid.two[around] if kept else _toned_colours(laid, sound, around)
-    shares = _told(one, colours, (level, toned), places, shares, large=large)
+    colours = _toned_colours(laid, sound, around)
+    rims = by_rims(one, laid.two[around] if _kept(laid, sound) else colours, places)
+    shares = _told(one, colours, (level, toned), places, shares, rims, large=large)
     most, least = max(shares[:2]), min(shares[:2])
     checks = [
         *checks,
@@ -197,6 +197,7 @@ def _told(
     light: tuple[Floats, Floats],
     places: Mask,
     shares: Shares,
+    rims: Rims | None,
     *,
     large: bool,
 ) -> Shares:
@@ -205,8 +206,9 @@ def _told(
     Parameters
     ----------
     one, two, light : colours and light of both, of one mapped onto the other's
-    shares : what light tells
+    shares, rims : what light tells, and what rims tell
     """
+    doubtful = not large and min(shares[:2]) > MAX_DOUBTFUL_SHARE
     gap = light[0] - light[1]
     if not shares.drawn:
         shares = inked(one, two, places) or patched(one, two, light, places) or shares
@@ -217,12 +219,11 @@ def _told(
         shares = coloured
     if (either := coloured_on_both(one, two, gap, places)) is not None:
         return either
-    rims = by_rims(one, two, places)
     if rims is None:
         return shares
     if rims.both:
         return Shares(0.5, 0.5, rims.alone.limits)
-    if shares.drawn:
+    if shares.drawn or doubtful:
         return shares
     if rims.alone.drawn:
         return rims.alone
