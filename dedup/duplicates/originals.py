@@ -47,6 +47,7 @@ class Candidate(NamedTuple):
     width, height : upright, pixels
     named_screenshot : a file of it is named so
     copies : one number for all images that are copies of each other, unedited
+    format : as in `dedup.store.gallery.GalleryImages`
     """
 
     width: int
@@ -54,6 +55,7 @@ class Candidate(NamedTuple):
     traits: Traits = NEUTRAL
     named_screenshot: bool = False
     copies: int = 0
+    format: str = ""
 
 
 class Rank(NamedTuple):
@@ -69,6 +71,7 @@ class Rank(NamedTuple):
     visible_quality: int
     fewer_pixels: int
     no_metadata: int
+    converted: bool
     edited: bool
 
 
@@ -80,6 +83,7 @@ REASONS: Final[dict[str, str]] = {
     "visible_quality": "less compressed",
     "fewer_pixels": "larger",
     "no_metadata": "has the camera's data",
+    "converted": "HEIC, as phones take it",
     "edited": "not edited since it was taken",
 }
 """Per field of `Rank` why the better one is kept."""
@@ -94,6 +98,7 @@ def ranks(family: Mapping[int, Candidate]) -> dict[int, Rank]:
     visible = steps(_qualities(family), lambda best, value: value < best - _SAME_QUALITY)
     colourful = any(not one.traits.grey for one in family.values())
     framed = _framed(family)
+    taken = {_canvas(one) for one in family.values() if one.format == "HEIF"}
     sources = {
         (one.traits.camera, one.width / one.height)
         for one in family.values()
@@ -108,6 +113,8 @@ def ranks(family: Mapping[int, Candidate]) -> dict[int, Rank]:
             visible_quality=visible[row],
             fewer_pixels=0 if framed[row] else -one.width * one.height,
             no_metadata=-_metadata(one.traits),
+            # Phones take HEIC, and hand over JPEG; hardly anybody converts back.
+            converted=one.format != "HEIF" and _canvas(one) in taken,
             edited=one.traits.edited,
         )
         for row, one in family.items()

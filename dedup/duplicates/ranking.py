@@ -143,6 +143,7 @@ class KeepOrder:
             self._traits.get(row, NEUTRAL),
             any(_SCREENSHOT.search(_stem(path)) for path in names),
             self._copies_of(row),
+            images.format[row],
         )
 
     def _key(self, file: int) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ what its metadata still hold. Nothing here compares images; which of several is 
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import cv2
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
     Pixels = npt.NDArray[np.uint8]
 
-TRAITS: Final = "traits-3"
+TRAITS: Final = "traits-4"
 """Changes with every change that can change a trait; stored ones are keyed by it."""
 
 MAX_PIXELS: Final = 1 << 26
@@ -54,10 +55,16 @@ _SELDOM_FIRST: Final = {"GIF": 30, "WEBP": 60, "AVIF": 60}
 _LOSSLESS_WEBP = b"VP8L"
 
 _SMALL_SIDE = 256
+_DITHERED = 0.01  # reach of the spectrum of few colours, whose grain is none of the image
+_EDITORS: Final = re.compile(
+    r"(?i)adobe|lightroom|photoshop|gimp|snapseed|picasa|darktable|rawtherapee|capture one|affinity"
+    r"|luminar|pixelmator|paint|irfanview|acdsee|dxo|canva|vsco|polarr|imagemagick|digikam|faststone"
+)
+"""What writes its name as the software of an image and is no camera."""
 _FLAT, _FILL = 8, 0.55
 _GREY_CHROMA = 3.0
 
-_MAKE, _MODEL, _DATE, _TAKEN = 0x010F, 0x0110, 0x0132, 0x9003
+_MAKE, _MODEL, _SOFTWARE, _DATE, _TAKEN = 0x010F, 0x0110, 0x0131, 0x0132, 0x9003
 
 
 class Traits(NamedTuple):
@@ -72,7 +79,7 @@ class Traits(NamedTuple):
         it shows none, `RAW` for a camera's raw file
     grey : it has no colour
     camera : it names the camera
-    edited : its metadata were written later than it was taken
+    edited : its metadata were written later than it was taken, or name an editor
     screen : it is as large as a screen, and no camera is named
     told : what its metadata say of it
     saved : as `quality`, by its own tables alone
@@ -131,7 +138,7 @@ def measure(data: bytes, path: str = "") -> Traits:
     earlier = earlier_quality(history_grey(pixels, header))
     small = _reduced(pixels)
     return traits._replace(
-        detail=detail(pixels),
+        detail=_DITHERED if header.mode == "P" else detail(pixels),
         content=round(content(small), 3),
         holes=round(_holes(image, header), 3),
         # Of its own quantisation the tables tell more exactly.
@@ -163,7 +170,8 @@ def _told(image: Image.Image, header: Header, data: bytes) -> Traits:
         quality=quality,
         saved=quality,
         camera=camera,
-        edited=bool(taken and changed and taken != changed),
+        edited=bool(taken and changed and taken != changed)
+        or bool(_EDITORS.search(str(tags.get(_SOFTWARE) or ""))),
         screen=not camera and is_screen(header.width, header.height),
         told=embedded(image, tags),
     )

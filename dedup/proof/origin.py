@@ -5,7 +5,6 @@ One of them keeps to the steps of the other's JPEG (`lineage`), or has lost what
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import cv2
@@ -57,18 +56,18 @@ def origin(
     matrix = matrix / matrix[2, 2]
     return (
         made_from_coarser(first, second, matrix)
+        or _resampled(first, second, verdict)
         or burnt_out(laid)
         or holds_resized(first, second, matrix, verdict.overlap)
     )
 
 
-def resized(first: Original, second: Original, verdict: Verdict) -> Verdict:
-    """Say which of two was resized that lie frame on frame, where nothing else tells it."""
-    if not verdict.near or verdict.derived or verdict.mirrored:
-        return verdict
-    if min(verdict.overlap) < _ALL_SHARE or abs(verdict.rotation) >= _TILTED_DEGREES:
-        return verdict
-    return replace(verdict, derived=resampled_from(first, second))
+def _resampled(first: Original, second: Original, verdict: Verdict) -> int:
+    """Tell which of two was resized that lie frame on frame; 0 for others."""
+    tilted = abs(verdict.rotation) >= _TILTED_DEGREES
+    if verdict.mirrored or tilted or min(verdict.overlap) < _ALL_SHARE:
+        return 0
+    return resampled_from(first, second)
 
 
 def burnt_out(laid: Laid) -> int:

@@ -27,7 +27,7 @@ from dedup.proof.generations import resized_from, saved_from
 from dedup.proof.geometry import Fit
 from dedup.proof.legible import TOO_SMALL, is_illegible
 from dedup.proof.lineage import made_from_coarser
-from dedup.proof.origin import origin, resized
+from dedup.proof.origin import origin
 from dedup.proof.pages import compare_pages
 from dedup.proof.paper import is_page
 from dedup.proof.pasted import in_a_panel, may_be_in_a_panel
@@ -339,8 +339,7 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
     verdict = replace(verdict, checks=(*verdict.checks, *kept), softer=softer(laid))
     drawn = found.drawn if _seen(verdict, found.drawn) else Drawn()
     asked = partial(origin, one.open(), two.open(), verdict, shapes, laid)
-    verdict = _unbent(*features, worded(*features, verdict, drawn, asked))
-    return resized(one.open(), two.open(), verdict)
+    return _unbent(*features, worded(*features, verdict, drawn, asked))
 
 
 def _unbent(one: Features, two: Features, verdict: Verdict) -> Verdict:

@@ -29,6 +29,7 @@ _BLUR_LEFT_SHARE = 0.001  # of what both show; blur leaves nothing, words over i
 _SMALL_SHARE = 0.02  # of the overlap
 _WHOLE_SHARE = 0.97  # of an image; more is the whole of it
 _MAX_GREY_CHROMA, _MIN_COLOUR_CHROMA = 2, 5  # mean spread of the channels
+_MAX_GREY_SPREAD, _LEAST_COLOURED_SHARE = 8, 0.15
 _MIN_TONE_LEVELS, _MAX_TONE_SHARE = 2.0, 0.1
 _GROUND = "plain ground around it"
 _CAPTION = "caption or frame"
@@ -253,15 +254,14 @@ def _tone(words: Words, one: Features, two: Features, verdict: Verdict) -> None:
     first, second = _shared(one, two, verdict)
     if not len(first):
         return
-    chroma = [float((c.max(axis=1) - c.min(axis=1)).mean()) for c in (first, second)]
+    spreads = [each.max(axis=1) - each.min(axis=1) for each in (first, second)]
+    chroma = [float(each.mean()) for each in spreads]
+    coloured = max(float((each > _MAX_GREY_SPREAD).mean()) for each in spreads)
     means = [c.mean(axis=0) for c in (first, second)]
     cast = np.abs((means[0] - means[0].mean()) - (means[1] - means[1].mean())).max()
-    if min(chroma) < _MAX_GREY_CHROMA and max(chroma) > _MIN_COLOUR_CHROMA:
-        grey = 1 if chroma[0] < chroma[1] else 2
-        if _is_toned(second if grey == 1 else first):
-            words.of(3 - grey, "toned in one colour", "without the other's tone")
-        else:
-            words.of(grey, "colour taken away", "in colour, which the other lost")
+    lost = min(chroma) < _MAX_GREY_CHROMA and max(chroma) > _MIN_COLOUR_CHROMA
+    if lost:
+        _lost_colour(words, first, second, chroma, coloured)
     elif (toned := [_is_toned(first), _is_toned(second)]).count(True) == 1:
         words.of(1 + toned.index(True), "toned in one colour", "in colour, which the other lost")
     elif abs(np.log((chroma[0] + 3) / (chroma[1] + 3))) > 0.25 or cast > 8:  # noqa: PLR2004 -- seen side by side
@@ -275,6 +275,16 @@ def _tone(words: Words, one: Features, two: Features, verdict: Verdict) -> None:
         words.likely_of(verdict.softer, "blurred", "sharper than the other")
     elif verdict.residual > 1:
         words.both("other noise or compression")
+
+
+def _lost_colour(
+    words: Words, first: Floats, second: Floats, chroma: list[float], coloured: float
+) -> None:
+    grey = 1 if chroma[0] < chroma[1] else 2
+    if _is_toned(second if grey == 1 else first):
+        words.of(3 - grey, "toned in one colour", "without the other's tone")
+    elif coloured > _LEAST_COLOURED_SHARE:  # a coloured badge on a grey image is none that was lost
+        words.of(grey, "colour taken away", "in colour, which the other lost")
 
 
 def _is_toned(colours: Floats) -> bool:

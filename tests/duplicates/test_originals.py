@@ -176,3 +176,13 @@ def test_ties_end_with_names() -> None:
 def test_a_wrong_term_lists_those_there_are(wrong: str) -> None:
     with pytest.raises(ValueError, match="terms are under:FOLDER, information, pixels, bytes"):
         KeepPolicy.of(wrong)
+
+
+def test_a_photograph_as_a_phone_takes_it_stays_before_its_conversion() -> None:
+    taken = PHOTO._replace(camera=True)
+    pair = {
+        0: Candidate(400, 300, taken, format="JPEG"),
+        1: Candidate(400, 300, taken, format="HEIF"),
+    }
+    found = ranks(pair)
+    assert found[1] < found[0]

@@ -171,6 +171,16 @@ def test_a_tone_is_put_on_and_colour_taken_away() -> None:
     assert proven(grey, toned).derived == 2
 
 
+def test_a_coloured_badge_on_a_grey_image_takes_no_colour_away() -> None:
+    grey = saved(edited("grey", 1)(photograph(14)), 95)
+    badged = whole(grey).copy()
+    badged[20:110, 30:160] = (220, 30, 40)
+    verdict = proven(grey, saved(badged, 95))
+    assert verdict.near
+    assert "colour" not in verdict.evidence
+    assert verdict.derived != 1
+
+
 def test_a_list_keeps_what_comes_from_the_web_and_not_what_was_made_of_it(tmp_path: Path) -> None:
     """Neither its lossless conversion, nor a better JPEG of it, nor an edited one."""
     folder = tmp_path / "images"
