@@ -223,10 +223,10 @@ def _told(
         return shares
     if rims.both:
         return Shares(0.5, 0.5, rims.alone.limits)
+    if rims.alone.drawn and (shares.drawn or not doubtful):
+        return rims.alone
     if shares.drawn or doubtful:
         return shares
-    if rims.alone.drawn:
-        return rims.alone
     agreed = (
         coloured is not None
         and rims.agreeing.drawn
