@@ -42,7 +42,7 @@ from dedup.distributed.commits import Done, commit, commit_bytes, committed, don
 from dedup.distributed.engine import Ended, Inline, Task
 from dedup.distributed.joining import join
 from dedup.distributed.listing import STAGE, Generation
-from dedup.distributed.pairing import Limits, blocks, pair_block
+from dedup.distributed.pairing import Limits, blocks, groups, pair_block
 from dedup.distributed.pieces import Piece, pieces, read_pieces
 from dedup.distributed.run import Meta, Run, write_meta
 from dedup.distributed.schemas import ROW_BITS, assign_schema, embed_schema, file_id, shard_name
@@ -222,10 +222,7 @@ def _rows(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 def pair_some(run: Run, engine: Timed, count: int) -> int:
     """Run some of the tasks that look for pairs; gives how many there are."""
     assigned = committed(run.storage, "division/000/assign").values()
-    wanted: dict[int, list[Piece]] = defaultdict(list)
-    for number, some in pieces(assigned).items():
-        wanted[number // 2] += some
-    every = [*blocks(wanted, frozenset(done.key for done in assigned), "000000")]
+    every = [*blocks(*groups(assigned), frozenset(done.key for done in assigned), "000000")]
     size = [
         rows_of(block.first) * (rows_of(block.second) if block.second else rows_of(block.first) / 2)
         for block in every

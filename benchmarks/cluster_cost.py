@@ -99,7 +99,7 @@ def check(run: Run) -> list[list[Any]]:
         timed(engine, serve, run, CHECK, "0", tuple(homes))
         rows = sum(one.rows for one in homes)
         wanted = cell(run)
-        for block in blocks({0: wanted}, frozenset({wanted[0].key}), "000000"):
+        for block in blocks({0: wanted}, {}, frozenset({wanted[0].key}), "000000"):
             timed(engine, pair_block, run, CHECK, Limits(floor), block)
     took = {name: sum(each) for name, each in engine.seconds.items()}
     print(took)

@@ -19,7 +19,14 @@ from dedup.distributed.folding import REPS
 from dedup.distributed.pieces import commit_pieces, read_pieces
 from dedup.distributed.schemas import assign_schema
 from dedup.duplicates.candidates import CENTRE_FROM_IMAGES
-from dedup.search.cells import OVERLAPS, choose_overlap, labels, share_in_a_cell, train
+from dedup.search.cells import (
+    OVERLAPS,
+    choose_overlap,
+    labels,
+    lowest_shared,
+    share_in_a_cell,
+    train,
+)
 from dedup.search.codes import Coder
 from dedup.search.pairs import place_among_equals
 from dedup.search.similarity import unit_rows
@@ -60,6 +67,9 @@ PIECE_ROWS: Final = 4096  # of `assign`
 READ: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 """Cells that a query may read; the share of near images that are at home in them is measured."""
 _RANKED_AT_ONCE: Final = 1024
+_CROWD: Final = 64  # rows of a shard in a cell, from which it is asked how many are near each other
+_CROWD_ASKED: Final = 16  # of them
+_CROWDED: Final = 0.01  # share of their pairs that is worth telling
 _SEED: Final = 0
 
 
@@ -281,7 +291,7 @@ def assign(run: Run, division: str, shard: str, wanted: tuple[Piece, ...]) -> Do
     """Put the classes of a shard into their cells.
 
     Writes `assign`, in pieces by group of cells: twice its number for classes whose nearest cell is
-    in it, one more for the others.
+    in it, one more for the others. Facts: how crowded groups are (`_crowds`).
     """
     storage = run.storage
     space, facts = Division(storage, division), done_of(storage, f"{division}/divided", "0").extra
@@ -300,6 +310,10 @@ def assign(run: Run, division: str, shard: str, wanted: tuple[Piece, ...]) -> Do
     order = np.lexsort((row, near.ravel(), group))
     row, cell, group = row[order], near.ravel()[order], group[order]
     near = np.sort(near, axis=1)
+    told: dict[int, float] = {}
+    if len(space.centres) > 1:
+        floor = Space(run.meta.pinned).near_floors[space.centred]
+        told = _crowds(rows, near, row, cell, facts["cells_of_group"], floor)
 
     def parts() -> Iterator[tuple[int, pa.Table]]:
         for number in np.unique(group).tolist():
@@ -310,4 +324,42 @@ def assign(run: Run, division: str, shard: str, wanted: tuple[Piece, ...]) -> Do
                 columns = [rows["id"], cell[some], near[row[some]].tolist(), *rows.columns[1:]]
                 yield number, pa.table(columns, schema=schema)
 
-    return commit_pieces(storage, f"{division}/assign", shard, parts())
+    return commit_pieces(storage, f"{division}/assign", shard, parts(), {"near": told})
+
+
+def _crowds(
+    rows: Rows,
+    near: npt.NDArray[np.int32],
+    row: Ids,
+    cell: npt.NDArray[np.int32],
+    cells_of_group: int,
+    floor: float,
+) -> dict[int, float]:
+    """Tell by group of cells what share of its pairs is near and found there, where it is large.
+
+    Some rows of each cell are asked, of a shard in which it has enough of them.
+
+    Parameters
+    ----------
+    rows, near : (N, D) of the classes of a shard, and (N, M) their cells, rising
+    row, cell : (R,) of each place in a cell
+    """
+    order = np.argsort(cell, kind="stable")
+    row, cell = row[order], cell[order]
+    found, asked = dict[int, float](), dict[int, int]()
+    for number, start, count in zip(
+        *(one.tolist() for one in np.unique(cell, return_index=True, return_counts=True)),
+        strict=True,
+    ):
+        if count < _CROWD:
+            continue
+        mine = row[start : start + count]
+        some = mine[:: count // _CROWD_ASKED]
+        one, two = np.nonzero(rows[some] @ rows[mine].T >= floor)
+        one, two = some[one], mine[two]
+        hits = np.count_nonzero((lowest_shared(near, one, two) == number) & (one != two))
+        group = number // cells_of_group
+        found[group] = found.get(group, 0.0) + hits
+        asked[group] = asked.get(group, 0) + len(some) * count
+    shares = {group: round(hits / asked[group], 3) for group, hits in found.items()}
+    return {group: share for group, share in shares.items() if share >= _CROWDED}

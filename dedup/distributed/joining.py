@@ -23,7 +23,7 @@ from dedup.distributed.dividing import (
 )
 from dedup.distributed.folding import RANGES, ROWS_OF_RANGE, fold, keys_of_shard
 from dedup.distributed.listing import gone_ids
-from dedup.distributed.pairing import Limits, best, blocks, pair_block, reach, stage_of
+from dedup.distributed.pairing import Limits, best, blocks, groups, pair_block, reach, stage_of
 from dedup.distributed.pieces import Piece, pieces
 from dedup.distributed.serving import serve_division
 from dedup.distributed.stages import run_shards
@@ -201,10 +201,8 @@ def _pair(
         old = {key for done in compared.values() for key in done.extra["keys"]}
         assigned = committed(storage, f"{division}/assign")
         new = frozenset(done.key for done in assigned.values()) - old
-        wanted: dict[int, list[Piece]] = {}
-        for number, some in pieces(assigned.values()).items():
-            wanted.setdefault(number // 2, []).extend(some)
-        arguments = {block.name: (division, limits, block) for block in blocks(wanted, new, label)}
+        cut = blocks(*groups(assigned.values()), new, label)
+        arguments = {block.name: (division, limits, block) for block in cut}
         run_shards(engine, run, stage, "Comparing within cells", pair_block, arguments, report)
         facts = {"keys": sorted(new)}
         commit(storage, f"{stage}-compared", label, pa.table({}), facts)

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from dedup.distributed.commits import commit
 from dedup.distributed.dividing import Division, vectors_of
-from dedup.distributed.pieces import commit_pieces, cut_by, read_pieces
+from dedup.distributed.pieces import Piece, commit_pieces, cut_by, pieces, read_pieces
 from dedup.distributed.schemas import PAIRS, ROW_BITS, assign_schema
 from dedup.duplicates.candidates import CANDIDATES
 from dedup.search.cells import lowest_shared
@@ -23,12 +23,11 @@ from dedup.search.similarity import MARGIN, inclusive, pair_similarities
 from dedup.search.tiles import TILE, found_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import numpy.typing as npt
 
     from dedup.distributed.commits import Done
-    from dedup.distributed.pieces import Piece
     from dedup.distributed.run import Run
 
     Rows = npt.NDArray[np.float32]
@@ -39,12 +38,14 @@ SHARDS_OF_RANGE: Final = 256
 
 BLOCK_ROWS: Final = 16_000
 """Rows of a block; a group with more is compared block by block, one with itself or with half of
-another in a task. Blocks have half as many in groups of more than four such: so large is a group
-whose rows are nearly one and the same, where a product takes several times as long."""
+another in a task. Blocks have fewer where many pairs are near, each of which takes longer."""
+
+_NEAR_TAKES: Final = 2  # times as long as others, besides: measured where all pairs are near
 
 _WAITING_PAIRS: Final = 250_000  # until what is none of the best is left out
 _APART_BITS: Final = np.uint64(32)
 _ONE_MORE: Final = CANDIDATES + 1  # so that it shows which classes had more than were kept
+_COMMON: Final = 0.25  # of a cell's classes, that make it worth to look at another they are all in
 _DENSE: Final = 64  # pairs of a row in a tile, from which it is worth to leave some out at once
 
 
@@ -75,20 +76,42 @@ class Limits(NamedTuple):
     reach: float | None = None
 
 
-def blocks(wanted: dict[int, list[Piece]], new: frozenset[str], label: str) -> Iterator[Block]:
-    """Cut the groups of cells into tasks; what was compared before is left out.
+def groups(assigned: Iterable[Done]) -> tuple[dict[int, list[Piece]], dict[int, float]]:
+    """Give the pieces of `assign` by group, and of those that are crowded the share of near pairs.
 
     Parameters
     ----------
-    wanted : pieces of `assign` by group
+    assigned : commits of `assign`
+    """
+    wanted, near = dict[int, list[Piece]](), dict[int, float]()
+    for done in assigned:
+        shares = {int(group): share for group, share in done.extra.get("near", {}).items()}
+        for number, some in pieces([done]).items():
+            group = number // 2
+            wanted.setdefault(group, []).extend(some)
+            if group in shares:
+                rows = sum(piece.rows for piece in some)
+                near[group] = near.get(group, 0.0) + rows * shares[group]
+    for group in near:
+        near[group] /= sum(piece.rows for piece in wanted[group])
+    return wanted, near
+
+
+def blocks(
+    wanted: dict[int, list[Piece]], near: dict[int, float], new: frozenset[str], label: str
+) -> Iterator[Block]:
+    """Cut the groups of cells into tasks that take about as long; what was compared is left out.
+
+    Parameters
+    ----------
+    wanted, near : as `groups` gives them
     new : keys of the objects that no earlier join compared
     label : begins the names of tasks
     """
-    for group, pieces in sorted(wanted.items()):
-        rows = sum(piece.rows for piece in pieces)
-        most = BLOCK_ROWS if rows <= 4 * BLOCK_ROWS else BLOCK_ROWS // 2
+    for group, every in sorted(wanted.items()):
+        most = round(BLOCK_ROWS / (1 + _NEAR_TAKES * near.get(group, 0.0)) ** 0.5)
         before, fresh = (
-            _parts([one for one in pieces if (one.key in new) is is_new], most)
+            _parts([one for one in every if (one.key in new) is is_new], most)
             for is_new in (False, True)
         )
         parts = before + fresh
@@ -206,7 +229,7 @@ def _found(
         kept.add(_of_cell(waiting.joined(), cells, number))
     if bars is None or not kept.count:
         return kept.joined()
-    found = Pairs.joined([_similar(rows, _nearest(kept.parts, bars), floor)])
+    found = _similar(rows, _nearest(kept.joined(), bars), floor)
     return found.best_of_each_row(_ONE_MORE) if len(found) else found
 
 
@@ -227,12 +250,17 @@ class _Waiting:
         self.parts.append(pairs)
         self.count += len(pairs)
         if self._bars is not None and self.count > self._most:
-            self.parts = [_nearest(self.parts, self._bars)]
+            self.parts = [_nearest(self.joined(), self._bars)]
             self.count = len(self.parts[0])
             self._most = 2 * self.count + _WAITING_PAIRS
 
     def joined(self) -> Pairs:
-        return Pairs.joined(self.parts)
+        """Give them in any order: `_by_range` sorts what is left."""
+        first, second, similarity = (
+            np.concatenate([getattr(part, name) for part in (Pairs.empty(), *self.parts)])
+            for name in ("first", "second", "similarity")
+        )
+        return Pairs(first, second, similarity)
 
 
 def _tiles(
@@ -255,8 +283,7 @@ def _tiles(
     Pairs with products for similarities, first < second; none where a lower cell has all of a tile.
     """
     limit, lowest = np.float32(floor - MARGIN), cells[:, 0]
-    # Classes by their lowest cell: very many that are alike are in the same cells, all but the
-    # first of which have nothing to say of them.
+    common = _common(cells, np.concatenate(sides), number)
     sides = [side[np.lexsort((side, lowest[side]))] for side in sides]
     one, two, is_same = sides[0], sides[-1], len(sides) == 1
     for top in range(0, len(one), TILE):
@@ -266,13 +293,37 @@ def _tiles(
             ends = lowest[[above[0], above[-1], across[0], across[-1]]]
             if ends[0] < number and (ends == ends[0]).all():
                 continue
+            apart = None if common is None else common[above] @ common[across].T == 0
+            left = 0 if apart is None else np.count_nonzero(apart)
+            if apart is not None and not left:
+                continue
             products = rows[above] @ rows[across].T
+            if apart is not None and left <= _DENSE * len(above):
+                np.copyto(products, -2, where=~apart)
             if bars is not None:
                 _leave_out(products, limit, bars, above, across)
             tile = found_in(products, limit, top, start if is_same else start + len(one))
             first = above[tile.first - top]
             second = across[tile.second - (start if is_same else start + len(one))]
             yield Pairs(np.minimum(first, second), np.maximum(first, second), tile.products)
+
+
+def _common(cells: npt.NDArray[np.int32], members: Ids, number: int) -> Rows | None:
+    """(N, K) whether each class is in each lower cell that very many of a cell are in.
+
+    None where there is no such cell. Rows that are nearly one share most of their cells, all but
+    the first of which have nothing to say of them.
+
+    Parameters
+    ----------
+    members : classes in the cell
+    """
+    every = cells[members]
+    counts = np.bincount(every[every < number])
+    common = np.flatnonzero(counts >= max(TILE, len(members) * _COMMON))
+    if not len(common):
+        return None
+    return np.stack([(cells == one).any(axis=1) for one in common], axis=1).astype(np.float32)
 
 
 def _of_cell(pairs: Pairs, cells: npt.NDArray[np.int32], number: int) -> Pairs:
@@ -292,15 +343,12 @@ def _similar(rows: Rows, pairs: Pairs, floor: float) -> Pairs:
     return Pairs(pairs.first[keep], pairs.second[keep], similarity[keep])
 
 
-def _nearest(parts: list[Pairs], bars: npt.NDArray[np.float32]) -> Pairs:
+def _nearest(pairs: Pairs, bars: npt.NDArray[np.float32]) -> Pairs:
     """Leave out pairs that are not among the best of either class, and raise its bar.
 
     Products are within `MARGIN` of similarities: what is twice that below is none of the best.
     """
-    first, second, product = (
-        np.concatenate([getattr(part, name) for part in parts])
-        for name in ("first", "second", "similarity")
-    )
+    first, second, product = pairs.first, pairs.second, pairs.similarity
     # Sorting the values takes a tenth of what sorting places by two keys does.
     apart = np.tile(np.maximum(np.float32(1) - product, np.float32(0)).view(np.uint32), 2)
     key = np.sort(np.concatenate([first, second]).astype(np.uint64) << _APART_BITS | apart)

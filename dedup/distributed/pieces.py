@@ -34,13 +34,18 @@ class Piece(NamedTuple):
 
 
 def commit_pieces(
-    storage: Storage, stage: str, shard: str, tables: Iterable[tuple[int, pa.Table]]
+    storage: Storage,
+    stage: str,
+    shard: str,
+    tables: Iterable[tuple[int, pa.Table]],
+    facts: dict[str, Any] | None = None,
 ) -> Done | None:
     """Write tables into one object and have it count; as `commits.commit`.
 
     Parameters
     ----------
     tables : each with the number by which it is asked for; several may have the same
+    facts : as `extra` of `commits.commit`
     """
     sink, places, rows = io.BytesIO(), list[list[int]](), 0
     options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
@@ -50,7 +55,9 @@ def commit_pieces(
             writer.write_table(table)
         places.append([number, start, sink.tell() - start, table.num_rows])
         rows += table.num_rows
-    return commit_bytes(storage, stage, shard, sink.getbuffer(), "arrows", rows, {"pieces": places})
+    return commit_bytes(
+        storage, stage, shard, sink.getbuffer(), "arrows", rows, {**(facts or {}), "pieces": places}
+    )
 
 
 def cut_by(numbers: npt.NDArray[Any], rows: pa.Table) -> Iterator[tuple[int, pa.Table]]:

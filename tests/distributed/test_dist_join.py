@@ -14,7 +14,8 @@ from dedup.distributed import dividing, pairing
 from dedup.distributed.commits import committed, read
 from dedup.distributed.engine import Inline
 from dedup.distributed.joining import Joined, join
-from dedup.distributed.pieces import Piece
+from dedup.distributed.pieces import Piece, read_pieces
+from dedup.distributed.schemas import assign_schema
 from dedup.distributed.settings import Settings
 from dedup.distributed.storage import Storage
 from dedup.duplicates.candidates import CANDIDATES, Centring
@@ -80,6 +81,17 @@ def by_tasks(run: Run, settings: Settings, stage: str = "best") -> tuple[Found, 
     return found, told
 
 
+def placed(
+    run: Run, wanted: list[Piece]
+) -> tuple[list[int], list[int], list[set[int]], npt.NDArray[np.float32]]:
+    """Read what is in a group of cells: classes, the cell and all cells of each, their vectors."""
+    table = read_pieces(run.storage, wanted, assign_schema(["global_pool"])).combine_chunks()
+    rows = dividing.Division(run.storage, "division/000").centre(dividing.vectors_of(run, table))
+    columns = (table[name].to_pylist() for name in ("class", "cell", "cells"))
+    at, cell, cells = columns
+    return at, cell, [set(one) for one in cells], rows
+
+
 def test_one_cell_finds_what_the_exact_join_finds(tmp_path: Path) -> None:
     rows = clustered(1500, 1)
     run = of_vectors(Storage.at(f"file://{tmp_path}/store"), rows, SHARD)
@@ -119,7 +131,7 @@ def test_tasks_compare_each_two_pieces_once_and_are_alike(sizes: list[int], shar
     old = {piece.key for piece in pieces[int(share * len(sizes)) :]} if share < 1 else set()
     new = frozenset(piece.key for piece in pieces) - old
     seen, work = Counter[tuple[Piece, ...]](), list[float]()
-    tasks = list(pairing.blocks({3: pieces}, new, "7"))
+    tasks = list(pairing.blocks({3: pieces}, {}, new, "7"))
     for task in tasks:
         if task.second:
             seen.update(itertools.product(task.first, task.second))
@@ -153,6 +165,39 @@ def test_cells_find_what_they_promise(tmp_path: Path) -> None:
     # What is found is right: of each class the best, where it was not missed.
     both = found.keys() & expected.keys()
     assert max(abs(found[pair] - expected[pair]) for pair in both) < 2e-6
+
+
+@pytest.mark.usefixtures("small_cells")
+def test_of_very_many_alike_in_the_same_cells_each_pair_is_found_in_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pairing, "TILE", 32)
+    monkeypatch.setattr(dividing, "_CROWD", 8)
+    monkeypatch.setattr(dividing, "ROWS_OF_GROUP", 1)
+    rows = clustered(900, 5)
+    some = np.random.default_rng(6).permutation(900)[:400]
+    rows[some] = unit_rows(rows[0] + rows[some] * np.float32(0.2))
+    found = []
+    for name, common in (("store", 0.1), ("other", 2.0)):  # which no cell has
+        monkeypatch.setattr(pairing, "_COMMON", common)
+        run = of_vectors(Storage.at(f"file://{tmp_path}/{name}"), rows, SHARD)
+        found.append(by_tasks(run, Settings(1, 0.9, recall=0.99)))
+    assert found[0] == found[1]
+    assert found[0][1].capped > 300
+    assigned = committed(run.storage, "division/000/assign").values()
+    wanted, near = pairing.groups(assigned)
+    crowded = max(near, key=near.__getitem__)
+    assert near[crowded] > 0.1
+    # The share that is told, against a count of all pairs of that group.
+    at, cell, cells, vectors = placed(run, wanted[crowded])
+    similar = vectors @ vectors.T >= Space(run.meta.pinned).near_floors[1]
+    hits = sum(
+        similar[one, two] and min(cells[one] & cells[two]) == cell[one] == cell[two]
+        for one, two in itertools.permutations(range(len(at)), 2)
+    )
+    assert near[crowded] == pytest.approx(hits / len(at) ** 2, abs=0.1)
+    tasks = [*pairing.blocks(wanted, near, frozenset(done.key for done in assigned), "7")]
+    assert len(tasks) > len([*pairing.blocks(wanted, {}, frozenset(d.key for d in assigned), "7")])
 
 
 @pytest.mark.slow
