@@ -179,9 +179,9 @@ def _answers(storage: Storage, settings: Settings) -> Iterator[tuple[pa.Table, d
     """
     there, placed = committed(storage, settings.groups), read_former(storage, settings.join)
     both = np.unique(np.stack([placed.chunk, placed.family], axis=1), axis=0)
-    ends = np.searchsorted(both[:, 0], np.arange(1, len(placed.chunks)))
-    for name, families in zip(placed.chunks, np.split(both[:, 1], ends), strict=True):
-        done = there[name]
+    ends = np.searchsorted(both[:, 0], np.arange(len(placed.chunks) + 1))
+    for number, name in enumerate(placed.chunks):
+        done, families = there[name], both[slice(*ends[number : number + 2]), 1]
         if done.extra["families"] < len(families):
             raise StorageError(f"{storage.url} was indexed and listed meanwhile: list it again")
         table = read(storage, done)

@@ -16,6 +16,7 @@ from dedup.distributed.dividing import Division, vectors_of
 from dedup.distributed.pieces import Piece, commit_pieces, cut_by, pieces, read_pieces
 from dedup.distributed.schemas import PAIRS, ROW_BITS, assign_schema
 from dedup.duplicates.candidates import CANDIDATES
+from dedup.errors import SearchError
 from dedup.search.cells import lowest_shared
 from dedup.search.join import MAX_PAIRS
 from dedup.search.pairs import Pairs, place_among_equals
@@ -217,7 +218,7 @@ def _found(
             for pairs in tiles:
                 kept.add(_similar(rows, _of_cell(pairs, cells, number), floor))
                 if kept.count > MAX_PAIRS:
-                    raise ValueError(
+                    raise SearchError(
                         f"more than {MAX_PAIRS:,} pairs of one part of the collection reach a "
                         f"similarity of {floor:.4f}: choose a higher threshold"
                     )
