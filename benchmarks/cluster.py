@@ -129,7 +129,8 @@ def write(storage: Storage, rows: Rows) -> Run:
     found = Generation(
         0, ("s3://b/p",), shards=tuple(listed), next_shard=len(listed), files=len(rows)
     )
-    commit_bytes(storage, STAGE, shard_name(0), found.to_json(), "json", len(rows))
+    facts = {"shards": len(listed)}
+    commit_bytes(storage, STAGE, shard_name(0), found.to_json(), "json", len(rows), facts)
     return run
 
 

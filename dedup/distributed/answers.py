@@ -28,7 +28,7 @@ from dedup.distributed.grouping import make_groups, proofs, read_etags, read_gro
 from dedup.distributed.images import reading
 from dedup.distributed.importing import Known, add_known, make_catalog
 from dedup.distributed.joining import join
-from dedup.distributed.listing import gone_ids, known_rows, latest
+from dedup.distributed.listing import Whole, gone_ids, known_rows, latest, whole
 from dedup.distributed.plans import check_target, check_tiers, make_plan
 from dedup.distributed.schemas import MEASURED, ROW_BITS, shard_name
 from dedup.distributed.searching import named, nearest
@@ -63,6 +63,8 @@ if TYPE_CHECKING:
 
     AnyPath = str | os.PathLike[str]
     Paths = AnyPath | Iterable[AnyPath]
+
+_NOTHING: Final = "nothing was indexed yet. Run: dedup index URL"
 
 MOST_FETCHED: Final = 20_000_000
 """Images up to which a machine can hold a collection."""
@@ -118,7 +120,8 @@ class SharedAnswers:
     ) -> tuple[Settings, DuplicatesAnswer]:
         """Find the duplicate groups, as `duplicates`; gives what they depend on as well."""
         report = callback_of(progress)
-        settings = self._settings(tier, threshold, **options)
+        of = whole(self._run.storage)
+        settings = self._settings(tier, threshold, of=of, **options)
         sort = one_of(sort, SORTS, "sort")
         wanted = Wanted(self._indexed(under), count_of(min_bytes, "min_bytes", 0))
         with self._engine() as engine:
@@ -129,6 +132,8 @@ class SharedAnswers:
         groups, notes = read_groups(self._run.storage, settings)
         chosen = [one for one in (_chosen(each, wanted) for each in groups) if one is not None]
         notes = [*told.notes, *_cells_notes(told), *notes]
+        if of.left:
+            notes.insert(0, f"This is of the files listed before: {_left(self._run.store, of)}")
         found = in_order(chosen, sort)
         return settings, DuplicatesAnswer(tuple(found), settings.threshold, tuple(notes))
 
@@ -301,19 +306,24 @@ class SharedAnswers:
         keep: Any = INFORMATION,
         companions: bool = False,
         parts: bool = True,
+        of: Whole | None = None,
     ) -> Settings:
-        generation = latest(self._run.storage)
-        if generation is None:
-            raise CollectionError(self._run.store, "nothing was indexed yet. Run: dedup index URL")
+        if of is None:
+            newest = latest(self._run.storage)
+            of = Whole(-1 if newest is None else newest.number, None, 0)
+        if of.number < 0:
+            words = _left(self._run.store, of) if of.left else _NOTHING
+            raise CollectionError(self._run.store, words)
         tiers = tiers_of(tier) - {Tier.VIDEO}
         return Settings(
-            generation.number,
+            of.number,
             Space(self._run.meta.pinned).threshold(threshold_of(threshold)),
             tuple(sorted(one.value for one in tiers)),
             Grouping(one_of(group, Grouping, "group")).value,
             KeepPolicy.of(keep).texts,
             companions=companions,
             parts=parts,
+            shards=of.shards,
         )
 
     def _rows_of(self, names: Iterable[str]) -> list[pa.Table]:
@@ -361,6 +371,11 @@ def _chosen(group: Group, wanted: Wanted) -> Group | None:
     if not members:
         return None
     return group_of(group.number, group.keeper, members, group.min_similarity, group.kept_because)
+
+
+def _left(store: str, of: Whole) -> str:
+    left = f"shards of what was listed last that are not read yet: {of.left:,}"
+    return f"{left}. To go on with them: dedup index --store {store}"
 
 
 def _searched_notes(found: Searched) -> list[str]:

@@ -147,6 +147,11 @@ def committed(storage: Storage, stage: str) -> dict[str, Done]:
     return {found[entry.key].shard: found[entry.key] for entry in entries}
 
 
+def names(storage: Storage, stage: str) -> set[str]:
+    """Name the shards of a stage that are committed, without reading their commits."""
+    return {_shard_of_commit(entry.key) for entry in _commits(storage, stage)}
+
+
 def done_of(storage: Storage, stage: str, shard: str) -> Done:
     """Read one commit.
 

@@ -52,7 +52,8 @@ def _ranges(table: pa.Table) -> npt.NDArray[np.uint8]:
 def fold(run: Run, join: str, number: str, wanted: tuple[Piece, ...], gone: str) -> Done | None:
     """Find the images and classes of the files of a range.
 
-    Writes `reps` and, last, `fold`.
+    Writes `reps`, `former` and, last, `fold`. Classes of which no file is there any more are in
+    cells all the same: one that comes back, by another file of its content, is there then.
 
     Parameters
     ----------
@@ -70,8 +71,10 @@ def fold(run: Run, join: str, number: str, wanted: tuple[Piece, ...], gone: str)
     trivial = np.array(table["trivial"].to_pylist(), bool)
     found = pa.table([ids, image, group, trivial], schema=FOLD)
     names = np.unique(group[alive & ~trivial])
-    reps = pa.table([names], schema=REPS)
-    commit_pieces(storage, f"{join}/reps", number, cut_by(names >> ROW_BITS, reps))
+    former = np.setdiff1d(group[~trivial], names)
+    for stage, some in (("reps", names), ("former", former)):
+        parts = cut_by(some >> ROW_BITS, pa.table([some], schema=REPS))
+        commit_pieces(storage, f"{join}/{stage}", number, parts)
     facts = {
         "images": len(np.unique(image[alive])),
         "files": int(alive.sum()),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from dedup.distributed.commits import Done, commit, committed, done_of
+from dedup.distributed.commits import Done, commit, committed, done_of, names
 from dedup.distributed.dividing import (
     ASKING_ROWS,
     ONE_CELL,
@@ -73,26 +73,24 @@ class Joined(NamedTuple):
 def join(run: Run, engine: Engine, settings: Settings, report: Report) -> Joined:
     """Run what is left of the stages of a join."""
     storage, name = run.storage, settings.join
-    gone = _write_gone(storage, name)
-    shards = list(committed(storage, "embed"))
-    run_shards(
-        engine,
-        run,
-        "keys",
-        "Sorting digests",
-        keys_of_shard,
-        {one: (one,) for one in shards},
-        report,
-    )
+    gone = _write_gone(storage, settings)
+    # What is listed and embedded meanwhile is of the next join.
+    every = sorted(names(storage, "embed"))
+    shards = [one for one in every if settings.shards is None or int(one) < settings.shards]
+    keyed = {one: (one,) for one in shards}
+    run_shards(engine, run, "keys", "Sorting digests", keys_of_shard, keyed, report)
     _fold(run, engine, name, shards, gone, report)
     folds = committed(storage, f"{name}/fold")
     files, images, classes = (
         sum(done.extra[what] for done in folds.values()) for what in ("files", "images", "classes")
     )
-    reps = pieces(committed(storage, f"{name}/reps").values())
+    reps, former = (
+        pieces(committed(storage, f"{name}/{stage}").values()) for stage in ("reps", "former")
+    )
     division = _division(storage, classes)
     floors = Space(run.meta.pinned).near_floors
-    _divide(run, engine, settings, division, shards, reps, classes, floors, report)
+    wanted = {one: (*reps.get(int(one), ()), *former.get(int(one), ())) for one in shards}
+    _divide(run, engine, settings, division, wanted, classes, floors, report)
     facts = done_of(storage, f"{division}/centres", "0").extra
     near = floors[1] if facts["centred"] else floors[0]
     limits = Limits(near, settings.threshold if settings.has_similar else None)
@@ -107,15 +105,15 @@ def join(run: Run, engine: Engine, settings: Settings, report: Report) -> Joined
     )  # fmt: skip
 
 
-def _write_gone(storage: Storage, name: str) -> str:
+def _write_gone(storage: Storage, settings: Settings) -> str:
     """Write which files are gone, for `fold`; gives the key, "" where none is."""
-    lost = gone_ids(storage)
+    lost = gone_ids(storage, settings.generation)
     if not len(lost):
         return ""
     sink = io.BytesIO()
     np.save(sink, lost)
-    storage.put(f"{name}/gone.npy", sink.getvalue())
-    return f"{name}/gone.npy"
+    storage.put(f"{settings.join}/gone.npy", sink.getvalue())
+    return f"{settings.join}/gone.npy"
 
 
 def _fold(
@@ -155,14 +153,12 @@ def _divide(
     engine: Engine,
     settings: Settings,
     division: str,
-    shards: Sequence[str],
-    reps: dict[int, list[Piece]],
+    wanted: dict[str, tuple[Piece, ...]],
     classes: int,
     floors: tuple[float, float],
     report: Report,
 ) -> None:
     storage = run.storage
-    wanted = {shard: tuple(reps.get(int(shard), ())) for shard in shards}
     if not committed(storage, f"{division}/divided"):
         share = 0.0
         if classes > ONE_CELL:

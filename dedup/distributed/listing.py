@@ -12,7 +12,7 @@ import json
 import re
 from array import array
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -120,12 +120,44 @@ def shards(storage: Storage) -> dict[str, Done]:
     return {one.shard: one for each in generations(storage) for one in each.shards}
 
 
-def gone_ids(storage: Storage) -> npt.NDArray[np.int64]:
-    """Read the ids of files that are gone, or were replaced by another; rising."""
+class Whole(NamedTuple):
+    """The last generation of which all that was listed by then is embedded.
+
+    Parameters
+    ----------
+    number : of the generation; -1: there is none
+    shards : that were listed by then; their numbers are lower; None: whatever is embedded
+    left : shards, of all that there are, that are not embedded
+    """
+
+    number: int
+    shards: int | None
+    left: int
+
+
+def whole(storage: Storage) -> Whole:
+    """Find the last generation of which all that was listed by then is embedded."""
+    embedded = commits.names(storage, "embed")
+    number, shards, listed = -1, 0, 0
+    for done in commits.committed(storage, STAGE).values():
+        new = range(listed, listed + done.extra["shards"])
+        listed = new.stop
+        if shards == new.start and all(shard_name(one) in embedded for one in new):
+            number, shards = int(done.shard), listed
+    return Whole(number, shards, listed - len(embedded))
+
+
+def gone_ids(storage: Storage, last: int | None = None) -> npt.NDArray[np.int64]:
+    """Read the ids of files that are gone, or were replaced by another; rising.
+
+    Parameters
+    ----------
+    last : generation up to which they were; None: of all
+    """
     found = [
         commits.read(storage, one.gone)["id"].to_numpy()
         for one in generations(storage)
-        if one.gone is not None
+        if one.gone is not None and (last is None or one.number <= last)
     ]
     return np.sort(np.concatenate(found)) if found else np.empty(0, np.int64)
 

@@ -8,6 +8,7 @@
     keys/SHARD                      what says which files are one image, in pieces by range
     J/fold/RANGE                    the live files, their images and classes
     J/reps/RANGE                    one file of each class that is compared, in pieces by shard
+    J/former/RANGE                  the same of classes of which no file is there any more
     D/sample/SHARD                  the sum of vectors, and some of them
     D/centres/0                     centres of cells, and the mean
     D/exact/SHARD                   the nearest rows of a shard to some rows, and their cells

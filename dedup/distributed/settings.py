@@ -30,6 +30,7 @@ class Settings:
     threshold : lowest similarity of the tier `similar`
     group, keep, companions, parts : as `Collection.duplicates` takes them
     recall : as `RECALL`
+    shards : that the generation and those before it listed; None: whatever is embedded
     """
 
     generation: int
@@ -45,6 +46,7 @@ class Settings:
     companions: bool = False
     parts: bool = True
     recall: float = RECALL
+    shards: int | None = None
 
     @property
     def has_similar(self) -> bool:

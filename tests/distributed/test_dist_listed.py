@@ -1,0 +1,117 @@
+"""Lists of what was listed and read, whatever was broken off, and of what comes and goes."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from drawings import scene
+
+from dedup.distributed import embed, pairing
+from dedup.distributed.collection import SharedCollection
+from dedup.errors import CollectionError, SearchError
+from dedup.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from dedup.distributed.commits import Done
+    from dedup.distributed.engine import Task
+    from dedup.distributed.run import Run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three scenes that are not alike."""
+    path = tmp_path / "images"
+    path.mkdir()
+    for seed in range(3):
+        scene(seed).save(path / f"{seed}.jpg")
+    return path
+
+
+def opened(folder: Path, name: str = "store") -> SharedCollection:
+    url = f"file://{folder.parent}/{name}"
+    return SharedCollection.open(
+        url, ModelSpec(views="details"), create=True, engine="inline", shard=2
+    )
+
+
+def listed(shared: SharedCollection, *, parts: bool = True) -> list[list[str]]:
+    return sorted(sorted(group.paths) for group in shared.duplicates(parts=parts))
+
+
+def index_broken_off(shared: SharedCollection, root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Index all but the last shard."""
+    every = embed.tasks
+
+    def some(run: Run, shards: Sequence[Done], *, own: bool) -> list[Task]:
+        return every(run, shards[:-1], own=own)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(embed, "tasks", some)
+        with pytest.raises(KeyError):
+            shared.index(root)
+
+
+def test_a_list_waits_until_what_was_listed_is_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = f"file://{folder}"
+    for seed in range(3):
+        shutil.copy(folder / f"{seed}.jpg", folder / f"copy of {seed}.jpg")
+    shared = opened(folder)
+    index_broken_off(shared, root, monkeypatch)
+    with pytest.raises(CollectionError, match=r"not read yet: 1\. To go on .* dedup index --store"):
+        shared.duplicates()
+    shared.index()
+    assert shared.duplicates().notes == ()
+    before = listed(shared)
+    assert len(before) == 3
+    # Until what is new is read whole, the list is of what was there before.
+    for seed in range(3, 7):
+        scene(seed).save(folder / f"{seed}.jpg")
+        shutil.copy(folder / f"{seed}.jpg", folder / f"copy of {seed}.jpg")
+    (folder / "copy of 0.jpg").unlink()
+    index_broken_off(shared, root, monkeypatch)
+    assert listed(shared) == before
+    (note,) = shared.duplicates().notes
+    assert "of the files listed before: shards of what was listed last that are not read" in note
+    assert len(shared.query([folder / "3.jpg"], 1)) == 1
+    shared.index()
+    assert len(listed(shared)) == 6
+    fresh = opened(folder, "fresh")
+    fresh.index(root)
+    assert listed(shared) == listed(fresh)
+
+
+def test_where_nothing_is_alike_lists_are_empty(folder: Path) -> None:
+    shared = opened(folder)
+    shared.index(f"file://{folder}")
+    assert listed(shared, parts=False) == listed(shared, parts=False) == []
+
+
+def test_content_that_comes_back_is_compared(folder: Path) -> None:
+    """Its class is named after a file that was gone before the first list, which divided all."""
+    drawn = scene(1)
+    drawn.resize((drawn.width // 2, drawn.height // 2)).save(folder / "small.jpg")
+    shared = opened(folder)
+    shared.index(f"file://{folder}")
+    (folder / "small.jpg").rename(folder.parent / "elsewhere.jpg")
+    shared.index()
+    assert listed(shared, parts=False) == []
+    (folder.parent / "elsewhere.jpg").rename(folder / "back.jpg")
+    shared.index()
+    assert listed(shared, parts=False) == [
+        [f"file://{folder}/{name}" for name in ("1.jpg", "back.jpg")]
+    ]
+
+
+def test_too_many_similar_pairs_are_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pairing, "MAX_PAIRS", 2)
+    shared = opened(folder)
+    shared.index(f"file://{folder}")
+    with pytest.raises(SearchError, match=r"similarity of -0\.9.*: choose a higher threshold"):
+        shared.duplicates("similar", threshold=-0.9)
