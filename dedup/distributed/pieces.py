@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from dedup.distributed.commits import TELLS, commit_bytes
-from dedup.distributed.storage import StorageError
+from dedup.distributed.storage import MissingObjectError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -92,13 +92,14 @@ def read_pieces(storage: Storage, wanted: Iterable[Piece], schema: pa.Schema) ->
     for piece in wanted:
         of.setdefault(piece.key, []).append(piece)
     options = pa.ipc.IpcReadOptions(use_threads=False)  # as `commits.table_of`
-    tables = [
-        _table(storage, key, data, options)
-        for key, some in of.items()
-        for data in storage.get_ranges(
-            key, [piece.start for piece in some], [piece.length for piece in some]
-        )
-    ]
+    tables: list[pa.Table] = []
+    for key, some in of.items():
+        starts, lengths = [one.start for one in some], [one.length for one in some]
+        try:
+            parts = storage.get_ranges(key, starts, lengths)
+        except MissingObjectError as error:
+            raise StorageError(f"{storage.url}/{key} is missing; {TELLS}") from error
+        tables += [_table(storage, key, data, options) for data in parts]
     return pa.concat_tables(tables) if tables else schema.empty_table()
 
 

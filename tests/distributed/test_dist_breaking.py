@@ -170,11 +170,17 @@ def test_status_sums_up_stages(copies: tuple[Path, SharedCollection]) -> None:
     assert os.fspath(folder) in told.output
 
 
-def test_a_damaged_piece_is_named(copies: tuple[Path, SharedCollection], tmp_path: Path) -> None:
+def test_a_piece_that_is_damaged_or_missing_is_named(
+    copies: tuple[Path, SharedCollection], tmp_path: Path
+) -> None:
     folder, _ = copies
     shutil.copytree(folder / "found", tmp_path / "found")
     storage = Storage.at(f"file://{tmp_path}/found")
     done = next(iter(committed(storage, "keys").values()))
     storage.put(done.key, b"x" * done.bytes)
+    wanted = [one for some in pieces([done]).values() for one in some]
     with pytest.raises(StorageError, match=rf"{done.key} is not what was committed; `dedup verify"):
-        read_pieces(storage, [one for some in pieces([done]).values() for one in some], KEYS)
+        read_pieces(storage, wanted, KEYS)
+    storage.delete([done.key])
+    with pytest.raises(StorageError, match=rf"{done.key} is missing; `dedup verify"):
+        read_pieces(storage, wanted, KEYS)

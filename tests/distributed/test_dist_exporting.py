@@ -80,9 +80,9 @@ def test_features_come_by_shard_and_are_those_of_one_machine(
     assert found.keys() == expected.keys()
     for path, values in expected.items():
         assert found[path].keys() == values.keys()
-        for name, row in values.items():
+        for name, numbers in values.items():
             # A content that is in two shards was embedded twice, in batches of other sizes.
-            assert found[path][name] == pytest.approx(row, rel=1e-6)
+            assert found[path][name] == pytest.approx(numbers, rel=1e-6)
     assert told[-1] == ("Reading shards", len(told), len(told))
 
 
