@@ -20,7 +20,6 @@ from dedup.arguments import (
     threshold_of,
     tiers_of,
 )
-from dedup.collection import Collection
 from dedup.descriptors.vlad import PARTS_VERSION
 from dedup.distributed import acting
 from dedup.distributed.commits import committed, done_of, read
@@ -53,6 +52,7 @@ if TYPE_CHECKING:
 
     from dedup.actions.outcomes import Acted
     from dedup.answer import Progress
+    from dedup.collection import Collection
     from dedup.distributed.engine import Engine
     from dedup.distributed.joining import Joined
     from dedup.distributed.plans import SharedPlan
@@ -133,7 +133,7 @@ class SharedAnswers:
         chosen = [one for one in (_chosen(each, wanted) for each in groups) if one is not None]
         notes = [*told.notes, *_cells_notes(told), *notes]
         if of.left:
-            notes.insert(0, f"This is of the files listed before: {_left(self._run.store, of)}")
+            notes.insert(0, f"This is of the files listed before: {of.told(self._run.store)}")
         found = in_order(chosen, sort)
         return settings, DuplicatesAnswer(tuple(found), settings.threshold, tuple(notes))
 
@@ -237,6 +237,8 @@ class SharedAnswers:
         ------
         CollectionError : there is a collection already, or this one is too large for a machine.
         """
+        from dedup.collection import Collection  # whose verbs take long to import
+
         storage, report = self._run.storage, callback_of(progress)
         path = Path(path_of(folder, "folder"))
         done = committed(storage, "embed")
@@ -312,7 +314,7 @@ class SharedAnswers:
             newest = latest(self._run.storage)
             of = Whole(-1 if newest is None else newest.number, None, 0)
         if of.number < 0:
-            words = _left(self._run.store, of) if of.left else _NOTHING
+            words = of.told(self._run.store) if of.left else _NOTHING
             raise CollectionError(self._run.store, words)
         tiers = tiers_of(tier) - {Tier.VIDEO}
         return Settings(
@@ -346,6 +348,8 @@ class SharedAnswers:
     @contextmanager
     def _small(self, tables: list[pa.Table]) -> Iterator[Collection]:
         """Make a small collection of some rows, whose images are read from object storage."""
+        from dedup.collection import Collection
+
         roots = {root for table in tables for root in table["root"].unique().to_pylist()}
         with (
             tempfile.TemporaryDirectory(prefix="dedup-") as folder,
@@ -371,11 +375,6 @@ def _chosen(group: Group, wanted: Wanted) -> Group | None:
     if not members:
         return None
     return group_of(group.number, group.keeper, members, group.min_similarity, group.kept_because)
-
-
-def _left(store: str, of: Whole) -> str:
-    left = f"shards of what was listed last that are not read yet: {of.left:,}"
-    return f"{left}. To go on with them: dedup index --store {store}"
 
 
 def _searched_notes(found: Searched) -> list[str]:

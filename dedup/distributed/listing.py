@@ -134,6 +134,11 @@ class Whole(NamedTuple):
     shards: int | None
     left: int
 
+    def told(self, store: str) -> str:
+        """Say what is left, and how to go on."""
+        left = f"shards of what was listed last that are not read yet: {self.left:,}"
+        return f"{left}. To go on with them: dedup index --store {store}"
+
 
 def whole(storage: Storage) -> Whole:
     """Find the last generation of which all that was listed by then is embedded."""
