@@ -169,18 +169,20 @@ def test_an_estimate_writes_nothing_and_is_near_the_truth(url: str, tmp_path: Pa
     folder = tmp_path / "images"
     draw(folder, *range(72))
     with opened(url, shard=40) as shared:
-        estimate = shared.estimate(f"file://{folder}")
+        estimates = [shared.estimate(f"file://{folder}") for _ in range(3)]
         assert not [*Storage.at(url).list()]
         shared.index(f"file://{folder}")
         repeated = shared.estimate()
     size = sum(file.stat().st_size for file in folder.iterdir())
+    # The middle one: what the same work takes differs by a tenth where others are at work.
+    estimate = sorted(estimates, key=lambda one: one.seconds_each)[1]
     assert (estimate.files, estimate.new, estimate.sampled) == (72, 72, 64)
     assert estimate.bytes_listed == size
     stages = {stage.stage: stage for stage in estimate}
     assert [*stages] == ["list", "embed", "assign", "pair", "prove"]
     assert (stages["embed"].items, stages["embed"].bytes_read) == (72, size)
     spent = sum(one.extra["seconds"] for one in embedded(url).values())
-    assert stages["embed"].core_hours * 3600 == pytest.approx(spent, rel=0.5)
+    assert stages["embed"].core_hours * 3600 == pytest.approx(spent, rel=0.25)
     written = sum(one.bytes for one in embedded(url).values())
     assert stages["embed"].bytes_written == pytest.approx(written, rel=0.25)
     total = estimate.total
