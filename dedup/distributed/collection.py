@@ -19,7 +19,7 @@ from dedup.distributed.engine import Inline, run_tasks
 from dedup.distributed.engines import engine_named
 from dedup.distributed.entries import listed_below
 from dedup.distributed.run import Meta, Run, read_meta, write_meta
-from dedup.distributed.schemas import MAX_SHARD
+from dedup.distributed.schemas import MAX_SHARD, rows_by_shard
 from dedup.distributed.storage import Storage, refuse_without_conditional_puts
 from dedup.distributed.weights import put_graph, put_weights, weights_url
 from dedup.errors import CollectionError, NoCollectionError, SourceError
@@ -215,13 +215,10 @@ class SharedCollection(SharedAnswers):
             report("Indexing", files, total)
 
         report("Indexing", 0, total)
+        gone = rows_by_shard(listing.gone_ids(self._run.storage).tolist())
         with self._engine() as engine:
-            run_tasks(
-                engine,
-                embed.tasks(self._run, shards, own=not isinstance(engine, Inline)),
-                tell,
-                embed.look_apart,
-            )
+            todo = embed.tasks(self._run, shards, gone, own=not isinstance(engine, Inline))
+            run_tasks(engine, todo, tell, embed.look_apart)
 
     def _checked(self, urls: tuple[str, ...]) -> tuple[str, ...]:
         roots = tuple(Storage.at(url).url for url in urls)

@@ -75,13 +75,20 @@ class Fetched(NamedTuple):
     failed: StorageError | None = None
 
 
-def embed_shard(run: Run, listed: Done, own: bool, apart: bool = False) -> str:  # noqa: FBT001, FBT002 - arguments of a task go by position
+def embed_shard(
+    run: Run,
+    listed: Done,
+    own: bool,  # noqa: FBT001 - arguments of a task go by position
+    gone: Sequence[int] = (),
+    apart: bool = False,  # noqa: FBT001, FBT002
+) -> str:
     """Read and embed the files of a shard.
 
     Parameters
     ----------
     listed : the shard, as a generation names it
     own : whether this process does nothing but tasks, of one core, so that it may be ended
+    gone : rows of the shard that are not to be read, since a later listing has not found them
     apart : whether each image is read in a process of its own, which it may take down
 
     Returns
@@ -99,6 +106,8 @@ def embed_shard(run: Run, listed: Done, own: bool, apart: bool = False) -> str: 
     load(run)
     loaded = time.process_time()
     rows = commits.read(run.storage, listed).to_pylist()
+    for row in gone:
+        rows[row]["reason"] = GONE.reason
     if own and not apart:  # from what it holds by now: Arrow alone reserves a gigabyte
         limit_process(_LIMITS.last_seconds, _LIMITS.memory)
     table, counts = embed_rows(run, rows, int(listed.shard), apart=apart)
@@ -153,20 +162,22 @@ def load(run: Run) -> None:
         load_details()
 
 
-def tasks(run: Run, listed: Sequence[Done], *, own: bool) -> list[Task]:
-    """Make the tasks of shards; the largest objects of memory are an image and the model."""
-    return [Task(embed_shard, (run, one, own), one.shard) for one in listed]
+def tasks(run: Run, listed: Sequence[Done], gone: dict[str, list[int]], *, own: bool) -> list[Task]:
+    """Make the tasks of shards; `gone` by shard, as in `embed_shard`."""
+    return [
+        Task(embed_shard, (run, one, own, gone.get(one.shard, ())), one.shard) for one in listed
+    ]
 
 
 def look_apart(task: Task, words: str) -> list[Task]:
     """Give what is run instead of a task that ended its process twice."""
-    run, listed, own, *apart = task.arguments
+    run, listed, own, gone, *apart = task.arguments
     if any(apart):
         raise EngineError(
             f"shard {task.name}: its process ended although each image was read in one of its own "
             f"({words}); is there enough memory?"
         )
-    return [Task(embed_shard, (run, listed, own, True), task.name, task.need)]
+    return [Task(embed_shard, (run, listed, own, gone, True), task.name, task.need)]
 
 
 def transient_ids(storage: Storage) -> set[int]:

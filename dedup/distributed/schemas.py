@@ -56,7 +56,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -80,6 +80,14 @@ def row_of(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 def shard_name(shard: int) -> str:
     """Write the number of a shard as commits name it."""
     return f"{shard:06d}"
+
+
+def rows_by_shard(ids: Iterable[int]) -> dict[str, list[int]]:
+    """Give the rows of files in each of their shards."""
+    found: dict[str, list[int]] = {}
+    for one in ids:
+        found.setdefault(shard_name(one >> ROW_BITS), []).append(one & (MAX_SHARD - 1))
+    return found
 
 
 LISTED: Final = pa.schema(

@@ -158,7 +158,7 @@ def test_another_decoder_is_refused(drawn: Path, tmp_path: Path) -> None:
 
 def test_a_shard_is_looked_through_once(drawn: Path, tmp_path: Path) -> None:
     run = indexed(tmp_path, drawn)
-    (task,) = tasks(run, [*shards(run.storage).values()], own=True)
+    (task,) = tasks(run, [*shards(run.storage).values()], {}, own=True)
     (apart,) = look_apart(task, "SIGSEGV")
     assert apart.arguments == (*task.arguments, True)
     with pytest.raises(EngineError, match="although each image was read in one of its own"):

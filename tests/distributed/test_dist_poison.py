@@ -74,7 +74,7 @@ def embedded(tmp_path: Path, *poisons: bytes) -> tuple[dict[str, Any], int]:
         run = shared.run
     found = list_generation(run, [f"file://{tmp_path}/images"])
     with Watched(1) as engine:
-        run_tasks(engine, embed.tasks(run, found.shards, own=True), None, embed.look_apart)
+        run_tasks(engine, embed.tasks(run, found.shards, {}, own=True), None, embed.look_apart)
     (done,) = commits.committed(run.storage, embed.STAGE).values()
     rows = {row["key"]: row for row in commits.read(run.storage, done).to_pylist()}
     assert [key for key in rows if not rows[key]["reason"]] == [f"{n}.jpg" for n in range(6)]
