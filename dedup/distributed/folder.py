@@ -10,6 +10,7 @@ import os
 import stat
 import uuid
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -117,7 +118,10 @@ class Folder:
     def _written(self, key: str, data: bytes | memoryview) -> Iterator[Path]:
         """Write a file that has not its name yet; removed afterwards."""
         folder = Path(self._name(key)).parent
+        made = [*takewhile(lambda one: not one.exists(), (folder, *folder.parents))]
         folder.mkdir(parents=True, exist_ok=True)
+        for one in made:  # else what is in it would go with it when the power does
+            sync_folder(one.parent)
         temporary = folder / f".dedup-{uuid.uuid4().hex}.tmp"
         try:
             with temporary.open("wb") as file:
