@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -99,18 +99,20 @@ def _act(store: Storage, plan: SharedPlan, run: str, number: int, *, dry_run: bo
         if _read(store, f"acts/{run}/back/{step}") is not None:
             return told("refused", reason="it was brought back since; make a new plan")
         return told("done", to=before["to"])
-    begun = _read(store, f"acts/{run}/begun/{step}") is not None
+    begun = _read(store, f"acts/{run}/begun/{step}")
     target = _target(plan, entry)
     try:
-        _check(entry, begun=begun)
+        version = _check(entry, begun=begun is not None)
     except _RefusedError as refusal:
         return told("refused", reason=str(refusal))
     if dry_run:
         return told("planned", to=target)
-    store.put(f"acts/{run}/begun/{step}", json.dumps(asdict(entry)).encode())
+    if begun is None:
+        begun = asdict(entry) | {"version": version}
+        store.put(f"acts/{run}/begun/{step}", json.dumps(begun).encode())
     try:
         with _refusing():
-            found = _ACTS[plan.verb](plan, entry, target, run)
+            found = _ACTS[plan.verb](entry, target, run, begun.get("version", version))
     except _RefusedError as refusal:
         return told("refused", reason=str(refusal))
     done = {"entry": asdict(entry), "verb": plan.verb, "to": target, **found}
@@ -133,8 +135,9 @@ def _refusing() -> Iterator[None]:
         raise _RefusedError(str(error)) from error
 
 
-def _check(entry: SharedEntry, *, begun: bool) -> None:
-    """See that both objects are what was compared."""
+def _check(entry: SharedEntry, *, begun: bool) -> str:
+    """See that both objects are what was compared; gives the version of the one that goes."""
+    version = ""
     both = (entry.keeper, entry.keeper_etag, True), (entry.url, entry.etag, False)
     for url, etag, is_keeper in both:
         place = place_of(url)
@@ -145,13 +148,15 @@ def _check(entry: SharedEntry, *, begun: bool) -> None:
             if not isinstance(error.__cause__, MissingObjectError):
                 raise
             if begun and not is_keeper:
-                return  # it went already, and only that was not written down
+                return ""  # it went already, and only that was not written down
             raise _RefusedError("its keeper is gone" if is_keeper else "it is gone") from error
         if now.etag != etag or not etag:
             raise _RefusedError("its keeper has changed" if is_keeper else "it has changed")
+        version = now.version
+    return version
 
 
-def _move(_plan: SharedPlan, entry: SharedEntry, target: str, _run: str) -> dict[str, Any]:
+def _move(entry: SharedEntry, target: str, _run: str, _version: str) -> dict[str, Any]:
     place, there = place_of(entry.url), place_of(target)
     try:
         data = place.storage.get(place.key, entry.etag).data
@@ -171,17 +176,13 @@ def _move(_plan: SharedPlan, entry: SharedEntry, target: str, _run: str) -> dict
     return {"sha256": hashlib.sha256(data).hexdigest()}
 
 
-def _delete(_plan: SharedPlan, entry: SharedEntry, _target: str, _run: str) -> dict[str, Any]:
-    place = place_of(entry.url)
-    try:
-        version = place.storage.head(place.key).version
-    except MissingObjectError:
-        return {"version": ""}
-    _remove(place, entry.etag)
+def _delete(entry: SharedEntry, _target: str, _run: str, version: str) -> dict[str, Any]:
+    with suppress(MissingObjectError):  # it went already, and only that was not written down
+        _remove(place_of(entry.url), entry.etag)
     return {"version": version}
 
 
-def _tag(_plan: SharedPlan, entry: SharedEntry, _target: str, run: str) -> dict[str, Any]:
+def _tag(entry: SharedEntry, _target: str, run: str, _version: str) -> dict[str, Any]:
     place = place_of(entry.url)
     place.storage.label(place.key, {TAG: run})
     return {}
@@ -282,12 +283,22 @@ def _move_back(done: dict[str, Any]) -> None:
     try:
         found = there.storage.get(there.key)
     except MissingObjectError as error:
+        if _digest_at(place) == done["sha256"]:
+            return  # it is back already, and only that was not written down
         raise _RefusedError(f"{done['to']} is gone") from error
     if hashlib.sha256(found.data).hexdigest() != done["sha256"]:
         raise _RefusedError(f"{done['to']} has changed")
     if not place.storage.put_new(place.key, found.data):
         raise _RefusedError("there is another object in its place")
     _remove(there, found.etag)
+
+
+def _digest_at(place: Place) -> str:
+    """Give the SHA-256 of an object; "" where there is none."""
+    try:
+        return hashlib.sha256(place.storage.get(place.key).data).hexdigest()
+    except MissingObjectError:
+        return ""
 
 
 def _undelete(done: dict[str, Any]) -> None:

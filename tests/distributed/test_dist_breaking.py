@@ -129,6 +129,34 @@ def test_what_was_brought_back_is_not_called_done(s3: S3, drawn: Path) -> None:
             shared.apply(replace(made, action="move:s3://no-such-bucket-of-ours/spare"))
 
 
+@pytest.mark.parametrize("verb", ["delete", "move"])
+def test_what_was_not_written_down_can_be_taken_back(s3: S3, drawn: Path, verb: str) -> None:
+    """As where a run was killed between an act and the record of it."""
+    with s3.reachable():
+        bucket = s3.bucket(versioned=True)
+        data = min(path for path in drawn.rglob("*") if path.is_file()).read_bytes()
+        photos = Storage.at(f"{bucket}/photos")
+        for name in ("a.jpg", "b.jpg"):
+            photos.put(name, data)
+        store = Storage.at(f"{bucket}/found")
+        shared = SharedCollection.open(store.url, DETAILS, create=True, engine="inline")
+        shared.index(photos.url)
+        action = f"move:{bucket}/spare" if verb == "move" else verb
+        made = shared.plan(action, "exact", keep="shortest", parts=False)
+        run = shared.apply(made).run
+        for record in ("done", "back"):
+            (key,) = (entry.key for entry in store.list(f"acts/{run}/{record}"))
+            store.delete([key])
+            acted = shared.apply(made) if record == "done" else shared.undo()
+            assert [one.outcome for one in acted] == ["done" if record == "done" else "undone"]
+            if record == "done":
+                assert [entry.key for entry in photos.list()] == ["a.jpg"]
+                assert [one.outcome for one in shared.undo()] == ["undone"]
+            assert photos.get("b.jpg").data == data
+        with pytest.raises(PlanError, match="no run has anything to bring back"):
+            shared.undo()
+
+
 def test_proofs_are_fetched_without_what_is_half_there(
     copies: tuple[Path, SharedCollection], tmp_path: Path
 ) -> None:
