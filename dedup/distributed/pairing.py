@@ -154,11 +154,13 @@ def pair_block(run: Run, division: str, limits: Limits, block: Block) -> Done | 
     cells = np.array(table["cells"].to_pylist(), np.int32).reshape(table.num_rows, -1)[first]
     cell = table["cell"].to_numpy()
     later = np.arange(len(cell)) >= one.num_rows if two is not None else None
-    found = _found(Division(run.storage, division).centre(raw), at, cell, cells, later, limits.near)
+    found = find_pairs(
+        Division(run.storage, division).centre(raw), at, cell, cells, later, limits.near
+    )
     near = Pairs(ids[found.first], ids[found.second], found.similarity)
     parts = [(0, near)]
     if limits.reach is not None:
-        found = _found(raw, at, cell, cells, later, limits.reach, every=True)
+        found = find_pairs(raw, at, cell, cells, later, limits.reach, every=True)
         parts.append((1, Pairs(ids[found.first], ids[found.second], found.similarity)))
     stage = f"{division}/{stage_of(limits)}"
     return commit_pieces(run.storage, stage, block.name, _by_range(parts))
@@ -187,7 +189,7 @@ def range_of(ids: Ids) -> Ids:
     return (ids >> ROW_BITS) // SHARDS_OF_RANGE
 
 
-def _found(
+def find_pairs(
     rows: Rows,
     at: Ids,
     cell: npt.NDArray[np.int32],
