@@ -37,12 +37,13 @@ import pyarrow as pa
 from machine import add_json_option, record
 
 from dedup import binding
+from dedup.distributed.blocks import blocks, groups
 from dedup.distributed.chunks import TO_READ, Written
 from dedup.distributed.commits import Done, commit, commit_bytes, committed, done_of, read
 from dedup.distributed.engine import Ended, Inline, Task
 from dedup.distributed.joining import join
 from dedup.distributed.listing import STAGE, Generation
-from dedup.distributed.pairing import Limits, blocks, groups, pair_block
+from dedup.distributed.pairing import Limits, pair_block
 from dedup.distributed.pieces import Piece, pieces, read_pieces
 from dedup.distributed.run import Meta, Run, write_meta
 from dedup.distributed.schemas import ROW_BITS, assign_schema, embed_schema, file_id, shard_name

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from dedup.distributed.blocks import blocks, groups
 from dedup.distributed.commits import Done, commit, committed, done_of, names
 from dedup.distributed.dividing import (
     ASKING_ROWS,
@@ -23,7 +24,7 @@ from dedup.distributed.dividing import (
 )
 from dedup.distributed.folding import RANGES, ROWS_OF_RANGE, fold, keys_of_shard
 from dedup.distributed.listing import gone_ids
-from dedup.distributed.pairing import Limits, best, blocks, groups, pair_block, reach, stage_of
+from dedup.distributed.pairing import Limits, best, pair_block, reach, stage_of
 from dedup.distributed.pieces import Piece, pieces
 from dedup.distributed.serving import serve_division
 from dedup.distributed.stages import run_shards

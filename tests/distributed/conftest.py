@@ -9,7 +9,7 @@ import pytest
 from s3_endpoint import S3, serving
 from s3_faults import Faults, Proxy, proxied
 
-from dedup.distributed import dividing, joining, pairing
+from dedup.distributed import blocks, dividing, joining, pairing
 from dedup.distributed.storage import Storage
 
 if TYPE_CHECKING:
@@ -62,5 +62,5 @@ def small_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dividing, "LEAST_ROWS_OF_CELL", 100)
     monkeypatch.setattr(dividing, "ROWS_OF_GROUP", 900)
     monkeypatch.setattr(dividing, "PIECE_ROWS", 64)
-    monkeypatch.setattr(pairing, "BLOCK_ROWS", 500)
+    monkeypatch.setattr(blocks, "BLOCK_ROWS", 500)
     monkeypatch.setattr(pairing, "SHARDS_OF_RANGE", 2)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from distributed.shards import of_vectors
 
-from dedup.distributed import dividing, pairing
+from dedup.distributed import blocks, dividing, pairing
 from dedup.distributed.commits import committed, read
 from dedup.distributed.engine import Inline
 from dedup.distributed.joining import Joined, join
@@ -109,7 +109,7 @@ def test_of_very_many_alike_the_best_are_kept(
 ) -> None:
     monkeypatch.setattr(pairing, "TILE", 128)
     monkeypatch.setattr(pairing, "_DENSE", 4)
-    monkeypatch.setattr(pairing, "BLOCK_ROWS", 350)
+    monkeypatch.setattr(blocks, "BLOCK_ROWS", 350)
     monkeypatch.setattr(dividing, "PIECE_ROWS", 64)
     rows = clustered(900, 5)
     some = np.random.default_rng(6).permutation(900)[:400]
@@ -131,7 +131,7 @@ def test_tasks_compare_each_two_pieces_once_and_are_alike(sizes: list[int], shar
     old = {piece.key for piece in pieces[int(share * len(sizes)) :]} if share < 1 else set()
     new = frozenset(piece.key for piece in pieces) - old
     seen, work = Counter[tuple[Piece, ...]](), list[float]()
-    tasks = list(pairing.blocks({3: pieces}, {}, new, "7"))
+    tasks = list(blocks.blocks({3: pieces}, {}, new, "7"))
     for task in tasks:
         if task.second:
             seen.update(itertools.product(task.first, task.second))
@@ -174,8 +174,8 @@ def test_of_very_many_alike_in_the_same_cells_each_pair_is_found_in_one(
     monkeypatch.setattr(pairing, "TILE", 32)
     monkeypatch.setattr(dividing, "_CROWD", 8)
     monkeypatch.setattr(dividing, "ROWS_OF_GROUP", 1)
-    rows = clustered(900, 5)
-    some = np.random.default_rng(6).permutation(900)[:400]
+    rows = clustered(600, 5)
+    some = np.random.default_rng(6).permutation(600)[:250]
     rows[some] = unit_rows(rows[0] + rows[some] * np.float32(0.2))
     found = []
     for name, common in (("store", 0.1), ("other", 2.0)):  # which no cell has
@@ -183,9 +183,9 @@ def test_of_very_many_alike_in_the_same_cells_each_pair_is_found_in_one(
         run = of_vectors(Storage.at(f"file://{tmp_path}/{name}"), rows, SHARD)
         found.append(by_tasks(run, Settings(1, 0.9, recall=0.99)))
     assert found[0] == found[1]
-    assert found[0][1].capped > 300
+    assert found[0][1].capped > 200
     assigned = committed(run.storage, "division/000/assign").values()
-    wanted, near = pairing.groups(assigned)
+    wanted, near = blocks.groups(assigned)
     crowded = max(near, key=near.__getitem__)
     assert near[crowded] > 0.1
     # The share that is told, against a count of all pairs of that group.
@@ -196,8 +196,8 @@ def test_of_very_many_alike_in_the_same_cells_each_pair_is_found_in_one(
         for one, two in itertools.permutations(range(len(at)), 2)
     )
     assert near[crowded] == pytest.approx(hits / len(at) ** 2, abs=0.1)
-    tasks = [*pairing.blocks(wanted, near, frozenset(done.key for done in assigned), "7")]
-    assert len(tasks) > len([*pairing.blocks(wanted, {}, frozenset(d.key for d in assigned), "7")])
+    tasks = [*blocks.blocks(wanted, near, frozenset(done.key for done in assigned), "7")]
+    assert len(tasks) > len([*blocks.blocks(wanted, {}, frozenset(d.key for d in assigned), "7")])
 
 
 @pytest.mark.slow
