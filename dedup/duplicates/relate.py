@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from dedup.duplicates.pairs import Report, RowPair
     from dedup.images.traits import Traits
     from dedup.policy import KeepPolicy
+    from dedup.store.catalog import Catalog
 
 Side = frozenset[Hashable]
 """What the files of an image are: one thing, or none that is known, or several."""
@@ -181,7 +182,7 @@ def _prove_all(
     Parts are compared once for each state of the catalog: from then on what was proven is known,
     and what was refuted need not be proposed.
     """
-    state = _state(gallery)  # as it is now: what comes in meanwhile is not compared
+    state = _state(gallery.catalog)  # as it is now: what comes in meanwhile is not compared
     with Prover(gallery.catalog, ordering.sources(), report) as prover:
         worth = worth_proving(gallery, relations, pairs, ordering, prover, report)
         if sides:
@@ -198,8 +199,13 @@ def _prove_all(
     return relations
 
 
-def _state(gallery: Gallery) -> str:
-    return f"{gallery.catalog.version} {VERIFIER} {PARTS_VERSION}"
+def is_compared(catalog: Catalog) -> bool:
+    """Tell whether all images were compared as they are now, so that a list proves nothing new."""
+    return catalog.parts_compared == _state(catalog)
+
+
+def _state(catalog: Catalog) -> str:
+    return f"{catalog.version} {VERIFIER} {PARTS_VERSION}"
 
 
 class Worth(NamedTuple):
@@ -237,7 +243,7 @@ def worth_proving(
     again : name what parts propose even if all of it was proven or refuted before
     """
     compares = gallery.parts and not gallery.given
-    compares = compares and (again or gallery.catalog.parts_compared != _state(gallery))
+    compares = compares and (again or not is_compared(gallery.catalog))
     shared: set[RowPair] = set(gallery.given.shared) if gallery.given else set()
     notes = list[str]()
     known = relations.table.unproven(_known_pairs(gallery, prover))

@@ -19,7 +19,7 @@ from dedup.freshness import Lookout
 from dedup.policy import INFORMATION, KeepPolicy
 from dedup.report.html import Choosable, ReportAnswer, Source, write_report
 from dedup.report.pages import PAGES, check_page
-from dedup.results import Grouping
+from dedup.results import Grouping, Tier
 from dedup.store.acted import contents_by_path
 from dedup.verbs import pairs
 from dedup.verbs.pairs import DEFAULT_TIERS
@@ -35,6 +35,13 @@ if TYPE_CHECKING:
 
     AnyPath = str | os.PathLike[str]
     Paths = AnyPath | Iterable[AnyPath]
+
+
+_SOON_COMPARED = 5_000  # files; a first list of more takes minutes
+_NOT_COMPARED = (
+    "the images have not all been compared: only files of equal bytes are marked as duplicates, "
+    "and after dedup list all of them"
+)
 
 
 class ReportVerbs:
@@ -106,7 +113,8 @@ class ReportVerbs:
         """Lay out all images in the plane, and write that map; equal collections have equal maps.
 
         By the first stored layer: principal components, then UMAP, and clusters by HDBSCAN; with
-        the extra `map`. A page marks duplicate groups and outliers as well.
+        the extra `map`. A page marks duplicate groups and outliers as well; of more than 5,000
+        files that were not compared yet, only those of equal bytes.
 
         Parameters
         ----------
@@ -142,15 +150,24 @@ class ReportVerbs:
             raise DedupError(". ".join((str(error), *lookout.notes()))) from error
         report("Laying out images", 1, 1)
         groups: tuple[Group, ...] = ()
+        compared, pages = _compared(catalog, len(points.paths)), path.suffix.lower() in PAGES
+        notes += (_NOT_COMPARED,) if pages and not compared else ()
         facts = {**_facts(catalog), "notes": notes}
-        if path.suffix.lower() in PAGES:
+        if pages:
             answer = pairs.duplicates(
-                self._session, DEFAULT_TIERS, None, None, Grouping.COVER, "auto", report,
-                videos=False,
+                self._session, DEFAULT_TIERS if compared else frozenset({Tier.EXACT}), None, None,
+                Grouping.COVER, "auto", report, videos=False,
             )  # fmt: skip
             groups, notes = answer.groups, tuple(dict.fromkeys((*notes, *answer.notes)))
         made = write_map(points, layout, Shown(groups, read, named, facts), path, report)
         return self._session.noted(replace(made, notes=(*notes, *made.notes)))
+
+
+def _compared(catalog: Catalog, files: int) -> bool:
+    """Tell whether lists are quick: a map is no reason to prove for minutes what a list proves."""
+    from dedup.duplicates.relate import is_compared
+
+    return files <= _SOON_COMPARED or is_compared(catalog)
 
 
 def _facts(catalog: Catalog) -> dict[str, str]:

@@ -16,6 +16,7 @@ from dedup.errors import DedupError
 from dedup.report import map as map_page
 from dedup.report.layout import Layout, lay_out, principal_components
 from dedup.spec import ModelSpec
+from dedup.verbs import reporting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -120,6 +121,28 @@ def test_fewer_than_three_images_have_none(tmp_path: Path) -> None:
             with pytest.raises(DedupError, match="at least 3 images; there are 0"):
                 empty.map(tmp_path / name)
     assert not list(tmp_path.glob("map.*"))
+
+
+@pytest.mark.usefixtures("no_umap")
+def test_a_large_collection_is_not_proven_for_a_map(
+    own: Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporting, "_SOON_COMPARED", 0)
+    own.index()
+    (tmp_path / "images/a/9.jpg").write_bytes((tmp_path / "images/a/8.jpg").read_bytes() + b"\0")
+    own.index()  # something new, so that no list is of this state
+
+    def marked() -> list[set[str]]:
+        answer = own.map(tmp_path / "map.html")
+        noted.append(any("not all been compared" in note for note in answer.notes))
+        data = read_page(tmp_path / "map.html").data
+        return [{data["names"][at] for at in one["members"]} for one in data["groups"]]
+
+    noted: list[bool] = []
+    assert marked() == [{"0.jpg", "0 again.jpg", "0 copy.jpg"}]
+    groups = own.duplicates().groups
+    assert len(marked()) == len(groups) > 1
+    assert noted == [True, False]
 
 
 @pytest.mark.usefixtures("no_umap")
