@@ -32,9 +32,9 @@ one: soft photographs and their enlargements differ by .36 and more."""
 _LEAST_HOLE: Final = 0.01  # of an image
 _LEAST_RATIO: Final = 1.1  # of sides; nearer ones say nothing
 _SAME_PIXELS: Final = 0.08
-_VISIBLE_QUALITY: Final = 65
+_VISIBLE_QUALITY: Final = 80
 """From here on few see how strongly a JPEG was compressed, and tables tell little of which was
-first: what comes from the web is often at 70 or 75, and editors save at more than that."""
+first: editors save at more than their source was saved at."""
 _SAME_QUALITY: Final = 5
 _SAME_ASPECT: Final = 0.02
 

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
 
 _MOST_PIXELS = 12_000_000
-_LEAST_QUALITY = 25
+_LEAST_QUALITY = 75
+"""Below that the one that is compressed more is worse, whichever was first, and copies of one
+lost original would be said to come of each other."""
 
 _LEAST_STEP = 2  # in levels; whole levels of pixels hide finer ones
 _FEWEST_VALUES, _FEWEST_PLACES = 100, 3
