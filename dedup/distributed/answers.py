@@ -20,7 +20,6 @@ from dedup.arguments import (
     threshold_of,
     tiers_of,
 )
-from dedup.descriptors.vlad import PARTS_VERSION
 from dedup.distributed import acting
 from dedup.distributed.commits import committed, done_of, read
 from dedup.distributed.grouping import make_groups, proofs, read_etags, read_groups
@@ -40,7 +39,6 @@ from dedup.duplicates.select import SORTS, Wanted, in_order
 from dedup.duplicates.tiers import group_of
 from dedup.errors import CollectionError
 from dedup.policy import INFORMATION, KeepPolicy
-from dedup.proof import VERIFIER
 from dedup.query import embed_queries, expand
 from dedup.results import DuplicatesAnswer, Grouping, Neighbour, QueryAnswer, Tier
 from dedup.space.space import Space
@@ -238,6 +236,7 @@ class SharedAnswers:
         CollectionError : there is a collection already, or this one is too large for a machine.
         """
         from dedup.collection import Collection  # whose verbs take long to import
+        from dedup.duplicates.relate import compared_state
 
         storage, report = self._run.storage, callback_of(progress)
         path = Path(path_of(folder, "folder"))
@@ -267,7 +266,7 @@ class SharedAnswers:
             for name in joins:
                 add_known(catalog, Known(refutations(storage, name), MEASURED.empty_table()))
             if joins:
-                catalog.parts_compared = f"{catalog.version} {VERIFIER} {PARTS_VERSION}"
+                catalog.parts_compared = compared_state(catalog)
             _name_weights(catalog, self._run)
         return Collection.open(path)
 

@@ -109,20 +109,6 @@ class PairTable:
         for (first, second), verdict in self.verdicts.items():
             if verdict.tier is not None and verdict.derived:
                 yield (second, first) if verdict.derived == 1 else (first, second)
-        yield from self._converted()
-
-    def _converted(self) -> Iterator[tuple[int, int]]:
-        """List JPEGs and what has their very pixels in another format: no JPEG is made so."""
-        formats, same = self.images.format, defaultdict[bytes, list[int]](list)
-        for row, digest in enumerate(self.pixel_digest):
-            if digest:
-                same[digest].append(row)
-        for rows in same.values():
-            jpegs = [row for row in rows if formats[row] == "JPEG"]
-            others = [row for row in rows if formats[row] != "JPEG"]
-            if jpegs and others:  # as few as tell the first of either from all of the others
-                yield from ((jpegs[0], other) for other in others)
-                yield from ((jpeg, others[0]) for jpeg in jpegs[1:])
 
     def noted(self, notes: Iterable[str]) -> PairTable:
         """Add notes."""

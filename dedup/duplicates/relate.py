@@ -139,8 +139,9 @@ class Ordering:
         """Order all files by what the relations of some tiers say."""
         gallery = self._gallery
         families = row_families(gallery.order, gallery.files.row.tolist(), relations, tiers)
-        made = relations.table.made_from()
-        derived = [pair for pair in made if relations.between(*pair, tiers) is not None]
+        derived = [
+            pair for pair in relations.made_from() if relations.between(*pair, tiers) is not None
+        ]
         return self._ordered(families, derived, relations.copies_of)
 
     def _ordered(
@@ -182,7 +183,7 @@ def _prove_all(
     Parts are compared once for each state of the catalog: from then on what was proven is known,
     and what was refuted need not be proposed.
     """
-    state = _state(gallery.catalog)  # as it is now: what comes in meanwhile is not compared
+    state = compared_state(gallery.catalog)  # as it is now: what comes in meanwhile is not compared
     with Prover(gallery.catalog, ordering.sources(), report) as prover:
         worth = worth_proving(gallery, relations, pairs, ordering, prover, report)
         if sides:
@@ -201,10 +202,11 @@ def _prove_all(
 
 def is_compared(catalog: Catalog) -> bool:
     """Tell whether all images were compared as they are now, so that a list proves nothing new."""
-    return catalog.parts_compared == _state(catalog)
+    return catalog.parts_compared == compared_state(catalog)
 
 
-def _state(catalog: Catalog) -> str:
+def compared_state(catalog: Catalog) -> str:
+    """Name the state that `Catalog.parts_compared` is of once all images were compared."""
     return f"{catalog.version} {VERIFIER} {PARTS_VERSION}"
 
 

@@ -147,6 +147,20 @@ class Relations:
         refused = first in self._ignored and second in self._ignored[first]
         return None if refused else self._copies.tier(first, second)
 
+    def made_from(self) -> Iterator[tuple[int, int]]:
+        """List pairs of an original and of what was made from it.
+
+        By proofs; and of a JPEG what has its very pixels in another format, as no JPEG is made.
+        """
+        yield from self.table.made_from()
+        formats = self.table.images.format
+        for rows in self._equal.values():
+            jpegs = [row for row in rows if formats[row] == "JPEG"]
+            others = [row for row in rows if formats[row] != "JPEG"]
+            if jpegs and others:  # as few as tell the first of either from all of the others
+                yield from ((jpegs[0], other) for other in others)
+                yield from ((jpeg, others[0]) for jpeg in jpegs[1:])
+
     def copies_of(self, row: int) -> int:
         """Give the row that stands for all copies of an image, itself among them."""
         return self._copies.of(row)
