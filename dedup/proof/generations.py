@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dedup.images.history import HISTORY_PLACES, as_stored, coefficients, grey_of, history_grey
-from dedup.proof.original import LOSSLESS
+from dedup.proof.original import LOSSLESS, MOST_PIXELS
 from dedup.proof.ranks import median
 from dedup.proof.resampling import resampled
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float32]
 
-_MOST_PIXELS = 12_000_000
 _LEAST_QUALITY = 75
 """Below that the one that is compressed more is worse, whichever was first, and copies of one
 lost original would be said to come of each other."""
@@ -79,7 +78,7 @@ def saved_from(one: Original, two: Original) -> int:
     1 or 2, the one that was; 0 where that cannot be told.
     """
     both = one, two
-    if one.size != two.size or np.prod(one.size) > _MOST_PIXELS:
+    if one.size != two.size or np.prod(one.size) > MOST_PIXELS:
         return 0
     if not all(map(_has_steps, both)):
         return 0
@@ -133,7 +132,7 @@ def _by_size(one: Original, two: Original) -> tuple[Original, Original, int, flo
 
 def _enlarged(large: Original, small: Original, ratio: float) -> bool | None:
     """Tell whether the larger of two images was made from the smaller; None: that is open."""
-    if np.prod(large.size) > _MOST_PIXELS:
+    if np.prod(large.size) > MOST_PIXELS:
         return None
     if large.has_profile and small.has_profile:
         large, small = large.as_stored(), small.as_stored()
@@ -152,14 +151,14 @@ def _enlarged(large: Original, small: Original, ratio: float) -> bool | None:
 
 def _explained(source: Original, made: Original, most: int) -> float:
     """Give what `resampled` does of two files; not a number where steps cannot be asked."""
-    header = made.opened.header
-    tables = getattr(made.opened.image, "quantization", None)
+    header, steps = made.opened.header, made.steps
     lossless = made.quality == LOSSLESS and header.mode != "P"
-    if made.has_profile != source.has_profile or not (tables or lossless):
+    if made.has_profile != source.has_profile or (steps is None and not lossless):
         return nan
-    steps = np.reshape(tables[min(tables)] if tables else np.ones(64), (8, 8))
+    if steps is None:
+        steps = np.ones((8, 8), np.float32)
     before, after = (as_stored(each.pixels(*each.size), header) for each in (source, made))
-    return resampled(before, after, steps.astype(np.float32), most)
+    return resampled(before, after, steps, most)
 
 
 def _has_steps(file: Original) -> bool:
@@ -198,10 +197,9 @@ def _apart(saved: Original, before: Floats, after: Floats) -> float:
     -------
     Infinity where too few tell.
     """
-    tables = getattr(saved.opened.image, "quantization", None)
-    if not tables:
+    steps = saved.steps
+    if steps is None:
         return inf
-    steps = np.array(tables[min(tables)], np.float32).reshape(8, 8)
     found = []
     for place, was, now in zip(HISTORY_PLACES, before, after, strict=True):
         step = float(steps[place])

@@ -16,6 +16,7 @@ import numpy as np
 
 from dedup.images.history import all_coefficients, grey_of
 from dedup.proof.alignment import jacobian
+from dedup.proof.original import MOST_PIXELS
 from dedup.proof.ranks import median
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
     Pixels = npt.NDArray[np.uint8]
 
-_MOST_PIXELS = 12_000_000
 _MOST_SIDE = 256  # pixels that are looked at, in the middle of what both show
 _LEAST_SIDE = 64
 _BLOCK = 8
@@ -63,7 +63,7 @@ def made_from_coarser(one: Original, two: Original, placed: Doubles) -> int:
     1 or 2, the one that was; 0 where that cannot be told: neither was, or their steps are alike,
     or they do not lie on each other pixel on pixel.
     """
-    if max(np.prod(one.size), np.prod(two.size)) > _MOST_PIXELS:
+    if max(np.prod(one.size), np.prod(two.size)) > MOST_PIXELS:
         return 0
     if one.has_profile != two.has_profile or not any(map(_coarse, (one, two))):
         return 0
@@ -93,12 +93,11 @@ class _Window(NamedTuple):
     steps: Floats | None
 
 
-def _tables(file: Original) -> Floats | None:
-    tables = getattr(file.opened.image, "quantization", None)
-    if file.opened.header.format != "JPEG" or not tables:
+def _upright_steps(file: Original) -> Floats | None:
+    steps, header = file.steps, file.opened.header
+    if header.format != "JPEG" or steps is None:
         return None
-    steps = np.array(tables[min(tables)], np.float32).reshape(_BLOCK, _BLOCK)
-    return steps.T if file.opened.header.orientation >= 5 else steps  # noqa: PLR2004 - on its side
+    return steps.T if header.orientation >= 5 else steps  # noqa: PLR2004 - on its side
 
 
 def _coarseness(window: _Window) -> float:
@@ -106,7 +105,7 @@ def _coarseness(window: _Window) -> float:
 
 
 def _coarse(file: Original) -> bool:
-    steps = _tables(file)
+    steps = _upright_steps(file)
     return steps is not None and len(_places(steps)) >= _FEWEST_PLACES
 
 
@@ -146,12 +145,12 @@ def _windows(one: Original, two: Original, placed: Doubles) -> tuple[_Window, _W
     y, x = at
     ends = _ends(two)
     corner = back @ np.array([ends[1] - 0.5, ends[0] - 0.5, 1.0]) + 0.5
-    steps = _tables(two)
+    steps = _upright_steps(two)
     return (
         _Window(
             first[top:bottom, left:right],
             _grid(_ends(one), (top, left)),
-            _tables(one),
+            _upright_steps(one),
         ),
         _Window(
             second[top - y : bottom - y, left - x : right - x],

@@ -14,6 +14,7 @@ from dedup.images.traits import detail
 from dedup.proof.alignment import at_sizes, jacobian
 from dedup.proof.generations import resampled_from
 from dedup.proof.lineage import made_from_coarser
+from dedup.proof.original import MOST_PIXELS
 from dedup.proof.ranks import median
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     Doubles = npt.NDArray[np.float64]
     Floats = npt.NDArray[np.float32]
 
-_MOST_PIXELS = 12_000_000
 _LEAST_SIDE = 64
 _QUARTER = 4
 _BURNT_LEVELS = (2, 253)
@@ -118,7 +118,7 @@ def holds_resized(
     """
     if (overlap[0] < _WHOLE_SHARE) == (overlap[1] < _WHOLE_SHARE):
         return 0
-    if max(np.prod(one.size), np.prod(two.size)) > _MOST_PIXELS:
+    if max(np.prod(one.size), np.prod(two.size)) > MOST_PIXELS:
         return 0
     holder = 1 if overlap[0] < _WHOLE_SHARE else 2
     outer, inner = (one, two) if holder == 1 else (two, one)

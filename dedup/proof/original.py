@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
 
 LOSSLESS = 100
+MOST_PIXELS = 12_000_000
+"""Files of more are not asked at their full size what they were made from."""
+
 _LOSSY = {"WEBP": 75, "AVIF": 75, "HEIF": 75, "JXL": 80, "JPEG2000": 80}
 """Of formats whose losses cannot be read off: the JPEG quality whose noise is allowed for."""
 
@@ -79,11 +82,21 @@ class Original:
         return Original(self.data, self.name, srgb=False)
 
     @cached_property
+    def _luminance(self) -> list[int] | None:
+        tables = getattr(self.opened.image, "quantization", None)
+        return tables[min(tables)] if tables else None
+
+    @property
+    def steps(self) -> Floats | None:
+        """By which the luminance of a JPEG was quantised, (8, 8), as its blocks are stored."""
+        table = self._luminance
+        return None if table is None else np.array(table, np.float32).reshape(8, 8)
+
+    @cached_property
     def quality(self) -> int:
         """JPEG quality in 1 to 100; `LOSSLESS` where nothing was lost."""
-        tables = getattr(self.opened.image, "quantization", None)
-        if tables:
-            return quality(tables[min(tables)])
+        if self._luminance is not None:
+            return quality(self._luminance)
         return _LOSSY.get(self.opened.header.format, LOSSLESS)
 
     def pixels(self, height: int, width: int) -> Pixels:
