@@ -206,6 +206,15 @@ class Details:
         return _whole(np.ascontiguousarray(self._stored_projection))
 
 
+def _whole(values: Floats) -> Doubles:
+    """Give values as whole numbers of steps, so that sums of products of two of them are exact.
+
+    BLAS adds up in an order that differs by processor, by threads, and by how many rows there are.
+    Rows of norm 1 and columns of norm 8 stay below 2^51, and doubles are exact to 2^53.
+    """
+    return np.rint(np.asarray(values, np.float64) * _STEPS)
+
+
 @cache
 def load_details() -> Details:
     """Load the shipped vocabulary, once in a process."""
@@ -277,12 +286,3 @@ __all__ = [
     "grey",
     "load_details",
 ]
-
-
-def _whole(values: Floats) -> Doubles:
-    """Give values as whole numbers of steps, so that sums of products of two of them are exact.
-
-    BLAS adds up in an order that differs by processor, by threads, and by how many rows there are.
-    Rows of norm 1 and columns of norm 8 stay below 2^51, and doubles are exact to 2^53.
-    """
-    return np.rint(np.asarray(values, np.float64) * _STEPS)

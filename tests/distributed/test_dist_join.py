@@ -92,6 +92,14 @@ def placed(
     return at, cell, [set(one) for one in cells], rows
 
 
+def with_a_crowd(count: int, alike: int) -> npt.NDArray[np.float32]:
+    """Draw rows of which some, anywhere among them, are nearly one and the same."""
+    rows = clustered(count, 5)
+    some = np.random.default_rng(6).permutation(count)[:alike]
+    rows[some] = unit_rows(rows[0] + rows[some] * np.float32(0.2))
+    return rows
+
+
 def test_one_cell_finds_what_the_exact_join_finds(tmp_path: Path) -> None:
     rows = clustered(1500, 1)
     run = of_vectors(Storage.at(f"file://{tmp_path}/store"), rows, SHARD)
@@ -111,9 +119,7 @@ def test_of_very_many_alike_the_best_are_kept(
     monkeypatch.setattr(pairing, "_DENSE", 4)
     monkeypatch.setattr(blocks, "BLOCK_ROWS", 350)
     monkeypatch.setattr(dividing, "PIECE_ROWS", 64)
-    rows = clustered(900, 5)
-    some = np.random.default_rng(6).permutation(900)[:400]
-    rows[some] = unit_rows(rows[0] + rows[some] * np.float32(0.2))
+    rows = with_a_crowd(900, 400)
     run = of_vectors(Storage.at(f"file://{tmp_path}/store"), rows, SHARD)
     expected, capped = by_one_machine(run, rows)
     found, told = by_tasks(run, Settings(1, 0.9))
@@ -174,9 +180,7 @@ def test_of_very_many_alike_in_the_same_cells_each_pair_is_found_in_one(
     monkeypatch.setattr(pairing, "TILE", 32)
     monkeypatch.setattr(dividing, "_CROWD", 8)
     monkeypatch.setattr(dividing, "ROWS_OF_GROUP", 1)
-    rows = clustered(600, 5)
-    some = np.random.default_rng(6).permutation(600)[:250]
-    rows[some] = unit_rows(rows[0] + rows[some] * np.float32(0.2))
+    rows = with_a_crowd(600, 250)
     found = []
     for name, common in (("store", 0.1), ("other", 2.0)):  # which no cell has
         monkeypatch.setattr(pairing, "_COMMON", common)
