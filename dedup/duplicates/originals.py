@@ -3,14 +3,13 @@
 Two kinds of knowledge go into it. Traits say of one image what became of it; they are compared
 within a family, the images that relations join, since a border or an enlargement shows only beside
 what has none. What a proof knows of a pair goes above that: an original is never ranked below what
-was made from it. Where such pairs contradict each other, traits alone decide.
+was made from it. Where such pairs contradict each other, most of them decide, or traits alone.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections import defaultdict
-from graphlib import CycleError, TopologicalSorter
+from collections import Counter, defaultdict
+from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -18,7 +17,7 @@ import numpy as np
 from dedup.images.traits import NEUTRAL, Traits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _ENLARGED: Final = 0.6
 """Exponent of the ratio of sides that the reach of two spectra must differ by, for the larger image
@@ -248,56 +247,69 @@ def above_derived(
     Returns
     -------
     Per row a position; an original takes the best one of all that came of it, and stands before
-    them. Pairs that run in a circle contradict each other, and none of them counts.
+    them. Pairs that run in a circle contradict each other: what most of them say counts.
     """
     made_from: dict[int, set[int]] = defaultdict(set)
     for original, made in originals:
         made_from[made].add(original)
     best, depth = dict(positions), dict.fromkeys(positions, 0)
-    for joined in _connected(made_from):
-        edges, order = _without_circles(joined)
-        for made in order:
-            depth[made] = max((depth[one] + 1 for one in edges.get(made, ())), default=0)
-        for made in reversed(order):
-            for original in edges.get(made, ()):
-                best[original] = min(best[original], best[made])
+    edges = _without_circles(made_from)
+    order = list(TopologicalSorter(edges).static_order())
+    for made in order:
+        depth[made] = max((depth[one] + 1 for one in edges.get(made, ())), default=0)
+    for made in reversed(order):
+        for original in edges.get(made, ()):
+            best[original] = min(best[original], best[made])
     keys = {row: (best[row], depth[row], positions[row]) for row in positions}
     number = {key: place for place, key in enumerate(sorted(set(keys.values())))}
     return {row: number[key] for row, key in keys.items()}
 
 
-def _without_circles(edges: dict[int, set[int]]) -> tuple[dict[int, set[int]], list[int]]:
-    """Leave out what runs in circles; gives the rest, and its images, originals first."""
+def _without_circles(edges: Mapping[int, set[int]]) -> dict[int, set[int]]:
+    """Leave out pairs that run in circles: those that most of the others speak against, else all.
+
+    They speak against a pair where more was made from its copy than from its original, less what
+    either was made from. What is left does not depend on the order in which pairs are known.
+    """
+    pairs = {(one, made) for made, originals in edges.items() for one in originals}
+    came_of = Counter(one for one, _ in pairs)
+    came_of.subtract(made for _, made in pairs)
     while True:
-        try:
-            return edges, list(TopologicalSorter(edges).static_order())
-        except CycleError as error:
-            circle = error.args[1]
-            runs = set(itertools.pairwise(circle))
-            edges = {
-                made: {one for one in originals if not {(one, made), (made, one)} & runs}
-                for made, originals in edges.items()
-            }
+        circle_of = _circles(edges)
+        inside = {(one, made) for one, made in pairs if circle_of[one] == circle_of[made]}
+        if not inside:
+            return dict(edges)
+        against = {(one, made) for one, made in inside if came_of[one] < came_of[made]}
+        decided = {circle_of[one] for one, _ in against}
+        pairs -= against | {pair for pair in inside if circle_of[pair[0]] not in decided}
+        edges = {made: {one for one in edges[made] if (one, made) in pairs} for made in edges}
 
 
-def _connected(edges: Mapping[int, set[int]]) -> list[dict[int, set[int]]]:
-    """Divide edges into those of nodes that are joined to each other."""
-    joined: dict[int, set[int]] = defaultdict(set)
+def _circles(edges: Mapping[int, Iterable[int]]) -> dict[int, int]:
+    """Give images that circles join one number (strongly connected components, by Kosaraju)."""
+    back: dict[int, list[int]] = defaultdict(list)
     for made, originals in edges.items():
-        for original in originals:
-            joined[made].add(original)
-            joined[original].add(made)
-    result, seen = [], set()
-    for start in joined:
-        if start in seen:
-            continue
+        for one in originals:
+            back[one].append(made)
+    left = [node for walk in _walks(edges, edges) for node in walk]
+    walks = _walks(back, reversed(left))
+    return {node: number for number, walk in enumerate(walks) for node in walk}
+
+
+def _walks(edges: Mapping[int, Iterable[int]], starts: Iterable[int]) -> Iterator[list[int]]:
+    """Walk on from each start, depth first; gives what no walk before had, in the order left."""
+    seen: set[int] = set()
+    for start in starts:
+        ways = [] if start in seen else [(start, iter(edges.get(start, ())))]
         seen.add(start)
-        waiting, part = [start], {}
-        while waiting:
-            node = waiting.pop()
-            part[node] = edges.get(node, set())
-            new = joined[node] - seen
-            seen |= new
-            waiting += new
-        result.append(part)
-    return result
+        left = []
+        while ways:
+            node, others = ways[-1]
+            new = next((other for other in others if other not in seen), None)
+            if new is None:
+                left.append(node)
+                ways.pop()
+            else:
+                seen.add(new)
+                ways.append((new, iter(edges.get(new, ()))))
+        yield left

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 from tables import files, images, proposals, table
 
@@ -103,6 +104,33 @@ def test_pairs_in_a_circle_change_nothing_and_others_still_do() -> None:
     # A circle takes nothing from pairs of the same family that are not in it.
     found = above_derived(positions, [(0, 1), (1, 0), (4, 1)])
     assert found[4] < found[1]
+
+
+def test_pairs_in_circles_count_as_most_of_them_say_whatever_their_order() -> None:
+    # 0 is the original of 1 to 3; 4, made from 3, is said to be its original.
+    said = [(0, 1), (0, 2), (0, 3), (3, 4), (4, 0)]
+    for numbers in itertools.permutations(range(5)):
+        pairs = [(numbers[one], numbers[two]) for one, two in said]
+        found = above_derived(dict.fromkeys(range(5), 0), pairs)
+        assert [found[number] for number in numbers] == [0, 1, 1, 1, 2]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_pairs_in_no_circle_always_count(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    pairs = {(one, two) for one, two in rng.integers(0, 12, (18, 2)).tolist() if one != two}
+    comes_of = np.eye(12, dtype=np.int64)
+    for one, two in pairs:
+        comes_of[two, one] = 1
+    comes_of = np.linalg.matrix_power(comes_of, 12)
+    found = above_derived(dict.fromkeys(range(12), 0), pairs)
+    sure = [(one, two) for one, two in pairs if not comes_of[one, two]]
+    assert sure
+    assert all(found[one] < found[two] for one, two in sure)
+    numbers = rng.permutation(100)[:12].tolist()
+    other = [(numbers[one], numbers[two]) for one, two in pairs]
+    renamed = above_derived(dict.fromkeys(numbers, 0), other)
+    assert [renamed[number] for number in numbers] == [found[row] for row in range(12)]
 
 
 def test_an_image_with_the_cameras_data_was_not_made_from_one_without() -> None:
