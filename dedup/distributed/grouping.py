@@ -19,22 +19,21 @@ from dedup.distributed.families import (
     shards_of_parts,
 )
 from dedup.distributed.objects import StorageError
-from dedup.distributed.pieces import pieces
+from dedup.distributed.pieces import Pieces
 from dedup.distributed.proving import PROVEN_AT_ONCE, Chunk, group_chunk, prove_pairs
 from dedup.distributed.schemas import shard_name
 from dedup.distributed.sifting import sift_families
-from dedup.distributed.stages import run_shards
+from dedup.distributed.stages import Given, run_shards
 from dedup.duplicates.find import left_note
 from dedup.duplicates.pairs import unreadable_words
 from dedup.duplicates.tiers import group_of
 from dedup.results import Duplicate, Group, Tier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from dedup.distributed.commits import Done
     from dedup.distributed.engine import Engine
-    from dedup.distributed.pieces import Piece
     from dedup.distributed.run import Run
     from dedup.distributed.settings import Settings
     from dedup.distributed.storage import Storage
@@ -63,23 +62,24 @@ def make_groups(run: Run, engine: Engine, settings: Settings, report: Report) ->
     if not todo:
         return False
     rows = _gather(run, engine, settings, todo, report)
-    chunks = _chunks(storage, settings, names, todo, rows)
-    large = {int(chunk): pairs for chunk, pairs in families.extra["large"].items()}
+    edges = committed(storage, f"{join}/edges")
+
+    def chunk(number: int, known: Sequence[tuple[Done, Done]] = ()) -> Chunk:
+        block = edges.get(shard_name(number // CHUNKS_PER_BLOCK))
+        return Chunk(number, names[number], rows.of(number), block, tuple(known))
+
+    large = {int(one): pairs for one, pairs in families.extra["large"].items()}
     parts = {
-        f"{settings.answer}-{names[number]}-{part:05d}": (settings, chunks[number], part)
-        for number in todo
-        for part in range(-(-large.get(number, 0) // PROVEN_AT_ONCE))
+        f"{settings.answer}-{names[number]}-{part:05d}": (settings, chunk(number), part)
+        for number in set(todo).intersection(large)
+        for part in range(-(-large[number] // PROVEN_AT_ONCE))
     }
     if parts:
         words = "Proving large families"
         run_shards(engine, run, "verdicts", words, prove_pairs, parts, report)
     known = _known(storage, settings, names, todo)
-    given = {
-        name: (settings, chunks[number]._replace(known=tuple(known.get(number, ()))))
-        if number in chunks
-        else ()
-        for number, name in enumerate(names)
-    }
+    number_of = {name: number for number, name in enumerate(names)}
+    given = Given(names, lambda name: (settings, chunk(number_of[name], known[number_of[name]])))
     words = "Proving and grouping"
     run_shards(engine, run, settings.groups, words, group_chunk, given, report)
     return True
@@ -87,7 +87,7 @@ def make_groups(run: Run, engine: Engine, settings: Settings, report: Report) ->
 
 def _gather(
     run: Run, engine: Engine, settings: Settings, todo: list[int], report: Report
-) -> dict[int, list[Piece]]:
+) -> Pieces:
     """Gather the rows of chunks; gives where those of each are.
 
     Which chunks are gathered together is written down first: what is left to do may be less, or
@@ -113,26 +113,7 @@ def _gather(
     }
     run_shards(engine, run, settings.gathered, "Gathering families", gather, given, report)
     done = committed(storage, settings.gathered)
-    return pieces(done[name] for name in given)
-
-
-def _chunks(
-    storage: Storage,
-    settings: Settings,
-    names: list[str],
-    todo: list[int],
-    rows: dict[int, list[Piece]],
-) -> dict[int, Chunk]:
-    edges = committed(storage, f"{settings.join}/edges")
-    return {
-        number: Chunk(
-            number,
-            names[number],
-            tuple(rows[number]),
-            edges.get(shard_name(number // CHUNKS_PER_BLOCK)),
-        )
-        for number in todo
-    }
+    return Pieces(storage, (done[name] for name in given))
 
 
 def _known(

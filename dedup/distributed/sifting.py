@@ -25,9 +25,9 @@ from dedup.distributed.families import (
     read_folded,
     shards_of_parts,
 )
-from dedup.distributed.pieces import Piece, commit_pieces, cut_by, pieces, read_pieces
+from dedup.distributed.pieces import Piece, Pieces, commit_pieces, cut_by, read_pieces
 from dedup.distributed.schemas import ASKED, ROW_BITS, SIFTED, SIMILAR, VERDICTS, WANTED, row_of
-from dedup.distributed.stages import run_shards
+from dedup.distributed.stages import Given, run_shards
 from dedup.parallel.workers import one_blas_thread
 from dedup.proof import NO_COMMON_PARTS, VERIFIER
 from dedup.store.pairs import content_pair
@@ -71,9 +71,9 @@ def sift_families(run: Run, engine: Engine, join: str, report: Report) -> None:
         for some in shards[int(part)]
     }
     run_shards(engine, run, f"{join}/parted", "Gathering parts", gather_parts, given, report)
-    rows = pieces(_done(storage, join, "parted").values())
+    rows = Pieces(storage, _done(storage, join, "parted").values())
     asked = _done(storage, join, "asked")
-    todo = {name: (join, name, done, tuple(rows[int(name)])) for name, done in asked.items()}
+    todo = Given(asked, lambda name: (join, name, asked[name], rows.of(int(name))))
     run_shards(engine, run, f"{join}/sifted", "Comparing parts", sift, todo, report)
 
 
