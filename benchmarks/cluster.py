@@ -37,19 +37,19 @@ import pyarrow as pa
 from machine import add_json_option, record
 
 from dedup import binding
-from dedup.distributed.blocks import Blocks, Groups
+from dedup.distributed.blocks import Blocks, Groups, Limits
 from dedup.distributed.chunks import TO_READ, Written
 from dedup.distributed.commits import Done, commit, commit_bytes, committed, done_of, read
-from dedup.distributed.engine import Ended, Inline, Task
+from dedup.distributed.engine import Ended, Inline, Named, Task
 from dedup.distributed.joining import join
 from dedup.distributed.listing import STAGE, Generation
-from dedup.distributed.pairing import Limits, pair_block
+from dedup.distributed.pairing import pair_block
 from dedup.distributed.pieces import Piece, Pieces, read_pieces
 from dedup.distributed.run import Meta, Run, write_meta
 from dedup.distributed.schemas import ROW_BITS, assign_schema, embed_schema, file_id, shard_name
 from dedup.distributed.settings import RECALL, Settings
 from dedup.distributed.storage import Storage
-from dedup.duplicates.candidates import CANDIDATES
+from dedup.duplicates.tiers import CANDIDATES
 from dedup.edits.catalogue import EDITS, edit
 from dedup.images.decode import decode_bounded, read_file
 from dedup.images.encode import as_jpeg
@@ -156,7 +156,8 @@ class Timed(Inline):
     def wait(self) -> list[Ended]:
         """Run the oldest task, timed in seconds of the processor."""
         task: Task = self._waiting[0]
-        name = task.function.__name__
+        called: Any = task.function
+        name = called.name if isinstance(called, Named) else called.__name__
         if self.cells and name == "pair_block":
             raise PairsNextError
         CLEAR.write_text("5")  # the highest so far is what it is now

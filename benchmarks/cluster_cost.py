@@ -18,12 +18,12 @@ from cluster import SHARD, Timed
 from machine import add_json_option, record
 
 from dedup.distributed import cost
-from dedup.distributed.blocks import Blocks, Groups
+from dedup.distributed.blocks import Blocks, Groups, Limits
 from dedup.distributed.collection import SharedCollection
 from dedup.distributed.commits import commit, commit_bytes, committed, done_of, read, read_bytes
 from dedup.distributed.dividing import Division, assign, exact, vectors_of
 from dedup.distributed.engine import Task
-from dedup.distributed.pairing import Limits, pair_block
+from dedup.distributed.pairing import pair_block
 from dedup.distributed.pieces import Pieces, commit_pieces
 from dedup.distributed.schemas import assign_schema
 from dedup.distributed.serving import serve

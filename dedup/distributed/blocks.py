@@ -28,6 +28,24 @@ another in a task. Blocks have fewer where many pairs are near, each of which ta
 _NEAR_TAKES: Final = 2  # times as long as others, besides: measured where all pairs are near
 
 
+class Limits(NamedTuple):
+    """What counts as a pair.
+
+    Parameters
+    ----------
+    near : lowest similarity of a pair worth a proof, centred
+    reach : lowest similarity of the tier `similar`, not centred; None: it is not asked for
+    """
+
+    near: float
+    reach: float | None = None
+
+
+def stage_of(limits: Limits) -> str:
+    """Name the stage of pairs by what counts as one."""
+    return "pair" if limits.reach is None else f"pair-{limits.reach:.6f}"
+
+
 class Block(NamedTuple):
     """What one task compares: the rows of a block with each other, or those of two blocks.
 

@@ -228,6 +228,19 @@ def last_join(storage: Storage, join: str, *, alike: bool = False) -> str:
     return next((one for one in older if committed(storage, f"{one}/families")), "")
 
 
+def last_votes(storage: Storage, name: str) -> str:
+    """Name the last join before one, of the same settings, whose votes are known; "": none.
+
+    Parameters
+    ----------
+    name : of a join, as `Settings.join` writes it
+    """
+    settings = name.partition("-")[2]
+    older = (one for one in reversed(join_names(storage)) if one < name)
+    alike = (one for one in older if one.partition("-")[2] == settings)
+    return next((one for one in alike if committed(storage, f"{one}/votes")), "")
+
+
 def _live(files: Ids, names: Ids) -> tuple[Ids, Ids]:
     """Give the names that have files, rising, and of each its first file."""
     order = np.lexsort((files, names))

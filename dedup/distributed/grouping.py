@@ -10,23 +10,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.distributed.commits import commit, committed, read
-from dedup.distributed.cutting import chunk_names, read_former
+from dedup.distributed.cutting import PROVEN_AT_ONCE, Chunk, chunk_names, read_former
+from dedup.distributed.engine import Named
 from dedup.distributed.families import (
     CHUNKS_PER_BLOCK,
-    gather,
     last_join,
-    make_families,
     shards_of_parts,
 )
 from dedup.distributed.objects import StorageError
 from dedup.distributed.pieces import Pieces
-from dedup.distributed.proving import PROVEN_AT_ONCE, Chunk, group_chunk, prove_pairs
 from dedup.distributed.schemas import shard_name
 from dedup.distributed.sifting import sift_families
 from dedup.distributed.stages import Given, run_shards
-from dedup.duplicates.find import left_note
-from dedup.duplicates.pairs import unreadable_words
-from dedup.duplicates.tiers import group_of
+from dedup.duplicates.tiers import group_of, left_note, unreadable_words
 from dedup.results import Duplicate, Group, Tier
 
 if TYPE_CHECKING:
@@ -41,6 +37,10 @@ if TYPE_CHECKING:
     Report = Callable[[str, int, int], None]
 
 
+_FAMILIES, _GATHER = Named("families", "make_families"), Named("families", "gather")
+_PROVE, _GROUP = Named("proving", "prove_pairs"), Named("proving", "group_chunk")
+
+
 def make_groups(run: Run, engine: Engine, settings: Settings, report: Report) -> bool:
     """Run what is left of the stages after the join; says whether anything was.
 
@@ -53,7 +53,7 @@ def make_groups(run: Run, engine: Engine, settings: Settings, report: Report) ->
     if families is None:
         sift_families(run, engine, join, report)
         words, one = "Joining pairs to families", {"0": (join,)}
-        run_shards(engine, run, f"{join}/families", words, make_families, one, report)
+        run_shards(engine, run, f"{join}/families", words, _FAMILIES, one, report)
         families = committed(storage, f"{join}/families")["0"]
     names = chunk_names(storage, join)
     there = committed(storage, settings.groups)
@@ -76,12 +76,12 @@ def make_groups(run: Run, engine: Engine, settings: Settings, report: Report) ->
     }
     if parts:
         words = "Proving large families"
-        run_shards(engine, run, "verdicts", words, prove_pairs, parts, report)
+        run_shards(engine, run, "verdicts", words, _PROVE, parts, report)
     known = _known(storage, settings, names, todo)
     number_of = {name: number for number, name in enumerate(names)}
     given = Given(names, lambda name: (settings, chunk(number_of[name], known[number_of[name]])))
     words = "Proving and grouping"
-    run_shards(engine, run, settings.groups, words, group_chunk, given, report)
+    run_shards(engine, run, settings.groups, words, _GROUP, given, report)
     return True
 
 
@@ -111,7 +111,7 @@ def _gather(
         for part in committed(storage, f"{join}/placed")
         for some in shards[int(part)]
     }
-    run_shards(engine, run, settings.gathered, "Gathering families", gather, given, report)
+    run_shards(engine, run, settings.gathered, "Gathering families", _GATHER, given, report)
     done = committed(storage, settings.gathered)
     return Pieces(storage, (done[name] for name in given))
 

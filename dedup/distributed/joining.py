@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from dedup.distributed.blocks import Blocks, Groups
-from dedup.distributed.commits import Done, commit, committed, done_of, names
-from dedup.distributed.dividing import (
+from dedup.descriptors.parts import MOST_IMAGES
+from dedup.distributed.blocks import Blocks, Groups, Limits, stage_of
+from dedup.distributed.commits import commit, committed, done_of, names
+from dedup.distributed.divisions import (
     ASKING_ROWS,
     ONE_CELL,
     TRAINING_ROWS,
-    assign,
     cells_of,
-    centres,
-    divided,
-    divisions,
-    exact,
-    sample,
+    division_for,
 )
-from dedup.distributed.folding import RANGES, ROWS_OF_RANGE, fold, keys_of_shard
+from dedup.distributed.engine import Named
+from dedup.distributed.families import last_votes
 from dedup.distributed.listing import gone_ids
-from dedup.distributed.pairing import Limits, best, pair_block, reach, stage_of
 from dedup.distributed.pieces import Pieces
+from dedup.distributed.schemas import RANGES, ROWS_OF_RANGE
 from dedup.distributed.serving import serve_division
 from dedup.distributed.stages import Given, run_shards
-from dedup.distributed.voting import last_votes, vote
-from dedup.duplicates.candidates import CENTRE_FROM_IMAGES
-from dedup.duplicates.sharing import MOST_IMAGES, too_many_note
 from dedup.fingerprint import DETAILS
-from dedup.space.space import Space
+from dedup.space.thresholds import near_floors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,8 +39,12 @@ if TYPE_CHECKING:
 
     Report = Callable[[str, int, int], None]
 
-MOST_GROWTH: Final = 2
-"""Times as many classes as when a division was made, beyond which another one is made."""
+_KEYS, _FOLD = Named("folding", "keys_of_shard"), Named("folding", "fold")
+_SAMPLE, _CENTRES, _EXACT, _DIVIDED, _ASSIGN = (
+    Named("dividing", name) for name in ("sample", "centres", "exact", "divided", "assign")
+)
+_PAIR, _BEST, _REACH = (Named("pairing", name) for name in ("pair_block", "best", "reach"))
+_VOTE = Named("voting", "vote")
 
 
 class Joined(NamedTuple):
@@ -80,7 +78,7 @@ def join(run: Run, engine: Engine, settings: Settings, report: Report) -> Joined
     every = sorted(names(storage, "embed"))
     shards = [one for one in every if settings.shards is None or int(one) < settings.shards]
     keyed = {one: (one,) for one in shards}
-    run_shards(engine, run, "keys", "Sorting digests", keys_of_shard, keyed, report)
+    run_shards(engine, run, "keys", "Sorting digests", _KEYS, keyed, report)
     _fold(run, engine, name, shards, gone, report)
     folds = committed(storage, f"{name}/fold")
     files, images, classes = (
@@ -90,8 +88,8 @@ def join(run: Run, engine: Engine, settings: Settings, report: Report) -> Joined
         Pieces(storage, committed(storage, f"{name}/{stage}").values())
         for stage in ("reps", "former")
     )
-    division = _division(storage, classes)
-    floors = Space(run.meta.pinned).near_floors
+    division = division_for(storage, classes)
+    floors = near_floors(run.meta.pinned)
 
     def wanted(shard: str) -> tuple[Piece, ...]:
         return *reps.of(int(shard)), *former.of(int(shard))
@@ -134,23 +132,7 @@ def _fold(
         return name, shard, tuple(piece for one in some for piece in found.of(one)), gone
 
     arguments = Given([str(number) for number in range(ranges)], given)
-    run_shards(engine, run, f"{name}/fold", "Folding copies", fold, arguments, report)
-
-
-def _division(storage: Storage, classes: int) -> str:
-    """Name the division that serves, or the next one."""
-    found = divisions(storage)
-    return next(name for name, made in found if made is None or _serves(made, classes))
-
-
-def _serves(made: Done, classes: int) -> bool:
-    """Say whether a division is good for so many classes."""
-    facts = made.extra
-    return (
-        classes <= MOST_GROWTH * facts["classes"]
-        and (facts["cells"] > 1 or classes <= ONE_CELL)
-        and (facts["centred"] or classes < CENTRE_FROM_IMAGES)
-    )
+    run_shards(engine, run, f"{name}/fold", "Folding copies", _FOLD, arguments, report)
 
 
 def _divide(
@@ -171,18 +153,18 @@ def _divide(
             wanted_rows = max(TRAINING_ROWS * cells_of(classes), ASKING_ROWS)
             share = min(1.0, wanted_rows / classes)
         sampled = Given(shards, lambda shard: (division, shard, wanted(shard), share))
-        run_shards(engine, run, f"{division}/sample", "Sampling vectors", sample, sampled, report)
+        run_shards(engine, run, f"{division}/sample", "Sampling vectors", _SAMPLE, sampled, report)
         one = {"0": (division,)}
-        run_shards(engine, run, f"{division}/centres", "Finding cells", centres, one, report)
+        run_shards(engine, run, f"{division}/centres", "Finding cells", _CENTRES, one, report)
         facts = done_of(storage, f"{division}/centres", "0").extra
         if facts["cells"] > 1:
             floor = floors[1] if facts["centred"] else floors[0]
             asked = Given(shards, lambda shard: (division, shard, wanted(shard), floor))
-            run_shards(engine, run, f"{division}/exact", "Measuring recall", exact, asked, report)
+            run_shards(engine, run, f"{division}/exact", "Measuring recall", _EXACT, asked, report)
         last = {"0": (division, settings.recall)}
-        run_shards(engine, run, f"{division}/divided", "Choosing overlap", divided, last, report)
+        run_shards(engine, run, f"{division}/divided", "Choosing overlap", _DIVIDED, last, report)
     assigned = Given(shards, lambda shard: (division, shard, wanted(shard)))
-    run_shards(engine, run, f"{division}/assign", "Assigning cells", assign, assigned, report)
+    run_shards(engine, run, f"{division}/assign", "Assigning cells", _ASSIGN, assigned, report)
     if done_of(storage, f"{division}/centres", "0").extra["cells"] > 1:
         serve_division(run, engine, division, f"{settings.generation:06d}", report)
 
@@ -205,7 +187,7 @@ def _pair(
         new = frozenset(done.key for done in assigned.values()) - old
         cut = Blocks(Groups(storage, assigned.values()), new, label)
         arguments = Given(cut, lambda name: (division, limits, cut[name]))
-        run_shards(engine, run, stage, "Comparing within cells", pair_block, arguments, report)
+        run_shards(engine, run, stage, "Comparing within cells", _PAIR, arguments, report)
         facts = {"keys": sorted(new)}
         commit(storage, f"{stage}-compared", label, pa.table({}), facts)
         compared = committed(storage, f"{stage}-compared")
@@ -225,7 +207,7 @@ def _best(
     found = Pieces(
         run.storage, (one for block, one in done.items() if block.partition("-")[0] in labels)
     )
-    for kind, function, to in ((0, best, "best"), (1, reach, "reach")):
+    for kind, function, to in ((0, _BEST, "best"), (1, _REACH, "reach")):
         of = {str(number // 2): number for number in found.numbers if number % 2 == kind}
 
         def given(one: str, of: dict[str, int] = of) -> tuple[Any, ...]:
@@ -247,8 +229,10 @@ def _vote(
     if not settings.parts or DETAILS not in run.meta.pinned.views:
         return []
     if classes > MOST_IMAGES:
+        from dedup.duplicates.sharing import too_many_note
+
         return [too_many_note()]
     wanted = {shard: reps.of(int(shard)) for shard in shards}
     one = {"0": (settings.join, wanted, last_votes(run.storage, settings.join))}
-    run_shards(engine, run, f"{settings.join}/votes", "Looking for parts", vote, one, report)
+    run_shards(engine, run, f"{settings.join}/votes", "Looking for parts", _VOTE, one, report)
     return []

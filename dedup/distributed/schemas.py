@@ -90,6 +90,13 @@ def rows_by_shard(ids: Iterable[int]) -> dict[str, list[int]]:
     return found
 
 
+RANGES: Final = 256
+"""Pieces of each shard of keys; a range of `fold` is one or more of them."""
+
+ROWS_OF_RANGE: Final = 4_000_000
+"""Files that one task of `fold` takes, in some 1 GB."""
+
+
 LISTED: Final = pa.schema(
     [
         ("root", pa.string()),  # URL of the folder that was listed

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from dedup.distributed.commits import commit, commit_bytes, committed
-from dedup.distributed.dividing import read_coder, vectors_of
+from dedup.distributed.engine import Named
 from dedup.distributed.pieces import Pieces, read_pieces
 from dedup.distributed.schemas import PLACES, assign_schema
 from dedup.distributed.stages import Given, run_shards
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     Codes = npt.NDArray[np.uint8]
     Report = Callable[[str, int, int], None]
 
+_SERVE: Final = Named("serving", "serve")
+
 ID_BYTES: Final = 8
 ROWS_OF_OBJECT: Final = 20_000
 
@@ -46,6 +48,8 @@ def serve(run: Run, division: str, name: str, wanted: tuple[Piece, ...]) -> Done
     ----------
     wanted : pieces of `assign` whose cells are the homes of their classes
     """
+    from dedup.distributed.dividing import read_coder, vectors_of
+
     storage = run.storage
     names = list(run.meta.pinned.compared)
     table = read_pieces(storage, wanted, assign_schema(names))
@@ -92,7 +96,7 @@ def serve_division(run: Run, engine: Engine, division: str, label: str, report: 
         parts, lambda name: (division, name, sum(map(found.at, parts[name]), start=()))
     )
     words = "Preparing for queries"
-    run_shards(engine, run, f"{division}/served", words, serve, arguments, report)
+    run_shards(engine, run, f"{division}/served", words, _SERVE, arguments, report)
     labels = [*labels, label]
     served = committed(storage, f"{division}/served").values()
     counting = [done for done in served if done.shard.partition("-")[0] in labels]

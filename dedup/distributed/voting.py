@@ -15,11 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.descriptors.parts import FEATURE_BYTES
-from dedup.distributed.commits import commit, commit_bytes, committed, done_of, read, read_bytes
+from dedup.distributed.commits import commit, commit_bytes, done_of, read, read_bytes
 from dedup.distributed.folding import REPS
 from dedup.distributed.pieces import read_pieces
 from dedup.distributed.schemas import PAIRS
-from dedup.distributed.settings import join_names
 from dedup.duplicates.sharing import MOST, features_of
 from dedup.parallel.memory import give_back
 from dedup.search.matching import Division
@@ -104,19 +103,6 @@ def _vote(
     commit_bytes(storage, f"{name}/matched", "0", sink.getbuffer(), "npz", len(ids), facts)
     columns = [pairs[:, 0], pairs[:, 1], np.zeros(len(pairs), np.float32)]
     return commit(storage, f"{name}/votes", "0", pa.table(columns, schema=PAIRS))
-
-
-def last_votes(storage: Storage, name: str) -> str:
-    """Name the last join before one, of the same settings, whose votes are known; "": none.
-
-    Parameters
-    ----------
-    name : of a join, as `Settings.join` writes it
-    """
-    settings = name.partition("-")[2]
-    older = (one for one in reversed(join_names(storage)) if one < name)
-    alike = (one for one in older if one.partition("-")[2] == settings)
-    return next((one for one in alike if committed(storage, f"{one}/votes")), "")
 
 
 def _packed(storage: Storage, wanted: dict[str, tuple[Piece, ...]]) -> dict[int, bytes | None]:

@@ -19,7 +19,8 @@ from dedup.distributed.pieces import Piece, read_pieces
 from dedup.distributed.schemas import assign_schema
 from dedup.distributed.settings import Settings
 from dedup.distributed.storage import Storage
-from dedup.duplicates.candidates import CANDIDATES, Centring
+from dedup.duplicates.candidates import Centring
+from dedup.duplicates.tiers import CANDIDATES
 from dedup.search.join import nearest_pairs, self_join
 from dedup.search.similarity import unit_rows
 from dedup.space.space import Space
