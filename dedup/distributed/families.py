@@ -228,6 +228,14 @@ def last_join(storage: Storage, join: str, *, alike: bool = False) -> str:
     return next((one for one in older if committed(storage, f"{one}/families")), "")
 
 
+def newest_others(storage: Storage, join: str) -> list[str]:
+    """Name the joins of the newest generation, but for one, whose families are known."""
+    others = [
+        one for one in join_names(storage) if one != join and committed(storage, f"{one}/families")
+    ]
+    return [one for one in others if one.partition("-")[0] == others[-1].partition("-")[0]]
+
+
 def last_votes(storage: Storage, name: str) -> str:
     """Name the last join before one, of the same settings, whose votes are known; "": none.
 

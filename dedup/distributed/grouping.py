@@ -14,7 +14,7 @@ from dedup.distributed.cutting import PROVEN_AT_ONCE, Chunk, chunk_names, read_f
 from dedup.distributed.engine import Named
 from dedup.distributed.families import (
     CHUNKS_PER_BLOCK,
-    last_join,
+    newest_others,
     shards_of_parts,
 )
 from dedup.distributed.objects import StorageError
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from dedup.distributed.storage import Storage
 
     Report = Callable[[str, int, int], None]
+    Both = tuple[Done, Done]  # of verdicts, and of what was measured
 
 
 _FAMILIES, _GATHER = Named("families", "make_families"), Named("families", "gather")
@@ -64,20 +65,23 @@ def make_groups(run: Run, engine: Engine, settings: Settings, report: Report) ->
     rows = _gather(run, engine, settings, todo, report)
     edges = committed(storage, f"{join}/edges")
 
-    def chunk(number: int, known: Sequence[tuple[Done, Done]] = ()) -> Chunk:
+    def chunk(number: int, known: Sequence[Both] = ()) -> Chunk:
         block = edges.get(shard_name(number // CHUNKS_PER_BLOCK))
         return Chunk(number, names[number], rows.of(number), block, tuple(known))
 
     large = {int(one): pairs for one, pairs in families.extra["large"].items()}
+    proven = _Proven(storage, settings)
     parts = {
         f"{settings.answer}-{names[number]}-{part:05d}": (settings, chunk(number), part)
         for number in set(todo).intersection(large)
         for part in range(-(-large[number] // PROVEN_AT_ONCE))
+        if not proven.of(names[number])
     }
     if parts:
         words = "Proving large families"
         run_shards(engine, run, "verdicts", words, _PROVE, parts, report)
-    known = _known(storage, settings, names, todo)
+        proven = _Proven(storage, settings)
+    known = _known(storage, join, names, todo, proven)
     number_of = {name: number for number, name in enumerate(names)}
     given = Given(names, lambda name: (settings, chunk(number_of[name], known[number_of[name]])))
     words = "Proving and grouping"
@@ -116,32 +120,52 @@ def _gather(
     return Pieces(storage, (done[name] for name in given))
 
 
+class _Proven:
+    """What was proven before, by chunk, for this list or for one that asked otherwise."""
+
+    def __init__(self, storage: Storage, settings: Settings) -> None:
+        self._answer = settings.answer
+        self._whole: dict[str, dict[str, Both]] = defaultdict(dict)
+        self._parts: dict[str, list[Both]] = defaultdict(list)
+        for name, both in proofs(storage).items():
+            answer, chunk, *part = name.split("-")
+            if part:
+                self._parts[chunk].append(both)
+            else:
+                self._whole[chunk][answer] = both
+
+    def of(self, chunk: str) -> list[Both]:
+        """Give what was proven of a chunk as a whole: for this list alone, if there is any."""
+        found = self._whole.get(chunk, {})
+        return [found[self._answer]] if self._answer in found else [*found.values()]
+
+    def parts_of(self, chunk: str) -> list[Both]:
+        """Give what was proven of a large family by tasks of its own."""
+        return self._parts.get(chunk, [])
+
+
 def _known(
-    storage: Storage, settings: Settings, names: list[str], todo: list[int]
-) -> dict[int, list[tuple[Done, Done]]]:
-    """List what was proven before of chunks: of large families, and by an earlier join."""
-    proven = proofs(storage)
-    found: dict[int, list[tuple[Done, Done]]] = defaultdict(list)
-    number_of = {names[number]: number for number in todo}
-    for name, both in proven.items():
-        _, digest, *part = name.split("-")
-        if part and digest in number_of:
-            found[number_of[digest]].append(both)
-    before = last_join(storage, settings.join)
-    if not before:
-        return found
-    now, then = read_former(storage, settings.join), read_former(storage, before)
-    mine = np.isin(now.chunk, np.array(todo))
-    _, one, two = np.intersect1d(now.ids[mine], then.ids, assume_unique=True, return_indices=True)
-    chunks = np.stack([now.chunk[mine][one], then.chunk[two]], axis=1)
-    for number, old in np.unique(chunks, axis=0).tolist():
-        name = f"{settings.answer}-{then.chunks[old]}"
-        if name in proven:
-            found[number].append(proven[name])
+    storage: Storage, join: str, names: list[str], todo: list[int], proven: _Proven
+) -> dict[int, list[Both]]:
+    """List what was proven before of chunks, or by other joins of what they were made of."""
+    found = {number: proven.of(names[number]) for number in todo}
+    for number in todo:
+        found[number] = found[number] or proven.parts_of(names[number])
+    new = [number for number, some in found.items() if not some]
+    others = newest_others(storage, join) if new else []
+    now = read_former(storage, join if others else "")
+    mine = np.isin(now.chunk, new)
+    for then in (read_former(storage, other) for other in others):
+        _, one, two = np.intersect1d(
+            now.ids[mine], then.ids, assume_unique=True, return_indices=True
+        )
+        chunks = np.stack([now.chunk[mine][one], then.chunk[two]], axis=1)
+        for number, old in np.unique(chunks, axis=0).tolist():
+            found[number] += proven.of(then.chunks[old])
     return found
 
 
-def proofs(storage: Storage) -> dict[str, tuple[Done, Done]]:
+def proofs(storage: Storage) -> dict[str, Both]:
     """Read the commits of verdicts, each with that of what was measured; one alone is no use."""
     verdicts, measured = committed(storage, "verdicts"), committed(storage, "measured")
     return {name: (done, measured[name]) for name, done in verdicts.items() if name in measured}
