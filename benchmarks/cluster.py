@@ -37,19 +37,19 @@ import pyarrow as pa
 from machine import add_json_option, record
 
 from dedup import binding
-from dedup.distributed.blocks import blocks, groups
+from dedup.distributed.blocks import Blocks, Groups, Limits
 from dedup.distributed.chunks import TO_READ, Written
 from dedup.distributed.commits import Done, commit, commit_bytes, committed, done_of, read
-from dedup.distributed.engine import Ended, Inline, Task
+from dedup.distributed.engine import Ended, Inline, Named, Task
 from dedup.distributed.joining import join
 from dedup.distributed.listing import STAGE, Generation
-from dedup.distributed.pairing import Limits, pair_block
-from dedup.distributed.pieces import Piece, pieces, read_pieces
+from dedup.distributed.pairing import pair_block
+from dedup.distributed.pieces import Piece, Pieces, read_pieces
 from dedup.distributed.run import Meta, Run, write_meta
 from dedup.distributed.schemas import ROW_BITS, assign_schema, embed_schema, file_id, shard_name
 from dedup.distributed.settings import RECALL, Settings
 from dedup.distributed.storage import Storage
-from dedup.duplicates.candidates import CANDIDATES
+from dedup.duplicates.tiers import CANDIDATES
 from dedup.edits.catalogue import EDITS, edit
 from dedup.images.decode import decode_bounded, read_file
 from dedup.images.encode import as_jpeg
@@ -156,7 +156,8 @@ class Timed(Inline):
     def wait(self) -> list[Ended]:
         """Run the oldest task, timed in seconds of the processor."""
         task: Task = self._waiting[0]
-        name = task.function.__name__
+        called: Any = task.function
+        name = called.name if isinstance(called, Named) else called.__name__
         if self.cells and name == "pair_block":
             raise PairsNextError
         CLEAR.write_text("5")  # the highest so far is what it is now
@@ -207,8 +208,9 @@ def sharing(run: Run, pairs: set[tuple[int, int]]) -> set[tuple[int, int]]:
     cells: dict[int, set[int]] = {}
     schema = assign_schema(list(run.meta.pinned.compared))
     for done in committed(run.storage, "division/000/assign").values():
-        homes = [some for number, some in pieces([done]).items() if number % 2 == 0]
-        table = read_pieces(run.storage, [one for some in homes for one in some], schema)
+        found = Pieces(run.storage, [done])
+        homes = [one for number in found.numbers if number % 2 == 0 for one in found.of(number)]
+        table = read_pieces(run.storage, homes, schema)
         for row, every in zip(
             _rows(table["class"].to_numpy()).tolist(), table["cells"], strict=True
         ):
@@ -224,7 +226,8 @@ def _rows(ids: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 def pair_some(run: Run, engine: Timed, count: int) -> int:
     """Run some of the tasks that look for pairs; gives how many there are."""
     assigned = committed(run.storage, "division/000/assign").values()
-    every = [*blocks(*groups(assigned), frozenset(done.key for done in assigned), "000000")]
+    groups = Groups(run.storage, assigned)
+    every = [*Blocks(groups, frozenset(done.key for done in assigned), "000000").values()]
     size = [
         rows_of(block.first) * (rows_of(block.second) if block.second else rows_of(block.first) / 2)
         for block in every

@@ -9,7 +9,6 @@ make them; what they take is scaled to all rows, and to cells of unequal size as
 from __future__ import annotations
 
 import argparse
-from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,13 +18,13 @@ from cluster import SHARD, Timed
 from machine import add_json_option, record
 
 from dedup.distributed import cost
-from dedup.distributed.blocks import blocks
+from dedup.distributed.blocks import Blocks, Groups, Limits
 from dedup.distributed.collection import SharedCollection
 from dedup.distributed.commits import commit, commit_bytes, committed, done_of, read, read_bytes
 from dedup.distributed.dividing import Division, assign, exact, vectors_of
 from dedup.distributed.engine import Task
-from dedup.distributed.pairing import Limits, pair_block
-from dedup.distributed.pieces import Piece, commit_pieces, pieces
+from dedup.distributed.pairing import pair_block
+from dedup.distributed.pieces import Pieces, commit_pieces
 from dedup.distributed.schemas import assign_schema
 from dedup.distributed.serving import serve
 from dedup.space.space import Space
@@ -54,7 +53,7 @@ def begin(run: Run) -> None:
     commit(storage, f"{CHECK}/divided", "0", pa.table({}), facts)
 
 
-def cell(run: Run) -> list[Piece]:
+def cell(run: Run) -> Groups:
     """Write one cell: the rows that are nearest to its centre."""
     storage, space = run.storage, Division(run.storage, CHECK)
     tables, near = list[pa.Table](), list[Any]()
@@ -72,7 +71,7 @@ def cell(run: Run) -> list[Piece]:
     size = CELL_ROWS * SHARD // ROWS
     parts = ((0, whole.slice(start, size)) for start in range(0, CELL_ROWS, size))
     written = commit_pieces(storage, f"{CHECK}/cell", "0", parts)
-    return pieces([] if written is None else [written])[0]
+    return Groups(storage, [] if written is None else [written])
 
 
 def timed(engine: Timed, function: Callable[..., Any], *arguments: Any) -> None:
@@ -87,20 +86,18 @@ def check(run: Run) -> list[list[Any]]:
     """Compare the model with what tasks take."""
     begin(run)
     storage, floor = run.storage, Space(run.meta.pinned).near_floors[1]
-    reps: dict[int, list[Piece]] = defaultdict(list)
     (join,) = {"/".join(entry.key.split("/")[:2]) for entry in storage.list("join")}
-    for number, some in pieces(committed(storage, f"{join}/reps").values()).items():
-        reps[number] += some
+    reps = Pieces(storage, committed(storage, f"{join}/reps").values())
     with Timed() as engine:
         for shard in [*committed(storage, "embed")][-SHARDS - 1 : -1]:
-            timed(engine, exact, run, CHECK, shard, tuple(reps[int(shard)]), floor)
-            timed(engine, assign, run, CHECK, shard, tuple(reps[int(shard)]))
-        done = committed(storage, f"{CHECK}/assign").values()
-        homes = [one for key, some in pieces(done).items() if key % 2 == 0 for one in some]
+            timed(engine, exact, run, CHECK, shard, reps.of(int(shard)), floor)
+            timed(engine, assign, run, CHECK, shard, reps.of(int(shard)))
+        found = Pieces(storage, committed(storage, f"{CHECK}/assign").values())
+        homes = [one for number in found.numbers if number % 2 == 0 for one in found.of(number)]
         timed(engine, serve, run, CHECK, "0", tuple(homes))
         rows = sum(one.rows for one in homes)
         wanted = cell(run)
-        for block in blocks({0: wanted}, {}, frozenset({wanted[0].key}), "000000"):
+        for block in Blocks(wanted, wanted.keys, "000000").values():
             timed(engine, pair_block, run, CHECK, Limits(floor), block)
     took = {name: sum(each) for name, each in engine.seconds.items()}
     print(took)

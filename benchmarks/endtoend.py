@@ -22,10 +22,9 @@ import numpy as np
 from machine import add_json_option, describe, record
 
 from dedup.collection import Collection
-from dedup.duplicates.candidates import CANDIDATES
 from dedup.duplicates.gallery import read_gallery
 from dedup.duplicates.listing import tiered_pairs
-from dedup.duplicates.tiers import SURE
+from dedup.duplicates.tiers import CANDIDATES, SURE
 from dedup.edits.catalogue import EDITS, edit, visible
 from dedup.errors import ImageError
 from dedup.images.decode import decode_bounded, read_file

@@ -11,9 +11,16 @@ import operator
 import os
 from collections.abc import Iterable
 from numbers import Real
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from dedup.results import Tier
+
+DEFAULT_TIERS: Final = (Tier.EXACT, Tier.PIXELS, Tier.RESAVED, Tier.NEAR)
+"""Those that are proven."""
+
+COPY_TIERS: Final = (Tier.EXACT, Tier.PIXELS, Tier.RESAVED)
+
+Value = TypeVar("Value")
 
 
 def path_of(value: Any, name: str) -> str:
@@ -131,3 +138,19 @@ def callback_of(value: Any, name: str = "progress") -> Any:
 
 def _ignore(stage: str, done: int, total: int) -> None:
     """Take no notice of progress."""
+
+
+def instance(value: object, kind: type[Value], name: str) -> Value:
+    """Check that an optional argument is of its type; None gives the type's default.
+
+    Raises
+    ------
+    TypeError
+    """
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        raise TypeError(
+            f"{name} is a {kind.__name__} or None, not {type(value).__name__}: {value!r}"
+        )
+    return value

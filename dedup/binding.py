@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from dedup.errors import FingerprintError, ModelError, WeightsError
 from dedup.fingerprint import CONTENT, DETAILS, Fingerprint
-from dedup.images.decode import DECODER
 from dedup.models.loaded import (
     FROM_FILES,
     OWN,
@@ -65,6 +64,8 @@ def prepare(spec: ModelSpec) -> Chosen:
     ------
     ModelError : unknown model; weights that are missing or do not fit.
     """
+    from dedup.images.decode import DECODER
+
     if spec.vectors:
         return Chosen(Fingerprint.own(spec.vectors, DECODER), None)
     views = tuple(view for view in BOTH_VIEWS if view in (spec.views or BOTH_VIEWS))
@@ -150,6 +151,8 @@ def require_decoder(pinned: Fingerprint, collection: str | PathLike[str]) -> Non
     ------
     FingerprintError : the decoders are other ones; the text says the way out.
     """
+    from dedup.images.decode import DECODER
+
     if pinned.decoder != DECODER:
         raise FingerprintError(
             collection,

@@ -9,10 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from dedup.arguments import path_of
+from dedup.arguments import DEFAULT_TIERS, instance, path_of
 from dedup.policy import INFORMATION
 from dedup.results import Grouping
-from dedup.session import STORE_NAME, Session, instance
+from dedup.session import STORE_NAME, Session
 from dedup.spec import ModelSpec, Runtime
 from dedup.store.schema import CATALOG
 from dedup.verbs import integrity, own, pairs, search, watching
@@ -23,7 +23,6 @@ from dedup.verbs.folders import FolderVerbs
 from dedup.verbs.holdings import HoldingsVerbs
 from dedup.verbs.measure import MeasureVerbs
 from dedup.verbs.own import VectorVerbs
-from dedup.verbs.pairs import DEFAULT_TIERS
 from dedup.verbs.reporting import ReportVerbs
 from dedup.verbs.reviewing import ReviewVerbs
 

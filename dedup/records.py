@@ -9,6 +9,14 @@ from typing import Final, NamedTuple
 INODE_BITS: Final = (1 << 63) - 1
 """What is kept of an inode's number: SQLite's integers are signed."""
 
+VERIFIER: Final = "proof-14"
+"""Changes with every change that can change a verdict on a pair (`proof`); stored ones are keyed by
+it."""
+
+TRAITS: Final = "traits-4"
+"""Changes with every change that can change a trait of an image (`images.traits`); stored ones are
+keyed by it."""
+
 _URL: Final = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]+://")
 
 

@@ -212,19 +212,3 @@ class Session:
                 return self._index[1]
 
             yield index
-
-
-def instance(value: object, kind: type[Value], name: str) -> Value:
-    """Check that an optional argument is of its type; None gives the type's default.
-
-    Raises
-    ------
-    TypeError
-    """
-    if value is None:
-        return kind()
-    if not isinstance(value, kind):
-        raise TypeError(
-            f"{name} is a {kind.__name__} or None, not {type(value).__name__}: {value!r}"
-        )
-    return value

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from dedup.errors import ImageError
 from dedup.images.metadata import MAX_XMP_BYTES, Metadata, joined, read_xmp
 from dedup.images.sources import read_unchanged
-from dedup.images.traits import TRAITS, metadata_of, parsed_traits
+from dedup.images.traits import metadata_of, parsed_traits
+from dedup.records import TRAITS
 from dedup.results import Tier
 from dedup.store.traits import read_traits
 

@@ -47,9 +47,6 @@ DIGEST: Final = "637db89c8630aaea70ca08f59d1dce0995daf61f686dc0a0fb1da33bc8f9bac
 PARTS_SIDE: Final = 384
 """Longest side, in pixels, at which the fine features of parts are found."""
 
-PARTS_VERSION: Final = f"3 {DIGEST[:16]}"
-"""What described the parts of an image; those of two versions are not compared."""
-
 _NEAREST: Final = 6  # words among which a descriptor is divided
 _SOFTNESS: Final = 0.03  # squared distance (0 to 4) over which a weight falls by the root of e
 _TINY: Final = 1e-9
@@ -278,7 +275,6 @@ __all__ = [
     "DIMENSION",
     "FEWEST",
     "PARTS_SIDE",
-    "PARTS_VERSION",
     "SIDE",
     "WEIGHTS",
     "Details",

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.arguments import (
+    COPY_TIERS,
+    DEFAULT_TIERS,
     callback_of,
     count_of,
     one_of,
@@ -20,30 +22,20 @@ from dedup.arguments import (
     threshold_of,
     tiers_of,
 )
-from dedup.distributed import acting
 from dedup.distributed.commits import committed, done_of, read
 from dedup.distributed.grouping import make_groups, proofs, read_etags, read_groups
-from dedup.distributed.images import reading
-from dedup.distributed.importing import Known, add_known, make_catalog
 from dedup.distributed.joining import join
 from dedup.distributed.listing import Whole, gone_ids, known_rows, latest, whole
-from dedup.distributed.plans import check_target, check_tiers, make_plan
 from dedup.distributed.schemas import MEASURED, ROW_BITS, shard_name
-from dedup.distributed.searching import named, nearest
 from dedup.distributed.settings import Settings, join_names
 from dedup.distributed.sifting import refutations
 from dedup.distributed.sweeping import sweep
-from dedup.distributed.weights import weights_file
-from dedup.duplicates.candidates import capped_note
 from dedup.duplicates.select import SORTS, Wanted, in_order
-from dedup.duplicates.tiers import group_of
+from dedup.duplicates.tiers import capped_note, group_of
 from dedup.errors import CollectionError
 from dedup.policy import INFORMATION, KeepPolicy
-from dedup.query import embed_queries, expand
 from dedup.results import DuplicatesAnswer, Grouping, Neighbour, QueryAnswer, Tier
 from dedup.space.space import Space
-from dedup.verbs.folders import COPY_TIERS
-from dedup.verbs.pairs import DEFAULT_TIERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -55,7 +47,6 @@ if TYPE_CHECKING:
     from dedup.distributed.joining import Joined
     from dedup.distributed.plans import SharedPlan
     from dedup.distributed.run import Run
-    from dedup.distributed.searching import Searched
     from dedup.results import Explanation, Group
     from dedup.store.catalog import Catalog
 
@@ -147,6 +138,9 @@ class SharedAnswers:
 
         Looked for in the cells that a query falls in, once a list has divided the collection.
         """
+        from dedup.distributed.searching import named, nearest, searched_notes
+        from dedup.query import embed_queries, expand
+
         names, k = [*paths_of(paths, "paths")], count_of(k, "k", 1)
         with self._small([]) as collection:
             session = collection._session  # noqa: SLF001 - the one way to its model
@@ -169,7 +163,7 @@ class SharedAnswers:
             for name, some in zip(asked.paths, files, strict=True)
             for rank, (url, similarity) in enumerate(some[:k], 1)
         ]
-        return QueryAnswer(tuple(neighbours), tuple(asked.skipped), tuple(_searched_notes(found)))
+        return QueryAnswer(tuple(neighbours), tuple(asked.skipped), tuple(searched_notes(found)))
 
     def plan(
         self,
@@ -191,6 +185,8 @@ class SharedAnswers:
         ValueError : there is no such action, or a tier is not proven.
         PlanError : the place of "move" is inside an indexed folder or the collection.
         """
+        from dedup.distributed.plans import check_target, check_tiers, make_plan
+
         tiers = tiers_of(tier)
         check_tiers(tiers)
         roots = self._roots()
@@ -208,6 +204,8 @@ class SharedAnswers:
         progress: Progress | None = None,
     ) -> Acted:
         """Carry out a plan; as `acting.apply`."""
+        from dedup.distributed import acting
+
         report = callback_of(progress)
         return acting.apply(
             self._run.storage, plan, dry_run=dry_run, unversioned=unversioned, progress=report
@@ -217,6 +215,8 @@ class SharedAnswers:
         self, run: str | None = None, *, dry_run: bool = False, progress: Progress | None = None
     ) -> Acted:
         """Bring back what a run of `apply` took away; as `acting.undo`."""
+        from dedup.distributed import acting
+
         report = callback_of(progress)
         return acting.undo(self._run.storage, run, dry_run=dry_run, progress=report)
 
@@ -235,7 +235,9 @@ class SharedAnswers:
         ------
         CollectionError : there is a collection already, or this one is too large for a machine.
         """
-        from dedup.collection import Collection  # whose verbs take long to import
+        # These take long to import, as what other methods import themselves.
+        from dedup.collection import Collection
+        from dedup.distributed.importing import Known, add_known, make_catalog
         from dedup.duplicates.relate import compared_state
 
         storage, report = self._run.storage, callback_of(progress)
@@ -348,6 +350,8 @@ class SharedAnswers:
     def _small(self, tables: list[pa.Table]) -> Iterator[Collection]:
         """Make a small collection of some rows, whose images are read from object storage."""
         from dedup.collection import Collection
+        from dedup.distributed.images import reading
+        from dedup.distributed.importing import make_catalog
 
         roots = {root for table in tables for root in table["root"].unique().to_pylist()}
         with (
@@ -363,6 +367,8 @@ class SharedAnswers:
 
 def _name_weights(catalog: Catalog, run: Run) -> None:
     """Say where the weights are that a run brings along."""
+    from dedup.distributed.weights import weights_file
+
     weights = weights_file(run)
     if weights is not None:
         catalog.weights_path = os.fspath(weights)
@@ -374,16 +380,6 @@ def _chosen(group: Group, wanted: Wanted) -> Group | None:
     if not members:
         return None
     return group_of(group.number, group.keeper, members, group.min_similarity, group.kept_because)
-
-
-def _searched_notes(found: Searched) -> list[str]:
-    notes = []
-    if found.cells:
-        notes.append(
-            f"Looked for in the {found.cells} cells nearest to each query, where {found.share:.1%} "
-            "of what is near to sampled images is: weak matches may be missed"
-        )
-    return notes
 
 
 def _cells_notes(told: Joined) -> list[str]:

@@ -12,8 +12,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from dedup import binding
-from dedup.arguments import callback_of, count_of, path_of, strings_of
-from dedup.distributed import commits, cost, embed, exporting, holding, listing, sweeping
+from dedup.arguments import callback_of, count_of, instance, path_of, strings_of
+from dedup.distributed import commits, embedding, holding, listing, sweeping
 from dedup.distributed.answers import SharedAnswers
 from dedup.distributed.engine import Inline, run_tasks
 from dedup.distributed.engines import engine_named
@@ -21,13 +21,8 @@ from dedup.distributed.entries import listed_below
 from dedup.distributed.run import Meta, Run, read_meta, write_meta
 from dedup.distributed.schemas import MAX_SHARD, rows_by_shard
 from dedup.distributed.storage import Storage, refuse_without_conditional_puts
-from dedup.distributed.weights import put_graph, put_weights, weights_url
 from dedup.errors import CollectionError, NoCollectionError, SourceError
-from dedup.images.scan import check_patterns
-from dedup.report.export import write_parts
-from dedup.report.integrity import RepairAnswer, VerifyAnswer
 from dedup.results import IndexSummary, SkippedAnswer
-from dedup.session import instance
 from dedup.spec import ModelSpec, Runtime
 
 if TYPE_CHECKING:
@@ -41,7 +36,7 @@ if TYPE_CHECKING:
     from dedup.distributed.engine import Ended, Engine
     from dedup.distributed.holding import SharedStatus
     from dedup.report.export import Written
-    from dedup.report.integrity import Finding
+    from dedup.report.integrity import Finding, RepairAnswer, VerifyAnswer
     from dedup.results import Skip
 
 _TOLD_SKIPS: Final = 1000
@@ -163,15 +158,15 @@ class SharedCollection(SharedAnswers):
         patterns = _patterns(exclude)
         refuse_without_conditional_puts(storage)
         self._create(roots, patterns or ())
-        again = embed.transient_ids(storage)
+        again = embedding.transient_ids(storage)
         found = listing.list_generation(self._run, roots, patterns, again, report)
         todo = commits.pending(
-            every := listing.shards(storage), commits.committed(storage, embed.STAGE)
+            every := listing.shards(storage), commits.committed(storage, embedding.STAGE)
         )
         self._embed([every[name] for name in todo], report)
         listing.sweep(storage)
-        commits.sweep(storage, embed.STAGE)
-        done = commits.committed(storage, embed.STAGE)
+        commits.sweep(storage, embedding.STAGE)
+        done = commits.committed(storage, embedding.STAGE)
         mine = [done[name] for name in todo]
         still = holding.live(storage, done).skipped
         counts = {
@@ -195,6 +190,8 @@ class SharedCollection(SharedAnswers):
         for root in listing.settle(roots, ()):
             if next(listed_below(root, self.path, patterns), None) is None:
                 raise SourceError(listing.no_images(root))
+        from dedup.distributed.weights import put_graph, put_weights
+
         storage = self._run.storage
         if self._new.weights is not None:
             put_weights(storage, self._new.weights)
@@ -204,10 +201,10 @@ class SharedCollection(SharedAnswers):
         self._run, self._new = Run(storage.url, meta), None
         self.notes += (f"Created the collection {storage.url}",)
 
-    def _embed(self, shards: list[Done], report: Progress) -> None:
-        if not shards:
+    def _embed(self, left: list[Done], report: Progress) -> None:
+        if not left:
             return
-        total, files = sum(one.rows for one in shards), 0
+        total, files = sum(one.rows for one in left), 0
 
         def tell(ended: Ended) -> None:
             nonlocal files
@@ -217,8 +214,8 @@ class SharedCollection(SharedAnswers):
         report("Indexing", 0, total)
         gone = rows_by_shard(listing.gone_ids(self._run.storage).tolist())
         with self._engine() as engine:
-            todo = embed.tasks(self._run, shards, gone, own=not isinstance(engine, Inline))
-            run_tasks(engine, todo, tell, embed.look_apart)
+            todo = embedding.tasks(self._run, left, gone, own=not isinstance(engine, Inline))
+            run_tasks(engine, todo, tell, embedding.look_apart)
 
     def _checked(self, urls: tuple[str, ...]) -> tuple[str, ...]:
         roots = tuple(Storage.at(url).url for url in urls)
@@ -245,6 +242,8 @@ class SharedCollection(SharedAnswers):
         ----------
         urls, exclude : as in `index`
         """
+        from dedup.distributed import cost
+
         roots = self._checked(strings_of(urls, "urls"))
         return cost.estimate(self._run, roots, _patterns(exclude), callback_of(progress))
 
@@ -264,6 +263,8 @@ class SharedCollection(SharedAnswers):
         ----------
         deep : whether all of them are read, and compared by their SHA-256
         """
+        from dedup.report.integrity import VerifyAnswer
+
         report = callback_of(progress)
         findings, read = holding.check(
             self._run, lambda done, total: report("Reading objects", done, total), deep=deep
@@ -292,6 +293,9 @@ class SharedCollection(SharedAnswers):
         DedupError : another ending, or it cannot be written.
         ExtraMissingError : Lance is not installed.
         """
+        from dedup.distributed import exporting
+        from dedup.report.export import write_parts
+
         names = strings_of(layers, "layers")
         parts = exporting.features(self._run, names, callback_of(progress), fused=fused)
         return write_parts(parts, path_of(output, "output"))
@@ -305,6 +309,8 @@ class SharedCollection(SharedAnswers):
         -------
         What was dropped. `notes` say what cannot be made again, and what was swept.
         """
+        from dedup.report.integrity import RepairAnswer
+
         report = callback_of(progress)
         storage = self._run.storage
         found: list[Finding] = []
@@ -337,6 +343,8 @@ def _remarks(done: Iterable[Done]) -> list[str]:
 def _patterns(exclude: str | Iterable[str] | None) -> tuple[str, ...] | None:
     if exclude is None:
         return None
+    from dedup.images.scan import check_patterns
+
     found = tuple(filter(str.strip, (exclude,) if isinstance(exclude, str) else exclude))
     check_patterns(strings_of(found, "exclude"))
     return found
@@ -364,6 +372,8 @@ def _begun(storage: Storage, spec: ModelSpec, shard: int) -> tuple[Meta, _New]:
             "a module or vectors of one's own cannot be sent to other machines: export the module "
             "to an ONNX file, and name that",
         )
+    from dedup.distributed.weights import weights_url
+
     chosen = binding.prepare(spec)
     ready = binding.start(chosen, Runtime())
     if ready is not None:

@@ -36,13 +36,17 @@ _READ_AT_ONCE: Final = 32  # commits, which are small
 _CHECKED_AT_ONCE: Final = 4  # objects, of which a piece each is in memory
 _PIECE: Final = 8 << 20
 _WORTH: Final = 256
-"""Commits that are read one by one; of more, those that were read are kept in one object."""
+"""Commits that are read one by one, once in a process; of more, those that were read are kept in
+one object."""
 
 DAY: Final = 86400.0
 """Seconds after which nobody is at work on an object any more."""
 
 TELLS: Final = "`dedup verify` lists all such, and says what to do"
 """The next step, where an object is not what it was."""
+
+_MOST_RECENT: Final = 4096
+_recent: dict[tuple[str, str, str], Done] = {}  # by URL, key and tag
 
 _KNOWN: Final = "_known.parquet"
 _ATTEMPT: Final = re.compile(
@@ -125,26 +129,39 @@ def commit_bytes(
 def committed(storage: Storage, stage: str) -> dict[str, Done]:
     """Read the commits of a stage, by shard, rising.
 
-    A request for each, 32 at a time, and one for all that were read so before; and one for every
-    thousand, to list them.
+    A request for every thousand, to list them, and for each that is not known, 32 at a time.
 
     Raises
     ------
     StorageError : one is no commit.
     """
     entries = list(_commits(storage, stage))
-    known = _known(storage, stage) if len(entries) > _WORTH else {}
+    few = len(entries) <= _WORTH
+    known = {} if few else _known(storage, stage)
     found = {
         entry.key: done
         for entry in entries
-        if (done := known.get((entry.key, entry.etag))) is not None
+        if (done := known.get((entry.key, entry.etag)) or _recent.get(_named(storage, entry)))
     }
     missing = [entry.key for entry in entries if entry.key not in found]
     found.update(zip(missing, many(lambda key: _read_done(storage, key), missing), strict=True))
-    if len(missing) > _WORTH:
+    if few:
+        _remember(storage, [(entry, found[entry.key]) for entry in entries])
+    elif len(missing) > _WORTH:
         with suppress(StorageError):  # who may only read does without
             _keep_known(storage, stage, [(entry, found[entry.key]) for entry in entries])
     return {found[entry.key].shard: found[entry.key] for entry in entries}
+
+
+def _remember(storage: Storage, found: list[tuple[Entry, Done]]) -> None:
+    """Keep commits for when they are asked for again; they never change."""
+    if len(_recent) > _MOST_RECENT:
+        _recent.clear()
+    _recent.update((_named(storage, entry), done) for entry, done in found if entry.etag)
+
+
+def _named(storage: Storage, entry: Entry) -> tuple[str, str, str]:
+    return storage.url, entry.key, entry.etag
 
 
 def names(storage: Storage, stage: str) -> set[str]:

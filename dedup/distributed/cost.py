@@ -18,7 +18,7 @@ from dedup.answer import Answer, column
 from dedup.distributed import embed, listing
 from dedup.distributed.chunks import TO_READ
 from dedup.distributed.commits import parquet_bytes
-from dedup.distributed.dividing import ASKING_ROWS, cells_of
+from dedup.distributed.divisions import ASKING_ROWS, cells_of
 from dedup.distributed.entries import is_same, listed_below
 from dedup.distributed.pairing import find_pairs
 from dedup.errors import ImageError, SourceError

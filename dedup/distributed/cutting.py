@@ -14,13 +14,15 @@ import pyarrow as pa
 
 from dedup.distributed.commits import committed, done_of, read
 from dedup.distributed.schemas import PLACED
-from dedup.search.matching import MIXING
+from dedup.search.pairs import MIXING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
 
+    from dedup.distributed.commits import Done
+    from dedup.distributed.pieces import Piece
     from dedup.distributed.storage import Storage
 
     Ids = npt.NDArray[np.int64]
@@ -30,8 +32,29 @@ CHUNK_FILES: Final = 1024
 """Files of a chunk, where its families are not larger."""
 CHUNK_PAIRS: Final = 2048
 CHUNK_FAMILIES: Final = 32
+PROVEN_AT_ONCE: Final = 2048
+"""Pairs of a family that is too large for one task, that one task proves."""
 _ROUNDS: Final = 2  # so that sums of what is mixed tell sets of neighbouring ids apart
 _NARROW: Final = 0.5  # of a full chunk: up to which one is cut again
+
+
+class Chunk(NamedTuple):
+    """Where the parts of a chunk are.
+
+    Parameters
+    ----------
+    number : of the chunk in its join
+    name : a digest of its files and pairs
+    pieces : its rows
+    edges : the block that has its pairs; None where only copies join its files
+    known : commits of verdicts and of measurements that were made before
+    """
+
+    number: int
+    name: str
+    pieces: tuple[Piece, ...]
+    edges: Done | None
+    known: tuple[tuple[Done, Done], ...] = ()
 
 
 class Families(NamedTuple):

@@ -7,7 +7,6 @@ found are those of the exact join.
 from __future__ import annotations
 
 import io
-import itertools
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -15,10 +14,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.distributed.commits import commit, commit_bytes, committed, done_of, read, read_bytes
+from dedup.distributed.divisions import (
+    ASKING_ROWS,
+    READ,
+    TRAINING_ROWS,
+    cells_of,
+)
 from dedup.distributed.folding import REPS
 from dedup.distributed.pieces import commit_pieces, read_pieces
 from dedup.distributed.schemas import assign_schema
-from dedup.duplicates.candidates import CENTRE_FROM_IMAGES
 from dedup.search.cells import (
     OVERLAPS,
     choose_overlap,
@@ -31,6 +35,7 @@ from dedup.search.codes import Coder
 from dedup.search.pairs import place_among_equals
 from dedup.search.similarity import unit_rows
 from dedup.space.space import Space
+from dedup.space.thresholds import CENTRE_FROM_IMAGES
 from dedup.store.vectors import unpack_unit
 
 if TYPE_CHECKING:
@@ -46,51 +51,16 @@ if TYPE_CHECKING:
     Rows = npt.NDArray[np.float32]
     Ids = npt.NDArray[np.int64]
 
-ONE_CELL: Final = 20_000
-"""Classes up to which all are compared with all."""
-
-ROWS_OF_CELL: Final = 20_000
-"""Classes of a cell, each counted in one cell only, where there are many."""
-
-LEAST_ROWS_OF_CELL: Final = 500
-CELLS: Final = 500
-"""Cells up to which they are smaller: of a million classes, 50 cells would each need a third of
-all comparisons to find weak pairs, 500 of them a fifth and less."""
-
 ROWS_OF_GROUP: Final = 40_000
 """Rows, each cell of a class counted, that one task of pairing compares: some 0.4 GB."""
 
-TRAINING_ROWS: Final = 64  # of a cell
-ASKING_ROWS: Final = 4000  # whose exact pairs are found
 ASKED_NEIGHBOURS: Final = 20
 PIECE_ROWS: Final = 4096  # of `assign`
-READ: Final = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
-"""Cells that a query may read; the share of near images that are at home in them is measured."""
 _RANKED_AT_ONCE: Final = 1024
 _CROWD: Final = 64  # rows of a shard in a cell, from which it is asked how many are near each other
 _CROWD_ASKED: Final = 16  # of them
 _CROWDED: Final = 0.01  # share of their pairs that is worth telling
 _SEED: Final = 0
-
-
-def cells_of(classes: int) -> int:
-    """Say into how many cells so many classes are divided."""
-    if classes <= ONE_CELL:
-        return 1
-    return max(2, classes // ROWS_OF_CELL, min(CELLS, classes // LEAST_ROWS_OF_CELL))
-
-
-def divisions(storage: Storage) -> Iterator[tuple[str, Done | None]]:
-    """Name the divisions in the order in which they were made, and at last the next one.
-
-    Each comes with the commit of its centres; the next one with None.
-    """
-    for number in itertools.count():
-        name = f"division/{number:03d}"
-        made = committed(storage, f"{name}/centres").get("0")
-        yield name, made
-        if made is None:
-            return
 
 
 def vectors_of(run: Run, table: pa.Table) -> Rows:

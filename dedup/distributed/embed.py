@@ -21,7 +21,7 @@ import pyarrow as pa
 from dedup.binding import load_pinned, require_decoder
 from dedup.descriptors.vlad import load_details
 from dedup.distributed import commits
-from dedup.distributed.engine import EngineError, Task
+from dedup.distributed.embedding import STAGE
 from dedup.distributed.schemas import embed_schema, file_id
 from dedup.distributed.storage import ChangedObjectError, MissingObjectError, Storage, StorageError
 from dedup.distributed.weights import fetch_graph, put_graph, weights_file
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from dedup.records import ImageFacts
     from dedup.runtimes.embedder import Embedder
 
-STAGE: Final = "embed"
 CHANGED: Final = Skipped("changed after it was listed; index again", transient=True)
 GONE: Final = Skipped("was gone when it was to be read", transient=True)
 
@@ -160,34 +159,6 @@ def load(run: Run) -> None:
         _model(run)
     if DETAILS in pinned.views:
         load_details()
-
-
-def tasks(run: Run, listed: Sequence[Done], gone: dict[str, list[int]], *, own: bool) -> list[Task]:
-    """Make the tasks of shards; `gone` by shard, as in `embed_shard`."""
-    return [
-        Task(embed_shard, (run, one, own, gone.get(one.shard, ())), one.shard) for one in listed
-    ]
-
-
-def look_apart(task: Task, words: str) -> list[Task]:
-    """Give what is run instead of a task that ended its process twice."""
-    run, listed, own, gone, *apart = task.arguments
-    if any(apart):
-        raise EngineError(
-            f"shard {task.name}: its process ended although each image was read in one of its own "
-            f"({words}); is there enough memory?"
-        )
-    return [Task(embed_shard, (run, listed, own, gone, True), task.name, task.need)]
-
-
-def transient_ids(storage: Storage) -> set[int]:
-    """List the ids of files that deserve another try although they have not changed."""
-    found: set[int] = set()
-    for done in commits.committed(storage, STAGE).values():
-        if done.extra.get("transient"):
-            table = commits.read(storage, done, ["id", "transient"])
-            found.update(table.filter(table["transient"])["id"].to_pylist())
-    return found
 
 
 def fetched(rows: Sequence[dict[str, Any]]) -> Generator[Fetched]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from dedup.distributed.objects import StorageError
@@ -37,6 +38,21 @@ class Need(NamedTuple):
     gpus: float = 0.0
     memory: int = 1 << 30
     seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A function by its name, which whoever calls it imports, and whoever has it called need not.
+
+    Most of what starts with a command that only looks would be imported for nothing otherwise.
+    """
+
+    module: str
+    name: str
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Import and call it."""
+        return getattr(import_module(f"dedup.distributed.{self.module}"), self.name)(*arguments)
 
 
 @dataclass(frozen=True)

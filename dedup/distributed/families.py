@@ -228,6 +228,27 @@ def last_join(storage: Storage, join: str, *, alike: bool = False) -> str:
     return next((one for one in older if committed(storage, f"{one}/families")), "")
 
 
+def newest_others(storage: Storage, join: str) -> list[str]:
+    """Name the joins of the newest generation, but for one, whose families are known."""
+    others = [
+        one for one in join_names(storage) if one != join and committed(storage, f"{one}/families")
+    ]
+    return [one for one in others if one.partition("-")[0] == others[-1].partition("-")[0]]
+
+
+def last_votes(storage: Storage, name: str) -> str:
+    """Name the last join before one, of the same settings, whose votes are known; "": none.
+
+    Parameters
+    ----------
+    name : of a join, as `Settings.join` writes it
+    """
+    settings = name.partition("-")[2]
+    older = (one for one in reversed(join_names(storage)) if one < name)
+    alike = (one for one in older if one.partition("-")[2] == settings)
+    return next((one for one in alike if committed(storage, f"{one}/votes")), "")
+
+
 def _live(files: Ids, names: Ids) -> tuple[Ids, Ids]:
     """Give the names that have files, rising, and of each its first file."""
     order = np.lexsort((files, names))

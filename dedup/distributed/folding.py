@@ -24,12 +24,6 @@ if TYPE_CHECKING:
     from dedup.distributed.pieces import Piece
     from dedup.distributed.run import Run
 
-RANGES: Final = 256
-"""Pieces of each shard of keys; a range of `fold` is one or more of them."""
-
-ROWS_OF_RANGE: Final = 4_000_000
-"""Files that one task of `fold` takes, in some 1 GB."""
-
 REPS: Final = pa.schema([("id", pa.int64())])
 
 

@@ -10,36 +10,36 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.distributed.commits import commit, committed, read
-from dedup.distributed.cutting import chunk_names, read_former
+from dedup.distributed.cutting import PROVEN_AT_ONCE, Chunk, chunk_names, read_former
+from dedup.distributed.engine import Named
 from dedup.distributed.families import (
     CHUNKS_PER_BLOCK,
-    gather,
-    last_join,
-    make_families,
+    newest_others,
     shards_of_parts,
 )
 from dedup.distributed.objects import StorageError
-from dedup.distributed.pieces import pieces
-from dedup.distributed.proving import PROVEN_AT_ONCE, Chunk, group_chunk, prove_pairs
+from dedup.distributed.pieces import Pieces
 from dedup.distributed.schemas import shard_name
 from dedup.distributed.sifting import sift_families
-from dedup.distributed.stages import run_shards
-from dedup.duplicates.find import left_note
-from dedup.duplicates.pairs import unreadable_words
-from dedup.duplicates.tiers import group_of
+from dedup.distributed.stages import Given, run_shards
+from dedup.duplicates.tiers import group_of, left_note, unreadable_words
 from dedup.results import Duplicate, Group, Tier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from dedup.distributed.commits import Done
     from dedup.distributed.engine import Engine
-    from dedup.distributed.pieces import Piece
     from dedup.distributed.run import Run
     from dedup.distributed.settings import Settings
     from dedup.distributed.storage import Storage
 
     Report = Callable[[str, int, int], None]
+    Both = tuple[Done, Done]  # of verdicts, and of what was measured
+
+
+_FAMILIES, _GATHER = Named("families", "make_families"), Named("families", "gather")
+_PROVE, _GROUP = Named("proving", "prove_pairs"), Named("proving", "group_chunk")
 
 
 def make_groups(run: Run, engine: Engine, settings: Settings, report: Report) -> bool:
@@ -54,7 +54,7 @@ def make_groups(run: Run, engine: Engine, settings: Settings, report: Report) ->
     if families is None:
         sift_families(run, engine, join, report)
         words, one = "Joining pairs to families", {"0": (join,)}
-        run_shards(engine, run, f"{join}/families", words, make_families, one, report)
+        run_shards(engine, run, f"{join}/families", words, _FAMILIES, one, report)
         families = committed(storage, f"{join}/families")["0"]
     names = chunk_names(storage, join)
     there = committed(storage, settings.groups)
@@ -63,31 +63,35 @@ def make_groups(run: Run, engine: Engine, settings: Settings, report: Report) ->
     if not todo:
         return False
     rows = _gather(run, engine, settings, todo, report)
-    chunks = _chunks(storage, settings, names, todo, rows)
-    large = {int(chunk): pairs for chunk, pairs in families.extra["large"].items()}
+    edges = committed(storage, f"{join}/edges")
+
+    def chunk(number: int, known: Sequence[Both] = ()) -> Chunk:
+        block = edges.get(shard_name(number // CHUNKS_PER_BLOCK))
+        return Chunk(number, names[number], rows.of(number), block, tuple(known))
+
+    large = {int(one): pairs for one, pairs in families.extra["large"].items()}
+    proven = _Proven(storage, settings)
     parts = {
-        f"{settings.answer}-{names[number]}-{part:05d}": (settings, chunks[number], part)
-        for number in todo
-        for part in range(-(-large.get(number, 0) // PROVEN_AT_ONCE))
+        f"{settings.answer}-{names[number]}-{part:05d}": (settings, chunk(number), part)
+        for number in set(todo).intersection(large)
+        for part in range(-(-large[number] // PROVEN_AT_ONCE))
+        if not proven.of(names[number])
     }
     if parts:
         words = "Proving large families"
-        run_shards(engine, run, "verdicts", words, prove_pairs, parts, report)
-    known = _known(storage, settings, names, todo)
-    given = {
-        name: (settings, chunks[number]._replace(known=tuple(known.get(number, ()))))
-        if number in chunks
-        else ()
-        for number, name in enumerate(names)
-    }
+        run_shards(engine, run, "verdicts", words, _PROVE, parts, report)
+        proven = _Proven(storage, settings)
+    known = _known(storage, join, names, todo, proven)
+    number_of = {name: number for number, name in enumerate(names)}
+    given = Given(names, lambda name: (settings, chunk(number_of[name], known[number_of[name]])))
     words = "Proving and grouping"
-    run_shards(engine, run, settings.groups, words, group_chunk, given, report)
+    run_shards(engine, run, settings.groups, words, _GROUP, given, report)
     return True
 
 
 def _gather(
     run: Run, engine: Engine, settings: Settings, todo: list[int], report: Report
-) -> dict[int, list[Piece]]:
+) -> Pieces:
     """Gather the rows of chunks; gives where those of each are.
 
     Which chunks are gathered together is written down first: what is left to do may be less, or
@@ -111,56 +115,57 @@ def _gather(
         for part in committed(storage, f"{join}/placed")
         for some in shards[int(part)]
     }
-    run_shards(engine, run, settings.gathered, "Gathering families", gather, given, report)
+    run_shards(engine, run, settings.gathered, "Gathering families", _GATHER, given, report)
     done = committed(storage, settings.gathered)
-    return pieces(done[name] for name in given)
+    return Pieces(storage, (done[name] for name in given))
 
 
-def _chunks(
-    storage: Storage,
-    settings: Settings,
-    names: list[str],
-    todo: list[int],
-    rows: dict[int, list[Piece]],
-) -> dict[int, Chunk]:
-    edges = committed(storage, f"{settings.join}/edges")
-    return {
-        number: Chunk(
-            number,
-            names[number],
-            tuple(rows[number]),
-            edges.get(shard_name(number // CHUNKS_PER_BLOCK)),
-        )
-        for number in todo
-    }
+class _Proven:
+    """What was proven before, by chunk, for this list or for one that asked otherwise."""
+
+    def __init__(self, storage: Storage, settings: Settings) -> None:
+        self._answer = settings.answer
+        self._whole: dict[str, dict[str, Both]] = defaultdict(dict)
+        self._parts: dict[str, list[Both]] = defaultdict(list)
+        for name, both in proofs(storage).items():
+            answer, chunk, *part = name.split("-")
+            if part:
+                self._parts[chunk].append(both)
+            else:
+                self._whole[chunk][answer] = both
+
+    def of(self, chunk: str) -> list[Both]:
+        """Give what was proven of a chunk as a whole: for this list alone, if there is any."""
+        found = self._whole.get(chunk, {})
+        return [found[self._answer]] if self._answer in found else [*found.values()]
+
+    def parts_of(self, chunk: str) -> list[Both]:
+        """Give what was proven of a large family by tasks of its own."""
+        return self._parts.get(chunk, [])
 
 
 def _known(
-    storage: Storage, settings: Settings, names: list[str], todo: list[int]
-) -> dict[int, list[tuple[Done, Done]]]:
-    """List what was proven before of chunks: of large families, and by an earlier join."""
-    proven = proofs(storage)
-    found: dict[int, list[tuple[Done, Done]]] = defaultdict(list)
-    number_of = {names[number]: number for number in todo}
-    for name, both in proven.items():
-        _, digest, *part = name.split("-")
-        if part and digest in number_of:
-            found[number_of[digest]].append(both)
-    before = last_join(storage, settings.join)
-    if not before:
-        return found
-    now, then = read_former(storage, settings.join), read_former(storage, before)
-    mine = np.isin(now.chunk, np.array(todo))
-    _, one, two = np.intersect1d(now.ids[mine], then.ids, assume_unique=True, return_indices=True)
-    chunks = np.stack([now.chunk[mine][one], then.chunk[two]], axis=1)
-    for number, old in np.unique(chunks, axis=0).tolist():
-        name = f"{settings.answer}-{then.chunks[old]}"
-        if name in proven:
-            found[number].append(proven[name])
+    storage: Storage, join: str, names: list[str], todo: list[int], proven: _Proven
+) -> dict[int, list[Both]]:
+    """List what was proven before of chunks, or by other joins of what they were made of."""
+    found = {number: proven.of(names[number]) for number in todo}
+    for number in todo:
+        found[number] = found[number] or proven.parts_of(names[number])
+    new = [number for number, some in found.items() if not some]
+    others = newest_others(storage, join) if new else []
+    now = read_former(storage, join if others else "")
+    mine = np.isin(now.chunk, new)
+    for then in (read_former(storage, other) for other in others):
+        _, one, two = np.intersect1d(
+            now.ids[mine], then.ids, assume_unique=True, return_indices=True
+        )
+        chunks = np.stack([now.chunk[mine][one], then.chunk[two]], axis=1)
+        for number, old in np.unique(chunks, axis=0).tolist():
+            found[number] += proven.of(then.chunks[old])
     return found
 
 
-def proofs(storage: Storage) -> dict[str, tuple[Done, Done]]:
+def proofs(storage: Storage) -> dict[str, Both]:
     """Read the commits of verdicts, each with that of what was measured; one alone is no use."""
     verdicts, measured = committed(storage, "verdicts"), committed(storage, "measured")
     return {name: (done, measured[name]) for name, done in verdicts.items() if name in measured}

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, ClassVar, Final
 import numpy as np
 
 from dedup.answer import Answer, column
-from dedup.distributed import commits, embed, listing
+from dedup.distributed import commits, embedding, listing
 from dedup.distributed.run import META
 from dedup.distributed.schemas import ROW_BITS, shard_name
 from dedup.distributed.storage import StorageError
-from dedup.report.integrity import Finding
 from dedup.results import Skip
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from dedup.distributed.commits import Damaged, Done
     from dedup.distributed.run import Run
     from dedup.distributed.storage import Storage
+    from dedup.report.integrity import Finding
 
 _COMMITS: Final = "/_done/"
 _NAMELESS: Final = re.compile(  # needs no commit
@@ -144,7 +144,7 @@ def read_skips(storage: Storage, done: Iterable[Done]) -> Iterator[Skip]:
 def skipped_now(storage: Storage) -> Iterator[Skip]:
     """Give the files that are there and were skipped."""
     gone = set(listing.gone_ids(storage).tolist())
-    for one in commits.committed(storage, embed.STAGE).values():
+    for one in commits.committed(storage, embedding.STAGE).values():
         if one.extra["skipped"]:
             table = commits.read(storage, one, ["id", "root", "key", "reason"])
             for row in table.filter(table["reason"].is_valid()).to_pylist():
@@ -156,11 +156,11 @@ def read_status(run: Run) -> SharedStatus:
     """Count what the commits of a collection tell."""
     storage, pinned = run.storage, run.meta.pinned
     look = _Objects(storage)
-    embedded = look.stages.get(embed.STAGE, {})
+    embedded = look.stages.get(embedding.STAGE, {})
     last = listing.latest(storage) or listing.Generation(-1)
     every = listing.shards(storage)
     found = live(storage, embedded)
-    totals = {listing.STAGE: last.number + 1, embed.STAGE: len(every), "keys": len(every)}
+    totals = {listing.STAGE: last.number + 1, embedding.STAGE: len(every), "keys": len(every)}
     return SharedStatus(
         path=run.store,
         model=f"{pinned.model} ({pinned.weights})" if pinned.model else "none",
@@ -202,6 +202,8 @@ def check(run: Run, report: Callable[[int, int], None], *, deep: bool) -> tuple[
 
 def finding_of(run: Run, one: Damaged) -> Finding:
     """Name a damaged object."""
+    from dedup.report.integrity import Finding
+
     return Finding("object", f"{run.store}/{one.key}", one.reason)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from dedup.descriptors.vlad import PARTS_VERSION
+from dedup.descriptors.parts import PARTS_VERSION
 from dedup.images.header import read_epoch
 from dedup.records import FileEntry, ImageFacts, Kind
 from dedup.results import Tier

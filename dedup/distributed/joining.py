@@ -3,49 +3,48 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from dedup.distributed.blocks import blocks, groups
-from dedup.distributed.commits import Done, commit, committed, done_of, names
-from dedup.distributed.dividing import (
+from dedup.descriptors.parts import MOST_IMAGES
+from dedup.distributed.blocks import Blocks, Groups, Limits, stage_of
+from dedup.distributed.commits import commit, committed, done_of, names
+from dedup.distributed.divisions import (
     ASKING_ROWS,
     ONE_CELL,
     TRAINING_ROWS,
-    assign,
     cells_of,
-    centres,
-    divided,
-    divisions,
-    exact,
-    sample,
+    division_for,
 )
-from dedup.distributed.folding import RANGES, ROWS_OF_RANGE, fold, keys_of_shard
+from dedup.distributed.engine import Named
+from dedup.distributed.families import last_votes
 from dedup.distributed.listing import gone_ids
-from dedup.distributed.pairing import Limits, best, pair_block, reach, stage_of
-from dedup.distributed.pieces import Piece, pieces
+from dedup.distributed.pieces import Pieces
+from dedup.distributed.schemas import RANGES, ROWS_OF_RANGE
 from dedup.distributed.serving import serve_division
-from dedup.distributed.stages import run_shards
-from dedup.distributed.voting import last_votes, vote
-from dedup.duplicates.candidates import CENTRE_FROM_IMAGES
-from dedup.duplicates.sharing import MOST_IMAGES, too_many_note
+from dedup.distributed.stages import Given, run_shards
 from dedup.fingerprint import DETAILS
-from dedup.space.space import Space
+from dedup.space.thresholds import near_floors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from dedup.distributed.engine import Engine
+    from dedup.distributed.pieces import Piece
     from dedup.distributed.run import Run
     from dedup.distributed.settings import Settings
     from dedup.distributed.storage import Storage
 
     Report = Callable[[str, int, int], None]
 
-MOST_GROWTH: Final = 2
-"""Times as many classes as when a division was made, beyond which another one is made."""
+_KEYS, _FOLD = Named("folding", "keys_of_shard"), Named("folding", "fold")
+_SAMPLE, _CENTRES, _EXACT, _DIVIDED, _ASSIGN = (
+    Named("dividing", name) for name in ("sample", "centres", "exact", "divided", "assign")
+)
+_PAIR, _BEST, _REACH = (Named("pairing", name) for name in ("pair_block", "best", "reach"))
+_VOTE = Named("voting", "vote")
 
 
 class Joined(NamedTuple):
@@ -79,19 +78,23 @@ def join(run: Run, engine: Engine, settings: Settings, report: Report) -> Joined
     every = sorted(names(storage, "embed"))
     shards = [one for one in every if settings.shards is None or int(one) < settings.shards]
     keyed = {one: (one,) for one in shards}
-    run_shards(engine, run, "keys", "Sorting digests", keys_of_shard, keyed, report)
+    run_shards(engine, run, "keys", "Sorting digests", _KEYS, keyed, report)
     _fold(run, engine, name, shards, gone, report)
     folds = committed(storage, f"{name}/fold")
     files, images, classes = (
         sum(done.extra[what] for done in folds.values()) for what in ("files", "images", "classes")
     )
     reps, former = (
-        pieces(committed(storage, f"{name}/{stage}").values()) for stage in ("reps", "former")
+        Pieces(storage, committed(storage, f"{name}/{stage}").values())
+        for stage in ("reps", "former")
     )
-    division = _division(storage, classes)
-    floors = Space(run.meta.pinned).near_floors
-    wanted = {one: (*reps.get(int(one), ()), *former.get(int(one), ())) for one in shards}
-    _divide(run, engine, settings, division, wanted, classes, floors, report)
+    division = division_for(storage, classes)
+    floors = near_floors(run.meta.pinned)
+
+    def wanted(shard: str) -> tuple[Piece, ...]:
+        return *reps.of(int(shard)), *former.of(int(shard))
+
+    _divide(run, engine, settings, division, shards, wanted, classes, floors, report)
     facts = done_of(storage, f"{division}/centres", "0").extra
     near = floors[1] if facts["centred"] else floors[0]
     limits = Limits(near, settings.threshold if settings.has_similar else None)
@@ -121,32 +124,15 @@ def _fold(
     run: Run, engine: Engine, name: str, shards: Sequence[str], gone: str, report: Report
 ) -> None:
     keys = committed(run.storage, "keys")
-    found = pieces(keys[shard] for shard in shards)
-    rows = sum(piece.rows for some in found.values() for piece in some)
-    ranges = min(RANGES, max(1, -(-rows // ROWS_OF_RANGE)))
-    wanted: dict[int, list[Piece]] = {number: [] for number in range(ranges)}
-    for number, some in found.items():
-        wanted[number * ranges // RANGES] += some
-    arguments = {
-        str(number): (name, str(number), tuple(some), gone) for number, some in wanted.items()
-    }
-    run_shards(engine, run, f"{name}/fold", "Folding copies", fold, arguments, report)
+    found = Pieces(run.storage, (keys[shard] for shard in shards))
+    ranges = min(RANGES, max(1, -(-int(found.rows.sum()) // ROWS_OF_RANGE)))
 
+    def given(shard: str) -> tuple[Any, ...]:
+        some = (one for one in found.numbers if one * ranges // RANGES == int(shard))
+        return name, shard, tuple(piece for one in some for piece in found.of(one)), gone
 
-def _division(storage: Storage, classes: int) -> str:
-    """Name the division that serves, or the next one."""
-    found = divisions(storage)
-    return next(name for name, made in found if made is None or _serves(made, classes))
-
-
-def _serves(made: Done, classes: int) -> bool:
-    """Say whether a division is good for so many classes."""
-    facts = made.extra
-    return (
-        classes <= MOST_GROWTH * facts["classes"]
-        and (facts["cells"] > 1 or classes <= ONE_CELL)
-        and (facts["centred"] or classes < CENTRE_FROM_IMAGES)
-    )
+    arguments = Given([str(number) for number in range(ranges)], given)
+    run_shards(engine, run, f"{name}/fold", "Folding copies", _FOLD, arguments, report)
 
 
 def _divide(
@@ -154,7 +140,8 @@ def _divide(
     engine: Engine,
     settings: Settings,
     division: str,
-    wanted: dict[str, tuple[Piece, ...]],
+    shards: Sequence[str],
+    wanted: Callable[[str], tuple[Piece, ...]],
     classes: int,
     floors: tuple[float, float],
     report: Report,
@@ -165,19 +152,19 @@ def _divide(
         if classes > ONE_CELL:
             wanted_rows = max(TRAINING_ROWS * cells_of(classes), ASKING_ROWS)
             share = min(1.0, wanted_rows / classes)
-        sampled = {shard: (division, shard, some, share) for shard, some in wanted.items()}
-        run_shards(engine, run, f"{division}/sample", "Sampling vectors", sample, sampled, report)
+        sampled = Given(shards, lambda shard: (division, shard, wanted(shard), share))
+        run_shards(engine, run, f"{division}/sample", "Sampling vectors", _SAMPLE, sampled, report)
         one = {"0": (division,)}
-        run_shards(engine, run, f"{division}/centres", "Finding cells", centres, one, report)
+        run_shards(engine, run, f"{division}/centres", "Finding cells", _CENTRES, one, report)
         facts = done_of(storage, f"{division}/centres", "0").extra
         if facts["cells"] > 1:
             floor = floors[1] if facts["centred"] else floors[0]
-            asked = {shard: (division, shard, some, floor) for shard, some in wanted.items()}
-            run_shards(engine, run, f"{division}/exact", "Measuring recall", exact, asked, report)
+            asked = Given(shards, lambda shard: (division, shard, wanted(shard), floor))
+            run_shards(engine, run, f"{division}/exact", "Measuring recall", _EXACT, asked, report)
         last = {"0": (division, settings.recall)}
-        run_shards(engine, run, f"{division}/divided", "Choosing overlap", divided, last, report)
-    assigned = {shard: (division, shard, some) for shard, some in wanted.items()}
-    run_shards(engine, run, f"{division}/assign", "Assigning cells", assign, assigned, report)
+        run_shards(engine, run, f"{division}/divided", "Choosing overlap", _DIVIDED, last, report)
+    assigned = Given(shards, lambda shard: (division, shard, wanted(shard)))
+    run_shards(engine, run, f"{division}/assign", "Assigning cells", _ASSIGN, assigned, report)
     if done_of(storage, f"{division}/centres", "0").extra["cells"] > 1:
         serve_division(run, engine, division, f"{settings.generation:06d}", report)
 
@@ -198,9 +185,9 @@ def _pair(
         old = {key for done in compared.values() for key in done.extra["keys"]}
         assigned = committed(storage, f"{division}/assign")
         new = frozenset(done.key for done in assigned.values()) - old
-        cut = blocks(*groups(assigned.values()), new, label)
-        arguments = {block.name: (division, limits, block) for block in cut}
-        run_shards(engine, run, stage, "Comparing within cells", pair_block, arguments, report)
+        cut = Blocks(Groups(storage, assigned.values()), new, label)
+        arguments = Given(cut, lambda name: (division, limits, cut[name]))
+        run_shards(engine, run, stage, "Comparing within cells", _PAIR, arguments, report)
         facts = {"keys": sorted(new)}
         commit(storage, f"{stage}-compared", label, pa.table({}), facts)
         compared = committed(storage, f"{stage}-compared")
@@ -217,13 +204,16 @@ def _best(
 ) -> None:
     """Keep the best pairs of each class, of all joins that a division served."""
     done = committed(run.storage, stage)
-    found = pieces(one for block, one in done.items() if block.partition("-")[0] in labels)
-    for kind, function, to in ((0, best, "best"), (1, reach, "reach")):
-        arguments = {
-            str(number // 2): (name, number // 2, tuple(some))
-            for number, some in found.items()
-            if number % 2 == kind
-        }
+    found = Pieces(
+        run.storage, (one for block, one in done.items() if block.partition("-")[0] in labels)
+    )
+    for kind, function, to in ((0, _BEST, "best"), (1, _REACH, "reach")):
+        of = {str(number // 2): number for number in found.numbers if number % 2 == kind}
+
+        def given(one: str, of: dict[str, int] = of) -> tuple[Any, ...]:
+            return name, int(one), found.of(of[one])
+
+        arguments = Given(of, given)
         run_shards(engine, run, f"{name}/{to}", "Choosing the nearest", function, arguments, report)
 
 
@@ -231,16 +221,18 @@ def _vote(
     run: Run,
     engine: Engine,
     settings: Settings,
-    shards: Iterable[str],
-    reps: dict[int, list[Piece]],
+    shards: Sequence[str],
+    reps: Pieces,
     classes: int,
     report: Report,
 ) -> list[str]:
     if not settings.parts or DETAILS not in run.meta.pinned.views:
         return []
     if classes > MOST_IMAGES:
+        from dedup.duplicates.sharing import too_many_note
+
         return [too_many_note()]
-    wanted = {shard: tuple(reps.get(int(shard), ())) for shard in shards}
+    wanted = {shard: reps.of(int(shard)) for shard in shards}
     one = {"0": (settings.join, wanted, last_votes(run.storage, settings.join))}
-    run_shards(engine, run, f"{settings.join}/votes", "Looking for parts", vote, one, report)
+    run_shards(engine, run, f"{settings.join}/votes", "Looking for parts", _VOTE, one, report)
     return []

@@ -6,16 +6,17 @@ among the best `CANDIDATES` of a class, so that what it writes is bounded howeve
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pyarrow as pa
 
+from dedup.distributed.blocks import stage_of
 from dedup.distributed.commits import commit
 from dedup.distributed.dividing import Division, vectors_of
 from dedup.distributed.pieces import commit_pieces, cut_by, read_pieces
 from dedup.distributed.schemas import PAIRS, ROW_BITS, assign_schema
-from dedup.duplicates.candidates import CANDIDATES
+from dedup.duplicates.tiers import CANDIDATES
 from dedup.errors import SearchError
 from dedup.search.cells import lowest_shared
 from dedup.search.join import MAX_PAIRS
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from dedup.distributed.blocks import Block
+    from dedup.distributed.blocks import Block, Limits
     from dedup.distributed.commits import Done
     from dedup.distributed.pieces import Piece
     from dedup.distributed.run import Run
@@ -44,19 +45,6 @@ _APART_BITS: Final = np.uint64(32)
 _ONE_MORE: Final = CANDIDATES + 1  # so that it shows which classes had more than were kept
 _COMMON: Final = 0.25  # of a cell's classes, that make it worth to look at another they are all in
 _DENSE: Final = 64  # pairs of a row in a tile, from which it is worth to leave some out at once
-
-
-class Limits(NamedTuple):
-    """What counts as a pair.
-
-    Parameters
-    ----------
-    near : lowest similarity of a pair worth a proof, centred
-    reach : lowest similarity of the tier `similar`, not centred; None: it is not asked for
-    """
-
-    near: float
-    reach: float | None = None
 
 
 def pair_block(run: Run, division: str, limits: Limits, block: Block) -> Done | None:
@@ -84,11 +72,6 @@ def pair_block(run: Run, division: str, limits: Limits, block: Block) -> Done | 
         parts.append((1, Pairs(ids[found.first], ids[found.second], found.similarity)))
     stage = f"{division}/{stage_of(limits)}"
     return commit_pieces(run.storage, stage, block.name, _by_range(parts))
-
-
-def stage_of(limits: Limits) -> str:
-    """Name the stage of pairs by what counts as one."""
-    return "pair" if limits.reach is None else f"pair-{limits.reach:.6f}"
 
 
 def _by_range(parts: list[tuple[int, Pairs]]) -> Iterator[tuple[int, pa.Table]]:

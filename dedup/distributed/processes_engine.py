@@ -22,6 +22,9 @@ from dedup.distributed.worker import outcome, packed
 from dedup.parallel.workers import ENVIRONMENT, cores
 
 _NEVER = float("inf")
+_WORTH = 1.0
+"""Seconds, all in all, that tasks wait for a process before there is more than one. To start one
+takes half as long of a processor, and a handful of small tasks is done by then."""
 _FAREWELL = 5.0  # seconds between the end of a connection and that of its process
 
 
@@ -38,6 +41,7 @@ class Processes:
         self._waiting: deque[tuple[Task, bytes]] = deque()
         self._idle: list[_Process] = []
         self._busy: dict[Connection, _Process] = {}
+        self._waited = 0.0
 
     def submit(self, task: Task) -> None:
         """Begin a task, once there are cores for it."""
@@ -46,9 +50,20 @@ class Processes:
 
     def wait(self) -> list[Ended]:
         """Wait until a task ends."""
-        end = min((process.end for process in self._busy.values()), default=_NEVER)
-        heard = wait(self._busy, None if end == _NEVER else max(0.0, end - time.monotonic()))
+        while True:
+            ended = self._ended()
+            self._begin()
+            if ended or not self._busy:
+                return ended
+
+    def _ended(self) -> list[Ended]:
+        """Give the tasks that have ended, once one has or another process is worth it."""
+        began, end = time.monotonic(), min((one.end for one in self._busy.values()), default=_NEVER)
+        if waits := self._waited < _WORTH and bool(self._waiting):
+            end = min(end, began + _WORTH - self._waited)
+        heard = wait(self._busy, None if end == _NEVER else max(0.0, end - began))
         now = time.monotonic()
+        self._waited += (now - began) * waits
         ended = []
         for connection, process in [*self._busy.items()]:
             if connection not in heard and process.end > now:
@@ -60,7 +75,6 @@ class Processes:
                 process.kill()
                 words = f"it did not end in {process.task.need.seconds:g} seconds"
                 ended.append(Ended(process.task, Crash(words)))
-        self._begin()
         return ended
 
     def cancel(self) -> None:
@@ -85,6 +99,8 @@ class Processes:
             task, call = self._waiting[0]
             used = sum(process.task.need.cpus for process in self._busy.values())
             if self._busy and used + task.need.cpus > self.slots:
+                return
+            if self._busy and not self._idle and self._waited < _WORTH:
                 return
             self._waiting.popleft()
             process = self._idle.pop() if self._idle else _Process()

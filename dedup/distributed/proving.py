@@ -11,16 +11,17 @@ import os
 import tempfile
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dedup.distributed.commits import Done, commit, read
+from dedup.distributed.commits import commit, read
+from dedup.distributed.cutting import PROVEN_AT_ONCE
 from dedup.distributed.images import reading
 from dedup.distributed.importing import Known, add_known, known_of, make_catalog
-from dedup.distributed.pieces import Piece, read_pieces
+from dedup.distributed.pieces import read_pieces
 from dedup.distributed.schemas import (
     EDGES,
     GROUPS,
@@ -38,10 +39,9 @@ from dedup.duplicates.groups import left_alone, row_families
 from dedup.duplicates.pairs import row_pair
 from dedup.duplicates.relate import relate
 from dedup.freshness import Lookout
-from dedup.images.traits import TRAITS
 from dedup.policy import KeepPolicy
-from dedup.proof import VERIFIER
 from dedup.proof.prover import Prover
+from dedup.records import TRAITS, VERIFIER
 from dedup.results import Grouping, Tier
 from dedup.search.pairs import Pairs
 from dedup.space.space import Space
@@ -50,6 +50,8 @@ from dedup.store.pairs import content_pair
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from dedup.distributed.commits import Done
+    from dedup.distributed.cutting import Chunk
     from dedup.distributed.images import Images
     from dedup.distributed.run import Run
     from dedup.distributed.settings import Settings
@@ -57,30 +59,7 @@ if TYPE_CHECKING:
     from dedup.store.catalog import Catalog
     from dedup.store.gallery import GalleryImages
 
-PROVEN_AT_ONCE: Final = 2048
-"""Pairs of a family that is too large for one task, that one task proves."""
-
-
 _TOLD: Final = ("root", "key", "etag", "version", "mtime_ns", "family")
-
-
-class Chunk(NamedTuple):
-    """Where the parts of a chunk are.
-
-    Parameters
-    ----------
-    number : of the chunk in its join
-    name : a digest of its files and pairs
-    pieces : its rows
-    edges : the block that has its pairs; None where only copies join its files
-    known : commits of verdicts and of measurements that were made before
-    """
-
-    number: int
-    name: str
-    pieces: tuple[Piece, ...]
-    edges: Done | None
-    known: tuple[tuple[Done, Done], ...] = ()
 
 
 def group_chunk(run: Run, settings: Settings, chunk: Chunk) -> Done | None:
@@ -191,6 +170,8 @@ def _small(
         ]
         if known:
             add_known(catalog, Known(*map(pa.concat_tables, zip(*known, strict=True))))
+        known.clear()
+        rows = rows.select(["id", "digest", *_TOLD])  # the catalog has the rest, ten times as much
         yield catalog, rows, images
 
 

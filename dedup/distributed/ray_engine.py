@@ -21,6 +21,7 @@ import sys
 import time
 from collections import deque
 from contextlib import contextmanager, suppress
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -150,8 +151,7 @@ class Ray:
             **_OF_OURS,
             **ENVIRONMENT,
             "PYTHONPATH": python_path(),
-            # For this cluster alone; Ray would keep one in the user's home.
-            "RAY_AUTH_TOKEN": secrets.token_hex(32),
+            "RAY_AUTH_TOKEN": _token(),
         }
 
     def _begin(self) -> None:
@@ -288,6 +288,15 @@ def _reach(address: str) -> None:
     host, colon, port = address.rpartition(":")
     if colon and port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_SECONDS).close()
+
+
+@cache
+def _token() -> str:
+    """Make up what the clusters of this process ask for; Ray would keep one in the user's home.
+
+    And it reads it once in a process, so that a second cluster has to have the same.
+    """
+    return secrets.token_hex(32)
 
 
 def _keep_off_stdout() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from dedup.descriptors.vlad import PARTS_VERSION
+from dedup.descriptors.parts import PARTS_VERSION
 from dedup.distributed.storage import MissingObjectError, Storage, StorageError
 from dedup.fingerprint import DETAILS, Fingerprint
 

@@ -42,7 +42,7 @@ becomes of pairs. A family that did not change since the last join of the same s
 chunk, which keeps its name and its groups; those of families that it has no more are left out when
 they are read (`cutting`). D is "division/" and a number: a division into cells serves many
 generations, until there are twice as many classes. Everything is read through commits (`commits`),
-some of it in pieces (`pieces`).
+some of it in pieces (`pieces`), whose places are in the commit, or at the end of the object.
 
 A file's id is its shard's number times 2^20 plus its row there: int64 throughout. An *image* is
 named by the lowest id that ever had its content, a *class* by the lowest image that ever had its
@@ -88,6 +88,13 @@ def rows_by_shard(ids: Iterable[int]) -> dict[str, list[int]]:
     for one in ids:
         found.setdefault(shard_name(one >> ROW_BITS), []).append(one & (MAX_SHARD - 1))
     return found
+
+
+RANGES: Final = 256
+"""Pieces of each shard of keys; a range of `fold` is one or more of them."""
+
+ROWS_OF_RANGE: Final = 4_000_000
+"""Files that one task of `fold` takes, in some 1 GB."""
 
 
 LISTED: Final = pa.schema(

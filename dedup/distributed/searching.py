@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.distributed.commits import committed, done_of, many, read
-from dedup.distributed.dividing import READ, divisions, read_coder, vectors_of
+from dedup.distributed.dividing import read_coder, vectors_of
+from dedup.distributed.divisions import READ, divisions
 from dedup.distributed.listing import gone_ids, shards
 from dedup.distributed.schemas import ROW_BITS, shard_name
 from dedup.distributed.serving import ID_BYTES
@@ -263,3 +264,14 @@ def _urls(storage: Storage, files: Iterable[int]) -> dict[int, str]:
             row = file & ((1 << ROW_BITS) - 1)
             names[file] = f"{table['root'][row].as_py()}/{table['key'][row].as_py()}"
     return names
+
+
+def searched_notes(found: Searched) -> list[str]:
+    """Say where was looked, if it was not everywhere."""
+    notes = []
+    if found.cells:
+        notes.append(
+            f"Looked for in the {found.cells} cells nearest to each query, where {found.share:.1%} "
+            "of what is near to sampled images is: weak matches may be missed"
+        )
+    return notes

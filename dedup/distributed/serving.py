@@ -14,22 +14,25 @@ import numpy as np
 import pyarrow as pa
 
 from dedup.distributed.commits import commit, commit_bytes, committed
-from dedup.distributed.dividing import read_coder, vectors_of
-from dedup.distributed.pieces import Piece, pieces, read_pieces
+from dedup.distributed.engine import Named
+from dedup.distributed.pieces import Pieces, read_pieces
 from dedup.distributed.schemas import PLACES, assign_schema
-from dedup.distributed.stages import run_shards
+from dedup.distributed.stages import Given, run_shards
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import numpy.typing as npt
 
     from dedup.distributed.commits import Done
     from dedup.distributed.engine import Engine
+    from dedup.distributed.pieces import Piece
     from dedup.distributed.run import Run
 
     Codes = npt.NDArray[np.uint8]
     Report = Callable[[str, int, int], None]
+
+_SERVE: Final = Named("serving", "serve")
 
 ID_BYTES: Final = 8
 ROWS_OF_OBJECT: Final = 20_000
@@ -45,6 +48,8 @@ def serve(run: Run, division: str, name: str, wanted: tuple[Piece, ...]) -> Done
     ----------
     wanted : pieces of `assign` whose cells are the homes of their classes
     """
+    from dedup.distributed.dividing import read_coder, vectors_of
+
     storage = run.storage
     names = list(run.meta.pinned.compared)
     table = read_pieces(storage, wanted, assign_schema(names))
@@ -85,13 +90,13 @@ def serve_division(run: Run, engine: Engine, division: str, label: str, report: 
     old = {key for one in labels for key in made[one].extra["keys"]}
     every = committed(storage, f"{division}/assign").values()
     assigned = [done for done in every if done.key not in old]
-    homes = {number: some for number, some in pieces(assigned).items() if number % 2 == 0}
-    arguments = {
-        f"{label}-{number:06d}": (division, f"{label}-{number:06d}", part)
-        for number, part in enumerate(_parts(homes))
-    }
+    found = Pieces(storage, assigned)
+    parts = {f"{label}-{number:06d}": part for number, part in enumerate(_parts(found))}
+    arguments = Given(
+        parts, lambda name: (division, name, sum(map(found.at, parts[name]), start=()))
+    )
     words = "Preparing for queries"
-    run_shards(engine, run, f"{division}/served", words, serve, arguments, report)
+    run_shards(engine, run, f"{division}/served", words, _SERVE, arguments, report)
     labels = [*labels, label]
     served = committed(storage, f"{division}/served").values()
     counting = [done for done in served if done.shard.partition("-")[0] in labels]
@@ -108,14 +113,25 @@ def serve_division(run: Run, engine: Engine, division: str, label: str, report: 
     commit(storage, stage, label, table, facts)
 
 
-def _parts(homes: dict[int, list[Piece]]) -> Iterator[tuple[Piece, ...]]:
-    """Cut pieces, by rising group of cells, into what one object takes."""
-    part: list[Piece] = []
-    for _, some in sorted(homes.items()):
-        for piece in some:
-            if part and sum(one.rows for one in part) + piece.rows > ROWS_OF_OBJECT:
-                yield tuple(part)
-                part = []
-            part.append(piece)
-    if part:
-        yield tuple(part)
+def _parts(found: Pieces) -> list[list[range]]:
+    """Cut the pieces of homes, by rising group of cells, into what one object takes.
+
+    Returns
+    -------
+    Of each object the places of its pieces.
+    """
+    parts: list[list[range]] = []
+    room = 0
+    for number in found.numbers:
+        span = range(0) if number % 2 else found.span(number)
+        while span:
+            ends = np.cumsum(found.rows[span.start : span.stop], dtype=np.int64)
+            fits = int(np.searchsorted(ends, room, "right"))
+            if fits == 0:  # one piece is taken in any case
+                parts.append([])
+                fits = max(1, int(np.searchsorted(ends, ROWS_OF_OBJECT, "right")))
+                room = ROWS_OF_OBJECT
+            parts[-1].append(span[:fits])
+            room -= int(ends[fits - 1])
+            span = span[fits:]
+    return parts

@@ -7,9 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from dedup.images.traits import TRAITS
 from dedup.policy import INFORMATION
-from dedup.proof import VERIFIER
+from dedup.records import TRAITS, VERIFIER
 from dedup.results import Tier
 
 if TYPE_CHECKING:

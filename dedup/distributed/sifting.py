@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pyarrow as pa
 
-from dedup.descriptors.agreement import promising
 from dedup.descriptors.parts import unpack
 from dedup.distributed.commits import Done, commit, committed, done_of, read
 from dedup.distributed.cutting import CHUNK_PAIRS
+from dedup.distributed.engine import Named
 from dedup.distributed.families import (
     SHARDS_PER_PART,
     Edges,
@@ -25,11 +25,11 @@ from dedup.distributed.families import (
     read_folded,
     shards_of_parts,
 )
-from dedup.distributed.pieces import Piece, commit_pieces, cut_by, pieces, read_pieces
+from dedup.distributed.pieces import Piece, Pieces, commit_pieces, cut_by, read_pieces
 from dedup.distributed.schemas import ASKED, ROW_BITS, SIFTED, SIMILAR, VERDICTS, WANTED, row_of
-from dedup.distributed.stages import run_shards
+from dedup.distributed.stages import Given, run_shards
 from dedup.parallel.workers import one_blas_thread
-from dedup.proof import NO_COMMON_PARTS, VERIFIER
+from dedup.records import VERIFIER
 from dedup.store.pairs import content_pair
 
 if TYPE_CHECKING:
@@ -51,6 +51,9 @@ ASKED_AT_ONCE: Final = 2048
 _PARTED: Final = pa.schema([("id", pa.int64()), ("digest", pa.binary(32)), ("parts", pa.binary())])
 
 
+_ASK, _GATHER, _SIFT = (Named("sifting", name) for name in ("ask", "gather_parts", "sift"))
+
+
 def sift_families(run: Run, engine: Engine, join: str, report: Report) -> None:
     """Sift the pairs of large families, as far as no earlier join has.
 
@@ -60,7 +63,7 @@ def sift_families(run: Run, engine: Engine, join: str, report: Report) -> None:
     """
     storage = run.storage
     one = {"0": (join, last_join(storage, join))}
-    run_shards(engine, run, f"{join}/asking", "Joining pairs to families", ask, one, report)
+    run_shards(engine, run, f"{join}/asking", "Joining pairs to families", _ASK, one, report)
     blocks: int = done_of(storage, f"{join}/asking", "0").extra["blocks"]
     if not blocks:
         return
@@ -70,11 +73,11 @@ def sift_families(run: Run, engine: Engine, join: str, report: Report) -> None:
         for part in _done(storage, join, "wanted")
         for some in shards[int(part)]
     }
-    run_shards(engine, run, f"{join}/parted", "Gathering parts", gather_parts, given, report)
-    rows = pieces(_done(storage, join, "parted").values())
+    run_shards(engine, run, f"{join}/parted", "Gathering parts", _GATHER, given, report)
+    rows = Pieces(storage, _done(storage, join, "parted").values())
     asked = _done(storage, join, "asked")
-    todo = {name: (join, name, done, tuple(rows[int(name)])) for name, done in asked.items()}
-    run_shards(engine, run, f"{join}/sifted", "Comparing parts", sift, todo, report)
+    todo = Given(asked, lambda name: (join, name, asked[name], rows.of(int(name))))
+    run_shards(engine, run, f"{join}/sifted", "Comparing parts", _SIFT, todo, report)
 
 
 def _done(storage: Storage, join: str, stage: str) -> dict[str, Done]:
@@ -161,6 +164,8 @@ def sift(run: Run, join: str, block: str, asked: Done, wanted: tuple[Piece, ...]
     asked : the pairs of the block
     wanted : the parts of their images
     """
+    from dedup.descriptors.agreement import promising
+
     rows = read_pieces(run.storage, wanted, _PARTED)
     digest = dict(zip(rows["id"].to_pylist(), rows["digest"].to_pylist(), strict=True))
     packed = dict(zip(rows["digest"].to_pylist(), rows["parts"].to_pylist(), strict=True))
@@ -187,6 +192,8 @@ def sifted(storage: Storage, join: str) -> pa.Table:
 
 def refutations(storage: Storage, join: str) -> pa.Table:
     """Give what was refuted for a join as verdicts, in the columns of `schemas.VERDICTS`."""
+    from dedup.proof import NO_COMMON_PARTS
+
     table = sifted(storage, join)
     table = table.filter(table["refuted"])
     words = pa.array([NO_COMMON_PARTS] * table.num_rows, pa.string())

@@ -16,7 +16,6 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import unquote
 
-from dedup.distributed.bucket import Bucket
 from dedup.distributed.folder import Folder
 from dedup.distributed.objects import (
     ChangedObjectError,
@@ -28,6 +27,8 @@ from dedup.distributed.objects import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from dedup.distributed.bucket import Bucket
 
 __all__ = [
     "ChangedObjectError",
@@ -215,4 +216,6 @@ def _opened(url: str, patience: float, _endpoint: str) -> Bucket | Folder:
     """Open a storage, once in a process."""
     if url.startswith("file://"):
         return Folder(unquote(url.removeprefix("file://"), errors="surrogateescape"))
+    from dedup.distributed.bucket import Bucket
+
     return Bucket(url, patience)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dedup.distributed import commits
 from dedup.distributed.commits import DAY, Swept, committed
 from dedup.distributed.cutting import chunk_names
-from dedup.distributed.dividing import divisions
+from dedup.distributed.divisions import divisions
 from dedup.distributed.settings import join_names
 
 if TYPE_CHECKING:

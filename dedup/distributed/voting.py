@@ -15,11 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dedup.descriptors.parts import FEATURE_BYTES
-from dedup.distributed.commits import commit, commit_bytes, committed, done_of, read, read_bytes
+from dedup.distributed.commits import commit, commit_bytes, done_of, read, read_bytes
 from dedup.distributed.folding import REPS
 from dedup.distributed.pieces import read_pieces
-from dedup.distributed.schemas import PAIRS
-from dedup.distributed.settings import join_names
+from dedup.distributed.schemas import PAIRS, ROW_BITS
 from dedup.duplicates.sharing import MOST, features_of
 from dedup.parallel.memory import give_back
 from dedup.search.matching import Division
@@ -106,27 +105,16 @@ def _vote(
     return commit(storage, f"{name}/votes", "0", pa.table(columns, schema=PAIRS))
 
 
-def last_votes(storage: Storage, name: str) -> str:
-    """Name the last join before one, of the same settings, whose votes are known; "": none.
-
-    Parameters
-    ----------
-    name : of a join, as `Settings.join` writes it
-    """
-    settings = name.partition("-")[2]
-    older = (one for one in reversed(join_names(storage)) if one < name)
-    alike = (one for one in older if one.partition("-")[2] == settings)
-    return next((one for one in alike if committed(storage, f"{one}/votes")), "")
-
-
 def _packed(storage: Storage, wanted: dict[str, tuple[Piece, ...]]) -> dict[int, bytes | None]:
     """Read the parts of classes."""
     found: dict[int, bytes | None] = {}
-    for shard, some in wanted.items():
-        if some:
-            names = read_pieces(storage, some, REPS)["id"]
+    pieces = (piece for some in wanted.values() for piece in some)
+    names = read_pieces(storage, pieces, REPS)["id"].to_numpy()  # of all by few requests
+    for shard in wanted:
+        mine = names[names >> ROW_BITS == int(shard)]
+        if len(mine):
             table = read(storage, done_of(storage, "embed", shard), ["id", "parts"])
-            table = table.filter(pc.is_in(table["id"], names))
+            table = table.filter(pc.is_in(table["id"], pa.array(mine)))
             found.update(zip(table["id"].to_pylist(), table["parts"].to_pylist(), strict=True))
     return found
 

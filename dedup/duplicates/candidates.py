@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from dedup.duplicates.pairs import row_pair
-from dedup.duplicates.tiers import compares_pixels, takes_proof
+from dedup.duplicates.tiers import CANDIDATES, compares_pixels, takes_proof
 from dedup.results import Tier
 from dedup.search.join import Pairs, nearest_pairs, self_join
 from dedup.search.similarity import inclusive, unit_rows
+from dedup.space.thresholds import CENTRE_FROM_IMAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,25 +33,8 @@ if TYPE_CHECKING:
 
     Rows = npt.NDArray[np.float32]
 
-CANDIDATES = 20
-"""Nearest others of an image that are proven or refuted, as far as they reach the floor: of 1,800
-edited copies 99.5 % have their original among them, by content and details together; by details
-alone 98.4 %, by `mobilenetv2_100` alone 99.4 % (`scripts/bench quality`, docs/benchmarks.md)."""
-
-CENTRE_FROM_IMAGES = 200
-"""From so many on their mean says what all images have in common, rather than what these few have:
-below, centring would push two copies apart."""
-
 MAX_ROW_PAIRS = 16
 """Pairs of one pair of classes that are all looked at; beyond, one stands for all."""
-
-
-def capped_note(count: int) -> str:
-    """Say that some images have more near ones than are looked at."""
-    return (
-        f"{count:,} images have more than {CANDIDATES} look-alikes: the nearest {CANDIDATES} of "
-        "each were compared, and further copies are found through those"
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ import numpy as np
 from dedup.duplicates.groups import FileGroup, Member, group_files, left_alone
 from dedup.duplicates.relate import Related, relate
 from dedup.duplicates.select import Wanted
-from dedup.duplicates.tiers import evidence, group_of
+from dedup.duplicates.tiers import evidence, group_of, left_note
 from dedup.freshness import Lookout
 from dedup.policy import KeepPolicy
 from dedup.results import Duplicate, Group, Grouping, Tier
@@ -107,15 +107,6 @@ def _chosen(
     have = "1 more group has its keeper" if keepers == 1 else f"{keepers:,} more groups have their"
     have += "" if keepers == 1 else " keepers"
     return chosen, [f"{have} there, and no duplicate that counts"]
-
-
-def left_note(count: int) -> list[str]:
-    """Say how many files are proven against another one and in no group with it."""
-    if not count:
-        return []
-    files = "1 file is" if count == 1 else f"{count:,} files are"
-    words = "proven against another one, but in no group with it"
-    return [f"{files} {words}; to see all proven pairs: dedup list --pairs"]
 
 
 def fresh_groups(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dedup.duplicates.tiers import PROVEN, PairFacts, decide
+from dedup.duplicates.tiers import PROVEN, PairFacts, decide, unreadable_words
 from dedup.images.companions import companions
 from dedup.images.digest import FIRST_DIGEST_BYTES
 from dedup.proof.pixel_digests import digest_images
@@ -286,11 +286,3 @@ def unreadable_note(prover: Prover) -> tuple[str, ...]:
     """Say of how many images a prover could read no file; nothing where it read all."""
     count = len(prover.unreadable)
     return (unreadable_words(count, "proven on the images"),) if count else ()
-
-
-def unreadable_words(count: int, purpose: str) -> str:
-    """Say that images could not be read again."""
-    return (
-        f"{count:,} image{'s' if count > 1 else ''} could not be read again to be {purpose} "
-        "(moved, changed, or on a drive that is not there)"
-    )

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from dedup.descriptors.vlad import PARTS_VERSION
+from dedup.descriptors.parts import PARTS_VERSION
 from dedup.duplicates.candidates import (
     WithinGallery,
-    capped_note,
     group_identical_inputs,
     propose,
 )
@@ -32,7 +31,7 @@ from dedup.duplicates.pairs import (
 from dedup.duplicates.ranking import KeepOrder
 from dedup.duplicates.relations import Relations
 from dedup.duplicates.sharing import share_parts
-from dedup.duplicates.tiers import SURE, takes_proof
+from dedup.duplicates.tiers import SURE, capped_note, takes_proof
 from dedup.duplicates.traits import measured_traits
 from dedup.proof import VERIFIER
 from dedup.proof.prover import Prover

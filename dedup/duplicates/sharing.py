@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import xxhash
 
-from dedup.descriptors.parts import FEATURE_BYTES, columns
-from dedup.descriptors.vlad import PARTS_VERSION
+from dedup.descriptors.parts import FEATURE_BYTES, MOST_IMAGES, PARTS_VERSION, columns
 from dedup.duplicates.pairs import row_pair
 from dedup.fingerprint import DETAILS
 from dedup.parallel.memory import give_back
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
 
 MOST: Final = 10
 """Further candidates that an image may bring in."""
-
-MOST_IMAGES: Final = 50_000
-"""Images up to which parts are looked for."""
 
 
 def too_many_note() -> str:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dedup.errors import ImageError
 from dedup.images.sources import read_unchanged
-from dedup.images.traits import NEUTRAL, TRAITS, Traits, measure, parsed_traits
+from dedup.images.traits import NEUTRAL, Traits, measure, parsed_traits
 from dedup.parallel.workers import WORTH_PROCESSES, Workers
+from dedup.records import TRAITS
 from dedup.store.traits import read_traits, write_traits
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ raw images of cameras and JPEG XL. PSD, SVG, PDF and ICO are not read. No decode
 
 from __future__ import annotations
 
-import importlib.metadata
 from functools import lru_cache
 from typing import Final
 
@@ -130,10 +129,7 @@ def missing_extra(name: bytes) -> str | None:
 @lru_cache
 def reads_videos() -> bool:
     """Say whether this installation can read videos."""
-    try:
-        return bool(importlib.metadata.version("av"))
-    except importlib.metadata.PackageNotFoundError:
-        return False
+    return _version("av") is not None
 
 
 def extra_version(name: str) -> str | None:
@@ -143,9 +139,16 @@ def extra_version(name: str) -> str | None:
     ----------
     name : a key of `EXTRAS`
     """
+    return _version(EXTRAS[name])
+
+
+def _version(package: str) -> str | None:
+    # Which takes longer to import than all else that a command needs to look at a list.
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
-        return importlib.metadata.version(EXTRAS[name])
-    except importlib.metadata.PackageNotFoundError:
+        return version(package)
+    except PackageNotFoundError:
         return None
 
 

@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
     Pixels = npt.NDArray[np.uint8]
 
-TRAITS: Final = "traits-4"
-"""Changes with every change that can change a trait; stored ones are keyed by it."""
-
 MAX_PIXELS: Final = 1 << 26
 """67 megapixels; of larger images only the header is read."""
 

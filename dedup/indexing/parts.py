@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from dedup.descriptors.vlad import PARTS_VERSION
+from dedup.descriptors.parts import PARTS_VERSION
 from dedup.errors import ImageError
 from dedup.fingerprint import DETAILS
 from dedup.images.sources import read_unchanged

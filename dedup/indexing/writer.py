@@ -12,7 +12,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from dedup.descriptors.vlad import PARTS_VERSION
+from dedup.descriptors.parts import PARTS_VERSION
 from dedup.images.header import read_epoch
 from dedup.indexing.reader import Embeddable, Known, Skipped
 from dedup.results import Skip

@@ -16,8 +16,9 @@ from dedup.proof.description import (
 from dedup.proof.original import Original
 from dedup.proof.prove import prove, prove_copy, prove_placed
 from dedup.proof.side import Side
-from dedup.proof.verdict import NO_COMMON_PARTS, VERIFIER, Check, Verdict
+from dedup.proof.verdict import NO_COMMON_PARTS, Check, Verdict
 from dedup.proof.verify import verify
+from dedup.records import VERIFIER
 
 __all__ = [
     "NO_COMMON_PARTS",

@@ -18,7 +18,7 @@ from functools import partial
 from typing import IO, TYPE_CHECKING, Self
 
 from dedup.descriptors.agreement import Agreement
-from dedup.descriptors.vlad import PARTS_VERSION
+from dedup.descriptors.parts import PARTS_VERSION
 from dedup.errors import CollectionError
 from dedup.parallel.workers import WORTH_PROCESSES, Workers, cores
 from dedup.proof import NO_COMMON_PARTS, VERIFIER

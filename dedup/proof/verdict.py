@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     Doubles = npt.NDArray[np.float64]
 
-VERIFIER = "proof-14"
-"""Changes with every change that can change a verdict; cached verdicts are keyed by it."""
-
 NO_COMMON_PARTS = "no common parts found"
 """What is said of a pair that a first look at parts refuted, and of no other."""
 

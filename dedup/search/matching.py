@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from dedup.search.kmeans import find_centres, half_squares, nearest_centres
+from dedup.search.pairs import MIXING
 from dedup.search.products import highest_of_block, on_every_core
 
 if TYPE_CHECKING:
@@ -44,9 +45,6 @@ _COLUMN_BITS: Final = 10
 _COLUMNS: Final = 1 << _COLUMN_BITS  # ranks of 32 values of half a byte stay whole in float32
 _HIGHEST: Final = 15
 _FARTHEST: Final = 63  # squared distance, as which all that are farther count
-MIXING: Final = np.uint64(0x9E3779B97F4A7C15)
-"""Spreads what is multiplied by it (Fibonacci hashing)."""
-
 _SEED: Final = 0
 
 

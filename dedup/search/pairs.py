@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+MIXING: Final = np.uint64(0x9E3779B97F4A7C15)
+"""Spreads what is multiplied by it (Fibonacci hashing)."""
 
 
 @dataclass(frozen=True, slots=True)

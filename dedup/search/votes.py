@@ -17,8 +17,8 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import numpy as np
 
 from dedup.placing import REACH, differences, followers, spots_of
-from dedup.search.matching import MIXING, Division, matches, near_codes
-from dedup.search.pairs import first_of_equals, place_among_equals
+from dedup.search.matching import Division, matches, near_codes
+from dedup.search.pairs import MIXING, first_of_equals, place_among_equals
 from dedup.search.products import on_every_core
 
 if TYPE_CHECKING:

@@ -13,6 +13,10 @@ from dedup.fingerprint import CONTENT, DETAILS
 if TYPE_CHECKING:
     from dedup.fingerprint import Fingerprint
 
+CENTRE_FROM_IMAGES = 200
+"""From so many on their mean says what all images have in common, rather than what these few have:
+below, centring would push two copies apart."""
+
 _CONTENT = {"mobilenetv2_100": 0.80}
 _CONTENT_PRETRAINED, _CONTENT_UNTRAINED = 0.90, 0.996
 """By content alone: precision .99 of pairs among 991 photographs. Models that nobody measured get a

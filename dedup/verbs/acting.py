@@ -12,14 +12,22 @@ from dedup.actions import journal, plan_file, undo
 from dedup.actions.checks import check_target
 from dedup.actions.plan import Wishes, make_plan
 from dedup.actions.recover import recover
-from dedup.arguments import callback_of, count_of, path_of, paths_of, strings_of, tiers_of
+from dedup.arguments import (
+    COPY_TIERS,
+    callback_of,
+    count_of,
+    path_of,
+    paths_of,
+    strings_of,
+    tiers_of,
+)
 from dedup.errors import DISTRIBUTION, CollectionError
 from dedup.images.scan import check_patterns
 from dedup.policy import INFORMATION, KeepPolicy
 from dedup.results import Grouping
 from dedup.store.lock import writer_lock
 from dedup.verbs import pairs
-from dedup.verbs.folders import COPY_TIERS, groups_inside
+from dedup.verbs.folders import groups_inside
 from dedup.verbs.videos import NOTHING, films_to_go
 
 if TYPE_CHECKING:

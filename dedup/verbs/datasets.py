@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from dedup.arguments import (
+    DEFAULT_TIERS,
     callback_of,
     count_of,
     one_of,
@@ -20,7 +21,7 @@ from dedup.datasets.labels import COLUMN, FOLDERS, Source, read_labels, source_o
 from dedup.errors import SearchError
 from dedup.freshness import Lookout
 from dedup.policy import INFORMATION, KeepPolicy
-from dedup.verbs.pairs import DEFAULT_TIERS, compare_new
+from dedup.verbs.pairs import compare_new
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence

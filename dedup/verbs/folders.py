@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from dedup.arguments import callback_of, path_of, paths_of, tiers_of
+from dedup.arguments import COPY_TIERS, callback_of, path_of, paths_of, tiers_of
 from dedup.errors import DedupError
 from dedup.freshness import Lookout
 from dedup.policy import INFORMATION, KeepPolicy
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     AnyPath = str | os.PathLike[str]
     Paths = AnyPath | Iterable[AnyPath]
-
-COPY_TIERS = (Tier.EXACT, Tier.PIXELS, Tier.RESAVED)
 
 
 class FolderVerbs:

@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from dedup.store.catalog import Catalog
     from dedup.store.pairs import StoredVerdict
 
-DEFAULT_TIERS = (Tier.EXACT, Tier.PIXELS, Tier.RESAVED, Tier.NEAR)
-"""Those that are proven."""
-
 
 def duplicates(
     session: Session,

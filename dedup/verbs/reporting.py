@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from dedup.actions.plan import Wishes, make_plan
 from dedup.actions.plan_file import entry_text, header_texts
-from dedup.arguments import callback_of, count_of, path_of, strings_of, tiers_of
+from dedup.arguments import DEFAULT_TIERS, callback_of, count_of, path_of, strings_of, tiers_of
 from dedup.datasets.labels import Source as Labelled
 from dedup.datasets.labels import read_labels, source_of
 from dedup.errors import DISTRIBUTION, DedupError
@@ -22,7 +22,6 @@ from dedup.report.pages import PAGES, check_page
 from dedup.results import Grouping, Tier
 from dedup.store.acted import contents_by_path
 from dedup.verbs import pairs
-from dedup.verbs.pairs import DEFAULT_TIERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

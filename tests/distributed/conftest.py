@@ -9,7 +9,7 @@ import pytest
 from s3_endpoint import S3, serving
 from s3_faults import Faults, Proxy, proxied
 
-from dedup.distributed import blocks, dividing, joining, pairing
+from dedup.distributed import blocks, dividing, divisions, joining, pairing
 from dedup.distributed.storage import Storage
 
 if TYPE_CHECKING:
@@ -56,10 +56,11 @@ def place(request: pytest.FixtureRequest) -> Storage:
 @pytest.fixture
 def small_cells(monkeypatch: pytest.MonkeyPatch) -> None:
     """Divide a few thousand rows as millions are."""
-    for module in (dividing, joining):
+    for module in (divisions, joining):
         monkeypatch.setattr(module, "ONE_CELL", 100)
+    for module in (dividing, joining):
         monkeypatch.setattr(module, "TRAINING_ROWS", 100)
-    monkeypatch.setattr(dividing, "LEAST_ROWS_OF_CELL", 100)
+    monkeypatch.setattr(divisions, "LEAST_ROWS_OF_CELL", 100)
     monkeypatch.setattr(dividing, "ROWS_OF_GROUP", 900)
     monkeypatch.setattr(dividing, "PIECE_ROWS", 64)
     monkeypatch.setattr(blocks, "BLOCK_ROWS", 500)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from dedup.descriptors.vlad import PARTS_VERSION
+from dedup.descriptors.parts import PARTS_VERSION
 from dedup.distributed.commits import commit
 from dedup.distributed.run import Meta, Run, write_meta
 from dedup.distributed.schemas import FOLD, PAIRS, embed_schema, file_id, shard_name

@@ -94,6 +94,24 @@ def test_a_fetched_collection_proves_nothing_again(
     assert found.groups == expected.groups
 
 
+@pytest.mark.parametrize("asked", [{"group": "component"}, {"tier": ("resaved", "similar")}])
+def test_a_list_that_asks_otherwise_proves_nothing_again(
+    photos: tuple[str, SharedCollection],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: dict[str, Any],
+) -> None:
+    _, shared = photos
+    assert shared.duplicates()
+    proven: list[object] = []
+    monkeypatch.setattr(Prover, "_keep", lambda _self, found: proven.extend(found))
+    found = shared.duplicates(**asked)
+    with shared.fetch(tmp_path / "fetched") as collection:
+        assert found.groups == collection.duplicates(**asked).groups
+    assert proven == []
+    assert found
+
+
 def test_what_was_sifted_is_neither_asked_nor_proven_again(
     images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

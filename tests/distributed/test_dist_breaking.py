@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from dedup.cli import cli
 from dedup.distributed.collection import SharedCollection
 from dedup.distributed.commits import committed
-from dedup.distributed.pieces import pieces, read_pieces
+from dedup.distributed.pieces import Pieces, read_pieces
 from dedup.distributed.schemas import KEYS
 from dedup.distributed.storage import Storage, StorageError
 from dedup.errors import CollectionError, PlanError
@@ -206,7 +206,8 @@ def test_a_piece_that_is_damaged_or_missing_is_named(
     storage = Storage.at(f"file://{tmp_path}/found")
     done = next(iter(committed(storage, "keys").values()))
     storage.put(done.key, b"x" * done.bytes)
-    wanted = [one for some in pieces([done]).values() for one in some]
+    found = Pieces(storage, [done])
+    wanted = found.at(range(len(found.rows)))
     with pytest.raises(StorageError, match=rf"{done.key} is not what was committed; `dedup verify"):
         read_pieces(storage, wanted, KEYS)
     storage.delete([done.key])

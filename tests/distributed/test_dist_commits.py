@@ -81,6 +81,25 @@ def test_a_commit_of_which_the_answer_was_lost_still_counts(proxy: Proxy, bucket
     assert proxy.done["lost"] > 4
 
 
+def test_a_commit_is_read_once_in_a_process(proxy: Proxy, bucket: str) -> None:
+    storage = Storage.at(bucket)
+    made = {f"{n}": commit_bytes(storage, "s", f"{n}", b"%d" % n, "x", n) for n in range(3)}
+
+    def asked() -> int:
+        proxy.asked.clear()
+        assert committed(storage, "s") == made
+        return sum(
+            count for (method, path), count in proxy.asked.items()
+            if method == "GET" and "/s/" in path
+        )  # fmt: skip
+
+    assert [asked(), asked()] == [3, 0]
+    # Somebody takes a commit back, and does the shard again.
+    storage.delete(["s/_done/1.json", made["1"].key])  # type: ignore[union-attr]
+    made["1"] = commit_bytes(storage, "s", "1", b"again", "x", 0)
+    assert asked() == 1
+
+
 def test_many_commits_are_kept_in_one_object(
     proxy: Proxy, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

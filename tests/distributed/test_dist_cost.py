@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dedup.distributed.cost import compare_seconds, row_seconds
-from dedup.distributed.dividing import ONE_CELL
+from dedup.distributed.divisions import ONE_CELL
 
 
 def test_one_cell_compares_each_two_once() -> None:

@@ -16,7 +16,8 @@ from drawings import scene
 from dedup.collection import Collection
 from dedup.distributed import commits
 from dedup.distributed.collection import SharedCollection
-from dedup.distributed.embed import CHANGED, GONE, embed_shard, look_apart, tasks, transient_ids
+from dedup.distributed.embed import CHANGED, GONE, embed_shard
+from dedup.distributed.embedding import look_apart, tasks, transient_ids
 from dedup.distributed.engine import EngineError
 from dedup.distributed.listing import list_generation, shards
 from dedup.distributed.run import Meta, Run, read_meta

@@ -20,7 +20,7 @@ _BEGIN = """
 import sys, time
 import pyarrow as pa, pyarrow.parquet as pq
 from dedup.distributed.commits import commit, parquet_bytes, read, table_of
-from dedup.distributed.pieces import commit_pieces, pieces, read_pieces
+from dedup.distributed.pieces import Pieces, commit_pieces, read_pieces
 from dedup.distributed.storage import Storage
 import dedup.cli
 
@@ -45,7 +45,7 @@ sys.setswitchinterval(1000)
 
 _READ = """
 assert read(storage, done) == table
-assert read_pieces(storage, pieces([cut])[0], table.schema).num_rows == 20_000
+assert read_pieces(storage, Pieces(storage, [cut]).of(0), table.schema).num_rows == 20_000
 hold()
 """
 

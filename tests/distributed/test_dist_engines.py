@@ -14,6 +14,7 @@ import pytest
 import toy_stage
 from toy_stage import task
 
+from dedup.distributed import processes_engine
 from dedup.distributed.engine import Crash, EngineError, Inline, Need, Task, counted, run_tasks
 from dedup.distributed.engines import engine_named
 from dedup.distributed.processes_engine import Processes
@@ -112,6 +113,20 @@ def test_tasks_of_several_cores_wait_for_them() -> None:
         assert [[one.task.name for one in engine.wait()] for _ in range(3)] == [["a"], ["b"], ["c"]]
         engine.submit(task(toy_stage.process_id, name="more than there are", need=Need(cpus=8)))
         assert len(engine.wait()) == 1
+
+
+@pytest.mark.parametrize(("worth", "processes"), [(60.0, 1), (0.1, 2)])
+def test_small_tasks_do_not_start_a_process_each(
+    monkeypatch: pytest.MonkeyPatch, worth: float, processes: int
+) -> None:
+    monkeypatch.setattr(processes_engine, "_WORTH", worth)
+    with Processes(2) as engine:
+        for name in "abcd":
+            engine.submit(task(toy_stage.process_id, 0.3, name=name))
+        ended: list[Ended] = []
+        while len(ended) < 4:
+            ended += engine.wait()
+    assert len({one.result for one in ended}) == processes
 
 
 def test_processes_have_a_core_each_and_no_say_on_standard_output(

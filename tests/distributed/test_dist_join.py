@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,20 +12,22 @@ import pytest
 from distributed.shards import of_vectors
 
 from dedup.distributed import blocks, dividing, pairing
-from dedup.distributed.commits import committed, read
+from dedup.distributed.commits import Done, committed, read
 from dedup.distributed.engine import Inline
 from dedup.distributed.joining import Joined, join
 from dedup.distributed.pieces import Piece, read_pieces
 from dedup.distributed.schemas import assign_schema
 from dedup.distributed.settings import Settings
 from dedup.distributed.storage import Storage
-from dedup.duplicates.candidates import CANDIDATES, Centring
+from dedup.duplicates.candidates import Centring
+from dedup.duplicates.tiers import CANDIDATES
 from dedup.search.join import nearest_pairs, self_join
 from dedup.search.similarity import unit_rows
 from dedup.space.space import Space
 from dedup.store.vectors import pack, unpack
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -82,7 +85,7 @@ def by_tasks(run: Run, settings: Settings, stage: str = "best") -> tuple[Found, 
 
 
 def placed(
-    run: Run, wanted: list[Piece]
+    run: Run, wanted: Sequence[Piece]
 ) -> tuple[list[int], list[int], list[set[int]], npt.NDArray[np.float32]]:
     """Read what is in a group of cells: classes, the cell and all cells of each, their vectors."""
     table = read_pieces(run.storage, wanted, assign_schema(["global_pool"])).combine_chunks()
@@ -137,7 +140,10 @@ def test_tasks_compare_each_two_pieces_once_and_are_alike(sizes: list[int], shar
     old = {piece.key for piece in pieces[int(share * len(sizes)) :]} if share < 1 else set()
     new = frozenset(piece.key for piece in pieces) - old
     seen, work = Counter[tuple[Piece, ...]](), list[float]()
-    tasks = list(blocks.blocks({3: pieces}, {}, new, "7"))
+    told = ({"pieces": [[7, 0, 1, piece.rows]]} for piece in pieces)
+    assigned = (Done("", piece.key, 0, 0, "", one) for piece, one in zip(pieces, told, strict=True))
+    groups = blocks.Groups(Storage.at("file:///nowhere"), assigned)
+    tasks = list(blocks.Blocks(groups, new, "7").values())
     for task in tasks:
         if task.second:
             seen.update(itertools.product(task.first, task.second))
@@ -189,19 +195,22 @@ def test_of_very_many_alike_in_the_same_cells_each_pair_is_found_in_one(
     assert found[0] == found[1]
     assert found[0][1].capped > 200
     assigned = committed(run.storage, "division/000/assign").values()
-    wanted, near = blocks.groups(assigned)
-    crowded = max(near, key=near.__getitem__)
-    assert near[crowded] > 0.1
+    groups = blocks.Groups(run.storage, assigned)
+    crowded = max(groups.numbers, key=groups.near)
+    assert groups.near(crowded) > 0.1
     # The share that is told, against a count of all pairs of that group.
-    at, cell, cells, vectors = placed(run, wanted[crowded])
+    at, cell, cells, vectors = placed(run, groups.pieces.at(groups.places(crowded)))
     similar = vectors @ vectors.T >= Space(run.meta.pinned).near_floors[1]
     hits = sum(
         similar[one, two] and min(cells[one] & cells[two]) == cell[one] == cell[two]
         for one, two in itertools.permutations(range(len(at)), 2)
     )
-    assert near[crowded] == pytest.approx(hits / len(at) ** 2, abs=0.1)
-    tasks = [*blocks.blocks(wanted, near, frozenset(done.key for done in assigned), "7")]
-    assert len(tasks) > len([*blocks.blocks(wanted, {}, frozenset(d.key for d in assigned), "7")])
+    assert groups.near(crowded) == pytest.approx(hits / len(at) ** 2, abs=0.1)
+    new = frozenset(done.key for done in assigned)
+    even = (replace(done, extra={**done.extra, "near": {}}) for done in assigned)
+    assert len(blocks.Blocks(groups, new, "7")) > len(
+        blocks.Blocks(blocks.Groups(run.storage, even), new, "7")
+    )
 
 
 @pytest.mark.slow

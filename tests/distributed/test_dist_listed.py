@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from drawings import scene
 
-from dedup.distributed import embed, pairing
+from dedup.distributed import embedding, pairing
 from dedup.distributed.collection import SharedCollection
 from dedup.distributed.storage import Storage, StorageError
 from dedup.errors import CollectionError, SearchError
@@ -48,7 +50,7 @@ def listed(shared: SharedCollection, tier: str = "exact") -> list[list[str]]:
 
 def index_broken_off(shared: SharedCollection, root: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Index all but the last shard."""
-    every = embed.tasks
+    every = embedding.tasks
 
     def some(
         run: Run, shards: Sequence[Done], gone: dict[str, list[int]], *, own: bool
@@ -56,7 +58,7 @@ def index_broken_off(shared: SharedCollection, root: str, monkeypatch: pytest.Mo
         return every(run, shards[:-1], gone, own=own)
 
     with monkeypatch.context() as patch:
-        patch.setattr(embed, "tasks", some)
+        patch.setattr(embedding, "tasks", some)
         with pytest.raises(KeyError):
             shared.index(root)
 
@@ -93,6 +95,26 @@ def test_where_nothing_is_alike_lists_are_empty(folder: Path) -> None:
     shared = opened(folder)
     shared.index(f"file://{folder}")
     assert listed(shared, "near") == listed(shared, "near") == []
+
+
+def test_a_look_at_what_is_as_it_was_loads_nothing_that_decodes_or_compares(folder: Path) -> None:
+    shutil.copy(folder / "1.jpg", folder / "copy of 1.jpg")
+    shared = opened(folder)
+    shared.index(f"file://{folder}")
+    wanted = listed(shared)
+    code = (
+        "import sys\n"
+        "from dedup.distributed.collection import SharedCollection\n"
+        "shared = SharedCollection.open(sys.argv[1], engine='inline')\n"
+        "shared.index()\n"
+        "print([sorted(one.paths) for one in shared.duplicates('exact', parts=False)])\n"
+        "print({'cv2', 'PIL', 'faiss', 'openvino', 'dedup.proof'} & {*sys.modules})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, shared.path], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{wanted}\nset()\n"
+    assert len(wanted) == 1
 
 
 def test_content_that_comes_back_is_compared(folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from drawings import scene
 
-from dedup.distributed import commits, embed
+from dedup.distributed import commits, embedding
 from dedup.distributed.collection import SharedCollection
 from dedup.distributed.engine import Crash, run_tasks
 from dedup.distributed.listing import list_generation
@@ -74,8 +74,10 @@ def embedded(tmp_path: Path, *poisons: bytes) -> tuple[dict[str, Any], int]:
         run = shared.run
     found = list_generation(run, [f"file://{tmp_path}/images"])
     with Watched(1) as engine:
-        run_tasks(engine, embed.tasks(run, found.shards, {}, own=True), None, embed.look_apart)
-    (done,) = commits.committed(run.storage, embed.STAGE).values()
+        run_tasks(
+            engine, embedding.tasks(run, found.shards, {}, own=True), None, embedding.look_apart
+        )
+    (done,) = commits.committed(run.storage, embedding.STAGE).values()
     rows = {row["key"]: row for row in commits.read(run.storage, done).to_pylist()}
     assert [key for key in rows if not rows[key]["reason"]] == [f"{n}.jpg" for n in range(6)]
     return rows, engine.lost

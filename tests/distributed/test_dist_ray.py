@@ -84,6 +84,26 @@ def test_a_stage_is_run_with_its_storage(ray: Ray, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_process_may_begin_one_cluster_after_another() -> None:
+    code = (
+        "from toy_stage import task\n"
+        "from dedup.distributed.ray_engine import Ray\n"
+        "for number in range(2):\n"
+        "    with Ray() as engine:\n"
+        "        engine.submit(task(divmod, number, 2))\n"
+        "        print(engine.wait()[0].result)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "(0, 0)\n(0, 1)\n", done.stderr
+
+
+@pytest.mark.slow
 def test_a_cluster_that_is_not_there_is_told() -> None:
     """In a process of its own, since this one may be connected already."""
     with socket.create_server(("127.0.0.1", 0)) as closed:

@@ -11,7 +11,6 @@ from tables import images, proposals
 
 from dedup.duplicates import candidates
 from dedup.duplicates.candidates import (
-    CENTRE_FROM_IMAGES,
     MAX_ROW_PAIRS,
     AgainstGallery,
     Centring,
@@ -22,6 +21,7 @@ from dedup.duplicates.candidates import (
 )
 from dedup.results import Tier
 from dedup.search.similarity import unit_rows
+from dedup.space.thresholds import CENTRE_FROM_IMAGES
 
 if TYPE_CHECKING:
     import numpy.typing as npt

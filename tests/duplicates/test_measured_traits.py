@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from dedup.duplicates.traits import measured_traits
 from dedup.images.decode import read_file
-from dedup.images.traits import NEUTRAL, TRAITS, measure
+from dedup.images.traits import NEUTRAL, measure
+from dedup.records import TRAITS
 from dedup.store.traits import read_traits
 
 if TYPE_CHECKING:
