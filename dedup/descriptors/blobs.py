@@ -37,6 +37,7 @@ FINE: Final = (110, 20, 20)
 What is finest in an image is as large as the other two in a part of it, of a seventh to a tenth."""
 
 _SIGMA: Final = 1.6  # blur of the finest level, in pixels (Lowe 2004, section 3.3)
+_CUT_OFF: Final = 2.5  # of its blur, where a kernel ends: 1 % lies beyond
 _CAMERA: Final = 0.5  # blur that any image is taken to have already (ibid.)
 _FACTOR: Final = 2 ** (1 / PER_OCTAVE)
 _OCTAVES: Final = 4
@@ -56,7 +57,7 @@ _SQUARE: Final = np.ones((3, 3), np.uint8)
 
 
 def _kernel(sigma: float) -> Floats:
-    side = 2 * int(np.ceil(3 * sigma)) + 1
+    side = 2 * int(np.ceil(_CUT_OFF * sigma)) + 1
     return np.asarray(cv2.getGaussianKernel(side, sigma, cv2.CV_32F), np.float32)
 
 

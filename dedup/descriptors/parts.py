@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     Bytes = npt.NDArray[np.uint8]
     Flags = npt.NDArray[np.bool_]
 
-PARTS_VERSION: Final = "3 637db89c8630aaea"
-"""What described the parts of an image, the shipped vocabulary included; those of two versions are
-not compared."""
+PARTS_VERSION: Final = "4 637db89c8630aaea"
+"""What described the details and parts of an image, the shipped vocabulary included; parts of two
+versions are not compared."""
 
 MOST_IMAGES: Final = 50_000
 """Images up to which parts are looked for."""

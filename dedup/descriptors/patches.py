@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     Floats = npt.NDArray[np.float32]
 
-_PATCH: Final = 16  # gradients along the side of a patch
-_SAMPLES: Final = _PATCH + 2  # of which those are taken
+_PATCH: Final = 10  # gradients along the side of a patch; 16 found as much in 1.6 times the time
+_SAMPLES: Final = _PATCH + 1  # of which those are taken
 _TURNING: Final = 9.0  # side of the patch that gives the direction, in blurs of its level
 _DESCRIBED: Final = 12.0  # side of the patch that is described; 18 was worse: see the card
 _DIRECTIONS: Final = 36
@@ -36,13 +36,13 @@ _LINE: Final = np.arange(_SAMPLES, dtype=np.float32) - np.float32((_SAMPLES - 1)
 
 
 def _window(sigma: float) -> Floats:
-    line = _LINE[1:-1] ** 2
+    line = ((_LINE[1:] + _LINE[:-1]) / 2) ** 2
     square = line[:, None] + line
     return np.asarray(np.exp(-square / (2 * sigma**2)), np.float32)
 
 
 def _pooling() -> Floats:
-    """(16, 256): each sample's share in each cell, falling linearly and from the centre."""
+    """(16, 100): each sample's share in each cell, falling linearly and from the centre."""
     places = (np.arange(_PATCH) + 0.5) / _PATCH * _CELLS - 0.5
     share = np.maximum(0, 1 - np.abs(places[:, None] - np.arange(_CELLS)))
     cells = np.einsum("ya,xb,yx->abyx", share, share, _window(_PATCH / 2))
@@ -58,7 +58,7 @@ def _smoothing() -> npt.NDArray[np.float64]:
 
 
 _POOLING: Final = _pooling()
-_HALF: Final = 10 * _PATCH  # samples that have a share in the upper two rows of cells
+_HALF: Final = 6 * _PATCH  # samples that have a share in the upper two rows of cells
 _UPPER: Final = np.ascontiguousarray(_POOLING[: _CELLS**2 // 2, :_HALF])
 _LOWER: Final = np.ascontiguousarray(_POOLING[_CELLS**2 // 2 :, -_HALF:])
 _SMOOTHING: Final = _smoothing()
@@ -80,7 +80,7 @@ def describe(blobs: Blobs) -> tuple[Floats, Floats]:
 
 
 def _patches(blobs: Blobs, side: float, angles: Floats | None) -> Floats:
-    """Sample a square around each blob, turned: (18, 18, F), one sample more on each side.
+    """Sample a square around each blob, turned: (11, 11, F), between which are 10 x 10 gradients.
 
     F is brought to a multiple of 16 by blank ones: products of matrices come in blocks of so many
     columns, and round those of a smaller block in another way.
@@ -110,12 +110,15 @@ def _patches(blobs: Blobs, side: float, angles: Floats | None) -> Floats:
 
 
 def _gradients(patches: Floats) -> tuple[Floats, Floats]:
-    """Magnitudes and angles in [0, 2 pi]: two (256, F)."""
+    """Magnitudes and angles in [0, 2 pi]: two (100, F)."""
     count = patches.shape[2]
     rows = patches.reshape(_SAMPLES, -1)
-    across, down = _scratch.take("differences", 2, _PATCH, _PATCH * count)
-    cv2.subtract(rows[1:-1, 2 * count :], rows[1:-1, : -2 * count], dst=across)
-    cv2.subtract(rows[2:, count:-count], rows[:-2, count:-count], dst=down)
+    # Between four samples: the differences along both diagonals hold those along the sides.
+    falling, rising, across, down = _scratch.take("differences", 4, _PATCH, _PATCH * count)
+    cv2.subtract(rows[1:, count:], rows[:-1, :-count], dst=falling)
+    cv2.subtract(rows[:-1, count:], rows[1:, :-count], dst=rising)
+    cv2.add(falling, rising, dst=across)
+    cv2.subtract(falling, rising, dst=down)
     magnitudes, angles = _scratch.take("gradients", 2, _PATCH, _PATCH * count)
     cv2.cartToPolar(across, down, magnitudes, angles)
     return magnitudes.reshape(-1, count), angles.reshape(-1, count)
@@ -169,7 +172,7 @@ def _histograms(patches: Floats) -> Floats:
 
 
 def _pool(samples: Floats, out: Floats) -> Floats:
-    """Add up what falls into each cell: (256, F) to (16, F).
+    """Add up what falls into each cell: (100, F) to (16, F).
 
     In two halves, which leaves out a third of the products: those with nothing.
     """

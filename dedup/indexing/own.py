@@ -251,7 +251,8 @@ class _Run:
             if stored.get(digest) != packed.vectors[place]
         }
         if newer:
-            replace_vectors(self._catalog, newer)
+            with self._catalog.transaction():
+                replace_vectors(self._catalog, newer)
         self._replaced += len(newer)
         self._new += len(chosen)
         if unchanged:

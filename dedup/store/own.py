@@ -47,15 +47,16 @@ def vectors_with(catalog: Catalog, contents: Iterable[bytes]) -> dict[bytes, byt
     return found
 
 
-def replace_vectors(catalog: Catalog, vectors: Mapping[bytes, tuple[float, bytes]]) -> None:
-    """Give contents other vectors, by (norm, vector); a transaction of its own."""
-    with catalog.transaction():
-        catalog.connection.executemany(
-            "UPDATE embeddings SET norm = ?, vector = ?, checksum = ?"
-            " WHERE layer = ? AND image = (SELECT id FROM images WHERE digest = ?)",
-            [
-                (norm, vector, embedding_checksum(content, VECTORS, norm, vector), VECTORS, content)
-                for content, (norm, vector) in vectors.items()
-            ],
-        )
-        catalog.gallery_changed()
+def replace_vectors(
+    catalog: Catalog, vectors: Mapping[bytes, tuple[float, bytes]], layer: str = VECTORS
+) -> None:
+    """Give contents other vectors, by (norm, vector); inside a transaction of the caller's."""
+    catalog.connection.executemany(
+        "UPDATE embeddings SET norm = ?, vector = ?, checksum = ?"
+        " WHERE layer = ? AND image = (SELECT id FROM images WHERE digest = ?)",
+        [
+            (norm, vector, embedding_checksum(content, layer, norm, vector), layer, content)
+            for content, (norm, vector) in vectors.items()
+        ],
+    )
+    catalog.gallery_changed()

@@ -81,8 +81,8 @@ def index(
         )
     if described:
         note = (
-            f"{described:,} images that were indexed before were read again, for parts by which "
-            "crops and pasted images are found"
+            f"{described:,} images that were indexed before were read again, for details and "
+            "parts as this version describes them"
         )
         summary = replace(summary, notes=(*summary.notes, note))
     return session.noted(replace(summary, notes=(*summary.notes, *notes, *recovered)))

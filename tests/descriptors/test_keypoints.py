@@ -35,7 +35,7 @@ def test_coarser_fine_blurs_are_every_third_pixel_of_the_image_blurred() -> None
         wanted = cv2.GaussianBlur(
             np.asarray(image, np.float32), (0, 0), float(size**2 - 0.25) ** 0.5
         )
-        assert np.abs(blur - wanted[::step, ::step])[8:-8, 8:-8].max() < 0.5
+        assert np.abs(blur - wanted[::step, ::step])[8:-8, 8:-8].max() < 1
     assert len(blobs._fine_pyramid(image[:27]).blurs) == 1  # noqa: SLF001
     assert not blobs._fine_pyramid(image[:9]).blurs  # noqa: SLF001
 
@@ -92,14 +92,14 @@ def test_bands_are_differences_of_blurs() -> None:
     for level in range(3):
         band = pyramid.bands[pyramid.begins[level] :][: image.size].reshape(image.shape)
         wanted = np.abs(blurs[level + 2] - blurs[level + 1])
-        assert np.abs(band - wanted)[8:-8, 8:-8].max() < 0.25
-        assert np.abs(pyramid.blurs[level] - blurs[level + 1])[8:-8, 8:-8].max() < 0.25
+        assert np.abs(band - wanted)[8:-8, 8:-8].max() < 0.6
+        assert np.abs(pyramid.blurs[level] - blurs[level + 1])[8:-8, 8:-8].max() < 0.6
 
 
 @pytest.mark.parametrize("degrees", [0, 7, 45, 90, 133, 180, 270, 359])
 def test_a_slope_points_where_it_rises(degrees: int) -> None:
     angle = np.radians(degrees)
-    line = np.arange(18, dtype=np.float32)
+    line = np.arange(11, dtype=np.float32)
     slope = np.cos(angle) * line[None, :] + np.sin(angle) * line[:, None]
     found = patches._main_directions(np.asarray(slope, np.float32)[:, :, None])  # noqa: SLF001
     # A bin is ten degrees wide, and all samples are in one or two.
@@ -107,18 +107,18 @@ def test_a_slope_points_where_it_rises(degrees: int) -> None:
 
 
 def histogram(patch: Floats) -> npt.NDArray[np.float64]:
-    """Describe one patch sample by sample: (18, 18) to (128,)."""
+    """Describe one patch gradient by gradient: (11, 11) to (128,)."""
     cells = np.zeros((4, 4, 8))
-    for y in range(16):
-        for x in range(16):
-            across = float(patch[y + 1, x + 2]) - float(patch[y + 1, x])
-            down = float(patch[y + 2, x + 1]) - float(patch[y, x + 1])
-            weight = np.hypot(across, down) * np.exp(-((x - 7.5) ** 2 + (y - 7.5) ** 2) / 128)
+    for y in range(10):
+        for x in range(10):
+            four = patch[y : y + 2, x : x + 2].astype(np.float64)
+            across, down = (np.diff(four.mean(axis)).item() for axis in (0, 1))
+            weight = np.hypot(across, down) * np.exp(-((x - 4.5) ** 2 + (y - 4.5) ** 2) / 50)
             turn = np.arctan2(down, across) % (2 * np.pi) * 8 / (2 * np.pi)
             for row in range(4):
                 for column in range(4):
-                    by_row = 1 - abs((y + 0.5) / 4 - 0.5 - row)
-                    by_column = 1 - abs((x + 0.5) / 4 - 0.5 - column)
+                    by_row = 1 - abs((y + 0.5) / 2.5 - 0.5 - row)
+                    by_column = 1 - abs((x + 0.5) / 2.5 - 0.5 - column)
                     share = weight * max(0, by_row) * max(0, by_column)
                     cells[row, column, int(turn) % 8] += share * (1 - turn % 1)
                     cells[row, column, (int(turn) + 1) % 8] += share * (turn % 1)
@@ -129,9 +129,9 @@ def histogram(patch: Floats) -> npt.NDArray[np.float64]:
 
 def test_descriptors_are_what_counting_every_sample_gives() -> None:
     random = np.random.default_rng(0)
-    rough = random.integers(0, 256, (5, 18, 18)).astype(np.float32)
+    rough = random.integers(0, 256, (5, 11, 11)).astype(np.float32)
     rough[1] = cv2.GaussianBlur(rough[1], (0, 0), 2)
-    rough[2] = np.arange(18, dtype=np.float32)  # every direction is that of the first bin
+    rough[2] = np.arange(11, dtype=np.float32)  # every direction is that of the first bin
     rough[3] = -rough[2]
     wanted = np.stack([histogram(patch) for patch in rough])
     found = patches._histograms(np.moveaxis(rough, 0, 2).copy()).T  # noqa: SLF001

@@ -10,8 +10,16 @@ from dedup.descriptors.agreement import FEWEST as LEAST
 from dedup.descriptors.agreement import agreement
 from dedup.descriptors.blobs import FINE
 from dedup.descriptors.keypoints import find, find_with_fine
-from dedup.descriptors.parts import COARSE, FEATURE_BYTES, STEP, Parts, columns, unpack
-from dedup.descriptors.vlad import FEWEST, SIDE, Details, Vocabulary, grey
+from dedup.descriptors.parts import (
+    COARSE,
+    FEATURE_BYTES,
+    PARTS_VERSION,
+    STEP,
+    Parts,
+    columns,
+    unpack,
+)
+from dedup.descriptors.vlad import DIGEST, FEWEST, SIDE, Details, Vocabulary, grey
 from dedup.edits.catalogue import drawn as scene
 
 
@@ -98,3 +106,7 @@ def test_columns_of_many_images_are_those_of_each() -> None:
         assert np.array_equal(column[:], expected)
         assert np.array_equal(column[rows], expected[rows])
         assert column[1:4].dtype == expected.dtype
+
+
+def test_the_version_of_parts_names_the_shipped_vocabulary() -> None:
+    assert PARTS_VERSION.partition(" ")[2] == DIGEST[:16]

@@ -15,6 +15,7 @@ from dedup.duplicates import sharing as shared_parts
 from dedup.edits.catalogue import drawn
 from dedup.images.encode import as_jpeg
 from dedup.search import votes
+from dedup.store.own import replace_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,9 +135,26 @@ def test_what_was_indexed_without_parts_gets_them(collection: Collection, folder
     noted = collection.duplicates().notes
     assert any(f"{BASES + 2} images have no parts yet" in note for note in noted)
     summary = collection.index(folder)
-    assert any("read again, for parts" in note for note in summary.notes)
+    assert any("read again, for details and parts" in note for note in summary.notes)
     assert catalog.connection.execute(rows).fetchall() == before
     assert not any("no parts yet" in note for note in collection.duplicates().notes)
+
+
+def test_what_another_version_described_is_described_again(
+    collection: Collection, folder: Path
+) -> None:
+    catalog = collection._session.catalog  # noqa: SLF001
+    parts = "SELECT image, version, value, checksum FROM parts ORDER BY image"
+    details = "SELECT * FROM embeddings WHERE layer = 'details' ORDER BY image"
+    before = [catalog.connection.execute(rows).fetchall() for rows in (parts, details)]
+    digests = [digest for (digest,) in catalog.connection.execute("SELECT digest FROM images")]
+    blank = bytes(len(before[1][0][4]))
+    with catalog.transaction():
+        catalog.connection.execute("UPDATE parts SET version = 'older'")
+        replace_vectors(catalog, dict.fromkeys(digests, (1.0, blank)), "details")
+    assert catalog.connection.execute(details).fetchall() != before[1]
+    collection.index(folder)
+    assert [catalog.connection.execute(rows).fetchall() for rows in (parts, details)] == before
 
 
 def test_a_damaged_row_is_found_and_mended(collection: Collection, folder: Path) -> None:
