@@ -9,7 +9,6 @@ import oracles
 import pytest
 from tables import images, proposals
 
-from dedup.duplicates import candidates
 from dedup.duplicates.candidates import (
     MAX_ROW_PAIRS,
     AgainstGallery,
@@ -19,6 +18,7 @@ from dedup.duplicates.candidates import (
     group_identical_inputs,
     propose,
 )
+from dedup.duplicates.tiers import CANDIDATES
 from dedup.results import Tier
 from dedup.search.similarity import unit_rows
 from dedup.space.thresholds import CENTRE_FROM_IMAGES
@@ -98,7 +98,7 @@ def test_a_gallery_s_candidates_equal_brute_force(count: int) -> None:
     compared = unit_rows(centred)
     for row in range(count):
         others = [hit for hit in oracles.within(compared, compared[row], floor) if hit[0] != row]
-        expected |= {tuple(sorted((row, other))) for other, _ in others[: candidates.CANDIDATES]}
+        expected |= {tuple(sorted((row, other))) for other, _ in others[:CANDIDATES]}
     assert found.to_prove == expected
     similar = [(one, two) for one, two, _ in oracles.pairs(rows, 0.9)] if count else []
     assert sorted(found.similar.row_pairs()) == similar
@@ -154,7 +154,7 @@ def test_new_images_find_what_brute_force_finds_in_the_reference(count: int) -> 
         return {
             (reference[row], count + number)
             for number, query in enumerate(queries)
-            for row, value in oracles.neighbours(gallery, query, candidates.CANDIDATES)
+            for row, value in oracles.neighbours(gallery, query, CANDIDATES)
             if value >= least
         }
 
