@@ -42,16 +42,16 @@ _MAX_OFF, _MIN_BETTER = 0.4, 0.4  # logarithms
 _LEAST_RATIO = 1.1  # of sides; nearer ones say nothing
 _MOST_SIDE = 320  # pixels of the larger image that are asked
 
-_NEARLY, _LIKELY, _ROUGHLY, _FAR = -0.06, -0.1, -0.5, -1.5
-"""How well one of two is explained as the other one resampled, as `resampled` has it. Of 240
-enlargements by nine filters .91 are above `_LIKELY` and all above `_FAR`, of as many reductions
-none and .13; the other way round .75 of reductions are above `_NEARLY` and all above `_ROUGHLY`."""
-
-_MARGIN, _WIDE_MARGIN = 0.03, 0.1
-"""By how much an enlargement may be explained less well than the other way round, where that is
-nearly so and elsewhere: .99 of those 240 are within the wide one, and no reduction. Of soft images
-that were compressed at 50 to 75 and then reduced some are, and the smaller one is nearly explained.
+_ROUGHLY, _MARGIN = -0.5, 0.02
+"""How well one of two is explained at least as the other one resampled, as `resampled` has it, and
+by how much better than the other way round. Of 408 enlargements (1.2 to 2 times, by four filters,
+two thirds of them sharpened) 383 are told and 13 wrongly, of 810 reductions, half of them
+sharpened, 780 and 16: very soft ones, and drawings whose sharpening was cut off at black and white.
 """
+
+_LIKELY, _FAR = -0.03, -1.0
+"""The same of enlargements where the other way round cannot be asked: above and below these are
+hardly any reductions, and hardly any enlargements."""
 
 _LEAST_FRESH = 0.05
 """Logarithm of how far the larger of two images, at the size of the smaller, is off the steps of
@@ -139,14 +139,12 @@ def _enlarged(large: Original, small: Original, ratio: float) -> bool | None:
     enlarged = _explained(small, large, _MOST_SIDE)
     if isnan(enlarged):
         return None
-    far = enlarged < _FAR
     reduced = _explained(large, small, round(_MOST_SIDE / ratio))
     if isnan(reduced):
-        return False if far else True if enlarged > _LIKELY else None
-    nearly = reduced > _NEARLY
-    if enlarged > reduced - (_MARGIN if nearly else _WIDE_MARGIN):
-        return None if far else True
-    return False if nearly or (far and reduced > _ROUGHLY) else None
+        return False if enlarged < _FAR else True if enlarged > _LIKELY else None
+    if max(enlarged, reduced) < _ROUGHLY or abs(enlarged - reduced) < _MARGIN:
+        return None
+    return enlarged > reduced
 
 
 def _explained(source: Original, made: Original, most: int) -> float:

@@ -1,9 +1,10 @@
-"""Whether one image is another one, resampled to its size and then saved.
+"""Whether one image is another one, resampled to its size, perhaps sharpened, and then saved.
 
-Programs resample by one of a few filters. A JPEG that is made of the outcome moves each coefficient
-by any part of half a step, all equally often, and none farther. An image that was there first is
-off that: it has details of its own, or, where it is soft and strongly compressed, lies closer to
-what the other one makes of it than its own steps would have left it.
+Programs resample by one of a few filters, and sharpen by what a blur takes away, at some leaving
+alone what that changes least. A JPEG that is made of the outcome moves each coefficient by any part
+of half a step, all equally often, and none farther. An image that was there first is off that: it
+has details of its own, or, where it is soft and strongly compressed, lies closer to what the other
+one makes of it than its own steps would have left it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from math import nan
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from dedup.images.history import all_coefficients, grey_of
@@ -27,11 +29,21 @@ if TYPE_CHECKING:
 
 _BLOCK = 8
 _FEWEST_OF_A_PLACE, _FEWEST = 50, 200  # coefficients
-_NOISE = 0.3  # levels squared, that whole levels of pixels leave of a coefficient
+_NOISE = 0.6  # levels squared, that whole levels of pixels leave of a coefficient
 _STRAY = 0.02  # of coefficients that may be anywhere within some steps
 _STRAY_STEPS = 8
 _FITTED_PIXELS = 25_000
 _STIFFNESS = 1e-3  # of weights of filters, against levels squared
+_CLIPPED = (
+    6,
+    249,
+)  # levels up to and from which an image may have been cut off before it was saved
+
+_SHARPENED = 3  # of `_KERNELS`, the one whose outcome is sharpened
+_AROUND = 16  # pixels that blurs reach
+_BLURS = (0.5, 0.8, 1.2, 1.8, 2.6, 3.6)  # widths between which those of programs are mixtures
+_SPARED_BLURS, _SPARED_LEVELS = (0.8, 1.8, 3.0), 3
+"""What programs change by fewer levels they leave as it is, unless they are told otherwise."""
 
 
 def resampled(source: Pixels, made: Pixels, steps: Floats, most: int) -> float:
@@ -56,14 +68,14 @@ def resampled(source: Pixels, made: Pixels, steps: Floats, most: int) -> float:
         _Filters(before, after, some)
         for before, after, some in zip(source.shape, made.shape, (down, across), strict=False)
     )
-    seen = grey_of(made[down.start : down.stop, across.start : across.stop]) - 128
-    taken = grey_of(source[rows.taken, columns.taken]) - 128
-    reduces = rows.reduces or columns.reduces
+    pixels = made[down.start : down.stop, across.start : across.stop]
     parts = [
-        np.asarray(one @ taken @ two.T, np.float32)
-        for one, two in zip(rows.all(quick=reduces), columns.all(quick=reduces), strict=True)
+        np.ascontiguousarray(part[rows.inner, columns.inner])
+        for part in _parts(source[rows.taken, columns.taken], rows, columns)
     ]
-    return _quantised(_fitted(parts, seen), seen, steps)
+    sound = _sound(pixels)
+    seen = grey_of(pixels) - 128
+    return _quantised(_fitted(parts, seen, sound), seen, steps, sound)
 
 
 def _middle(length: int, most: int) -> range:
@@ -73,11 +85,43 @@ def _middle(length: int, most: int) -> range:
     return range(start, start + blocks * _BLOCK)
 
 
-def _fitted(parts: list[Floats], wanted: Floats) -> Floats:
-    """Mix what filters give so that it is nearest to what is wanted."""
-    step = max(1, wanted.size // _FITTED_PIXELS)
-    table = np.stack([part.ravel()[::step] for part in parts]).astype(np.float64)
-    target = wanted.ravel()[::step].astype(np.float64)
+def _parts(source: Pixels, rows: _Filters, columns: _Filters) -> list[Floats]:
+    """Give what an image may be a mixture of that was resampled, and then sharpened or blurred."""
+    level = grey_of(source) - 128
+    reduces = rows.reduces or columns.reduces
+    both = list(zip(rows.all(quick=reduces), columns.all(quick=reduces), strict=True))
+    parts = [np.asarray(one @ level @ two.T, np.float32) for one, two in both]
+    plain = parts[_SHARPENED]
+    parts += [np.asarray(cv2.GaussianBlur(plain, (0, 0), sigma)) for sigma in _BLURS]
+    parts.append(np.asarray(cv2.blur(plain, (3, 3))))
+    one, two = both[_SHARPENED]
+    channels = cv2.split(source.astype(np.float32))
+    colours = np.dstack([one @ each @ two.T for each in channels]).astype(np.float32, copy=False)
+    for sigma in _SPARED_BLURS:
+        change = colours - np.asarray(cv2.GaussianBlur(colours, (0, 0), sigma), np.float32)
+        change[np.abs(change) > _SPARED_LEVELS] = 0
+        parts.append(grey_of(change))
+    return parts
+
+
+def _sound(pixels: Pixels) -> npt.NDArray[np.bool_]:
+    """Choose blocks none of whose pixels may be cut off, (N,); all, where too few are left."""
+    height, width = (side // _BLOCK for side in pixels.shape[:2])
+    low, high = _CLIPPED
+    clipped = np.any((pixels <= low) | (pixels >= high), axis=2)
+    whole = ~np.any(clipped.reshape(height, _BLOCK, width, _BLOCK), axis=(1, 3)).ravel()
+    return whole if np.count_nonzero(whole) >= _FEWEST_OF_A_PLACE else np.ones_like(whole)
+
+
+def _fitted(parts: list[Floats], wanted: Floats, sound: npt.NDArray[np.bool_]) -> Floats:
+    """Mix what filters give so that it is nearest to what is wanted in sound blocks."""
+    used = np.kron(
+        sound.reshape(-1, wanted.shape[1] // _BLOCK), np.ones((_BLOCK, _BLOCK), np.bool_)
+    )
+    chosen = np.flatnonzero(used)
+    chosen = chosen[:: max(1, len(chosen) // _FITTED_PIXELS)]
+    table = np.stack([part.ravel()[chosen] for part in parts]).astype(np.float64)
+    target = wanted.ravel()[chosen].astype(np.float64)
     normal = table @ table.T + _STIFFNESS * target.size * np.eye(len(parts))
     weights = np.linalg.solve(normal, table @ target)
     made = np.zeros_like(wanted)
@@ -86,9 +130,9 @@ def _fitted(parts: list[Floats], wanted: Floats) -> Floats:
     return made
 
 
-def _quantised(made: Floats, seen: Floats, steps: Floats) -> float:
+def _quantised(made: Floats, seen: Floats, steps: Floats, sound: npt.NDArray[np.bool_]) -> float:
     """Give what `resampled` does, of what filters made and of what is there, less 128."""
-    before, after = all_coefficients(np.clip(made, -128, 127)), all_coefficients(seen)
+    before, after = (all_coefficients(each)[:, sound] for each in (np.clip(made, -128, 127), seen))
     step = steps.reshape(64, 1)
     some = np.abs(after) > step / 2
     some[0] = False
@@ -170,12 +214,19 @@ class _Filters:
     Parameters
     ----------
     source, made : pixels of the whole side
-    some : pixels of `made` that are asked for
+    some : pixels of `made` that are asked for; those around them are given as well
+
+    Attributes
+    ----------
+    taken : pixels of the source that all may depend on
+    inner : where, among what is given, those are that are asked for
     """
 
     def __init__(self, source: int, made: int, some: range) -> None:
         self._step = source / made
-        self._ends = np.arange(some.start, some.stop + 1) * self._step
+        start, stop = max(0, some.start - _AROUND), min(made, some.stop + _AROUND)
+        self.inner = slice(some.start - start, some.stop - start)
+        self._ends = np.arange(start, stop + 1) * self._step
         self._reach = _REACH * max(1.0, self._step)
         first, last = self._ends[0] - self._reach, self._ends[-1] + self._reach
         self.taken = slice(max(0, int(first)), min(source, int(last) + 1))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     Doubles = npt.NDArray[np.float64]
 
-VERIFIER = "proof-14"
+VERIFIER = "proof-15"
 """Changes with every change that can change a verdict; cached verdicts are keyed by it."""
 
 NO_COMMON_PARTS = "no common parts found"

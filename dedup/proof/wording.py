@@ -31,6 +31,7 @@ _WHOLE_SHARE = 0.97  # of an image; more is the whole of it
 _MAX_GREY_CHROMA, _MIN_COLOUR_CHROMA = 2, 5  # mean spread of the channels
 _MAX_GREY_SPREAD, _LEAST_COLOURED_SHARE = 8, 0.15
 _MIN_TONE_LEVELS, _MAX_TONE_SHARE = 2.0, 0.1
+_COLOURED_SHARE = 0.2  # from which on nobody takes it for one tone
 _GROUND = "plain ground around it"
 _CAPTION = "caption or frame"
 _SIDES = ("left", "top", "right", "bottom")
@@ -262,8 +263,11 @@ def _tone(words: Words, one: Features, two: Features, verdict: Verdict) -> None:
     lost = min(chroma) < _MAX_GREY_CHROMA and max(chroma) > _MIN_COLOUR_CHROMA
     if lost:
         _lost_colour(words, first, second, chroma, coloured)
-    elif (toned := [_is_toned(first), _is_toned(second)]).count(True) == 1:
-        words.of(1 + toned.index(True), "toned in one colour", "in colour, which the other lost")
+    elif min(left := [_beside_tone(first), _beside_tone(second)]) < _MAX_TONE_SHARE and (
+        max(left) > _COLOURED_SHARE
+    ):
+        side = 1 + left.index(min(left))
+        words.of(side, "toned in one colour", "in colour, which the other lost")
     elif abs(np.log((chroma[0] + 3) / (chroma[1] + 3))) > 0.25 or cast > 8:  # noqa: PLR2004 -- seen side by side
         words.both("recoloured")
     spread = [float(c.mean(axis=1).std()) + 1 for c in (first, second)]
@@ -281,20 +285,20 @@ def _lost_colour(
     words: Words, first: Floats, second: Floats, chroma: list[float], coloured: float
 ) -> None:
     grey = 1 if chroma[0] < chroma[1] else 2
-    if _is_toned(second if grey == 1 else first):
+    if _beside_tone(second if grey == 1 else first) < _MAX_TONE_SHARE:
         words.of(3 - grey, "toned in one colour", "without the other's tone")
     elif coloured > _LEAST_COLOURED_SHARE:  # a coloured badge on a grey image is none that was lost
         words.of(grey, "colour taken away", "in colour, which the other lost")
 
 
-def _is_toned(colours: Floats) -> bool:
-    """Tell colours, (N, 3), that are all of one hue: a tone of grey, as sepia is."""
+def _beside_tone(colours: Floats) -> float:
+    """Give the share of colours, (N, 3), that is not of one hue, as a tone of grey is; 1: grey."""
     light = colours.mean(axis=1)
     table = np.stack([np.ones_like(light), light, light * light], axis=1)
     off = colours - light[:, None]
     left = off - table @ np.linalg.lstsq(table, off, rcond=None)[0]
     shown = float(np.abs(off).mean())
-    return shown > _MIN_TONE_LEVELS and float(np.abs(left).mean()) < _MAX_TONE_SHARE * shown
+    return float(np.abs(left).mean()) / shown if shown > _MIN_TONE_LEVELS else 1.0
 
 
 def _shared(one: Features, two: Features, verdict: Verdict) -> tuple[Floats, Floats]:

@@ -111,6 +111,22 @@ def test_what_was_enlarged_came_of_the_smaller(factor: float, how: Image.Resampl
         assert prove(sided(Original(large)), sided(Original(original))).derived == 1
 
 
+SHARPENED = ImageFilter.UnsharpMask(1.5, 100, 3), ImageFilter.UnsharpMask(3, 80, 0)
+
+
+@pytest.mark.parametrize("sharpen", SHARPENED)
+@pytest.mark.parametrize("factor", [1.7, 1.3, 0.6])
+def test_sharpening_does_not_hide_which_was_resized(
+    factor: float, sharpen: ImageFilter.UnsharpMask
+) -> None:
+    original = jpeg(photograph(1).filter(ImageFilter.GaussianBlur(0.6)), 85)
+    with Image.open(io.BytesIO(original)) as image:
+        copy = jpeg(resized(image, factor, FILTERS[2]).filter(sharpen), 92)
+    one, two = sided(Original(original)), sided(Original(copy))
+    assert prove(one, two).derived == 2
+    assert prove(two, one).derived == 1
+
+
 @pytest.mark.parametrize("orientation", [1, *TURNED])
 @pytest.mark.parametrize(("first", "second"), [(85, 75), (75, 60), (95, 80)])
 def test_an_enlargement_that_is_compressed_more_came_of_the_smaller(
