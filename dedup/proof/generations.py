@@ -22,13 +22,14 @@ import numpy as np
 from dedup.images.history import HISTORY_PLACES, as_stored, coefficients, grey_of, history_grey
 from dedup.proof.original import LOSSLESS, MOST_PIXELS
 from dedup.proof.ranks import median
-from dedup.proof.resampling import resampled
+from dedup.proof.resampling import Line, resampled
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from dedup.proof.original import Original
 
+    Doubles = npt.NDArray[np.float64]
     Floats = npt.NDArray[np.float32]
 
 _LEAST_QUALITY = 75
@@ -124,6 +125,44 @@ def resampled_from(one: Original, two: Original) -> int:
     return 0 if enlarged is None else 3 - number if enlarged else number
 
 
+def resampled_part(one: Original, two: Original, placed: Doubles) -> int:
+    """Tell which of two was resampled from the other, of which one shows more than the other.
+
+    Parameters
+    ----------
+    placed : (3, 3), pixels of the second to those of the first, upright
+
+    Returns
+    -------
+    1 or 2, the one that was; 0 where that cannot be told.
+    """
+    both = one, two
+    if max(np.prod(each.size) for each in both) > MOST_PIXELS:
+        return 0
+    if any(each.opened.header.orientation != 1 for each in both):
+        return 0
+    down, across = (
+        Line(float(placed[at, at]), float(placed[at, 2] + (1 - placed[at, at]) / 2))
+        for at in (1, 0)
+    )
+    if min(down.step, across.step) <= 0:
+        return 0
+    step = (down.step * across.step) ** 0.5
+    back = down.reversed(), across.reversed()
+    first = _explained(two, one, round(_MOST_SIDE * min(1, step)), back)
+    second = _explained(one, two, round(_MOST_SIDE / max(1, step)), (down, across))
+    return _likelier(first, second)
+
+
+def _likelier(first: float, second: float) -> int:
+    """Give which of two, 1 or 2, is explained better as the other one resampled; 0: neither is."""
+    if isnan(first) or isnan(second):
+        return 0
+    if max(first, second) < _ROUGHLY or abs(first - second) < _MARGIN:
+        return 0
+    return 1 if first > second else 2
+
+
 def _by_size(one: Original, two: Original) -> tuple[Original, Original, int, float]:
     """Give the larger, the smaller, the number of the smaller, and the ratio of their sides."""
     ratio = (float(np.prod(one.size)) / float(np.prod(two.size))) ** 0.5
@@ -142,12 +181,13 @@ def _enlarged(large: Original, small: Original, ratio: float) -> bool | None:
     reduced = _explained(large, small, round(_MOST_SIDE / ratio))
     if isnan(reduced):
         return False if enlarged < _FAR else True if enlarged > _LIKELY else None
-    if max(enlarged, reduced) < _ROUGHLY or abs(enlarged - reduced) < _MARGIN:
-        return None
-    return enlarged > reduced
+    likelier = _likelier(enlarged, reduced)
+    return likelier == 1 if likelier else None
 
 
-def _explained(source: Original, made: Original, most: int) -> float:
+def _explained(
+    source: Original, made: Original, most: int, placed: tuple[Line, Line] | None = None
+) -> float:
     """Give what `resampled` does of two files; not a number where steps cannot be asked."""
     header, steps = made.opened.header, made.steps
     lossless = made.quality == LOSSLESS and header.mode != "P"
@@ -156,7 +196,7 @@ def _explained(source: Original, made: Original, most: int) -> float:
     if steps is None:
         steps = np.ones((8, 8), np.float32)
     before, after = (as_stored(each.pixels(*each.size), header) for each in (source, made))
-    return resampled(before, after, steps, most)
+    return resampled(before, after, steps, most, placed)
 
 
 def _has_steps(file: Original) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 
 from dedup.images.traits import detail
 from dedup.proof.alignment import at_sizes, jacobian
-from dedup.proof.generations import resampled_from
+from dedup.proof.generations import resampled_from, resampled_part
 from dedup.proof.lineage import made_from_coarser
 from dedup.proof.original import MOST_PIXELS
 from dedup.proof.ranks import median
@@ -34,6 +34,7 @@ _TEXTURE_LEVELS, _BURNT_SHARE, _BURNT_TIMES = 1.5, 0.002, 5.0
 _BENDS = 20  # times the variance of grain, that of what `cv2.Laplacian` gives is
 _RETONED_LEVELS = 6.0  # median difference; noise and compression leave light as it is
 
+_LEAST_SCALED = 1.03
 _LEAST_RATIO = 1.25  # of sides; nearer ones say nothing
 _WHOLE_SHARE, _ALL_SHARE = 0.97, 0.98
 _TILTED_DEGREES = 1.0
@@ -56,18 +57,24 @@ def origin(
     matrix = matrix / matrix[2, 2]
     return (
         made_from_coarser(first, second, matrix)
-        or _resampled(first, second, verdict)
+        or _resampled(first, second, matrix, verdict)
         or burnt_out(laid)
         or holds_resized(first, second, matrix, verdict.overlap)
     )
 
 
-def _resampled(first: Original, second: Original, verdict: Verdict) -> int:
-    """Tell which of two was resized that lie frame on frame; 0 for others."""
-    tilted = abs(verdict.rotation) >= _TILTED_DEGREES
-    if verdict.mirrored or tilted or min(verdict.overlap) < _ALL_SHARE:
+def _resampled(first: Original, second: Original, placed: Doubles, verdict: Verdict) -> int:
+    """Tell which of two was resized that lie upright; 0 for others."""
+    if verdict.mirrored or abs(verdict.rotation) >= _TILTED_DEGREES:
         return 0
-    return resampled_from(first, second)
+    if min(verdict.overlap) >= _ALL_SHARE:
+        return resampled_from(first, second)
+    made = resampled_part(first, second, placed)
+    holder = 1 if verdict.overlap[0] < verdict.overlap[1] else 2
+    scale = abs(float(np.linalg.det(placed[:2, :2]))) ** 0.5
+    # Whoever cuts one of two exports may save that part better than the whole.
+    unscaled = max(scale, 1 / scale) < _LEAST_SCALED
+    return 0 if made == holder and unscaled else made
 
 
 def burnt_out(laid: Laid) -> int:

@@ -32,7 +32,7 @@ _MAX_GREY_CHROMA, _MIN_COLOUR_CHROMA = 2, 5  # mean spread of the channels
 _MAX_GREY_SPREAD, _LEAST_COLOURED_SHARE = 8, 0.15
 _MIN_TONE_LEVELS, _MAX_TONE_SHARE = 2.0, 0.1
 _COLOURED_SHARE = 0.2  # from which on nobody takes it for one tone
-_GROUND = "plain ground around it"
+_GROUND = "plain ground"
 _CAPTION = "caption or frame"
 _SIDES = ("left", "top", "right", "bottom")
 
@@ -162,12 +162,13 @@ def _shape(words: Words, one: Features, two: Features, verdict: Verdict) -> None
         if share >= _WHOLE_SHARE:
             continue
         frame = _frame(one, two, verdict, side - 1)
-        if frame == _GROUND:
-            words.seen_on(side, f"more {frame}", f"less {frame}")
-        elif frame:
-            words.likely_of(side, frame, f"without the other's {frame.partition(' added')[0]}")
-        else:
+        if not frame or words.told == 3 - side:
             _part(words, side, share)
+        elif frame == _GROUND and not words.told:
+            words.seen_on(side, f"more {_GROUND} around it", f"less {_GROUND} around it")
+        else:
+            added = f"{_GROUND} added around it" if frame == _GROUND else frame
+            words.likely_of(side, added, f"without the other's {added.partition(' added')[0]}")
     angle = abs(verdict.rotation)
     if verdict.mirrored:
         over = angle > 179  # noqa: PLR2004 -- upside down and mirrored is turned over

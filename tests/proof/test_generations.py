@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from dedup.edits.catalogue import drawn
 from dedup.images.decode import decode_bounded
@@ -162,3 +162,29 @@ def test_where_steps_tell_nothing_sharpness_does() -> None:
     assert resized_from(large, small, unknown, 0.79) == 0
     assert resized_from(large, small, unknown, 1.46) == 2
     assert resized_from(small, small, unknown, 1.0) == 0
+
+
+def on_white(seed: int) -> Image.Image:
+    """Show something round on white ground."""
+    image, mask = photograph(seed), Image.new("L", (429, 333), 0)
+    ImageDraw.Draw(mask).ellipse((90, 50, 340, 280), 255)
+    return Image.composite(image, Image.new("RGB", image.size, "white"), mask)
+
+
+@pytest.mark.parametrize("factor", [1.5, 1.0, 0.8])
+def test_what_was_cut_off_plain_ground_is_a_crop(factor: float) -> None:
+    original = jpeg(on_white(6), 85)
+    with Image.open(io.BytesIO(original)) as image:
+        copy = jpeg(resized(image.crop((31, 20, 400, 310)), factor, FILTERS[2]), 90)
+    verdict = prove(sided(Original(original)), sided(Original(copy)))
+    assert (verdict.near, verdict.derived) == (True, 2)
+    assert verdict.evidence.startswith("cropped to")
+
+
+def test_plain_ground_that_was_added_is_said_to_be() -> None:
+    original = jpeg(on_white(7).crop((60, 30, 370, 300)), 85)
+    with Image.open(io.BytesIO(original)) as image:
+        copy = jpeg(ImageOps.expand(resized(image, 1.3, FILTERS[2]), 60, "white"), 90)
+    verdict = prove(sided(Original(original)), sided(Original(copy)))
+    assert (verdict.near, verdict.derived) == (True, 2)
+    assert verdict.evidence.startswith("plain ground added around it")

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from dedup.edits.catalogue import drawn
-from dedup.proof.resampling import resampled
+from dedup.proof.resampling import Line, resampled
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -69,6 +69,17 @@ def test_what_was_resampled_and_sharpened_is_explained(factor: float, spared: in
     explained = resampled(first, second, finer, 320)
     assert explained > -0.1
     assert resampled(second, first, steps, 320) < explained - 0.1
+
+
+@pytest.mark.parametrize("factor", [1.6, 0.8])
+def test_a_part_that_was_resampled_is_explained_where_it_lies(factor: float) -> None:
+    first, steps = saved(photograph(5), 88)
+    second, finer = saved(scaled(first[21:240, 13:290], factor, "cubic"), 90)
+    rough = Line(1.002 / factor, 21.3), Line(0.999 / factor, 12.8)
+    explained = resampled(first, second, finer, 320, rough)
+    assert explained > -0.1
+    back = rough[0].reversed(), rough[1].reversed()
+    assert resampled(second, first, steps, 320, back) < explained - 0.1
 
 
 def test_what_was_not_quantised_is_explained_to_the_level() -> None:
