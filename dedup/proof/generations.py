@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dedup.images.history import HISTORY_PLACES, as_stored, coefficients, grey_of, history_grey
+from dedup.proof.lineage import turned, turning
 from dedup.proof.original import LOSSLESS, MOST_PIXELS
 from dedup.proof.ranks import median
 from dedup.proof.resampling import Line, resampled
@@ -126,11 +127,11 @@ def resampled_from(one: Original, two: Original) -> int:
 
 
 def resampled_part(one: Original, two: Original, placed: Doubles) -> int:
-    """Tell which of two was resampled from the other, of which one shows more than the other.
+    """Tell which of two was resampled from the other where both show the same.
 
     Parameters
     ----------
-    placed : (3, 3), pixels of the second to those of the first, upright
+    placed : (3, 3), pixels of the second to those of the first, turned by quarters at most
 
     Returns
     -------
@@ -141,16 +142,10 @@ def resampled_part(one: Original, two: Original, placed: Doubles) -> int:
         return 0
     if any(each.opened.header.orientation != 1 for each in both):
         return 0
-    down, across = (
-        Line(float(placed[at, at]), float(placed[at, 2] + (1 - placed[at, at]) / 2))
-        for at in (1, 0)
-    )
-    if min(down.step, across.step) <= 0:
-        return 0
-    step = (down.step * across.step) ** 0.5
-    back = down.reversed(), across.reversed()
+    step = abs(float(np.linalg.det(placed[:2, :2]))) ** 0.5
+    back = np.asarray(np.linalg.inv(placed), np.float64)
     first = _explained(two, one, round(_MOST_SIDE * min(1, step)), back)
-    second = _explained(one, two, round(_MOST_SIDE / max(1, step)), (down, across))
+    second = _explained(one, two, round(_MOST_SIDE / max(1, step)), placed)
     return _likelier(first, second)
 
 
@@ -185,10 +180,14 @@ def _enlarged(large: Original, small: Original, ratio: float) -> bool | None:
     return likelier == 1 if likelier else None
 
 
-def _explained(
-    source: Original, made: Original, most: int, placed: tuple[Line, Line] | None = None
-) -> float:
-    """Give what `resampled` does of two files; not a number where steps cannot be asked."""
+def _explained(source: Original, made: Original, most: int, placed: Doubles | None = None) -> float:
+    """Give what `resampled` does of two files; not a number where steps cannot be asked.
+
+    Parameters
+    ----------
+    placed : (3, 3), pixels of what is made to those of the source; without, all of one is all of
+        the other
+    """
     header, steps = made.opened.header, made.steps
     lossless = made.quality == LOSSLESS and header.mode != "P"
     if made.has_profile != source.has_profile or (steps is None and not lossless):
@@ -196,7 +195,17 @@ def _explained(
     if steps is None:
         steps = np.ones((8, 8), np.float32)
     before, after = (as_stored(each.pixels(*each.size), header) for each in (source, made))
-    return resampled(before, after, steps, most, placed)
+    if placed is None:
+        return resampled(before, after, steps, most)
+    turn = np.rint(placed[:2, :2] / np.abs(placed[:2, :2]).max()).astype(np.int64).T
+    upright = turning(source.size, turn) @ placed
+    down, across = (
+        Line(float(upright[at, at]), float(upright[at, 2] + (1 - upright[at, at]) / 2))
+        for at in (1, 0)
+    )
+    if min(down.step, across.step) <= 0:
+        return nan
+    return resampled(turned(before, turn), after, steps, most, (down, across))
 
 
 def _has_steps(file: Original) -> bool:

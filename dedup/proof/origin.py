@@ -64,16 +64,17 @@ def origin(
 
 
 def _resampled(first: Original, second: Original, placed: Doubles, verdict: Verdict) -> int:
-    """Tell which of two was resized that lie upright; 0 for others."""
-    if verdict.mirrored or abs(verdict.rotation) >= _TILTED_DEGREES:
+    """Tell which of two was resized that are turned by quarters at most; 0 for others."""
+    if abs((verdict.rotation + 45) % 90 - 45) >= _TILTED_DEGREES:
         return 0
-    if min(verdict.overlap) >= _ALL_SHARE:
+    whole = min(verdict.overlap) >= _ALL_SHARE
+    if whole and not verdict.mirrored and abs(verdict.rotation) < _TILTED_DEGREES:
         return resampled_from(first, second)
     made = resampled_part(first, second, placed)
     holder = 1 if verdict.overlap[0] < verdict.overlap[1] else 2
     scale = abs(float(np.linalg.det(placed[:2, :2]))) ** 0.5
     # Whoever cuts one of two exports may save that part better than the whole.
-    unscaled = max(scale, 1 / scale) < _LEAST_SCALED
+    unscaled = not whole and max(scale, 1 / scale) < _LEAST_SCALED
     return 0 if made == holder and unscaled else made
 
 

@@ -56,10 +56,6 @@ class Line(NamedTuple):
     step: float
     begin: float = 0.0
 
-    def reversed(self) -> Line:
-        """Give where the source lies on what is made of it."""
-        return Line(1 / self.step, -self.begin / self.step)
-
     def within(self, source: int, made: int) -> tuple[int, int]:
         """Give from where to where pixels of what is made lie on the source."""
         first, last = -self.begin / self.step, (source - self.begin) / self.step

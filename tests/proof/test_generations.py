@@ -188,3 +188,16 @@ def test_plain_ground_that_was_added_is_said_to_be() -> None:
     verdict = prove(sided(Original(original)), sided(Original(copy)))
     assert (verdict.near, verdict.derived) == (True, 2)
     assert verdict.evidence.startswith("plain ground added around it")
+
+
+@pytest.mark.parametrize("how", [Image.Transpose.ROTATE_90, Image.Transpose.TRANSVERSE])
+@pytest.mark.parametrize(("factor", "quality"), [(1.0, 84), (1.4, 92)])
+def test_what_was_turned_and_saved_again_is_told(
+    how: Image.Transpose, factor: float, quality: int
+) -> None:
+    original = jpeg(photograph(8), 86)
+    with Image.open(io.BytesIO(original)) as image:
+        copy = jpeg(resized(image.transpose(how), factor, FILTERS[2]), quality)
+    one, two = sided(Original(original)), sided(Original(copy))
+    assert prove(one, two).derived == 2
+    assert prove(two, one).derived == 1

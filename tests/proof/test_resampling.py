@@ -78,8 +78,8 @@ def test_a_part_that_was_resampled_is_explained_where_it_lies(factor: float) -> 
     rough = Line(1.002 / factor, 21.3), Line(0.999 / factor, 12.8)
     explained = resampled(first, second, finer, 320, rough)
     assert explained > -0.1
-    back = rough[0].reversed(), rough[1].reversed()
-    assert resampled(second, first, steps, 320, back) < explained - 0.1
+    down, across = (Line(1 / line.step, -line.begin / line.step) for line in rough)
+    assert resampled(second, first, steps, 320, (down, across)) < explained - 0.1
 
 
 def test_what_was_not_quantised_is_explained_to_the_level() -> None:
