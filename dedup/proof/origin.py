@@ -49,21 +49,29 @@ def origin(
     verdict: Verdict,
     described: tuple[tuple[int, ...], tuple[int, ...]],
     laid: Laid,
+    framed: bool,  # noqa: FBT001 - asked by position
 ) -> int:
-    """Say which of two was made from the other, as far as their pixels tell; else 0."""
+    """Say which of two was made from the other, as far as their pixels tell; else 0.
+
+    Parameters
+    ----------
+    framed : one has a frame or a caption around what the other shows
+    """
     if verdict.transform is None or first.is_part or second.is_part:
         return 0
     matrix = at_sizes(verdict.transform, described, (first.size, second.size))
     matrix = matrix / matrix[2, 2]
     return (
         made_from_coarser(first, second, matrix)
-        or _resampled(first, second, matrix, verdict)
+        or _resampled(first, second, matrix, verdict, framed=framed)
         or burnt_out(laid)
         or holds_resized(first, second, matrix, verdict.overlap)
     )
 
 
-def _resampled(first: Original, second: Original, placed: Doubles, verdict: Verdict) -> int:
+def _resampled(
+    first: Original, second: Original, placed: Doubles, verdict: Verdict, *, framed: bool
+) -> int:
     """Tell which of two was resized that are turned by quarters at most; 0 for others."""
     if abs((verdict.rotation + 45) % 90 - 45) >= _TILTED_DEGREES:
         return 0
@@ -73,9 +81,9 @@ def _resampled(first: Original, second: Original, placed: Doubles, verdict: Verd
     made = resampled_part(first, second, placed)
     holder = 1 if verdict.overlap[0] < verdict.overlap[1] else 2
     scale = abs(float(np.linalg.det(placed[:2, :2]))) ** 0.5
-    # Whoever cuts one of two exports may save that part better than the whole.
+    # Of two exports of one size either may be saved better, the part or what has a frame.
     unscaled = not whole and max(scale, 1 / scale) < _LEAST_SCALED
-    return 0 if made == holder and unscaled else made
+    return 0 if unscaled and (framed or made == holder) else made
 
 
 def burnt_out(laid: Laid) -> int:

@@ -54,16 +54,17 @@ class Drawn:
 class Words:
     """What is said of either image as against the other, and which was made from which."""
 
-    def __init__(self, asked: Callable[[], int] = lambda: 0) -> None:
+    def __init__(self, asked: Callable[[bool], int] = lambda _: 0) -> None:
         self._said: tuple[list[str], list[str]] = ([], [])
         self._made: set[int] = set()
         self._likely: set[int] = set()
         self._asked = asked
+        self.framed = False  # one of them has an edged frame or caption that the other has not
 
     @cached_property
     def told(self) -> int:
         """The image that was made from the other as far as their pixels tell; else 0."""
-        return self._asked()
+        return self._asked(self.framed)
 
     def both(self, words: str) -> None:
         """Say what is true either way."""
@@ -104,14 +105,15 @@ def describe_edits(
     two: Features,
     verdict: Verdict,
     drawn: Drawn,
-    asked: Callable[[], int] = lambda: 0,
+    asked: Callable[[bool], int] = lambda _: 0,
 ) -> Words:
     """Say what sets two images apart that are one photograph.
 
     Parameters
     ----------
     verdict : with its placing, seen from `one`
-    asked : says which was made from the other, as far as their pixels tell; else 0
+    asked : says which was made from the other, as far as their pixels tell; else 0; whether one is
+        framed is told to it
     """
     words = Words(asked)
     _shape(words, one, two, verdict)
@@ -162,6 +164,7 @@ def _shape(words: Words, one: Features, two: Features, verdict: Verdict) -> None
         if share >= _WHOLE_SHARE:
             continue
         frame = _frame(one, two, verdict, side - 1)
+        words.framed |= frame not in {"", _GROUND}
         if not frame or words.told == 3 - side:
             _part(words, side, share)
         elif frame == _GROUND and not words.told:

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageOps
 from dedup.edits.catalogue import drawn
 from dedup.images.decode import decode_bounded
 from dedup.proof import WORKING_SIDE, Original, Side, describe, prove
-from dedup.proof.generations import resized_from, saved_from
+from dedup.proof.generations import resampled_from, resized_from, saved_from
 
 
 def jpeg(image: Image.Image, quality: int, orientation: int = 1) -> bytes:
@@ -201,3 +201,13 @@ def test_what_was_turned_and_saved_again_is_told(
     one, two = sided(Original(original)), sided(Original(copy))
     assert prove(one, two).derived == 2
     assert prove(two, one).derived == 1
+
+
+def test_what_was_blurred_and_saved_better_came_of_the_sharper() -> None:
+    original = jpeg(photograph(9), 80)
+    with Image.open(io.BytesIO(original)) as image:
+        copy = jpeg(image.filter(ImageFilter.GaussianBlur(2)), 98)
+    one, two = sided(Original(original)), sided(Original(copy))
+    assert resampled_from(one.open(), two.open()) == 2
+    assert resampled_from(two.open(), one.open()) == 1
+    assert prove(one, two).derived == 2
