@@ -178,7 +178,7 @@ def history_grey(pixels: Pixels, header: Header) -> Floats:
     return grey_of(_middle(as_stored(pixels, header)))
 
 
-def grey_of(pixels: Pixels) -> Floats:
+def grey_of(pixels: Pixels | Floats) -> Floats:
     """Give luminance, (H, W)."""
     weights = np.array((0.299, 0.587, 0.114), np.float32)  # ITU-R BT.601, as JPEG has it
     return pixels.astype(np.float32) @ weights

@@ -20,15 +20,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dedup.images.history import HISTORY_PLACES, as_stored, coefficients, grey_of, history_grey
+from dedup.proof.lineage import turned, turning
 from dedup.proof.original import LOSSLESS, MOST_PIXELS
 from dedup.proof.ranks import median
-from dedup.proof.resampling import resampled
+from dedup.proof.resampling import Line, resampled
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from dedup.proof.original import Original
 
+    Doubles = npt.NDArray[np.float64]
     Floats = npt.NDArray[np.float32]
 
 _LEAST_QUALITY = 75
@@ -42,16 +44,20 @@ _MAX_OFF, _MIN_BETTER = 0.4, 0.4  # logarithms
 _LEAST_RATIO = 1.1  # of sides; nearer ones say nothing
 _MOST_SIDE = 320  # pixels of the larger image that are asked
 
-_NEARLY, _LIKELY, _ROUGHLY, _FAR = -0.06, -0.1, -0.5, -1.5
-"""How well one of two is explained as the other one resampled, as `resampled` has it. Of 240
-enlargements by nine filters .91 are above `_LIKELY` and all above `_FAR`, of as many reductions
-none and .13; the other way round .75 of reductions are above `_NEARLY` and all above `_ROUGHLY`."""
-
-_MARGIN, _WIDE_MARGIN = 0.03, 0.1
-"""By how much an enlargement may be explained less well than the other way round, where that is
-nearly so and elsewhere: .99 of those 240 are within the wide one, and no reduction. Of soft images
-that were compressed at 50 to 75 and then reduced some are, and the smaller one is nearly explained.
+_ROUGHLY, _MARGIN = -0.5, 0.02
+"""How well one of two is explained at least as the other one resampled, as `resampled` has it, and
+by how much better than the other way round. Of 408 enlargements (1.2 to 2 times, by four filters,
+two thirds of them sharpened) 383 are told and 13 wrongly, of 810 reductions, half of them
+sharpened, 780 and 16: very soft ones, and drawings whose sharpening was cut off at black and white.
 """
+
+_CLOSELY, _CLEARLY = -0.1, 0.05
+"""The same of parts, and at one size, where tones may have been changed as well: of 60 blurred,
+sharpened, grey and stamped copies and some with words, at one size, 55 are told, none wrongly."""
+
+_LIKELY, _FAR = -0.03, -1.0
+"""The same of enlargements where the other way round cannot be asked: above and below these are
+hardly any reductions, and hardly any enlargements."""
 
 _LEAST_FRESH = 0.05
 """Logarithm of how far the larger of two images, at the size of the smaller, is off the steps of
@@ -118,10 +124,44 @@ def resized_from(one: Original, two: Original, larger: Floats, fine: float) -> i
 def resampled_from(one: Original, two: Original) -> int:
     """Tell what `resized_from` does of two whole images that may have been edited as well."""
     large, small, number, ratio = _by_size(one, two)
+    if one.size == two.size:
+        return resampled_part(one, two, np.eye(3))
     if max(map(truediv, large.size, small.size)) < _LEAST_RATIO:
         return 0
     enlarged = _enlarged(large, small, ratio)
     return 0 if enlarged is None else 3 - number if enlarged else number
+
+
+def resampled_part(one: Original, two: Original, placed: Doubles) -> int:
+    """Tell which of two was resampled from the other where both show the same.
+
+    Parameters
+    ----------
+    placed : (3, 3), pixels of the second to those of the first, turned by quarters at most
+
+    Returns
+    -------
+    1 or 2, the one that was; 0 where that cannot be told.
+    """
+    both = one, two
+    if max(np.prod(each.size) for each in both) > MOST_PIXELS:
+        return 0
+    if any(each.opened.header.orientation != 1 for each in both):
+        return 0
+    step = abs(float(np.linalg.det(placed[:2, :2]))) ** 0.5
+    back = np.asarray(np.linalg.inv(placed), np.float64)
+    first = _explained(two, one, round(_MOST_SIDE * min(1, step)), back)
+    second = _explained(one, two, round(_MOST_SIDE / max(1, step)), placed)
+    return _likelier(first, second, _CLOSELY, _CLEARLY)
+
+
+def _likelier(first: float, second: float, least: float = _ROUGHLY, margin: float = _MARGIN) -> int:
+    """Give which of two, 1 or 2, is explained better as the other one resampled; 0: neither is."""
+    if isnan(first) or isnan(second):
+        return 0
+    if max(first, second) < least or abs(first - second) < margin:
+        return 0
+    return 1 if first > second else 2
 
 
 def _by_size(one: Original, two: Original) -> tuple[Original, Original, int, float]:
@@ -139,18 +179,21 @@ def _enlarged(large: Original, small: Original, ratio: float) -> bool | None:
     enlarged = _explained(small, large, _MOST_SIDE)
     if isnan(enlarged):
         return None
-    far = enlarged < _FAR
     reduced = _explained(large, small, round(_MOST_SIDE / ratio))
     if isnan(reduced):
-        return False if far else True if enlarged > _LIKELY else None
-    nearly = reduced > _NEARLY
-    if enlarged > reduced - (_MARGIN if nearly else _WIDE_MARGIN):
-        return None if far else True
-    return False if nearly or (far and reduced > _ROUGHLY) else None
+        return False if enlarged < _FAR else True if enlarged > _LIKELY else None
+    likelier = _likelier(enlarged, reduced)
+    return likelier == 1 if likelier else None
 
 
-def _explained(source: Original, made: Original, most: int) -> float:
-    """Give what `resampled` does of two files; not a number where steps cannot be asked."""
+def _explained(source: Original, made: Original, most: int, placed: Doubles | None = None) -> float:
+    """Give what `resampled` does of two files; not a number where steps cannot be asked.
+
+    Parameters
+    ----------
+    placed : (3, 3), pixels of what is made to those of the source; without, all of one is all of
+        the other
+    """
     header, steps = made.opened.header, made.steps
     lossless = made.quality == LOSSLESS and header.mode != "P"
     if made.has_profile != source.has_profile or (steps is None and not lossless):
@@ -158,7 +201,17 @@ def _explained(source: Original, made: Original, most: int) -> float:
     if steps is None:
         steps = np.ones((8, 8), np.float32)
     before, after = (as_stored(each.pixels(*each.size), header) for each in (source, made))
-    return resampled(before, after, steps, most)
+    if placed is None:
+        return resampled(before, after, steps, most)
+    turn = np.rint(placed[:2, :2] / np.abs(placed[:2, :2]).max()).astype(np.int64).T
+    upright = turning(source.size, turn) @ placed
+    down, across = (
+        Line(float(upright[at, at]), float(upright[at, 2] + (1 - upright[at, at]) / 2))
+        for at in (1, 0)
+    )
+    if min(down.step, across.step) <= 0:
+        return nan
+    return resampled(turned(before, turn), after, steps, most, (down, across))
 
 
 def _has_steps(file: Original) -> bool:

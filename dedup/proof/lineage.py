@@ -129,14 +129,11 @@ def _windows(one: Original, two: Original, placed: Doubles) -> tuple[_Window, _W
         return None
     height, width = two.size
     shape = (width, height) if turn[0, 1] else (height, width)
-    # The second image, turned as the first, has its own corner at 0.
-    back = np.eye(3)
-    back[:2, :2] = turn
-    back[:2, 2] = [(side - 1) if turn[at].sum() < 0 else 0 for at, side in enumerate(shape[::-1])]
+    back = turning(two.size, turn)
     shift = (placed @ np.linalg.inv(back))[:2]
     middle = np.array([(shape[1] - 1) / 2, (shape[0] - 1) / 2, 1.0])
     x, y = np.rint(shift @ middle - middle[:2]).astype(int).tolist()
-    first, second = one.pixels(*one.size), _turned(two.pixels(*two.size), turn)
+    first, second = one.pixels(*one.size), turned(two.pixels(*two.size), turn)
     at = _settled(first, second, (y, x))
     if at is None:
         return None
@@ -173,7 +170,22 @@ def _whole_turn(size: tuple[int, int], placed: Doubles) -> npt.NDArray[np.int64]
     return turn if np.abs(off - off.mean(axis=0)).max() <= _MOST_DRIFT_PIXELS else None
 
 
-def _turned(pixels: Pixels, turn: npt.NDArray[np.int64]) -> Pixels:
+def turning(size: tuple[int, int], turn: npt.NDArray[np.int64]) -> Doubles:
+    """Give where the pixels of an image come to lie once it is `turned`, its corner at 0: (3, 3).
+
+    Parameters
+    ----------
+    turn : (2, 2), a turn by quarters or a mirror
+    """
+    there = np.eye(3)
+    there[:2, :2] = turn
+    sides = size if turn[0, 1] else size[::-1]
+    there[:2, 2] = [side - 1 if row.sum() < 0 else 0 for row, side in zip(turn, sides, strict=True)]
+    return there
+
+
+def turned(pixels: Pixels, turn: npt.NDArray[np.int64]) -> Pixels:
+    """Turn an image by quarters, or mirror it; `turn` as for `turning`."""
     if turn[0, 1]:
         pixels = pixels.transpose(1, 0, 2)
     return pixels[:: int(turn[1].sum()), :: int(turn[0].sum())]

@@ -12,7 +12,7 @@ import numpy as np
 
 from dedup.images.traits import detail
 from dedup.proof.alignment import at_sizes, jacobian
-from dedup.proof.generations import resampled_from
+from dedup.proof.generations import resampled_from, resampled_part
 from dedup.proof.lineage import made_from_coarser
 from dedup.proof.original import MOST_PIXELS
 from dedup.proof.ranks import median
@@ -34,6 +34,7 @@ _TEXTURE_LEVELS, _BURNT_SHARE, _BURNT_TIMES = 1.5, 0.002, 5.0
 _BENDS = 20  # times the variance of grain, that of what `cv2.Laplacian` gives is
 _RETONED_LEVELS = 6.0  # median difference; noise and compression leave light as it is
 
+_LEAST_SCALED = 1.03
 _LEAST_RATIO = 1.25  # of sides; nearer ones say nothing
 _WHOLE_SHARE, _ALL_SHARE = 0.97, 0.98
 _TILTED_DEGREES = 1.0
@@ -48,26 +49,41 @@ def origin(
     verdict: Verdict,
     described: tuple[tuple[int, ...], tuple[int, ...]],
     laid: Laid,
+    framed: bool,  # noqa: FBT001 - asked by position
 ) -> int:
-    """Say which of two was made from the other, as far as their pixels tell; else 0."""
+    """Say which of two was made from the other, as far as their pixels tell; else 0.
+
+    Parameters
+    ----------
+    framed : one has a frame or a caption around what the other shows
+    """
     if verdict.transform is None or first.is_part or second.is_part:
         return 0
     matrix = at_sizes(verdict.transform, described, (first.size, second.size))
     matrix = matrix / matrix[2, 2]
     return (
         made_from_coarser(first, second, matrix)
-        or _resampled(first, second, verdict)
+        or _resampled(first, second, matrix, verdict, framed=framed)
         or burnt_out(laid)
         or holds_resized(first, second, matrix, verdict.overlap)
     )
 
 
-def _resampled(first: Original, second: Original, verdict: Verdict) -> int:
-    """Tell which of two was resized that lie frame on frame; 0 for others."""
-    tilted = abs(verdict.rotation) >= _TILTED_DEGREES
-    if verdict.mirrored or tilted or min(verdict.overlap) < _ALL_SHARE:
+def _resampled(
+    first: Original, second: Original, placed: Doubles, verdict: Verdict, *, framed: bool
+) -> int:
+    """Tell which of two was resized that are turned by quarters at most; 0 for others."""
+    if abs((verdict.rotation + 45) % 90 - 45) >= _TILTED_DEGREES:
         return 0
-    return resampled_from(first, second)
+    whole = min(verdict.overlap) >= _ALL_SHARE
+    if whole and not verdict.mirrored and abs(verdict.rotation) < _TILTED_DEGREES:
+        return resampled_from(first, second)
+    made = resampled_part(first, second, placed)
+    holder = 1 if verdict.overlap[0] < verdict.overlap[1] else 2
+    scale = abs(float(np.linalg.det(placed[:2, :2]))) ** 0.5
+    # Of two exports of one size either may be saved better, the part or what has a frame.
+    unscaled = not whole and max(scale, 1 / scale) < _LEAST_SCALED
+    return 0 if unscaled and (framed or made == holder) else made
 
 
 def burnt_out(laid: Laid) -> int:

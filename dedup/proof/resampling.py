@@ -1,22 +1,24 @@
-"""Whether one image is another one, resampled to its size and then saved.
+"""Whether one image is another one, resampled to its size, perhaps sharpened, and then saved.
 
-Programs resample by one of a few filters. A JPEG that is made of the outcome moves each coefficient
-by any part of half a step, all equally often, and none farther. An image that was there first is
-off that: it has details of its own, or, where it is soft and strongly compressed, lies closer to
-what the other one makes of it than its own steps would have left it.
+Programs resample by one of a few filters, and sharpen by what a blur takes away, at some leaving
+alone what that changes least. A JPEG that is made of the outcome moves each coefficient by any part
+of half a step, all equally often, and none farther. An image that was there first is off that: it
+has details of its own, or, where it is soft and strongly compressed, lies closer to what the other
+one makes of it than its own steps would have left it.
 """
 
 from __future__ import annotations
 
-from math import nan
-from typing import TYPE_CHECKING
+from math import ceil, floor, nan
+from typing import TYPE_CHECKING, NamedTuple
 
+import cv2
 import numpy as np
 
 from dedup.images.history import all_coefficients, grey_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -27,14 +29,46 @@ if TYPE_CHECKING:
 
 _BLOCK = 8
 _FEWEST_OF_A_PLACE, _FEWEST = 50, 200  # coefficients
-_NOISE = 0.3  # levels squared, that whole levels of pixels leave of a coefficient
+_NOISE = 0.6  # levels squared, that whole levels of pixels leave of a coefficient
 _STRAY = 0.02  # of coefficients that may be anywhere within some steps
 _STRAY_STEPS = 8
 _FITTED_PIXELS = 25_000
 _STIFFNESS = 1e-3  # of weights of filters, against levels squared
+_CLIPPED = (6, 249)  # levels up to and from which what was saved may have been cut off
+_SETTLINGS = 4
+
+_SHARPENED = 3  # of `_KERNELS`, the one whose outcome is sharpened
+_AROUND = 16  # pixels that blurs reach
+_BLURS = (0.5, 0.8, 1.2, 1.8, 2.6, 3.6)  # widths between which those of programs are mixtures
+_SPARED_BLURS, _SPARED_LEVELS = (0.8, 1.8, 3.0), 3
+"""What programs change by fewer levels they leave as it is, unless they are told otherwise."""
 
 
-def resampled(source: Pixels, made: Pixels, steps: Floats, most: int) -> float:
+class Line(NamedTuple):
+    """Where the pixels of one side lie on another one.
+
+    Parameters
+    ----------
+    step : pixels of the source per pixel of what is made
+    begin : of the source, where what is made begins
+    """
+
+    step: float
+    begin: float = 0.0
+
+    def within(self, source: int, made: int) -> tuple[int, int]:
+        """Give from where to where pixels of what is made lie on the source."""
+        first, last = -self.begin / self.step, (source - self.begin) / self.step
+        return max(0, ceil(first)), min(made, floor(last))
+
+
+def resampled(
+    source: Pixels,
+    made: Pixels,
+    steps: Floats,
+    most: int,
+    placed: tuple[Line, Line] | None = None,
+) -> float:
     """Tell how well an image is explained as another one that was resampled and then quantised.
 
     Parameters
@@ -42,6 +76,7 @@ def resampled(source: Pixels, made: Pixels, steps: Floats, most: int) -> float:
     source, made : RGB of any two sizes, turned as the blocks of `made` are stored
     steps : (8, 8), by which its luminance was quantised; 1 of what was not
     most : pixels of a side of `made` that are looked at, in its middle
+    placed : down and across, roughly; without, all of one is all of the other
 
     Returns
     -------
@@ -49,35 +84,100 @@ def resampled(source: Pixels, made: Pixels, steps: Floats, most: int) -> float:
     quantised after the best of resamplings than if they lay around it by chance, at whatever
     distance they do. About 0 for what was made so; not a number where too few tell.
     """
-    down, across = (_middle(length, most) for length in made.shape[:2])
+    sides = list(zip(source.shape[:2], made.shape[:2], strict=True))
+    lines = list(placed or (Line(before / after) for before, after in sides))
+    both = zip(lines, sides, strict=True)
+    down, across = (_middle(*line.within(*side), most) for line, side in both)
     if not down or not across:
         return nan
-    rows, columns = (
-        _Filters(before, after, some)
-        for before, after, some in zip(source.shape, made.shape, (down, across), strict=False)
-    )
-    seen = grey_of(made[down.start : down.stop, across.start : across.stop]) - 128
-    taken = grey_of(source[rows.taken, columns.taken]) - 128
-    reduces = rows.reduces or columns.reduces
+    for _ in range(_SETTLINGS if placed else 0):
+        lines = _settled(source, made, lines, (down, across))
+    rows, columns = _filters(source, lines, (down, across))
+    pixels = made[down.start : down.stop, across.start : across.stop]
     parts = [
-        np.asarray(one @ taken @ two.T, np.float32)
-        for one, two in zip(rows.all(quick=reduces), columns.all(quick=reduces), strict=True)
+        np.ascontiguousarray(part[rows.inner, columns.inner])
+        for part in _parts(source[rows.taken, columns.taken], rows, columns)
     ]
-    return _quantised(_fitted(parts, seen), seen, steps)
+    sound = _sound(pixels)
+    seen = grey_of(pixels) - 128
+    return _quantised(_fitted(parts, seen, sound), seen, steps, sound)
 
 
-def _middle(length: int, most: int) -> range:
-    """Give the pixels of whole blocks in the middle, none of them at an end."""
-    blocks = max(0, min(most, length - 2 * _BLOCK) // _BLOCK)
-    start = (length // _BLOCK - blocks) // 2 * _BLOCK
-    return range(start, start + blocks * _BLOCK)
+def _middle(first: int, last: int, most: int) -> range:
+    """Give the pixels of whole blocks in the middle between two, none of them at an end."""
+    first, last = -(-first // _BLOCK), last // _BLOCK
+    blocks = max(0, min(most // _BLOCK, last - first - 2))
+    start = first + (last - first - blocks) // 2
+    return range(start * _BLOCK, (start + blocks) * _BLOCK)
 
 
-def _fitted(parts: list[Floats], wanted: Floats) -> Floats:
-    """Mix what filters give so that it is nearest to what is wanted."""
-    step = max(1, wanted.size // _FITTED_PIXELS)
-    table = np.stack([part.ravel()[::step] for part in parts]).astype(np.float64)
-    target = wanted.ravel()[::step].astype(np.float64)
+def _filters(
+    source: Pixels, lines: Sequence[Line], some: tuple[range, range]
+) -> tuple[_Filters, _Filters]:
+    """Give what filters down and across."""
+    rows, columns = map(_Filters, source.shape, some, lines)
+    return rows, columns
+
+
+def _settled(
+    source: Pixels, made: Pixels, lines: list[Line], some: tuple[range, range]
+) -> list[Line]:
+    """Correct a placing to a small part of a pixel, by how levels rise (Lucas and Kanade 1981)."""
+    rows, columns = _filters(source, lines, some)
+    level = rows.only(_SHARPENED) @ grey_of(source[rows.taken, columns.taken])
+    level = level @ columns.only(_SHARPENED).T
+    level, down, across = (each[rows.inner, columns.inner] for each in (level, *np.gradient(level)))
+    y, x = np.ix_(*(np.linspace(-1, 1, len(each)) for each in some))
+    parts = level, np.ones_like(level), down, y * down, across, x * across
+    table = np.stack([part.ravel()[::3] for part in parts]).astype(np.float64)
+    left = grey_of(made[some[0].start : some[0].stop, some[1].start : some[1].stop]) - level
+    weights = np.linalg.solve(table @ table.T + np.eye(len(parts)), table @ left.ravel()[::3])
+    found = []
+    for line, each, moved in zip(lines, some, weights[2:].reshape(2, 2), strict=True):
+        shift, growth = np.clip(moved, -1, 1).tolist()
+        step = line.step * (1 + 2 * growth / len(each))
+        middle = (each.start + each.stop) / 2
+        found.append(Line(step, line.begin + line.step * (middle + shift) - step * middle))
+    return found
+
+
+def _parts(source: Pixels, rows: _Filters, columns: _Filters) -> list[Floats]:
+    """Give what an image may be a mixture of that was resampled, and then sharpened or blurred."""
+    level = grey_of(source) - 128
+    reduces = rows.reduces or columns.reduces
+    both = list(zip(rows.all(quick=reduces), columns.all(quick=reduces), strict=True))
+    parts = [np.asarray(one @ level @ two.T, np.float32) for one, two in both]
+    plain = parts[_SHARPENED]
+    parts += [np.asarray(cv2.GaussianBlur(plain, (0, 0), sigma)) for sigma in _BLURS]
+    parts.append(np.asarray(cv2.blur(plain, (3, 3))))
+    one, two = both[_SHARPENED]
+    channels = cv2.split(source.astype(np.float32))
+    colours = np.dstack([one @ each @ two.T for each in channels]).astype(np.float32, copy=False)
+    for sigma in _SPARED_BLURS:
+        change = colours - np.asarray(cv2.GaussianBlur(colours, (0, 0), sigma), np.float32)
+        change[np.abs(change) > _SPARED_LEVELS] = 0
+        parts.append(grey_of(change))
+    return parts
+
+
+def _sound(pixels: Pixels) -> npt.NDArray[np.bool_]:
+    """Choose blocks none of whose pixels may be cut off, (N,); all, where too few are left."""
+    height, width = (side // _BLOCK for side in pixels.shape[:2])
+    low, high = _CLIPPED
+    clipped = np.any((pixels <= low) | (pixels >= high), axis=2)
+    whole = ~np.any(clipped.reshape(height, _BLOCK, width, _BLOCK), axis=(1, 3)).ravel()
+    return whole if np.count_nonzero(whole) >= _FEWEST_OF_A_PLACE else np.ones_like(whole)
+
+
+def _fitted(parts: list[Floats], wanted: Floats, sound: npt.NDArray[np.bool_]) -> Floats:
+    """Mix what filters give so that it is nearest to what is wanted in sound blocks."""
+    used = np.kron(
+        sound.reshape(-1, wanted.shape[1] // _BLOCK), np.ones((_BLOCK, _BLOCK), np.bool_)
+    )
+    chosen = np.flatnonzero(used)
+    chosen = chosen[:: max(1, len(chosen) // _FITTED_PIXELS)]
+    table = np.stack([part.ravel()[chosen] for part in parts]).astype(np.float64)
+    target = wanted.ravel()[chosen].astype(np.float64)
     normal = table @ table.T + _STIFFNESS * target.size * np.eye(len(parts))
     weights = np.linalg.solve(normal, table @ target)
     made = np.zeros_like(wanted)
@@ -86,9 +186,9 @@ def _fitted(parts: list[Floats], wanted: Floats) -> Floats:
     return made
 
 
-def _quantised(made: Floats, seen: Floats, steps: Floats) -> float:
+def _quantised(made: Floats, seen: Floats, steps: Floats, sound: npt.NDArray[np.bool_]) -> float:
     """Give what `resampled` does, of what filters made and of what is there, less 128."""
-    before, after = all_coefficients(np.clip(made, -128, 127)), all_coefficients(seen)
+    before, after = (all_coefficients(each)[:, sound] for each in (np.clip(made, -128, 127), seen))
     step = steps.reshape(64, 1)
     some = np.abs(after) > step / 2
     some[0] = False
@@ -169,13 +269,22 @@ class _Filters:
 
     Parameters
     ----------
-    source, made : pixels of the whole side
-    some : pixels of `made` that are asked for
+    source : pixels of the whole side
+    some : pixels that are asked for; those around them are given as well
+    line : how these lie on the source
+
+    Attributes
+    ----------
+    taken : pixels of the source that all may depend on
+    inner : where, among what is given, those are that are asked for
     """
 
-    def __init__(self, source: int, made: int, some: range) -> None:
-        self._step = source / made
-        self._ends = np.arange(some.start, some.stop + 1) * self._step
+    def __init__(self, source: int, some: range, line: Line) -> None:
+        self._step = line.step
+        first, last = line.within(source, some.stop + _AROUND)
+        start, stop = max(first, some.start - _AROUND), max(some.stop, last)
+        self.inner = slice(some.start - start, some.stop - start)
+        self._ends = line.begin + np.arange(start, stop + 1) * self._step
         self._reach = _REACH * max(1.0, self._step)
         first, last = self._ends[0] - self._reach, self._ends[-1] + self._reach
         self.taken = slice(max(0, int(first)), min(source, int(last) + 1))
@@ -192,10 +301,7 @@ class _Filters:
         ----------
         quick : with `_QUICK` ones
         """
-        middles = (self._ends[:-1] + self._ends[1:])[:, None] / 2
-        at = np.floor(middles - self._reach).astype(np.int64)
-        at = at + np.arange(int(2 * self._reach) + 2)  # all that any filter may reach
-        off = at + 0.5 - middles
+        at, off = self._reached()
         wide = max(1.0, self._step)
         for kernel in _KERNELS:
             yield self._weights(at, kernel(off / wide))
@@ -204,6 +310,18 @@ class _Filters:
         begins, ends = self._ends[:-1, None], self._ends[1:, None]
         areas = np.minimum(ends, at + 1) - np.maximum(begins, at)
         yield self._weights(at, np.maximum(areas, 0))
+
+    def only(self, number: int) -> Floats:
+        """Give the weights, (asked for, taken), of one of `_KERNELS`."""
+        at, off = self._reached()
+        return self._weights(at, _KERNELS[number](off / max(1.0, self._step)))
+
+    def _reached(self) -> tuple[npt.NDArray[np.int64], Doubles]:
+        """Give the pixels that any filter may reach, and how far they are, (asked for, K)."""
+        middles = (self._ends[:-1] + self._ends[1:])[:, None] / 2
+        at = np.floor(middles - self._reach).astype(np.int64)
+        at = at + np.arange(int(2 * self._reach) + 2)
+        return at, np.asarray(at + 0.5 - middles, np.float64)
 
     def _weights(self, at: npt.NDArray[np.int64], values: Doubles) -> Floats:
         """Put values where they are, scaled so that those of each pixel are one in all."""

@@ -256,7 +256,7 @@ class _Inquiry:
 
 
 def worded(
-    one: Features, two: Features, verdict: Verdict, drawn: Drawn, asked: Callable[[], int]
+    one: Features, two: Features, verdict: Verdict, drawn: Drawn, asked: Callable[[bool], int]
 ) -> Verdict:
     """Say of a proven pair what sets the two apart.
 

@@ -31,7 +31,8 @@ _WHOLE_SHARE = 0.97  # of an image; more is the whole of it
 _MAX_GREY_CHROMA, _MIN_COLOUR_CHROMA = 2, 5  # mean spread of the channels
 _MAX_GREY_SPREAD, _LEAST_COLOURED_SHARE = 8, 0.15
 _MIN_TONE_LEVELS, _MAX_TONE_SHARE = 2.0, 0.1
-_GROUND = "plain ground around it"
+_COLOURED_SHARE = 0.2  # from which on nobody takes it for one tone
+_GROUND = "plain ground"
 _CAPTION = "caption or frame"
 _SIDES = ("left", "top", "right", "bottom")
 
@@ -53,16 +54,17 @@ class Drawn:
 class Words:
     """What is said of either image as against the other, and which was made from which."""
 
-    def __init__(self, asked: Callable[[], int] = lambda: 0) -> None:
+    def __init__(self, asked: Callable[[bool], int] = lambda _: 0) -> None:
         self._said: tuple[list[str], list[str]] = ([], [])
         self._made: set[int] = set()
         self._likely: set[int] = set()
         self._asked = asked
+        self.framed = False  # one of them has an edged frame or caption that the other has not
 
     @cached_property
     def told(self) -> int:
         """The image that was made from the other as far as their pixels tell; else 0."""
-        return self._asked()
+        return self._asked(self.framed)
 
     def both(self, words: str) -> None:
         """Say what is true either way."""
@@ -103,14 +105,15 @@ def describe_edits(
     two: Features,
     verdict: Verdict,
     drawn: Drawn,
-    asked: Callable[[], int] = lambda: 0,
+    asked: Callable[[bool], int] = lambda _: 0,
 ) -> Words:
     """Say what sets two images apart that are one photograph.
 
     Parameters
     ----------
     verdict : with its placing, seen from `one`
-    asked : says which was made from the other, as far as their pixels tell; else 0
+    asked : says which was made from the other, as far as their pixels tell; else 0; whether one is
+        framed is told to it
     """
     words = Words(asked)
     _shape(words, one, two, verdict)
@@ -161,12 +164,14 @@ def _shape(words: Words, one: Features, two: Features, verdict: Verdict) -> None
         if share >= _WHOLE_SHARE:
             continue
         frame = _frame(one, two, verdict, side - 1)
-        if frame == _GROUND:
-            words.seen_on(side, f"more {frame}", f"less {frame}")
-        elif frame:
-            words.likely_of(side, frame, f"without the other's {frame.partition(' added')[0]}")
-        else:
+        words.framed |= frame not in {"", _GROUND}
+        if not frame or words.told == 3 - side:
             _part(words, side, share)
+        elif frame == _GROUND and not words.told:
+            words.seen_on(side, f"more {_GROUND} around it", f"less {_GROUND} around it")
+        else:
+            added = f"{_GROUND} added around it" if frame == _GROUND else frame
+            words.likely_of(side, added, f"without the other's {added.partition(' added')[0]}")
     angle = abs(verdict.rotation)
     if verdict.mirrored:
         over = angle > 179  # noqa: PLR2004 -- upside down and mirrored is turned over
@@ -262,8 +267,11 @@ def _tone(words: Words, one: Features, two: Features, verdict: Verdict) -> None:
     lost = min(chroma) < _MAX_GREY_CHROMA and max(chroma) > _MIN_COLOUR_CHROMA
     if lost:
         _lost_colour(words, first, second, chroma, coloured)
-    elif (toned := [_is_toned(first), _is_toned(second)]).count(True) == 1:
-        words.of(1 + toned.index(True), "toned in one colour", "in colour, which the other lost")
+    elif min(left := [_beside_tone(first), _beside_tone(second)]) < _MAX_TONE_SHARE and (
+        max(left) > _COLOURED_SHARE
+    ):
+        side = 1 + left.index(min(left))
+        words.of(side, "toned in one colour", "in colour, which the other lost")
     elif abs(np.log((chroma[0] + 3) / (chroma[1] + 3))) > 0.25 or cast > 8:  # noqa: PLR2004 -- seen side by side
         words.both("recoloured")
     spread = [float(c.mean(axis=1).std()) + 1 for c in (first, second)]
@@ -281,20 +289,20 @@ def _lost_colour(
     words: Words, first: Floats, second: Floats, chroma: list[float], coloured: float
 ) -> None:
     grey = 1 if chroma[0] < chroma[1] else 2
-    if _is_toned(second if grey == 1 else first):
+    if _beside_tone(second if grey == 1 else first) < _MAX_TONE_SHARE:
         words.of(3 - grey, "toned in one colour", "without the other's tone")
     elif coloured > _LEAST_COLOURED_SHARE:  # a coloured badge on a grey image is none that was lost
         words.of(grey, "colour taken away", "in colour, which the other lost")
 
 
-def _is_toned(colours: Floats) -> bool:
-    """Tell colours, (N, 3), that are all of one hue: a tone of grey, as sepia is."""
+def _beside_tone(colours: Floats) -> float:
+    """Give the share of colours, (N, 3), that is not of one hue, as a tone of grey is; 1: grey."""
     light = colours.mean(axis=1)
     table = np.stack([np.ones_like(light), light, light * light], axis=1)
     off = colours - light[:, None]
     left = off - table @ np.linalg.lstsq(table, off, rcond=None)[0]
     shown = float(np.abs(off).mean())
-    return shown > _MIN_TONE_LEVELS and float(np.abs(left).mean()) < _MAX_TONE_SHARE * shown
+    return float(np.abs(left).mean()) / shown if shown > _MIN_TONE_LEVELS else 1.0
 
 
 def _shared(one: Features, two: Features, verdict: Verdict) -> tuple[Floats, Floats]:

@@ -6,12 +6,12 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from dedup.edits.catalogue import drawn
 from dedup.images.decode import decode_bounded
 from dedup.proof import WORKING_SIDE, Original, Side, describe, prove
-from dedup.proof.generations import resized_from, saved_from
+from dedup.proof.generations import resampled_from, resized_from, saved_from
 
 
 def jpeg(image: Image.Image, quality: int, orientation: int = 1) -> bytes:
@@ -111,6 +111,22 @@ def test_what_was_enlarged_came_of_the_smaller(factor: float, how: Image.Resampl
         assert prove(sided(Original(large)), sided(Original(original))).derived == 1
 
 
+SHARPENED = ImageFilter.UnsharpMask(1.5, 100, 3), ImageFilter.UnsharpMask(3, 80, 0)
+
+
+@pytest.mark.parametrize("sharpen", SHARPENED)
+@pytest.mark.parametrize("factor", [1.7, 1.3, 0.6])
+def test_sharpening_does_not_hide_which_was_resized(
+    factor: float, sharpen: ImageFilter.UnsharpMask
+) -> None:
+    original = jpeg(photograph(1).filter(ImageFilter.GaussianBlur(0.6)), 85)
+    with Image.open(io.BytesIO(original)) as image:
+        copy = jpeg(resized(image, factor, FILTERS[2]).filter(sharpen), 92)
+    one, two = sided(Original(original)), sided(Original(copy))
+    assert prove(one, two).derived == 2
+    assert prove(two, one).derived == 1
+
+
 @pytest.mark.parametrize("orientation", [1, *TURNED])
 @pytest.mark.parametrize(("first", "second"), [(85, 75), (75, 60), (95, 80)])
 def test_an_enlargement_that_is_compressed_more_came_of_the_smaller(
@@ -146,3 +162,52 @@ def test_where_steps_tell_nothing_sharpness_does() -> None:
     assert resized_from(large, small, unknown, 0.79) == 0
     assert resized_from(large, small, unknown, 1.46) == 2
     assert resized_from(small, small, unknown, 1.0) == 0
+
+
+def on_white(seed: int) -> Image.Image:
+    """Show something round on white ground."""
+    image, mask = photograph(seed), Image.new("L", (429, 333), 0)
+    ImageDraw.Draw(mask).ellipse((90, 50, 340, 280), 255)
+    return Image.composite(image, Image.new("RGB", image.size, "white"), mask)
+
+
+@pytest.mark.parametrize("factor", [1.5, 1.0, 0.8])
+def test_what_was_cut_off_plain_ground_is_a_crop(factor: float) -> None:
+    original = jpeg(on_white(6), 85)
+    with Image.open(io.BytesIO(original)) as image:
+        copy = jpeg(resized(image.crop((31, 20, 400, 310)), factor, FILTERS[2]), 90)
+    verdict = prove(sided(Original(original)), sided(Original(copy)))
+    assert (verdict.near, verdict.derived) == (True, 2)
+    assert verdict.evidence.startswith("cropped to")
+
+
+def test_plain_ground_that_was_added_is_said_to_be() -> None:
+    original = jpeg(on_white(7).crop((60, 30, 370, 300)), 85)
+    with Image.open(io.BytesIO(original)) as image:
+        copy = jpeg(ImageOps.expand(resized(image, 1.3, FILTERS[2]), 60, "white"), 90)
+    verdict = prove(sided(Original(original)), sided(Original(copy)))
+    assert (verdict.near, verdict.derived) == (True, 2)
+    assert verdict.evidence.startswith("plain ground added around it")
+
+
+@pytest.mark.parametrize("how", [Image.Transpose.ROTATE_90, Image.Transpose.TRANSVERSE])
+@pytest.mark.parametrize(("factor", "quality"), [(1.0, 84), (1.4, 92)])
+def test_what_was_turned_and_saved_again_is_told(
+    how: Image.Transpose, factor: float, quality: int
+) -> None:
+    original = jpeg(photograph(8), 86)
+    with Image.open(io.BytesIO(original)) as image:
+        copy = jpeg(resized(image.transpose(how), factor, FILTERS[2]), quality)
+    one, two = sided(Original(original)), sided(Original(copy))
+    assert prove(one, two).derived == 2
+    assert prove(two, one).derived == 1
+
+
+def test_what_was_blurred_and_saved_better_came_of_the_sharper() -> None:
+    original = jpeg(photograph(9), 80)
+    with Image.open(io.BytesIO(original)) as image:
+        copy = jpeg(image.filter(ImageFilter.GaussianBlur(2)), 98)
+    one, two = sided(Original(original)), sided(Original(copy))
+    assert resampled_from(one.open(), two.open()) == 2
+    assert resampled_from(two.open(), one.open()) == 1
+    assert prove(one, two).derived == 2

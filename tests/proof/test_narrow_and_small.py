@@ -96,3 +96,14 @@ def test_letters_are_measured_and_specks_are_none() -> None:
     specks = np.full((400, 400), 255, np.uint8)
     specks[5::20, 5::20] = 0
     assert letter_height(specks) == 0
+
+
+def test_leaves_as_large_as_letters_are_no_text() -> None:
+    rng = np.random.default_rng(4)
+    level = np.full((600, 800), 250, np.uint8)
+    for x, y in rng.integers(20, 580, (120, 2)).tolist():
+        axes = rng.integers(3, 7, 2).tolist()
+        cv2.ellipse(level, (x + 100, y), axes, float(rng.uniform(0, 180)), 0, 360, 60, -1)
+    assert letter_height(level) == 0
+    small = Image.fromarray(level).resize((200, 150), Image.Resampling.LANCZOS)
+    assert proven(Image.fromarray(level).convert("RGB"), small.convert("RGB")).resaved
