@@ -43,6 +43,8 @@ _MAX_OFF, _MIN_BETTER = 0.4, 0.4  # logarithms
 
 _LEAST_RATIO = 1.1  # of sides; nearer ones say nothing
 _MOST_SIDE = 320  # pixels of the larger image that are asked
+_PART_SIDE = 160  # the same of parts at first; as many as of wholes where these tell nothing
+_LEAST_SIDE = 80  # of the smaller one, where that has them
 
 _ROUGHLY, _MARGIN = -0.5, 0.02
 """How well one of two is explained at least as the other one resampled, as `resampled` has it, and
@@ -150,9 +152,19 @@ def resampled_part(one: Original, two: Original, placed: Doubles) -> int:
         return 0
     step = abs(float(np.linalg.det(placed[:2, :2]))) ** 0.5
     back = np.asarray(np.linalg.inv(placed), np.float64)
-    first = _explained(two, one, round(_MOST_SIDE * min(1, step)), back)
-    second = _explained(one, two, round(_MOST_SIDE / max(1, step)), placed)
+    first = second = nan
+    for most in (_PART_SIDE, _MOST_SIDE):
+        if isnan(first):
+            first = _explained(two, one, _asked(most, 1 / step), back)
+        if isnan(second):
+            second = _explained(one, two, _asked(most, step), placed)
     return _likelier(first, second, _CLOSELY, _CLEARLY)
+
+
+def _asked(most: int, reduced: float) -> int:
+    """Give how many pixels of a side are asked of a part that was reduced so many times."""
+    reduced = max(1, reduced)
+    return round(min(_MOST_SIDE / reduced, max(_LEAST_SIDE, most / reduced)))
 
 
 def _likelier(first: float, second: float, least: float = _ROUGHLY, margin: float = _MARGIN) -> int:

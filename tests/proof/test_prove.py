@@ -81,6 +81,9 @@ def test_a_crop_of_what_has_plain_ground_is_no_original_that_got_a_border() -> N
     shot[150:520, 200:700] = SCENE[150:520, 200:700]
     verdict = proven(shot, shot[:, 160:])  # plain ground was cut off, and only that
     assert verdict.near
+    assert verdict.derived != 1
+    saved = as_jpeg(shot, 85)
+    verdict = prove(side(saved), side(as_jpeg(decode_bounded(saved, 800)[:, 160:], 90)))
     assert verdict.derived == 2
     assert "cropped to 80%" in verdict.evidence
     framed = np.full((700, 900, 3), 255, np.uint8)
