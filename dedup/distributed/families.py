@@ -215,17 +215,18 @@ def among(pairs: Ids, others: Ids) -> npt.NDArray[np.bool_]:
     return found
 
 
-def last_join(storage: Storage, join: str, *, alike: bool = False) -> str:
-    """Name the last join before one whose families are known; "": there is none.
+def last_join(storage: Storage, join: str, stage: str = "families", *, alike: bool = False) -> str:
+    """Name the last join before one that has ended a stage; "": there is none.
 
     Parameters
     ----------
+    join : as `Settings.join` writes it
     alike : whether it has to be of the same settings
     """
     older = (one for one in reversed(join_names(storage)) if one < join)
     if alike:
         older = (one for one in older if one.partition("-")[2] == join.partition("-")[2])
-    return next((one for one in older if committed(storage, f"{one}/families")), "")
+    return next((one for one in older if committed(storage, f"{one}/{stage}")), "")
 
 
 def newest_others(storage: Storage, join: str) -> list[str]:
@@ -234,19 +235,6 @@ def newest_others(storage: Storage, join: str) -> list[str]:
         one for one in join_names(storage) if one != join and committed(storage, f"{one}/families")
     ]
     return [one for one in others if one.partition("-")[0] == others[-1].partition("-")[0]]
-
-
-def last_votes(storage: Storage, name: str) -> str:
-    """Name the last join before one, of the same settings, whose votes are known; "": none.
-
-    Parameters
-    ----------
-    name : of a join, as `Settings.join` writes it
-    """
-    settings = name.partition("-")[2]
-    older = (one for one in reversed(join_names(storage)) if one < name)
-    alike = (one for one in older if one.partition("-")[2] == settings)
-    return next((one for one in alike if committed(storage, f"{one}/votes")), "")
 
 
 def _live(files: Ids, names: Ids) -> tuple[Ids, Ids]:

@@ -19,7 +19,7 @@ from dedup.distributed.divisions import (
     division_for,
 )
 from dedup.distributed.engine import Named
-from dedup.distributed.families import last_votes
+from dedup.distributed.families import last_join
 from dedup.distributed.listing import gone_ids
 from dedup.distributed.pieces import Pieces
 from dedup.distributed.schemas import RANGES, ROWS_OF_RANGE
@@ -233,6 +233,7 @@ def _vote(
 
         return [too_many_note()]
     wanted = {shard: reps.of(int(shard)) for shard in shards}
-    one = {"0": (settings.join, wanted, last_votes(run.storage, settings.join))}
+    before = last_join(run.storage, settings.join, "votes", alike=True)
+    one = {"0": (settings.join, wanted, before)}
     run_shards(engine, run, f"{settings.join}/votes", "Looking for parts", _VOTE, one, report)
     return []

@@ -33,13 +33,12 @@ _AT_ONCE: Final = 256  # images per transaction
 def describe_missing(catalog: Catalog, progress: Callable[[int, int], None]) -> int:
     """Read again the files of the images that have no parts as this version describes them.
 
-    Their details are embedded again as well, since both are made of the same features.
-
-    Files that are not there, or not what was indexed, are left for another time.
+    Their details are embedded again as well, since both are made of the same features. Files that
+    are not there, or not what was indexed, are left for another time.
 
     Returns
     -------
-    How many images have parts now that had none.
+    How many images were described.
     """
     if DETAILS not in catalog.fingerprint.views:
         return 0

@@ -1,4 +1,4 @@
-"""What a catalog knows of vectors that were given: under which names, and newer ones for them."""
+"""What a catalog knows of vectors that were given, and how stored ones are replaced."""
 
 from __future__ import annotations
 
