@@ -15,7 +15,7 @@ from dedup.proof.alignment import at_sizes, jacobian
 from dedup.proof.generations import resampled_from, resampled_part
 from dedup.proof.lineage import made_from_coarser
 from dedup.proof.original import MOST_PIXELS
-from dedup.proof.ranks import median
+from dedup.proof.ranks import median, percentiles
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -28,11 +28,12 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
 
 _LEAST_SIDE = 64
-_QUARTER = 4
+_QUARTER, _SIXTEENTH, _FEWEST_PLACES = 4, 16, 64
 _BURNT_LEVELS = (2, 253)
 _TEXTURE_LEVELS, _BURNT_SHARE, _BURNT_TIMES = 1.5, 0.002, 5.0
 _BENDS = 20  # times the variance of grain, that of what `cv2.Laplacian` gives is
 _RETONED_LEVELS = 6.0  # median difference; noise and compression leave light as it is
+_CURVED_LEVELS = 2.0  # the same, of what brightness and contrast leave; filters of size leave less
 
 _LEAST_SCALED = 1.03
 _LEAST_RATIO = 1.25  # of sides; nearer ones say nothing
@@ -63,19 +64,27 @@ def origin(
     matrix = matrix / matrix[2, 2]
     return (
         made_from_coarser(first, second, matrix)
-        or _resampled(first, second, matrix, verdict, framed=framed)
+        or _resampled(first, second, matrix, verdict, laid, framed=framed)
         or burnt_out(laid)
         or holds_resized(first, second, matrix, verdict.overlap)
     )
 
 
 def _resampled(
-    first: Original, second: Original, placed: Doubles, verdict: Verdict, *, framed: bool
+    first: Original,
+    second: Original,
+    placed: Doubles,
+    verdict: Verdict,
+    laid: Laid,
+    *,
+    framed: bool,
 ) -> int:
     """Tell which of two was resized that are turned by quarters at most; 0 for others."""
     if abs((verdict.rotation + 45) % 90 - 45) >= _TILTED_DEGREES:
         return 0
     whole = min(verdict.overlap) >= _ALL_SHARE
+    if (not whole or first.size == second.size) and _is_curved(laid):
+        return 0  # which no filter explains
     if whole and not verdict.mirrored and abs(verdict.rotation) < _TILTED_DEGREES:
         return resampled_from(first, second)
     made = resampled_part(first, second, placed)
@@ -86,15 +95,33 @@ def _resampled(
     return 0 if unscaled and (framed or made == holder) else made
 
 
-def burnt_out(laid: Laid) -> int:
-    """Tell which of two images, 1 or 2, has lost in black or white what the other shows there."""
+def _is_curved(laid: Laid) -> bool:
+    """Tell whether light was changed by more than brightness and contrast."""
+    one, two, inside = _reduced(laid, _SIXTEENTH)
+    lights = [each.mean(axis=2)[inside] for each in (one, two)]
+    if len(lights[0]) < _FEWEST_PLACES:
+        return False
+    low, middle, high = zip(*(percentiles(each, 20, 50, 80) for each in lights), strict=True)
+    slope = (high[1] - low[1]) / max(1.0, high[0] - low[0])
+    left = lights[1] - middle[1] - slope * (lights[0] - middle[0])
+    return median(np.abs(left)) > _CURVED_LEVELS
+
+
+def _reduced(laid: Laid, times: int) -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
+    """Give both, (H, W, 3) RGB, and where both have pixels, (H, W), many times smaller."""
     height, width = laid.inside.shape
-    size = max(1, width // _QUARTER), max(1, height // _QUARTER)
+    size = max(1, width // times), max(1, height // times)
     inside = cv2.resize(laid.inside.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
-    both = [
+    one, two = (
         np.asarray(cv2.resize(each, size, interpolation=cv2.INTER_AREA)).astype(np.float32)
         for each in (laid.one, laid.two)
-    ]
+    )
+    return one, two, np.asarray(inside)
+
+
+def burnt_out(laid: Laid) -> int:
+    """Tell which of two images, 1 or 2, has lost in black or white what the other shows there."""
+    *both, inside = _reduced(laid, _QUARTER)
     light = np.abs(both[0].mean(axis=2) - both[1].mean(axis=2))[inside]
     if not light.size or median(light) < _RETONED_LEVELS:
         return 0

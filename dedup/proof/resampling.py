@@ -35,7 +35,7 @@ _STRAY_STEPS = 8
 _FITTED_PIXELS = 25_000
 _STIFFNESS = 1e-3  # of weights of filters, against levels squared
 _CLIPPED = (6, 249)  # levels up to and from which what was saved may have been cut off
-_SETTLINGS = 4
+_SETTLINGS, _SETTLED = 4, 0.001  # at most so often, until it moves by no more pixels than that
 
 _SHARPENED = 3  # of `_KERNELS`, the one whose outcome is sharpened
 _AROUND = 16  # pixels that blurs reach
@@ -90,8 +90,10 @@ def resampled(
     down, across = (_middle(*line.within(*side), most) for line, side in both)
     if not down or not across:
         return nan
-    for _ in range(_SETTLINGS if placed else 0):
-        lines = _settled(source, made, lines, (down, across))
+    moved = 1.0 if placed else 0.0
+    for _ in range(_SETTLINGS):
+        if moved > _SETTLED:
+            lines, moved = _settled(source, made, lines, (down, across))
     rows, columns = _filters(source, lines, (down, across))
     pixels = made[down.start : down.stop, across.start : across.stop]
     parts = [
@@ -121,38 +123,41 @@ def _filters(
 
 def _settled(
     source: Pixels, made: Pixels, lines: list[Line], some: tuple[range, range]
-) -> list[Line]:
-    """Correct a placing to a small part of a pixel, by how levels rise (Lucas and Kanade 1981)."""
+) -> tuple[list[Line], float]:
+    """Correct a placing to a small part of a pixel, by how levels rise (Lucas and Kanade 1981).
+
+    Returns
+    -------
+    The lines, and by how many pixels what is made has moved in its middle, or towards its ends.
+    """
     rows, columns = _filters(source, lines, some)
-    level = rows.only(_SHARPENED) @ grey_of(source[rows.taken, columns.taken])
-    level = level @ columns.only(_SHARPENED).T
+    level = grey_of(source[rows.taken, columns.taken])
+    level = columns.across(columns.only(_SHARPENED), rows.down(rows.only(_SHARPENED), level))[0]
     level, down, across = (each[rows.inner, columns.inner] for each in (level, *np.gradient(level)))
     y, x = np.ix_(*(np.linspace(-1, 1, len(each)) for each in some))
     parts = level, np.ones_like(level), down, y * down, across, x * across
     table = np.stack([part.ravel()[::3] for part in parts]).astype(np.float64)
     left = grey_of(made[some[0].start : some[0].stop, some[1].start : some[1].stop]) - level
     weights = np.linalg.solve(table @ table.T + np.eye(len(parts)), table @ left.ravel()[::3])
+    moves = np.clip(weights[2:].reshape(2, 2), -1, 1)
     found = []
-    for line, each, moved in zip(lines, some, weights[2:].reshape(2, 2), strict=True):
-        shift, growth = np.clip(moved, -1, 1).tolist()
+    for line, each, (shift, growth) in zip(lines, some, moves.tolist(), strict=True):
         step = line.step * (1 + 2 * growth / len(each))
         middle = (each.start + each.stop) / 2
         found.append(Line(step, line.begin + line.step * (middle + shift) - step * middle))
-    return found
+    return found, float(np.abs(moves).max())
 
 
 def _parts(source: Pixels, rows: _Filters, columns: _Filters) -> list[Floats]:
     """Give what an image may be a mixture of that was resampled, and then sharpened or blurred."""
-    level = grey_of(source) - 128
     reduces = rows.reduces or columns.reduces
-    both = list(zip(rows.all(quick=reduces), columns.all(quick=reduces), strict=True))
-    parts = [np.asarray(one @ level @ two.T, np.float32) for one, two in both]
+    down, across = (each.all(quick=reduces) for each in (rows, columns))
+    parts = list(columns.across(across, rows.down(down, grey_of(source) - 128)))
     plain = parts[_SHARPENED]
     parts += [np.asarray(cv2.GaussianBlur(plain, (0, 0), sigma)) for sigma in _BLURS]
     parts.append(np.asarray(cv2.blur(plain, (3, 3))))
-    one, two = both[_SHARPENED]
-    channels = cv2.split(source.astype(np.float32))
-    colours = np.dstack([one @ each @ two.T for each in channels]).astype(np.float32, copy=False)
+    channels = rows.down(down[_SHARPENED, None], source.transpose(2, 0, 1).astype(np.float32))
+    colours = np.dstack([*columns.across(across[_SHARPENED, None], channels)])
     for sigma in _SPARED_BLURS:
         change = colours - np.asarray(cv2.GaussianBlur(colours, (0, 0), sigma), np.float32)
         change[np.abs(change) > _SPARED_LEVELS] = 0
@@ -251,6 +256,7 @@ def _lanczos(lobes: int) -> Kernel:
 
 
 _REACH = 3  # of kernels, in pixels
+_TOGETHER = 48  # pixels filtered by one product: most weights of more are zero
 _KERNELS: tuple[Kernel, ...] = (
     _box,
     _triangle,
@@ -294,8 +300,8 @@ class _Filters:
         """Whether fewer pixels come out."""
         return self._step > 1
 
-    def all(self, *, quick: bool) -> Iterator[Floats]:
-        """Give weights, (asked for, taken), of one after another.
+    def all(self, *, quick: bool) -> Floats:
+        """Give the weights, (K, given, taken), of all filters, those of `_KERNELS` first.
 
         Parameters
         ----------
@@ -303,32 +309,54 @@ class _Filters:
         """
         at, off = self._reached()
         wide = max(1.0, self._step)
-        for kernel in _KERNELS:
-            yield self._weights(at, kernel(off / wide))
-        for kernel in _QUICK if quick else ():
-            yield self._weights(at, kernel(off))
+        values = [kernel(off / wide) for kernel in _KERNELS]
+        values += [kernel(off) for kernel in (_QUICK if quick else ())]
         begins, ends = self._ends[:-1, None], self._ends[1:, None]
         areas = np.minimum(ends, at + 1) - np.maximum(begins, at)
-        yield self._weights(at, np.maximum(areas, 0))
+        return self._weights(at, np.stack([*values, np.maximum(areas, 0)]))
 
     def only(self, number: int) -> Floats:
-        """Give the weights, (asked for, taken), of one of `_KERNELS`."""
+        """Give the weights, (1, given, taken), of one of `_KERNELS`."""
         at, off = self._reached()
-        return self._weights(at, _KERNELS[number](off / max(1.0, self._step)))
+        return self._weights(at, _KERNELS[number](off / max(1.0, self._step))[None])
+
+    def down(self, weights: Floats, levels: Floats) -> Floats:
+        """Filter columns, (taken, W) or (K, taken, W), to (K, given, W)."""
+        return np.concatenate(
+            [weights[:, some, used] @ levels[..., used, :] for some, used in self._bands()], axis=1
+        )
+
+    def across(self, weights: Floats, levels: Floats) -> Floats:
+        """Filter rows, (K, H, taken), to (K, H, given)."""
+        turned = weights.transpose(0, 2, 1)
+        return np.concatenate(
+            [levels[..., used] @ turned[:, used, some] for some, used in self._bands()], axis=2
+        )
+
+    def _bands(self) -> Iterator[tuple[slice, slice]]:
+        """Give some of the pixels given, and those taken that they depend on, up to the last."""
+        at, _ = self._reached()
+        for start in range(0, len(at), _TOGETHER):
+            some = at[start : start + _TOGETHER] - self.taken.start
+            yield (
+                slice(start, start + _TOGETHER),
+                slice(max(0, int(some[0, 0])), int(some[-1, -1]) + 1),
+            )
 
     def _reached(self) -> tuple[npt.NDArray[np.int64], Doubles]:
-        """Give the pixels that any filter may reach, and how far they are, (asked for, K)."""
+        """Give the pixels that any filter may reach, and how far they are, (given, K)."""
         middles = (self._ends[:-1] + self._ends[1:])[:, None] / 2
         at = np.floor(middles - self._reach).astype(np.int64)
         at = at + np.arange(int(2 * self._reach) + 2)
         return at, np.asarray(at + 0.5 - middles, np.float64)
 
     def _weights(self, at: npt.NDArray[np.int64], values: Doubles) -> Floats:
-        """Put values where they are, scaled so that those of each pixel are one in all."""
+        """Put values, (K, given, reached), where they are; those of each pixel are one in all."""
         values = np.where((at >= self.taken.start) & (at < self.taken.stop), values, 0)
-        values /= values.sum(axis=1, keepdims=True)
+        values /= values.sum(axis=2, keepdims=True)
         spare = at.shape[1]  # columns for what is beyond the ends
-        weights = np.zeros((len(at), self.taken.stop - self.taken.start + 2 * spare), np.float32)
-        places = np.clip(at - self.taken.start + spare, 0, weights.shape[1] - 1)
-        np.put_along_axis(weights, places, values.astype(np.float32), axis=1)
-        return weights[:, spare:-spare]
+        shape = len(values), len(at), self.taken.stop - self.taken.start + 2 * spare
+        weights = np.zeros(shape, np.float32)
+        places = np.clip(at - self.taken.start + spare, 0, shape[2] - 1)
+        weights[:, np.arange(len(at))[:, None], places] = values
+        return weights[..., spare:-spare]
