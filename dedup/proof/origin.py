@@ -83,7 +83,7 @@ def _resampled(
     if abs((verdict.rotation + 45) % 90 - 45) >= _TILTED_DEGREES:
         return 0
     whole = min(verdict.overlap) >= _ALL_SHARE
-    if (not whole or first.size == second.size) and _is_curved(laid):
+    if (not whole or first.size == second.size) and is_curved(laid):
         return 0  # which no filter explains
     if whole and not verdict.mirrored and abs(verdict.rotation) < _TILTED_DEGREES:
         return resampled_from(first, second)
@@ -95,7 +95,7 @@ def _resampled(
     return 0 if unscaled and (framed or made == holder) else made
 
 
-def _is_curved(laid: Laid) -> bool:
+def is_curved(laid: Laid) -> bool:
     """Tell whether light was changed by more than brightness and contrast."""
     one, two, inside = _reduced(laid, _SIXTEENTH)
     lights = [each.mean(axis=2)[inside] for each in (one, two)]
