@@ -16,7 +16,6 @@ import importlib.util
 import logging
 import os
 import secrets
-import socket
 import sys
 import time
 from collections import deque
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from dedup.distributed.engine import Crash, Ended, EngineError, Need, Task
 from dedup.distributed.processes_engine import python_path
+from dedup.distributed.ray_head import Watch, knock
 from dedup.distributed.worker import attempt, outcome, packed
 from dedup.errors import DISTRIBUTION, ExtraMissingError, first_line
 from dedup.parallel.workers import ENVIRONMENT, cores
@@ -45,7 +45,6 @@ _OF_OURS: Final = {
     "RAY_task_events_report_interval_ms": "0",  # likewise
     "RAY_worker_niceness": "0",  # as processes that the command starts itself
 }
-_KNOCK_SECONDS: Final = 10.0
 _COUNTED_SECONDS: Final = 5.0  # for which the size of a cluster that grows is believed
 
 
@@ -72,6 +71,7 @@ class Ray:
                 "machine of the cluster (`ray job submit`), with --address auto"
             )
         self._own = False
+        self._watch: Watch | None = None
         self._tasks: dict[Any, Task] = {}
         self._keepers = _Keepers()
         self._counted = (0.0, 0)
@@ -127,6 +127,9 @@ class Ray:
                 self._begin()
                 self._own = True
         try:
+            if self._address:
+                self._watch = Watch(ray.get_runtime_context().gcs_address)
+                self._watch.start()
             self._remote = ray.remote(max_retries=0)(attempt)
             self._check_versions()
         except BaseException:
@@ -138,6 +141,8 @@ class Ray:
         import ray
 
         self.cancel()
+        if self._watch is not None:
+            self._watch.end()
         if self._own:
             ray.shutdown()
             self._own = False
@@ -167,7 +172,7 @@ class Ray:
                 "object_store_memory": _STORE_BYTES,
             }
         try:
-            _reach(self._address)
+            knock(self._address)
             ray.init(logging_level=logging.ERROR, log_to_driver=False, **named)
         except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             if not self._address:
@@ -281,13 +286,6 @@ def _have(resource: str) -> float:
 
     found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     return found.get(resource, 0.0)
-
-
-def _reach(address: str) -> None:
-    """Knock at the door of a cluster, at which Ray would wait for many minutes."""
-    host, colon, port = address.rpartition(":")
-    if colon and port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_SECONDS).close()
 
 
 @cache
