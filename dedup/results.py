@@ -191,7 +191,7 @@ class IndexSummary(Answer[Skip]):
     unchanged : not even read
     skipped : could not be read in this run
     still_skipped : skipped before and unchanged since, not tried again
-    gone : files that are no longer there
+    gone : files that are no longer there, and whose contents did not come in under other names
     hard_links : further names of files already counted
     new_skips : the `skipped`, with their reasons, in path order
     seconds : wall time of the run

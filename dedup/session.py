@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 
 STORE_NAME = ".dedup"
 
+_UNFINISHED = (
+    "Indexing is under way, or was broken off: what it did not come to is missing here. "
+    "To go on: dedup index"
+)
+
 AnyAnswer = TypeVar("AnyAnswer", bound=Any)
 Value = TypeVar("Value")
 
@@ -186,7 +191,8 @@ class Session:
     def noted(self, answer: AnyAnswer) -> AnyAnswer:
         """Add to an answer what the model's runtime and the catalog have to say of themselves."""
         notes = () if self._runtime is None else self._runtime.notes
-        notes = (*notes, *self.catalog.damage)
+        unfinished = (_UNFINISHED,) if self.catalog.is_unfinished else ()
+        notes = (*notes, *unfinished, *self.catalog.damage)
         self.catalog.mark_damage()
         return replace(answer, notes=(*answer.notes, *notes)) if notes else answer
 

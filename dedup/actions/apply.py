@@ -75,14 +75,24 @@ def apply(
     try:
         try_links(plan, run.journal)
         run.all(report)
-    except BaseException:
+    except BaseException as error:
         with suppress(DedupError, OSError):  # the next command tries again
             finish(run.journal, catalog)
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(_so_far(run.journal, len(plan.entries))) from error
         raise
     finally:
         run.journal.close()
     files = tuple(run.files)
     return Acted(run.journal.run, files, tuple(run.notes))
+
+
+def _so_far(journal: Journal, count: int) -> str:
+    """Say how far a run came, and what next."""
+    done = [item for item in journal.history.items.values() if item.state == DONE]
+    words = f"{sum(item.action != 'carry' for item in done):,} of {count:,} files done"
+    back = f"to take them back: dedup undo {journal.run}; " if done else ""
+    return f"{words}; {back}for the others: dedup plan, then dedup apply"
 
 
 def _in_order(plan: Plan) -> list[PlanEntry]:

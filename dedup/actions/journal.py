@@ -33,6 +33,8 @@ REFUSED: Final = "refused"
 UNDO: Final = "undo"
 UNDONE: Final = "undone"
 LOST: Final = "lost"
+INTERRUPTED: Final = "interrupted"
+"""Why a file is as it was that a run would have come to."""
 STAYS: Final = "stays"
 """An undo that was not made: the file is as the run left it."""
 
@@ -73,6 +75,14 @@ class Item:
     def to(self) -> str:
         """Where the file went."""
         return str(self.about.get("to") or "")
+
+    @property
+    def outcome(self) -> str:
+        """What became of it, as `ActedFile.outcome` has it."""
+        if self.state == BACK and self.reason != INTERRUPTED:
+            return "refused"
+        outcomes = {STAYS: DONE, ABOUT: INTERRUPTED, BACK: INTERRUPTED, UNDO: INTERRUPTED}
+        return outcomes.get(self.state, self.state)
 
     @property
     def bytes(self) -> int:

@@ -16,8 +16,8 @@ class ActedFile:
     ----------
     action : "trash", "move", "delete", "hardlink", "reflink" or "symlink"; "carry" of a file of
         XMP that was written beside a keeper
-    outcome : "done", "refused", "undone", "planned" (of a dry run) or "lost" (another program
-        removed it)
+    outcome : "done", "refused", "undone", "planned" (of a dry run), "interrupted" (before it was
+        its turn) or "lost" (another program removed it)
     bytes : size of the file
     to : where it is now, or would be; "" where it was or nowhere
     reason : why it was refused; "" otherwise

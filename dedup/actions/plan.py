@@ -97,7 +97,7 @@ def make_plan(
         action=wishes.action,
         entries=tuple(sorted(planner.entries.values(), key=lambda one: os.fsencode(one.path))),
         left_out=tuple(sorted(planner.left_out, key=lambda one: os.fsencode(one.path))),
-        notes=tuple(notes),
+        notes=(*notes, *planner.idle_patterns()),
     )
 
 
@@ -139,6 +139,19 @@ class _Planner:
         }
         found = (self._known.get(os.fsencode(path)) for path in paths)
         return {known.image for known in found if known}
+
+    def idle_patterns(self) -> list[str]:
+        """Name the patterns that protect none of the files in groups, as misspelt ones do."""
+        names = [
+            os.fsencode(os.path.relpath(path, root))
+            for path in (*self.entries, *(one.path for one in self.left_out), *self._keepers)
+            if (root := self._place(path)[0]) is not None
+        ]
+        return [
+            f"--protect {pattern!r} fits no file of any group"
+            for pattern in self._wishes.protect
+            if not any(map(matcher((pattern,)), names))
+        ]
 
     def take(self, group: Group, duplicate: Duplicate) -> None:
         """Plan for one duplicate, or say why it stays."""

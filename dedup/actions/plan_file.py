@@ -82,6 +82,11 @@ class PlanEntry:
         return self.action.partition(":")[0]
 
     @property
+    def is_final(self) -> bool:
+        """Whether nothing brings it back: it is deleted, and no file with its bytes stays."""
+        return self.verb == "delete" and self.sha256 != self.keeper_sha256
+
+    @property
     def folder(self) -> str:
         """Where files are moved to; "" of other actions."""
         return self.action.partition(":")[2]

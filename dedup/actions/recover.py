@@ -10,6 +10,7 @@ from dedup.actions.journal import (
     ABOUT,
     BACK,
     DONE,
+    INTERRUPTED,
     LOST,
     STAYS,
     UNDO,
@@ -100,7 +101,7 @@ def _finish_apply(item: Item, journal: Journal) -> str:
     elif step == DONE and steps.is_swapped(item):
         facts = facts_at(item.path)
         keeper = facts_at(item.about["keeper"]) if item.action != "carry" else None
-    journal.write(step, item.number, facts=facts, keeper_facts=keeper, reason="interrupted")
+    journal.write(step, item.number, facts=facts, keeper_facts=keeper, reason=INTERRUPTED)
     return step
 
 

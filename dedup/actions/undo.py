@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Final
 from dedup.actions import carry, steps
 from dedup.actions.again import act_again
 from dedup.actions.journal import (
-    BACK,
     DONE,
-    REFUSED,
     STAYS,
     UNDO,
     UNDONE,
@@ -280,7 +278,7 @@ def _summed_up(history: History) -> Run:
         started=history.started,
         done=states.count(DONE),
         undone=states.count(UNDONE),
-        refused=states.count(REFUSED) + states.count(BACK),
+        refused=sum(item.outcome == "refused" for item in items),
         bytes=sum(item.bytes for item in items if item.state == DONE),
     )
 
@@ -304,14 +302,13 @@ def show_run(store: Path, name: str) -> Acted:
         items = list(read_history(find_run(store, name)).items.values())
     else:
         items = sorted(taken_back.undone_by(name), key=lambda item: item.number, reverse=True)
-    words = {BACK: "refused", STAYS: "done", UNDO: "interrupted", "about": "interrupted"}
     return Acted(
         name,
         tuple(
             ActedFile(
                 item.path,
                 item.action,
-                words.get(item.state, item.state),
+                item.outcome,
                 item.bytes,
                 item.to if item.state == DONE else "",
                 item.reason,

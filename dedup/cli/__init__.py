@@ -112,6 +112,9 @@ for _command in (
     cli.add_command(_command)
 
 
+_INTERRUPTED = "Interrupted. What was committed is kept; the next run continues."
+
+
 def main() -> None:
     """Run the command line and exit."""
     # torch makes such a folder when it exports a model, by default a new one among the temporary
@@ -120,6 +123,9 @@ def main() -> None:
     keep_pages()
     try:
         code = cli.main(standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        code = 0
     except click.ClickException as error:
         if isinstance(error, click.UsageError) and error.ctx is not None:
             context = error.ctx
@@ -127,8 +133,10 @@ def main() -> None:
             click.echo(f"Try '{context.command_path} --help' for help.\n", err=True)
         note(f"Error: {error.format_message()}")
         code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        note("Interrupted. What was committed is kept; the next run continues.")
+    except (click.Abort, KeyboardInterrupt) as error:
+        cause = error.__cause__ if isinstance(error, click.Abort) else error
+        words = str(cause) if isinstance(cause, KeyboardInterrupt) else ""
+        note(f"Interrupted: {words}" if words else _INTERRUPTED)
         code = EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): not an error, and nothing more to say.

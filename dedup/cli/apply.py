@@ -23,7 +23,10 @@ from dedup.cli.output import (
 from dedup.cli.stores import shared_store_option
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
     from dedup.actions.outcomes import Acted
+    from dedup.actions.plan_file import PlanEntry
 
 _COLUMNS = (
     Column("path", lambda row: shown(row.path), path=True),
@@ -75,7 +78,7 @@ def apply_command(
 
     Each file and its keeper are read again immediately before. What has changed since the plan was
     made is refused, with the reason, and the rest goes on. Exit code 1 when nothing could be done.
-    `dedup undo` takes it back.
+    `dedup undo` takes it back, but for files that were deleted and have no identical copy left.
 
     \b
     Examples:
@@ -93,6 +96,7 @@ def apply_command(
     cluster_answers.refuse_shared_plan(plan)
     read = read_plan(plan)
     if not dry_run and not yes:
+        note(*warnings_on(read.entries))
         _ask(len(read.entries), read.bytes, {entry.verb for entry in read.entries})
     with open_collection(store) as collection, progress_bars("files") as progress:
         note(*collection.notes)
@@ -101,7 +105,7 @@ def apply_command(
         )
     write_rows(acted, ActedFile, form, _COLUMNS, output=output)
     note(*acted.notes)
-    _close(acted, "", dry_run=dry_run)
+    _close(acted, "", dry_run=dry_run, final={one.path for one in read.entries if one.is_final})
 
 
 def _apply_shared(
@@ -124,15 +128,41 @@ def _apply_shared(
     _close(acted, f" --store {store}", dry_run=dry_run)
 
 
-def _close(acted: Acted, where: str, *, dry_run: bool) -> None:
-    """Sum up what was done, and say how it is taken back."""
+def _close(acted: Acted, where: str, *, dry_run: bool, final: Collection[str] = ()) -> None:
+    """Sum up what was done, and say how it is taken back.
+
+    Parameters
+    ----------
+    final : paths of files that nothing brings back
+    """
     if dry_run:
         note("A dry run: nothing was done.")
     _sum_up(acted, *(("planned", "would go") if dry_run else ("done", "done")))
-    if acted.run and acted.count("done"):
+    done = {file.path for file in acted if file.outcome == "done"}
+    if acted.run and done.difference(final):
         note(f"To take it back: dedup undo {acted.run}{where}")
+    if gone := len(done.intersection(final)):
+        note(f"{counted(gone, 'file')} deleted for good: no file with the same bytes is left")
     if len(acted) and not acted.count("done") and not dry_run:
         raise click.exceptions.Exit(EXIT_NOTHING_DONE)
+
+
+def warnings_on(entries: Iterable[PlanEntry]) -> list[str]:
+    """Say what to think of before a plan is carried out."""
+    from dedup.actions.plan_file import LOOSE
+
+    entries = list(entries)
+    found = []
+    if final := sum(entry.is_final for entry in entries):
+        found.append(
+            f"{counted(final, 'file')} cannot be brought back once deleted: no file with the same "
+            "bytes stays"
+        )
+    if loose := sum(entry.tier in LOOSE for entry in entries):
+        found.append(
+            f"{counted(loose, 'file')} not proven to be what the keeper is: look before you act"
+        )
+    return found
 
 
 def _ask(count: int, size: int, verbs: set[str]) -> None:
@@ -140,7 +170,13 @@ def _ask(count: int, size: int, verbs: set[str]) -> None:
     if not sys.stdin.isatty():
         raise click.UsageError("there is no terminal to ask on: to go ahead, add --yes")
     files = f"{counted(count, 'file')}, {bytes_in_words(size)}"
-    if not click.confirm(f"{files}: {', '.join(sorted(verbs)) or 'nothing'}?", err=True):
+    words = ", ".join("delete for good" if verb == "delete" else verb for verb in sorted(verbs))
+    try:
+        agreed = click.confirm(f"{files}: {words or 'nothing'}?", err=True)
+    except click.Abort:
+        note("")
+        agreed = False
+    if not agreed:
         note("Nothing was done.")
         raise click.exceptions.Exit(EXIT_NOTHING_DONE)
 

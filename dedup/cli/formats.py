@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,8 @@ import click
 
 from dedup.arrow import with_pyarrow
 from dedup.files import check_folder
+from dedup.images.formats import SIGNATURE_BYTES, sniff
+from dedup.images.passed_over import is_video_name
 
 if TYPE_CHECKING:
     from dedup.cli.options import Command
@@ -75,6 +79,23 @@ def format_options(command: Command) -> Command:
     return kind(_output_option(nul(safe(command))))
 
 
+def to_write(output: Path | None) -> None:
+    """Refuse to write an answer over an image or a film.
+
+    Raises
+    ------
+    click.UsageError, CollectionError : what is there is one, or its folder is not there.
+    """
+    if output is None:
+        return
+    check_folder(output)
+    if not output.is_file():
+        return
+    with suppress(OSError), output.open("rb") as file:
+        if sniff(file.read(SIGNATURE_BYTES)) or is_video_name(os.fsencode(output)):
+            raise click.UsageError(f"{output} is an image or a video, and stays: name another file")
+
+
 def chosen_format(
     kind: str | None, *, nul: bool = False, csv_safe: bool = False, output: Path | None = None
 ) -> str:
@@ -89,7 +110,7 @@ def chosen_format(
     if output is not None:
         if nul or csv_safe or kind not in (None, "parquet"):
             raise click.UsageError(f"-o goes with --format parquet, not {kind or 'others'}")
-        check_folder(output)
+        to_write(output)
         kind = "parquet"
     elif kind == "parquet" and sys.stdout.isatty():
         raise click.UsageError("parquet is no text for a terminal: name a file with -o FILE")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dedup.cli import cluster, cluster_answers
+from dedup.cli.apply import warnings_on
+from dedup.cli.formats import to_write
 from dedup.cli.options import Name, Size, open_collection, selection_options
 from dedup.cli.output import bytes_in_words, counted, note, progress_bars, shown
 from dedup.cli.stores import shared_store_option
@@ -102,7 +104,9 @@ def plan_command(
       dedup plan --store s3://bucket/found --action move:s3://bucket/spare -o plan.json
     """
     from dedup.actions.plan_file import action_of
+    from dedup.results import Tier
 
+    to_write(output)
     where, under = cluster.Place(**place), (*folders, *under)
     cluster_answers.check(store, where, _SHARED)
     if isinstance(store, str):
@@ -123,6 +127,9 @@ def plan_command(
         )  # fmt: skip
         note(*collection.notes, *plan.notes)
     _summarise(plan)
+    if Tier.NEAR.value not in plan.tiers and into is None:
+        note("Edited versions stay; to plan for them as well: --tier exact,pixels,resaved,near")
+    note(*warnings_on(plan.entries))
     if output is None:
         note("Nothing was written; to write the plan: -o plan.json")
     else:

@@ -21,6 +21,7 @@ from dedup.indexing.writer import Row, Writer
 from dedup.preparation import preparation
 from dedup.results import IndexSummary, Stages
 from dedup.store.changes import Batch
+from dedup.store.roots import last_file, renamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,6 +71,9 @@ def run(
     report = progress or (lambda *_: None)
     total = len(changes.work)
     _log_start(catalog, changes)
+    before = last_file(catalog)
+    if total:
+        catalog.begin_run()
     report(0, total)
     with (
         ReadAhead(catalog.store, preparation(catalog), changes.work, policy) as reader,
@@ -88,7 +92,7 @@ def run(
         skipped=len(writer.skips),
         unchanged=changes.unchanged,
         still_skipped=changes.still_skipped,
-        gone=len(changes.gone) + writer.vanished,
+        gone=len(changes.gone) + writer.vanished - renamed(catalog, changes.gone, before),
         hard_links=changes.hard_links,
         new_skips=tuple(skips),
         notes=(*changes.notes, *_notes(writer)),

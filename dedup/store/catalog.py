@@ -24,7 +24,7 @@ from dedup.store.checksums import (
     seal,
     sound,
 )
-from dedup.store.database import Database
+from dedup.store.database import RUNNING, Database
 from dedup.store.parts import write_parts
 from dedup.store.schema import create, translated
 from dedup.store.trust import checked_path, checked_root, whole_path
@@ -137,6 +137,7 @@ class Catalog(Database):
                 self._set_meta(f"settled {root.id}", json.dumps([self.version, *settled]))
             if batch.ends_run:
                 self._set_meta("updated", _now())
+                self._set_meta(RUNNING, "")
 
     def _add_images(
         self, images: Sequence[ImageFacts], embeddings: Mapping[str, Packed]

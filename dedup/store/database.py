@@ -30,6 +30,9 @@ LOST_MODEL: Final = (
     "decisions are kept"
 )
 
+RUNNING: Final = "running"
+"""The row of `meta` that is not empty from when indexing begins until it has ended."""
+
 _NEEDED: Final = {"fingerprint", "version"}
 _WORDS: Final = {
     "roots": "folder",
@@ -134,6 +137,16 @@ class Database:
 
     def _set_meta(self, key: str, value: str) -> None:
         write_meta(self.connection, key, value)
+
+    def begin_run(self) -> None:
+        """Record that indexing began, until a batch `ends_run`; a transaction of its own."""
+        with self.transaction():
+            self._set_meta(RUNNING, "1")
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether indexing is under way, or was broken off."""
+        return bool(self._meta(RUNNING))
 
     @property
     def version(self) -> int:

@@ -73,6 +73,25 @@ def drop_below(catalog: Catalog, root: Root, folder: bytes) -> None:
             catalog.gallery_changed()
 
 
+def last_file(catalog: Catalog) -> int:
+    """Give the highest id of a file; 0 where there is none."""
+    with translated(catalog.store):
+        (last,) = catalog.connection.execute("SELECT coalesce(max(id), 0) FROM files").fetchone()
+        return int(last)
+
+
+def renamed(catalog: Catalog, files: Sequence[int], since: int) -> int:
+    """Count the files, by id, whose contents live files have with higher ids than `since`."""
+    with translated(catalog.store):
+        (count,) = catalog.connection.execute(
+            "SELECT count(*) FROM files AS old WHERE old.id IN (SELECT value FROM json_each(?))"
+            " AND EXISTS (SELECT 1 FROM files AS new WHERE new.image = old.image"
+            " AND new.state = 'indexed' AND new.id > ?)",
+            (json.dumps(list(files)), since),
+        ).fetchone()
+        return int(count)
+
+
 def contents_of(catalog: Catalog, files: Sequence[int]) -> dict[int, bytes]:
     """Map ids of files to the SHA-256 of what they held when they were indexed."""
     with translated(catalog.store):

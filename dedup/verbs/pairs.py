@@ -31,6 +31,7 @@ from dedup.verbs.own import asked_with
 from dedup.verbs.videos import NOTHING, explained_videos, films_of
 
 if TYPE_CHECKING:
+    from dedup.records import Root
     from dedup.report.pairs import PairsAnswer
     from dedup.session import Session
     from dedup.store.catalog import Catalog
@@ -166,8 +167,18 @@ def indexed_folder(catalog: Catalog, folder: str) -> bytes:
     for root in catalog.roots():
         outer, inner = sorted((path, root.path), key=len)
         if inner == outer or inner.startswith(outer.rstrip(b"/") + b"/"):
+            if not os.path.lexists(path) and not _was_there(catalog, root, path):
+                raise CollectionError(folder, "there is no such folder")
             return path
     raise CollectionError(folder, f"is not indexed in {catalog.store}; index it first")
+
+
+def _was_there(catalog: Catalog, root: Root, folder: bytes) -> bool:
+    """Tell whether files of a root are known below a folder that is not there."""
+    below = folder.rstrip(b"/") + b"/"
+    return any(
+        os.path.join(root.path, file.path).startswith(below) for file in catalog.known_files(root)
+    )
 
 
 def explain_pair(session: Session, first: Any, second: Any, image: Any, page: Any) -> Explanation:

@@ -6,11 +6,13 @@ import shutil
 import subprocess
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from PIL import Image
 from trees import tree
 
+from dedup.actions import apply
 from dedup.images.metadata import Metadata, merged_xmp, read_xmp
 from dedup.store.lock import writer_lock
 
@@ -205,5 +207,78 @@ def test_an_undo_is_taken_back(dedup: Dedup, place: Path, images: Path, tmp_path
     assert "1 file done again" in done.err
     assert set(before) - set(tree(images)) == {"b/0 again.jpg"}
     assert dedup("undo", undo["run"], "--yes", "-s", place).code == 1
+    assert dedup("undo", "-s", place).code == 0
+    assert tree(images) == before
+
+
+def test_no_image_is_written_over(dedup: Dedup, place: Path, images: Path, tmp_path: Path) -> None:
+    before = tree(images)
+    kept = tmp_path / "kept.json"  # an image, whatever it is called
+    shutil.copy(images / "a/0.jpg", kept)
+    for arguments in (
+        ["plan", "-o", images / "a/0.jpg"],
+        ["plan", "-o", kept],
+        ["list", "--format", "parquet", "-o", images / "a/0.jpg"],
+    ):
+        done = dedup(*arguments, "-s", place)
+        assert done.code == 2
+        assert "is an image or a video, and stays: name another file" in done.err
+    assert tree(images) == before
+    assert kept.read_bytes() == (images / "a/0.jpg").read_bytes()
+
+
+def test_a_pattern_that_fits_nothing_is_told(dedup: Dedup, place: Path) -> None:
+    done = dedup("plan", "--protect", "nosuch/", "--protect", "*.jpg", "-s", place)
+    assert "--protect 'nosuch/' fits no file of any group\n" in done.err
+    assert "*.jpg" not in done.err
+
+
+def test_what_nothing_brings_back_is_told_before_and_after(
+    dedup: Dedup, place: Path, images: Path, tmp_path: Path
+) -> None:
+    same = tmp_path / "same.json"
+    planned = dedup("plan", "--tier", "exact", "--action", "delete", "-o", same, "-s", place)
+    assert "brought back" not in planned.err
+    resaved = images / "resaved.jpg"
+    with Image.open(images / "a/0.jpg") as image:
+        image.save(resaved, quality=70)
+    dedup("index", "-s", place)
+    file = tmp_path / "plan.json"
+    planned = dedup("plan", "--tier", "resaved", "--action", "delete", "-o", file, "-s", place)
+    words = "2 files cannot be brought back once deleted: no file with the same bytes stays"
+    assert words in planned.err
+    done = dedup("apply", file, "--yes", "-s", place)
+    assert "2 files deleted for good: no file with the same bytes is left" in done.err
+    assert "To take it back" not in done.err
+
+
+def test_an_interrupted_run_says_how_far_it_came(
+    dedup: Dedup,
+    place: Path,
+    images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, file = tree(images), tmp_path / "plan.json"
+    dedup("plan", "--tier", "exact", "-o", file, "-s", place)
+    act, done = apply._Applying._act, []  # noqa: SLF001 - to be stopped at a known place
+
+    def stopped(self: Any, number: int, entry: Any) -> None:
+        if done:
+            raise KeyboardInterrupt
+        act(self, number, entry)
+        done.append(number)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(apply._Applying, "_act", stopped)  # noqa: SLF001
+        broken = dedup("apply", file, "--yes", "-s", place)
+    assert broken.code == 130
+    (run,) = dedup("log", "-s", place).rows
+    assert (
+        f"Interrupted: 1 of 2 files done; to take them back: dedup undo {run['run']}" in broken.err
+    )
+    assert (run["done"], run["refused"]) == (1, 0)
+    outcomes = [row["outcome"] for row in dedup("log", run["run"], "-s", place).rows]
+    assert outcomes == ["done", "interrupted"]
     assert dedup("undo", "-s", place).code == 0
     assert tree(images) == before
