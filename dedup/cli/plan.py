@@ -104,7 +104,6 @@ def plan_command(
       dedup plan --store s3://bucket/found --action move:s3://bucket/spare -o plan.json
     """
     from dedup.actions.plan_file import action_of
-    from dedup.results import Tier
 
     to_write(output)
     where, under = cluster.Place(**place), (*folders, *under)
@@ -127,9 +126,6 @@ def plan_command(
         )  # fmt: skip
         note(*collection.notes, *plan.notes)
     _summarise(plan)
-    if Tier.NEAR.value not in plan.tiers and into is None:
-        note("Edited versions stay; to plan for them as well: --tier exact,pixels,resaved,near")
-    note(*warnings_on(plan.entries))
     if output is None:
         note("Nothing was written; to write the plan: -o plan.json")
     else:
@@ -156,6 +152,9 @@ def _summarise(plan: Plan) -> None:
     if plan.left_out:
         note("Stays, and why:")
         _table(_added_up((one.reason, one.bytes) for one in plan.left_out))
+    if "near" not in plan.tiers:
+        note("Edited versions stay; to plan for them as well: --tier exact,pixels,resaved,near")
+    note(*warnings_on(plan.entries))
 
 
 def _added_up(pairs: Iterable[tuple[str, int]]) -> list[tuple[str, int, int]]:

@@ -261,7 +261,8 @@ def test_an_interrupted_run_says_how_far_it_came(
 ) -> None:
     before, file = tree(images), tmp_path / "plan.json"
     dedup("plan", "--tier", "exact", "-o", file, "-s", place)
-    act, done = apply._Applying._act, []  # noqa: SLF001 - to be stopped at a known place
+    act = apply._Applying._act  # noqa: SLF001 - to be stopped at a known place
+    done: list[int] = []
 
     def stopped(self: Any, number: int, entry: Any) -> None:
         if done:

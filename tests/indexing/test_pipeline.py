@@ -70,7 +70,7 @@ def test_renamed_and_copied_files_reuse_their_embedding(
     (images / "a").rename(images / "z")
     shutil.copy(images / "z/4.jpg", images / "copy.jpg")
     summary = index(catalog, embedder, images)
-    assert (summary.reused, summary.gone, summary.indexed) == (10, 9, 0)
+    assert (summary.reused, summary.gone, summary.indexed) == (10, 0, 0)  # nine renamed
     assert embedder.batches == []
     assert "z/4.jpg" in names(catalog, images)
     assert "a/4.jpg" not in names(catalog, images)
@@ -446,7 +446,7 @@ def test_a_disk_that_fills_up_keeps_what_was_committed(
         "index(Catalog.open(Path(sys.argv[2])), BlockMeans(), Path(sys.argv[3]))"
     )
     wal = catalog.store / "catalog.sqlite-wal"
-    limit = str(wal.stat().st_size + 140_000)  # one batch and a part of the next
+    limit = str(wal.stat().st_size + 165_000)  # one batch and a part of the next
     done = subprocess.run(
         [sys.executable, "-c", code, limit, catalog.store, folder],
         capture_output=True,
