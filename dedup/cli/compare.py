@@ -155,7 +155,7 @@ def _check_labels(labels: str | None, form: str, vectors: Any) -> None:
     if form == "paths":
         raise click.UsageError("--labels gives a row a class, and classes have no paths")
     if vectors is not None:
-        raise click.UsageError("--labels goes with images, not with --vectors")
+        raise click.UsageError("--labels cannot be combined with --vectors: it is about images")
 
 
 def _asked(

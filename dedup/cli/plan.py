@@ -11,7 +11,14 @@ import click
 
 from dedup.cli import cluster, cluster_answers
 from dedup.cli.options import Name, Size, open_collection, selection_options
-from dedup.cli.output import bytes_in_words, counted, note, progress_bars, shown
+from dedup.cli.output import (
+    bytes_in_words,
+    counted,
+    note,
+    planned_in_words,
+    progress_bars,
+    shown,
+)
 from dedup.cli.stores import shared_store_option
 
 if TYPE_CHECKING:
@@ -132,7 +139,7 @@ def plan_command(
 
 def _summarise(plan: Plan) -> None:
     total = f"{counted(len(plan.entries), 'file')}, {bytes_in_words(plan.bytes)}"
-    note(f"To go ({plan.action}): {total}")
+    note(f"{planned_in_words(plan.action)}: {total}")
     by_tier = _added_up((str(entry.tier or "sidecar"), entry.bytes) for entry in plan.entries)
     _table(by_tier)
     folders = _added_up((shown(os.path.dirname(entry.path)), entry.bytes) for entry in plan.entries)

@@ -125,11 +125,11 @@ def describe_edits(
             say = words.of if drawn.share > _SMALL_SHARE else words.likely_of
             say(
                 drawn.on,
-                f"something drawn over {share}",
-                f"without what is drawn over {share} of the other",
+                f"something added over {share} of it",
+                f"without what was added over {share} of the other",
             )
         else:
-            words.both(f"something drawn over {share}")
+            words.both(f"something added over {share} of one or both")
     return words
 
 

@@ -40,7 +40,7 @@ def test_a_plan_is_made_applied_and_taken_back(
     before, file = tree(images), tmp_path / "plan.json"
     planned = dedup("plan", "--tier", "exact", "-o", file, "-s", place)
     assert (planned.code, planned.out) == (0, b"")
-    assert "To go (trash): 2 files" in planned.err
+    assert "To move to the trash: 2 files" in planned.err
     assert "By folder:" in planned.err
     dry = dedup("apply", file, "--dry-run", "-s", place)
     assert {row["outcome"] for row in dry.rows} == {"planned"}

@@ -117,7 +117,7 @@ def test_each_image_has_its_surest_match_in_the_words_of_list(
     assert words["blank.tif"] == "same pixels, TIFF instead of BMP"
     assert words["pixels.png"] == "same pixels, PNG instead of JPEG"
     assert words["edited.jpg"].endswith("200×150 instead of 320×240")
-    assert words["weaker.jpg"].endswith(f"re-encoded to {share:.0%} of the bytes")
+    assert words["weaker.jpg"].endswith(f"re-encoded, {share:.0%} of the file size")
     order = [(list(Tier).index(one.tier), -one.similarity) for one in found]
     assert order == sorted(order)
 
