@@ -30,8 +30,8 @@ _COLUMNS = (
     Column("path", lambda row: shown(row.path), path=True),
     Column("action", lambda row: row.action),
     Column("outcome", lambda row: row.outcome),
-    Column("to", lambda row: shown(row.to), path=True),
-    Column("reason", lambda row: row.reason),
+    Column("to", lambda row: shown(row.to), path=True, optional=True),
+    Column("reason", lambda row: row.reason, optional=True),
 )
 
 

@@ -121,7 +121,7 @@ def compare_command(
       dedup compare test/ --against train/ --fail-on near
       dedup compare test/ --against train/ --labels folders
       dedup compare --files-from test.csv --against train/
-      dedup compare --vectors new.npy --ids new.csv --against own.dedup --tier similar
+      dedup compare --vectors new.npy --against own.dedup --tier similar
     """
     names, given = _asked(new, files_from, vectors, ids)
     form = chosen_format(kind, nul=nul, csv_safe=csv_safe, output=output)

@@ -120,7 +120,7 @@ def index_command(
       dedup index --files-from train.csv --column image
       dedup index ~/Pictures --exclude '*.tmp.png' --exclude 'drafts/'
       dedup index ~/Pictures --model open_clip:ViT-B-32 --weights clip.safetensors
-      dedup index ~/Pictures --model mine.onnx --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5
+      dedup index ~/Pictures --model my.onnx --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5
       dedup index --vectors features.npy --ids images.csv --store own.dedup
       dedup index s3://bucket/photos --store s3://bucket/found --engine ray
     """

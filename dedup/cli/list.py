@@ -151,11 +151,11 @@ def list_command(
 
     \b
     Examples:
-      dedup list --summary                           what each folder's duplicates come to
-      dedup list --limit 20                          the groups that free most
+      dedup list --summary                     what each folder's duplicates come to
+      dedup list --limit 20                    the groups that free most
       dedup list --tier similar --threshold 0.95 --group clique
-      dedup list --folders                           "old-backup is 98% inside Pictures"
-      dedup list --tier exact --fail-on exact        exit code 3 when there are copies
+      dedup list --folders                     "old-backup is 98% inside Pictures"
+      dedup list --tier exact --fail-on exact  exit code 3 when there are copies
     """
     where = cluster.Place(others.pop("engine"), others.pop("address"))
     form, sort = chosen_format(**others), sort or ("bytes" if limit or summary else "size")

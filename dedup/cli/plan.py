@@ -105,8 +105,8 @@ def plan_command(
       dedup plan ~/Pictures/incoming --reference ~/Pictures/sorted -o plan.json
       dedup plan --folder /media/old-backup --into ~/Pictures -o plan.json
       dedup plan --tier exact --action hardlink -o plan.json
-      dedup plan --protect 'originals/' --action move:/media/spare/duplicates -o plan.json
-      dedup plan --store s3://bucket/found --action move:s3://bucket/spare -o plan.json
+      dedup plan --protect originals/ --action move:/media/spare -o plan.json
+      dedup plan --store s3://bucket/found --action delete -o plan.json
     """
     from dedup.actions.plan_file import action_of
 

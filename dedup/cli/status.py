@@ -101,16 +101,14 @@ def status_command(
 
 def _write_status(status: Status) -> None:
     layers = ", ".join(
-        f"{layer} ({status.dimensions[layer]:,} numbers an image)"
-        if layer in status.dimensions
-        else layer
+        f"{layer} ({status.dimensions[layer]:,} numbers)" if layer in status.dimensions else layer
         for layer in status.layers
     )
     rows = [
         ("collection", f"{shown(status.path)} ({bytes_in_words(status.bytes_catalog)})"),
         ("model", status.model),
         ("views", " and ".join(status.views)),
-        ("stored", layers),
+        ("kept per image", layers),
         ("last indexed", moment_in_words(status.updated or "") or "never completely"),
         ("images", f"{counted(status.files, 'file')}, {bytes_in_words(status.bytes_indexed)}"),
         ("", f"{status.images:,} different contents, {status.trivial:,} of them blank or tiny"),

@@ -76,7 +76,7 @@ def _of_clause(words: list[str], room: int) -> Iterator[str]:
     if cell_len("".join(words[start:end]).strip()) > room:
         # A sentence about a path: it ends with the last word that looks like a part of one.
         parts = [at for at, word in enumerate(bare) if "/" in word or "." in word[:-1]]
-        start, end = min(starts + paths), 1 + max(parts, default=start)
+        end = 1 + max(parts, default=start)
     yield from words[:start]
     yield "".join(words[start:end])
     yield from words[end:]

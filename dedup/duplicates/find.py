@@ -104,7 +104,7 @@ def _chosen(
             keepers += 1
     if not keepers:
         return chosen, []
-    more = "1 more group" if keepers == 1 else f"{keepers:,} more groups"
+    more = f"{keepers:,}{' more' if chosen else ''} group{'' if keepers == 1 else 's'}"
     where = "that folder" if len(wanted.under) == 1 else "those folders"
     small = ", or the others there are too small" if wanted.min_bytes else ""
     return chosen, [f"In {more} only the keeper is in {where}{small}"]

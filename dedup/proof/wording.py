@@ -198,7 +198,7 @@ def _part(words: Words, side: int, share: float) -> None:
         )
     else:
         cropped = f"cropped to {share:.0%}"
-        words.likely_of(3 - side, cropped, f"shows more: the other is {cropped}")
+        words.likely_of(3 - side, cropped, f"shows more (the other is {cropped})")
 
 
 def shows_both(one: Features, two: Features, verdict: Verdict) -> bool:

@@ -10,6 +10,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 from trees import tree
 
 from dedup.collection import Collection
@@ -46,6 +47,20 @@ def test_what_is_there_only_as_a_lesser_version_is_not_inside(
     (back,) = dedup("contains", drawn / "b", drawn / "a", "-s", store).rows
     assert (back["files"], back["exact"], back["proven"], back["share"]) == (5, 2, 3, 1.0)
     assert back["only"] == []
+
+
+def test_edited_versions_there_are_mentioned_where_they_do_not_count(
+    dedup: Dedup, place: Path, images: Path
+) -> None:
+    (images / "phone").mkdir()
+    with Image.open(images / "a/5.jpg") as whole:
+        whole.crop((32, 24, 288, 216)).save(images / "phone/crop.jpg", quality=95)
+    dedup("index", "-s", place)
+    asked = ("contains", images / "phone", images / "a", "-s", place)
+    done = dedup(*asked)
+    assert done.rows[0]["only"] == [os.fspath(images / "phone/crop.jpg")]
+    assert "1 of the rest has an edited version there; to count these" in done.err
+    assert "edited" not in dedup(*asked, "--tier", "exact,near").err
 
 
 def test_the_sentence_the_names_and_the_numbers(dedup: Dedup, store: Path, drawn: Path) -> None:

@@ -182,6 +182,11 @@ def on_terminal(arguments: list[object], answer: str) -> tuple[int, str]:
     return child.wait(), shown.decode()
 
 
+def test_an_empty_log_is_a_sentence(dedup: Dedup, place: Path) -> None:
+    done = dedup("log", "-s", place, "--format", "table")
+    assert (done.text, done.err) == ("", "Nothing has been done yet.\n")
+
+
 def test_an_undo_is_taken_back(dedup: Dedup, place: Path, images: Path, tmp_path: Path) -> None:
     dedup("plan", "--tier", "exact", "--action", "delete", "-o", tmp_path / "p.json", "-s", place)
     dedup("apply", tmp_path / "p.json", "--yes", "-s", place)
@@ -189,6 +194,8 @@ def test_an_undo_is_taken_back(dedup: Dedup, place: Path, images: Path, tmp_path
     dedup("undo", "-s", place)
     undo, first = dedup("log", "-s", place).rows
     assert (undo["undo_of"], first["run"], first["undo_of"]) == (run["run"], run["run"], "")
+    assert (undo["action"], first["action"]) == ("undo", "delete")
+    assert f"undo of {run['run']}" in dedup("log", "-s", place, "--format", "table").text
     (images / "b/0 copy.jpg").write_bytes(b"edited")
     before = tree(images)
     dry = dedup("undo", undo["run"], "--dry-run", "-s", place)

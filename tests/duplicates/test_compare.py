@@ -122,6 +122,15 @@ def test_each_image_has_its_surest_match_in_the_words_of_list(
     assert order == sorted(order)
 
 
+def test_words_are_about_the_new_image(gallery: Gallery, images: Path, tmp_path: Path) -> None:
+    crop = tmp_path / "crop.jpg"
+    with Image.open(images / "a/5.jpg") as whole:
+        whole.crop((32, 24, 288, 216)).save(crop, quality=95)
+    (found,) = matches(gallery, crop).values()
+    assert found.tier is Tier.NEAR
+    assert found.evidence == "cropped to 64%, 256×192 instead of 320×240"
+
+
 def test_an_indexed_image_never_matches_itself(gallery: Gallery, images: Path) -> None:
     found = matches(gallery, *(images / name for name in ("a/0.jpg", "a/2.jpg", "a/3.jpg")))
     base = os.fspath(images)
