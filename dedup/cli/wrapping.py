@@ -72,11 +72,13 @@ def _of_clause(words: list[str], room: int) -> Iterator[str]:
         yield from words
         return
     start = min(starts, default=0)
+    if paths and paths[0] < start:
+        start = 0
     end = len(words)
     if cell_len("".join(words[start:end]).strip()) > room:
         # A sentence about a path: it ends with the last word that looks like a part of one.
         parts = [at for at, word in enumerate(bare) if "/" in word or "." in word[:-1]]
-        end = 1 + max(parts, default=start)
+        end = 1 + max([start, *parts])
     yield from words[:start]
     yield "".join(words[start:end])
     yield from words[end:]

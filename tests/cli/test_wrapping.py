@@ -21,6 +21,8 @@ LONG = "2019 Sommer/a name that is longer than any line of this terminal is.jpg"
          ["Error:", f"  /home/My Photos/{LONG}:", "  no such file"]),
         (f"Wrote {LONG}; to carry it out: dedup apply plan.json", 40,
          [f"Wrote {LONG};", "  to carry it out: dedup apply plan.json"]),
+        ("Keep v1.2 and then ask dedup to do what it is that it did before", 40,
+         ["Keep v1.2 and then ask dedup to do what", "  it is that it did before"]),
         ("60 images: 60 indexed; 1.2 s (50 images/s) or so", 44,
          ["60 images: 60 indexed; 1.2 s (50 images/s)", "  or so"]),
         ("the folder /a b/c d is not indexed, nothing of it is known", 40,

@@ -342,7 +342,7 @@ def test_split_and_leaks_as_commands(dedup: Run, made: Path) -> None:
         (("--ratios", "x"), "could not convert"),
         (("--ratios", ".5", ".5", "--names", "a"), "names are 2, one a ratio"),
         (("--ratios", ".5", ".5", "--fail-on", "near"), "--fail-on needs --given"),
-        (("--given", "folders", "--stratify", "labels"), "go with --ratios"),
+        (("--given", "folders", "--stratify", "labels"), "need --ratios"),
         (("--ratios", ".5", ".5", "--labels", "truth.csv"), "--labels needs --stratify"),
     ):
         done = dedup("split", *store, *wrong)
