@@ -50,6 +50,17 @@ def sync_folder(path: str | os.PathLike[str]) -> None:
             os.close(folder)
 
 
+def not_created(error: OSError) -> str:
+    """Say why a folder was not created."""
+    if isinstance(error, FileExistsError):
+        reason = "a file with that name exists"
+    elif isinstance(error, NotADirectoryError):
+        reason = "part of its path is a file"
+    else:
+        reason = (error.strerror or str(error)).lower()
+    return f"cannot create the folder: {reason}"
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove what `atomic_write` was writing to a folder when its process was killed.
 

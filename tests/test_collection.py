@@ -400,6 +400,7 @@ def test_a_collection_is_calibrated_and_keeps_its_promise(tmp_path: Path) -> Non
         assert made.index(tmp_path).indexed == 52
         with pytest.raises(SearchError, match="dedup calibrate"):
             made.duplicates("similar", precision=0.8)
+        before = made.duplicates("similar").threshold
         answer = made.calibrate(
             samples=50, chart=tmp_path / "c.svg", progress=lambda stage, *_: told.append(stage)
         )
@@ -410,6 +411,10 @@ def test_a_collection_is_calibrated_and_keeps_its_promise(tmp_path: Path) -> Non
         assert all(0 <= one.low <= one.share <= one.high <= 1 for one in promise.found.values())
         assert (tmp_path / "c.svg").read_text().startswith("<svg")
         assert told
+        now = made.duplicates("similar").threshold
+        assert answer.notes[-1] == (
+            f"The default threshold of the tier similar is now {now:.4f} (it was {before:.4f})"
+        )
         if promise.precision is not None:
             similar = made.duplicates("similar", precision=promise.precision)
             assert similar.threshold == promise.threshold

@@ -281,7 +281,9 @@ def test_lists_are_compared_from_the_command_line(
     assert (row["path"], row["tier"], row["match"]) == (
         f"{tmp_path}/asked/x.png", "exact", f"{folder}/0.png",
     )  # fmt: skip
-    assert "--files-from does not go with --vectors" in dedup(*asked, "--vectors", "x.npy").err
+    assert (
+        "--files-from cannot be combined with --vectors" in dedup(*asked, "--vectors", "x.npy").err
+    )
     by_class = dedup(*asked, "-s", tmp_path / "s", "--labels", table, "--column", "label")
     assert [(one["label"], one["images"], one["found"]) for one in by_class.rows] == [("cat", 1, 1)]
 

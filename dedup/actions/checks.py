@@ -11,6 +11,7 @@ from dedup.actions.moves import clone, exchange
 from dedup.actions.plan_file import LINKS, LOOSE, certificate
 from dedup.actions.system import RefusedError, in_words, remove
 from dedup.errors import PlanError
+from dedup.files import not_created
 from dedup.freshness import ONLY_PLAIN
 from dedup.images.companions import companions
 from dedup.records import Kind
@@ -181,7 +182,7 @@ def make_folders(plan: Plan) -> None:
         try:
             os.makedirs(folder, exist_ok=True)
         except OSError as error:
-            raise PlanError(f"{folder}: cannot be made ({in_words(error)})") from error
+            raise PlanError(f"{folder}: {not_created(error)}") from error
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PlanError(f"{folder}: cannot be written; nothing was done")
 

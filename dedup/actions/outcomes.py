@@ -68,6 +68,7 @@ class Run:
     refused : files that were not touched
     bytes : of the files that are `done`; of an undo of the `undone`
     undo_of : the run that an undo took back; "" of other runs
+    action : as of `ActedFile`, several separated by commas; "undo" of an undo
     """
 
     run: str
@@ -77,6 +78,7 @@ class Run:
     refused: int
     bytes: int
     undo_of: str = ""
+    action: str = ""
 
 
 @dataclass(frozen=True, slots=True)

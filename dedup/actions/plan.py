@@ -211,7 +211,7 @@ class _Planner:
         if path in self._keepers:
             raise RefusedError("the keeper of other files")
         if wishes.max_bytes is not None and self._bytes + duplicate.bytes > wishes.max_bytes:
-            raise RefusedError("beyond the limit on bytes")
+            raise RefusedError("over the --max-bytes limit")
 
     def _is_protected(self, path: str, root: str) -> bool:
         return bool(self._wishes.protect) and self._protects(

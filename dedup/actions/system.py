@@ -110,7 +110,8 @@ def digest_of(path: str, *, quiet: bool = False) -> tuple[str, os.stat_result]:
     try:
         before = os.fstat(descriptor)
         if not stat.S_ISREG(before.st_mode):
-            raise RefusedError("is not a regular file")
+            is_folder = stat.S_ISDIR(before.st_mode)
+            raise RefusedError("is a folder" if is_folder else "is not a regular file")
         if quiet and _is_written(descriptor):
             raise RefusedError("is open for writing in another program")
         found = hashlib.sha256()

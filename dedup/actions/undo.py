@@ -280,6 +280,7 @@ def _summed_up(history: History) -> Run:
         undone=states.count(UNDONE),
         refused=sum(item.outcome == "refused" for item in items),
         bytes=sum(item.bytes for item in items if item.state == DONE),
+        action=", ".join(sorted({item.action for item in items})),
     )
 
 
@@ -287,7 +288,7 @@ def _undos(history: History) -> Iterator[Run]:
     for name, started in history.undos.items():
         sizes = [item.bytes for item in history.undone_by(name)]
         if sizes:
-            yield Run(name, started, 0, len(sizes), 0, sum(sizes), history.run)
+            yield Run(name, started, 0, len(sizes), 0, sum(sizes), history.run, "undo")
 
 
 def show_run(store: Path, name: str) -> Acted:

@@ -15,6 +15,7 @@ from dedup.cli.output import (
     Column,
     bytes_in_words,
     counted,
+    moment_in_words,
     note,
     progress_bars,
     shown,
@@ -25,24 +26,29 @@ from dedup.cli.stores import shared_store_option
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from dedup.actions.outcomes import Acted
+    from dedup.actions.outcomes import Acted, Run
     from dedup.actions.plan_file import PlanEntry
 
 _COLUMNS = (
     Column("path", lambda row: shown(row.path), path=True),
     Column("action", lambda row: row.action),
     Column("outcome", lambda row: row.outcome),
-    Column("to", lambda row: shown(row.to), path=True),
-    Column("reason", lambda row: row.reason),
+    Column("to", lambda row: shown(row.to), path=True, optional=True),
+    Column("reason", lambda row: row.reason, optional=True),
 )
+
+
+def _outcomes(run: Run) -> str:
+    counts = ((run.done, "done"), (run.undone, "undone"), (run.refused, "refused"))
+    return ", ".join(f"{count:,} {word}" for count, word in counts if count)
+
+
 _RUN_COLUMNS = (
     Column("run", lambda row: row.run),
-    Column("started", lambda row: row.started),
-    Column("done", lambda row: f"{row.done:,}", right=True),
-    Column("undone", lambda row: f"{row.undone:,}", right=True),
-    Column("refused", lambda row: f"{row.refused:,}", right=True),
-    Column("bytes", lambda row: bytes_in_words(row.bytes), right=True),
-    Column("undo of", lambda row: row.undo_of),
+    Column("started", lambda row: moment_in_words(row.started)),
+    Column("action", lambda row: f"undo of {row.undo_of}" if row.undo_of else row.action),
+    Column("files", _outcomes),
+    Column("size", lambda row: bytes_in_words(row.bytes), right=True),
 )
 EXIT_NOTHING_DONE = 1
 
@@ -185,7 +191,7 @@ def _sum_up(acted: Acted, outcome: str, words: str) -> None:
     done = counted(acted.count(outcome), "file")
     note(f"{done} {words}, {bytes_in_words(acted.bytes_of(outcome))}")
     if refused := acted.count("refused"):
-        note(f"{counted(refused, 'file')} refused, and left as found")
+        note(f"{counted(refused, 'file')} skipped and left untouched")
 
 
 @click.command("undo")
@@ -275,7 +281,10 @@ def log_command(run: str | None, store: Path | None, kind: str | None, output: P
     with open_collection(store) as collection:
         note(*collection.notes)
         if run is None:
-            write_rows(collection.runs(), Run, form, _RUN_COLUMNS, output=output)
+            runs = collection.runs()
+            write_rows(runs, Run, form, _RUN_COLUMNS, output=output)
+            if not len(runs):
+                note("Nothing has been done yet.")
         else:
             write_rows(collection.run(run), ActedFile, form, _COLUMNS, output=output)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import floor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,7 +90,10 @@ def calibrate_command(
 def _write_promises(answer: CalibrationAnswer) -> None:
     rows = [
         ["threshold", *(f"{one.threshold:.4f}" for one in answer)],
-        ["true pairs above it", *(f"{one.true_pairs:,.0f}" for one in answer)],
+        [
+            "true pairs above it",
+            *(f"{one.true_pairs:,.0f} (at least {one.true_low:,.0f})" for one in answer),
+        ],
         [
             "false pairs above it",
             *(f"{one.false_pairs:,.1f} (at most {one.false_high:,.1f})" for one in answer),
@@ -100,8 +104,7 @@ def _write_promises(answer: CalibrationAnswer) -> None:
         cells = [f"{one.share:.0%} ({one.low:.0%} to {one.high:.0%})" for one in shares]
         rows.append([f"finds of {way}", *cells])
     titles = [
-        f"precision {one.precision:g}" if one.precision else f"precision {one.promised:.2f} at most"
-        for one in answer
+        f"precision {one.precision or floor(one.promised * 100) / 100:g} at least" for one in answer
     ]
     write_table([("", "left"), *((title, "right") for title in titles)], rows)
     last = answer[-1]

@@ -30,6 +30,7 @@ ISSUES = (
     "odd_aspect", "outlier",
 )  # fmt: skip
 OF_LABELS = ("conflict", "mislabelled")
+_NOUNS = {"conflict", "outlier"}
 ANY = "any"
 
 _COLUMNS = (
@@ -141,5 +142,10 @@ def check_command(
 
 
 def _print_totals(answer: CheckAnswer) -> None:
-    counts = ", ".join(f"{count:,} {one}" for one in ISSUES if (count := answer.count(one)))
+    found = ((one, answer.count(one)) for one in ISSUES)
+    counts = ", ".join(
+        counted(count, one) if one in _NOUNS else f"{count:,} {one}"
+        for one, count in found
+        if count
+    )
     note(f"{counted(answer.checked, 'file')} checked: {counts or 'nothing to look at'}")

@@ -70,7 +70,7 @@ class Place(NamedTuple):
         for name, value in zip(names, self, strict=True):
             if value:
                 raise click.UsageError(
-                    f"{name} goes with a collection in object storage: --store s3://bucket/folder"
+                    f"{name} works only with a collection in object storage: --store s3://bucket/folder"
                 )
 
 
@@ -142,7 +142,7 @@ def index(
         name = option.name or ""
         if name in _LOCAL and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise click.UsageError(
-                f"{option.opts[0]} goes with a collection in a folder of this computer"
+                f"{option.opts[0]} works only with a collection on this computer"
             )
     for url in urls:
         if "://" not in url:

@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from dedup.cli.cluster import Place, opened
-from dedup.cli.output import bytes_in_words, counted, note, progress_bars
+from dedup.cli.output import bytes_in_words, counted, note, planned_in_words, progress_bars
 from dedup.cli.stores import shared_store_option
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def refuse(known: Iterable[str]) -> None:
     others = sorted(given - {*known, "--store"})
     if others:
         raise click.UsageError(
-            f"{others[0]} does not go with a collection in object storage. Bring it to this "
+            f"{others[0]} does not work with a collection in object storage. Bring it to this "
             "computer for that: dedup fetch --store URL FOLDER"
         )
 
@@ -94,7 +94,8 @@ def plan(
     with opened(store, where) as shared, progress_bars() as progress:
         made = shared.plan(action, tiers, progress=progress, **options)
     note(*shared.notes, *made.notes)
-    note(f"To go ({made.action}): {counted(len(made), 'object')}, {bytes_in_words(made.bytes)}")
+    total = f"{counted(len(made), 'object')}, {bytes_in_words(made.bytes)}"
+    note(f"{planned_in_words(made.action)}: {total}")
     if output is None:
         note("Nothing was written; to write the plan: -o plan.json")
         return

@@ -121,7 +121,7 @@ def compare_command(
       dedup compare test/ --against train/ --fail-on near
       dedup compare test/ --against train/ --labels folders
       dedup compare --files-from test.csv --against train/
-      dedup compare --vectors new.npy --ids new.csv --against own.dedup --tier similar
+      dedup compare --vectors new.npy --against own.dedup --tier similar
     """
     names, given = _asked(new, files_from, vectors, ids)
     form = chosen_format(kind, nul=nul, csv_safe=csv_safe, output=output)
@@ -155,7 +155,7 @@ def _check_labels(labels: str | None, form: str, vectors: Any) -> None:
     if form == "paths":
         raise click.UsageError("--labels gives a row a class, and classes have no paths")
     if vectors is not None:
-        raise click.UsageError("--labels goes with images, not with --vectors")
+        raise click.UsageError("--labels cannot be combined with --vectors: it is about images")
 
 
 def _asked(

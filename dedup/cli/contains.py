@@ -36,15 +36,19 @@ def _percent(share: float) -> str:
     return f"{int(share * 100)}%"  # never 100 before all is inside
 
 
+def _figure(count: int) -> str:
+    return f"{count:,}" if count else ""
+
+
 _COLUMNS = (
     Column("", lambda row: _percent(row.share), right=True),
-    Column("images", lambda row: f"{row.files:,}", right=True),
-    Column("exact", lambda row: f"{row.exact:,}", right=True),
-    Column("proven", lambda row: f"{row.proven:,}", right=True),
-    Column("only there", lambda row: f"{len(row.only):,}", right=True),
-    Column("size", lambda row: bytes_in_words(row.bytes), right=True),
     Column("of", lambda row: shown(row.folder), path=True),
     Column("is inside", lambda row: shown(row.inside), path=True),
+    Column("images", lambda row: f"{row.files:,}", right=True),
+    Column("exact", lambda row: _figure(row.exact), right=True, optional=True),
+    Column("proven", lambda row: _figure(row.proven), right=True, optional=True),
+    Column("only there", lambda row: _figure(len(row.only)), right=True, optional=True),
+    Column("size", lambda row: bytes_in_words(row.bytes), right=True),
 )
 
 

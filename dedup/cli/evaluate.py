@@ -57,9 +57,9 @@ def eval_command(
     """Compare the pairs that are found with known ones.
 
     FILE holds a JSON list of groups {"tier", "members": [names]}, or CSV with the columns first,
-    second and tier (exact, pixels, near, similar, different) or duplicate (1 or 0). Two images that
-    FILE mentions, but not together, are taken to be different; pairs with an image that it does not
-    mention are not judged. The tiers exact, pixels and near mean one photograph.
+    second and tier (exact, pixels, resaved, near, similar, different) or duplicate (1 or 0). Two
+    images that FILE mentions, but not together, are taken to be different; pairs with an image that
+    it does not mention are not judged. All tiers but similar mean one photograph.
 
     \b
     Examples:

@@ -77,7 +77,7 @@ def export_command(
       dedup export --neighbours 10 -o graph.parquet
     """
     if neighbours is not None and (layers or fused):
-        raise click.UsageError("--neighbours goes with neither --layer nor --fused")
+        raise click.UsageError("--neighbours cannot be combined with --layer or --fused")
     if layers and fused:
         raise click.UsageError("--fused takes all layers that are compared: leave out --layer")
     if isinstance(store, str):

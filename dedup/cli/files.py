@@ -57,6 +57,6 @@ def named_files(files_from: str | None, column: str | None = None) -> list[str]:
 
     if files_from is None or files_from == "-":
         if column is not None:
-            raise click.UsageError("--column goes with --files-from TABLE")
+            raise click.UsageError("--column needs --files-from TABLE")
         return [] if files_from is None else names_in(sys.stdin.buffer.read())
     return read_names(files_from, column)

@@ -109,7 +109,7 @@ def chosen_format(
     """
     if output is not None:
         if nul or csv_safe or kind not in (None, "parquet"):
-            raise click.UsageError(f"-o goes with --format parquet, not {kind or 'others'}")
+            raise click.UsageError(f"-o needs --format parquet, not {kind or 'others'}")
         to_write(output)
         kind = "parquet"
     elif kind == "parquet" and sys.stdout.isatty():
@@ -118,10 +118,10 @@ def chosen_format(
         with_pyarrow()  # before anything is done
     if csv_safe:
         if nul or kind not in (None, "csv"):
-            raise click.UsageError(f"--csv-safe goes with --format csv, not {kind or 'paths'}")
+            raise click.UsageError(f"--csv-safe needs --format csv, not {kind or 'paths'}")
         return "csv"
     if nul and kind not in (None, "paths"):
-        raise click.UsageError(f"-0 goes with --format paths, not {kind}")
+        raise click.UsageError(f"-0 needs --format paths, not {kind}")
     if kind is None:
         if nul:
             return "paths"

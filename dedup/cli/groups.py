@@ -46,13 +46,18 @@ _PAIR_COLUMNS = (
 
 def _counted(tier: Tier) -> Column:
     """Make a column of the duplicates in one tier; nothing stands for none."""
-    return Column(tier.value, lambda row: f"{getattr(row, tier):,}".removeprefix("0"), right=True)
+    return Column(
+        tier.value,
+        lambda row: f"{getattr(row, tier):,}".removeprefix("0"),
+        right=True,
+        optional=True,
+    )
 
 
 _SUMMARY_COLUMNS = (
+    Column("folder", lambda row: shown(row.folder), path=True),
     *map(_counted, Tier),
     Column("reclaimable", lambda row: bytes_in_words(row.reclaimable_bytes), right=True),
-    Column("folder", lambda row: shown(row.folder), path=True),
 )
 
 

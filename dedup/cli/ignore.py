@@ -54,7 +54,7 @@ def ignore_command(
     if images and len(images) != 2:  # noqa: PLR2004 - a pair
         raise click.UsageError(f"a decision is about two images, not {len(images)}")
     if undo and not images:
-        raise click.UsageError("--undo goes with two images A B")
+        raise click.UsageError("--undo needs two images, A and B")
     with open_collection(store) as collection:
         note(*collection.notes)
         if export_to is not None:

@@ -120,7 +120,7 @@ def index_command(
       dedup index --files-from train.csv --column image
       dedup index ~/Pictures --exclude '*.tmp.png' --exclude 'drafts/'
       dedup index ~/Pictures --model open_clip:ViT-B-32 --weights clip.safetensors
-      dedup index ~/Pictures --model mine.onnx --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5
+      dedup index ~/Pictures --model my.onnx --mean 0.5,0.5,0.5 --std 0.5,0.5,0.5
       dedup index --vectors features.npy --ids images.csv --store own.dedup
       dedup index s3://bucket/photos --store s3://bucket/found --engine ray
     """
@@ -135,7 +135,7 @@ def index_command(
         _index_vectors(vectors, ids, root, store)
         return
     if nul and files_from is None:
-        raise click.UsageError("-0 goes with --files-from")
+        raise click.UsageError("-0 needs --files-from")
     spec = spec_from(**model)
     files = named_files(files_from, column)
     ready = runtime_from(device, runtime)
@@ -230,6 +230,8 @@ def print_index(summary: IndexSummary, *, skips: bool = True) -> None:
     ----------
     skips : and which files it skipped
     """
+    from dedup.images.passed_over import in_words
+
     counts = [
         (summary.indexed, "indexed"),
         (summary.reused, "reused (renamed, copied or touched)"),
@@ -242,12 +244,13 @@ def print_index(summary: IndexSummary, *, skips: bool = True) -> None:
     if read := summary.indexed + summary.reused:
         rate = f" ({read / summary.seconds:,.0f} images/s)"
     found = counted(summary.found, "image")
-    note(f"{found}: {', '.join(parts) or 'none'}; {summary.seconds:.1f} s{rate}")
+    done = f"{found}: {', '.join(parts)}; {summary.seconds:.1f} s{rate}"
+    note(done if parts else "No images found")
     if summary.gone:
         note(f"{summary.gone:,} gone since the last run")
     if summary.hard_links:
         note(f"{summary.hard_links:,} further names (hard links) of these files left out")
-    note(*(f"{count:,} {kind} passed over" for kind, count in summary.passed_over.items()))
+    note(*(in_words(count, kind) for kind, count in summary.passed_over.items()))
     note(*summary.notes)
     if skips:
         note_skips(summary.new_skips, "dedup status --skipped")

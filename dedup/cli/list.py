@@ -45,7 +45,7 @@ _REFUSED = {
         "--limit",
     },
 }  # fmt: skip
-"""What does not go with the options that show something else than groups."""
+"""What cannot be combined with the options that show something else than groups."""
 
 
 _SHARED = {
@@ -151,11 +151,11 @@ def list_command(
 
     \b
     Examples:
-      dedup list --summary                           what each folder's duplicates come to
-      dedup list --limit 20                          the groups that free most
+      dedup list --summary                     what each folder's duplicates come to
+      dedup list --limit 20                    the groups that free most
       dedup list --tier similar --threshold 0.95 --group clique
-      dedup list --folders                           "old-backup is 98% inside Pictures"
-      dedup list --tier exact --fail-on exact        exit code 3 when there are copies
+      dedup list --folders                     "old-backup is 98% inside Pictures"
+      dedup list --tier exact --fail-on exact  exit code 3 when there are copies
     """
     where = cluster.Place(others.pop("engine"), others.pop("address"))
     form, sort = chosen_format(**others), sort or ("bytes" if limit or summary else "size")
@@ -202,16 +202,16 @@ def _check_options(form: str, tiers: frozenset[Tier]) -> set[str]:
         and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE
     }
     if {"--threshold", "--precision"} <= given:
-        raise click.UsageError("--threshold and --precision exclude each other")
+        raise click.UsageError("--threshold and --precision cannot be combined")
     if "--precision" in given and Tier.SIMILAR not in tiers:
         raise click.UsageError("--precision is about the tier similar: add it to --tier")
     if "--summary" in given and context.params["sort"] == "size":
-        raise click.UsageError("--sort size does not go with --summary")
+        raise click.UsageError("--sort size cannot be combined with --summary")
     for view, refused in _REFUSED.items():
         if view in given:
             wrong = sorted(given & refused) or (["--format paths"] if form == "paths" else [])
             if wrong:
-                raise click.UsageError(f"{wrong[0]} does not go with {view}")
+                raise click.UsageError(f"{wrong[0]} cannot be combined with {view}")
     return given
 
 

@@ -315,7 +315,7 @@ def spec_from(
 ) -> ModelSpec:
     """Say which model is wanted, by options."""
     if untrained and weights is not None:
-        raise click.UsageError("--untrained and --weights exclude each other")
+        raise click.UsageError("--untrained and --weights cannot be combined")
     wanted = {None: (), "both": ("content", "details")}.get(views, (views or "",))
     return ModelSpec(
         model, weights, untrained, layers, wanted, unpickle=unpickle, size=size, mean=mean, std=std

@@ -21,7 +21,8 @@ import shutil
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -48,14 +49,26 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # what a spreadsheet takes fo
 _SIMILARITY_WORDS = {"exact": "1.0", "pixels": "1.0", "resaved": "proven", "near": "proven"}
 
 
+_PLANNED = {
+    "trash": "To move to the trash",
+    "hardlink": "To replace with hard links",
+    "reflink": "To replace with reflinks",
+    "symlink": "To replace with symbolic links",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: its title, what makes its cells of a row, and how these look."""
+    """A column of a table: its title, what makes its cells of a row, and how these look.
+
+    One that is `optional` is left out where all its cells are empty.
+    """
 
     title: str
     cell: Callable[[Any], str]
     right: bool = False
     path: bool = False
+    optional: bool = False
 
     @property
     def side(self) -> str:
@@ -88,14 +101,26 @@ def write_rows(
     if form == "paths":
         write_paths((row.path for row in rows), nul=nul)
     elif form == "table":
-        cells = [[column.cell(row) for column in columns] for row in rows]
-        write_table([(one.title, one.side) for one in columns], cells, ruled)
+        _write_columns(list(rows), columns, ruled)
     elif form == "csv":
         write_csv(keys_of(kind), map(row_of, rows), safe=csv_safe)
     elif form == "parquet":
         write_parquet(rows, kind, output)
     else:
         write_jsonl(map(row_of, rows))
+
+
+def _write_columns(
+    rows: Sequence[Any],
+    columns: Sequence[Column],
+    ruled: bool,  # noqa: FBT001 - as of `write_table`
+) -> None:
+    """Draw a table of rows; of none, nothing."""
+    cells = [[column.cell(row) for row in rows] for column in columns]
+    seen = [at for at, column in enumerate(columns) if any(cells[at]) or not column.optional]
+    if rows:
+        heads = [(columns[at].title, columns[at].side) for at in seen]
+        write_table(heads, list(zip(*(cells[at] for at in seen), strict=True)), ruled)
 
 
 def write_parquet(rows: Iterable[Any], kind: type, output: Path | None) -> None:
@@ -198,14 +223,23 @@ def write_table(
 
 
 def say(text: str) -> None:
-    """Print a line to stdout, for a person."""
-    click.echo(visible(text))
+    """Print a line to stdout, for a person; on a terminal it is broken at its width."""
+    click.echo(_fitted(visible(text), sys.stdout))
 
 
 def note(*texts: str) -> None:
-    """Print notes to stderr, a line each, each of them once."""
+    """Print notes to stderr, each of them once; on a terminal they are broken at its width."""
     for text in dict.fromkeys(texts):
-        click.echo(visible(text), err=True)
+        click.echo(_fitted(visible(text), sys.stderr), err=True)
+
+
+def _fitted(text: str, stream: TextIO) -> str:
+    if not stream.isatty():
+        return text
+    from dedup.cli.wrapping import width_of, wrapped
+
+    width = width_of(stream)
+    return text if width is None else wrapped(text, width)
 
 
 def note_skips(skips: Sequence[Skip], more: str) -> None:
@@ -320,6 +354,22 @@ def _visible(character: str) -> str:
 def counted(number: int, thing: str) -> str:
     """Give a number with what it counts: "1 group", "1,200 groups"."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def planned_in_words(action: str) -> str:
+    """Say what a plan does to its files: "To replace with hard links"."""
+    verb, _, place = action.partition(":")
+    if place:
+        return f"To move to {shown(place)}"
+    return _PLANNED.get(verb, f"To {verb}")
+
+
+def moment_in_words(moment: str) -> str:
+    """Give a moment in ISO 8601 to the minute, in the time zone of this computer."""
+    try:
+        return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M}"
+    except ValueError:
+        return moment
 
 
 def bytes_in_words(count: int) -> str:

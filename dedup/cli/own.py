@@ -48,12 +48,12 @@ def check_own(
     others : what was given that goes with images only, by option
     """
     if vectors is None and ids is not None:
-        raise click.UsageError("--ids goes with --vectors")
+        raise click.UsageError("--ids needs --vectors")
     if vectors is None and root is not None:
-        raise click.UsageError("--root goes with --vectors")
+        raise click.UsageError("--root needs --vectors")
     wrong = [option for option, value in others.items() if value]
     if vectors is not None and wrong:
-        raise click.UsageError(f"{wrong[0]} does not go with --vectors")
+        raise click.UsageError(f"{wrong[0]} cannot be combined with --vectors")
 
 
 def read_vectors(path: Path) -> Any:

@@ -13,7 +13,14 @@ from dedup.cli import cluster, cluster_answers
 from dedup.cli.apply import warnings_on
 from dedup.cli.formats import to_write
 from dedup.cli.options import Name, Size, open_collection, selection_options
-from dedup.cli.output import bytes_in_words, counted, note, progress_bars, shown
+from dedup.cli.output import (
+    bytes_in_words,
+    counted,
+    note,
+    planned_in_words,
+    progress_bars,
+    shown,
+)
 from dedup.cli.stores import shared_store_option
 
 if TYPE_CHECKING:
@@ -100,8 +107,8 @@ def plan_command(
       dedup plan ~/Pictures/incoming --reference ~/Pictures/sorted -o plan.json
       dedup plan --folder /media/old-backup --into ~/Pictures -o plan.json
       dedup plan --tier exact --action hardlink -o plan.json
-      dedup plan --protect 'originals/' --action move:/media/spare/duplicates -o plan.json
-      dedup plan --store s3://bucket/found --action move:s3://bucket/spare -o plan.json
+      dedup plan --protect originals/ --action move:/media/spare -o plan.json
+      dedup plan --store s3://bucket/found --action delete -o plan.json
     """
     from dedup.actions.plan_file import action_of
 
@@ -135,7 +142,7 @@ def plan_command(
 
 def _summarise(plan: Plan) -> None:
     total = f"{counted(len(plan.entries), 'file')}, {bytes_in_words(plan.bytes)}"
-    note(f"To go ({plan.action}): {total}")
+    note(f"{planned_in_words(plan.action)}: {total}")
     by_tier = _added_up((str(entry.tier or "sidecar"), entry.bytes) for entry in plan.entries)
     _table(by_tier)
     folders = _added_up((shown(os.path.dirname(entry.path)), entry.bytes) for entry in plan.entries)

@@ -114,7 +114,7 @@ def query_command(
       dedup query --vector features.npy -k 5
     """
     if k is not None and threshold is not None:
-        raise click.UsageError("-k and --threshold exclude each other")
+        raise click.UsageError("-k and --threshold cannot be combined")
     kind = chosen_format(**form)
     names = [name for image in images for name in (named_files("-") if image == "-" else [image])]
     names += named_files(files_from, column)

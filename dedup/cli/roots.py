@@ -56,7 +56,7 @@ def roots_command(
       dedup roots --move /media/usb /mnt/photos
     """
     if forget is not None and move is not None:
-        raise click.UsageError("--forget and --move exclude each other")
+        raise click.UsageError("--forget and --move cannot be combined")
     from dedup.report.status import RootStatus
 
     form = chosen_format(kind, output=output)
@@ -70,4 +70,6 @@ def roots_command(
             answer = collection.roots()
         if forget is None and move is None:
             write_rows(answer, RootStatus, form, _COLUMNS, output=output)
+            if not len(answer):
+                note("No folder is indexed.")
         note(*collection.notes, *answer.notes)

@@ -76,7 +76,4 @@ def sample_command(
     from dedup.datasets.sample import Taken
 
     write_rows(answer, Taken, form, _COLUMNS, nul=nul, csv_safe=csv_safe, output=output)
-    note(
-        f"{counted(len(answer), 'image')} of {answer.among:,} different ones; every other one is "
-        f"at least {answer.similarity:.4f} similar to one of them"
-    )
+    note(f"{counted(len(answer), 'image')} of {answer.among:,} different ones")

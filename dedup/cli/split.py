@@ -205,13 +205,11 @@ def _checked(
     if (ratios is None) == (given is None):
         raise click.UsageError("name either --ratios or --given")
     if given is not None and (names or stratify):
-        raise click.UsageError("--names and --stratify go with --ratios")
+        raise click.UsageError("--names and --stratify need --ratios")
     if labels is not None and stratify is None:
-        raise click.UsageError(
-            "--labels goes with --stratify, which says by what: labels or COLUMN"
-        )
+        raise click.UsageError("--labels needs --stratify, which says by what: labels or COLUMN")
     if given is None and fail_on is not None:
-        raise click.UsageError("--fail-on goes with --given: what is placed does not leak")
+        raise click.UsageError("--fail-on needs --given: what is placed does not leak")
     own = [] if names is None else [one.strip() for one in names.split(",")]
     if ratios is not None:
         try:

@@ -14,6 +14,7 @@ from dedup.cli.output import (
     Column,
     bytes_in_words,
     counted,
+    moment_in_words,
     note,
     shown,
     write_jsonl,
@@ -38,6 +39,13 @@ _REMARKS = (
 )
 
 
+_INDEX_STATES = {
+    "fresh": "up to date",
+    "stale": "out of date; the next query brings it up to date",
+    "none": "not built yet; the first query builds it",
+}
+
+
 @click.command("status")
 @shared_store_option
 @click.option("--skipped", is_flag=True, help="List the files that could not be read, and why.")
@@ -59,22 +67,28 @@ def status_command(
       dedup status --remarks
     """
     if skipped and remarks:
-        raise click.UsageError("--skipped and --remarks exclude each other")
+        raise click.UsageError("--skipped and --remarks cannot be combined")
     form = chosen_format(kind, output=output)
     if not (skipped or remarks) and form in TABLES:
-        raise click.UsageError(f"{form} holds plain rows: it goes with --skipped or --remarks")
+        raise click.UsageError(f"{form} holds plain rows: it needs --skipped or --remarks")
     if isinstance(store, str):
         if remarks:
-            raise click.UsageError("--remarks goes with a collection in a folder of this computer")
+            raise click.UsageError("--remarks works only with a collection on this computer")
         cluster.status(store, form, skipped=skipped)
         return
     with open_collection(store) as collection:
         if skipped:
-            write_rows(collection.skipped(), Skip, form, _SKIPS, output=output)
+            skips = collection.skipped()
+            write_rows(skips, Skip, form, _SKIPS, output=output)
+            if not len(skips):
+                note("No file was skipped.")
         elif remarks:
             from dedup.report.status import Remark
 
-            write_rows(collection.remarks(), Remark, form, _REMARKS, output=output)
+            remarks_on = collection.remarks()
+            write_rows(remarks_on, Remark, form, _REMARKS, output=output)
+            if not len(remarks_on):
+                note("No image is damaged or read in part.")
         else:
             status = collection.status()
             if form == "table":
@@ -87,15 +101,15 @@ def status_command(
 
 def _write_status(status: Status) -> None:
     layers = ", ".join(
-        f"{layer} ({status.dimensions[layer]} values)" if layer in status.dimensions else layer
+        f"{layer} ({status.dimensions[layer]:,} numbers)" if layer in status.dimensions else layer
         for layer in status.layers
     )
     rows = [
         ("collection", f"{shown(status.path)} ({bytes_in_words(status.bytes_catalog)})"),
         ("model", status.model),
         ("views", " and ".join(status.views)),
-        ("stored", layers),
-        ("last indexed", status.updated or "never completely"),
+        ("kept per image", layers),
+        ("last indexed", moment_in_words(status.updated or "") or "never completely"),
         ("images", f"{counted(status.files, 'file')}, {bytes_in_words(status.bytes_indexed)}"),
         ("", f"{status.images:,} different contents, {status.trivial:,} of them blank or tiny"),
     ]
@@ -106,7 +120,8 @@ def _write_status(status: Status) -> None:
     rows.append(("skipped", counted(status.skipped, "file")))
     rows += [("", f"{count:,} × {reason}") for reason, count in status.skips.items()]
     rows.append(("gone", counted(status.gone, "file")))
-    structure = f", {status.index_kind}" if status.index_kind else ""
-    recall = f", recall@10 {status.index_recall:.3f}" if status.index_recall is not None else ""
-    rows.append(("index", f"{status.index}{structure}{recall}"))
+    recall = ""
+    if status.index_recall is not None:
+        recall = f"; finds {status.index_recall:.1%} of the ten nearest images"
+    rows.append(("search index", f"{_INDEX_STATES[status.index]}{recall}"))
     write_table([("", "left"), ("", "path")], rows)  # text that holds paths

@@ -6,6 +6,7 @@ terminal nothing wraps at all.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len
@@ -23,6 +24,8 @@ _GAP: Final = "   "
 _WIDE: Final = 120
 """From so many columns on, text wraps beside whole paths; below, paths go on their own lines."""
 _READABLE: Final = 30  # columns that text needs beside a path
+_WORD: Final = re.compile(r"[\d.,]+ (?:B|kB|MB|GB|TB)(?!\S)|\S+")
+"""A size stays with its unit."""
 _LEAST: Final = 20  # columns that text gets below a path, however narrow the terminal
 
 
@@ -71,7 +74,7 @@ def _shrunk(columns: Columns, rows: Sequence[Row], widths: list[int], width: int
     paths = any(side == PATH for _, side in columns)
     least = []
     for number, (title, side) in enumerate(columns):
-        words = {word for row in rows for word in row[number].split()} | {*title.split(), ""}
+        words = {word for row in rows for word in _WORD.findall(row[number])} | {*title.split(), ""}
         longest = max(map(cell_len, words))
         readable = min(widths[number], _READABLE) if paths else 0
         least.append(widths[number] if side == PATH else max(longest, readable))
@@ -114,10 +117,11 @@ def _stacked(columns: Columns, row: Row, widths: Sequence[int], width: int | Non
             yield first + cell
             first = margin
     texts = [(cell, side, room) for cell, (_, side), room in cells if side != PATH]
-    *before, (last, side, _) = texts or [("", "left", 0)]
+    *before, (last, side, breadth) = texts or [("", "left", 0)]
     start = "  " + "".join(_padded(*one) + _GAP for one in before)
     room = max(_LEAST, (width or 0) - cell_len(first + start))
-    for line in _wrapped(last, room):
+    for text in _wrapped(last, room):
+        line = _padded(text, side, breadth) if side == "right" else text
         whole = (first + start + line).rstrip()
         if whole:
             yield whole
@@ -134,7 +138,7 @@ def _wrapped(text: str, width: int) -> list[str]:
     if cell_len(text) <= width:
         return [text]
     lines = [""]
-    for word in text.split():
+    for word in _WORD.findall(text):
         longer = f"{lines[-1]} {word}" if lines[-1] else word
         if cell_len(longer) <= width or not lines[-1]:
             lines[-1] = longer

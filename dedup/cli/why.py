@@ -35,13 +35,17 @@ _COLUMNS = (
 
 
 _MEANINGS = {
-    Tier.EXACT: "the same file",
+    Tier.EXACT: "identical files",
     Tier.PIXELS: "the same image, pixel for pixel",
     Tier.RESAVED: "the whole image, saved again",
     Tier.NEAR: "an edited version of the same image",
     Tier.SIMILAR: "they look alike, and are not proven to be one image",
     Tier.VIDEO: "they share a film",
 }
+
+
+_OF_THE_SECOND = {Tier.PIXELS, Tier.RESAVED, Tier.NEAR, Tier.SIMILAR}
+"""The tiers whose evidence says of B what sets it apart from A."""
 
 
 @click.command("why")
@@ -117,9 +121,10 @@ def _show(answer: Explanation, kind: str | None, *, verbose: bool) -> None:
 
 def _write_explanation(answer: Explanation, *, verbose: bool) -> None:
     tier = answer.tier
-    words = f"{tier}, {_MEANINGS[tier]}" if tier else "not the same image as far as can be seen"
+    words = f"{tier}, {_MEANINGS[tier]}" if tier else "no sign that these are the same image"
     say(f"{shown(answer.first)} and {shown(answer.second)}: {words}")
-    say(f"  {answer.evidence}")
+    of = f"{shown(answer.second)}: " if tier in _OF_THE_SECOND else ""
+    say(f"  {of}{answer.evidence}")
     decides = tier in {Tier.SIMILAR, None}
     if answer.similarity is not None and (decides or verbose):
         say(f"  similarity {answer.similarity:.4f} (similar from {answer.threshold:.4f})")

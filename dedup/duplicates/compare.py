@@ -319,7 +319,7 @@ def _matches(
     similarities = pair_similarities(new.vectors, reference.gallery.vectors, numbers, rows)
     for (number, row), similarity in zip(pairs, similarities.tolist(), strict=True):
         alike = reaches(similarity, threshold)
-        facts = table.facts(joint.rows[new.facts[number].digest], row, alike=alike)
+        facts = table.facts(row, joint.rows[new.facts[number].digest], alike=alike)
         tier, path = decide(facts, tiers), new.paths[number]
         file = None if tier is None else reference.other_file(row, path)
         if tier is not None and file is not None:

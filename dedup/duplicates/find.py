@@ -104,9 +104,10 @@ def _chosen(
             keepers += 1
     if not keepers:
         return chosen, []
-    have = "1 more group has its keeper" if keepers == 1 else f"{keepers:,} more groups have their"
-    have += "" if keepers == 1 else " keepers"
-    return chosen, [f"{have} there, and no duplicate that counts"]
+    more = f"{keepers:,}{' more' if chosen else ''} group{'' if keepers == 1 else 's'}"
+    where = "that folder" if len(wanted.under) == 1 else "those folders"
+    small = ", or the others there are too small" if wanted.min_bytes else ""
+    return chosen, [f"In {more} only the keeper is in {where}{small}"]
 
 
 def fresh_groups(

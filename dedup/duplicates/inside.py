@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from dedup.results import Tier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
     from dedup.duplicates.relations import Relation, Relations
     from dedup.store.gallery import GalleryImages
@@ -98,6 +98,15 @@ class Copies:
     def relation(self, row: int, other: int) -> Relation | None:
         """Say how another image is related to one, if it is."""
         return self._relations.between(row, other, self.tiers)
+
+    def is_edited(self, file: int, others: Container[int]) -> bool:
+        """Say whether one of other images is known to be an edited version of a file."""
+        row, near = self.row_of[file], frozenset({Tier.NEAR})
+        return any(
+            self._relations.between(row, other, near) is not None
+            for other in self.proven_with(row)
+            if other in others
+        )
 
     def is_worse(self, relation: Relation, row: int) -> bool:
         """Say whether the image related to one has less than that."""

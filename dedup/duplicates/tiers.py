@@ -190,7 +190,7 @@ def _size(kept: ImageFile, other: ImageFile) -> str:
 def _encoded(kept: ImageFile, other: ImageFile) -> str:
     if not kept.bytes or other.bytes is None:
         return ""
-    return f"re-encoded to {other.bytes / kept.bytes:.0%} of the bytes"
+    return f"re-encoded, {other.bytes / kept.bytes:.0%} of the file size"
 
 
 def _listed(*parts: str) -> str:

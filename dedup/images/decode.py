@@ -14,7 +14,7 @@ import errno
 import os
 from dataclasses import dataclass, replace
 from math import ceil
-from stat import S_ISREG
+from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING
 
 import cv2
@@ -92,9 +92,9 @@ _READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _TRANSIENT_REASONS = {
     errno.EACCES: "permission denied",
     errno.EPERM: "permission denied",
-    errno.ENOENT: "vanished",
-    errno.ENOTDIR: "vanished",
-    errno.ESTALE: "vanished",
+    errno.ENOENT: "no such file",
+    errno.ENOTDIR: "no such file",
+    errno.ESTALE: "no such file",
     errno.EIO: "input/output error of the disk",
 }
 
@@ -146,7 +146,7 @@ def read_file(path: str | bytes) -> bytes:
     Raises
     ------
     ImageError : empty, above `MAX_FILE_BYTES`, no regular file; or, transient, what the system
-        says (permission, vanished, disk)
+        says (permission, no such file, disk)
     """
     name = os.fsdecode(path)
     data = _read_file(path, name)
@@ -175,6 +175,8 @@ def _read_file(path: str | bytes, name: str) -> bytes:
 
 def _read_regular(descriptor: int, name: str) -> bytes:
     status = os.fstat(descriptor)
+    if S_ISDIR(status.st_mode):
+        raise ImageError(name, "is a folder")
     if not S_ISREG(status.st_mode):
         raise ImageError(name, "not a regular file")
     if status.st_size > MAX_FILE_BYTES:

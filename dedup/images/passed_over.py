@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from dedup.images.formats import EXTENSIONS, KNOWN_EXTENSIONS, listed_extensions
 
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 LINKS = "symbolic links"
 VIDEOS = "videos (pip install 'dedup-vision[video]' compares them)"
 ODD_NAMES = "files with more after an image's extension, such as photo.jpg?w=800"
-PATTERNS = "files and folders left out by a pattern"
+_BY_PATTERN: Final = "excluded by a pattern"
+PATTERNS = f"files and folders {_BY_PATTERN}"
+
+_PLURAL = re.compile(r"\b(link|video|file|folder|image)s\b")
+_REMARK = re.compile(r" \(|, ")
 
 DEFAULT_EXCLUDES: Mapping[bytes, str] = {
     b"@eaDir": "thumbnails of a NAS",
@@ -91,6 +95,18 @@ def is_listed(name: bytes) -> bool:
         return False
     extension = last.rpartition(b".")[2].lower()
     return not last.startswith(b".") and b"." in last and extension in listed_extensions()
+
+
+def in_words(count: int, kind: str) -> str:
+    """Say how many of a kind were not listed: "1 symbolic link skipped"."""
+    if count == 1:
+        kind = kind.replace("files and folders", "file or folder", 1)
+        kind = _PLURAL.sub(r"\1", kind, count=1)
+    if kind.endswith(_BY_PATTERN):
+        return f"{count:,} {kind}"
+    remark = _REMARK.search(kind)
+    end = remark.start() if remark is not None else len(kind)
+    return f"{count:,} {kind[:end]} skipped{kind[end:]}"
 
 
 @lru_cache(1)

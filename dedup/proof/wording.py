@@ -125,11 +125,11 @@ def describe_edits(
             say = words.of if drawn.share > _SMALL_SHARE else words.likely_of
             say(
                 drawn.on,
-                f"something drawn over {share}",
-                f"without what is drawn over {share} of the other",
+                f"something added over {share} of it",
+                f"without what was added over {share} of the other",
             )
         else:
-            words.both(f"something drawn over {share}")
+            words.both(f"something added over {share} of one or both")
     return words
 
 
@@ -198,7 +198,7 @@ def _part(words: Words, side: int, share: float) -> None:
         )
     else:
         cropped = f"cropped to {share:.0%}"
-        words.likely_of(3 - side, cropped, f"shows more: the other is {cropped}")
+        words.likely_of(3 - side, cropped, f"shows more (the other is {cropped})")
 
 
 def shows_both(one: Features, two: Features, verdict: Verdict) -> bool:

@@ -84,7 +84,7 @@ def calibration_answer(calibration: Calibration) -> CalibrationAnswer:
         promises = [_promise(calibration, None, calibration.surest())]
         text = (
             f"No similarity promises a precision of even {PRECISIONS[0]:g} here: use the tiers "
-            "exact, pixels and near, which are proven."
+            "exact, pixels, resaved and near, which are proven."
         )
         notes = (text,)
     return CalibrationAnswer(

@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from dedup.errors import CollectionError, DamagedError, NoCollectionError
+from dedup.files import not_created
 from dedup.store.checksums import checksum_of, register
 from dedup.store.connections import check_inherited
 from dedup.store.migrations import FORMAT, check_format, migrate, upgraded_in_memory
@@ -145,7 +146,7 @@ def create(store: Path, meta: Mapping[str, str]) -> None:
     try:
         store.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CollectionError(store, f"cannot be made: {error.strerror}") from error
+        raise CollectionError(store, not_created(error)) from error
     if path.exists():
         raise CollectionError(store, "there is a collection already")
     new = path.with_name(f"{CATALOG}.{os.getpid()}.new")
@@ -178,7 +179,7 @@ def _put_in_place(new: Path, path: Path) -> None:
         try:
             new.rename(path)
         except OSError as error:
-            raise CollectionError(path.parent, f"cannot be made: {error.strerror}") from error
+            raise CollectionError(path.parent, not_created(error)) from error
 
 
 def connect(store: Path) -> sqlite3.Connection:

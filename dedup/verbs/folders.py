@@ -154,10 +154,9 @@ class _Looked:
         """List the files of folders that are not in the other one, and those of the other one."""
         for folder in folders:
             if (folder + b"/").startswith(inside.rstrip(b"/") + b"/"):
-                raise DedupError(
-                    f"{os.fsdecode(folder)} is in {os.fsdecode(inside)} by its path: name two "
-                    "folders that are apart"
-                )
+                one, two = os.fsdecode(inside), os.fsdecode(folder)
+                how = "is named twice" if one == two else f"contains {two}"
+                raise DedupError(f"{one} {how}; name two separate folders")
         tops = tuple(folder.rstrip(b"/") + b"/" for folder in folders)
         other, path = inside.rstrip(b"/") + b"/", self.copies.path
         there = [file for file in self.copies.files if path[file].startswith(other)]
@@ -182,7 +181,21 @@ class _Looked:
             if path.startswith(top) and not path.startswith(other)
         ]
         answer = self._overlap(folder, inside, exact, proven, missing, skipped)
-        return replace(answer, notes=(*_worse_note(len(worse)), *self._notes()))
+        edited = self._edited_note(missing.difference(worse), there)
+        return replace(answer, notes=(*_worse_note(len(worse)), *edited, *self._notes()))
+
+    def _edited_note(self, missing: Iterable[int], there: Iterable[int]) -> tuple[str, ...]:
+        """Say of how many files the other folder has edited versions, where these do not count."""
+        if Tier.NEAR in self.copies.tiers:
+            return ()
+        rows = {self.copies.row_of[file] for file in there}
+        edited = sum(self.copies.is_edited(file, rows) for file in missing)
+        if not edited:
+            return ()
+        have = "1 of the rest has an edited version"
+        if edited > 1:
+            have = f"{edited:,} of the rest have edited versions"
+        return (f"{have} there; to count these, add the tier near",)
 
     def _overlap(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,12 +95,18 @@ def calibrate(
     file = None if truth is None else Path(path_of(truth, "truth"))
     catalog = session.computing()
     known = None if file is None else _known_pairs(catalog, file)
+    before = session.space().threshold()
     with writer_lock(session.path):
         found = calibration.calibrate(
             catalog, session.embedder, report, seed=seed, samples=samples, known=known
         )
     write_chart(lambda: calibration_chart(found))
-    return session.noted(calibration_answer(found))
+    answer = calibration_answer(found)
+    now = session.space().threshold()
+    if f"{now:.4f}" != f"{before:.4f}":
+        note = f"The default threshold of the tier similar is now {now:.4f} (it was {before:.4f})"
+        answer = replace(answer, notes=(*answer.notes, note))
+    return session.noted(answer)
 
 
 def _known_pairs(catalog: Catalog, file: Path) -> KnownPairs:

@@ -137,7 +137,7 @@ def test_a_path_too_long_for_its_target_is_refused(
         "refused",
         "file name too long",
     )
-    with pytest.raises(PlanError, match=r"cannot be made .file name too long"):
+    with pytest.raises(PlanError, match=r"cannot create the folder: file name too long"):
         own.apply(own.plan(tier="exact", action=f"move:{tmp_path / ('f' * 300)}"))
     own.undo()
     assert tree(images) == before

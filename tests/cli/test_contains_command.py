@@ -10,6 +10,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 from trees import tree
 
 from dedup.collection import Collection
@@ -48,6 +49,20 @@ def test_what_is_there_only_as_a_lesser_version_is_not_inside(
     assert back["only"] == []
 
 
+def test_edited_versions_there_are_mentioned_where_they_do_not_count(
+    dedup: Dedup, place: Path, images: Path
+) -> None:
+    (images / "phone").mkdir()
+    with Image.open(images / "a/5.jpg") as whole:
+        whole.crop((32, 24, 288, 216)).save(images / "phone/crop.jpg", quality=95)
+    dedup("index", "-s", place)
+    asked = ("contains", images / "phone", images / "a", "-s", place)
+    done = dedup(*asked)
+    assert done.rows[0]["only"] == [os.fspath(images / "phone/crop.jpg")]
+    assert "1 of the rest has an edited version there; to count these" in done.err
+    assert "edited" not in dedup(*asked, "--tier", "exact,near").err
+
+
 def test_the_sentence_the_names_and_the_numbers(dedup: Dedup, store: Path, drawn: Path) -> None:
     asked = ("contains", drawn / "a", drawn / "b", "-s", store)
     table = dedup(*asked, "--format", "table").text.splitlines()
@@ -83,9 +98,10 @@ def test_what_could_not_be_read_is_not_inside(dedup: Dedup, place: Path, images:
 def test_folders_that_make_no_pair_are_refused(dedup: Dedup, store: Path, drawn: Path) -> None:
     inner = dedup("contains", drawn / "a", drawn, "-s", store)
     assert inner.code == 1
-    assert "by its path" in inner.err
+    assert f"{drawn} contains {drawn / 'a'}; name two separate folders" in inner.err
     same = dedup("contains", drawn, drawn, "-s", store)
     assert (same.code, same.out) == (1, b"")
+    assert "is named twice" in same.err
     strange = dedup("contains", drawn, store, "-s", store)
     assert strange.code == 1
     assert "is not indexed" in strange.err
@@ -164,7 +180,7 @@ def test_a_plan_leaves_what_is_there_only_as_a_lesser_version(
         os.fspath(images / f"a/{number}.jpg") for number in (0, 1)
     ]
     large = dedup("plan", images / "a", "--into", images / "b", "--min-bytes", "1GB", "-s", place)
-    assert "To go (trash): 0 files" in large.err
+    assert "To move to the trash: 0 files" in large.err
     nowhere = dedup("plan", "--into", images / "b", "-s", place)
     assert nowhere.code == 2
     assert "into takes folders" in nowhere.err

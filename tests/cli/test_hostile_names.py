@@ -149,7 +149,7 @@ def test_a_formula_gets_an_apostrophe_where_that_is_asked_for(
     assert out.splitlines()[1].startswith(b"=HYPERLINK(1).png,1,")
     outcome = dedup("query", name, "-s", store, "--csv-safe", "--format", "jsonl")
     assert outcome.code == 2
-    assert "--csv-safe goes with --format csv, not jsonl" in outcome.err
+    assert "--csv-safe needs --format csv, not jsonl" in outcome.err
 
 
 def test_what_is_printed_stays_readable() -> None:

@@ -64,7 +64,7 @@ def test_under_a_folder_only_duplicates_there_count(dedup: Dedup, store: Path, d
     assert done.rows[0]["reclaimable_bytes"] == sizes
     none = dedup("list", "-s", store, "--under", drawn / "a")
     assert not none.rows
-    assert "3 more groups have their keepers there, and no duplicate that counts" in none.err
+    assert "In 3 groups only the keeper is in that folder" in none.err
     both = dedup("list", "-s", store, "--under", drawn / "a", "--under", drawn / "b")
     assert sorted(keepers(both, drawn)) == ["a/0.jpg", "a/1.jpg", "a/2.jpg"]
     strange = dedup("list", "-s", store, "--under", store)

@@ -42,7 +42,7 @@ def test_a_plan_is_made_applied_and_taken_back(
     before, file = tree(images), tmp_path / "plan.json"
     planned = dedup("plan", "--tier", "exact", "-o", file, "-s", place)
     assert (planned.code, planned.out) == (0, b"")
-    assert "To go (trash): 2 files" in planned.err
+    assert "To move to the trash: 2 files" in planned.err
     assert "By folder:" in planned.err
     dry = dedup("apply", file, "--dry-run", "-s", place)
     assert {row["outcome"] for row in dry.rows} == {"planned"}
@@ -184,6 +184,11 @@ def on_terminal(arguments: list[object], answer: str) -> tuple[int, str]:
     return child.wait(), shown.decode()
 
 
+def test_an_empty_log_is_a_sentence(dedup: Dedup, place: Path) -> None:
+    done = dedup("log", "-s", place, "--format", "table")
+    assert (done.text, done.err) == ("", "Nothing has been done yet.\n")
+
+
 def test_an_undo_is_taken_back(dedup: Dedup, place: Path, images: Path, tmp_path: Path) -> None:
     dedup("plan", "--tier", "exact", "--action", "delete", "-o", tmp_path / "p.json", "-s", place)
     dedup("apply", tmp_path / "p.json", "--yes", "-s", place)
@@ -191,6 +196,8 @@ def test_an_undo_is_taken_back(dedup: Dedup, place: Path, images: Path, tmp_path
     dedup("undo", "-s", place)
     undo, first = dedup("log", "-s", place).rows
     assert (undo["undo_of"], first["run"], first["undo_of"]) == (run["run"], run["run"], "")
+    assert (undo["action"], first["action"]) == ("undo", "delete")
+    assert f"undo of {run['run']}" in dedup("log", "-s", place, "--format", "table").text
     (images / "b/0 copy.jpg").write_bytes(b"edited")
     before = tree(images)
     dry = dedup("undo", undo["run"], "--dry-run", "-s", place)

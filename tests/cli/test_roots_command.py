@@ -97,8 +97,8 @@ def test_an_offline_archive_is_compared_with_when_it_is_named(
 def test_what_is_excluded_and_passed_over_is_said(dedup: Dedup, library: Path) -> None:
     (library / "film.psd").touch()
     done = dedup("index", "lib", "--exclude", "copy.*", "--exclude", "2.jpg")
-    assert "1 .psd files passed over" in done.err
-    assert "2 files and folders left out by a pattern passed over" in done.err
+    assert "1 .psd file skipped" in done.err
+    assert "2 files and folders excluded by a pattern" in done.err
     assert "2 gone since the last run" in done.err
     assert "2 images: 2 unchanged" in dedup("index").err
     assert "4 images: 2 reused" in dedup("index", "--exclude", "").err

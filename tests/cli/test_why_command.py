@@ -44,7 +44,7 @@ def test_why_tells_the_tier_with_and_without_a_collection(
     (turned,) = dedup("why", drawn / second, drawn / first, "-s", store).rows
     assert turned["tier"] == tier
     table = dedup("why", drawn / first, drawn / second, "--format", "table")
-    assert (tier or "not the same image") in table.text
+    assert (tier or "no sign that these are the same image") in table.text
 
 
 def test_why_says_what_would_have_had_to_differ(dedup: Dedup, drawn: Path) -> None:
@@ -62,7 +62,7 @@ def test_why_says_plain_words_and_figures_when_asked(
     plain = dedup("why", copy, small, "-s", store, "--format", "table")
     assert plain.text.splitlines() == [
         f"{copy} and {small}: resaved, the whole image, saved again",
-        f"  {row['evidence']}",
+        f"  {small}: {row['evidence']}",
     ]
     full = dedup("why", copy, small, "-s", store, "--format", "table", "--verbose").text
     assert full.startswith(plain.text)

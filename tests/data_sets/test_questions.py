@@ -341,9 +341,9 @@ def test_split_and_leaks_as_commands(dedup: Run, made: Path) -> None:
         (("--ratios", ".8", ".1"), "the ratios add up to 1, not to 0.9: 0.8 0.1"),
         (("--ratios", "x"), "could not convert"),
         (("--ratios", ".5", ".5", "--names", "a"), "names are 2, one a ratio"),
-        (("--ratios", ".5", ".5", "--fail-on", "near"), "--fail-on goes with --given"),
-        (("--given", "folders", "--stratify", "labels"), "go with --ratios"),
-        (("--ratios", ".5", ".5", "--labels", "truth.csv"), "--labels goes with --stratify"),
+        (("--ratios", ".5", ".5", "--fail-on", "near"), "--fail-on needs --given"),
+        (("--given", "folders", "--stratify", "labels"), "need --ratios"),
+        (("--ratios", ".5", ".5", "--labels", "truth.csv"), "--labels needs --stratify"),
     ):
         done = dedup("split", *store, *wrong)
         assert done.code == 2

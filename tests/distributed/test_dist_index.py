@@ -264,10 +264,14 @@ def test_wrong_combinations_are_refused_in_words(dedup: Dedup, tmp_path: Path, u
     draw(tmp_path / "images", 1)
     here = f"file://{tmp_path}/images"
     for arguments, code, words in (
-        (("index", here, "--engine", "ray"), 2, "--engine goes with a collection in object"),
-        (("index", here, "--dry-run"), 2, "--dry-run goes with a collection in object storage"),
+        (("index", here, "--engine", "ray"), 2, "--engine works only with a collection in"),
+        (
+            ("index", here, "--dry-run"),
+            2,
+            "--dry-run works only with a collection in object storage",
+        ),
         (("index", tmp_path, "--store", url), 2, "is on this computer, and the collection in"),
-        (("index", here, "--store", url, "--device", "cpu"), 2, "--device goes with a collection"),
+        (("index", here, "--store", url, "--device", "cpu"), 2, "--device works only with a"),
         (("index", here, "--store", url, "--address", "auto"), 1, "engine processes has no addr"),
         (("index", "--store", url), 1, "there is no collection"),
         (("index", here, "--store", "ftp://host/x"), 1, "this is no place in object storage"),

@@ -117,9 +117,18 @@ def test_each_image_has_its_surest_match_in_the_words_of_list(
     assert words["blank.tif"] == "same pixels, TIFF instead of BMP"
     assert words["pixels.png"] == "same pixels, PNG instead of JPEG"
     assert words["edited.jpg"].endswith("200×150 instead of 320×240")
-    assert words["weaker.jpg"].endswith(f"re-encoded to {share:.0%} of the bytes")
+    assert words["weaker.jpg"].endswith(f"re-encoded, {share:.0%} of the file size")
     order = [(list(Tier).index(one.tier), -one.similarity) for one in found]
     assert order == sorted(order)
+
+
+def test_words_are_about_the_new_image(gallery: Gallery, images: Path, tmp_path: Path) -> None:
+    crop = tmp_path / "crop.jpg"
+    with Image.open(images / "a/5.jpg") as whole:
+        whole.crop((32, 24, 288, 216)).save(crop, quality=95)
+    (found,) = matches(gallery, crop).values()
+    assert found.tier is Tier.NEAR
+    assert found.evidence == "cropped to 64%, 256×192 instead of 320×240"
 
 
 def test_an_indexed_image_never_matches_itself(gallery: Gallery, images: Path) -> None:

@@ -100,7 +100,7 @@ def test_a_copy_of_equal_size_tells_its_bytes(tmp_path: Path) -> None:
     sizes = [os.path.getsize(tmp_path / name) for name in ("one.jpg", "two.jpg")]
     found = why(tmp_path, "one.jpg", "two.jpg")
     assert found.tier is Tier.RESAVED
-    assert found.evidence.endswith(f"re-encoded to {sizes[1] / sizes[0]:.0%} of the bytes")
+    assert found.evidence.endswith(f"re-encoded, {sizes[1] / sizes[0]:.0%} of the file size")
 
 
 def test_animations_have_no_pixels_to_be_equal(tmp_path: Path) -> None:

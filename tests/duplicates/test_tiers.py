@@ -71,7 +71,7 @@ def test_a_millionth_below_is_below() -> None:
             Tier.NEAR,
             NEAR,
             JPEG._replace(bytes=250),
-            "cropped to 80%, re-encoded to 25% of the bytes",
+            "cropped to 80%, re-encoded, 25% of the file size",
         ),
         (Tier.NEAR, NEAR, JPEG._replace(bytes=None), "cropped to 80%"),
         (

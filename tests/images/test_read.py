@@ -15,10 +15,10 @@ def test_reading_says_why_it_cannot(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").touch()
     os.mkfifo(tmp_path / "fifo.jpg")
     for name, told, transient in (
-        ("gone.jpg", "vanished", True),
+        ("gone.jpg", "no such file", True),
         ("empty.jpg", "empty file", False),
         ("fifo.jpg", "not a regular file", False),
-        (".", "not a regular file", False),
+        (".", "is a folder", False),
     ):
         with pytest.raises(ImageError) as refused:
             read_file(str(tmp_path / name))

@@ -9,7 +9,7 @@ import pytest
 from drawn import as_nobody, encode, textured
 
 from dedup.images.formats import KNOWN_EXTENSIONS, readable_formats
-from dedup.images.passed_over import LINKS, ODD_NAMES, PATTERNS, VIDEOS
+from dedup.images.passed_over import LINKS, ODD_NAMES, PATTERNS, VIDEOS, in_words
 from dedup.images.scan import scan, walk
 from dedup.records import FileEntry
 
@@ -237,3 +237,22 @@ def test_what_belongs_to_an_image_is_not_passed_over(tmp_path: Path) -> None:
     put(tmp_path, "a/IMG_1.HEIC", "a/IMG_1.MOV", "a/img_2.jpg", "a/IMG_2.mp4", "a/IMG_1.AAE")
     put(tmp_path, "a/IMG_1.xmp", "a/img_2.jpg.xmp", "a/IMG_3.MOV", "b/IMG_1.MOV", "b/c.png")
     assert scan(tmp_path).passed_over == {VIDEOS: 2}  # those without an image beside them
+
+
+@pytest.mark.parametrize(
+    ("count", "kind", "words"),
+    [
+        (1, LINKS, "1 symbolic link skipped"),
+        (1_200, LINKS, "1,200 symbolic links skipped"),
+        (1, PATTERNS, "1 file or folder excluded by a pattern"),
+        (5, PATTERNS, "5 files and folders excluded by a pattern"),
+        (2, ".psd files", "2 .psd files skipped"),
+        (
+            1,
+            "folders @eaDir (thumbnails of a NAS)",
+            "1 folder @eaDir skipped (thumbnails of a NAS)",
+        ),
+    ],
+)
+def test_what_is_not_listed_is_said_in_words(count: int, kind: str, words: str) -> None:
+    assert in_words(count, kind) == words

@@ -247,7 +247,7 @@ def test_patterns_stay_with_a_root_until_others_are_given(
         done = run(catalog, find_changes(catalog, [folder], patterns), lambda: embedder)
         return done.found, done.reused, done.gone, done.passed_over
 
-    left_out = "files and folders left out by a pattern"
+    left_out = "files and folders excluded by a pattern"
     assert found(("drafts/", "003.*")) == (3, 0, 3, {left_out: 2})
     assert found(None) == (3, 0, 0, {left_out: 2})
     (root,) = catalog.roots()

@@ -79,7 +79,7 @@ def test_a_caption_on_one_side_is_an_edit() -> None:
     template = photograph(11)
     verdict = proven(template, captioned(template, *CAPTIONS[0]))
     assert verdict.near
-    assert "something drawn over" in verdict.evidence
+    assert "something added over" in verdict.evidence
 
 
 def test_a_part_in_a_colour_of_its_own_is_another_product() -> None:
@@ -119,7 +119,7 @@ def test_a_coloured_sticker_as_bright_as_the_texture_beneath_is_an_edit() -> Non
     pixels = rough(1)
     verdict = proven(pixels, stuck(pixels, PINK, (250, 200), (560, 420)))
     assert verdict.near
-    assert "something drawn over" in verdict.evidence
+    assert "something added over" in verdict.evidence
 
 
 @pytest.mark.parametrize("other", [PINK, BLUE])

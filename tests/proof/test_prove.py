@@ -59,7 +59,7 @@ def test_what_is_cropped_is_said_of_the_crop() -> None:
     assert there.near
     assert not there.resaved
     assert "cropped to 64%" in there.evidence
-    assert "shows more: the other is cropped to 64%" in there.backwards
+    assert "shows more (the other is cropped to 64%)" in there.backwards
     assert "shows more" in back.evidence
     assert (there.derived, back.derived) == (2, 1)
 

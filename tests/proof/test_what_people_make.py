@@ -127,7 +127,7 @@ def test_a_watermark_is_an_edit_and_no_likeness() -> None:
     verdict = proven(photograph(3), marked(photograph(3)))
     assert verdict.near
     assert not verdict.resaved
-    assert verdict.evidence.startswith("something drawn over")
+    assert verdict.evidence.startswith("something added over")
     assert verdict.derived == 2
     assert not proven(marked(photograph(3)), marked(photograph(4))).near
 
@@ -146,7 +146,7 @@ def test_a_blurred_copy_is_blurred_and_nothing_was_drawn_over_the_original(sigma
 def test_a_hardly_blurred_copy_is_not_the_original_of_the_sharper_one() -> None:
     verdict = proven(photograph(6), blurred(photograph(6), 0.9))
     assert verdict.near
-    assert "drawn over" not in verdict.evidence + verdict.backwards
+    assert "added over" not in verdict.evidence + verdict.backwards
     assert verdict.derived != 1
 
 
@@ -154,8 +154,8 @@ def test_words_over_the_sharper_one_are_said_beside_the_blur() -> None:
     titled = photograph(6).copy()
     cv2.putText(titled, "Greetings from Rome", (40, 560), 0, 1.8, (255,) * 3, 4, cv2.LINE_AA)
     verdict = proven(titled, blurred(photograph(6), 2.4))
-    assert verdict.evidence.startswith("blurred, without what is drawn over")
-    assert verdict.backwards.startswith("sharper than the other, something drawn over")
+    assert verdict.evidence.startswith("blurred, without what was added over")
+    assert verdict.backwards.startswith("sharper than the other, something added over")
 
 
 @pytest.fixture(scope="module")

@@ -144,4 +144,4 @@ def test_the_structure_is_told_by_status(
     (row,) = dedup("status", "-s", store, "--format", "jsonl").rows
     assert (row["index"], row["index_kind"], row["index_recall"]) == ("fresh", "flat", 1)
     table = dedup("status", "-s", store, "--format", "table").text
-    assert "fresh, flat, recall@10 1.000" in table
+    assert "up to date; finds 100.0% of the ten nearest images" in table

@@ -47,7 +47,7 @@ export function summarise(chooseFolder) {
     figure(counted(groups, "group"), groups < all ? WORDS.ofGroups(all.toLocaleString("en")) : WORDS.ofDuplicates),
     figure(bytes(total(copies, 2)), WORDS.freedBy(counted(total(copies, 1), ...WORDS.copy))),
   ];
-  if (total(near, 1)) figures.push(figure(counted(total(near, 1), "version"), WORDS.edited(bytes(total(near, 2)))));
+  if (total(near, 1)) figures.push(figure(counted(total(near, 1), ...WORDS.version), bytes(total(near, 2))));
   const alike = total((tier) => tier === "similar", 1);
   if (alike) figures.push(figure(counted(alike, ...WORDS.alike), WORDS.notProven));
   document.getElementById("figures").append(...figures);

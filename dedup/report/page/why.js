@@ -36,12 +36,13 @@ async function view(wanted) {
 }
 
 function describe() {
-  const words = data.tier ? WORDS.meanings[data.tier] : "not the same image as far as can be seen";
+  const words = data.tier ? WORDS.meanings[data.tier] : "no sign that these are the same image";
   byId("title").append(
     name(fileName(files[0].path)), "and", name(fileName(files[1].path)),
     element("span", { class: `tier ${data.tier ?? ""}` }, data.tier ? `${data.tier}: ${words}` : words),
   );
-  byId("evidence").textContent = visible(data.evidence);
+  const of = data.tier && data.tier !== "exact" && data.tier !== "video" ? `${fileName(files[1].path)}: ` : "";
+  byId("evidence").textContent = visible(of + data.evidence);
   const notes = data.remarks.map(visible);
   if (data.companions) notes.push("A raw file and the image developed from it: dedup list keeps them apart.");
   if (data.ignored) notes.push("Ignored: marked as not a duplicate.");

@@ -24,7 +24,6 @@ export const WORDS = {
   ofGroups: (all) => `of ${all}`,
   ofDuplicates: "of duplicates",
   freedBy: (copies) => `to free: ${copies}`,
-  edited: (size) => `edited, ${size}`,
   notProven: "not proven",
   meanings: {
     exact: "same bytes",
