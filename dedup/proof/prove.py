@@ -132,7 +132,7 @@ def prove_placed(first: Side, second: Side, agreed: Agreement) -> Verdict | None
         if not few and (not told or _may_be_a_panel(one, two, verdict, fit)):
             return None  # features may place it better
         if few and verdict.near and not _small_part(one, two, verdict):
-            verdict = _refused(verdict, "too few details agree")
+            return None  # so few tell too little of it
     verdict = _checked(one, two, verdict)
     return reversed_verdict(verdict) if turned else verdict
 
