@@ -49,8 +49,8 @@ TELLING: Final = 24
 """Parts that an image needs for their agreement to tell anything."""
 
 _REPEATING: Final = 3.0
-"""Pairs of like parts for each part, from which on an image repeats: of photographs there are mostly 1
-to 2, of 42 chequered, dotted and tiled ones 12 to 190."""
+"""Pairs of like parts for each part, from which on an image repeats: of photographs there are
+mostly 1 to 2, of 42 chequered, dotted and tiled ones 12 to 190."""
 
 _REPEATED_WHOLE: Final = 0.15
 """Share of the parts that have one of their kind at the very place: of 38 copies of such images .17

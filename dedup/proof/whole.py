@@ -34,10 +34,12 @@ MIN_SPOT_PIXELS = 6
 # megapixels; another digit 2.3 and more
 MIN_PEAK = 1.5
 _FEW_SPECKS_SHARE = 0.0003  # of such a JPEG .0002; noise of 12 levels .0005 and more
-MAX_TONE_LEVELS = 4.0  # between tiles, at the 98th percentile
+MAX_TONE_LEVELS = 4.0  # between tiles, at the 90th percentile
 _MAX_PLACE_LEVELS = 40.0
 """Of light, in any tile. Saving again leaves a tenth of that, and stickers and texts leave 60 and
 more: these are told before a filter is fitted to all of a large image."""
+
+PLACES_CHECK = "places that differ at full resolution"
 
 _TILE_PIXELS, _FEW_PIXELS = 16, 4
 _MAX_SHAPE_PIXELS = 1.01  # that rounding of sides explains
@@ -81,6 +83,7 @@ class Frames:
     ----------
     fine, coarse : RGB; the fine one has up to `OVERSAMPLED` times the raster's pixels a side
     qualities : of the JPEGs that fine and coarse come from
+    sampled : the fine one was shrunk to the coarse one's size by passing over some of its pixels
 
     Attributes
     ----------
@@ -88,7 +91,10 @@ class Frames:
         once `checks` got so far
     """
 
-    def __init__(self, fine: Bytes, coarse: Bytes, qualities: tuple[int, int]) -> None:
+    def __init__(
+        self, fine: Bytes, coarse: Bytes, qualities: tuple[int, int], *, sampled: bool = False
+    ) -> None:
+        self.sampled = sampled
         self.fine, self.coarse, self.qualities = fine, coarse, qualities
         self.equalised: tuple[Floats, Response] | None = None
 
@@ -121,7 +127,7 @@ class Frames:
         mask, spots = blobs(strange, inside, MIN_SPOT_PIXELS)
         if spots and float(mask.mean()) <= _FEW_SPECKS_SHARE:
             _, spots = blobs(strange, inside, MIN_SPOT_PIXELS, MIN_PEAK)
-        found.append(Check("places that differ at full resolution", spots, 0, spots == 0))
+        found.append(Check(PLACES_CHECK, spots, 0, spots == 0))
         if spots:
             return found
         chroma = self._chroma()
