@@ -48,10 +48,23 @@ the longest side in place of .014, and of one in ten by more than .020 in place 
 TELLING: Final = 24
 """Parts that an image needs for their agreement to tell anything."""
 
+_REPEATING: Final = 3.0
+"""Pairs of like parts for each part, from which on an image repeats: of photographs there are
+mostly 1 to 2, of 42 chequered, dotted and tiled ones 12 to 190."""
+
+_REPEATED_WHOLE: Final = 0.15
+"""Share of the parts that have one of their kind at the very place: of 38 copies of such images .17
+and more; of 430 pairs of photographs that were refuted all have less."""
+
+_REPEATED_SHARE: Final = 0.25
+"""The same of what both show, as those lie that agree: of 4 crops to .6 of such images .5 to .9."""
+
 _MAX_MATCHES: Final = 128
 _COLLAPSED: Final = 1e-5  # of the area
 _CLOSE: Final = 0.015  # of the longest side, at the coarser scale
 _SIMILAR_SHARE: Final = 0.75  # of the parts of an affine placing; of a stretched copy fewer follow
+_IN_PLACE: Final = 0.012  # of the longest side, at the coarser scale
+_SAME_SCALE: Final = 0.5  # octaves
 _CLOSER: Final = (0.03, 0.015, 0.01)  # one after the other
 
 
@@ -71,32 +84,73 @@ class Agreement(NamedTuple):
     mirrored: bool = False
 
 
+class Alike(NamedTuple):
+    """M pairs of features, of either image one, whose codes are within `placing.REACH`.
+
+    Parameters
+    ----------
+    first, second : (M,) which of each image
+    near : (M,) their squared distances
+    """
+
+    first: Numbers
+    second: Numbers
+    near: Floats
+
+
 def promising(one: Parts, two: Parts) -> Agreement | None:
     """Give how parts agree where a proof is worth while; None where no more do than by chance.
 
-    Of too few parts nothing is said: they agree at no spot.
+    Of too few parts nothing is said, nor of those that repeat: they agree at no spot.
     """
     if min(len(one), len(two)) < TELLING:
         return Agreement(0)
-    found = agreement(one, two)
-    if found.spots < FEW:
-        return None
-    least = LEAST_SHARE if found.spots >= FEWEST else LEAST_OF_FEW
-    return found if _share(one, two, found) >= least else None
+    alike = _alike(one, two)
+    found = _agreement(one, two, alike)
+    if found.spots >= FEW:
+        least = LEAST_SHARE if found.spots >= FEWEST else LEAST_OF_FEW
+        if found.matrix is None or found.spots >= least * _shown(one, two, found.matrix):
+            return found
+    return Agreement(0) if _repeat(one, two, alike, found) else None
 
 
-def _share(one: Parts, two: Parts, found: Agreement) -> float:
-    """Give the share that agrees of the parts that both show; 1 where that cannot be told."""
-    if found.matrix is None:
-        return 1.0
-    shown = min(
+def _shown(one: Parts, two: Parts, matrix: Doubles) -> int:
+    """Count the parts that both show, of the image with fewer."""
+    shown = (
         _inside(there, placing[:2, :2] @ np.stack([here.x, here.y]) + placing[:2, 2:])
-        for here, there, placing in (
-            (two, one, found.matrix),
-            (one, two, np.linalg.inv(found.matrix)),
-        )
+        for here, there, placing in ((two, one, matrix), (one, two, np.linalg.inv(matrix)))
     )
-    return found.spots / max(1, shown)
+    return max(1, min(shown))
+
+
+def _repeat(one: Parts, two: Parts, alike: Alike, found: Agreement) -> bool:
+    """Tell whether parts that repeat, as of a chequered cloth, lie where the same ones do.
+
+    Of such parts the nearest of another image are any of many. Frame on frame, or as the few lie
+    that agree, most of them have one of their kind at their place; of strangers hardly any has.
+    """
+    if len(alike.near) < _REPEATING * min(len(one), len(two)):
+        return False
+    if _in_place(one, two, alike, np.eye(3)) >= _REPEATED_WHOLE * max(len(one), len(two)):
+        return True
+    if found.matrix is None:
+        return False
+    shown = _shown(one, two, found.matrix)
+    least = max(FEWEST, _REPEATED_SHARE * shown)
+    return _in_place(one, two, alike, found.matrix) >= least
+
+
+def _in_place(one: Parts, two: Parts, alike: Alike, matrix: Doubles) -> int:
+    """Count the parts of the image with fewer that have one like them at their place."""
+    x, y = matrix[:2, :2] @ np.stack([two.x[:], two.y[:]]) + matrix[:2, 2:]
+    size = max(_COLLAPSED, float(np.abs(np.linalg.det(matrix[:2, :2])))) ** 0.5
+    first, second = alike.first, alike.second
+    off_x, off_y = one.x[first] - x[second], one.y[first] - y[second]
+    there = off_x * off_x + off_y * off_y < (_IN_PLACE * max(1.0, size)) ** 2
+    first, second = first[there], second[there]
+    scaled = one.scale[first] - two.scale[second] - np.float32(np.log2(size))
+    same = np.abs(scaled) < _SAME_SCALE
+    return min(len(np.unique(first[same])), len(np.unique(second[same])))
 
 
 def _inside(parts: Parts, places: Doubles) -> int:
@@ -108,7 +162,11 @@ def _inside(parts: Parts, places: Doubles) -> int:
 
 def agreement(one: Parts, two: Parts) -> Agreement:
     """Count the parts that agree on one placing."""
-    first, second = _matched(one, two)
+    return _agreement(one, two, _alike(one, two))
+
+
+def _agreement(one: Parts, two: Parts, alike: Alike) -> Agreement:
+    first, second = _matched(alike)
     if len(first) < FEW:
         return Agreement(len(first))
     agree = placing.following(one, first, two, second)
@@ -182,14 +240,18 @@ def _placed(spots: int, from_one: Floats, to_two: Floats) -> Agreement:
     return Agreement(spots, np.asarray(np.linalg.inv(matrix), np.float64), turn < 0)
 
 
-def _matched(one: Parts, two: Parts) -> tuple[Numbers, Numbers]:
-    """Match each feature with the two nearest of the other image; the best matches of all."""
+def _alike(one: Parts, two: Parts) -> Alike:
     # Squared distances by one product, of which each further pass would take as long as a half.
     far = _squared(one.codes, -2, first=False) @ _squared(two.codes, 1, first=True).T
     at = np.flatnonzero(far <= placing.REACH)  # some hundred: sorting these takes less than going
     near = far.ravel()[at]  # over the table again
     rows = at // max(1, len(two))
-    columns = at - rows * len(two)
+    return Alike(rows, at - rows * len(two), near)
+
+
+def _matched(alike: Alike) -> tuple[Numbers, Numbers]:
+    """Match each feature with the two nearest of the other image; the best matches of all."""
+    rows, columns, near = alike
     chosen = _two_least(rows, near) | _two_least(columns, near)
     rows, columns, near = rows[chosen], columns[chosen], near[chosen]
     if len(rows) > _MAX_MATCHES:

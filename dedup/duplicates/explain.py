@@ -25,7 +25,15 @@ from dedup.images.decode import (
     read_file,
 )
 from dedup.images.header import open_image
-from dedup.proof import Original, Side, describe, prove, prove_placed, working_side
+from dedup.proof import (
+    Original,
+    Side,
+    describe,
+    prove,
+    prove_placed,
+    reversed_verdict,
+    working_side,
+)
 from dedup.proof.pages import PAGES_AGREE
 from dedup.results import CheckResult, Explanation
 
@@ -67,6 +75,11 @@ class Sight(NamedTuple):
         )
         return "; ".join(filter(None, notes))
 
+    @property
+    def digest(self) -> bytes:
+        """The SHA-256 of the file."""
+        return hashlib.sha256(self.data).digest()
+
     def side(self) -> Side:
         """Give it as the proof takes it."""
         original = Original(self.data, self.path)
@@ -102,7 +115,7 @@ def explain(
     verdict = proven(one, two)
     if look is not None:
         look(one, two, verdict.transform)
-    digests = hashlib.sha256(one.data).digest(), hashlib.sha256(two.data).digest()
+    digests = one.digest, two.digest
     facts = PairFacts(
         same_bytes=digests[0] == digests[1],
         same_pixels=_same_pixels(one, two),
@@ -139,9 +152,16 @@ def proven(one: Sight, two: Sight) -> Verdict:
     verdict = prove(*sides)
     if verdict.near:
         return verdict
-    agreed = promising(_parts(one), _parts(two))
-    placed = None if agreed is None else prove_placed(*sides, agreed)
-    return placed if placed is not None and placed.near else verdict
+    # In the order in which `list` holds them against each other: agreement may hang on it.
+    turned = one.digest > two.digest
+    first, second = (two, one) if turned else (one, two)
+    agreed = promising(_parts(first), _parts(second))
+    if agreed is None:
+        return verdict
+    placed = prove_placed(*(sides[::-1] if turned else sides), agreed)
+    if placed is None or not placed.near:
+        return verdict
+    return reversed_verdict(placed) if turned else placed
 
 
 def _parts(image: Sight) -> Parts:

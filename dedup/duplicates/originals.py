@@ -195,13 +195,18 @@ def _shown(family: Mapping[int, Candidate]) -> dict[int, float]:
     """Count the pixels that are neither margin nor hole.
 
     Margins count between images of different size alone: to one of equal size nothing was added,
-    and noise or contrast only changed how plain its own margins look.
+    and noise or contrast only changed how plain its own margins look. Nor do those count that a
+    camera took, unless another of its images has less.
     """
     content: dict[tuple[int, int], float] = defaultdict(float)
     for one in family.values():
         content[_canvas(one)] = max(content[_canvas(one)], one.traits.content)
+    taken = max((content[_canvas(one)] for one in family.values() if one.traits.camera), default=1)
     return {
-        row: one.width * one.height * content[_canvas(one)] * (1 - one.traits.holes)
+        row: one.width
+        * one.height
+        * (content[_canvas(one)] / (taken if one.traits.camera else 1))
+        * (1 - one.traits.holes)
         for row, one in family.items()
     }
 

@@ -307,11 +307,11 @@ def _prove(
     asked for: what a pair is must not depend on that.
     """
     row_of, vectors = gallery.files.row.tolist(), gallery.vectors
-    asked = relations.table.unproven(pairs)
-    new = but_copies(asked, relations)
+    new = but_copies(relations.table.unproven(pairs), relations)
     if first := one_path(new, relations):
         relations = relations.with_table(prove(relations.table, first, prover, vectors))
     new = but_copies(new - first, relations)
+    asked = first | new  # of the others some may be held against their keeper below
     for _ in range(MAX_FAMILY_ROUNDS):
         copies = new - but_copies(new, relations)
         relations = relations.with_table(prove_copies(relations.table, copies, prover, vectors))

@@ -17,7 +17,7 @@ from dedup.proof.original import Original
 from dedup.proof.prove import prove, prove_copy, prove_placed
 from dedup.proof.side import Side
 from dedup.proof.verdict import NO_COMMON_PARTS, Check, Verdict
-from dedup.proof.verify import verify
+from dedup.proof.verify import reversed_verdict, verify
 from dedup.records import VERIFIER
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "prove",
     "prove_copy",
     "prove_placed",
+    "reversed_verdict",
     "verify",
     "working_side",
 ]

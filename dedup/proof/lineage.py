@@ -65,13 +65,15 @@ def made_from_coarser(one: Original, two: Original, placed: Doubles) -> int:
     """
     if max(np.prod(one.size), np.prod(two.size)) > MOST_PIXELS:
         return 0
-    if one.has_profile != two.has_profile or not any(map(_coarse, (one, two))):
+    if not any(map(_coarse, (one, two))):
         return 0
     both = _windows(one, two, placed)
     if both is None:
         return 0
     numbers = sorted((1, 2), key=lambda number: -_coarseness(both[number - 1]))
     coarse, fine = (both[number - 1] for number in numbers)
+    if one.has_profile != two.has_profile and (one, two)[numbers[0] - 1].has_profile:
+        return 0  # its steps are of other colours than are seen
     kept = _spread(coarse, fine.pixels)
     if not kept < _KEEPS_TO_STEPS or kept >= _spread(fine, coarse.pixels) - _MARGIN:
         return 0

@@ -16,6 +16,7 @@ from dedup.proof.generations import resampled_from, resampled_part
 from dedup.proof.lineage import made_from_coarser
 from dedup.proof.original import MOST_PIXELS
 from dedup.proof.ranks import median, percentiles
+from dedup.proof.surround import surrounded
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -63,7 +64,8 @@ def origin(
     matrix = at_sizes(verdict.transform, described, (first.size, second.size))
     matrix = matrix / matrix[2, 2]
     return (
-        made_from_coarser(first, second, matrix)
+        surrounded(first, second, matrix, verdict.overlap)
+        or made_from_coarser(first, second, matrix)
         or _resampled(first, second, matrix, verdict, laid, framed=framed)
         or burnt_out(laid)
         or holds_resized(first, second, matrix, verdict.overlap)

@@ -33,6 +33,7 @@ from dedup.proof.paper import is_page
 from dedup.proof.pasted import in_a_panel, may_be_in_a_panel
 from dedup.proof.posterised import is_posterised, is_retoned
 from dedup.proof.ranks import median
+from dedup.proof.sampled import sampled
 from dedup.proof.shared_parts import OTHER_SIDE_CHECK, PAGE_CHECK, Judgement, judge
 from dedup.proof.verdict import Check, Verdict
 from dedup.proof.verify import (
@@ -132,7 +133,7 @@ def prove_placed(first: Side, second: Side, agreed: Agreement) -> Verdict | None
         if not few and (not told or _may_be_a_panel(one, two, verdict, fit)):
             return None  # features may place it better
         if few and verdict.near and not _small_part(one, two, verdict):
-            verdict = _refused(verdict, "too few details agree")
+            return None  # so few tell too little of it
     verdict = _checked(one, two, verdict)
     return reversed_verdict(verdict) if turned else verdict
 
@@ -268,7 +269,7 @@ def _whole(one: Side, two: Side) -> tuple[Verdict | None, tuple[Check, ...]]:
     if max(first.pages, second.pages) > 1:
         return compare_pages(first, second), ()
     laid = frames(first, second)
-    found = tuple(laid.checks())
+    laid, found = sampled(first, second, laid, tuple(laid.checks()))
     if all(check.passed for check in found):
         return _saved_again(one, two, laid, found), ()
     if first.has_profile != second.has_profile:
@@ -283,7 +284,9 @@ def _saved_again(one: Side, two: Side, laid: Frames, checks: tuple[Check, ...]) 
     placed = scaling(two.features.grey.shape, one.features.grey.shape)
     first, second = one.open(), two.open()
     derived = 0
-    if first.size == second.size:
+    if laid.sampled:
+        derived = 1 if np.prod(first.size) < np.prod(second.size) else 2
+    elif first.size == second.size:
         derived = made_from_coarser(first, second, np.eye(3)) or saved_from(first, second)
     if not derived and laid.equalised is not None:
         larger, response = laid.equalised

@@ -193,7 +193,7 @@ def explain_pair(session: Session, first: Any, second: Any, image: Any, page: An
     space = session.space()
     similarity: float | None = None
     notes: tuple[str, ...] = ()
-    kept: list[bool] = []
+    news: list[str] = []
     try:
         session.computing()
         queries = embed_queries(catalog, space, [*names], session.embedder)
@@ -206,37 +206,39 @@ def explain_pair(session: Session, first: Any, second: Any, image: Any, page: An
         space.threshold(),
         ignored=is_ignored(catalog, *names),
         look=drawings.look,
-        keep=lambda *found: kept.append(_remember(catalog, *found)),
+        keep=lambda *found: news.extend(_remember(catalog, *found)),
     )
-    if any(kept):
-        news = (
-            "list had not compared these two, which are not among each other's candidates; it "
-            "counts them from now on"
-        )
-        notes += (news,)
+    notes += tuple(f"{one}; it counts them from now on" for one in news)
     explanation = session.noted(replace(explanation, notes=(*explanation.notes, *notes)))
     drawings.write(explanation)
     return explanation
 
 
-def _remember(catalog: Catalog, first: bytes, second: bytes, verdict: StoredVerdict) -> bool:
+def _remember(
+    catalog: Catalog, first: bytes, second: bytes, verdict: StoredVerdict
+) -> tuple[str, ...]:
     """Keep a proof on two images that are indexed, so that `list` finds the pair.
 
     Returns
     -------
-    Whether it is news in a collection that was listed before.
+    Why a list before this one had not found it, where that is so.
     """
     from dedup.proof import VERIFIER
 
     if catalog.image_with(first) is None or catalog.image_with(second) is None:
-        return False
+        return ()
     pair = content_pair(first, second)
-    if read_verdict(catalog, VERIFIER, pair) is not None:
-        return False
+    known = read_verdict(catalog, VERIFIER, pair)
+    if known is not None and known.tier is not None:
+        return ()
     was_listed = has_verdicts(catalog, VERIFIER)
     with suppress(CollectionError):  # it cannot be written to now
         write_verdicts(catalog, VERIFIER, {pair: verdict if pair[0] == first else verdict.turned()})
-    return was_listed
+    if known is not None:  # a first look refused what a closer one proves
+        return (f"list had told these two apart at a first look ({known.evidence})",)
+    if was_listed:
+        return ("list had not compared these two, which are not among each other's candidates",)
+    return ()
 
 
 def why(

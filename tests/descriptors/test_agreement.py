@@ -158,3 +158,26 @@ def test_fewer_parts_than_a_few_tell_of_no_copy() -> None:
 def test_too_few_features_tell_nothing() -> None:
     few = some(features(COUNT, 8), slice(TELLING - 1))
     assert promising(few, features(COUNT, 9)) == Agreement(0)
+
+
+def repeating(seed: int, kinds: int = 4) -> Parts:
+    """Draw features of which many have one code."""
+    parts = features(200, seed)
+    codes = np.random.default_rng(0).integers(0, 16, (kinds, VALUES)).astype(np.uint8)
+    return replace(parts, codes=codes[np.arange(len(parts)) % kinds])
+
+
+def test_parts_that_repeat_refute_nothing_where_the_same_lie_at_their_places() -> None:
+    parts = repeating(1)
+    rng = np.random.default_rng(2)
+    copy = some(parts, slice(0, 180))
+    noise = rng.normal(0, 0.002, (2, len(copy))).astype(np.float32)
+    # Of matches that are as near, chance picks: here those of other directions.
+    turns = rng.uniform(0, 2 * np.pi, len(copy)).astype(np.float32)
+    copy = replace(copy, x=copy.x + noise[0], y=copy.y + noise[1], angle=turns)
+    assert agreement(parts, copy).spots < FEW
+    assert promising(parts, copy) == Agreement(0)
+
+
+def test_other_things_of_the_same_parts_are_refuted() -> None:
+    assert promising(repeating(3), repeating(4)) is None

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
+from repeating import with_copies
 
 from dedup.collection import Collection
-from dedup.distributed import sifting
+from dedup.distributed import settings, sifting
 from dedup.distributed.collection import SharedCollection
 from dedup.distributed.commits import committed, read
 from dedup.distributed.plans import read_shared_plan
@@ -135,6 +136,37 @@ def test_what_was_sifted_is_neither_asked_nor_proven_again(
     assert new
     assert not new & asked
     assert new < pairs_of(store, f"{join}/sifted")
+
+
+def test_what_another_version_of_the_proof_sifted_is_asked_again(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sifting, "CHUNK_PAIRS", 0)
+    store = f"file://{tmp_path}/store"
+    shared = indexed(f"file://{images}", store)
+    with monkeypatch.context() as patched:
+        for module in (settings, sifting):
+            patched.setattr(module, "VERIFIER", "of before")
+        before = shared.duplicates()
+        join = settings_of(shared).join
+    asked = pairs_of(store, f"{join}/asked")
+    assert asked
+    assert shared.duplicates().groups == before.groups
+    assert settings_of(shared).join != join
+    assert pairs_of(store, f"{settings_of(shared).join}/asked") == asked
+
+
+def test_copies_of_what_repeats_are_not_sifted_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sifting, "CHUNK_PAIRS", 0)
+    pairs = with_copies(tmp_path / "images")
+    shared = indexed(f"file://{tmp_path}/images", f"file://{tmp_path}/store", ModelSpec())
+    found = shared.duplicates(sort="path").groups
+    members = [[group.keeper, *(one.path for one in group.duplicates)] for group in found]
+    names = [sorted(os.path.basename(path) for path in some) for some in members]
+    assert sorted(names) == sorted([*map(os.path.basename, pair)] for pair in pairs)
+    assert {group.tier for group in found} == {"resaved"}
 
 
 def pairs_of(url: str, stage: str) -> set[tuple[int, int]]:

@@ -41,6 +41,14 @@ CASES = {
         Candidate(400, 300, PHOTO._replace(content=0.6)),
         Candidate(400, 300, PHOTO._replace(quality=50)),
     ],
+    "plain margins that the camera took": [
+        Candidate(400, 300, PHOTO._replace(content=0.7, camera=True)),
+        Candidate(300, 300, PHOTO),
+    ],
+    "margins that one of two of a camera's has more": [
+        Candidate(400, 300, PHOTO._replace(camera=True)),
+        Candidate(500, 400, PHOTO._replace(content=0.6, camera=True)),
+    ],
     "cut out": [Candidate(400, 300, PHOTO), Candidate(400, 300, NEUTRAL._replace(holes=0.4))],
     "grey": [Candidate(400, 300, PHOTO), Candidate(800, 600, PHOTO._replace(grey=True))],
     "screenshot": [

@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from repeating import with_copies
 
 from dedup import Collection
 from dedup.duplicates import sharing
 from dedup.edits.catalogue import EDITS, drawn, edit
 from dedup.images.encode import as_jpeg
+from dedup.proof import VERIFIER
+from dedup.results import Tier
+from dedup.store.catalog import Catalog
+from dedup.store.pairs import StoredVerdict, read_verdicts, write_verdicts
 from dedup.verbs.pairs import why
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
@@ -23,8 +28,6 @@ from hardset.table import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from dedup.results import Tier
 
 Pair = tuple[str, str]
 
@@ -91,3 +94,30 @@ def test_a_bound_that_keeps_parts_out_is_said_and_why_lets_them_in(
         }
         assert said == apart
         assert listed(collection, pairs) == proven
+
+
+def test_copies_of_what_repeats_are_listed(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    pairs = with_copies(folder)
+    with Collection.open(tmp_path / "c", create=True) as collection:
+        collection.index(folder)
+        assert listed(collection, pairs) == dict.fromkeys(pairs, Tier.RESAVED)
+
+
+def test_why_has_the_last_word_over_a_first_look(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    [pair] = edited(folder, ["jpeg"])
+    refused = StoredVerdict(None, "no common parts found", "no common parts found")
+    with Collection.open(tmp_path / "c", create=True) as collection:
+        collection.index(folder)
+        collection.pairs()
+    catalog = Catalog.open(tmp_path / "c")
+    write_verdicts(catalog, VERIFIER, dict.fromkeys(read_verdicts(catalog, VERIFIER), refused))
+    catalog.close()
+    with Collection.open(tmp_path / "c") as collection:
+        assert listed(collection, [pair]) == {pair: None}
+        [note] = collection.why(*pair).notes
+        assert "told these two apart at a first look (no common parts found)" in note
+        assert listed(collection, [pair]) == {pair: Tier.RESAVED}
+        assert collection.why(*pair).notes == ()

@@ -125,9 +125,7 @@ def test_few_parts_prove_a_small_part_alone() -> None:
     one, again, edited = (
         side(as_jpeg(each, 95), features=False) for each in (image, image, brighter)
     )
-    found = prove_placed(one, edited, few)
-    assert found is not None
-    assert (found.near, found.evidence) == (False, "too few details agree")
+    assert prove_placed(one, edited, few) is None  # features may tell
     found = prove_placed(one, again, few)  # frame on frame: no placing is needed
     assert found is not None
     assert found.resaved
