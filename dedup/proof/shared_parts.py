@@ -17,9 +17,11 @@ from dedup.proof.colour_rule import (
     tiles,
 )
 from dedup.proof.ink import inked, patched
+from dedup.proof.outlines import outline
 from dedup.proof.ranks import percentiles
 from dedup.proof.residual import blobs, contrast, equalised, strangeness
 from dedup.proof.rims import Rims, by_rims
+from dedup.proof.shapes import other_shapes
 from dedup.proof.sides import (
     LARGE_SHARE,
     Shares,
@@ -59,6 +61,9 @@ MAX_PLACES_SHARE = 0.65  # of the written cells; where more differ no word was c
 OTHER_SIDE_CHECK = "share of it drawn on the other"
 DIFFERS_CHECK = "share that differs at full resolution"
 PAGE_CHECK = "places of a page that differ at full resolution"
+SHAPES_CHECK = "shapes on plain ground that are others"
+OUTLINE_CHECK = "share of an outline that is on both"
+_OTHER_SHAPES = "shapes on plain ground are others, or elsewhere"
 _AT_PLACES = "words or figures on it differ"
 _EVERYWHERE = "it agrees closely nowhere: another scan or print, or other words"
 _OTHER_COLOUR = "a part of it has another colour"
@@ -96,16 +101,13 @@ def judge(laid: Laid, *, page: bool) -> Judgement:
         return _page(laid, _toned(laid, inside))
     strange = strange_places(laid)
     mask, _ = blobs(strange, inside, MIN_SPOT_PIXELS)
-    light = _light(laid, mask)
-    enough = light >= MIN_EXPLAINED_SHARE
-    check = Check("share of light that edits explain", light, MIN_EXPLAINED_SHARE, enough)
-    if not enough:
-        return Judgement([check], "light and colour differ as no edit makes them")
     around = min(_BESIDE_PIXELS, min(mask.shape) // _BESIDE_SHARE | 1)
     beside = cv2.dilate(mask.astype(np.uint8), np.ones((around, around), np.uint8))
-    checks, even = _colours(laid, inside & (beside == 0))
-    if not even:
-        return Judgement(checks, _OTHER_COLOUR)
+    # Ink that both carry is no part of what one rule makes of the light of an image.
+    sound = inside & (beside == 0)
+    checks, refusal = _as_a_whole(laid, mask, sound)
+    if refusal:
+        return Judgement(checks, refusal)
     share = float(mask.sum() / max(1, int(inside.sum())))
     if share <= MIN_SPOTS_SHARE:
         return Judgement([*checks, Check(DIFFERS_CHECK, share, MIN_SPOTS_SHARE, passed=True)])
@@ -113,10 +115,23 @@ def judge(laid: Laid, *, page: bool) -> Judgement:
     checks.append(Check(DIFFERS_CHECK, share, MAX_COVERED_SHARE, few))
     if not few:
         return Judgement(checks, f"{share:.1%} of the content differs", lossy=True)
-    # Ink that both carry is no part of what one rule makes of the light of an image.
-    sound = inside & (beside == 0)
     found = _drawn(laid, sound, mask, checks)
     return found._replace(lossy=False) if laid.halvings and _clean(laid, strange, sound) else found
+
+
+def _as_a_whole(laid: Laid, mask: Mask, sound: Mask) -> tuple[list[Check], str]:
+    """Say why no edit of the whole and nothing drawn over it makes one of two; "": one may."""
+    light = _light(laid, mask)
+    enough = light >= MIN_EXPLAINED_SHARE
+    check = Check("share of light that edits explain", light, MIN_EXPLAINED_SHARE, enough)
+    if not enough:
+        return [check], "light and colour differ as no edit makes them"
+    checks, even = _colours(laid, sound)
+    if not even:
+        return checks, _OTHER_COLOUR
+    if states := other_shapes(laid.one, laid.two, laid.inside):
+        return [*checks, Check(SHAPES_CHECK, states, 0, passed=False)], _OTHER_SHAPES
+    return checks, ""
 
 
 def _clean(laid: Laid, strange: Floats, sound: Mask) -> bool:
@@ -176,7 +191,8 @@ def _drawn(laid: Laid, sound: Mask, mask: Mask, checks: list[Check]) -> Judgemen
     if shares is None:  # faint all over: no content
         return Judgement(checks)
     colours = _toned_colours(laid, sound, around)
-    rims = by_rims(one, laid.two[around] if _kept(laid, sound) else colours, places)
+    two = laid.two[around] if _kept(laid, sound) else colours
+    rims = by_rims(one, two, places)
     shares = _told(one, colours, (level, toned), places, shares, rims, large=large)
     most, least = max(shares[:2]), min(shares[:2])
     checks = [
@@ -187,6 +203,10 @@ def _drawn(laid: Laid, sound: Mask, mask: Mask, checks: list[Check]) -> Judgemen
     if not shares.drawn:
         reason = f"{max(share, 0.001):.1%} of the content differs, and not on one side alone"
         return Judgement(checks, reason, lossy=share > MAX_CLEAN_SHARE or _scattered(mask))
+    edges = outline(one, two, places)
+    if edges is not None and edges.on_both:
+        checks.append(Check(OUTLINE_CHECK, edges.stepped, 0, passed=False))
+        return Judgement(checks, f"either has a thing of its own on {share:.0%} of it")
     on = laid.owner if shares.one > shares.two else 3 - laid.owner
     return Judgement(checks, drawn=Drawn(share, on))
 
