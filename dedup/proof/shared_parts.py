@@ -14,7 +14,9 @@ from dedup.proof.colour_rule import (
     colour_left,
     each_mapped,
     mapped,
+    recoloured_share,
     tiles,
+    turned,
 )
 from dedup.proof.ink import inked, patched
 from dedup.proof.outlines import outline
@@ -44,6 +46,11 @@ if TYPE_CHECKING:
     Mask = npt.NDArray[np.bool_]
 
 MIN_SPOT_PIXELS = 6
+SMALL_SIDE = 96
+"""Pixels of the longer side up to which nothing may differ: of 20 copies as small in a part none
+does, and an icon has no more to tell it from another of its set."""
+MAX_RECOLOURED_SHARE = 0.05  # of a small image; flags .4, copies 0
+MAX_TURNED_SHARE = 0.5  # of a page's colours
 MIN_SPOTS_SHARE = 0.0003  # of the overlap; less is the edge of an overlap
 MAX_COVERED_SHARE = 0.45  # of the overlap, with all that lies between letters
 MIN_EXPLAINED_SHARE = 0.6
@@ -64,6 +71,7 @@ PAGE_CHECK = "places of a page that differ at full resolution"
 SHAPES_CHECK = "shapes on plain ground that are others"
 OUTLINE_CHECK = "share of an outline that is on both"
 _OTHER_SHAPES = "shapes on plain ground are others, or elsewhere"
+_SMALL = "small, and not the same all over"
 _AT_PLACES = "words or figures on it differ"
 _EVERYWHERE = "it agrees closely nowhere: another scan or print, or other words"
 _OTHER_COLOUR = "a part of it has another colour"
@@ -99,6 +107,8 @@ def judge(laid: Laid, *, page: bool) -> Judgement:
     inside = laid.inside
     if page:
         return _page(laid, _toned(laid, inside))
+    if max(inside.shape) <= SMALL_SIDE and not laid.halvings:
+        return _small(laid)
     strange = strange_places(laid)
     mask, _ = blobs(strange, inside, MIN_SPOT_PIXELS)
     around = min(_BESIDE_PIXELS, min(mask.shape) // _BESIDE_SHARE | 1)
@@ -154,6 +164,20 @@ def _page(laid: Laid, toned: Floats) -> Judgement:
     return Judgement([check, *checks], "" if even else _OTHER_COLOUR)
 
 
+def _small(laid: Laid) -> Judgement:
+    """Judge what is too small to tell what was drawn over it: an icon is not another of its set."""
+    found = _page(laid, _toned(laid, laid.inside))
+    if found.refusal:
+        return Judgement(found.checks, _SMALL)
+    share = recoloured_share(laid.one, laid.two, laid.inside)
+    same = share <= MAX_RECOLOURED_SHARE
+    checks = [
+        *found.checks,
+        Check("share of a small image in other colours", share, MAX_RECOLOURED_SHARE, same),
+    ]
+    return Judgement(checks, "" if same else _OTHER_COLOUR)
+
+
 def _spread(mask: Mask, page: Floats, inside: Mask) -> float:
     """Give the share of a page's written cells in which a place of a mask lies."""
 
@@ -174,10 +198,18 @@ def _colours(laid: Laid, sound: Mask, *, page: bool = False) -> tuple[list[Check
         limit = MAX_POSTERISED_LEVELS
     calm, even = colour.levels <= limit, colour.patch < MIN_PATCH_TILES
     name = "colour that no one rule explains, in levels"
-    return [
+    checks = [
         Check(name, colour.levels, limit, calm),
         Check("tiles of a place in another colour", colour.patch, MIN_PATCH_TILES - 1, even),
-    ], calm and even
+    ]
+    if not page or not (calm and even):
+        return checks, calm and even
+    share = turned(laid.one, laid.two, sound)
+    same = share <= MAX_TURNED_SHARE
+    return [
+        *checks,
+        Check("share of colours that have another hue", share, MAX_TURNED_SHARE, same),
+    ], same
 
 
 def _drawn(laid: Laid, sound: Mask, mask: Mask, checks: list[Check]) -> Judgement:
