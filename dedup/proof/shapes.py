@@ -8,6 +8,7 @@ them apart: beneath what was drawn over it, it goes on as it is beside it.
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import TYPE_CHECKING
 
 import cv2
@@ -38,6 +39,8 @@ _OFF_LEVELS = 16  # from the ground
 _BOTH_SHARE, _ON_SHARE, _CROSSED_SHARE = 0.5, 0.7, 0.35
 # Blur, noise and watermarks make a shape fainter by less than this; a state is another colour
 _APART_LEVELS, _APART_SHARE = 60, 0.6
+_MORE_SHARE = 0.35  # of what a shape adds to its ground altogether
+_MAX_ALIKE = 0.6
 _FEW_SHARE = 0.5  # of a few colours; photographs have more
 _BOTH = 3  # of 1 and 2
 _EVERYWHERE_LEVELS = 4  # by which images differ on average where one was changed as a whole
@@ -104,7 +107,7 @@ def _whose(one: Bytes, two: Bytes, gap: Bytes, own: Bytes, ground: Mask) -> int:
         return 0
     beside, rim, within = places
     apart = float(np.median(gap.ravel()[within]))
-    plain, off, strong, few = [], [], [], []
+    plain, off, strong, few, mass = [], [], [], [], []
     for image in (one, two):
         values = image.reshape(-1, 3)
         around = values[beside].astype(np.int16)
@@ -113,6 +116,7 @@ def _whose(one: Bytes, two: Bytes, gap: Bytes, own: Bytes, ground: Mask) -> int:
         off.append(float((np.abs(values[rim] - level).max(axis=1) > _OFF_LEVELS).mean()))
         strong.append(float(np.median(np.abs(values[within] - level).max(axis=1))))
         few.append(few_colours(values[within].astype(np.float32)))
+        mass.append(np.array(cv2.mean(image, near.view(np.uint8))[:3]) - level)
     if apart < _APART_LEVELS or min(plain) < _PLAIN_SHARE:
         return 0
     for at, (mine, theirs) in enumerate((off, off[::-1]), 1):
@@ -120,7 +124,19 @@ def _whose(one: Bytes, two: Bytes, gap: Bytes, own: Bytes, ground: Mask) -> int:
             return at
     states = min(off) >= _BOTH_SHARE and min(few) >= _FEW_SHARE
     states = states and min(plain) >= _ALL_PLAIN_SHARE
+    # Blur and resizing spread a shape, and leave as much of it.
+    most = max(float(np.abs(each).max()) for each in mass)
+    as_much = float(np.abs(mass[0] - mass[1]).max()) < _MORE_SHARE * most
+    if states and as_much:
+        states = _alike(one[near], two[near]) < _MAX_ALIKE
     return _BOTH if states and apart >= _APART_SHARE * min(strong) else 0
+
+
+def _alike(one: Bytes, two: Bytes) -> float:
+    """Correlate (P, 3) colours, over all channels."""
+    mine, theirs = (each - each.mean(axis=0) for each in (one, two))
+    spreads = float((mine * mine).sum()) * float((theirs * theirs).sum())
+    return float((mine * theirs).sum()) / (sqrt(spreads) + 1)
 
 
 def _some(places: npt.NDArray[np.generic]) -> npt.NDArray[np.intp]:
