@@ -184,3 +184,43 @@ def test_sepia_and_a_negative_are_no_other_hue() -> None:
     sepia = (level * (255, 200, 140)).astype(np.uint8)
     assert turned(first, sepia, everywhere(first)) == 0.0
     assert turned(first, np.asarray(255 - first, np.uint8), everywhere(first)) == 0.0
+
+
+def dial(hour: float) -> Pixels:
+    image = np.full((300, 300, 3), 255, np.uint8)
+    cv2.circle(image, (150, 150), 140, (30, 30, 30), 6, cv2.LINE_AA)
+
+    def at(part: float, radius: float) -> tuple[int, int]:
+        turn = 2 * np.pi * part
+        return round(150 + radius * float(np.sin(turn))), round(150 - radius * float(np.cos(turn)))
+
+    for mark in range(12):
+        cv2.line(image, at(mark / 12, 112), at(mark / 12, 130), (30, 30, 30), 5, cv2.LINE_AA)
+    cv2.line(image, (150, 150), at(hour / 12, 90), (200, 20, 30), 6, cv2.LINE_AA)
+    return image
+
+
+def test_a_dial_is_not_turned_until_its_hands_agree() -> None:
+    first, second = dial(7), dial(2)
+    assert not proven(first, second).near
+    assert not proven(first, np.ascontiguousarray(np.rot90(first))).near
+
+
+def test_a_page_of_text_may_be_turned() -> None:
+    page = switches(frozenset({1, 4}))
+    verdict = proven(page, np.ascontiguousarray(np.rot90(page, 2)))
+    assert verdict.near
+    assert abs(abs(verdict.rotation) - 180) < 1
+
+
+def softened(image: Pixels, part: slice) -> Pixels:
+    soft = image.copy()
+    soft[:, part] = cv2.GaussianBlur(image, (0, 0), 2.2)[:, part]
+    return soft
+
+
+def test_shots_of_another_focus_are_two_shots() -> None:
+    whole = np.asarray(scene(5, (640, 480)))
+    verdict = proven(softened(whole, slice(0, 300)), softened(whole, slice(340, 640)))
+    assert not verdict.near
+    assert verdict.evidence == "sharp in other places"
