@@ -43,7 +43,7 @@ _MORE_SHARE = 0.35  # of what a shape adds to its ground altogether
 _MAX_ALIKE = 0.6
 _FEW_SHARE = 0.5  # of a few colours; photographs have more
 _BOTH = 3  # of 1 and 2
-_EVERYWHERE_LEVELS = 4  # by which images differ on average where one was changed as a whole
+_EVERYWHERE_LEVELS = 4  # by which half of the pixels differ where the whole was changed
 
 
 def gap_levels(one: Bytes, two: Bytes) -> Bytes:
@@ -52,23 +52,25 @@ def gap_levels(one: Bytes, two: Bytes) -> Bytes:
     return np.asarray(cv2.max(cv2.max(red, green), blue), np.uint8)
 
 
+def changed_everywhere(one: Bytes, two: Bytes) -> bool:
+    """Tell whether light or colour was changed as a whole."""
+    some = cv2.absdiff(np.ascontiguousarray(one[::4, ::4]), np.ascontiguousarray(two[::4, ::4]))
+    return float(np.median(some.max(axis=2))) > _EVERYWHERE_LEVELS
+
+
 def other_shapes(one: Bytes, two: Bytes, inside: Mask) -> int:
     """Count shapes of which both images have one at a place, or each one at a place of its own.
 
     Parameters
     ----------
-    one, two : (H, W, 3) RGB on one raster
+    one, two : (H, W, 3) RGB on one raster, in one light
     inside : (H, W), where both are
-
-    Returns
-    -------
-    0 as well where light and colour were changed as a whole.
     """
     gap = gap_levels(one, two)
     mask = cv2.bitwise_and(cv2.inRange(gap, _GAP_LEVELS + 1, 255), inside.view(np.uint8) * 255)
     kernel = np.ones((_CORE_PIXELS, _CORE_PIXELS), np.uint8)
     core = cv2.erode(mask, kernel)
-    if not core.any() or float(np.median(gap[::4, ::4])) > _EVERYWHERE_LEVELS:
+    if not core.any():
         return 0
     _, labels, stats, _ = cv2.connectedComponentsWithStats(cv2.dilate(core, kernel), connectivity=8)
     faint = cv2.dilate(cv2.inRange(gap, _GAP_LEVELS // 2 + 1, 255), np.ones((3, 3), np.uint8))

@@ -23,7 +23,7 @@ from dedup.proof.outlines import outline
 from dedup.proof.ranks import percentiles
 from dedup.proof.residual import blobs, contrast, equalised, strangeness
 from dedup.proof.rims import Rims, by_rims
-from dedup.proof.shapes import other_shapes
+from dedup.proof.shapes import changed_everywhere, other_shapes
 from dedup.proof.sides import (
     LARGE_SHARE,
     Shares,
@@ -139,9 +139,23 @@ def _as_a_whole(laid: Laid, mask: Mask, sound: Mask) -> tuple[list[Check], str]:
     checks, even = _colours(laid, sound)
     if not even:
         return checks, _OTHER_COLOUR
-    if states := other_shapes(laid.one, laid.two, laid.inside):
+    if states := _states(laid, sound):
         return [*checks, Check(SHAPES_CHECK, states, 0, passed=False)], _OTHER_SHAPES
     return checks, ""
+
+
+def _states(laid: Laid, sound: Mask) -> int:
+    """Count shapes on plain ground that are others; of drawings whatever was done to the whole."""
+    one, two, inside = laid.one, laid.two, laid.inside
+    if not changed_everywhere(one, two):
+        return other_shapes(one, two, inside)
+    if not all(few_levels(each, inside) for each in laid.greys):
+        return 0
+    # From grey no colour follows, but grey does from any colour.
+    there = other_shapes(one, _toned_colours(two, one, sound, EVERYWHERE), inside)
+    return there and min(
+        there, other_shapes(_toned_colours(one, two, sound, EVERYWHERE), two, inside)
+    )
 
 
 def _clean(laid: Laid, strange: Floats, sound: Mask) -> bool:
@@ -222,7 +236,7 @@ def _drawn(laid: Laid, sound: Mask, mask: Mask, checks: list[Check]) -> Judgemen
     shares = sides(level, toned, places, large=large)
     if shares is None:  # faint all over: no content
         return Judgement(checks)
-    colours = _toned_colours(laid, sound, around)
+    colours = _toned_colours(laid.two, laid.one, sound, around)
     two = laid.two[around] if _kept(laid, sound) else colours
     rims = by_rims(one, two, places)
     shares = _told(one, colours, (level, toned), places, shares, rims, large=large)
@@ -311,10 +325,10 @@ def _kept(laid: Laid, sound: Mask) -> bool:
     return bool(apart.size) and float(apart.mean()) <= _KEPT_LEVELS
 
 
-def _toned_colours(laid: Laid, sound: Mask, part: Part) -> Bytes:
-    """Map the other's colours onto the owner's by one rule for the whole image."""
-    wanted = [laid.one[..., at].astype(np.float32) for at in range(3)]
-    made = np.stack(list(each_mapped(laid.two, wanted, sound, part)), axis=-1)
+def _toned_colours(colour: Bytes, wanted: Bytes, sound: Mask, part: Part) -> Bytes:
+    """Map one image's colours onto another's by one rule for the whole image."""
+    channels = [wanted[..., at].astype(np.float32) for at in range(3)]
+    made = np.stack(list(each_mapped(colour, channels, sound, part)), axis=-1)
     return np.asarray(np.clip(made, 0, 255), np.uint8)
 
 

@@ -224,3 +224,16 @@ def test_shots_of_another_focus_are_two_shots() -> None:
     verdict = proven(softened(whole, slice(0, 300)), softened(whole, slice(340, 640)))
     assert not verdict.near
     assert verdict.evidence == "sharp in other places"
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_a_state_is_told_after_a_change_of_the_whole(grey: bool) -> None:  # noqa: FBT001 - of two
+    def toned(image: Pixels) -> Pixels:
+        if grey:
+            level = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None] / 255
+            return np.asarray(level * (250, 225, 180), np.uint8)
+        return np.asarray(image * np.array([0.8, 0.75, 0.65]), np.uint8)
+
+    first, second = switches(frozenset({1, 4})), switches(frozenset({1, 4, 5}))
+    assert proven(first, toned(first)).near
+    assert grey or not proven(first, toned(second)).near
