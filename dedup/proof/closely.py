@@ -19,7 +19,7 @@ from dedup.proof.alignment import at_sizes, jacobian, overlap, refined, warp_col
 from dedup.proof.colour_fit import fitted
 from dedup.proof.description import Features
 from dedup.proof.original import LOSSLESS, grey
-from dedup.proof.ranks import percentiles
+from dedup.proof.ranks import median, percentiles
 from dedup.proof.residual import contrast, equalised, left_over, mean, unlike_at
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ _NOISY_RATIO = 1.6
 _FOCUS_WINDOW_PIXELS = 31
 _FOCUS_CONTRAST_LEVELS = 6.0
 _FOCUS_SHARE = 0.04  # of the textures, that each of the two has sharper
+_KEPT_FOCUS_SHARE, _KEPT_LIGHT_LEVELS = 0.06, 6.0  # shots .08 and more; copies in one light .012
 _FOCUS_CORRELATION = 0.7
 _FOCUS_WINDOWS = 2  # at least as large as that
 _BLACK_WHITE_LEVELS = (4, 251)
@@ -287,11 +288,20 @@ def focused_apart(laid: Laid) -> bool:
     together = mean(one * two, window) - mean(one, window) * mean(two, window)
     # Words over one of them are sharp as well, and are no other focus.
     textured &= together > _FOCUS_CORRELATION * spread[0] * spread[1]
-    ratio = fine[0][textured] / spread[0][textured]
-    ratio = ratio * spread[1][textured] / fine[1][textured]
+    sharper = fine[0][textured] / fine[1][textured]
+    ratio = sharper * spread[1][textured] / spread[0][textured]
     if 4 * ratio.size < _FOCUS_WINDOW_PIXELS**2:
         return False
-    shares = [float((each > _BLURRED_RATIO).mean()) for each in (ratio, 1 / ratio)]
     # Of a small image one window is much, and says little.
     least = _FOCUS_WINDOWS * _FOCUS_WINDOW_PIXELS**2 / (4 * ratio.size)
-    return min(shares) > max(_FOCUS_SHARE, least)
+    if _either_sharper(ratio) > max(_FOCUS_SHARE, least):
+        return True
+    # Blur takes contrast as well; where light was kept nothing else does, and detail tells alone.
+    if _either_sharper(sharper) <= max(_KEPT_FOCUS_SHARE, least):
+        return False
+    return median(np.abs(one - two)) <= _KEPT_LIGHT_LEVELS
+
+
+def _either_sharper(ratio: Floats) -> float:
+    """Give the share that is plainly sharper in the one, or in the other, whichever is less."""
+    return min(float((each > _BLURRED_RATIO).mean()) for each in (ratio, 1 / ratio))

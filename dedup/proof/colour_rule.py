@@ -57,6 +57,11 @@ class ColourLeft(NamedTuple):
     patch: int
 
 
+_COLOURED_LEVELS = 25.0  # of chroma
+_HUE = 0.77  # cosine of 40 degrees
+_ONE_HUE = 0.9  # of the mean of hues as unit vectors
+_FEWEST_COLOURED = 0.01  # of the pixels
+_OFF_LEVELS = 20.0
 _RELIT_LEVELS, _RELIT_CONTRAST = 6.0, 1.1  # beyond what a thing in another colour does to light
 _LOW_END, _HIGH_END = 1, 254
 Part = tuple[slice, slice]
@@ -166,6 +171,53 @@ def colour_left(one: Bytes, two: Bytes, sound: Mask, *, strict: bool = False) ->
     # A part in a colour that is nowhere else follows by a rule of its own, but not back again.
     there, back = _left(one, two, sound, strict), _left(two, one, sound, strict)
     return ColourLeft(max(there.levels, back.levels), max(dyed, min(there.patch, back.patch)))
+
+
+def turned(one: Bytes, two: Bytes, sound: Mask) -> float:
+    """Give the share of plain colours that have another hue.
+
+    Returns
+    -------
+    0 where one alone has many hues, as beside a sepia copy of it, or is the other's negative.
+    """
+    one, two = (cells.averaged(cells.cut(each, _SHRINK), _SHRINK) for each in (one, two))
+    part = cells.averaged(cells.cut(sound.astype(np.float32), _SHRINK), _SHRINK)
+    sound = np.asarray(part > 0.5)  # noqa: PLR2004 -- most of it
+    values = [
+        cv2.cvtColor(each, cv2.COLOR_RGB2YCrCb)[sound].astype(np.float32) for each in (one, two)
+    ]
+    mine, theirs = (each[:, 1:] - 128 for each in values)
+    strong = [np.linalg.norm(each, axis=1) + 1e-6 for each in (mine, theirs)]
+    plain = np.minimum(*strong) >= _COLOURED_LEVELS
+    if plain.sum() < max(1, _FEWEST_COLOURED * len(plain)):
+        return 0.0
+    hues = [
+        (each / size[:, None])[plain] for each, size in zip((mine, theirs), strong, strict=True)
+    ]
+    share = float(((hues[0] * hues[1]).sum(axis=1) < _HUE).mean())
+    first, second = (bool(np.linalg.norm(each.mean(axis=0)) >= _ONE_HUE) for each in hues)
+    if first != second:
+        return 0.0
+    light = [each[:, 0] - each[:, 0].mean() for each in values]
+    return share if float(light[0] @ light[1]) > 0 else 0.0
+
+
+def recoloured_share(one: Bytes, two: Bytes, sound: Mask) -> float:
+    """Give the share of pixels that stronger, fainter or warmer colours do not explain.
+
+    Of what is too small for tiles; either image may be the one that was changed.
+    """
+    mine, theirs = (
+        np.asarray(cv2.cvtColor(cv2.blur(each, (3, 3)), cv2.COLOR_RGB2YCrCb), np.uint8)
+        for each in (one, two)
+    )
+    if not sound.any():
+        return 0.0
+    shares = []
+    for colour, wanted in ((mine, theirs), (theirs, mine)):
+        left = np.abs(_stronger(colour, wanted, sound)[..., 1:] - wanted[..., 1:]).max(axis=2)
+        shares.append(float((left[sound] > _OFF_LEVELS).mean()))
+    return min(shares)
 
 
 def _as_is(one: Bytes, two: Bytes, sound: Mask) -> float | None:

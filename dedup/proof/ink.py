@@ -69,7 +69,7 @@ def inked(one: Bytes, two: Bytes, places: Mask) -> Shares | None:
     mixed = [_mixed(values[0], values[1]), _mixed(values[1], values[0])]
     if max(mixed) >= _MIN_MIXED_SHARE:
         return _on_one(mixed, _MIN_MIXED_SHARE)
-    few = [_few(each) for each in values]
+    few = [few_colours(each) for each in values]
     if max(few) < _MIN_INKED_SHARE or min(few) > _MAX_GROUND_SHARE:
         return None
     ink, ground = (one, two) if few[0] > few[1] else (two, one)
@@ -177,7 +177,7 @@ def _mixed(mine: Floats, ground: Floats) -> float:
     return float((left <= _MIX_LEVELS).mean())
 
 
-def _few(colours: Floats) -> float:
+def few_colours(colours: Floats) -> float:
     """Give the share of pixels that a few colours have.
 
     Parameters

@@ -34,7 +34,8 @@ from dedup.proof.pasted import in_a_panel, may_be_in_a_panel
 from dedup.proof.posterised import is_posterised, is_retoned
 from dedup.proof.ranks import median
 from dedup.proof.sampled import sampled
-from dedup.proof.shared_parts import OTHER_SIDE_CHECK, PAGE_CHECK, Judgement, judge
+from dedup.proof.shared_parts import OTHER_SIDE_CHECK, PAGE_CHECK, SMALL_SIDE, Judgement, judge
+from dedup.proof.symmetry import SYMMETRIC, upright_as_well
 from dedup.proof.verdict import Check, Verdict
 from dedup.proof.verify import (
     AGREEING_CHECK,
@@ -359,6 +360,8 @@ def _both_have_more(one: Side, two: Side, verdict: Verdict, *, page: bool) -> st
     straight = abs((verdict.rotation + 45) % 90 - 45) < _TILTED_DEGREES  # a tilt loses corners
     if page and straight and min(verdict.overlap) < 1 and shows_both(*features, verdict):
         return "two parts of one page: either shows what the other does not"
+    if page and upright_as_well(*features, verdict):
+        return SYMMETRIC
     return _CAPTIONED if captioned_both(*features, verdict) else ""
 
 
@@ -370,7 +373,9 @@ def _by_curves(laid: Laid, *, page: bool, drawn: bool) -> bool:
     page : what both show is held to the rule for pages
     drawn : both are pages
     """
-    if is_posterised(laid.one, laid.two, laid.inside, page=drawn):
+    # A staircase that is fitted to a few hundred pixels makes one flag of another.
+    small = max(laid.inside.shape) <= SMALL_SIDE
+    if not small and is_posterised(laid.one, laid.two, laid.inside, page=drawn):
         return True
     return not page and not _untouched(*laid.greys) and is_retoned(laid.one, laid.two, laid.inside)
 

@@ -14,12 +14,16 @@ from dedup.proof.colour_rule import (
     colour_left,
     each_mapped,
     mapped,
+    recoloured_share,
     tiles,
+    turned,
 )
 from dedup.proof.ink import inked, patched
+from dedup.proof.outlines import outline
 from dedup.proof.ranks import percentiles
 from dedup.proof.residual import blobs, contrast, equalised, strangeness
 from dedup.proof.rims import Rims, by_rims
+from dedup.proof.shapes import changed_everywhere, other_shapes
 from dedup.proof.sides import (
     LARGE_SHARE,
     Shares,
@@ -42,6 +46,11 @@ if TYPE_CHECKING:
     Mask = npt.NDArray[np.bool_]
 
 MIN_SPOT_PIXELS = 6
+SMALL_SIDE = 96
+"""Pixels of the longer side up to which nothing may differ: of 20 copies as small in a part none
+does, and an icon has no more to tell it from another of its set."""
+MAX_RECOLOURED_SHARE = 0.05  # of a small image; flags .4, copies 0
+MAX_TURNED_SHARE = 0.5  # of a page's colours
 MIN_SPOTS_SHARE = 0.0003  # of the overlap; less is the edge of an overlap
 MAX_COVERED_SHARE = 0.45  # of the overlap, with all that lies between letters
 MIN_EXPLAINED_SHARE = 0.6
@@ -59,6 +68,10 @@ MAX_PLACES_SHARE = 0.65  # of the written cells; where more differ no word was c
 OTHER_SIDE_CHECK = "share of it drawn on the other"
 DIFFERS_CHECK = "share that differs at full resolution"
 PAGE_CHECK = "places of a page that differ at full resolution"
+SHAPES_CHECK = "shapes on plain ground that are others"
+OUTLINE_CHECK = "share of an outline that is on both"
+_OTHER_SHAPES = "shapes on plain ground are others, or elsewhere"
+_SMALL = "small, and not the same all over"
 _AT_PLACES = "words or figures on it differ"
 _EVERYWHERE = "it agrees closely nowhere: another scan or print, or other words"
 _OTHER_COLOUR = "a part of it has another colour"
@@ -94,18 +107,17 @@ def judge(laid: Laid, *, page: bool) -> Judgement:
     inside = laid.inside
     if page:
         return _page(laid, _toned(laid, inside))
+    if max(inside.shape) <= SMALL_SIDE and not laid.halvings:
+        return _small(laid)
     strange = strange_places(laid)
     mask, _ = blobs(strange, inside, MIN_SPOT_PIXELS)
-    light = _light(laid, mask)
-    enough = light >= MIN_EXPLAINED_SHARE
-    check = Check("share of light that edits explain", light, MIN_EXPLAINED_SHARE, enough)
-    if not enough:
-        return Judgement([check], "light and colour differ as no edit makes them")
     around = min(_BESIDE_PIXELS, min(mask.shape) // _BESIDE_SHARE | 1)
     beside = cv2.dilate(mask.astype(np.uint8), np.ones((around, around), np.uint8))
-    checks, even = _colours(laid, inside & (beside == 0))
-    if not even:
-        return Judgement(checks, _OTHER_COLOUR)
+    # Ink that both carry is no part of what one rule makes of the light of an image.
+    sound = inside & (beside == 0)
+    checks, refusal = _as_a_whole(laid, mask, sound)
+    if refusal:
+        return Judgement(checks, refusal)
     share = float(mask.sum() / max(1, int(inside.sum())))
     if share <= MIN_SPOTS_SHARE:
         return Judgement([*checks, Check(DIFFERS_CHECK, share, MIN_SPOTS_SHARE, passed=True)])
@@ -113,10 +125,37 @@ def judge(laid: Laid, *, page: bool) -> Judgement:
     checks.append(Check(DIFFERS_CHECK, share, MAX_COVERED_SHARE, few))
     if not few:
         return Judgement(checks, f"{share:.1%} of the content differs", lossy=True)
-    # Ink that both carry is no part of what one rule makes of the light of an image.
-    sound = inside & (beside == 0)
     found = _drawn(laid, sound, mask, checks)
     return found._replace(lossy=False) if laid.halvings and _clean(laid, strange, sound) else found
+
+
+def _as_a_whole(laid: Laid, mask: Mask, sound: Mask) -> tuple[list[Check], str]:
+    """Say why no edit of the whole and nothing drawn over it makes one of two; "": one may."""
+    light = _light(laid, mask)
+    enough = light >= MIN_EXPLAINED_SHARE
+    check = Check("share of light that edits explain", light, MIN_EXPLAINED_SHARE, enough)
+    if not enough:
+        return [check], "light and colour differ as no edit makes them"
+    checks, even = _colours(laid, sound)
+    if not even:
+        return checks, _OTHER_COLOUR
+    if states := _states(laid, sound):
+        return [*checks, Check(SHAPES_CHECK, states, 0, passed=False)], _OTHER_SHAPES
+    return checks, ""
+
+
+def _states(laid: Laid, sound: Mask) -> int:
+    """Count shapes on plain ground that are others; of drawings whatever was done to the whole."""
+    one, two, inside = laid.one, laid.two, laid.inside
+    if not changed_everywhere(one, two):
+        return other_shapes(one, two, inside)
+    if not all(few_levels(each, inside) for each in laid.greys):
+        return 0
+    # From grey no colour follows, but grey does from any colour.
+    there = other_shapes(one, _toned_colours(two, one, sound, EVERYWHERE), inside)
+    return there and min(
+        there, other_shapes(_toned_colours(one, two, sound, EVERYWHERE), two, inside)
+    )
 
 
 def _clean(laid: Laid, strange: Floats, sound: Mask) -> bool:
@@ -139,6 +178,20 @@ def _page(laid: Laid, toned: Floats) -> Judgement:
     return Judgement([check, *checks], "" if even else _OTHER_COLOUR)
 
 
+def _small(laid: Laid) -> Judgement:
+    """Judge what is too small to tell what was drawn over it: an icon is not another of its set."""
+    found = _page(laid, _toned(laid, laid.inside))
+    if found.refusal:
+        return Judgement(found.checks, _SMALL)
+    share = recoloured_share(laid.one, laid.two, laid.inside)
+    same = share <= MAX_RECOLOURED_SHARE
+    checks = [
+        *found.checks,
+        Check("share of a small image in other colours", share, MAX_RECOLOURED_SHARE, same),
+    ]
+    return Judgement(checks, "" if same else _OTHER_COLOUR)
+
+
 def _spread(mask: Mask, page: Floats, inside: Mask) -> float:
     """Give the share of a page's written cells in which a place of a mask lies."""
 
@@ -159,10 +212,18 @@ def _colours(laid: Laid, sound: Mask, *, page: bool = False) -> tuple[list[Check
         limit = MAX_POSTERISED_LEVELS
     calm, even = colour.levels <= limit, colour.patch < MIN_PATCH_TILES
     name = "colour that no one rule explains, in levels"
-    return [
+    checks = [
         Check(name, colour.levels, limit, calm),
         Check("tiles of a place in another colour", colour.patch, MIN_PATCH_TILES - 1, even),
-    ], calm and even
+    ]
+    if not page or not (calm and even):
+        return checks, calm and even
+    share = turned(laid.one, laid.two, sound)
+    same = share <= MAX_TURNED_SHARE
+    return [
+        *checks,
+        Check("share of colours that have another hue", share, MAX_TURNED_SHARE, same),
+    ], same
 
 
 def _drawn(laid: Laid, sound: Mask, mask: Mask, checks: list[Check]) -> Judgement:
@@ -175,8 +236,9 @@ def _drawn(laid: Laid, sound: Mask, mask: Mask, checks: list[Check]) -> Judgemen
     shares = sides(level, toned, places, large=large)
     if shares is None:  # faint all over: no content
         return Judgement(checks)
-    colours = _toned_colours(laid, sound, around)
-    rims = by_rims(one, laid.two[around] if _kept(laid, sound) else colours, places)
+    colours = _toned_colours(laid.two, laid.one, sound, around)
+    two = laid.two[around] if _kept(laid, sound) else colours
+    rims = by_rims(one, two, places)
     shares = _told(one, colours, (level, toned), places, shares, rims, large=large)
     most, least = max(shares[:2]), min(shares[:2])
     checks = [
@@ -187,6 +249,10 @@ def _drawn(laid: Laid, sound: Mask, mask: Mask, checks: list[Check]) -> Judgemen
     if not shares.drawn:
         reason = f"{max(share, 0.001):.1%} of the content differs, and not on one side alone"
         return Judgement(checks, reason, lossy=share > MAX_CLEAN_SHARE or _scattered(mask))
+    edges = outline(one, two, places)
+    if edges is not None and edges.on_both:
+        checks.append(Check(OUTLINE_CHECK, edges.stepped, 0, passed=False))
+        return Judgement(checks, f"either has a thing of its own on {share:.0%} of it")
     on = laid.owner if shares.one > shares.two else 3 - laid.owner
     return Judgement(checks, drawn=Drawn(share, on))
 
@@ -259,10 +325,10 @@ def _kept(laid: Laid, sound: Mask) -> bool:
     return bool(apart.size) and float(apart.mean()) <= _KEPT_LEVELS
 
 
-def _toned_colours(laid: Laid, sound: Mask, part: Part) -> Bytes:
-    """Map the other's colours onto the owner's by one rule for the whole image."""
-    wanted = [laid.one[..., at].astype(np.float32) for at in range(3)]
-    made = np.stack(list(each_mapped(laid.two, wanted, sound, part)), axis=-1)
+def _toned_colours(colour: Bytes, wanted: Bytes, sound: Mask, part: Part) -> Bytes:
+    """Map one image's colours onto another's by one rule for the whole image."""
+    channels = [wanted[..., at].astype(np.float32) for at in range(3)]
+    made = np.stack(list(each_mapped(colour, channels, sound, part)), axis=-1)
     return np.asarray(np.clip(made, 0, 255), np.uint8)
 
 
