@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
+from dedup.proof.both_inked import inked_apart
 from dedup.proof.closely import few_levels, strange_places
 from dedup.proof.colour_rule import (
     EVERYWHERE,
@@ -58,8 +59,10 @@ _WRITTEN_LEVELS = 20  # contrast within a few pixels
 MAX_PLACES_SHARE = 0.65  # of the written cells; where more differ no word was changed here or there
 OTHER_SIDE_CHECK = "share of it drawn on the other"
 DIFFERS_CHECK = "share that differs at full resolution"
+BOTH_CHECK = "places with other ink on either"
 PAGE_CHECK = "places of a page that differ at full resolution"
 _AT_PLACES = "words or figures on it differ"
+_OTHER_INK = "either shows something else in one place: other words, or another face"
 _EVERYWHERE = "it agrees closely nowhere: another scan or print, or other words"
 _OTHER_COLOUR = "a part of it has another colour"
 _TEXTURED_LEVELS = 6.0
@@ -96,6 +99,16 @@ def judge(laid: Laid, *, page: bool) -> Judgement:
         return _page(laid, _toned(laid, inside))
     strange = strange_places(laid)
     mask, _ = blobs(strange, inside, MIN_SPOT_PIXELS)
+    # At this resolution: a coarser look sees of small words that they differ, and not that both do.
+    apart = inked_apart(laid.one, laid.two, mask)
+    if apart:
+        return Judgement([Check(BOTH_CHECK, apart, 0, passed=False)], _OTHER_INK)
+    return _photograph(laid, strange, mask)
+
+
+def _photograph(laid: Laid, strange: Floats, mask: Mask) -> Judgement:
+    """Judge by light, by colour, and by whose side the places of a mask are on."""
+    inside = laid.inside
     light = _light(laid, mask)
     enough = light >= MIN_EXPLAINED_SHARE
     check = Check("share of light that edits explain", light, MIN_EXPLAINED_SHARE, enough)
