@@ -18,6 +18,7 @@ from dedup.proof.colour_rule import (
     tiles,
 )
 from dedup.proof.ink import inked, patched
+from dedup.proof.only_words import only_words_agree
 from dedup.proof.ranks import percentiles
 from dedup.proof.residual import blobs, contrast, equalised, strangeness
 from dedup.proof.rims import Rims, by_rims
@@ -50,6 +51,7 @@ MAX_COLOUR_LEVELS = 21.0  # strong filters leave 20, a product in another colour
 MAX_POSTERISED_LEVELS = 36.0
 MIN_PATCH_TILES = 6  # of another colour
 MAX_CLEAN_SHARE = 0.02
+MAX_WORDS_SHARE = 0.05  # that differs, from which on the words may be all that agrees
 MAX_DOUBTFUL_SHARE = 0.25  # on either side by light; a grey thing beneath a coloured one has more
 MIN_SPECKS, MAX_SPECK_SHARE = 20, 0.15
 _BESIDE_PIXELS, _BESIDE_SHARE = 15, 12  # at most; and a share of a small image, or none is left
@@ -63,6 +65,7 @@ BOTH_CHECK = "places with other ink on either"
 PAGE_CHECK = "places of a page that differ at full resolution"
 _AT_PLACES = "words or figures on it differ"
 _OTHER_INK = "either shows something else in one place: other words, or another face"
+_ONLY_WORDS = "only the words on them are the same"
 _EVERYWHERE = "it agrees closely nowhere: another scan or print, or other words"
 _OTHER_COLOUR = "a part of it has another colour"
 _TEXTURED_LEVELS = 6.0
@@ -128,6 +131,8 @@ def _photograph(laid: Laid, strange: Floats, mask: Mask) -> Judgement:
         return Judgement(checks, f"{share:.1%} of the content differs", lossy=True)
     # Ink that both carry is no part of what one rule makes of the light of an image.
     sound = inside & (beside == 0)
+    if share > MAX_WORDS_SHARE and only_words_agree(laid, sound):
+        return Judgement(checks, _ONLY_WORDS)
     found = _drawn(laid, sound, mask, checks)
     return found._replace(lossy=False) if laid.halvings and _clean(laid, strange, sound) else found
 

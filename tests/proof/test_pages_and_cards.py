@@ -15,6 +15,8 @@ from dedup.edits.catalogue import drawn
 from dedup.images.decode import decode_bounded
 from dedup.proof import WORKING_SIDE, Original, Side, Verdict, describe, prove
 from dedup.proof.both_inked import inked_apart
+from dedup.proof.closely import Laid
+from dedup.proof.only_words import only_words_agree
 from dedup.proof.paper import is_page
 
 if TYPE_CHECKING:
@@ -41,8 +43,10 @@ def proven(first: Pixels, second: Pixels, qualities: tuple[int, int] = (90, 75))
     return prove(side(first, qualities[0]), side(second, qualities[1]))
 
 
-def statement(changed: Mapping[int, str] | None = None, scale: float = 1.0) -> Pixels:
-    """Draw a page of small print with faint rules between its lines."""
+def statement(
+    changed: Mapping[int, str] | None = None, scale: float = 1.0, *, shaded: bool = False
+) -> Pixels:
+    """Draw a page of small print with faint rules between its lines, or every other line shaded."""
     page = Image.new("L", (1240, 1754), 255)
     pen = ImageDraw.Draw(page)
     pen.text((80, 60), "Statement of account", 0, ImageFont.load_default(40))
@@ -50,11 +54,14 @@ def statement(changed: Mapping[int, str] | None = None, scale: float = 1.0) -> P
     chance = np.random.default_rng(3)
     for row in range(26):
         y = 160 + 38 * row
+        if shaded and row % 2:
+            pen.rectangle((80, y - 6, 1160, y + 32), 235)
         amount = f"{chance.uniform(100, 9000):.2f}"
         pen.text((80, y), ITEMS.split("|")[row % 4], 0, small)
         pen.text((700, y), str(row + 3), 0, small)
         pen.text((1000, y), (changed or {}).get(row, amount), 0, small)
-        pen.line((80, y + 32, 1160, y + 32), 221, 2)
+        if not shaded:
+            pen.line((80, y + 32, 1160, y + 32), 221, 2)
     size = round(1240 * scale), round(1754 * scale)
     return np.array(page.resize(size, Image.Resampling.LANCZOS).convert("RGB"))
 
@@ -68,6 +75,12 @@ def test_one_figure_or_point_on_a_page_of_small_print_makes_another_page(other: 
 
     assert not verdict.near
     assert verdict.evidence == "words or figures on it differ"
+
+
+def test_so_does_one_on_a_page_with_shaded_lines() -> None:
+    one, two = (statement({ROW: figure}, shaded=True) for figure in (FIGURE, OTHERS[0]))
+
+    assert proven(one, two).evidence == "words or figures on it differ"
 
 
 def test_so_does_one_on_a_smaller_copy_of_the_page() -> None:
@@ -148,6 +161,33 @@ def test_another_price_below_a_photograph_is_not_drawn_over_the_first() -> None:
         "either shows something else in one place: other words, or another face"
     )
     assert proven(tagged("70.00", photograph), tagged("", photograph)).near
+
+
+def quoted(photograph: Pixels) -> Pixels:
+    """Dim a photograph beneath lines of large white words."""
+    image = Image.fromarray((photograph * 0.45).astype(np.uint8))
+    pen = ImageDraw.Draw(image)
+    for row, line in enumerate(("LOCAL STATION", "SIMPLE PAPER", "ENGINE SCHOOL", "NEW TABLE")):
+        place = (300, 60 + 105 * row)
+        pen.text(place, line, "white", ImageFont.load_default(72), anchor="mm", stroke_width=2)
+    return np.array(image)
+
+
+def laid(one: Pixels, two: Pixels) -> Laid:
+    return Laid(one, two, np.ones(one.shape[:2], np.bool_), 1, (100, 100))
+
+
+def test_words_that_agree_do_not_make_one_image_of_two_photographs() -> None:
+    photographs = [drawn(450, 600, np.random.default_rng(seed)) for seed in (4, 9)]
+    one, two = map(quoted, photographs)
+    covered = one.copy()
+    cv2.circle(covered, (470, 350), 90, (250, 210, 40), -1)
+
+    assert only_words_agree(laid(one, two), ~differing(one, two))
+    assert not only_words_agree(laid(one, covered), ~differing(one, covered))
+    assert not only_words_agree(laid(*photographs), ~differing(*photographs))
+    assert not proven(one, two).near
+    assert proven(one, covered).near
 
 
 def differing(one: Pixels, two: Pixels) -> Mask:
