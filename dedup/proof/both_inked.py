@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
+from dedup.proof.in_line import in_a_line
 from dedup.proof.ranks import percentiles
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ def inked_apart(one: Bytes, two: Bytes, places: Mask) -> int:
     left, top, width, height = cv2.boundingRect(places.view(np.uint8))
     if not width:
         return 0
-    part = _grown((left, top, width, height))
-    one, two, mask = one[part], two[part], places[part].astype(np.uint8)
+    rows, columns = _grown((left, top, width, height))
+    mask = np.ascontiguousarray(places[rows, columns]).view(np.uint8)
     joined = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((_JOINED_PIXELS,) * 2, np.uint8))
     _, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
     count = 0
@@ -56,8 +57,11 @@ def inked_apart(one: Bytes, two: Bytes, places: Mask) -> int:
         if area < 2 * _MIN_PIXELS:
             break
         around = _grown(box)
-        own = labels[around] == number
-        count += _apart(one[around], two[around], own, mask[around])
+        own, near = labels[around] == number, mask[around]
+        box[:2] = box[0] + columns.start, box[1] + rows.start
+        around = _grown(box)
+        apart = _apart(one[around], two[around], own, near)
+        count += apart or in_a_line(one, two, places, box)
     return count
 
 
