@@ -20,6 +20,10 @@ _MIN_GROUND_SHARE = 0.4
 _STROKE_LEVELS = 40.0  # between a tile's ground and its ink
 _FLAT_LEVELS = 3.0
 _MIN_STROKED_SHARE = 0.55
+_EVENLY_LEVELS, _MIN_EVENLY_SHARE, _MIN_STROKED_OF_REST = 4, 0.75, 0.65
+"""Around a tile's ground; the share of the tile there from which on what is faint on it is a rule,
+a shade or what JPEG leaves beside letters; and the least share of strokes in all other tiles. Faint
+tiles are most of a page of small print; of 1,842 photographs none is a page by this."""
 _MIN_FLAT_SHARE = 0.12  # a sheet full of figures has .2
 # Of the flat tiles. Photographs on plain ground have .5 at most of either, but for those cut out
 _EVEN_LEVELS = 1.2
@@ -62,7 +66,10 @@ def is_page(image: Floats, used: Mask | None = None) -> bool:
 
 
 def _are_stroked(tiles: Floats) -> bool:
-    """Tell whether most of the textured tiles, (N, P), are strokes on one ground."""
+    """Tell whether most of the textured tiles, (N, P), are strokes on one ground.
+
+    Faint rules on even ground speak neither for a page nor against it.
+    """
     tiles = np.sort(tiles, axis=1)
     # Of two tones the commoner is the ground; the median is in it, or the quarter below or above.
     ground = np.zeros(len(tiles))
@@ -73,8 +80,16 @@ def _are_stroked(tiles: Floats) -> bool:
         better = share > ground
         ground[better], level[better] = share[better], middle[better]
     reach = np.maximum(tiles[:, -1] - level, level - tiles[:, 0])
-    stroked = (ground >= _MIN_GROUND_SHARE) & (reach >= _STROKE_LEVELS)
-    return bool(stroked.sum() >= _MIN_STROKED_SHARE * len(tiles))
+    strong = reach >= _STROKE_LEVELS
+    stroked = strong & (ground >= _MIN_GROUND_SHARE)
+    if stroked.sum() >= _MIN_STROKED_SHARE * len(tiles):
+        return True
+    if not stroked.any():
+        return False
+    faint, level = tiles[~strong], level[~strong]
+    evenly = (np.abs(faint - level[:, None]) <= _EVENLY_LEVELS).mean(axis=1)
+    told = len(tiles) - int((evenly >= _MIN_EVENLY_SHARE).sum())
+    return bool(stroked.sum() >= _MIN_STROKED_OF_REST * told)
 
 
 def _is_paper(tiles: Floats, spread: Floats) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
+from dedup.proof.both_inked import inked_apart
 from dedup.proof.closely import few_levels, strange_places
 from dedup.proof.colour_rule import (
     EVERYWHERE,
@@ -19,6 +20,7 @@ from dedup.proof.colour_rule import (
     turned,
 )
 from dedup.proof.ink import inked, patched
+from dedup.proof.only_words import only_words_agree
 from dedup.proof.outlines import outline
 from dedup.proof.ranks import percentiles
 from dedup.proof.residual import blobs, contrast, equalised, strangeness
@@ -58,6 +60,7 @@ MAX_COLOUR_LEVELS = 21.0  # strong filters leave 20, a product in another colour
 MAX_POSTERISED_LEVELS = 36.0
 MIN_PATCH_TILES = 6  # of another colour
 MAX_CLEAN_SHARE = 0.02
+MAX_WORDS_SHARE = 0.05  # that differs, from which on the words may be all that agrees
 MAX_DOUBTFUL_SHARE = 0.25  # on either side by light; a grey thing beneath a coloured one has more
 MIN_SPECKS, MAX_SPECK_SHARE = 20, 0.15
 _BESIDE_PIXELS, _BESIDE_SHARE = 15, 12  # at most; and a share of a small image, or none is left
@@ -67,12 +70,15 @@ _WRITTEN_LEVELS = 20  # contrast within a few pixels
 MAX_PLACES_SHARE = 0.65  # of the written cells; where more differ no word was changed here or there
 OTHER_SIDE_CHECK = "share of it drawn on the other"
 DIFFERS_CHECK = "share that differs at full resolution"
+BOTH_CHECK = "places with other ink on either"
 PAGE_CHECK = "places of a page that differ at full resolution"
 SHAPES_CHECK = "shapes on plain ground that are others"
 OUTLINE_CHECK = "share of an outline that is on both"
 _OTHER_SHAPES = "shapes on plain ground are others, or elsewhere"
 _SMALL = "small, and not the same all over"
 _AT_PLACES = "words or figures on it differ"
+_OTHER_INK = "either shows something else in one place: other words, or another face"
+_ONLY_WORDS = "only the words on them are the same"
 _EVERYWHERE = "it agrees closely nowhere: another scan or print, or other words"
 _OTHER_COLOUR = "a part of it has another colour"
 _TEXTURED_LEVELS = 6.0
@@ -111,6 +117,16 @@ def judge(laid: Laid, *, page: bool) -> Judgement:
         return _small(laid)
     strange = strange_places(laid)
     mask, _ = blobs(strange, inside, MIN_SPOT_PIXELS)
+    # At this resolution: a coarser look sees of small words that they differ, and not that both do.
+    apart = inked_apart(laid.one, laid.two, mask)
+    if apart:
+        return Judgement([Check(BOTH_CHECK, apart, 0, passed=False)], _OTHER_INK)
+    return _photograph(laid, strange, mask)
+
+
+def _photograph(laid: Laid, strange: Floats, mask: Mask) -> Judgement:
+    """Judge by light, by colour, and by whose side the places of a mask are on."""
+    inside = laid.inside
     around = min(_BESIDE_PIXELS, min(mask.shape) // _BESIDE_SHARE | 1)
     beside = cv2.dilate(mask.astype(np.uint8), np.ones((around, around), np.uint8))
     # Ink that both carry is no part of what one rule makes of the light of an image.
@@ -125,6 +141,8 @@ def judge(laid: Laid, *, page: bool) -> Judgement:
     checks.append(Check(DIFFERS_CHECK, share, MAX_COVERED_SHARE, few))
     if not few:
         return Judgement(checks, f"{share:.1%} of the content differs", lossy=True)
+    if share > MAX_WORDS_SHARE and only_words_agree(laid, sound):
+        return Judgement(checks, _ONLY_WORDS)
     found = _drawn(laid, sound, mask, checks)
     return found._replace(lossy=False) if laid.halvings and _clean(laid, strange, sound) else found
 

@@ -1,0 +1,238 @@
+"""Pages of small print and cards of one design: what differs on them, what is drawn over one."""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from dedup.edits.catalogue import drawn
+from dedup.images.decode import decode_bounded
+from dedup.proof import WORKING_SIDE, Original, Side, Verdict, describe, prove
+from dedup.proof.both_inked import inked_apart
+from dedup.proof.closely import Laid
+from dedup.proof.in_line import in_a_line
+from dedup.proof.only_words import only_words_agree
+from dedup.proof.paper import is_page
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    Pixels = npt.NDArray[np.uint8]
+    Mask = npt.NDArray[np.bool_]
+
+ITEMS = "Winter kitchen music|Captain early museum|Number weather school|Table small market"
+
+
+def side(pixels: Pixels, quality: int) -> Side:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
+    original = Original(buffer.getvalue())
+    return Side(
+        describe(decode_bounded(buffer.getvalue(), WORKING_SIDE, srgb=True)), lambda: original
+    )
+
+
+def proven(first: Pixels, second: Pixels, qualities: tuple[int, int] = (90, 75)) -> Verdict:
+    return prove(side(first, qualities[0]), side(second, qualities[1]))
+
+
+def statement(changed: Mapping[int, str] | None = None, scale: float = 1.0) -> Pixels:
+    """Draw a page of small print with faint rules between its lines."""
+    page = Image.new("L", (1240, 1754), 255)
+    pen = ImageDraw.Draw(page)
+    pen.text((80, 60), "Statement of account", 0, ImageFont.load_default(40))
+    small = ImageFont.load_default(20)
+    chance = np.random.default_rng(3)
+    for row in range(26):
+        y = 160 + 38 * row
+        amount = f"{chance.uniform(100, 9000):.2f}"
+        pen.text((80, y), ITEMS.split("|")[row % 4], 0, small)
+        pen.text((700, y), str(row + 3), 0, small)
+        pen.text((1000, y), (changed or {}).get(row, amount), 0, small)
+        pen.line((80, y + 32, 1160, y + 32), 221, 2)
+    size = round(1240 * scale), round(1754 * scale)
+    return np.array(page.resize(size, Image.Resampling.LANCZOS).convert("RGB"))
+
+
+ROW, FIGURE, OTHERS = 11, "4185.07", ("4135.07", "4105.07", "418507", "4185,07")
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_one_figure_or_point_on_a_page_of_small_print_makes_another_page(other: str) -> None:
+    verdict = proven(statement({ROW: FIGURE}), statement({ROW: other}))
+
+    assert not verdict.near
+    assert verdict.evidence == "words or figures on it differ"
+
+
+def test_so_does_one_on_a_smaller_copy_of_the_page() -> None:
+    assert not proven(statement({ROW: FIGURE}), statement({ROW: OTHERS[0]}, scale=0.6)).near
+
+
+@pytest.mark.parametrize(("scale", "quality"), [(1.0, 30), (0.75, 80), (0.6, 85)])
+def test_a_page_of_small_print_saved_again_is_one_page(scale: float, quality: int) -> None:
+    verdict = proven(statement(), statement(scale=scale), (92, quality))
+
+    assert verdict.resaved
+
+
+def test_faint_rules_neither_make_a_page_nor_unmake_one() -> None:
+    page = statement(scale=0.6)[..., 0].astype(np.float32)
+    rules = np.full((400, 400), 255, np.float32)
+    rules[8::16] = 221
+
+    assert is_page(page)
+    assert not is_page(rules)
+
+
+def pattern(hue: tuple[int, int, int]) -> Pixels:
+    """Fill a card with rings of two tones that are 12 levels apart."""
+    down, across = np.mgrid[:400, :640]
+    ring = (np.hypot(down - 160, across - 190) // 6 % 2)[..., None]
+    return np.asarray(np.array(hue) - 12 * ring, np.uint8)
+
+
+@cache
+def card(name: str, hair: int, hue: tuple[int, int, int] = (216, 228, 232)) -> Pixels:
+    """Draw an identity card with a face, a name and a number on a patterned ground."""
+    image = Image.fromarray(pattern(hue))
+    pen = ImageDraw.Draw(image)
+    pen.text((24, 20), "REPUBLIC OF NOWHERE - IDENTITY CARD", "black", ImageFont.load_default(20))
+    pen.rectangle((24, 64, 174, 254), (222, 231, 238))
+    pen.ellipse((60, 100, 138, 210), (244, 204, 162))
+    pen.chord((60 - hair, 94, 138 + hair, 160 + hair), 180, 360, (40 + 8 * hair, 34, 30))
+    pen.ellipse((28, 205, 170, 300), (120, 60 + 9 * hair, 130))
+    pen.rectangle((24, 255, 174, 305), (216, 228, 232))
+    for row, text in enumerate((name, f"No {hair * 7654321 % 10**8:08d}", "Expires 03/2031")):
+        pen.text((200, 74 + 27 * row), text, "black", ImageFont.load_default(17))
+    made = np.array(image)
+    made.setflags(write=False)
+    return made
+
+
+@pytest.mark.parametrize("hue", [(216, 228, 232), (232, 214, 228)])
+def test_cards_of_two_people_are_two_cards_in_any_tint(hue: tuple[int, int, int]) -> None:
+    verdict = proven(card("Nadia Rossi", 2), card("Samir Castillo", 9, hue))
+
+    assert not verdict.near
+
+
+def test_a_card_saved_again_and_one_with_a_stamp_over_it_is_the_same_card() -> None:
+    stamped = card("Nadia Rossi", 2).copy()
+    cv2.putText(stamped, "COPY", (250, 330), cv2.FONT_HERSHEY_DUPLEX, 1.6, (40, 40, 40), 3)
+
+    assert proven(card("Nadia Rossi", 2), card("Nadia Rossi", 2)).resaved
+    assert proven(card("Nadia Rossi", 2), stamped).near
+
+
+def tagged(price: str, photograph: Pixels) -> Pixels:
+    """Put a white bar with a name and a price below a photograph."""
+    bar = Image.new("RGB", (photograph.shape[1], 60), "white")
+    pen = ImageDraw.Draw(bar)
+    pen.text((16, 16), "Report small", "black", ImageFont.load_default(24))
+    pen.text((photograph.shape[1] - 130, 16), price, (190, 20, 20), ImageFont.load_default(24))
+    return np.concatenate([photograph, np.array(bar)])
+
+
+def test_another_price_below_a_photograph_is_not_drawn_over_the_first() -> None:
+    photograph = drawn(480, 600, np.random.default_rng(8))
+    verdict = proven(tagged("70.00", photograph), tagged("37.54", photograph))
+
+    assert not verdict.near
+    assert verdict.evidence == (
+        "either shows something else in one place: other words, or another face"
+    )
+    assert proven(tagged("70.00", photograph), tagged("", photograph)).near
+
+
+def quoted(photograph: Pixels) -> Pixels:
+    """Dim a photograph beneath lines of large white words."""
+    image = Image.fromarray((photograph * 0.45).astype(np.uint8))
+    pen = ImageDraw.Draw(image)
+    for row, line in enumerate(("LOCAL STATION", "SIMPLE PAPER", "ENGINE SCHOOL", "NEW TABLE")):
+        place = (300, 60 + 105 * row)
+        pen.text(place, line, "white", ImageFont.load_default(72), anchor="mm", stroke_width=2)
+    return np.array(image)
+
+
+def laid(one: Pixels, two: Pixels) -> Laid:
+    return Laid(one, two, np.ones(one.shape[:2], np.bool_), 1, (100, 100))
+
+
+def test_words_that_agree_do_not_make_one_image_of_two_photographs() -> None:
+    photographs = [drawn(450, 600, np.random.default_rng(seed)) for seed in (4, 9)]
+    one, two = map(quoted, photographs)
+    covered = one.copy()
+    cv2.circle(covered, (470, 350), 90, (250, 210, 40), -1)
+
+    assert only_words_agree(laid(one, two), ~differing(one, two))
+    assert not only_words_agree(laid(one, covered), ~differing(one, covered))
+    assert not only_words_agree(laid(*photographs), ~differing(*photographs))
+    assert not proven(one, two).near
+    assert proven(one, covered).near
+
+
+@pytest.mark.parametrize("other", ["1,482.5", "1,432.50", "1,482.507", "7,482.50"])
+def test_a_figure_more_or_less_below_a_photograph_is_another_figure(other: str) -> None:
+    photograph = drawn(480, 600, np.random.default_rng(8))
+    verdict = proven(tagged("1,482.50", photograph), tagged(other, photograph))
+
+    assert not verdict.near
+
+
+def test_a_letter_in_a_line_is_told_from_what_lies_elsewhere_on_the_ground() -> None:
+    one, more = worded("74120"), worded("741208")
+    ringed, below = one.copy(), one.copy()
+    cv2.circle(ringed, (120, 30), 26, (20, 20, 20), 2)
+    cv2.line(below, (40, 48), (100, 48), (20, 20, 20), 2)
+
+    assert found_in_a_line(one, more)
+    assert found_in_a_line(more, one)
+    assert not found_in_a_line(one, ringed)
+    assert not found_in_a_line(one, below)
+    assert not found_in_a_line(worded(""), worded("8"))
+
+
+def found_in_a_line(one: Pixels, two: Pixels) -> bool:
+    places = differing(one, two)
+    return in_a_line(one, two, places, cv2.boundingRect(places.view(np.uint8)))
+
+
+def differing(one: Pixels, two: Pixels) -> Mask:
+    apart = (cv2.absdiff(one, two).max(axis=2) > 20).astype(np.uint8)
+    return np.asarray(cv2.dilate(apart, np.ones((7, 7), np.uint8)) > 0)
+
+
+def worded(text: str, ground: int = 250, ink: int = 20) -> Pixels:
+    image = Image.new("RGB", (200, 60), (ground,) * 3)
+    ImageDraw.Draw(image).text((40, 18), text, (ink,) * 3, ImageFont.load_default(22))
+    return np.array(image)
+
+
+def test_ink_on_either_side_of_one_place_is_told_in_any_tone() -> None:
+    one, two = worded("7412"), worded("9036")
+    pale, dark = worded("9036", 200, 90), worded("9036", 20, 240)
+
+    assert inked_apart(one, two, differing(one, two)) == 1
+    assert inked_apart(one, pale, differing(one, two)) == 1
+    assert inked_apart(one, dark, differing(one, two)) == 1
+
+
+def test_ink_on_one_side_alone_or_moved_by_less_than_a_stroke_is_not() -> None:
+    one, none = worded("7412"), worded("")
+    moved = cv2.warpAffine(one, np.array([[1, 0, 0.6], [0, 1, 0.4]]), (200, 60), borderValue=250)
+    covered = one.copy()
+    covered[10:50, 30:120] = (40, 90, 200)
+
+    assert inked_apart(one, none, differing(one, none)) == 0
+    assert inked_apart(one, np.asarray(moved), differing(one, np.asarray(moved))) == 0
+    assert inked_apart(one, covered, differing(one, covered)) == 0
+    assert inked_apart(one, one, differing(one, one)) == 0
