@@ -204,8 +204,8 @@ def _fit(one: Side, two: Side, agreed: Agreement, *, turned: bool) -> Fit | None
 
 def _may_show_more(verdict: Verdict) -> bool:
     """Tell a refused pair of which one may still hold the other in a panel."""
-    refused = not verdict.near
-    return refused and not (_two_pages(verdict) or _frame_on_frame(verdict) or _captioned(verdict))
+    captioned = verdict.evidence == _CAPTIONED  # what is beside captions is no panel
+    return not (verdict.near or captioned or _two_pages(verdict) or _frame_on_frame(verdict))
 
 
 def _may_be_a_panel(one: Side, two: Side, verdict: Verdict, fit: Fit) -> bool:
@@ -222,11 +222,6 @@ def _two_pages(verdict: Verdict) -> bool:
 def _frame_on_frame(verdict: Verdict) -> bool:
     """Tell two that lie on each other to the edges: what differs in them is in no panel of one."""
     return min(verdict.overlap) >= _ALL_SHARE
-
-
-def _captioned(verdict: Verdict) -> bool:
-    """Tell two with captions of their own: what is beside those is no panel."""
-    return verdict.evidence == _CAPTIONED
 
 
 def _unlike(verdict: Verdict) -> bool:
