@@ -81,11 +81,12 @@ def _ink(image: Bytes, beyond: Mask) -> tuple[Mask, Mask] | None:
     around = image[beyond]
     if len(around) < 2 * _MIN_PIXELS:
         return None
-    ground = np.median(around, axis=0)
+    ground = np.median(np.ascontiguousarray(around.T), axis=1)
     off = cv2.absdiff(image, np.full_like(image, ground.round())).max(axis=2)
     if float((off[beyond] <= _GROUND_LEVELS).mean()) < _MIN_GROUND_SHARE:
         return None
-    strongest = int(np.sort(off, axis=None)[-max(1, off.size // 100)])
+    high = off.size - max(1, off.size // 100)
+    strongest = int(np.partition(off, high, axis=None)[high])
     if strongest < _MIN_INK_LEVELS:
         return None
     return (
