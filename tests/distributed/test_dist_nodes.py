@@ -96,8 +96,10 @@ class Cluster:
 
 
 def _environment(**more: str) -> dict[str, str]:
+    # Without what a cluster of this process has left there, such as its token.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     path = os.pathsep.join(sys.path)
-    return {**os.environ, "PYTHONPATH": path, "RAY_USAGE_STATS_ENABLED": "0", **more}
+    return {**kept, "PYTHONPATH": path, "RAY_USAGE_STATS_ENABLED": "0", **more}
 
 
 def lose(machine: Machine) -> None:
@@ -112,6 +114,8 @@ def lose(machine: Machine) -> None:
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
+    if "ray" in sys.modules:  # what a cluster of this process leaves leads others astray
+        pytest.skip("runs by itself: pytest -m slow tests/distributed/test_dist_nodes.py")
     with ExitStack() as stack:
         yield Cluster(stack)
 
