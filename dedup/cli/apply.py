@@ -24,7 +24,7 @@ from dedup.cli.output import (
 from dedup.cli.stores import shared_store_option
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Sequence
 
     from dedup.actions.outcomes import Acted, Run
     from dedup.actions.plan_file import PlanEntry
@@ -153,11 +153,10 @@ def _close(acted: Acted, where: str, *, dry_run: bool, final: Collection[str] = 
         raise click.exceptions.Exit(EXIT_NOTHING_DONE)
 
 
-def warnings_on(entries: Iterable[PlanEntry]) -> list[str]:
+def warnings_on(entries: Sequence[PlanEntry]) -> list[str]:
     """Say what to think of before a plan is carried out."""
     from dedup.actions.plan_file import LOOSE
 
-    entries = list(entries)
     found = []
     if final := sum(entry.is_final for entry in entries):
         found.append(

@@ -80,7 +80,7 @@ def format_options(command: Command) -> Command:
 
 
 def to_write(output: Path | None) -> None:
-    """Refuse to write an answer over an image or a film.
+    """Refuse to write an answer over an image or a video.
 
     Raises
     ------

@@ -238,8 +238,7 @@ def _fitted(text: str, stream: TextIO) -> str:
         return text
     from dedup.cli.wrapping import width_of, wrapped
 
-    width = width_of(stream)
-    return text if width is None else wrapped(text, width)
+    return wrapped(text, width_of(stream))
 
 
 def note_skips(skips: Sequence[Skip], more: str) -> None:

@@ -24,15 +24,13 @@ _RATE: Final = re.compile(r"\w+/s\W*")
 _WORD: Final = re.compile(r" *[^ ]+")
 
 
-def width_of(stream: TextIO) -> int | None:
-    """Give the columns of a terminal; None: the stream leads to none."""
-    if not stream.isatty():
-        return None
+def width_of(terminal: TextIO) -> int:
+    """Give the columns of a terminal."""
     asked = os.environ.get("COLUMNS", "")
     if asked.isdecimal() and int(asked):
         return int(asked)
     try:
-        return os.get_terminal_size(stream.fileno()).columns or _FALLBACK
+        return os.get_terminal_size(terminal.fileno()).columns or _FALLBACK
     except (OSError, ValueError):
         return _FALLBACK
 

@@ -154,9 +154,7 @@ def colour_left(one: Bytes, two: Bytes, sound: Mask, *, strict: bool = False) ->
     sound : (H, W), pixels that count
     strict : colours may be stronger, fainter or warmer, and no others
     """
-    one, two = (cells.averaged(cells.cut(each, _SHRINK), _SHRINK) for each in (one, two))
-    part = cells.averaged(cells.cut(sound.astype(np.float32), _SHRINK), _SHRINK)
-    sound = np.asarray(part > 0.5)  # noqa: PLR2004 -- most of it
+    one, two, sound = _shrunk(one, two, sound)
     if (levels := _as_is(one, two, sound)) is not None:
         return ColourLeft(levels, 0)
     dyed = min(_dyed(one, two, sound), _dyed(two, one, sound))
@@ -173,6 +171,12 @@ def colour_left(one: Bytes, two: Bytes, sound: Mask, *, strict: bool = False) ->
     return ColourLeft(max(there.levels, back.levels), max(dyed, min(there.patch, back.patch)))
 
 
+def _shrunk(one: Bytes, two: Bytes, sound: Mask) -> tuple[Bytes, Bytes, Mask]:
+    one, two = (cells.averaged(cells.cut(each, _SHRINK), _SHRINK) for each in (one, two))
+    part = cells.averaged(cells.cut(sound.astype(np.float32), _SHRINK), _SHRINK)
+    return one, two, np.asarray(part > 0.5)  # noqa: PLR2004 -- most of it
+
+
 def turned(one: Bytes, two: Bytes, sound: Mask) -> float:
     """Give the share of plain colours that have another hue.
 
@@ -180,9 +184,7 @@ def turned(one: Bytes, two: Bytes, sound: Mask) -> float:
     -------
     0 where one alone has many hues, as beside a sepia copy of it, or is the other's negative.
     """
-    one, two = (cells.averaged(cells.cut(each, _SHRINK), _SHRINK) for each in (one, two))
-    part = cells.averaged(cells.cut(sound.astype(np.float32), _SHRINK), _SHRINK)
-    sound = np.asarray(part > 0.5)  # noqa: PLR2004 -- most of it
+    one, two, sound = _shrunk(one, two, sound)
     values = [
         cv2.cvtColor(each, cv2.COLOR_RGB2YCrCb)[sound].astype(np.float32) for each in (one, two)
     ]

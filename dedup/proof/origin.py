@@ -16,7 +16,7 @@ from dedup.proof.generations import resampled_from, resampled_part
 from dedup.proof.lineage import made_from_coarser
 from dedup.proof.original import MOST_PIXELS
 from dedup.proof.ranks import median, percentiles
-from dedup.proof.surround import surrounded
+from dedup.proof.surround import holder_of, surrounded
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -38,7 +38,7 @@ _CURVED_LEVELS = 2.0  # the same, of what brightness and contrast leave; filters
 
 _LEAST_SCALED = 1.03
 _LEAST_RATIO = 1.25  # of sides; nearer ones say nothing
-_WHOLE_SHARE, _ALL_SHARE = 0.97, 0.98
+_ALL_SHARE = 0.98
 _TILTED_DEGREES = 1.0
 _SOFT, _FINE = 0.35, 0.6
 """Exponents of the ratio of sides, by which reaches of spectra differ: those of an image and its
@@ -161,11 +161,9 @@ def holds_resized(
     placed : (3, 3), pixels of the second to those of the first, of the files' own sizes
     overlap : share of each that both show
     """
-    if (overlap[0] < _WHOLE_SHARE) == (overlap[1] < _WHOLE_SHARE):
+    holder = holder_of(overlap)
+    if not holder or max(np.prod(one.size), np.prod(two.size)) > MOST_PIXELS:
         return 0
-    if max(np.prod(one.size), np.prod(two.size)) > MOST_PIXELS:
-        return 0
-    holder = 1 if overlap[0] < _WHOLE_SHARE else 2
     outer, inner = (one, two) if holder == 1 else (two, one)
     slope = jacobian(placed, (two.size[1] - 1) / 2, (two.size[0] - 1) / 2)
     shrunk = float(abs(np.linalg.det(slope))) ** 0.5

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from dedup.proof.shapes import gap_levels
+from dedup.proof.shapes import filled, gap_levels
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -118,10 +118,7 @@ def _large(one: Bytes, two: Bytes, places: Mask) -> Bytes | None:
     large[0] = False
     if not large.any():
         return None
-    contours, _ = cv2.findContours(
-        large[labels].view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
-    )
-    return np.asarray(cv2.drawContours(np.zeros_like(mask), contours, -1, 1, cv2.FILLED), np.uint8)
+    return filled(large[labels].view(np.uint8))
 
 
 def _points(solid: Bytes) -> tuple[Floats, Floats] | None:

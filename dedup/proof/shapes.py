@@ -52,6 +52,12 @@ def gap_levels(one: Bytes, two: Bytes) -> Bytes:
     return np.asarray(cv2.max(cv2.max(red, green), blue), np.uint8)
 
 
+def filled(mask: Bytes) -> Bytes:
+    """Fill what is enclosed by the pieces of a mask; (H, W) of 0 and 1."""
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return np.asarray(cv2.drawContours(np.zeros_like(mask), contours, -1, 1, cv2.FILLED), np.uint8)
+
+
 def changed_everywhere(one: Bytes, two: Bytes) -> bool:
     """Tell whether light or colour was changed as a whole."""
     some = cv2.absdiff(np.ascontiguousarray(one[::4, ::4]), np.ascontiguousarray(two[::4, ::4]))
@@ -96,8 +102,7 @@ def other_shapes(one: Bytes, two: Bytes, inside: Mask) -> int:
 
 def _whose(one: Bytes, two: Bytes, gap: Bytes, own: Bytes, ground: Mask) -> int:
     """Say on which of two images a shape is: 1, 2, on either (3), or 0 where that is not known."""
-    contours, _ = cv2.findContours(own, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    solid = cv2.drawContours(np.zeros_like(own), contours, -1, 1, cv2.FILLED)
+    solid = filled(own)
     near, clear = (
         cv2.dilate(solid, np.ones((2 * reach + 1,) * 2, np.uint8)) > 0
         for reach in (_BESIDE_PIXELS, _CLEAR_PIXELS)

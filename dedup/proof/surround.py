@@ -33,6 +33,12 @@ enlargement, both blurred, it is that. Of 8 such there are .11 to .36 and .966 t
 beside what they were cut from two have more than .95, at .43 and .50."""
 
 
+def holder_of(overlap: tuple[float, float]) -> int:
+    """Tell which image, 1 or 2, shows the other as a whole among more; 0 where neither does."""
+    whole = [share >= _WHOLE_SHARE for share in overlap]
+    return 0 if whole[0] == whole[1] else 1 + whole.index(False)
+
+
 def surrounded(one: Original, two: Original, placed: Doubles, overlap: tuple[float, float]) -> int:
     """Tell which image, 1 or 2, shows the other on a blurred enlargement of it; else 0.
 
@@ -41,9 +47,9 @@ def surrounded(one: Original, two: Original, placed: Doubles, overlap: tuple[flo
     placed : (3, 3), pixels of the second to those of the first, of the files' own sizes
     overlap : share of each that both show
     """
-    if (overlap[0] < _WHOLE_SHARE) == (overlap[1] < _WHOLE_SHARE):
+    holder = holder_of(overlap)
+    if not holder:
         return 0
-    holder = 1 if overlap[0] < _WHOLE_SHARE else 2
     outer, inner = (one, two) if holder == 1 else (two, one)
     matrix = placed if holder == 1 else np.linalg.inv(placed)
     factor = min(1.0, _LONGEST / max(outer.size))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
@@ -10,11 +9,10 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from saved import side
 
 from dedup.edits.catalogue import drawn
-from dedup.images.decode import decode_bounded
-from dedup.proof import WORKING_SIDE, Original, Side, Verdict, describe, prove
+from dedup.proof import Verdict, prove
 from dedup.proof.closely import Laid, strange_places
 from dedup.proof.colour_rule import mapped
 from dedup.proof.paper import is_page
@@ -27,17 +25,8 @@ if TYPE_CHECKING:
     Pixels = npt.NDArray[np.uint8]
 
 
-def side(pixels: Pixels, quality: int) -> Side:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
-    original = Original(buffer.getvalue())
-    return Side(
-        describe(decode_bounded(buffer.getvalue(), WORKING_SIDE, srgb=True)), lambda: original
-    )
-
-
 def proven(first: Pixels, second: Pixels) -> Verdict:
-    return prove(side(first, 93), side(second, 88))
+    return prove(side(first, quality=93), side(second, quality=88))
 
 
 @cache
@@ -185,7 +174,7 @@ def test_a_page_is_told_by_the_tiles_that_are_asked() -> None:
 
 
 def test_specks_of_strong_compression_are_no_content() -> None:
-    assert prove(side(rough(2), 93), side(rough(2), 12)).near
+    assert prove(side(rough(2), quality=93), side(rough(2), quality=12)).near
 
 
 def sheet() -> npt.NDArray[np.float32]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -10,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
+from saved import side
 
 from dedup.edits.catalogue import drawn
-from dedup.images.decode import decode_bounded
-from dedup.proof import WORKING_SIDE, Original, Side, Verdict, describe, prove
+from dedup.proof import Verdict, prove
 from dedup.proof.both_inked import inked_apart
 from dedup.proof.closely import Laid
 from dedup.proof.in_line import in_a_line
@@ -31,17 +30,8 @@ if TYPE_CHECKING:
 ITEMS = "Winter kitchen music|Captain early museum|Number weather school|Table small market"
 
 
-def side(pixels: Pixels, quality: int) -> Side:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality)
-    original = Original(buffer.getvalue())
-    return Side(
-        describe(decode_bounded(buffer.getvalue(), WORKING_SIDE, srgb=True)), lambda: original
-    )
-
-
 def proven(first: Pixels, second: Pixels, qualities: tuple[int, int] = (90, 75)) -> Verdict:
-    return prove(side(first, qualities[0]), side(second, qualities[1]))
+    return prove(side(first, quality=qualities[0]), side(second, quality=qualities[1]))
 
 
 def statement(changed: Mapping[int, str] | None = None, scale: float = 1.0) -> Pixels:

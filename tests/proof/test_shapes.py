@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pytest
 from drawings import scene
-from PIL import Image
+from saved import side
 
-from dedup.images.decode import decode_bounded
-from dedup.proof import WORKING_SIDE, Original, Side, Verdict, describe, prove
+from dedup.proof import Verdict, prove
 from dedup.proof.colour_rule import recoloured_share, turned
 from dedup.proof.shapes import other_shapes
 
@@ -26,13 +24,6 @@ GREY, GOLD, GREEN, RED, WHITE = (
     (222, 222, 222), (250, 180, 20), (50, 200, 90), (230, 40, 40), (255, 255, 255),
 )  # fmt: skip
 WORDS = ("Sound", "Alerts", "Location", "Camera", "Backup", "Dark mode", "Updates")
-
-
-def side(pixels: Pixels, **options: Any) -> Side:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", **options)
-    original = Original(buffer.getvalue())
-    return Side(describe(decode_bounded(original.data, WORKING_SIDE, srgb=True)), lambda: original)
 
 
 def proven(first: Pixels, second: Pixels) -> Verdict:

@@ -1,0 +1,23 @@
+"""Images saved as files, as a proof takes them."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from dedup.images.decode import decode_bounded
+from dedup.proof import WORKING_SIDE, Original, Side, describe
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+
+def side(pixels: npt.NDArray[np.uint8], **options: Any) -> Side:
+    """Save an image as a JPEG; `options` as of Pillow, such as `quality`."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", **options)
+    original = Original(buffer.getvalue())
+    return Side(describe(decode_bounded(original.data, WORKING_SIDE, srgb=True)), lambda: original)
