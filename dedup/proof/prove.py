@@ -25,6 +25,7 @@ from dedup.proof.exposure import (
 )
 from dedup.proof.generations import resized_from, saved_from
 from dedup.proof.geometry import Fit
+from dedup.proof.laid_over import judged, reconsidered
 from dedup.proof.legible import TOO_SMALL, is_illegible
 from dedup.proof.lineage import made_from_coarser
 from dedup.proof.origin import origin
@@ -34,7 +35,7 @@ from dedup.proof.pasted import in_a_panel, may_be_in_a_panel
 from dedup.proof.posterised import is_posterised, is_retoned
 from dedup.proof.ranks import median
 from dedup.proof.sampled import sampled
-from dedup.proof.shared_parts import OTHER_SIDE_CHECK, PAGE_CHECK, SMALL_SIDE, Judgement, judge
+from dedup.proof.shared_parts import OTHER_SIDE_CHECK, PAGE_CHECK, SMALL_SIDE, Judgement
 from dedup.proof.symmetry import SYMMETRIC, upright_as_well
 from dedup.proof.verdict import Check, Verdict
 from dedup.proof.verify import (
@@ -124,7 +125,7 @@ def prove_placed(first: Side, second: Side, agreed: Agreement) -> Verdict | None
         fit = _fit(one, two, agreed, turned=turned)
         if fit is None:
             return None
-        verdict = verify(one.features, two.features, fit)
+        verdict = reconsidered(one, two, verify(one.features, two.features, fit))
         many = agreed.spots >= _WELL_PLACED_SPOTS or _should_have_many(one, two, verdict)
         well = many and not verdict.near
         if verdict.near:
@@ -181,7 +182,7 @@ def _proven(one: Side, two: Side) -> Verdict:
     whole, kept = _whole(one, two)
     if whole is not None:
         return whole
-    verdict = verify(one.features, two.features)
+    verdict = reconsidered(one, two, verify(one.features, two.features))
     return _closely(one, two, verdict, kept) if verdict.near else verdict
 
 
@@ -326,10 +327,7 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
         return _refused(verdict, "sharp in other places")
     if not page and exposed_apart(laid):
         return _refused(verdict, EXPOSED_APART)
-    found, level = judge(laid, page=page), laid
-    while found.lossy and not level.least:
-        level = level.halved()
-        found = judge(level, page=page)
+    found = judged(one.open(), two.open(), verdict, shapes, laid, page=page)
     if found.refusal and not all(pages) and _by_curves(laid, page=page, drawn=False):
         found = Judgement([])
     verdict = replace(verdict, checks=(*verdict.checks, *found.checks))

@@ -37,7 +37,7 @@ _STIFFNESS = 1e-3  # of weights of filters, against levels squared
 _CLIPPED = (6, 249)  # levels up to and from which what was saved may have been cut off
 _SETTLINGS, _SETTLED = 4, 0.001  # at most so often, until it moves by no more pixels than that
 
-_SHARPENED = 3  # of `_KERNELS`, the one whose outcome is sharpened
+SHARPENED = 3  # of `_KERNELS`, the one whose outcome is sharpened
 _AROUND = 16  # pixels that blurs reach
 _BLURS = (0.5, 0.8, 1.2, 1.8, 2.6, 3.6)  # widths between which those of programs are mixtures
 _SPARED_BLURS, _SPARED_LEVELS = (0.8, 1.8, 3.0), 3
@@ -87,25 +87,25 @@ def resampled(
     sides = list(zip(source.shape[:2], made.shape[:2], strict=True))
     lines = list(placed or (Line(before / after) for before, after in sides))
     both = zip(lines, sides, strict=True)
-    down, across = (_middle(*line.within(*side), most) for line, side in both)
+    down, across = (middle_part(*line.within(*side), most) for line, side in both)
     if not down or not across:
         return nan
     moved = 1.0 if placed else 0.0
     for _ in range(_SETTLINGS):
         if moved > _SETTLED:
             lines, moved = _settled(source, made, lines, (down, across))
-    rows, columns = _filters(source, lines, (down, across))
+    rows, columns = filters(source, lines, (down, across))
     pixels = made[down.start : down.stop, across.start : across.stop]
     parts = [
         np.ascontiguousarray(part[rows.inner, columns.inner])
-        for part in _parts(source[rows.taken, columns.taken], rows, columns)
+        for part in mixtures(source[rows.taken, columns.taken], rows, columns)
     ]
-    sound = _sound(pixels)
+    sound = unclipped(pixels)
     seen = grey_of(pixels) - 128
-    return _quantised(_fitted(parts, seen, sound), seen, steps, sound)
+    return _quantised(mixed(parts, seen, sound), seen, steps, sound)
 
 
-def _middle(first: int, last: int, most: int) -> range:
+def middle_part(first: int, last: int, most: int) -> range:
     """Give the pixels of whole blocks in the middle between two, none of them at an end."""
     first, last = -(-first // _BLOCK), last // _BLOCK
     blocks = max(0, min(most // _BLOCK, last - first - 2))
@@ -113,11 +113,11 @@ def _middle(first: int, last: int, most: int) -> range:
     return range(start * _BLOCK, (start + blocks) * _BLOCK)
 
 
-def _filters(
+def filters(
     source: Pixels, lines: Sequence[Line], some: tuple[range, range]
-) -> tuple[_Filters, _Filters]:
+) -> tuple[Filters, Filters]:
     """Give what filters down and across."""
-    rows, columns = map(_Filters, source.shape, some, lines)
+    rows, columns = map(Filters, source.shape, some, lines)
     return rows, columns
 
 
@@ -130,15 +130,43 @@ def _settled(
     -------
     The lines, and by how many pixels what is made has moved in its middle, or towards its ends.
     """
-    rows, columns = _filters(source, lines, some)
+    levels = placed_levels(source, lines, some)
+    wanted = grey_of(made[some[0].start : some[0].stop, some[1].start : some[1].stop])
+    return corrected(levels, wanted, lines, some, np.arange(0, wanted.size, 3))
+
+
+def placed_levels(
+    source: Pixels, lines: Sequence[Line], some: tuple[range, range]
+) -> tuple[Floats, Floats, Floats]:
+    """Give an image's grey levels where it is placed, and how they rise downwards and across."""
+    rows, columns = filters(source, lines, some)
     level = grey_of(source[rows.taken, columns.taken])
-    level = columns.across(columns.only(_SHARPENED), rows.down(rows.only(_SHARPENED), level))[0]
+    level = columns.across(columns.only(SHARPENED), rows.down(rows.only(SHARPENED), level))[0]
     level, down, across = (each[rows.inner, columns.inner] for each in (level, *np.gradient(level)))
+    return level, down, across
+
+
+def corrected(
+    levels: tuple[Floats, Floats, Floats],
+    wanted: Floats,
+    lines: Sequence[Line],
+    some: tuple[range, range],
+    used: npt.NDArray[np.intp],
+) -> tuple[list[Line], float]:
+    """Correct a placing by what some pixels differ by; what it gives is as of `_settled`.
+
+    Parameters
+    ----------
+    levels : (H, W) what is placed, and how it rises downwards and across
+    wanted : (H, W) what it is placed on
+    used : numbers of the pixels that tell
+    """
+    level, down, across = levels
     y, x = np.ix_(*(np.linspace(-1, 1, len(each)) for each in some))
     parts = level, np.ones_like(level), down, y * down, across, x * across
-    table = np.stack([part.ravel()[::3] for part in parts]).astype(np.float64)
-    left = grey_of(made[some[0].start : some[0].stop, some[1].start : some[1].stop]) - level
-    weights = np.linalg.solve(table @ table.T + np.eye(len(parts)), table @ left.ravel()[::3])
+    table = np.stack([part.ravel()[used] for part in parts]).astype(np.float64)
+    left = (wanted - level).ravel()[used]
+    weights = np.linalg.solve(table @ table.T + np.eye(len(parts)), table @ left)
     moves = np.clip(weights[2:].reshape(2, 2), -1, 1)
     found = []
     for line, each, (shift, growth) in zip(lines, some, moves.tolist(), strict=True):
@@ -148,16 +176,16 @@ def _settled(
     return found, float(np.abs(moves).max())
 
 
-def _parts(source: Pixels, rows: _Filters, columns: _Filters) -> list[Floats]:
+def mixtures(source: Pixels, rows: Filters, columns: Filters) -> list[Floats]:
     """Give what an image may be a mixture of that was resampled, and then sharpened or blurred."""
     reduces = rows.reduces or columns.reduces
     down, across = (each.all(quick=reduces) for each in (rows, columns))
     parts = list(columns.across(across, rows.down(down, grey_of(source) - 128)))
-    plain = parts[_SHARPENED]
+    plain = parts[SHARPENED]
     parts += [np.asarray(cv2.GaussianBlur(plain, (0, 0), sigma)) for sigma in _BLURS]
     parts.append(np.asarray(cv2.blur(plain, (3, 3))))
-    channels = rows.down(down[_SHARPENED, None], source.transpose(2, 0, 1).astype(np.float32))
-    colours = np.dstack([*columns.across(across[_SHARPENED, None], channels)])
+    channels = rows.down(down[SHARPENED, None], source.transpose(2, 0, 1).astype(np.float32))
+    colours = np.dstack([*columns.across(across[SHARPENED, None], channels)])
     for sigma in _SPARED_BLURS:
         change = colours - np.asarray(cv2.GaussianBlur(colours, (0, 0), sigma), np.float32)
         change[np.abs(change) > _SPARED_LEVELS] = 0
@@ -165,7 +193,7 @@ def _parts(source: Pixels, rows: _Filters, columns: _Filters) -> list[Floats]:
     return parts
 
 
-def _sound(pixels: Pixels) -> npt.NDArray[np.bool_]:
+def unclipped(pixels: Pixels) -> npt.NDArray[np.bool_]:
     """Choose blocks none of whose pixels may be cut off, (N,); all, where too few are left."""
     height, width = (side // _BLOCK for side in pixels.shape[:2])
     low, high = _CLIPPED
@@ -174,7 +202,7 @@ def _sound(pixels: Pixels) -> npt.NDArray[np.bool_]:
     return whole if np.count_nonzero(whole) >= _FEWEST_OF_A_PLACE else np.ones_like(whole)
 
 
-def _fitted(parts: list[Floats], wanted: Floats, sound: npt.NDArray[np.bool_]) -> Floats:
+def mixed(parts: list[Floats], wanted: Floats, sound: npt.NDArray[np.bool_]) -> Floats:
     """Mix what filters give so that it is nearest to what is wanted in sound blocks."""
     used = np.kron(
         sound.reshape(-1, wanted.shape[1] // _BLOCK), np.ones((_BLOCK, _BLOCK), np.bool_)
@@ -270,7 +298,7 @@ _QUICK: tuple[Kernel, ...] = (_triangle, _cubic(-0.75))
 """Those that some programs reduce by without making them wider."""
 
 
-class _Filters:
+class Filters:
     """Filters along one side.
 
     Parameters

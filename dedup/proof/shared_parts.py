@@ -81,6 +81,9 @@ _OTHER_INK = "either shows something else in one place: other words, or another 
 _ONLY_WORDS = "only the words on them are the same"
 _EVERYWHERE = "it agrees closely nowhere: another scan or print, or other words"
 _OTHER_COLOUR = "a part of it has another colour"
+_OTHER_LIGHT = "light and colour differ as no edit makes them"
+BY_ONE_RULE = frozenset({_OTHER_COLOUR, _OTHER_LIGHT})
+"""Refusals of what does not follow one rule for the whole image."""
 _TEXTURED_LEVELS = 6.0
 _MAX_CLEAN_STRANGENESS = 0.25  # at nine tenths of the textures; noise and blur leave .4 and more
 _KEPT_LEVELS = 2.5  # mean difference; saving again leaves 1 to 2
@@ -103,12 +106,13 @@ class Judgement(NamedTuple):
     drawn: Drawn = Drawn()
 
 
-def judge(laid: Laid, *, page: bool) -> Judgement:
+def judge(laid: Laid, *, page: bool, ruled: bool = True) -> Judgement:
     """Judge what differs at this resolution.
 
     Parameters
     ----------
     page : what both show is held to the rule for pages
+    ruled : light and colours of photographs have to follow one rule for the whole
     """
     inside = laid.inside
     if page:
@@ -121,17 +125,17 @@ def judge(laid: Laid, *, page: bool) -> Judgement:
     apart = inked_apart(laid.one, laid.two, mask)
     if apart:
         return Judgement([Check(BOTH_CHECK, apart, 0, passed=False)], _OTHER_INK)
-    return _photograph(laid, strange, mask)
+    return _photograph(laid, strange, mask, ruled=ruled)
 
 
-def _photograph(laid: Laid, strange: Floats, mask: Mask) -> Judgement:
+def _photograph(laid: Laid, strange: Floats, mask: Mask, *, ruled: bool) -> Judgement:
     """Judge by light, by colour, and by whose side the places of a mask are on."""
     inside = laid.inside
     around = min(_BESIDE_PIXELS, min(mask.shape) // _BESIDE_SHARE | 1)
     beside = cv2.dilate(mask.astype(np.uint8), np.ones((around, around), np.uint8))
     # Ink that both carry is no part of what one rule makes of the light of an image.
     sound = inside & (beside == 0)
-    checks, refusal = _as_a_whole(laid, mask, sound)
+    checks, refusal = _as_a_whole(laid, mask, sound) if ruled else ([], "")
     if refusal:
         return Judgement(checks, refusal)
     share = float(mask.sum() / max(1, int(inside.sum())))
@@ -153,7 +157,7 @@ def _as_a_whole(laid: Laid, mask: Mask, sound: Mask) -> tuple[list[Check], str]:
     enough = light >= MIN_EXPLAINED_SHARE
     check = Check("share of light that edits explain", light, MIN_EXPLAINED_SHARE, enough)
     if not enough:
-        return [check], "light and colour differ as no edit makes them"
+        return [check], _OTHER_LIGHT
     checks, even = _colours(laid, sound)
     if not even:
         return checks, _OTHER_COLOUR

@@ -1,0 +1,241 @@
+"""Whether what two files of one exposure differ by was laid over one of them by hand.
+
+What people lay over a photograph ends within a pixel or two, all around, and the other image goes
+on across that outline as if nothing were. What came into a picture is as soft along its outline as
+the lens left it, or as it was blended in; and where either image has something of its own, now the
+one and now the other steps along outlines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import cv2
+import numpy as np
+
+from dedup.proof.alignment import at_sizes
+from dedup.proof.closely import lay
+from dedup.proof.one_shot import MAX_LEFT, left_between
+from dedup.proof.shared_parts import BY_ONE_RULE, Judgement, judge
+from dedup.proof.verdict import Check
+from dedup.proof.verify import ODDS_CHECK
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from dedup.proof.closely import Laid
+    from dedup.proof.original import Original
+    from dedup.proof.side import Side
+    from dedup.proof.verdict import Verdict
+
+    Shapes = tuple[tuple[int, int], tuple[int, int]]
+
+    Floats = npt.NDArray[np.float32]
+    Bytes = npt.NDArray[np.uint8]
+    Mask = npt.NDArray[np.bool_]
+
+LEFT_CHECK = "what sets two shots apart, in squared levels"
+
+_MOST_PIXELS = 1 << 22  # of the raster; on a coarser one all edges are sharp
+_GAP_LEVELS, _JOINED_PIXELS = 18.0, 9
+_LEAST_PIXELS, _LEAST_SHARE = 60, 0.0002  # of a place
+_EDGE_PIXELS = 8  # of the image; its frame has no outline
+_FEWEST_PIXELS = 30
+_REACH = 6  # pixels on either side of an outline
+_WITHIN, _BEYOND = slice(8, 11), slice(2, 5)  # of these 13, those that tell either side
+_STEP_LEVELS = 25.0  # by which the two have to differ within
+_SHARPLY = 0.45  # of the difference, that it rises by from one pixel to the next
+_RUN_PIXELS = 24  # of an outline that are told together
+_STEP = 3 * 20.0**2  # squared levels of all channels, on average over a run
+_ON_ONE, _ON_OTHER = 0.6, 0.4  # of a step, that one image makes
+
+_MIN_STEPPED_SHARE = 0.7  # of outlines
+_MIN_SHARP_SHARE = 0.38
+"""Of what was blended in softly .35 and less is sharp; of emoji, bars, bubbles and insets, nine in
+ten times, more."""
+_MIN_ALONE, _MAX_OTHER = 0.85, 0.1
+"""Shares of outlines along which one image steps alone, and the other alone. Things on both, or one
+thing that moved, have .23 and more of the other; of five things laid over one image four have less
+than .1."""
+
+
+class Outlines(NamedTuple):
+    """What two images do across the outlines of all that they differ by.
+
+    Parameters
+    ----------
+    stepped : share of them at which the two differ plainly just within
+    sharp : share of these at which that rises within a pixel or two
+    one, two : share of these at which this image steps and the other does not
+    """
+
+    stepped: float
+    sharp: float
+    one: float
+    two: float
+
+    @property
+    def on_one(self) -> bool:
+        """Whether all of it is laid over one of them."""
+        sides = self.one, self.two
+        sharp = self.sharp >= _MIN_SHARP_SHARE and self.stepped >= _MIN_STEPPED_SHARE
+        return sharp and max(sides) >= _MIN_ALONE and min(sides) <= _MAX_OTHER
+
+
+def reconsidered(one: Side, two: Side, verdict: Verdict) -> Verdict:
+    """Take up again what was refused only because it may have come into the picture."""
+    last = verdict.checks[-1] if verdict.checks else None
+    if last is None or last.passed or last.name != ODDS_CHECK:
+        return verdict
+    described = (one.features.grey.shape, two.features.grey.shape)
+    check = laid_over(one.open(), two.open(), verdict, described)
+    if check is None:
+        return verdict
+    return replace(verdict, near=True, evidence="", checks=(*verdict.checks[:-1], check))
+
+
+def judged(
+    one: Original, two: Original, verdict: Verdict, described: Shapes, laid: Laid, *, page: bool
+) -> Judgement:
+    """Judge what differs at falling resolution, down to the first at which that is no mere loss.
+
+    What is laid over an image has light and colours that follow no rule for the whole; where it is
+    proven that it is no more than that, none is asked for.
+
+    Parameters
+    ----------
+    verdict, described : as for `laid_over`
+    laid, page : as for `judge`
+    """
+    found = _down_to(laid, page=page, ruled=True)
+    if page or found.refusal not in BY_ONE_RULE:
+        return found
+    check = laid_over(one, two, verdict, described)
+    if check is None:
+        return found
+    again = _down_to(laid, page=page, ruled=False)
+    return again._replace(checks=[check, *again.checks])
+
+
+def _down_to(laid: Laid, *, page: bool, ruled: bool) -> Judgement:
+    found = judge(laid, page=page, ruled=ruled)
+    while found.lossy and not laid.least:
+        laid = laid.halved()
+        found = judge(laid, page=page, ruled=ruled)
+    return found
+
+
+def laid_over(one: Original, two: Original, verdict: Verdict, described: Shapes) -> Check | None:
+    """Prove that two files are one exposure, and that something lies over one of them.
+
+    Parameters
+    ----------
+    verdict : with its placing
+    described : (H, W) of both as they were described
+
+    Returns
+    -------
+    The check that says so; None where neither is proven.
+    """
+    if verdict.transform is None:
+        return None
+    placed = at_sizes(verdict.transform, described, (one.size, two.size))
+    left = left_between(one, two, placed / placed[2, 2])
+    if left > MAX_LEFT:
+        return None
+    laid = lay(one, two, verdict, described, _MOST_PIXELS)
+    found = None if laid is None or laid.reduced else outlines(laid)
+    if found is None or not found.on_one:
+        return None
+    return Check(LEFT_CHECK, left, MAX_LEFT, passed=True)
+
+
+def outlines(laid: Laid) -> Outlines | None:
+    """Ask what either image does across outlines; None where nothing plain differs."""
+    images = laid.one.astype(np.float32), laid.two.astype(np.float32)
+    found = _points(_solid(images[0] - images[1], laid.inside))
+    if found is None:
+        return None
+    at, normal, run = found
+    first, second = (_across(image, at, normal) for image in images)
+    gap = first - second
+    apart = np.linalg.norm(gap - gap[:, :3].mean(axis=1, keepdims=True), axis=2) / 3**0.5
+    most = apart[:, 4:11].max(axis=1)
+    plain = most > _STEP_LEVELS
+    if np.count_nonzero(plain) < _FEWEST_PIXELS:
+        return None
+    rise = np.linalg.norm(np.diff(gap, axis=1), axis=2)[plain, 2:10].max(axis=1) / 3**0.5
+    sharp = float((rise > _SHARPLY * most[plain]).mean())
+    mine, theirs = (
+        each[plain, _WITHIN].mean(axis=1) - each[plain, _BEYOND].mean(axis=1)
+        for each in (first, second)
+    )
+    return Outlines(float(plain.mean()), sharp, *_shares(mine, theirs, run[plain]))
+
+
+def _shares(mine: Floats, theirs: Floats, run: npt.NDArray[np.intp]) -> tuple[float, float]:
+    """Give the shares of runs along which the one image steps alone, and the other."""
+    gap = mine - theirs
+    _, numbers = np.unique(run, return_inverse=True)
+    count = np.bincount(numbers)
+    square = np.bincount(numbers, (gap * gap).sum(axis=1))
+    part = np.bincount(numbers, (mine * gap).sum(axis=1)) / (square + 1e-6)
+    told = (square > _STEP * count) & (count >= _RUN_PIXELS // 2)
+    total = max(1, int(count[told].sum()))
+    one, two = (float(count[told & on].sum() / total) for on in (part > _ON_ONE, part < _ON_OTHER))
+    return one, two
+
+
+def _solid(gap: Floats, inside: Mask) -> Bytes:
+    """Mark what differs plainly, without what is small; 1 there, else 0."""
+    apart = np.sqrt((gap * gap).sum(axis=2) / 3)
+    apart[~inside] = 0
+    mask = (cv2.blur(apart, (3, 3)) > _GAP_LEVELS).astype(np.uint8)
+    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((_JOINED_PIXELS,) * 2, np.uint8))
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask)
+    large = stats[:, cv2.CC_STAT_AREA] >= max(_LEAST_PIXELS, _LEAST_SHARE * mask.size)
+    large[0] = False
+    return np.asarray(large[labels], np.uint8)
+
+
+def _points(mask: Bytes) -> tuple[Floats, Floats, npt.NDArray[np.intp]] | None:
+    """Give (P, 2) places on outlines, what is inwards there, and the run of each; None of few."""
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if not contours:
+        return None
+    solid = np.zeros_like(mask)
+    cv2.drawContours(solid, contours, -1, 1, cv2.FILLED)
+    at = np.concatenate([each[:, 0] for each in contours])
+    runs = [-(-len(each) // _RUN_PIXELS) for each in contours]
+    firsts = np.cumsum([0, *runs[:-1]])
+    run = np.concatenate(
+        [
+            first + np.arange(len(each)) // _RUN_PIXELS
+            for first, each in zip(firsts.tolist(), contours, strict=True)
+        ]
+    )
+    high = (mask.shape[1] - _EDGE_PIXELS, mask.shape[0] - _EDGE_PIXELS)
+    far = ((at >= _EDGE_PIXELS) & (at < high)).all(axis=1)
+    if np.count_nonzero(far) < _FEWEST_PIXELS:
+        return None
+    at, run = at[far], run[far]
+    inwards, outwards = (cv2.distanceTransform(each, cv2.DIST_L2, 5) for each in (solid, 1 - solid))
+    depth = cv2.GaussianBlur(cv2.subtract(inwards, outwards), (0, 0), 2)
+    slopes = [cv2.Sobel(depth, -1, right, 1 - right) for right in (1, 0)]
+    normal = np.stack([each[at[:, 1], at[:, 0]] for each in slopes], axis=1)
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-3
+    return at.astype(np.float32), np.asarray(normal, np.float32), run
+
+
+def _across(image: Floats, at: Floats, normal: Floats) -> Floats:
+    """Give (P, 13, 3) what an image has across an outline, from beyond it to within."""
+    depths = np.arange(-_REACH, _REACH + 1, dtype=np.float32)
+    x, y = (at[:, axis, None] + normal[:, axis, None] * depths for axis in (0, 1))
+    most = 1 << 14  # rows, of which the library takes no more at once
+    found = [
+        cv2.remap(image, x[start : start + most], y[start : start + most], cv2.INTER_LINEAR)
+        for start in range(0, len(x), most)
+    ]
+    return np.asarray(np.concatenate(found), np.float32)
