@@ -17,6 +17,7 @@ import numpy as np
 from dedup.proof.alignment import at_sizes
 from dedup.proof.closely import lay
 from dedup.proof.one_shot import MAX_LEFT, left_between
+from dedup.proof.residual import contrast
 from dedup.proof.shared_parts import BY_ONE_RULE, Judgement, judge
 from dedup.proof.verdict import Check
 from dedup.proof.verify import ODDS_CHECK
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
     Bytes = npt.NDArray[np.uint8]
     Mask = npt.NDArray[np.bool_]
+    Numbers = npt.NDArray[np.intp]
 
 LEFT_CHECK = "what sets two shots apart, in squared levels"
 
@@ -46,18 +48,24 @@ _REACH = 6  # pixels on either side of an outline
 _WITHIN, _BEYOND = slice(8, 11), slice(2, 5)  # of these 13, those that tell either side
 _STEP_LEVELS = 25.0  # by which the two have to differ within
 _SHARPLY = 0.45  # of the difference, that it rises by from one pixel to the next
+_LIGHT = np.array([[0.299], [0.587], [0.114]], np.float32)
+_LARGE_PIXELS, _LARGE_SHARE = 40, 0.05  # of an outline, and of all outlines
 _RUN_PIXELS = 24  # of an outline that are told together
 _STEP = 3 * 20.0**2  # squared levels of all channels, on average over a run
 _ON_ONE, _ON_OTHER = 0.6, 0.4  # of a step, that one image makes
 
-_MIN_STEPPED_SHARE = 0.7  # of outlines
-_MIN_SHARP_SHARE = 0.38
-"""Of what was blended in softly .35 and less is sharp; of emoji, bars, bubbles and insets, nine in
-ten times, more."""
-_MIN_ALONE, _MAX_OTHER = 0.85, 0.1
-"""Shares of outlines along which one image steps alone, and the other alone. Things on both, or one
-thing that moved, have .23 and more of the other; of five things laid over one image four have less
-than .1."""
+_MIN_SHARP_SHARE = 0.7
+"""Of the outline of any large piece, with the two unlike and only one image stepping there. Of what
+was blended in within two or three pixels .62 and less, of blurred faces .42; of four in five emoji,
+bars, bubbles, codes and insets more."""
+_MIN_ALONE, _MAX_OTHER = 0.85, 0.08
+"""Shares of runs of outlines along which one image steps alone, and the other alone. Of things on
+both, or of one that moved, .1 and more are the other's; of four of five things on one, less."""
+_LEFT_LEVELS, _MAX_LEFT_SHARE = 8.0, 0.003
+"""What else differs, over 9 x 9 pixels, and how much of that there is against what is laid over: of
+copies saved at 75 and more next to none, where the other image had a face blurred .004 and more."""
+_LEFT_OF_CONTRAST = 0.35
+_LEFT_PIXELS, _BESIDE_PIXELS = 9, 19
 
 
 class Outlines(NamedTuple):
@@ -65,22 +73,23 @@ class Outlines(NamedTuple):
 
     Parameters
     ----------
-    stepped : share of them at which the two differ plainly just within
-    sharp : share of these at which that rises within a pixel or two
-    one, two : share of these at which this image steps and the other does not
+    one, two : shares of them along which this image steps and the other does not
+    sharp : share that is sharp and on the image that has most, of the large piece with the least
+    left : what differs besides, against what is within the outlines
     """
 
-    stepped: float
-    sharp: float
     one: float
     two: float
+    sharp: float
+    left: float
 
     @property
     def on_one(self) -> bool:
         """Whether all of it is laid over one of them."""
         sides = self.one, self.two
-        sharp = self.sharp >= _MIN_SHARP_SHARE and self.stepped >= _MIN_STEPPED_SHARE
-        return sharp and max(sides) >= _MIN_ALONE and min(sides) <= _MAX_OTHER
+        if self.sharp < _MIN_SHARP_SHARE or self.left > _MAX_LEFT_SHARE:
+            return False
+        return max(sides) >= _MIN_ALONE and min(sides) <= _MAX_OTHER
 
 
 def reconsidered(one: Side, two: Side, verdict: Verdict) -> Verdict:
@@ -154,33 +163,70 @@ def laid_over(one: Original, two: Original, verdict: Verdict, described: Shapes)
 def outlines(laid: Laid) -> Outlines | None:
     """Ask what either image does across outlines; None where nothing plain differs."""
     images = laid.one.astype(np.float32), laid.two.astype(np.float32)
-    found = _points(_solid(images[0] - images[1], laid.inside))
+    gap = images[0] - images[1]
+    solid = _solid(gap, laid.inside)
+    found = _points(solid)
     if found is None:
         return None
-    at, normal, run = found
-    first, second = (_across(image, at, normal) for image in images)
-    gap = first - second
-    apart = np.linalg.norm(gap - gap[:, :3].mean(axis=1, keepdims=True), axis=2) / 3**0.5
-    most = apart[:, 4:11].max(axis=1)
+    first, second = (_across(image, found.at, found.normal) for image in images)
+    most, rise = _steepest(first - second)
     plain = most > _STEP_LEVELS
     if np.count_nonzero(plain) < _FEWEST_PIXELS:
         return None
-    rise = np.linalg.norm(np.diff(gap, axis=1), axis=2)[plain, 2:10].max(axis=1) / 3**0.5
-    sharp = float((rise > _SHARPLY * most[plain]).mean())
+    # Files keep half of the colour's pixels, so that light tells better where it steps as well.
+    light, rises = _steepest(np.asarray((first - second) @ _LIGHT, np.float32))
+    sharp = np.where(light > _STEP_LEVELS, rises > _SHARPLY * light, rise > _SHARPLY * most)
     mine, theirs = (
-        each[plain, _WITHIN].mean(axis=1) - each[plain, _BEYOND].mean(axis=1)
-        for each in (first, second)
+        each[:, _WITHIN].mean(axis=1) - each[:, _BEYOND].mean(axis=1) for each in (first, second)
     )
-    return Outlines(float(plain.mean()), sharp, *_shares(mine, theirs, run[plain]))
+    shares = _shares(mine[plain], theirs[plain], found.run[plain])
+    least = _least(mine, theirs, np.asarray(plain & sharp), found.piece)
+    return Outlines(*shares, least, _left(laid, gap, solid))
 
 
-def _shares(mine: Floats, theirs: Floats, run: npt.NDArray[np.intp]) -> tuple[float, float]:
-    """Give the shares of runs along which the one image steps alone, and the other."""
+def _left(laid: Laid, gap: Floats, solid: Bytes) -> float:
+    """Give how much else differs, against what is marked."""
+    beside = cv2.dilate(solid, np.ones((_BESIDE_PIXELS,) * 2, np.uint8))
+    squares = cv2.blur((gap * gap).sum(axis=2) / 3, (_LEFT_PIXELS,) * 2)
+    # Beside steep edges a small part of a pixel makes as much.
+    rich = np.maximum(*(contrast(each, _LEFT_PIXELS) for each in laid.greys))
+    left = squares > np.maximum(_LEFT_LEVELS, _LEFT_OF_CONTRAST * rich) ** 2
+    left &= (beside == 0) & laid.inside
+    return float(np.count_nonzero(left) / np.count_nonzero(solid))
+
+
+def _steepest(gap: Floats) -> tuple[Floats, Floats]:
+    """Give by how much what two differ by, (P, 13, C), rises inwards, and in one pixel."""
+    channels = gap.shape[2] ** 0.5
+    apart = np.linalg.norm(gap - gap[:, :3].mean(axis=1, keepdims=True), axis=2) / channels
+    rise = np.linalg.norm(np.diff(gap, axis=1), axis=2) / channels
+    return apart[:, 4:11].max(axis=1), rise[:, 2:10].max(axis=1)
+
+
+def _part(mine: Floats, theirs: Floats) -> tuple[Floats, Floats]:
+    """Give (P,) what one image makes of the square of a difference of steps, and the square."""
     gap = mine - theirs
+    return np.asarray((mine * gap).sum(axis=1)), np.asarray((gap * gap).sum(axis=1))
+
+
+def _least(mine: Floats, theirs: Floats, sharp: Mask, piece: Numbers) -> float:
+    """Give the share of the outline of a large piece that is sharp and on one image, at least."""
+    part, square = _part(mine, theirs)
+    on_one = part > square / 2
+    if np.count_nonzero(sharp & on_one) < np.count_nonzero(sharp & ~on_one):
+        on_one = ~on_one
+    count = np.bincount(piece)
+    good = np.bincount(piece, sharp & on_one, len(count))
+    large = count >= max(_LARGE_PIXELS, _LARGE_SHARE * len(piece))
+    return float((good[large] / count[large]).min()) if large.any() else 0.0
+
+
+def _shares(mine: Floats, theirs: Floats, run: Numbers) -> tuple[float, float]:
+    """Give the shares of runs along which the one image steps alone, and the other."""
     _, numbers = np.unique(run, return_inverse=True)
     count = np.bincount(numbers)
-    square = np.bincount(numbers, (gap * gap).sum(axis=1))
-    part = np.bincount(numbers, (mine * gap).sum(axis=1)) / (square + 1e-6)
+    made, square = (np.bincount(numbers, each) for each in _part(mine, theirs))
+    part = made / (square + 1e-6)
     told = (square > _STEP * count) & (count >= _RUN_PIXELS // 2)
     total = max(1, int(count[told].sum()))
     one, two = (float(count[told & on].sum() / total) for on in (part > _ON_ONE, part < _ON_OTHER))
@@ -200,33 +246,38 @@ def _solid(gap: Floats, inside: Mask) -> Bytes:
     return np.asarray(large[labels], np.uint8)
 
 
-def _points(mask: Bytes) -> tuple[Floats, Floats, npt.NDArray[np.intp]] | None:
-    """Give (P, 2) places on outlines, what is inwards there, and the run of each; None of few."""
+class _Points(NamedTuple):
+    """Places on outlines: (P, 2) where, what is inwards there, and (P,) the run and piece."""
+
+    at: Floats
+    normal: Floats
+    run: Numbers
+    piece: Numbers
+
+
+def _points(mask: Bytes) -> _Points | None:
+    """Give the outlines of what is marked; None of too few."""
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     if not contours:
         return None
     solid = np.zeros_like(mask)
     cv2.drawContours(solid, contours, -1, 1, cv2.FILLED)
     at = np.concatenate([each[:, 0] for each in contours])
-    runs = [-(-len(each) // _RUN_PIXELS) for each in contours]
-    firsts = np.cumsum([0, *runs[:-1]])
-    run = np.concatenate(
-        [
-            first + np.arange(len(each)) // _RUN_PIXELS
-            for first, each in zip(firsts.tolist(), contours, strict=True)
-        ]
-    )
+    lengths = np.array([len(each) for each in contours])
+    piece = np.repeat(np.arange(len(contours)), lengths)
+    within = np.arange(len(at)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    run = piece * (int(lengths.max()) // _RUN_PIXELS + 1) + within // _RUN_PIXELS
     high = (mask.shape[1] - _EDGE_PIXELS, mask.shape[0] - _EDGE_PIXELS)
     far = ((at >= _EDGE_PIXELS) & (at < high)).all(axis=1)
     if np.count_nonzero(far) < _FEWEST_PIXELS:
         return None
-    at, run = at[far], run[far]
+    at = at[far]
     inwards, outwards = (cv2.distanceTransform(each, cv2.DIST_L2, 5) for each in (solid, 1 - solid))
     depth = cv2.GaussianBlur(cv2.subtract(inwards, outwards), (0, 0), 2)
     slopes = [cv2.Sobel(depth, -1, right, 1 - right) for right in (1, 0)]
     normal = np.stack([each[at[:, 1], at[:, 0]] for each in slopes], axis=1)
     normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-3
-    return at.astype(np.float32), np.asarray(normal, np.float32), run
+    return _Points(at.astype(np.float32), normal.astype(np.float32), run[far], piece[far])
 
 
 def _across(image: Floats, at: Floats, normal: Floats) -> Floats:

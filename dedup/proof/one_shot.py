@@ -51,7 +51,9 @@ _NEAREST_SHARE = 0.9  # of the blocks, by weight; the others may be drawn over a
 _FEWEST_OF_A_BLOCK = 3.5
 """Coefficients, on average, that were not rounded to nothing. Drawn scenes have up to 2.5, and
 photographs hardly ever less than this: what has no noise says nothing of exposures."""
-_FAR = 3.0  # times what may be left, from which on no more is looked at
+_FAR, _FARTHEST = 3.0, 40.0
+"""Times what may be left: from which on no more is looked at, and up to which; two exposures leave
+less than that, and what covers all that is looked at leaves more."""
 _NEARLY = 0.005, 1.5  # of a step, and pixels, by which files of one size lie on each other
 _SAME_SCALE = 1.03
 _MOST_SLOPE = 0.02
@@ -111,7 +113,7 @@ def _left(source: Original, made: Original, placed: Doubles, enough: float) -> f
     found = inf
     for most in _SIDES:
         found, clear = _left_of(*pixels, steps, placed, most)
-        if clear and _FAR * enough < found < inf:
+        if clear and _FAR * enough < found < _FARTHEST * enough:
             break
     return found
 
@@ -184,19 +186,22 @@ def _beside(left: Floats, sound: Mask, *, grown: bool = True) -> Mask:
 
 
 def _beyond_rounding(guess: Floats, seen: Floats, steps: Floats, kept: Mask) -> float:
-    """Give the variance of coefficients about a guess, less that of rounding to steps."""
+    """Give the variance of coefficients about a guess, less what rounding the guess leaves of it.
+
+    What is made by rounding something near the guess is off by as much more as that is, squared.
+    """
     before, after = (all_coefficients(each)[:, kept] for each in (guess, seen))
     step = steps.reshape(64, 1)
-    some = np.abs(after) > step / 2
+    nearest = np.rint(before / step) * step
+    some = (np.abs(after) > step / 2) | (nearest != 0)
     some[0] = False
     if np.count_nonzero(some) < _FEWEST_OF_A_BLOCK * some.shape[1]:
         return inf
     some &= step <= _MOST_STEP
     if np.count_nonzero(some) < _FEWEST_VALUES:
         return inf
-    rounding = step * step / 12
-    weight = some / (rounding + 1) ** 2
-    beyond = (weight * ((before - after) ** 2 - rounding)).sum(axis=0)
+    weight = some / (step * step / 12 + 1) ** 2
+    beyond = (weight * ((before - after) ** 2 - (before - nearest) ** 2)).sum(axis=0)
     total = weight.sum(axis=0)
     told = total > 0
     beyond, total = beyond[told], total[told]
