@@ -32,7 +32,8 @@ FINE = 16, 4  # of the coordinates that OpenCV draws at, and as its shift
 def scene(seed: int) -> Pixels:
     """Draw a scene as a lens shows it, without noise."""
     pixels = drawn(560, 760, np.random.default_rng(seed))
-    return np.asarray(cv2.GaussianBlur(pixels, (0, 0), 0.8), np.uint8)
+    muted = 0.4 * pixels + 0.6 * pixels.mean(axis=2, keepdims=True)
+    return np.asarray(cv2.GaussianBlur(muted, (0, 0), 1.0), np.uint8)
 
 
 def exposed(pixels: Pixels, moment: int, noise: float = 2.0) -> Pixels:
@@ -97,7 +98,7 @@ def with_it(draw: Draw, pixels: Pixels) -> Pixels:
 KINDS: dict[str, Draw] = {"faces": faces, "bars": bars, "bubble": bubble, "inset": inset}
 
 
-@pytest.mark.parametrize("quality", [85, 95])
+@pytest.mark.parametrize("quality", [85, 92])
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_laid_over_a_photograph_is_an_edit(kind: str, quality: int) -> None:
     copy = with_it(KINDS[kind], photograph())
@@ -174,7 +175,7 @@ def smaller(pixels: Pixels, factor: float) -> Pixels:
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-@pytest.mark.parametrize("quality", [75, 85, 95])
+@pytest.mark.parametrize("quality", [85, 90, 95])
 def test_copies_share_their_noise_and_exposures_do_not(quality: int) -> None:
     assert left_of(with_it(bars, photograph()), quality) <= MAX_LEFT
     assert left_of(exposed(scene(5), 2), quality) > 3 * MAX_LEFT
