@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
+from dedup.proof.channels import off_levels
 from dedup.proof.in_line import in_a_line
 from dedup.proof.ranks import percentiles
 
@@ -116,7 +117,7 @@ def _inks(image: Bytes, own: Mask, beyond: Mask) -> _Inks | None:
     common = int(np.convolve(counts, np.ones(_GROUND_LEVELS), "valid").argmax())
     near = (levels >= common) & (levels < common + _GROUND_LEVELS)
     ground = around[near].mean(axis=0)
-    apart = cv2.absdiff(image, np.full_like(image, ground.round())).max(axis=2)
+    apart = off_levels(image, ground.round())
     strongest = percentiles(apart[own].astype(np.float32), 95)[0]
     bare = apart <= max(_GROUND_LEVELS, _BARE_SHARE * strongest)
     if strongest < _MIN_INK_LEVELS or float(bare[beyond].mean()) < _MIN_GROUND_SHARE:

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from dedup.proof.channels import off_levels
+from dedup.proof.ranks import counted, level_at, median_level
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -78,15 +81,14 @@ def in_a_line(one: Bytes, two: Bytes, places: Mask, box: Sequence[int]) -> bool:
 
 def _ink(image: Bytes, beyond: Mask) -> tuple[Mask, Mask] | None:
     """Tell ink from bare ground; None where it is not most of what is around."""
-    around = image[beyond]
-    if len(around) < 2 * _MIN_PIXELS:
+    count = int(np.count_nonzero(beyond))
+    if count < 2 * _MIN_PIXELS:
         return None
-    ground = np.median(np.ascontiguousarray(around.T), axis=1)
-    off = cv2.absdiff(image, np.full_like(image, ground.round())).max(axis=2)
-    if float((off[beyond] <= _GROUND_LEVELS).mean()) < _MIN_GROUND_SHARE:
+    ground = [round(median_level(each, beyond)) for each in cv2.split(image)]
+    off = off_levels(image, ground)
+    if float(np.count_nonzero((off <= _GROUND_LEVELS) & beyond)) / count < _MIN_GROUND_SHARE:
         return None
-    high = off.size - max(1, off.size // 100)
-    strongest = int(np.partition(off, high, axis=None)[high])
+    strongest = level_at(counted(off), off.size - max(1, off.size // 100))
     if strongest < _MIN_INK_LEVELS:
         return None
     return (

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from dedup.proof.channels import gap_levels
 from dedup.proof.ranks import median
 from dedup.proof.residual import mean
 from dedup.proof.sides import Shares, opened, pieces_by_slopes, rim_of, steep
@@ -57,8 +58,7 @@ def inked(one: Bytes, two: Bytes, places: Mask) -> Shares | None:
     -------
     None where neither, or either, may carry it.
     """
-    gap = cv2.absdiff(one, two).max(axis=2) > _MIN_GAP_LEVELS
-    mask = opened(np.asarray(gap & places))
+    mask = opened((gap_levels(one, two) > _MIN_GAP_LEVELS) & places)
     inner = cv2.erode(mask, np.ones((3, 3), np.uint8))
     if inner.sum() < _MIN_INNER_SHARE * mask.sum():
         inner = mask

@@ -16,6 +16,7 @@ import numpy as np
 
 from dedup.images.history import all_coefficients, grey_of
 from dedup.proof.alignment import jacobian
+from dedup.proof.channels import at_ends
 from dedup.proof.original import MOST_PIXELS
 from dedup.proof.ranks import median
 
@@ -259,8 +260,7 @@ def _spread(coarse: _Window, fine: Pixels) -> float:
 def _sound(pixels: Pixels, off: Floats) -> npt.NDArray[np.bool_]:
     """Choose blocks that nothing is drawn over, and none of whose pixels are clipped."""
     height, width = (side // _BLOCK for side in pixels.shape[:2])
-    clipped = np.any((pixels <= _CLIPPED[0]) | (pixels >= _CLIPPED[1]), axis=2)
-    some = np.asarray(clipped)[: height * _BLOCK, : width * _BLOCK]
+    some = at_ends(pixels, *_CLIPPED)[: height * _BLOCK, : width * _BLOCK]
     blocks = some.reshape(height, _BLOCK, width, _BLOCK)
     whole = ~blocks.any(axis=(1, 3)).ravel()
     if np.count_nonzero(whole) < _FEWEST_VALUES:

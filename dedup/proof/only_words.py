@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from dedup.proof.channels import gap_levels, off_levels
 from dedup.proof.residual import contrast
 
 if TYPE_CHECKING:
@@ -41,13 +42,13 @@ def only_words_agree(laid: Laid, sound: Mask) -> bool:
     """
     textured = sound & (np.minimum(*map(contrast, laid.greys)) > _TEXTURED_LEVELS)
     beside = cv2.dilate(textured.view(np.uint8), np.ones((_BESIDE_PIXELS,) * 2, np.uint8)) > 0
-    same = (cv2.absdiff(laid.one, laid.two).max(axis=2) <= _SAME_LEVELS) & laid.inside
+    same = (gap_levels(laid.one, laid.two) <= _SAME_LEVELS) & laid.inside
     colours = laid.one[same & beside]
     if min(int(textured.sum()), len(colours)) < _FEWEST_PIXELS:
         return False
     bins = (colours // _BIN_LEVELS).astype(np.intp) @ np.array([64, 8, 1])
     common = np.median(colours[bins == np.bincount(bins).argmax()], axis=0)
-    off = cv2.absdiff(laid.one, np.full_like(laid.one, common)).max(axis=2)
+    off = off_levels(laid.one, common)
     ink = ((off <= _SAME_LEVELS) & same).astype(np.uint8)
     near = cv2.dilate(ink, np.ones((_NEAR_PIXELS,) * 2, np.uint8)) > 0
     if float(near[textured].mean()) < _MIN_NEAR_SHARE:

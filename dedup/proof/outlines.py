@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from dedup.proof.shapes import filled, gap_levels
+from dedup.proof.channels import gap_levels
+from dedup.proof.shapes import filled
 
 if TYPE_CHECKING:
     import numpy.typing as npt

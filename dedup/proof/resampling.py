@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from dedup.images.history import all_coefficients, grey_of
+from dedup.proof.channels import at_ends
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -196,8 +197,7 @@ def mixtures(source: Pixels, rows: Filters, columns: Filters) -> list[Floats]:
 def unclipped(pixels: Pixels) -> npt.NDArray[np.bool_]:
     """Choose blocks none of whose pixels may be cut off, (N,); all, where too few are left."""
     height, width = (side // _BLOCK for side in pixels.shape[:2])
-    low, high = _CLIPPED
-    clipped = np.any((pixels <= low) | (pixels >= high), axis=2)
+    clipped = at_ends(pixels, *_CLIPPED)
     whole = ~np.any(clipped.reshape(height, _BLOCK, width, _BLOCK), axis=(1, 3)).ravel()
     return whole if np.count_nonzero(whole) >= _FEWEST_OF_A_PLACE else np.ones_like(whole)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
+from dedup.proof.channels import gap_levels
 from dedup.proof.sides import Shares, opened
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _steps(
     one: Bytes, two: Bytes, places: Mask
 ) -> tuple[npt.NDArray[np.int32], _Steps, _Steps] | None:
     """Give the piece of each place on a rim, and what both images do there."""
-    apart = cv2.absdiff(one, two).max(axis=2)
+    apart = gap_levels(one, two)
     mask = opened((apart > _GAP_LEVELS) & places)
     joined = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((_JOINED_PIXELS,) * 2, np.uint8))
     ground = 1 - opened((apart > _FAINT_LEVELS) & places)

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from dedup.proof.channels import gap_levels
 from dedup.proof.ink import few_colours
+from dedup.proof.ranks import median_level
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -46,12 +48,6 @@ _BOTH = 3  # of 1 and 2
 _EVERYWHERE_LEVELS = 4  # by which half of the pixels differ where the whole was changed
 
 
-def gap_levels(one: Bytes, two: Bytes) -> Bytes:
-    """Give by how much two images differ, in the channel in which they do most."""
-    red, green, blue = cv2.split(cv2.absdiff(one, two))
-    return np.asarray(cv2.max(cv2.max(red, green), blue), np.uint8)
-
-
 def filled(mask: Bytes) -> Bytes:
     """Fill what is enclosed by the pieces of a mask; (H, W) of 0 and 1."""
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -60,8 +56,8 @@ def filled(mask: Bytes) -> Bytes:
 
 def changed_everywhere(one: Bytes, two: Bytes) -> bool:
     """Tell whether light or colour was changed as a whole."""
-    some = cv2.absdiff(np.ascontiguousarray(one[::4, ::4]), np.ascontiguousarray(two[::4, ::4]))
-    return float(np.median(some.max(axis=2))) > _EVERYWHERE_LEVELS
+    some = gap_levels(np.ascontiguousarray(one[::4, ::4]), np.ascontiguousarray(two[::4, ::4]))
+    return median_level(some) > _EVERYWHERE_LEVELS
 
 
 def other_shapes(one: Bytes, two: Bytes, inside: Mask) -> int:
