@@ -6,7 +6,7 @@ tenth of the time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -30,8 +30,8 @@ def off_levels(image: Bytes, colour: npt.ArrayLike) -> Bytes:
     ----------
     colour : (3,) in [0, 255]; parts of a level are cut off
     """
-    red, green, blue = np.asarray(colour).astype(np.uint8).tolist()
-    return _most(cv2.absdiff(image, (red, green, blue, 0)))
+    scalar: Any = (*np.asarray(colour).astype(np.uint8).tolist(), 0)
+    return _most(cv2.absdiff(image, scalar))
 
 
 def at_ends(image: Bytes, low: int, high: int) -> Mask:
@@ -40,6 +40,6 @@ def at_ends(image: Bytes, low: int, high: int) -> Mask:
     return np.asarray(within == 0)
 
 
-def _most(levels: npt.NDArray[np.generic]) -> Bytes:
+def _most(levels: npt.NDArray[np.integer | np.floating]) -> Bytes:
     red, green, blue = cv2.split(levels)
     return np.asarray(cv2.max(cv2.max(red, green, dst=red), blue, dst=red), np.uint8)

@@ -84,7 +84,7 @@ def _ink(image: Bytes, beyond: Mask) -> tuple[Mask, Mask] | None:
     count = int(np.count_nonzero(beyond))
     if count < 2 * _MIN_PIXELS:
         return None
-    ground = [round(median_level(each, beyond)) for each in cv2.split(image)]
+    ground = [round(median_level(image[..., at], beyond)) for at in range(3)]
     off = off_levels(image, ground)
     if float(np.count_nonzero((off <= _GROUND_LEVELS) & beyond)) / count < _MIN_GROUND_SHARE:
         return None
