@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dedup.proof.ranks import median, percentiles
+from dedup.proof.ranks import (
+    at_share,
+    counted,
+    level_at,
+    median,
+    median_level,
+    percentiles,
+)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 10, 101, 1000])
@@ -20,3 +27,22 @@ def test_tables_are_taken_as_a_whole() -> None:
     values = np.arange(12, dtype=np.float32).reshape(3, 4)
     assert median(values) == 5.5
     assert percentiles(values, 0, 100) == [0, 11]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 1), (5, 4), (60, 41)])
+def test_levels_are_ranked_by_their_counts(shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(shape[0])
+    levels = rng.integers(0, 256, shape, dtype=np.uint8)
+    some = rng.random(shape) < 0.7
+    some[0, 0] = True
+    assert median_level(levels) == np.median(levels)
+    assert median_level(levels, some) == np.median(levels[some])
+    ranked = np.sort(levels, axis=None).tolist()
+    assert [level_at(counted(levels), place) for place in range(len(ranked))] == ranked
+
+
+def test_percentiles_are_those_of_sorted_values_in_any_order() -> None:
+    values = np.random.default_rng(0).integers(0, 50, 1001).astype(np.float32)
+    ranked = np.sort(values)
+    found = percentiles(values, 90, 0, 20, 100, 20)
+    assert found == [float(at_share(ranked, share)) for share in (90, 0, 20, 100, 20)]
