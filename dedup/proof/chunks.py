@@ -36,7 +36,7 @@ MAX_UNPACKED = 16
 """Descriptions that a chunk keeps, the last used; about 1 MB each with what is derived."""
 
 MAX_OPEN = 4
-"""Files that a worker keeps, the last used, each decoded in one size."""
+"""Files that a worker keeps, the last used, each decoded in one size or some small ones."""
 
 
 def outline_bytes(data: bytes, name: str = "") -> bytes:

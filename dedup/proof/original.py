@@ -28,6 +28,9 @@ LOSSLESS = 100
 MOST_PIXELS = 12_000_000
 """Files of more are not asked at their full size what they were made from."""
 
+_KEPT_BYTES = 1 << 24
+"""Of a file's pixels, that stay decoded in several sizes; what is larger does so in one."""
+
 _LOSSY = {"WEBP": 75, "AVIF": 75, "HEIF": 75, "JXL": 80, "JPEG2000": 80}
 """Of formats whose losses cannot be read off: the JPEG quality whose noise is allowed for."""
 
@@ -119,7 +122,8 @@ class Original:
 def _decoded(original: Original, height: int, width: int) -> Pixels:
     kept = original.__dict__.setdefault("_kept", {})
     if (height, width) not in kept:
-        kept.clear()
+        while kept and sum(each.size for each in kept.values()) + 3 * height * width > _KEPT_BYTES:
+            del kept[next(iter(kept))]
         opened = original.opened
         # A JPEG is decoded beside Pillow, which has then not changed what it opened.
         fresh = opened.header.format == "JPEG" and bool(getattr(opened.image, "tile", ()))

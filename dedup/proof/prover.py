@@ -42,8 +42,8 @@ _log = logging.getLogger(__name__)
 
 COMMIT_EVERY_PAIRS = 256
 MAX_CHUNK_PAIRS = 32
-"""Pairs that a worker checks at once. Sorted, they share their first image, which is then unpacked
-once. Towards the end they are fewer, down to one, so that no worker waits for another's many."""
+"""Pairs that a worker checks at once. In order, they share images, which are then unpacked and
+decoded once. Towards the end they are fewer, down to one, so that no worker waits for another's many."""
 MAX_SIFTED = 64
 """Pairs that a worker sifts at once."""
 PARTS_AT_ONCE = 1024
@@ -117,10 +117,9 @@ class Prover:
         with self._workers(images + len(missing)) as workers:
             agreed = self._sift(workers, missing)
             self._outline(workers, agreed)
-            self._check_placed(workers, {p: agreed[p] for p in agreed if self._is_readable(p)})
-            rest = [
-                pair for pair in agreed if pair not in self._verdicts and self._is_readable(pair)
-            ]
+            readable = linked(filter(self._is_readable, agreed))
+            self._check_placed(workers, {pair: agreed[pair] for pair in readable})
+            rest = [pair for pair in readable if pair not in self._verdicts]
             self._describe(workers, rest)
             self._check(workers, rest)
 
@@ -306,6 +305,25 @@ class Prover:
 
 def _chunks(pairs: Sequence[ContentPair], size: int) -> list[tuple[ContentPair, ...]]:
     return [tuple(pairs[start : start + size]) for start in range(0, len(pairs), size)]
+
+
+def linked(pairs: Iterable[ContentPair]) -> list[ContentPair]:
+    """Order pairs so that those of images that chains of pairs link follow each other.
+
+    A worker then still has most of the files that it needs for the next pair.
+    """
+    known: dict[bytes, bytes] = {}
+
+    def lowest(content: bytes) -> bytes:
+        while (lower := known.setdefault(content, content)) != content:
+            known[content] = content = known[lower]
+        return content
+
+    every = list(pairs)
+    for one, two in every:
+        low, high = sorted((lowest(one), lowest(two)))
+        known[high] = low
+    return sorted(every, key=lambda pair: (lowest(pair[0]), pair))
 
 
 def dealt(pairs: Sequence[ContentPair], workers: int) -> list[tuple[ContentPair, ...]]:

@@ -19,7 +19,7 @@ from dedup.images.decode import DECODER
 from dedup.images.encode import as_jpeg, write_png
 from dedup.proof import Features, Original, Side, prove
 from dedup.proof.chunks import outline_bytes, prove_chunk, prove_copies_chunk, with_features
-from dedup.proof.prover import MAX_CHUNK_PAIRS, Prover, dealt
+from dedup.proof.prover import MAX_CHUNK_PAIRS, Prover, dealt, linked
 from dedup.results import Tier
 from dedup.store.catalog import Catalog
 from dedup.store.pairs import content_pair
@@ -217,3 +217,18 @@ def test_pairs_are_dealt_in_order_and_towards_the_end_one_by_one(count: int) -> 
     assert sizes == sorted(sizes, reverse=True)
     assert max(sizes, default=0) == (MAX_CHUNK_PAIRS if count == 2000 else min(count, 1))
     assert sizes[-8:] == [1] * min(count, 8)
+
+
+def test_pairs_of_linked_images_follow_each_other() -> None:
+    pairs = [(b"a", b"z"), (b"b", b"c"), (b"d", b"y"), (b"y", b"z"), (b"c", b"x"), (b"f", b"g")]
+    assert linked(pairs) == [
+        (b"a", b"z"), (b"d", b"y"), (b"y", b"z"), (b"b", b"c"), (b"c", b"x"), (b"f", b"g")
+    ]  # fmt: skip
+    assert linked(reversed(pairs)) == linked(pairs)
+    assert linked([]) == []
+
+
+def test_long_chains_of_pairs_are_followed() -> None:
+    names = [number.to_bytes(2) for number in range(3000)]
+    chain = [*itertools.pairwise(names)]
+    assert linked(chain[::-1]) == chain
