@@ -24,6 +24,7 @@ MOST = 6
 """Panels that are looked at, the largest."""
 
 _PLAIN_LEVELS = 12.0  # between the 3rd and the 97th percentile of a line of one colour
+_TAIL_SHARE = 0.03
 _SEAM_LEVELS = 14.0  # mean step across a seam
 _SEAM_SHARE = 0.7  # of a seam's pixels that step by more than compression does
 _STEP_LEVELS = 8
@@ -94,10 +95,24 @@ def _cut(
     found.append(box)
 
 
+def _varied(part: Bytes) -> npt.NDArray[np.bool_]:
+    """Mark rows of which too much is on either side of their mean to be plain.
+
+    Most are, and need not be sorted.
+    """
+    middle = np.asarray(cv2.reduce(part, 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F)).astype(np.int16)
+    reach = int(_PLAIN_LEVELS / 2) + 1
+    below, above = (np.clip(middle + by, 0, 255).astype(np.uint8) for by in (-reach, reach))
+    low, high = (np.count_nonzero(each, axis=1) for each in (part < below, part > above))
+    few = _TAIL_SHARE * part.shape[1] + 2
+    return np.asarray(np.minimum(low, high) > few)
+
+
 def _spans(part: Bytes, least: int) -> list[tuple[int, int]]:
     """Find the runs of rows between plain rows and seams, those of at least so many."""
-    ranked = np.sort(part.astype(np.float32), axis=1)
-    plain = at_share(ranked, 97) - at_share(ranked, 3) <= _PLAIN_LEVELS
+    plain = ~_varied(part)
+    ranked = np.sort(part[plain].astype(np.float32), axis=1)
+    plain[plain] = at_share(ranked, 97) - at_share(ranked, 3) <= _PLAIN_LEVELS
     ends = np.flatnonzero(np.diff(np.concatenate([[1], plain, [1]]).astype(np.int8)))
     runs = list(zip(ends[0::2].tolist(), ends[1::2].tolist(), strict=True))
     steps = np.asarray(cv2.absdiff(part[1:], part[:-1]))

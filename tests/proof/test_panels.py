@@ -46,6 +46,17 @@ def test_plain_strips_part_panels() -> None:
     ]
 
 
+@pytest.mark.parametrize(("specks", "parted"), [(0, True), (8, True), (40, False)])
+def test_strips_are_plain_but_for_a_few_pixels(specks: int, parted: bool) -> None:  # noqa: FBT001
+    grey = np.full((400, 300), 128, np.uint8)
+    one, two = (_grey(150, 300, seed) for seed in (2, 3))
+    grey[:150], grey[250:] = one, two
+    for number, row in enumerate(grey[150:250]):
+        places = RNG(number).permutation(300)
+        row[places[:specks]], row[places[specks : 2 * specks]] = 0, 255
+    assert bool(panels(grey)) is parted
+
+
 def test_a_straight_seam_parts_panels() -> None:
     one, two = (_grey(300, 200, seed) for seed in (4, 5))
     dark, light = (one * 0.4).astype(np.uint8), (two * 0.4 + 150).astype(np.uint8)
