@@ -134,16 +134,17 @@ def resampled_from(one: Original, two: Original) -> int:
     return 0 if enlarged is None else 3 - number if enlarged else number
 
 
-def resampled_part(one: Original, two: Original, placed: Doubles) -> int:
+def resampled_part(one: Original, two: Original, placed: Doubles, asked: int = 0) -> int:
     """Tell which of two was resampled from the other where both show the same.
 
     Parameters
     ----------
     placed : (3, 3), pixels of the second to those of the first, turned by quarters at most
+    asked : 1 or 2, the only one that may have been; 0: either
 
     Returns
     -------
-    1 or 2, the one that was; 0 where that cannot be told.
+    1 or 2, the one that was; 0 where that cannot be told, or where it is not the one asked for.
     """
     both = one, two
     if max(np.prod(each.size) for each in both) > MOST_PIXELS:
@@ -152,13 +153,26 @@ def resampled_part(one: Original, two: Original, placed: Doubles) -> int:
         return 0
     step = abs(float(np.linalg.det(placed[:2, :2]))) ** 0.5
     back = np.asarray(np.linalg.inv(placed), np.float64)
-    first = second = nan
-    for most in (_PART_SIDE, _MOST_SIDE):
-        if isnan(first):
-            first = _explained(two, one, _asked(most, 1 / step), back)
-        if isnan(second):
-            second = _explained(one, two, _asked(most, step), placed)
-    return _likelier(first, second, _CLOSELY, _CLEARLY)
+    if not (_can_be_asked(two, one) and _can_be_asked(one, two)):
+        return 0
+    found: dict[int, float] = {}
+    for number in (2, 1) if asked == 2 else (1, 2):  # noqa: PLR2004 - the second
+        if number == 1:
+            found[1] = _explained_part(two, one, 1 / step, back)
+        else:
+            found[2] = _explained_part(one, two, step, placed)
+        if isnan(found[number]) or (number == asked and found[number] < _CLOSELY):
+            return 0  # whatever the other one is
+    made = _likelier(found[1], found[2], _CLOSELY, _CLEARLY)
+    return made if made == (asked or made) else 0
+
+
+def _explained_part(source: Original, made: Original, reduced: float, placed: Doubles) -> float:
+    """Give what `_explained` does of a part, reduced so many times; of more where few tell."""
+    found = _explained(source, made, _asked(_PART_SIDE, reduced), placed)
+    if isnan(found):
+        found = _explained(source, made, _asked(_MOST_SIDE, reduced), placed)
+    return found
 
 
 def _asked(most: int, reduced: float) -> int:
@@ -206,10 +220,9 @@ def _explained(source: Original, made: Original, most: int, placed: Doubles | No
     placed : (3, 3), pixels of what is made to those of the source; without, all of one is all of
         the other
     """
-    header, steps = made.opened.header, made.steps
-    lossless = made.quality == LOSSLESS and header.mode != "P"
-    if made.has_profile != source.has_profile or (steps is None and not lossless):
+    if not _can_be_asked(source, made):
         return nan
+    header, steps = made.opened.header, made.steps
     if steps is None:
         steps = np.ones((8, 8), np.float32)
     before, after = (as_stored(each.pixels(*each.size), header) for each in (source, made))
@@ -224,6 +237,12 @@ def _explained(source: Original, made: Original, most: int, placed: Doubles | No
     if min(down.step, across.step) <= 0:
         return nan
     return resampled(turned(before, turn), after, steps, most, (down, across))
+
+
+def _can_be_asked(source: Original, made: Original) -> bool:
+    """Tell whether it is known how an image that may be made from another was quantised."""
+    lossless = made.quality == LOSSLESS and made.opened.header.mode != "P"
+    return made.has_profile == source.has_profile and (made.steps is not None or lossless)
 
 
 def _has_steps(file: Original) -> bool:

@@ -85,16 +85,17 @@ def _resampled(
     if abs((verdict.rotation + 45) % 90 - 45) >= _TILTED_DEGREES:
         return 0
     whole = min(verdict.overlap) >= _ALL_SHARE
+    scale = abs(float(np.linalg.det(placed[:2, :2]))) ** 0.5
+    # Of two exports of one size either may be saved better, the part or what has a frame.
+    unscaled = not whole and max(scale, 1 / scale) < _LEAST_SCALED
+    if unscaled and framed:
+        return 0
     if (not whole or first.size == second.size) and is_curved(laid):
         return 0  # which no filter explains
     if whole and not verdict.mirrored and abs(verdict.rotation) < _TILTED_DEGREES:
         return resampled_from(first, second)
-    made = resampled_part(first, second, placed)
-    holder = 1 if verdict.overlap[0] < verdict.overlap[1] else 2
-    scale = abs(float(np.linalg.det(placed[:2, :2]))) ** 0.5
-    # Of two exports of one size either may be saved better, the part or what has a frame.
-    unscaled = not whole and max(scale, 1 / scale) < _LEAST_SCALED
-    return 0 if unscaled and (framed or made == holder) else made
+    held = 2 if verdict.overlap[0] < verdict.overlap[1] else 1
+    return resampled_part(first, second, placed, held if unscaled else 0)
 
 
 def is_curved(laid: Laid) -> bool:
