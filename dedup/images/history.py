@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import numpy.typing as npt
 
     from dedup.images.header import Header
@@ -36,6 +34,7 @@ HISTORY_PLACES: Final = (
     (0, 3),
     (3, 0),
 )
+_ALL_PLACES: Final = tuple(np.ndindex(8, 8))
 _MOST_STEP = 64
 _LEAST_VALUES = 100
 _BINS_A_LEVEL, _BINS = 8, 1 << 13
@@ -110,16 +109,21 @@ def coefficients(grey: Floats) -> Floats:
 
 def all_coefficients(grey: Floats) -> Floats:
     """Give all coefficients as `coefficients` does, (64, N) in natural order."""
-    return _transformed(grey, tuple(np.ndindex(8, 8)))
+    return _transformed(grey, _ALL_PLACES)
 
 
-def _transformed(grey: Floats, at: Sequence[tuple[int, ...]]) -> Floats:
+def _transformed(grey: Floats, at: tuple[tuple[int, ...], ...]) -> Floats:
     height, width = grey.shape[0] // 8, grey.shape[1] // 8
     blocks = grey[: height * 8, : width * 8].reshape(height, 8, width, 8).transpose(0, 2, 1, 3)
+    return np.ascontiguousarray((blocks.reshape(-1, 64) @ _basis(at).T).T, np.float32)
+
+
+@cache
+def _basis(at: tuple[tuple[int, ...], ...]) -> Floats:
+    """Give (P, 64), the blocks of which coefficients at some places are the products."""
     places = np.array(at)
     basis = _cosines()[places[:, 0], :, None] * _cosines()[places[:, 1], None, :]
-    flat = basis.reshape(len(places), 64).astype(np.float32)
-    return np.ascontiguousarray((blocks.reshape(-1, 64) @ flat.T).T, np.float32)
+    return basis.reshape(len(places), 64).astype(np.float32)
 
 
 def _cosines() -> npt.NDArray[np.float64]:

@@ -281,11 +281,14 @@ def _made(source: Pixels, wanted: Floats) -> Floats:
     step = max(1, target.size // _FITTED_PIXELS)
     table, goal = parts[:, ::step].astype(np.float64), target[::step].astype(np.float64)
     used: Doubles = np.ones(len(goal))
-    for _ in range(_FITS):
-        normal = (table * used) @ table.T + 1e-6 * len(goal) * np.eye(len(parts))
-        weights = np.linalg.solve(normal, (table * used) @ goal)
-        off = np.abs(goal - weights @ table)
-        used = (off < 3 * np.median(off) + 1).astype(np.float64)  # no words over it
+    weights: npt.NDArray[np.floating] = np.zeros(len(parts))
+    for turn in range(_FITS):
+        if turn:
+            off = np.abs(goal - weights @ table)
+            used = (off < 3 * median(off) + 1).astype(np.float64)  # no words over it
+        heavy = table * used
+        normal = heavy @ table.T + 1e-6 * len(goal) * np.eye(len(parts))
+        weights = np.linalg.solve(normal, heavy @ goal)
     return np.asarray((weights.astype(np.float32) @ parts).reshape(wanted.shape), np.float32)
 
 

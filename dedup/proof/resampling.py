@@ -9,6 +9,7 @@ one makes of it than its own steps would have left it.
 
 from __future__ import annotations
 
+from functools import cached_property
 from math import ceil, floor, nan
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -189,7 +190,7 @@ def mixtures(source: Pixels, rows: Filters, columns: Filters) -> list[Floats]:
     colours = np.dstack([*columns.across(across[SHARPENED, None], channels)])
     for sigma in _SPARED_BLURS:
         change = colours - np.asarray(cv2.GaussianBlur(colours, (0, 0), sigma), np.float32)
-        change[np.abs(change) > _SPARED_LEVELS] = 0
+        np.copyto(change, 0, where=np.abs(change) > _SPARED_LEVELS)
         parts.append(grey_of(change))
     return parts
 
@@ -335,7 +336,7 @@ class Filters:
         ----------
         quick : with `_QUICK` ones
         """
-        at, off = self._reached()
+        at, off = self._reached
         wide = max(1.0, self._step)
         values = [kernel(off / wide) for kernel in _KERNELS]
         values += [kernel(off) for kernel in (_QUICK if quick else ())]
@@ -345,7 +346,7 @@ class Filters:
 
     def only(self, number: int) -> Floats:
         """Give the weights, (1, given, taken), of one of `_KERNELS`."""
-        at, off = self._reached()
+        at, off = self._reached
         return self._weights(at, _KERNELS[number](off / max(1.0, self._step))[None])
 
     def down(self, weights: Floats, levels: Floats) -> Floats:
@@ -363,7 +364,7 @@ class Filters:
 
     def _bands(self) -> Iterator[tuple[slice, slice]]:
         """Give some of the pixels given, and those taken that they depend on, up to the last."""
-        at, _ = self._reached()
+        at, _ = self._reached
         for start in range(0, len(at), _TOGETHER):
             some = at[start : start + _TOGETHER] - self.taken.start
             yield (
@@ -371,6 +372,7 @@ class Filters:
                 slice(max(0, int(some[0, 0])), int(some[-1, -1]) + 1),
             )
 
+    @cached_property
     def _reached(self) -> tuple[npt.NDArray[np.int64], Doubles]:
         """Give the pixels that any filter may reach, and how far they are, (given, K)."""
         middles = (self._ends[:-1] + self._ends[1:])[:, None] / 2
