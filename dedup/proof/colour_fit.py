@@ -40,6 +40,7 @@ def fitted(colour: Bytes, wanted: Floats, inside: Mask) -> Floats:
     channels = [each.astype(np.float32) for each in cv2.split(cells.whole(colour, _STEP))]
     weighed = [channel * weight for channel in channels]
     wanted = cells.whole(wanted, _STEP)
+    product = np.empty_like(wanted)
 
     def average(values: Floats) -> Floats:
         small = cells.averaged(values, _STEP)
@@ -47,13 +48,14 @@ def fitted(colour: Bytes, wanted: Floats, inside: Mask) -> Floats:
 
     total = average(weight) + 1e-6
     middle = [average(each) / total for each in weighed]
-    target = average(wanted * weight) / total
+    target = average(np.multiply(wanted, weight, out=product)) / total
     spread, pull = {}, []
     for a in range(3):
-        pull.append(average(weighed[a] * wanted) / total - middle[a] * target)
+        pulled = average(np.multiply(weighed[a], wanted, out=product))
+        pull.append(pulled / total - middle[a] * target)
         for b in range(a, 3):
-            product = average(weighed[a] * channels[b]) / total
-            spread[a, b] = product - middle[a] * middle[b] + (_STIFFNESS if a == b else 0.0)
+            both = average(np.multiply(weighed[a], channels[b], out=product)) / total
+            spread[a, b] = both - middle[a] * middle[b] + (_STIFFNESS if a == b else 0.0)
     mix = _solved(spread, pull)
     rest = target.copy()
     for share, each in zip(mix, middle, strict=True):

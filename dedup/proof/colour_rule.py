@@ -97,16 +97,26 @@ def each_mapped(
     terms = _terms(colour[::step, ::step][few], far[::step, ::step][few])
     colour, far = np.ascontiguousarray(colour[part]), far[part]
     level = cv2.transform(colour.astype(np.float32), np.full((1, 3), 1 / 384, np.float32)) - 1
+    square, more = level * level, np.empty_like(level)
     values = np.arange(256, dtype=np.float64) / 128 - 1
     for each in wanted:
         weights = _fitted(terms, each[::step, ::step][few])
         table = values[:, None] * weights[1:4] + values[:, None] ** 2 * weights[6:9]
         parts = cv2.LUT(colour, table.astype(np.float32)[None])
-        made = cv2.transform(parts, np.ones((1, 3), np.float32))
+        made = np.asarray(cv2.transform(parts, np.ones((1, 3), np.float32)), np.float32)
         weights = weights.astype(np.float32)
-        made += weights[0] + level * level * (weights[4] + weights[5] * level)
-        made += far * (weights[9] + weights[10] * level)
-        yield np.asarray(made, np.float32)
+        # Step by step, since sums in one line take several images more: the cube of light and
+        # its square, then the distance from the middle.
+        np.multiply(level, weights[5], out=more)
+        more += weights[4]
+        np.multiply(more, square, out=more)
+        more += weights[0]
+        made += more
+        np.multiply(level, weights[10], out=more)
+        more += weights[9]
+        np.multiply(more, far, out=more)
+        made += more
+        yield made
 
 
 def _far(shape: tuple[int, ...]) -> Floats:
@@ -134,14 +144,15 @@ def _terms(colour: Bytes, far: Floats) -> Floats:
 def _fitted(terms: Floats, wanted: Floats) -> Doubles:
     weights: Doubles = np.zeros(len(terms))
     trust = np.ones(len(wanted), np.float32)
-    for _ in range(_FIT_ROUNDS):
+    for turn in range(_FIT_ROUNDS):
+        if turn:
+            off = np.abs(weights.astype(np.float32) @ terms - wanted)
+            trust = 1 / (1 + (off / max(4.0, 2 * median(off))) ** 2)
         heavy = terms * (trust / len(wanted))
         normal = (heavy @ terms.T).astype(np.float64) + 1e-4 * np.eye(len(terms))
         weights = np.asarray(
             np.linalg.solve(normal, (heavy @ wanted).astype(np.float64)), np.float64
         )
-        off = np.abs(weights.astype(np.float32) @ terms - wanted)
-        trust = 1 / (1 + (off / max(4.0, 2 * median(off))) ** 2)
     return np.asarray(weights)
 
 
