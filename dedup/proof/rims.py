@@ -136,14 +136,16 @@ def _steps(
         return None
     down, across = np.unravel_index(found[:: -(-len(found) // _MOST_PLACES)], rim.shape)
     _, labels = cv2.connectedComponents(joined)
-    within, beyond = (_around(each, down, across, 0, 0) for each in (mask, ground))
+    within, beyond = (_around(_padded(each), down, across, 0, 0) for each in (mask, ground))
     weights = within / within.sum(axis=1, keepdims=True) - beyond / np.maximum(
         beyond.sum(axis=1, keepdims=True), 1
     )
 
     def taken(image: Bytes) -> _Steps:
+        padded = _padded(image)
+
         def at(right: int, below: int) -> Floats:
-            values = _around(image, down, across, right, below)
+            values = _around(padded, down, across, right, below)
             return np.asarray(np.einsum("pk,pkc->pc", weights, values), np.float32)
 
         away = [
@@ -157,18 +159,22 @@ def _steps(
     return np.asarray(labels[down, across], np.int32), taken(one), taken(two)
 
 
+def _padded(image: Bytes) -> Bytes:
+    reach = _REACH + _AWAY_PIXELS
+    return np.pad(image, [(reach, reach)] * 2 + [(0, 0)] * (image.ndim - 2), "reflect")
+
+
 def _around(
-    image: Bytes,
+    padded: Bytes,
     down: npt.NDArray[np.intp],
     across: npt.NDArray[np.intp],
     right: int,
     below: int,
 ) -> Floats:
-    """Give (P, K) or (P, K, 3) what is around places that are moved so far."""
+    """Give (P, K) or (P, K, 3) what is around places of an image that are moved so far."""
     reach = _REACH + _AWAY_PIXELS
-    padded = np.pad(image, [(reach, reach)] * 2 + [(0, 0)] * (image.ndim - 2), "reflect")
     offsets = np.arange(-_REACH, _REACH + 1)
     rows = (down + below + reach)[:, None, None] + offsets[:, None]
     columns = (across + right + reach)[:, None, None] + offsets
     taken = padded[rows, columns].astype(np.float32)
-    return np.asarray(taken.reshape(len(down), -1, *image.shape[2:]))
+    return np.asarray(taken.reshape(len(down), -1, *padded.shape[2:]))
