@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from dedup.images.header import Header
 
+    Doubles = npt.NDArray[np.float64]
     Floats = npt.NDArray[np.float32]
     Pixels = npt.NDArray[np.uint8]
 
@@ -250,12 +251,18 @@ def content(pixels: Pixels) -> float:
 
 def _margin(pixels: Pixels) -> int:
     """Count the rows from the first on that are one plain colour, or mostly so, as captions are."""
-    first = np.median(pixels[0], axis=0)
+    ranked, half = np.sort(pixels[0], axis=0).astype(np.float64), len(pixels[0]) // 2
+    first = ranked[half] if len(ranked) % 2 else (ranked[half - 1] + ranked[half]) / 2
     low, high = np.clip(first - _FLAT, 0, 255), np.clip(first + _FLAT, 0, 255)
-    same = cv2.inRange(np.ascontiguousarray(pixels), low, high).mean(axis=1) / 255
-    if same[0] < 0.98:  # noqa: PLR2004 - a plain edge, but for JPEG's noise
+
+    def same(rows: Pixels) -> Doubles:
+        within = cv2.inRange(np.ascontiguousarray(rows), low, high)
+        return np.asarray(within.mean(axis=1) / 255, np.float64)
+
+    # Most images have no margin, which the first row tells.
+    if same(pixels[:1])[0] < 0.98:  # noqa: PLR2004 - a plain edge, but for JPEG's noise
         return 0
-    ends = np.flatnonzero(same < _FILL)
+    ends = np.flatnonzero(same(pixels) < _FILL)
     return int(ends[0]) if len(ends) else 0
 
 
