@@ -20,7 +20,7 @@ from dedup.proof.colour_fit import fitted
 from dedup.proof.description import Features
 from dedup.proof.original import LOSSLESS, grey
 from dedup.proof.ranks import median, percentiles
-from dedup.proof.residual import contrast, equalised, left_over, mean, unlike_at
+from dedup.proof.residual import WINDOW_PIXELS, contrast, equalised, left_over, mean, unlike_at
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -81,6 +81,12 @@ class Laid:
     def greys(self) -> tuple[Floats, Floats]:
         """Both in grey levels."""
         return grey(self.one), grey(self.two)
+
+    @cached_property
+    def contrasts(self) -> tuple[Floats, Floats]:
+        """What `contrast` gives of either."""
+        one, two = self.greys
+        return contrast(one), contrast(two)
 
     @property
     def least(self) -> bool:
@@ -185,32 +191,45 @@ def strange_places(laid: Laid) -> Floats:
     """Give what is left over what may be left, (H, W); above 1 is unexplained."""
     one, two = laid.greys
     inside = laid.inside
-    weigh = _Scales(laid.greys, inside)
+    weigh = _Scales(laid)
     strange = weigh.as_they_are()
-    if float((strange > 1).mean()) <= _SELDOM_SHARE:
+    if _is_seldom(strange):
         return strange
     made = fitted(laid.two, one, inside), fitted(laid.one, two, inside)
     strange = weigh.strangeness(made)
-    if float((strange > 1).mean()) > _SELDOM_SHARE:
+    if not _is_seldom(strange):
         # What sharpening and blur leave is no content.
         even = [
-            equalised(mine, theirs, inside)[0]
-            for mine, theirs in zip(made, (one, two), strict=True)
+            equalised(mine, theirs, inside, spread)[0]
+            for mine, theirs, spread in zip(made, laid.greys, laid.contrasts, strict=True)
         ]
         # Where nothing is strange already, nothing more need be explained.
         strange = np.minimum(strange, weigh.strangeness((even[0], even[1]), strange > 1))
     return strange
 
 
+def _is_seldom(strange: Floats) -> bool:
+    return float(np.count_nonzero(strange > 1)) / max(1, strange.size) <= _SELDOM_SHARE
+
+
 class _Scales:
     """What may be left over in each of two images, made once for several guesses."""
 
-    def __init__(self, images: tuple[Floats, Floats], inside: Mask) -> None:
-        self._images, self._inside = images, inside
-        self._allowed = [np.maximum(_FLOOR_LEVELS, _LEFT_SHARE * contrast(each)) for each in images]
-        self._either = any(few_levels(each, inside) for each in images)
-        # What is clipped hides what the other shows.
-        self._hidden = _clipped(images[0]) | _clipped(images[1])
+    def __init__(self, laid: Laid) -> None:
+        self._images, self._inside = laid.greys, laid.inside
+        self._allowed = [
+            np.maximum(_FLOOR_LEVELS, _LEFT_SHARE * spread) for spread in laid.contrasts
+        ]
+
+    @cached_property
+    def _either(self) -> bool:
+        return any(few_levels(each, self._inside) for each in self._images)
+
+    @cached_property
+    def _hidden(self) -> Mask:
+        """Where what is clipped hides what the other shows."""
+        one, two = self._images
+        return _clipped(one) | _clipped(two)
 
     def as_they_are(self) -> Floats:
         """Weigh what is left over where neither is changed."""
@@ -237,8 +256,9 @@ class _Scales:
 
 def _clipped(image: Floats) -> Mask:
     black, white = _BLACK_WHITE_LEVELS
-    share = mean(((image <= black) | (image >= white)).astype(np.float32))
-    return np.asarray(share > 0.5)  # noqa: PLR2004 -- most of the window
+    found = ((image <= black) | (image >= white)).view(np.uint8)
+    count = cv2.boxFilter(found, -1, (WINDOW_PIXELS, WINDOW_PIXELS), normalize=False)
+    return np.asarray(count > WINDOW_PIXELS**2 // 2)  # most of the window
 
 
 def few_levels(image: Floats, inside: Mask) -> bool:
@@ -254,12 +274,18 @@ def _sparse(values: Floats) -> Floats:
     return np.ascontiguousarray(values[::2, ::2])
 
 
+def _fine(image: Floats, sigma: float) -> Floats:
+    """Give how much a blur takes, of every other pixel."""
+    left = _sparse(image) - _sparse(np.asarray(cv2.GaussianBlur(image, (0, 0), sigma)))
+    return np.asarray(np.abs(left, out=left))
+
+
 def softer(laid: Laid) -> int:
     """Tell which of the pair, 1 or 2, is blurred against the other; 0 for neither.
 
     Noise makes sharper what has no detail as well, and is no sharpness.
     """
-    fine = [np.abs(_sparse(each - cv2.GaussianBlur(each, (0, 0), 1.0))) for each in laid.greys]
+    fine = [_fine(each, 1.0) for each in laid.greys]
     inside = laid.inside[::2, ::2]
     busy = np.minimum(*(contrast(each, 15, step=2) for each in laid.greys))
     some = busy[inside]
@@ -278,10 +304,7 @@ def softer(laid: Laid) -> int:
 def focused_apart(laid: Laid) -> bool:
     """Tell whether either is the sharper one in parts, as shots with another focus are."""
     window = _FOCUS_WINDOW_PIXELS // 2
-    fine = [
-        mean(np.abs(_sparse(each - cv2.GaussianBlur(each, (0, 0), 1.5))), window) + 0.7
-        for each in laid.greys
-    ]
+    fine = [mean(_fine(each, 1.5), window) + 0.7 for each in laid.greys]
     one, two = map(_sparse, laid.greys)
     spread = [contrast(each, window) for each in (one, two)]
     textured = laid.inside[::2, ::2] & (np.minimum(*spread) > _FOCUS_CONTRAST_LEVELS)
@@ -304,4 +327,5 @@ def focused_apart(laid: Laid) -> bool:
 
 def _either_sharper(ratio: Floats) -> float:
     """Give the share that is plainly sharper in the one, or in the other, whichever is less."""
-    return min(float((each > _BLURRED_RATIO).mean()) for each in (ratio, 1 / ratio))
+    count = max(1, ratio.size)
+    return min(np.count_nonzero(each > _BLURRED_RATIO) / count for each in (ratio, 1 / ratio))

@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 
 from dedup.proof.channels import gap_levels, off_levels
-from dedup.proof.residual import contrast
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -40,7 +39,7 @@ def only_words_agree(laid: Laid, sound: Mask) -> bool:
     ----------
     sound : (H, W), beside what differs
     """
-    textured = sound & (np.minimum(*map(contrast, laid.greys)) > _TEXTURED_LEVELS)
+    textured = sound & (np.minimum(*laid.contrasts) > _TEXTURED_LEVELS)
     beside = cv2.dilate(textured.view(np.uint8), np.ones((_BESIDE_PIXELS,) * 2, np.uint8)) > 0
     same = (gap_levels(laid.one, laid.two) <= _SAME_LEVELS) & laid.inside
     colours = laid.one[same & beside]

@@ -111,7 +111,9 @@ def blurred(fine: Floats, shape: tuple[int, ...]) -> list[Floats]:
     return [np.asarray(part, np.float32) for part in parts]
 
 
-def equalised(fine: Floats, coarse: Floats, inside: Mask) -> tuple[Floats, Response]:
+def equalised(
+    fine: Floats, coarse: Floats, inside: Mask, spread: Floats | None = None
+) -> tuple[Floats, Response]:
     """Bring the finer image to the raster and the sharpness of the coarser.
 
     Parameters
@@ -119,18 +121,19 @@ def equalised(fine: Floats, coarse: Floats, inside: Mask) -> tuple[Floats, Respo
     fine : (h, w) grey, as large as the raster or up to `OVERSAMPLED` times
     coarse : (H, W) grey
     inside : (H, W), pixels that count
+    spread : `contrast` of the coarser, where that is known
     """
     parts = blurred(fine, coarse.shape)
-    weights = _fitted(parts, coarse, inside)
+    spread = contrast(coarse) if spread is None else spread
+    # Flat ground says nothing of sharpness.
+    weights = _fitted(parts, coarse, inside & (spread > _PLAIN_LEVELS))
     made = np.full_like(coarse, weights[-1])
     for weight, part in zip(weights[:-1].tolist(), parts, strict=True):
         cv2.scaleAdd(part, weight, made, made)
     return made, _response(weights)
 
 
-def _fitted(parts: Sequence[Floats], wanted: Floats, inside: Mask) -> Floats:
-    # Flat ground says nothing of sharpness.
-    some = inside & (contrast(wanted) > _PLAIN_LEVELS)
+def _fitted(parts: Sequence[Floats], wanted: Floats, some: Mask) -> Floats:
     step = max(2, int((np.count_nonzero(some) / _MAX_FIT_PIXELS) ** 0.5))
     # By number, which is quicker than by mask for each of the parts.
     chosen = np.flatnonzero(some[1::step, 1::step])
@@ -180,7 +183,12 @@ def compressed(grey: Floats, quality: int) -> Floats:
 
 
 def strangeness(
-    made: Floats, seen: Floats, qualities: tuple[int, int], limits: Limits, least: int = 1
+    made: Floats,
+    seen: Floats,
+    qualities: tuple[int, int],
+    limits: Limits,
+    least: int = 1,
+    spread: Floats | None = None,
 ) -> Floats:
     """Give what is left over what may be left, (H, W); above 1 is unexplained.
 
@@ -189,8 +197,10 @@ def strangeness(
     made, seen : (H, W), equally sharp
     qualities : of the JPEGs that either comes from; 100 where it comes from none
     least : pixels of a place that matters; where all are smaller no closer look is taken
+    spread : `contrast` of what is seen, where that is known
     """
-    allowed = np.maximum(limits.floor, limits.share * np.maximum(contrast(made), contrast(seen)))
+    spread = contrast(seen) if spread is None else spread
+    allowed = np.maximum(limits.floor, limits.share * np.maximum(contrast(made), spread))
     # Most pairs need no more than the first of these looks, which costs a fifth of all three.
     found = left_over(made - seen)
     strange = np.asarray(found / allowed, np.float32)
@@ -287,7 +297,7 @@ def unlike(one: Floats, two: Floats) -> Floats:
         small = cells.averaged(products.reshape(-1, left.shape[1]), _LOCAL_STEP)
         a, b, c, p, q = (
             np.asarray(cv2.boxFilter(each, -1, (_LOCAL_SPAN, _LOCAL_SPAN)))
-            for each in np.split(small, 5)
+            for each in small.reshape(5, -1, small.shape[1])
         )
         a, c = a + stiffness, c + stiffness  # keeps what has no texture as it is
         root = a * c - b * b
@@ -316,11 +326,19 @@ def blobs(strange: Floats, inside: Mask, least: int, peak: float = 1.0) -> tuple
     least : pixels; smaller places are left out
     peak : places that nowhere reach it are left out
     """
-    mask = ((strange > 1) & inside).astype(np.uint8)
+    places = (strange > 1) & inside
+    found = np.zeros_like(places)
+    left, top, width, height = cv2.boundingRect(places.view(np.uint8))
+    if not width:
+        return found, 0
+    # Most places are few, and close to each other.
+    box = slice(top, top + height), slice(left, left + width)
+    mask = np.ascontiguousarray(places[box]).view(np.uint8)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     large = stats[:, cv2.CC_STAT_AREA] >= least
     if peak > 1:
-        high = np.bincount(labels[inside & (strange > peak)], minlength=len(large)) > 0
+        high = np.bincount(labels[places[box] & (strange[box] > peak)], minlength=len(large)) > 0
         large &= high
     large[0] = False
-    return np.asarray(large[labels]), int(large.sum())
+    found[box] = large[labels]
+    return found, int(large.sum())

@@ -23,7 +23,7 @@ from dedup.proof.ink import inked, patched
 from dedup.proof.only_words import only_words_agree
 from dedup.proof.outlines import outline
 from dedup.proof.ranks import percentiles
-from dedup.proof.residual import blobs, contrast, equalised, strangeness
+from dedup.proof.residual import blobs, equalised, strangeness
 from dedup.proof.rims import Rims, by_rims
 from dedup.proof.shapes import changed_everywhere, other_shapes
 from dedup.proof.sides import (
@@ -182,20 +182,21 @@ def _states(laid: Laid, sound: Mask) -> int:
 
 def _clean(laid: Laid, strange: Floats, sound: Mask) -> bool:
     """Tell a pair that has lost next to nothing: a coarser look at it only hides what differs."""
-    textured = strange[sound & (contrast(laid.greys[0]) > _TEXTURED_LEVELS)]
+    textured = strange[sound & (laid.contrasts[0] > _TEXTURED_LEVELS)]
     return bool(textured.size) and percentiles(textured, 90)[0] < _MAX_CLEAN_STRANGENESS
 
 
 def _page(laid: Laid, toned: Floats) -> Judgement:
     """Judge by the rule for pages: no spot may differ, nor the colour of a part."""
-    made, _ = equalised(toned, laid.greys[0], laid.inside)
+    seen, spread = laid.greys[0], laid.contrasts[0]
+    made, _ = equalised(toned, seen, laid.inside, spread)
     qualities = laid.qualities[::-1]
-    strange = strangeness(made, laid.greys[0], qualities, LIMITS, MIN_SPOT_PIXELS)
+    strange = strangeness(made, seen, qualities, LIMITS, MIN_SPOT_PIXELS, spread)
     mask, spots = blobs(strange, laid.inside, MIN_SPOT_PIXELS, MIN_PEAK)
     check = Check(PAGE_CHECK, spots, 0, spots == 0)
     if spots:
-        spread = _spread(mask, laid.greys[0], laid.inside)
-        return Judgement([check], _EVERYWHERE if spread > MAX_PLACES_SHARE else _AT_PLACES)
+        places = _spread(mask, spread, laid.inside)
+        return Judgement([check], _EVERYWHERE if places > MAX_PLACES_SHARE else _AT_PLACES)
     checks, even = _colours(laid, laid.inside, page=True)
     return Judgement([check, *checks], "" if even else _OTHER_COLOUR)
 
@@ -214,7 +215,7 @@ def _small(laid: Laid) -> Judgement:
     return Judgement(checks, "" if same else _OTHER_COLOUR)
 
 
-def _spread(mask: Mask, page: Floats, inside: Mask) -> float:
+def _spread(mask: Mask, contrasts: Floats, inside: Mask) -> float:
     """Give the share of a page's written cells in which a place of a mask lies."""
 
     def in_cells(values: Mask) -> Mask:
@@ -222,7 +223,7 @@ def _spread(mask: Mask, page: Floats, inside: Mask) -> float:
         shares = cv2.resize(values.astype(np.float32), size, interpolation=cv2.INTER_AREA)
         return np.asarray(shares > 0)
 
-    written = in_cells((contrast(page) > _WRITTEN_LEVELS) & inside)
+    written = in_cells((contrasts > _WRITTEN_LEVELS) & inside)
     return float((in_cells(mask) & written).sum() / max(1, int(written.sum())))
 
 
@@ -342,9 +343,10 @@ def _around(mask: Mask) -> Part:
 def _kept(laid: Laid, sound: Mask) -> bool:
     """Tell whether light and colour are as they were: a rule would only change what was drawn."""
     # Every fourth pixel tells as much.
-    some = sound[::2, ::2]
-    apart = cv2.absdiff(laid.one[::2, ::2], laid.two[::2, ::2])[some]
-    return bool(apart.size) and float(apart.mean()) <= _KEPT_LEVELS
+    one, two = (np.ascontiguousarray(each[::2, ::2]) for each in (laid.one, laid.two))
+    some = np.ascontiguousarray(sound[::2, ::2]).view(np.uint8)
+    count = 3 * cv2.countNonZero(some)
+    return bool(count) and cv2.norm(one, two, cv2.NORM_L1, some) / count <= _KEPT_LEVELS
 
 
 def _toned_colours(colour: Bytes, wanted: Bytes, sound: Mask, part: Part) -> Bytes:

@@ -13,7 +13,15 @@ import numpy as np
 
 from dedup.proof import cells
 from dedup.proof.original import grey
-from dedup.proof.residual import OVERSAMPLED, Limits, Response, blobs, equalised, strangeness
+from dedup.proof.residual import (
+    OVERSAMPLED,
+    Limits,
+    Response,
+    blobs,
+    contrast,
+    equalised,
+    strangeness,
+)
 from dedup.proof.verdict import Check
 
 if TYPE_CHECKING:
@@ -122,11 +130,13 @@ class Frames:
         if not all(check.passed for check in found):
             return found
         inside = np.ones(self.coarse.shape[:2], np.bool_)
-        made, response = self.equalised = equalised(grey(self.fine), grey(self.coarse), inside)
+        seen = grey(self.coarse)
+        spread = contrast(seen)
+        made, response = self.equalised = equalised(grey(self.fine), seen, inside, spread)
         found += _sharpness(response)
         if not all(check.passed for check in found):
             return found
-        strange = strangeness(made, grey(self.coarse), self.qualities, LIMITS, MIN_SPOT_PIXELS)
+        strange = strangeness(made, seen, self.qualities, LIMITS, MIN_SPOT_PIXELS, spread)
         mask, spots = blobs(strange, inside, MIN_SPOT_PIXELS)
         if spots and float(mask.mean()) <= _FEW_SPECKS_SHARE:
             _, spots = blobs(strange, inside, MIN_SPOT_PIXELS, MIN_PEAK)
