@@ -136,6 +136,13 @@ class Features:
             raise ValueError("packed features are damaged") from error
 
 
+def comes_before(one: Features, two: Features) -> bool:
+    """Tell which of two is looked at as the second: the smaller, or that of the lower digest."""
+    if one.grey.size != two.grey.size:
+        return one.grey.size < two.grey.size
+    return one.digest < two.digest
+
+
 def working_side(height: int, width: int) -> int:
     """Give the longest side at which an image of this size is described."""
     short, long = sorted((height, width))

@@ -11,12 +11,14 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
 from dedup.descriptors.agreement import FEWEST
 from dedup.proof.alignment import at_sizes, scaling
 from dedup.proof.bent import bent
 from dedup.proof.closely import MAX_PHOTO_PIXELS, Laid, focused_apart, lay, softer
+from dedup.proof.description import comes_before
 from dedup.proof.exposure import (
     EXPOSED_APART,
     RECORDED_APART,
@@ -33,7 +35,7 @@ from dedup.proof.pages import compare_pages
 from dedup.proof.paper import is_page
 from dedup.proof.pasted import in_a_panel, may_be_in_a_panel
 from dedup.proof.posterised import is_posterised, is_retoned
-from dedup.proof.ranks import median
+from dedup.proof.ranks import median_level
 from dedup.proof.sampled import sampled
 from dedup.proof.shared_parts import OTHER_SIDE_CHECK, PAGE_CHECK, SMALL_SIDE, Judgement
 from dedup.proof.symmetry import SYMMETRIC, upright_as_well
@@ -159,7 +161,7 @@ def prove_copy(first: Side, second: Side) -> Verdict | None:
 
 
 def _in_order(first: Side, second: Side) -> tuple[Side, Side, bool]:
-    turned = _key(first) < _key(second)
+    turned = comes_before(first.features, second.features)
     return (second, first, True) if turned else (first, second, False)
 
 
@@ -172,10 +174,6 @@ def _legible(one: Side, two: Side, verdict: Verdict) -> Verdict:
     matrix = at_sizes(verdict.transform, shapes, (first.size, second.size))
     illegible = is_illegible(first, second, matrix)
     return _refused(verdict, TOO_SMALL) if illegible else verdict
-
-
-def _key(side: Side) -> tuple[int, bytes]:
-    return side.features.grey.size, side.features.digest
 
 
 def _proven(one: Side, two: Side) -> Verdict:
@@ -389,7 +387,8 @@ def _is_shared_page(one: Floats, two: Floats) -> bool:
 
 
 def _untouched(one: Floats, two: Floats) -> bool:
-    return median(np.abs(one - two)) <= _UNTOUCHED_LEVELS
+    # Whole levels, as greys are.
+    return median_level(cv2.absdiff(one, two).astype(np.uint8)) <= _UNTOUCHED_LEVELS
 
 
 def _refused(verdict: Verdict, reason: str) -> Verdict:

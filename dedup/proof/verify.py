@@ -24,6 +24,7 @@ from dedup.proof.alignment import (
 )
 from dedup.proof.containment import held_share
 from dedup.proof.date_stamps import is_date_stamp
+from dedup.proof.description import comes_before
 from dedup.proof.geometry import MIN_PLACING_INLIERS, Fit, placings, upright
 from dedup.proof.overlay import averages_out, overlay_log_odds
 from dedup.proof.photometry import Change, changes
@@ -87,7 +88,7 @@ def verify(first: Features, second: Features, known: Fit | None = None) -> Verdi
     `near` is the same for (first, second) and (second, first); overlap, transform, rotation and
     scale are seen from the first. What sets near ones apart is for `worded` to say.
     """
-    turned = _key(first) < _key(second)
+    turned = comes_before(first, second)
     one, two = (second, first) if turned else (first, second)
     trivial = [_trivial(one), _trivial(two)]
     if any(trivial):
@@ -109,10 +110,6 @@ def verify(first: Features, second: Features, known: Fit | None = None) -> Verdi
         check = Check("local features that agree", 0, MIN_PLACING_INLIERS, passed=False)
         return Verdict(near=False, evidence=NO_COMMON_DETAIL, checks=(check,))
     return reversed_verdict(best) if turned else best
-
-
-def _key(features: Features) -> tuple[int, bytes]:
-    return features.grey.size, features.digest
 
 
 def _trivial(features: Features) -> str:
