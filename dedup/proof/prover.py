@@ -43,7 +43,8 @@ _log = logging.getLogger(__name__)
 COMMIT_EVERY_PAIRS = 256
 MAX_CHUNK_PAIRS = 32
 """Pairs that a worker checks at once. In order, they share images, which are then unpacked and
-decoded once. Towards the end they are fewer, down to one, so that no worker waits for another's many."""
+decoded once. Towards the end they are fewer, down to one, so that no worker waits for another's
+many."""
 MAX_SIFTED = 64
 """Pairs that a worker sifts at once."""
 PARTS_AT_ONCE = 1024

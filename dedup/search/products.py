@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _TILE: Final = 1024  # as in `tiles`: products stay in the cache
 _FEWEST_QUERIES: Final = 64  # of a thread
+_QUICK: Final = 1 << 23  # multiplications that take as long as threads to start
 _FEW: Final = 4  # highest, up to which these are quicker found one after the other
 
 
@@ -58,11 +59,15 @@ def highest_products(
     )
     size = min(_TILE, max(_FEWEST_QUERIES, -(-len(queries) // cores())))
     starts = range(0, len(queries), size)
-    found = on_every_core(
-        lambda start: highest_of_block(queries[start : start + size], rows, k, less), starts
-    )
-    for start, (best, where) in zip(starts, found, strict=True):
-        products[start : start + size], places[start : start + size] = best, where
+
+    def ask(start: int) -> tuple[Rows, Ids]:
+        return highest_of_block(queries[start : start + size], rows, k, less)
+
+    with one_blas_thread():
+        quick = queries.size * len(rows) <= _QUICK
+        found = map(ask, starts) if quick else on_every_core(ask, starts)
+        for start, (best, where) in zip(starts, found, strict=True):
+            products[start : start + size], places[start : start + size] = best, where
     return products, places
 
 
