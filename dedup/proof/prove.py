@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from dedup.descriptors.agreement import FEWEST
-from dedup.proof.alignment import at_sizes, scaling
+from dedup.proof.alignment import at_sizes
 from dedup.proof.bent import bent
 from dedup.proof.closely import MAX_PHOTO_PIXELS, Laid, focused_apart, lay, softer
 from dedup.proof.description import comes_before
@@ -25,21 +25,18 @@ from dedup.proof.exposure import (
     exposed_apart,
     recorded_apart,
 )
-from dedup.proof.generations import resized_from, saved_from
 from dedup.proof.geometry import Fit
 from dedup.proof.laid_over import judged, reconsidered
 from dedup.proof.legible import TOO_SMALL, is_illegible
-from dedup.proof.lineage import made_from_coarser
 from dedup.proof.origin import origin
 from dedup.proof.pages import compare_pages
 from dedup.proof.paper import is_page
 from dedup.proof.pasted import in_a_panel, may_be_in_a_panel
 from dedup.proof.posterised import is_posterised, is_retoned
 from dedup.proof.ranks import median_level
-from dedup.proof.sampled import sampled
+from dedup.proof.resaved import resaved
 from dedup.proof.shared_parts import OTHER_SIDE_CHECK, PAGE_CHECK, SMALL_SIDE, Judgement
 from dedup.proof.symmetry import SYMMETRIC, upright_as_well
-from dedup.proof.verdict import Check, Verdict
 from dedup.proof.verify import (
     AGREEING_CHECK,
     ALIKE_CHECK,
@@ -51,7 +48,6 @@ from dedup.proof.verify import (
     verify,
     worded,
 )
-from dedup.proof.whole import frames, may_be_whole, same_shape
 from dedup.proof.wording import Drawn, captioned_both, shows_both
 
 if TYPE_CHECKING:
@@ -60,7 +56,7 @@ if TYPE_CHECKING:
     from dedup.descriptors.agreement import Agreement
     from dedup.proof.description import Features
     from dedup.proof.side import Side
-    from dedup.proof.whole import Frames
+    from dedup.proof.verdict import Check, Verdict
 
     Floats = npt.NDArray[np.float32]
 
@@ -122,7 +118,7 @@ def prove_placed(first: Side, second: Side, agreed: Agreement) -> Verdict | None
     """
     one, two, turned = _in_order(first, second)
     few = agreed.matrix is not None and agreed.spots < FEWEST
-    verdict, kept = _whole(one, two)
+    verdict, kept = resaved(one, two)
     if verdict is None:
         fit = _fit(one, two, agreed, turned=turned)
         if fit is None:
@@ -154,7 +150,7 @@ def prove_copy(first: Side, second: Side) -> Verdict | None:
     Local features need not be described.
     """
     one, two, turned = _in_order(first, second)
-    found, _ = _whole(one, two)
+    found, _ = resaved(one, two)
     if found is None or not (found := _legible(one, two, found)).near:
         return None
     return reversed_verdict(found) if turned else found
@@ -177,7 +173,7 @@ def _legible(one: Side, two: Side, verdict: Verdict) -> Verdict:
 
 
 def _proven(one: Side, two: Side) -> Verdict:
-    whole, kept = _whole(one, two)
+    whole, kept = resaved(one, two)
     if whole is not None:
         return whole
     verdict = reconsidered(one, two, verify(one.features, two.features))
@@ -252,60 +248,6 @@ def _checked(one: Side, two: Side, verdict: Verdict) -> Verdict:
     if verdict.near and not verdict.resaved and recorded_apart(one.open(), two.open()):
         verdict = _refused(verdict, RECORDED_APART)
     return _legible(one, two, verdict)
-
-
-def _whole(one: Side, two: Side) -> tuple[Verdict | None, tuple[Check, ...]]:
-    """Compare frame on frame, where that settles it; else the check that failed, if one did."""
-    if not may_be_whole(one.features, two.features):
-        return None, ()
-    first, second = one.open(), two.open()
-    if not same_shape(first.size, second.size):
-        return None, ()
-    if max(first.pages, second.pages) > 1:
-        return compare_pages(first, second), ()
-    laid = frames(first, second)
-    laid, found = sampled(first, second, laid, tuple(laid.checks()))
-    if all(check.passed for check in found):
-        return _saved_again(one, two, laid, found), ()
-    if first.has_profile != second.has_profile:
-        laid = frames(first.as_stored(), second.as_stored())
-        stored = tuple(laid.checks())
-        if all(check.passed for check in stored):
-            return _without_profile(_saved_again(one, two, laid, stored), first.has_profile), ()
-    return None, tuple(check for check in found if not check.passed)[:1]
-
-
-def _saved_again(one: Side, two: Side, laid: Frames, checks: tuple[Check, ...]) -> Verdict:
-    placed = scaling(two.features.grey.shape, one.features.grey.shape)
-    first, second = one.open(), two.open()
-    derived = 0
-    if laid.sampled:
-        derived = 1 if np.prod(first.size) < np.prod(second.size) else 2
-    elif first.size == second.size:
-        derived = made_from_coarser(first, second, np.eye(3)) or saved_from(first, second)
-    if not derived and laid.equalised is not None:
-        larger, response = laid.equalised
-        derived = resized_from(first, second, larger, response.fine)
-    return Verdict(
-        near=True,
-        evidence="the same image",
-        derived=derived,
-        checks=checks,
-        overlap=(1.0, 1.0),
-        transform=placed,
-        scale=float(np.sqrt(placed[0, 0] * placed[1, 1])),
-        resaved=True,
-        backwards="the same image",
-    )
-
-
-def _without_profile(verdict: Verdict, second_lost_it: bool) -> Verdict:  # noqa: FBT001 - of two
-    """Say that one was saved without its colour profile: the values are the same."""
-    lost = "the same image, without its colour profile"
-    has = "the same image, with the colour profile that the other has lost"
-    if second_lost_it:
-        return replace(verdict, evidence=lost, backwards=has, derived=2)
-    return replace(verdict, evidence=has, backwards=lost, derived=1)
 
 
 def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) -> Verdict:

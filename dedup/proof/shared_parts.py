@@ -33,6 +33,7 @@ from dedup.proof.sides import (
     in_colour,
     sides,
 )
+from dedup.proof.small_print import AT_PLACES
 from dedup.proof.verdict import Check
 from dedup.proof.whole import LIMITS, MIN_PEAK
 from dedup.proof.wording import Drawn
@@ -76,7 +77,6 @@ SHAPES_CHECK = "shapes on plain ground that are others"
 OUTLINE_CHECK = "share of an outline that is on both"
 _OTHER_SHAPES = "shapes on plain ground are others, or elsewhere"
 _SMALL = "small, and not the same all over"
-_AT_PLACES = "words or figures on it differ"
 _OTHER_INK = "either shows something else in one place: other words, or another face"
 _ONLY_WORDS = "only the words on them are the same"
 _EVERYWHERE = "it agrees closely nowhere: another scan or print, or other words"
@@ -196,7 +196,7 @@ def _page(laid: Laid, toned: Floats) -> Judgement:
     check = Check(PAGE_CHECK, spots, 0, spots == 0)
     if spots:
         places = _spread(mask, spread, laid.inside)
-        return Judgement([check], _EVERYWHERE if places > MAX_PLACES_SHARE else _AT_PLACES)
+        return Judgement([check], _EVERYWHERE if places > MAX_PLACES_SHARE else AT_PLACES)
     checks, even = _colours(laid, laid.inside, page=True)
     return Judgement([check, *checks], "" if even else _OTHER_COLOUR)
 

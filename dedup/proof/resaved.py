@@ -1,0 +1,95 @@
+"""Whether two files are one image saved twice, and which of them was saved from the other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dedup.proof.alignment import scaling
+from dedup.proof.generations import resized_from, saved_from
+from dedup.proof.lineage import made_from_coarser
+from dedup.proof.pages import compare_pages
+from dedup.proof.sampled import sampled
+from dedup.proof.small_print import AT_PLACES, odd_place
+from dedup.proof.verdict import Verdict
+from dedup.proof.whole import frames, may_be_whole, same_shape
+
+if TYPE_CHECKING:
+    from dedup.proof.side import Side
+    from dedup.proof.verdict import Check
+    from dedup.proof.whole import Frames
+
+
+def resaved(one: Side, two: Side) -> tuple[Verdict | None, tuple[Check, ...]]:
+    """Compare frame on frame, where that settles it; else the check that failed, if one did.
+
+    Returns
+    -------
+    A verdict that both are one image, or that a place of a page differs; None: either may still be
+    made from the other. And the check.
+
+    Raises
+    ------
+    ImageError : a file cannot be decoded.
+    """
+    if not may_be_whole(one.features, two.features):
+        return None, ()
+    first, second = one.open(), two.open()
+    if not same_shape(first.size, second.size):
+        return None, ()
+    if max(first.pages, second.pages) > 1:
+        return compare_pages(first, second), ()
+    return _frame_on_frame(one, two)
+
+
+def _frame_on_frame(one: Side, two: Side) -> tuple[Verdict | None, tuple[Check, ...]]:
+    first, second = one.open(), two.open()
+    laid = frames(first, second)
+    laid, found = sampled(first, second, laid, tuple(laid.checks()))
+    if (odd := odd_place(laid, found)) is not None:
+        placed = scaling(two.features.grey.shape, one.features.grey.shape)
+        checks, all_of_it = (*found, odd), (1.0, 1.0)
+        return Verdict(False, AT_PLACES, checks, all_of_it, placed), ()
+    if all(check.passed for check in found):
+        return _saved_again(one, two, laid, found), ()
+    if first.has_profile != second.has_profile:
+        laid = frames(first.as_stored(), second.as_stored())
+        stored = tuple(laid.checks())
+        if all(check.passed for check in stored):
+            return _without_profile(_saved_again(one, two, laid, stored), first.has_profile), ()
+    return None, tuple(check for check in found if not check.passed)[:1]
+
+
+def _saved_again(one: Side, two: Side, laid: Frames, checks: tuple[Check, ...]) -> Verdict:
+    placed = scaling(two.features.grey.shape, one.features.grey.shape)
+    first, second = one.open(), two.open()
+    derived = 0
+    if laid.sampled:
+        derived = 1 if np.prod(first.size) < np.prod(second.size) else 2
+    elif first.size == second.size:
+        derived = made_from_coarser(first, second, np.eye(3)) or saved_from(first, second)
+    if not derived and laid.equalised is not None:
+        larger, response = laid.equalised
+        derived = resized_from(first, second, larger, response.fine)
+    return Verdict(
+        near=True,
+        evidence="the same image",
+        derived=derived,
+        checks=checks,
+        overlap=(1.0, 1.0),
+        transform=placed,
+        scale=float(np.sqrt(placed[0, 0] * placed[1, 1])),
+        resaved=True,
+        backwards="the same image",
+    )
+
+
+def _without_profile(verdict: Verdict, second_lost_it: bool) -> Verdict:  # noqa: FBT001 - of two
+    """Say that one was saved without its colour profile: the values are the same."""
+    lost = "the same image, without its colour profile"
+    has = "the same image, with the colour profile that the other has lost"
+    if second_lost_it:
+        return replace(verdict, evidence=lost, backwards=has, derived=2)
+    return replace(verdict, evidence=has, backwards=lost, derived=1)
