@@ -26,6 +26,7 @@ from dedup.proof.exposure import (
     recorded_apart,
 )
 from dedup.proof.geometry import Fit
+from dedup.proof.grain import OTHER_GRAIN, grain_apart
 from dedup.proof.laid_over import judged, reconsidered
 from dedup.proof.legible import TOO_SMALL, is_illegible
 from dedup.proof.origin import origin
@@ -263,10 +264,8 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
     page = all(pages) or (any(pages) and _is_shared_page(*laid.greys))
     if reason := _both_have_more(one, two, verdict, page=page):
         return _refused(verdict, reason)
-    if focused_apart(laid) and not _by_curves(laid, page=page, drawn=all(pages)):
-        return _refused(verdict, "sharp in other places")
-    if not page and exposed_apart(laid):
-        return _refused(verdict, EXPOSED_APART)
+    if reason := _shot_apart(laid, page=page, drawn=all(pages)):
+        return _refused(verdict, reason)
     found = judged(one.open(), two.open(), verdict, shapes, laid, page=page)
     if found.refusal and not all(pages) and _by_curves(laid, page=page, drawn=False):
         found = Judgement([])
@@ -277,6 +276,15 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
     drawn = found.drawn if _seen(verdict, found.drawn) else Drawn()
     asked = partial(origin, one.open(), two.open(), verdict, shapes, laid)
     return _unbent(*features, worded(*features, verdict, drawn, asked))
+
+
+def _shot_apart(laid: Laid, *, page: bool, drawn: bool) -> str:
+    """Say by what focus, light or grain two shots are told from copies of one; "": by none."""
+    if focused_apart(laid) and not _by_curves(laid, page=page, drawn=drawn):
+        return "sharp in other places"
+    if not page and exposed_apart(laid):
+        return EXPOSED_APART
+    return OTHER_GRAIN if grain_apart(*laid.greys, laid.inside) else ""
 
 
 def _unbent(one: Features, two: Features, verdict: Verdict) -> Verdict:
