@@ -39,7 +39,7 @@ _MIN_TONE_SHARE = 0.6
 _SIDE = 640  # pixels of what is asked for its tones, in the middle
 _PLAIN_LEVELS, _MIN_PLAIN_SHARE = 3.0, 0.3  # contrast of an even tone, and the least of it
 _FEW_TONES, _MIN_FEW_SHARE = 6, 0.98  # of what is even
-_CELL_PIXELS, _CELL_LEVELS = 12, 30.0  # that is looked at for two tones, and between these
+_CELL_PIXELS, _CELL_LEVELS = 12, 40.0  # that is looked at for two tones, and between these
 _FEWEST_CELLS = 8
 _MIN_TWO_SHARE, _MIN_TWO_QUARTER = 0.74, 0.66
 """Of the pixels of half of the cells, and of three quarters, that have one of two tones. Boards,

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from dedup.proof.description import Features
-    from dedup.proof.verdict import Check, Verdict
+    from dedup.proof.verdict import Verdict
 
     Doubles = npt.NDArray[np.float64]
-    Look = Callable[[Side, Side, Verdict, tuple[Check, ...]], Verdict]
+    Look = Callable[[Side, Side, Verdict], Verdict]
 
 _MIN_SHOWN_SHARE = 0.4  # of the photograph, that the panel shows
 _MIN_ROUGHLY_SHOWN_SHARE = 0.35  # by a placing that is not refined
@@ -103,7 +103,7 @@ def in_a_panel(one: Side, two: Side, verdict: Verdict, look: Look) -> Verdict:
         panel = Side(known[box], partial(_given, region))
         inner = verify(panel.features, other.features)
         if inner.near:
-            inner = look(panel, other, inner, ())
+            inner = look(panel, other, inner)
         if inner.near and inner.overlap[1] >= _MIN_SHOWN_SHARE:
             return _of_all(inner, box, panel.features, holder.features, first=holder is one)
     return verdict

@@ -35,7 +35,7 @@ from dedup.proof.paper import is_page
 from dedup.proof.pasted import in_a_panel, may_be_in_a_panel
 from dedup.proof.posterised import is_posterised, is_retoned
 from dedup.proof.ranks import median_level
-from dedup.proof.resaved import resaved
+from dedup.proof.resaved import Compared, resaved
 from dedup.proof.shared_parts import OTHER_SIDE_CHECK, PAGE_CHECK, SMALL_SIDE, Judgement
 from dedup.proof.symmetry import SYMMETRIC, upright_as_well
 from dedup.proof.verify import (
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from dedup.descriptors.agreement import Agreement
     from dedup.proof.description import Features
     from dedup.proof.side import Side
-    from dedup.proof.verdict import Check, Verdict
+    from dedup.proof.verdict import Verdict
 
     Floats = npt.NDArray[np.float32]
 
@@ -84,6 +84,7 @@ _CLEAR_LOG_ODDS = -3.0
 # Of 108 pairs that so many parts place and that were refused, none was near by local features; by
 # less than these margins a text over an image was.
 
+_NOT_COMPARED = Compared(None)
 _CAPTIONED = "either has a caption or frame that the other has not"
 _WHOLE_SHARE, _ALL_SHARE = 0.9, 0.98
 _TILTED_DEGREES = 1.0
@@ -119,7 +120,8 @@ def prove_placed(first: Side, second: Side, agreed: Agreement) -> Verdict | None
     """
     one, two, turned = _in_order(first, second)
     few = agreed.matrix is not None and agreed.spots < FEWEST
-    verdict, kept = resaved(one, two)
+    compared = resaved(one, two)
+    verdict = compared.verdict
     if verdict is None:
         fit = _fit(one, two, agreed, turned=turned)
         if fit is None:
@@ -128,7 +130,7 @@ def prove_placed(first: Side, second: Side, agreed: Agreement) -> Verdict | None
         many = agreed.spots >= _WELL_PLACED_SPOTS or _should_have_many(one, two, verdict)
         well = many and not verdict.near
         if verdict.near:
-            verdict = _closely(one, two, verdict, kept)
+            verdict = _closely(one, two, verdict, compared)
         sure = agreed.spots >= _SURE_SPOTS and _clearly_refused(verdict)
         told = verdict.near or well or sure or _unlike(verdict)
         if not few and (not told or _may_be_a_panel(one, two, verdict, fit)):
@@ -151,7 +153,7 @@ def prove_copy(first: Side, second: Side) -> Verdict | None:
     Local features need not be described.
     """
     one, two, turned = _in_order(first, second)
-    found, _ = resaved(one, two)
+    found = resaved(one, two).verdict
     if found is None or not (found := _legible(one, two, found)).near:
         return None
     return reversed_verdict(found) if turned else found
@@ -174,18 +176,18 @@ def _legible(one: Side, two: Side, verdict: Verdict) -> Verdict:
 
 
 def _proven(one: Side, two: Side) -> Verdict:
-    whole, kept = resaved(one, two)
-    if whole is not None:
-        return whole
+    compared = resaved(one, two)
+    if compared.verdict is not None:
+        return compared.verdict
     verdict = reconsidered(one, two, verify(one.features, two.features))
-    return _closely(one, two, verdict, kept) if verdict.near else verdict
+    return _closely(one, two, verdict, compared) if verdict.near else verdict
 
 
-def _closely(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) -> Verdict:
+def _closely(one: Side, two: Side, verdict: Verdict, compared: Compared) -> Verdict:
     first, second = one.open(), two.open()
     if max(first.pages, second.pages) > 1:
         return compare_pages(first, second)
-    return _looked_at(one, two, verdict, kept)
+    return _looked_at(one, two, verdict, compared)
 
 
 def _fit(one: Side, two: Side, agreed: Agreement, *, turned: bool) -> Fit | None:
@@ -251,7 +253,9 @@ def _checked(one: Side, two: Side, verdict: Verdict) -> Verdict:
     return _legible(one, two, verdict)
 
 
-def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) -> Verdict:
+def _looked_at(
+    one: Side, two: Side, verdict: Verdict, compared: Compared = _NOT_COMPARED
+) -> Verdict:
     features = one.features, two.features
     shapes = (one.features.grey.shape, two.features.grey.shape)
     laid = lay(one.open(), two.open(), verdict, shapes, MAX_PHOTO_PIXELS)
@@ -261,18 +265,19 @@ def _looked_at(one: Side, two: Side, verdict: Verdict, kept: tuple[Check, ...]) 
     if laid is None:
         return _refused(verdict, "too small to compare what both show")
     # A posterised photograph is as flat as a page; one that was hardly touched is not posterised.
-    page = all(pages) or (any(pages) and _is_shared_page(*laid.greys))
+    drawn_both = all(pages) or (compared.page and _frame_on_frame(verdict))
+    page = drawn_both or (any(pages) and _is_shared_page(*laid.greys))
     if reason := _both_have_more(one, two, verdict, page=page):
         return _refused(verdict, reason)
-    if reason := _shot_apart(laid, page=page, drawn=all(pages)):
+    if reason := _shot_apart(laid, page=page, drawn=drawn_both):
         return _refused(verdict, reason)
     found = judged(one.open(), two.open(), verdict, shapes, laid, page=page)
-    if found.refusal and not all(pages) and _by_curves(laid, page=page, drawn=False):
+    if found.refusal and not drawn_both and _by_curves(laid, page=page, drawn=False):
         found = Judgement([])
     verdict = replace(verdict, checks=(*verdict.checks, *found.checks))
     if found.refusal:
         return _refused(verdict, found.refusal)
-    verdict = replace(verdict, checks=(*verdict.checks, *kept), softer=softer(laid))
+    verdict = replace(verdict, checks=(*verdict.checks, *compared.failed), softer=softer(laid))
     drawn = found.drawn if _seen(verdict, found.drawn) else Drawn()
     asked = partial(origin, one.open(), two.open(), verdict, shapes, laid)
     return _unbent(*features, worded(*features, verdict, drawn, asked))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from dedup.proof.generations import resized_from, saved_from
 from dedup.proof.lineage import made_from_coarser
 from dedup.proof.pages import compare_pages
 from dedup.proof.sampled import sampled
-from dedup.proof.small_print import AT_PLACES, odd_place
+from dedup.proof.small_print import AT_PLACES, is_shared_page, odd_place
 from dedup.proof.verdict import Verdict
 from dedup.proof.whole import frames, may_be_whole, same_shape
 
@@ -22,44 +22,57 @@ if TYPE_CHECKING:
     from dedup.proof.whole import Frames
 
 
-def resaved(one: Side, two: Side) -> tuple[Verdict | None, tuple[Check, ...]]:
-    """Compare frame on frame, where that settles it; else the check that failed, if one did.
+class Compared(NamedTuple):
+    """What comes of two images, frame on frame.
 
-    Returns
-    -------
-    A verdict that both are one image, or that a place of a page differs; None: either may still be
-    made from the other. And the check.
+    Parameters
+    ----------
+    verdict : that both are one image, or that a place of a page differs; None: either may still be
+        made from the other
+    failed : the check that did, if one did
+    page : both are one page, as far as they agree
+    """
+
+    verdict: Verdict | None
+    failed: tuple[Check, ...] = ()
+    page: bool = False
+
+
+def resaved(one: Side, two: Side) -> Compared:
+    """Compare frame on frame.
 
     Raises
     ------
     ImageError : a file cannot be decoded.
     """
     if not may_be_whole(one.features, two.features):
-        return None, ()
+        return Compared(None)
     first, second = one.open(), two.open()
     if not same_shape(first.size, second.size):
-        return None, ()
+        return Compared(None)
     if max(first.pages, second.pages) > 1:
-        return compare_pages(first, second), ()
+        return Compared(compare_pages(first, second))
     return _frame_on_frame(one, two)
 
 
-def _frame_on_frame(one: Side, two: Side) -> tuple[Verdict | None, tuple[Check, ...]]:
+def _frame_on_frame(one: Side, two: Side) -> Compared:
     first, second = one.open(), two.open()
     laid = frames(first, second)
     laid, found = sampled(first, second, laid, tuple(laid.checks()))
     if (odd := odd_place(laid, found)) is not None:
         placed = scaling(two.features.grey.shape, one.features.grey.shape)
         checks, all_of_it = (*found, odd), (1.0, 1.0)
-        return Verdict(False, AT_PLACES, checks, all_of_it, placed), ()
+        return Compared(Verdict(False, AT_PLACES, checks, all_of_it, placed))
     if all(check.passed for check in found):
-        return _saved_again(one, two, laid, found), ()
+        return Compared(_saved_again(one, two, laid, found))
     if first.has_profile != second.has_profile:
-        laid = frames(first.as_stored(), second.as_stored())
-        stored = tuple(laid.checks())
+        bare = frames(first.as_stored(), second.as_stored())
+        stored = tuple(bare.checks())
         if all(check.passed for check in stored):
-            return _without_profile(_saved_again(one, two, laid, stored), first.has_profile), ()
-    return None, tuple(check for check in found if not check.passed)[:1]
+            same = _saved_again(one, two, bare, stored)
+            return Compared(_without_profile(same, first.has_profile))
+    failed = tuple(check for check in found if not check.passed)[:1]
+    return Compared(None, failed, is_shared_page(laid, found))
 
 
 def _saved_again(one: Side, two: Side, laid: Frames, checks: tuple[Check, ...]) -> Verdict:

@@ -1,9 +1,9 @@
 """Images that were shrunk by taking some pixels and passing over others.
 
-Many programs shrink by the pixels around evenly spaced places, however far apart these are. What is
-finer than that is then seen as something else (aliasing), and no filter of averages explains it:
-only the same places do. They hang on the scale, which rounded sides leave open by up to half a
-pixel at the far edge.
+Many programs shrink by the pixels around evenly spaced places, however far apart these are, or
+average pixels that they count in whole or not at all. What is finer than that is then seen as
+something else (aliasing), and no filter of averages explains it: only the same places do. They hang
+on the scale, which rounded sides leave open by up to half a pixel at the far edge.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from dedup.proof.original import MOST_PIXELS, grey
 from dedup.proof.residual import contrast
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     Numbers = npt.NDArray[np.int64]
     Scale = tuple[float, float]
 
-_FILTERS: Final = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_NEAREST)
+_WHOLE_PIXELS: Final = -1  # Pillow's BOX: of all whose middle is in the place of one
+_FILTERS: Final = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_NEAREST, _WHOLE_PIXELS)
 _SCALES: Final = 9  # that are tried between those that round to the sides
 _LEAST_SHRINK: Final = 1.02
 _MOST_SIDE: Final = 32_000  # OpenCV's bound of what is interpolated at places
@@ -103,6 +105,8 @@ def _scales(large: tuple[int, ...], small: tuple[int, ...]) -> list[Scale]:
 def _taken(light: Floats, places: tuple[Numbers, ...], scale: Scale, how: int) -> Floats:
     """Give what a filter makes of some pixels of the smaller image; (F,)."""
     at = [place / factor for place, factor in zip(places, scale, strict=True)]
+    if how == _WHOLE_PIXELS:
+        return _averaged(light, places, scale)
     if how == cv2.INTER_NEAREST:
         y, x = (
             np.minimum(np.floor(each).astype(np.int64), side - 1)
@@ -117,7 +121,25 @@ def _taken(light: Floats, places: tuple[Numbers, ...], scale: Scale, how: int) -
     return np.asarray(taken[0], np.float32)
 
 
+def _averaged(light: Floats, places: tuple[Numbers, ...], scale: Scale) -> Floats:
+    """Average the pixels whose middles lie in the places of some pixels of the smaller image."""
+    sums = cv2.integral(light, sdepth=cv2.CV_64F)
+    begins, ends = (
+        [
+            np.clip(np.floor((place + edge) / factor + 0.5).astype(np.int64), 0, side)
+            for place, factor, side in zip(places, scale, light.shape, strict=True)
+        ]
+        for edge in (0, 1)
+    )
+    (top, left), (bottom, right) = begins, ends
+    found = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
+    return np.asarray(found / ((bottom - top) * (right - left)), np.float32)
+
+
 def _shrunk(whole: Bytes, shape: tuple[int, ...], scale: Scale, how: int) -> Bytes:
+    if how == _WHOLE_PIXELS:
+        size = shape[1], shape[0]
+        return np.asarray(Image.fromarray(whole).resize(size, Image.Resampling.BOX), np.uint8)
     if scale[0] == scale[1]:
         made = cv2.resize(whole, None, fx=scale[1], fy=scale[0], interpolation=how)
         if made.shape[:2] == shape:

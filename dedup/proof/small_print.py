@@ -38,6 +38,7 @@ and more, unless JPEG of 45 and less does away with it."""
 _MOST_PIXELS = 3 << 19  # print on larger pages is larger
 _WRITTEN_LEVELS = 12.0  # contrast
 _FEWEST_PIXELS = 200
+_SAME_LEVELS = 30.0
 _PLACE_PIXELS = (3, 2)  # at least as large
 _BESIDE_PIXELS = (28, 14)  # across and down, as far as a figure reaches
 _LEAST_LEVELS = 3.0
@@ -81,6 +82,23 @@ def odd_place(laid: Frames, found: tuple[Check, ...]) -> Check | None:
         if not inked or np.count_nonzero(odd) > np.count_nonzero(odd[around]):
             return None
     return Check("what one place differs by, against all others", ratio, MAX_ODD, passed=False)
+
+
+def is_shared_page(laid: Frames, found: tuple[Check, ...]) -> bool:
+    """Tell a page by what agrees of the larger of two, where only places differ.
+
+    At the size of the smaller one its letters and cells may be too small to tell.
+
+    Parameters
+    ----------
+    laid, found : as for `odd_place`
+    """
+    if laid.equalised is None or found[-1].name != PLACES_CHECK:
+        return False
+    fine = grey(laid.fine)
+    same = np.abs(laid.equalised[0] - grey(laid.coarse)) <= _SAME_LEVELS
+    used = cv2.resize(same.astype(np.uint8), fine.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    return is_page(fine, used > 0)
 
 
 def _is_written(laid: Frames, seen: Floats) -> bool:
