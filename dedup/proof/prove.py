@@ -335,10 +335,14 @@ def _seen(verdict: Verdict, drawn: Drawn) -> bool:
 def _is_shared_page(one: Floats, two: Floats) -> bool:
     """Tell whether what two images share, of which one is a page, is a page by itself.
 
-    A sticker has flat ground and strokes as a page has, and makes one of a thing on plain ground.
+    A sticker has flat ground and strokes as a page has, and makes one of a thing on plain ground. A
+    scan is as much darker everywhere.
     """
-    same = np.abs(one - two) <= _SAME_LEVELS
-    return _untouched(one, two) and any(is_page(each, same) for each in (one, two))
+    darker = np.float32(median_level(two.astype(np.uint8)) - median_level(one.astype(np.uint8)))
+    if not _untouched(one + darker, two):
+        return False
+    same = np.abs(one + darker - two) <= _SAME_LEVELS
+    return any(is_page(each, same) for each in (one, two))
 
 
 def _untouched(one: Floats, two: Floats) -> bool:
