@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from PIL import Image
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -83,3 +84,18 @@ def _enlarge(pixels: Pixels, height: int, width: int) -> Pixels:
         # interpolating the long side would pass over pixels
         pixels = _averaged(pixels, *held)
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+def by_whole_pixels(pixels: Pixels, height: int, width: int) -> Pixels:
+    """Shrink as Pillow's BOX does: each pixel is averaged in whole, or not at all.
+
+    Parameters
+    ----------
+    pixels : (H, W, 3) uint8
+
+    Returns
+    -------
+    (height, width, 3) uint8
+    """
+    made = Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX)
+    return np.asarray(made, np.uint8)

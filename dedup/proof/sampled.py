@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import cv2
 import numpy as np
-from PIL import Image
 
+from dedup.images.resize import by_whole_pixels
 from dedup.proof.original import MOST_PIXELS, grey
 from dedup.proof.residual import contrast
 from dedup.proof.whole import PLACES_CHECK, Frames
@@ -138,8 +138,7 @@ def _averaged(light: Floats, places: tuple[Numbers, ...], scale: Scale) -> Float
 
 def _shrunk(whole: Bytes, shape: tuple[int, ...], scale: Scale, how: int) -> Bytes:
     if how == _WHOLE_PIXELS:
-        size = shape[1], shape[0]
-        return np.asarray(Image.fromarray(whole).resize(size, Image.Resampling.BOX), np.uint8)
+        return by_whole_pixels(whole, shape[0], shape[1])
     if scale[0] == scale[1]:
         made = cv2.resize(whole, None, fx=scale[1], fy=scale[0], interpolation=how)
         if made.shape[:2] == shape:
