@@ -16,7 +16,7 @@ from dedup.actions.system import Facts, RefusedError, digest_of
 from dedup.actions.told import Told, names_beyond
 from dedup.images.companions import companions, is_raw_name, may_be_sidecar
 from dedup.images.scan import matcher
-from dedup.policy import INFORMATION
+from dedup.policy import INFORMATION, KeepPolicy
 from dedup.results import Tier
 from dedup.store.acted import contents_by_path, name_of, plan_key
 
@@ -97,7 +97,7 @@ def make_plan(
         action=wishes.action,
         entries=tuple(sorted(planner.entries.values(), key=lambda one: os.fsencode(one.path))),
         left_out=tuple(sorted(planner.left_out, key=lambda one: os.fsencode(one.path))),
-        notes=(*notes, *planner.idle_patterns()),
+        notes=(*notes, *planner.idle_wishes()),
     )
 
 
@@ -140,17 +140,25 @@ class _Planner:
         found = (self._known.get(os.fsencode(path)) for path in paths)
         return {known.image for known in found if known}
 
-    def idle_patterns(self) -> list[str]:
-        """Name the patterns that protect none of the files in groups, as misspelt ones do."""
+    def idle_wishes(self) -> list[str]:
+        """Name the patterns and folders that none of the files in groups is of, as if misspelt."""
+        files = [*self.entries, *(one.path for one in self.left_out), *self._keepers]
+        paths = [os.fsencode(path) for path in files]
         names = [
             os.fsencode(os.path.relpath(path, root))
-            for path in (*self.entries, *(one.path for one in self.left_out), *self._keepers)
+            for path in files
             if (root := self._place(path)[0]) is not None
         ]
-        return [
+        protects = [
             f"--protect {pattern!r} fits no file of any group"
             for pattern in self._wishes.protect
             if not any(map(matcher((pattern,)), names))
+        ]
+        folders = [term for term in KeepPolicy.of(self._wishes.keep).terms if term.folder]
+        return protects + [
+            f"--keep under:{term.folder}: no file of any group is below it"
+            for term in folders
+            if not any(map(term.holds, paths))
         ]
 
     def take(self, group: Group, duplicate: Duplicate) -> None:

@@ -240,6 +240,12 @@ def test_a_pattern_that_fits_nothing_is_told(dedup: Dedup, place: Path) -> None:
     assert "*.jpg" not in done.err
 
 
+def test_a_folder_to_keep_that_holds_nothing_is_told(dedup: Dedup, place: Path) -> None:
+    done = dedup("plan", "--keep", "under:nosuch,under:a,information", "-s", place)
+    assert "--keep under:nosuch: no file of any group is below it\n" in done.err
+    assert "under:a" not in done.err
+
+
 def test_what_nothing_brings_back_is_told_before_and_after(
     dedup: Dedup, place: Path, images: Path, tmp_path: Path
 ) -> None:
