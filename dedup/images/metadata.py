@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from xml.etree import ElementTree as ET
 
@@ -24,6 +25,7 @@ MAX_XMP_BYTES: Final = 1 << 20
 """Longer packets are not read: the largest that programs write hold masks, of some 100 kB."""
 
 _EXIF, _GPS, _TAKEN, _RATING, _KEYWORDS = 0x8769, 0x8825, 0x9003, 0x4746, (2, 25)
+_MAKE, _MODEL, _SUBSECOND = 0x010F, 0x0110, 0x9291
 _EXPOSURE = (0x829A, 0x829D, 0x8827)  # time, f-number, sensitivity
 _BEST = 5
 _RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
@@ -292,3 +294,32 @@ def exposure_of(image: Image.Image) -> tuple[float, ...] | None:
         numbers = tuple(round(float(value), 6) for value in first)
         return numbers if numbers[0] > 0 else None
     return None
+
+
+class Moment(NamedTuple):
+    """When a camera took a photograph.
+
+    Parameters
+    ----------
+    camera : its maker and model
+    seconds : by its clock, since 1970
+    fraction : of a second, as it wrote it; "" where it did not
+    """
+
+    camera: str
+    seconds: float
+    fraction: str
+
+
+def moment_of(image: Image.Image) -> Moment | None:
+    """Read which camera took a photograph when; None unless it wrote both."""
+    tags = exif_tags(image)
+    camera = " ".join(str(tags.get(tag, "")).strip(" \0") for tag in (_MAKE, _MODEL)).strip()
+    date = _date(str(tags.get(_TAKEN, "")))
+    if not camera or not date:
+        return None
+    try:
+        taken = datetime.strptime(date, "%Y:%m:%d %H:%M:%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return Moment(camera, taken.timestamp(), str(tags.get(_SUBSECOND, "")).strip(" \0").rstrip("0"))

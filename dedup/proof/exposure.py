@@ -1,8 +1,8 @@
-"""Exposure brackets: shots of one scene, made within a second, of which one got more light.
+"""Bursts and exposure brackets: shots of one scene, of which one may have got more light.
 
-Each shows what the other has lost in its shadows or highlights. Where the camera wrote down its
-exposure that tells them. Where it did not, their light does: a longer exposure multiplies all of
-it by one number, which of the edits that people make only an exposure slider does.
+Of brackets each shows what the other has lost in its shadows or highlights. Where the camera wrote
+down its exposure that tells them. Where it did not, their light does: a longer exposure multiplies
+all of it by one number, which of the edits that people make only an exposure slider does.
 """
 
 from __future__ import annotations
@@ -18,13 +18,27 @@ if TYPE_CHECKING:
     from dedup.proof.closely import Laid
     from dedup.proof.original import Original
 
+TAKEN_APART = "two shots: the camera wrote another time"
 RECORDED_APART = "two shots: the camera wrote another exposure"
 EXPOSED_APART = "two shots: one is exposed for longer, and nothing else sets them apart"
+_SHIFTED_SECONDS = 900.0
+"""By multiples of a quarter of an hour clocks are set right afterwards, for the time zone."""
+
 _TILE_PIXELS = 8
 _MIN_TILES = 20
 _SHADOW_HIGHLIGHT_LEVELS = (12, 243)  # beyond them light is lost
 _MIN_RATIO = 1.3  # of encoded values; of light that is four fifths of a stop
 _MAX_LEFT_LEVELS = 3.0  # at nine tenths of the tiles: brackets 2.1, edits of contrast 4.5 and more
+
+
+def taken_apart(one: Original, two: Original) -> bool:
+    """Tell two shots by one camera by when it took them, as of a still scene from a tripod."""
+    first, second = one.moment, two.moment
+    if first is None or second is None or first.camera != second.camera:
+        return False
+    if (first.seconds - second.seconds) % _SHIFTED_SECONDS:
+        return True
+    return "" not in (first.fraction, second.fraction) and first.fraction != second.fraction
 
 
 def recorded_apart(one: Original, two: Original) -> bool:

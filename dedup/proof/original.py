@@ -12,7 +12,7 @@ import numpy as np
 from dedup.images.decode import decode_square
 from dedup.images.header import open_image
 from dedup.images.jpeg import quality
-from dedup.images.metadata import exposure_of
+from dedup.images.metadata import exposure_of, moment_of
 from dedup.images.pages import page_count
 from dedup.images.profiles import profile_of
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from dedup.images.header import Opened
+    from dedup.images.metadata import Moment
 
     Pixels = npt.NDArray[np.uint8]
     Floats = npt.NDArray[np.float32]
@@ -74,6 +75,11 @@ class Original:
     def has_profile(self) -> bool:
         """Whether it has a colour profile that changes what it shows."""
         return profile_of(self.opened.image) is not None
+
+    @cached_property
+    def moment(self) -> Moment | None:
+        """See `dedup.images.metadata.moment_of`."""
+        return moment_of(self.opened.image)
 
     @cached_property
     def exposure(self) -> tuple[float, ...] | None:

@@ -22,8 +22,10 @@ from dedup.proof.description import comes_before
 from dedup.proof.exposure import (
     EXPOSED_APART,
     RECORDED_APART,
+    TAKEN_APART,
     exposed_apart,
     recorded_apart,
+    taken_apart,
 )
 from dedup.proof.geometry import Fit
 from dedup.proof.grain import OTHER_GRAIN, grain_apart
@@ -154,7 +156,7 @@ def prove_copy(first: Side, second: Side) -> Verdict | None:
     """
     one, two, turned = _in_order(first, second)
     found = resaved(one, two).verdict
-    if found is None or not (found := _legible(one, two, found)).near:
+    if found is None or not (found := _checked(one, two, found)).near:
         return None
     return reversed_verdict(found) if turned else found
 
@@ -248,7 +250,12 @@ def _clearly_refused(verdict: Verdict) -> bool:
 
 def _checked(one: Side, two: Side, verdict: Verdict) -> Verdict:
     """Refuse what only the files tell apart."""
-    if verdict.near and not verdict.resaved and recorded_apart(one.open(), two.open()):
+    if not verdict.near:
+        return verdict
+    first, second = one.open(), two.open()
+    if verdict.resaved and taken_apart(first, second):
+        verdict = _refused(verdict, TAKEN_APART)
+    elif not verdict.resaved and recorded_apart(first, second):
         verdict = _refused(verdict, RECORDED_APART)
     return _legible(one, two, verdict)
 

@@ -36,6 +36,38 @@ def test_another_exposure_is_another_shot(tmp_path: Path) -> None:
     assert dedup.why(one, _saved(tmp_path / "none.jpg", bright, None)).tier is Tier.NEAR
 
 
+def _taken(
+    path: Path, pixels: npt.NDArray[np.uint8], at: str, fraction: str = "", quality: int = 92
+) -> str:
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0110] = "Maker", "Model 3"
+    exif.get_ifd(0x8769).update({0x9003: at, 0x9291: fraction})
+    Image.fromarray(pixels).save(path, quality=quality, exif=exif.tobytes())
+    return str(path)
+
+
+def test_two_shots_of_a_still_scene_are_no_copies(tmp_path: Path) -> None:
+    pixels = drawn(480, 640, np.random.default_rng(3))
+    one = _taken(tmp_path / "one.jpg", pixels, "2026:05:01 12:00:00", "20")
+    for number, (at, fraction) in enumerate(
+        [("2026:05:01 12:00:00", "35"), ("2026:05:01 12:00:05", "20"), ("2026:05:01 12:01:00", "")]
+    ):
+        two = _taken(tmp_path / f"{number}.jpg", pixels, at, fraction, quality=80)
+        verdict = dedup.why(one, two)
+        assert verdict.tier not in {Tier.RESAVED, Tier.NEAR}
+        assert verdict.evidence == "two shots: the camera wrote another time"
+
+
+def test_a_clock_set_right_and_metadata_lost_leave_a_copy(tmp_path: Path) -> None:
+    pixels = drawn(480, 640, np.random.default_rng(3))
+    one = _taken(tmp_path / "one.jpg", pixels, "2026:05:01 12:00:00", "20")
+    zone = _taken(tmp_path / "zone.jpg", pixels, "2026:05:01 14:00:00", "20", quality=80)
+    whole = _taken(tmp_path / "whole.jpg", pixels, "2026:05:01 12:00:00", quality=80)
+    bare = _saved(tmp_path / "bare.jpg", pixels, None)
+    tiers = [dedup.why(one, two).tier for two in (zone, whole, bare)]
+    assert tiers == [Tier.RESAVED, Tier.RESAVED, Tier.PIXELS]
+
+
 def _exposed(pixels: npt.NDArray[np.uint8], stops: float) -> npt.NDArray[np.uint8]:
     light = (pixels / 255.0) ** 2.2 * 2**stops
     return (np.clip(light, 0, 1) ** (1 / 2.2) * 255).astype(np.uint8)
