@@ -38,7 +38,13 @@ from dedup.proof.pasted import in_a_panel, may_be_in_a_panel
 from dedup.proof.posterised import is_posterised, is_retoned
 from dedup.proof.ranks import median_level
 from dedup.proof.resaved import Compared, resaved
-from dedup.proof.shared_parts import OTHER_SIDE_CHECK, PAGE_CHECK, SMALL_SIDE, Judgement
+from dedup.proof.shared_parts import (
+    BOTH_CHECK,
+    OTHER_SIDE_CHECK,
+    PAGE_CHECK,
+    SMALL_SIDE,
+    Judgement,
+)
 from dedup.proof.symmetry import SYMMETRIC, upright_as_well
 from dedup.proof.verify import (
     AGREEING_CHECK,
@@ -243,6 +249,8 @@ def _clearly_refused(verdict: Verdict) -> bool:
     last = verdict.checks[-1] if verdict.checks else None
     if last is None:
         return False
+    if last.name == BOTH_CHECK:
+        return True
     if last.name == OTHER_SIDE_CHECK:
         return last.value >= _CLEARLY_DRAWN_SHARE * last.limit
     return last.name == ODDS_CHECK and last.value < _CLEAR_LOG_ODDS

@@ -38,6 +38,7 @@ and more, unless JPEG of 45 and less does away with it."""
 _MOST_PIXELS = 3 << 19  # print on larger pages is larger
 _WRITTEN_LEVELS = 12.0  # contrast
 _FEWEST_PIXELS = 200
+_SIDE = 640  # pixels in the middle, in which lines of text are looked for
 _SAME_LEVELS = 30.0
 _PLACE_PIXELS = (3, 2)  # at least as large
 _BESIDE_PIXELS = (28, 14)  # across and down, as far as a figure reaches
@@ -104,7 +105,9 @@ def is_shared_page(laid: Frames, found: tuple[Check, ...]) -> bool:
 def _is_written(laid: Frames, seen: Floats) -> bool:
     if is_page(seen) or is_page(grey(laid.fine)):
         return True
-    return any(letter_height(each.astype(np.uint8)) > 0 for each in (seen, grey(laid.fine)))
+    top, left = (max(0, side - _SIDE) // 2 for side in seen.shape)
+    middle = seen[top : top + _SIDE, left : left + _SIDE]
+    return letter_height(np.ascontiguousarray(middle, np.uint8)) > 0
 
 
 def _left(made: Floats, seen: Floats, qualities: tuple[int, int]) -> Floats:
