@@ -83,14 +83,29 @@ def earlier_quality(grey: Floats) -> int:
     ----------
     grey : (H, W), luminance; its corner is on the grid
     """
-    if grey.size < 64 * _LEAST_VALUES:
+    steps = steps_in(grey)
+    if steps is None:
         return LOSSLESS
-    scales = [
-        100 * step / _LUMINANCE[place]
-        for place, step in zip(HISTORY_PLACES, _steps(coefficients(grey)), strict=True)
-        if step > 1
-    ]
-    return _quality(float(np.median(scales))) if len(scales) >= _LEAST_PLACES else LOSSLESS
+    found = steps > 1
+    return _quality(float(np.median(100 * steps[found] / _LUMINANCE[found])))
+
+
+def steps_in(grey: Floats) -> Floats | None:
+    """Give the steps of a JPEG that these pixels once were, as far as they tell.
+
+    Parameters
+    ----------
+    grey : as for `earlier_quality`
+
+    Returns
+    -------
+    (8, 8), 1 where it cannot be told; None for none.
+    """
+    if grey.size < 64 * _LEAST_VALUES:
+        return None
+    found = np.ones((8, 8), np.float32)
+    found[tuple(zip(*HISTORY_PLACES, strict=True))] = _steps(coefficients(grey))
+    return found if np.count_nonzero(found > 1) >= _LEAST_PLACES else None
 
 
 def coefficients(grey: Floats) -> Floats:

@@ -21,7 +21,7 @@ import numpy as np
 
 from dedup.images.history import HISTORY_PLACES, as_stored, coefficients, grey_of, history_grey
 from dedup.proof.lineage import turned, turning
-from dedup.proof.original import LOSSLESS, MOST_PIXELS
+from dedup.proof.original import MOST_PIXELS
 from dedup.proof.ranks import median
 from dedup.proof.resampling import Line, resampled
 
@@ -53,9 +53,14 @@ two thirds of them sharpened) 383 are told and 13 wrongly, of 810 reductions, ha
 sharpened, 780 and 16: very soft ones, and drawings whose sharpening was cut off at black and white.
 """
 
-_CLOSELY, _CLEARLY = -0.1, 0.05
-"""The same of parts, and at one size, where tones may have been changed as well: of 60 blurred,
-sharpened, grey and stamped copies and some with words, at one size, 55 are told, none wrongly."""
+_CLOSELY, _CLEARLY, _AT_ONE_SIZE = -0.1, 0.05, 0.1
+"""The same of parts, where tones may have been changed as well, and the margin at one size: of 60
+blurred, sharpened, grey and stamped copies and some with words, at one size, 55 are told, none
+wrongly, at half of that."""
+
+_EXACTLY, _EXACTLY_AHEAD = 0.03, 0.3
+"""What of files without loss is needed for `is_exact`: the little that the finest JPEG leaves looks
+like levels being whole, and so one that it was made of like one that was made of it."""
 
 _LIKELY, _FAR = -0.03, -1.0
 """The same of enlargements where the other way round cannot be asked: above and below these are
@@ -163,8 +168,11 @@ def resampled_part(one: Original, two: Original, placed: Doubles, asked: int = 0
             found[2] = _explained_part(one, two, step, placed)
         if isnan(found[number]) or (number == asked and found[number] < _CLOSELY):
             return 0  # whatever the other one is
-    made = _likelier(found[1], found[2], _CLOSELY, _CLEARLY)
-    return made if made == (asked or made) else 0
+    margin = _AT_ONE_SIZE if one.size == two.size else _CLEARLY
+    made = _likelier(found[1], found[2], _CLOSELY, margin)
+    if not made or made != (asked or made):
+        return 0
+    return made if _is_told(both[made - 1], found[1], found[2]) else 0
 
 
 def _explained_part(source: Original, made: Original, reduced: float, placed: Doubles) -> float:
@@ -190,6 +198,22 @@ def _likelier(first: float, second: float, least: float = _ROUGHLY, margin: floa
     return 1 if first > second else 2
 
 
+def is_exact(explained: float, ahead: float) -> bool:
+    """Tell whether a file without loss was made of another one.
+
+    Parameters
+    ----------
+    explained : as `resampling.resampled` gives it
+    ahead : by how much that is more than the other way round
+    """
+    return explained >= _EXACTLY and ahead >= _EXACTLY_AHEAD
+
+
+def _is_told(made: Original, first: float, second: float) -> bool:
+    """Tell whether the one that is explained better is so closely enough."""
+    return not made.is_lossless or is_exact(max(first, second), abs(first - second))
+
+
 def _by_size(one: Original, two: Original) -> tuple[Original, Original, int, float]:
     """Give the larger, the smaller, the number of the smaller, and the ratio of their sides."""
     ratio = (float(np.prod(one.size)) / float(np.prod(two.size))) ** 0.5
@@ -209,7 +233,9 @@ def _enlarged(large: Original, small: Original, ratio: float) -> bool | None:
     if isnan(reduced):
         return False if enlarged < _FAR else True if enlarged > _LIKELY else None
     likelier = _likelier(enlarged, reduced)
-    return likelier == 1 if likelier else None
+    if not likelier or not _is_told((large, small)[likelier - 1], enlarged, reduced):
+        return None
+    return likelier == 1
 
 
 def _explained(source: Original, made: Original, most: int, placed: Doubles | None = None) -> float:
@@ -241,8 +267,8 @@ def _explained(source: Original, made: Original, most: int, placed: Doubles | No
 
 def _can_be_asked(source: Original, made: Original) -> bool:
     """Tell whether it is known how an image that may be made from another was quantised."""
-    lossless = made.quality == LOSSLESS and made.opened.header.mode != "P"
-    return made.has_profile == source.has_profile and (made.steps is not None or lossless)
+    known = made.steps is not None or made.is_lossless
+    return known and made.has_profile == source.has_profile
 
 
 def _has_steps(file: Original) -> bool:

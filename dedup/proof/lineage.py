@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
-from dedup.images.history import all_coefficients, grey_of
+from dedup.images.history import all_coefficients, grey_of, steps_in
 from dedup.proof.alignment import jacobian
 from dedup.proof.channels import at_ends
 from dedup.proof.original import MOST_PIXELS
-from dedup.proof.ranks import median
+from dedup.proof.ranks import median, percentiles
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -36,11 +36,14 @@ _MOST_DRIFT_PIXELS = 1.5  # of any corner, from a placing by whole pixels
 _SEARCHED_PIXELS = 2
 _LEAST_MATCH = 0.5  # correlation of fine details, where they lie on each other
 
+_RETONED_LEVELS = 6.0  # median difference; noise and compression leave light as it is
 _LEAST_STEP = 3.0  # levels; whole levels of pixels and fitted tones hide finer ones
 _LOW = 5  # places of a block up to here, rows and columns together
 _FEWEST_VALUES, _FEWEST_PLACES = 40, 3
 _NEAREST_SHARE = 0.95  # of values; the others may be clipped
 _SIGMAS, _PARTS = (0.8, 1.6, 4.0), 16
+BLURRED = slice(10, 10 + len(_SIGMAS))
+"""Of what `parts_of` gives, those that are blurred."""
 _FITTED_PIXELS, _FITS = 12_000, 3
 _CLIPPED = (1, 254)
 _DRAWN_OVER = 2.0  # times the median of what is left over of a block
@@ -49,6 +52,9 @@ _KEEPS_TO_STEPS = -0.2
 """Logarithm of how far what is made keeps to steps, squared, against all distances alike: that is
 0, and less where the finer of two was made from the coarser."""
 
+_FINE_STEP = 2.0
+_NEAR_STEPS = 1.25  # times as coarse
+_SAME_LEVELS = 0.05
 _MARGIN = 0.4  # less than the same for the steps of the other
 
 
@@ -66,34 +72,54 @@ def made_from_coarser(one: Original, two: Original, placed: Doubles) -> int:
     """
     if max(np.prod(one.size), np.prod(two.size)) > MOST_PIXELS:
         return 0
-    if not any(map(_coarse, (one, two))):
+    if not any(map(_may_be_coarse, (one, two))):
         return 0
-    both = _windows(one, two, placed)
+    both = windows(one, two, placed)
     if both is None:
         return 0
-    numbers = sorted((1, 2), key=lambda number: -_coarseness(both[number - 1]))
-    coarse, fine = (both[number - 1] for number in numbers)
+    if both[0].lossy != both[1].lossy and _is_converted(both[0].pixels, both[1].pixels):
+        return 2 if both[0].lossy else 1
+    numbers = sorted((1, 2), key=lambda number: -_coarseness(both[number - 1].steps))
     if one.has_profile != two.has_profile and (one, two)[numbers[0] - 1].has_profile:
         return 0  # its steps are of other colours than are seen
+    coarse, fine = (both[number - 1] for number in numbers)
+    return numbers[1] if _keeps_to_steps(coarse, fine) else 0
+
+
+def _is_converted(one: Pixels, two: Pixels) -> bool:
+    """Tell whether light is the same all over, as where a JPEG was saved without loss."""
+    return percentiles(np.abs(grey_of(one) - grey_of(two)).ravel(), 99)[0] < _SAME_LEVELS
+
+
+def _keeps_to_steps(coarse: Window, fine: Window) -> bool:
     kept = _spread(coarse, fine.pixels)
     if not kept < _KEEPS_TO_STEPS or kept >= _spread(fine, coarse.pixels) - _MARGIN:
-        return 0
-    return numbers[1]
+        return False
+    if fine.lossy and not retoned(coarse.pixels, fine.pixels):
+        return True
+    # By itself it keeps to the steps of an earlier JPEG, to which others may be near.
+    earlier = fine._replace(steps=_steps_left(fine)) if fine.lossy else fine
+    if earlier.steps is None:
+        return True
+    apart = not of_near_steps(earlier.steps, coarse.steps)
+    return apart and kept < _spread(earlier, coarse.pixels) - _MARGIN
 
 
-class _Window(NamedTuple):
+class Window(NamedTuple):
     """What both show of one image, turned as the first is.
 
     Parameters
     ----------
     pixels : (H, W, 3) RGB
     grid : y and x of the first whole block of the JPEG, below 8
-    steps : (8, 8), as its blocks lie; None: it is no JPEG
+    steps : (8, 8), as its blocks lie, 1 where they cannot be told; None: it was never a JPEG
+    lossy : it is a JPEG, and not only made from one
     """
 
     pixels: Pixels
     grid: tuple[int, int]
     steps: Floats | None
+    lossy: bool
 
 
 def _upright_steps(file: Original) -> Floats | None:
@@ -103,13 +129,38 @@ def _upright_steps(file: Original) -> Floats | None:
     return steps.T if header.orientation >= 5 else steps  # noqa: PLR2004 - on its side
 
 
-def _coarseness(window: _Window) -> float:
-    return 0.0 if window.steps is None else float(window.steps[:3, :3].mean())
+def _coarseness(steps: Floats | None) -> float:
+    return 0.0 if steps is None else float(steps[:3, :3].mean())
 
 
-def _coarse(file: Original) -> bool:
+def _may_be_coarse(file: Original) -> bool:
     steps = _upright_steps(file)
-    return steps is not None and len(_places(steps)) >= _FEWEST_PLACES
+    if steps is None:
+        return file.is_lossless
+    return len(_places(steps)) >= _FEWEST_PLACES
+
+
+def _steps_left(window: Window) -> Floats | None:
+    """Give the steps of an earlier JPEG on the same blocks; None where there was none."""
+    y, x = window.grid
+    return steps_in(grey_of(window.pixels[y:, x:]) - 128)
+
+
+def of_near_steps(one: Floats | None, two: Floats | None) -> bool:
+    """Tell whether two have low steps that are about as coarse."""
+    if one is None or two is None:
+        return False
+    return 1 / _NEAR_STEPS < _coarseness(one) / _coarseness(two) < _NEAR_STEPS
+
+
+def is_fine(window: Window) -> bool:
+    """Tell whether the low steps of a JPEG are of two levels at most."""
+    return _coarseness(window.steps) <= _FINE_STEP
+
+
+def retoned(one: Pixels, two: Pixels) -> bool:
+    """Tell whether light was changed."""
+    return median(np.abs(grey_of(one[::2, ::2]) - grey_of(two[::2, ::2]))) >= _RETONED_LEVELS
 
 
 def _places(steps: Floats) -> list[int]:
@@ -125,7 +176,7 @@ def _ends(file: Original) -> tuple[int, int]:
     return height if turn in {3, 4, 6, 7} else 0, width if turn in {2, 3, 7, 8} else 0
 
 
-def _windows(one: Original, two: Original, placed: Doubles) -> tuple[_Window, _Window] | None:
+def windows(one: Original, two: Original, placed: Doubles) -> tuple[Window, Window] | None:
     """Cut out what both show, pixel on pixel; None where they do not lie so."""
     turn = _whole_turn(two.size, placed)
     if turn is None:
@@ -147,16 +198,25 @@ def _windows(one: Original, two: Original, placed: Doubles) -> tuple[_Window, _W
     corner = back @ np.array([ends[1] - 0.5, ends[0] - 0.5, 1.0]) + 0.5
     steps = _upright_steps(two)
     return (
-        _Window(
+        _window(
+            one,
             first[top:bottom, left:right],
             _grid(_ends(one), (top, left)),
             _upright_steps(one),
         ),
-        _Window(
+        _window(
+            two,
             second[top - y : bottom - y, left - x : right - x],
             _grid((round(corner[1]), round(corner[0])), (top - y, left - x)),
             steps.T if steps is not None and turn[0, 1] else steps,
         ),
+    )
+
+
+def _window(file: Original, pixels: Pixels, grid: tuple[int, int], steps: Floats | None) -> Window:
+    found = Window(pixels, grid, steps, lossy=steps is not None)
+    return (
+        found if found.lossy or not file.is_lossless else found._replace(steps=_steps_left(found))
     )
 
 
@@ -232,7 +292,7 @@ def _fine(pixels: Pixels) -> Floats:
     return level - np.asarray(cv2.GaussianBlur(level, (0, 0), 2.0))
 
 
-def _spread(coarse: _Window, fine: Pixels) -> float:
+def _spread(coarse: Window, fine: Pixels) -> float:
     """Give how far one image keeps to the steps of another, as `_KEEPS_TO_STEPS` has it.
 
     Infinity where too little tells.
@@ -243,7 +303,7 @@ def _spread(coarse: _Window, fine: Pixels) -> float:
     y, x = coarse.grid
     after = all_coefficients(seen[y:, x:] - 128)
     before = all_coefficients(_made(fine, seen)[y:, x:] - 128)
-    kept = _sound(coarse.pixels[y:, x:], np.abs(before - after).mean(axis=0))
+    kept = sound(coarse.pixels[y:, x:], np.abs(before - after).mean(axis=0))
     found = []
     for place in _places(coarse.steps):
         step = float(coarse.steps.flat[place])
@@ -257,7 +317,7 @@ def _spread(coarse: _Window, fine: Pixels) -> float:
     return median(np.array(found, np.float32)) if len(found) >= _FEWEST_PLACES else inf
 
 
-def _sound(pixels: Pixels, off: Floats) -> npt.NDArray[np.bool_]:
+def sound(pixels: Pixels, off: Floats) -> npt.NDArray[np.bool_]:
     """Choose blocks that nothing is drawn over, and none of whose pixels are clipped."""
     height, width = (side // _BLOCK for side in pixels.shape[:2])
     some = at_ends(pixels, *_CLIPPED)[: height * _BLOCK, : width * _BLOCK]
@@ -276,7 +336,7 @@ def _made(source: Pixels, wanted: Floats) -> Floats:
     source : (H, W, 3) RGB
     wanted : (H, W) grey levels
     """
-    parts = _parts(source)
+    parts = parts_of(source)
     target = wanted.ravel()
     step = max(1, target.size // _FITTED_PIXELS)
     table, goal = parts[:, ::step].astype(np.float64), target[::step].astype(np.float64)
@@ -292,7 +352,7 @@ def _made(source: Pixels, wanted: Floats) -> Floats:
     return np.asarray((weights.astype(np.float32) @ parts).reshape(wanted.shape), np.float32)
 
 
-def _parts(source: Pixels) -> Floats:
+def parts_of(source: Pixels) -> Floats:
     """(P, H * W) what tones, filters and vignettes are mixed from."""
     height, width = source.shape[:2]
     parts = np.empty((_PARTS, height, width), np.float32)
@@ -303,7 +363,7 @@ def _parts(source: Pixels) -> Floats:
     np.multiply(parts[1:4], parts[1:4], out=parts[4:7])
     np.multiply(parts[1:4], parts[[2, 3, 1]], out=parts[7:10])
     level = np.tensordot(np.array((0.299, 0.587, 0.114), np.float32), parts[1:4], 1)
-    for at, sigma in enumerate(_SIGMAS, 10):
+    for at, sigma in enumerate(_SIGMAS, BLURRED.start):
         cv2.GaussianBlur(level, (0, 0), sigma, dst=parts[at])
     y, x = np.linspace(-1, 1, height)[:, None], np.linspace(-1, 1, width)[None]
     np.add(x * x, y * y, out=parts[13], casting="same_kind")

@@ -12,11 +12,12 @@ import numpy as np
 
 from dedup.images.traits import detail
 from dedup.proof.alignment import at_sizes, jacobian
-from dedup.proof.generations import resampled_from, resampled_part
+from dedup.proof.generations import resampled_from, resampled_part, saved_from
 from dedup.proof.lineage import made_from_coarser
 from dedup.proof.original import MOST_PIXELS
 from dedup.proof.ranks import median, percentiles
 from dedup.proof.surround import holder_of, surrounded
+from dedup.proof.toned import saved_toned
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 _LEAST_SIDE = 64
 _QUARTER, _SIXTEENTH, _FEWEST_PLACES = 4, 16, 64
-_BURNT_LEVELS = (2, 253)
+_BURNT_LEVELS = (0, 255)
 _TEXTURE_LEVELS, _BURNT_SHARE, _BURNT_TIMES = 1.5, 0.002, 5.0
 _BENDS = 20  # times the variance of grain, that of what `cv2.Laplacian` gives is
 _RETONED_LEVELS = 6.0  # median difference; noise and compression leave light as it is
@@ -66,10 +67,32 @@ def origin(
     return (
         surrounded(first, second, matrix, verdict.overlap)
         or made_from_coarser(first, second, matrix)
+        or _toned(first, second, matrix, verdict, framed=framed)
         or _resampled(first, second, matrix, verdict, laid, framed=framed)
         or burnt_out(laid)
         or holds_resized(first, second, matrix, verdict.overlap)
     )
+
+
+def of_one_size(first: Original, second: Original) -> int:
+    """Say the same of two files of one size that only were saved again."""
+    placed = np.eye(3)
+    return (
+        made_from_coarser(first, second, placed)
+        or saved_from(first, second)
+        or saved_toned(first, second, placed)
+    )
+
+
+def _toned(
+    first: Original, second: Original, placed: Doubles, verdict: Verdict, *, framed: bool
+) -> int:
+    """Tell which of two was saved from the other with other tones; of a part, that it was cut."""
+    if min(verdict.overlap) >= _ALL_SHARE:
+        return saved_toned(first, second, placed)
+    # Of two exports of one master either may be saved better, the part or what has a frame.
+    held = 2 if verdict.overlap[0] < verdict.overlap[1] else 1
+    return held if not framed and saved_toned(first, second, placed) == held else 0
 
 
 def _resampled(

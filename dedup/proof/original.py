@@ -108,6 +108,11 @@ class Original:
             return quality(self._luminance)
         return _LOSSY.get(self.opened.header.format, LOSSLESS)
 
+    @property
+    def is_lossless(self) -> bool:
+        """Whether its pixels are as they were saved, all colours of them."""
+        return self.quality == LOSSLESS and self.opened.header.mode != "P"
+
     def pixels(self, height: int, width: int) -> Pixels:
         """Decode the whole image, its first page, into exactly this size.
 

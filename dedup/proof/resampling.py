@@ -104,7 +104,7 @@ def resampled(
     ]
     sound = unclipped(pixels)
     seen = grey_of(pixels) - 128
-    return _quantised(mixed(parts, seen, sound), seen, steps, sound)
+    return quantised(mixed(parts, seen, sound), seen, steps, sound)
 
 
 def middle_part(first: int, last: int, most: int) -> range:
@@ -220,7 +220,7 @@ def mixed(parts: list[Floats], wanted: Floats, sound: npt.NDArray[np.bool_]) -> 
     return made
 
 
-def _quantised(made: Floats, seen: Floats, steps: Floats, sound: npt.NDArray[np.bool_]) -> float:
+def quantised(made: Floats, seen: Floats, steps: Floats, sound: npt.NDArray[np.bool_]) -> float:
     """Give what `resampled` does, of what filters made and of what is there, less 128."""
     before, after = (all_coefficients(each)[:, sound] for each in (np.clip(made, -128, 127), seen))
     step = steps.reshape(64, 1)

@@ -15,6 +15,7 @@ from dedup.edits.catalogue import drawn, edit
 from dedup.images.decode import decode_bounded
 from dedup.proof import WORKING_SIDE, Original, Side, describe, prove
 from dedup.proof.lineage import made_from_coarser
+from dedup.proof.origin import of_one_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,8 +79,8 @@ def test_what_keeps_to_the_steps_of_a_coarser_jpeg_was_made_from_it(
 ) -> None:
     coarse = saved(photograph(1), 65)
     made = saved(EDITS[how](whole(coarse)), quality)
-    assert made_from_coarser(coarse, made, AS_IT_IS) == 2
-    assert made_from_coarser(made, coarse, AS_IT_IS) == 1
+    assert of_one_size(coarse, made) == 2
+    assert of_one_size(made, coarse) == 1
 
 
 @pytest.mark.parametrize("how", EDITS)
@@ -88,6 +89,29 @@ def test_what_a_coarser_jpeg_was_made_from_is_not_named(how: str) -> None:
     coarse = saved(EDITS[how](whole(fine)), 65)
     assert made_from_coarser(fine, coarse, AS_IT_IS) == 0
     assert made_from_coarser(coarse, fine, AS_IT_IS) == 0
+
+
+@pytest.mark.parametrize("how", ["as it is", "gamma", "white balance", "sharpen"])
+def test_what_was_a_jpeg_before_it_was_saved_without_loss_is_the_original(how: str) -> None:
+    original = saved(whole(saved(photograph(31), 78)), None)
+    made = saved(EDITS[how](whole(original)), 92)
+    assert of_one_size(original, made) == 2
+    assert of_one_size(made, original) == 1
+
+
+@pytest.mark.parametrize("how", EDITS)
+def test_it_does_not_come_of_a_jpeg_whose_steps_are_near_those_of_its_own(how: str) -> None:
+    original = saved(whole(saved(photograph(31), 78)), None)
+    made = saved(EDITS[how](whole(original)), 80)
+    assert of_one_size(original, made) != 1
+    assert of_one_size(made, original) != 2
+
+
+def test_what_was_saved_twice_does_not_come_of_what_it_keeps_to_the_steps_of() -> None:
+    original = saved(whole(saved(photograph(32), 76)), 95)
+    made = saved(EDITS["gamma"](whole(original)), 78)
+    assert of_one_size(original, made) != 1
+    assert of_one_size(made, original) != 2
 
 
 def test_two_versions_of_one_original_are_not_made_from_each_other() -> None:
