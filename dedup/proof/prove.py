@@ -17,7 +17,7 @@ import numpy as np
 from dedup.descriptors.agreement import FEWEST
 from dedup.proof.alignment import at_sizes
 from dedup.proof.bent import bent
-from dedup.proof.closely import MAX_PHOTO_PIXELS, Laid, focused_apart, lay, softer
+from dedup.proof.closely import MAX_PHOTO_PIXELS, Laid, focused_apart, is_sharpened, lay, softer
 from dedup.proof.description import comes_before
 from dedup.proof.exposure import (
     EXPOSED_APART,
@@ -292,7 +292,10 @@ def _looked_at(
     verdict = replace(verdict, checks=(*verdict.checks, *found.checks))
     if found.refusal:
         return _refused(verdict, found.refusal)
-    verdict = replace(verdict, checks=(*verdict.checks, *compared.failed), softer=softer(laid))
+    less = softer(laid)
+    sharpened = bool(less) and is_sharpened(laid)
+    checks = (*verdict.checks, *compared.failed)
+    verdict = replace(verdict, checks=checks, softer=less, sharpened=sharpened)
     drawn = found.drawn if _seen(verdict, found.drawn) else Drawn()
     asked = partial(origin, one.open(), two.open(), verdict, shapes, laid)
     return _unbent(*features, worded(*features, verdict, drawn, asked))

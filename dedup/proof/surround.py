@@ -25,6 +25,7 @@ _SEAM: Final = 4  # pixels that are left out
 _PLAIN_LEVELS: Final = 1.0
 _BLUR: Final = 1 / 24  # of the longest side
 
+_LEVEL: Final = 0.015  # sine of the most that the inner image is turned: it is laid on as it is
 _MIDDLE: Final = 0.03  # of the outer image, that the middles are apart at most
 
 _ALIKE: Final = ((0.25, 0.95), (0.4, 0.99))
@@ -57,7 +58,9 @@ def surrounded(one: Original, two: Original, placed: Doubles, overlap: tuple[flo
     ends = np.array([(0, 0, 1), (inner.size[1], inner.size[0], 1)], float) @ matrix.T
     corners = ends[:, :2] / ends[:, 2:] * factor
     (left, top), (right, bottom) = np.rint(corners).astype(int).tolist()
-    if min(right - left, bottom - top) < _LEAST_SIDE:  # or it is turned
+    scale = abs(float(np.linalg.det(matrix[:2, :2]))) ** 0.5
+    turned = float(np.abs(matrix[[0, 1], [1, 0]]).max()) > _LEVEL * scale
+    if turned or min(right - left, bottom - top) < _LEAST_SIDE:  # or it is mirrored
         return 0
     aside = abs(left + right - width) / 2 / width, abs(top + bottom - height) / 2 / height
     if max(aside) > _MIDDLE:

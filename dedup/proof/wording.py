@@ -171,7 +171,10 @@ def _shape(words: Words, one: Features, two: Features, verdict: Verdict) -> None
             words.seen_on(side, f"more {_GROUND} around it", f"less {_GROUND} around it")
         else:
             added = f"{_GROUND} added around it" if frame == _GROUND else frame
-            words.likely_of(side, added, f"without the other's {added.partition(' added')[0]}")
+            # Around what was turned and cropped is a photograph, which may be as plain.
+            tilted = abs((verdict.rotation + 45) % 90 - 45) > 1
+            say = words.seen_on if tilted and frame.startswith(_CAPTION) else words.likely_of
+            say(side, added, f"without the other's {added.partition(' added')[0]}")
     angle = abs(verdict.rotation)
     if verdict.mirrored:
         over = angle > 179  # noqa: PLR2004 -- upside down and mirrored is turned over
@@ -279,7 +282,9 @@ def _tone(words: Words, one: Features, two: Features, verdict: Verdict) -> None:
         words.both("light changed")
     elif abs(np.log(spread[0] / spread[1])) > 0.15:  # noqa: PLR2004 -- seen side by side
         words.both("contrast changed")
-    if verdict.softer:
+    if verdict.softer and verdict.sharpened:
+        words.likely_of(3 - verdict.softer, "sharpened", "less sharp than the other")
+    elif verdict.softer:
         words.likely_of(verdict.softer, "blurred", "sharper than the other")
     elif verdict.residual > 1:
         words.both("other noise or compression")
