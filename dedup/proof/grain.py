@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 OTHER_GRAIN = "its grain is another: another shot, scan or print"
 
-_SIDE = 448  # pixels that are looked at, in the middle
+_SIDE = 352  # pixels that are looked at, in the middle
 _PLAIN_LEVELS = 2.5  # contrast of ground, once blurred
 _PLAIN_PIXELS, _BLUR = 7, 1.5
 _EDGE_PIXELS = 9

@@ -36,7 +36,7 @@ _TONE_LEVELS = 3  # on either side of the commonest
 _MIN_TONE_SHARE = 0.6
 
 
-_SIDE = 480  # pixels of what is asked for its tones, in the middle
+_SIDE = 400  # pixels of what is asked for its tones, in the middle
 _PLAIN_LEVELS, _MIN_PLAIN_SHARE = 3.0, 0.3  # contrast of an even tone, and the least of it
 _FEW_TONES, _MIN_FEW_SHARE = 6, 0.98  # of what is even
 _CELL_PIXELS, _CELL_LEVELS = 12, 40.0  # that is looked at for two tones, and between these

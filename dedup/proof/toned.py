@@ -9,7 +9,7 @@ has any, would give it.
 from __future__ import annotations
 
 from math import isnan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
@@ -32,9 +32,14 @@ if TYPE_CHECKING:
 
 _BLOCK = 8
 _KNOTS = 9  # of the tone curve of a channel
+_CURVES = np.maximum(
+    0, 1 - np.abs(np.arange(256) * ((_KNOTS - 1) / 255) - np.arange(1, _KNOTS - 1)[:, None])
+).astype(np.float32)
+"""(K, 256), what each knot but the first and last gives to each level."""
+
 _BLURS = (2.5, 3.5)  # besides those of `parts_of`
-_FILTERS = BLURRED.stop - BLURRED.start + len(_BLURS)
-_FITTED_PIXELS, _FITS = 12_000, 3
+_FITTED_PIXELS, _FITS = 4_000, 3
+_SIDE = 192  # pixels that are looked at
 
 _EXPLAINED, _CLEARLY = -0.1, 0.15
 """Logarithms of likelihoods, as `resampling.quantised` has them: the least of what was made from
@@ -65,6 +70,7 @@ def saved_toned(one: Original, two: Original, placed: Doubles) -> int:
     cut = windows(one, two, placed)
     if cut is None:
         return 0
+    cut = _middle(cut[0]), _middle(cut[1])
     scores = explained(cut[1], cut[0]), explained(cut[0], cut[1])
     if any(map(isnan, scores)):
         return 0
@@ -79,6 +85,15 @@ def saved_toned(one: Original, two: Original, placed: Doubles) -> int:
     exactly = both[made - 1].is_lossless and is_exact(max(scores), ahead)
     # A JPEG that was made at the same steps once more has lost next to nothing.
     return made if exactly and not _has_steps_of(window, source) else 0
+
+
+def _middle(window: Window) -> Window:
+    """Give the middle of a window, which takes half the time, its blocks where they were."""
+    down, across = (
+        slice(spare := max(0, side - _SIDE) // 2 & -_BLOCK, side - spare)
+        for side in window.pixels.shape[:2]
+    )
+    return window._replace(pixels=window.pixels[down, across])
 
 
 def _has_steps_of(window: Window, jpeg: Window) -> bool:
@@ -103,40 +118,62 @@ def explained(source: Window, made: Window) -> float:
     after = wanted[inner] - 128
     seen = all_coefficients(after)
     steps = made.steps if made.lossy and made.steps is not None else np.ones((8, 8), np.float32)
-    parts, found = _parts(source.pixels), []
+    parts, found = _Parts.of(source.pixels), []
     # What JPEG took of grain looks like a blur, which then must not be among what is tried.
-    for some in (parts, parts[:-_FILTERS]):
-        before = _mixed(some, wanted)[inner] - 128
+    for blurred in (True, False):
+        before = parts.mixed(wanted, blurred=blurred)[inner] - 128
         off = np.abs(all_coefficients(before) - seen).mean(axis=0)
         found.append(quantised(before, after, steps, sound(made.pixels[inner], off)))
     return max(found)
 
 
-def _mixed(parts: Floats, wanted: Floats) -> Floats:
-    """Mix parts, (P, H * W), to what is nearest to (H, W) grey levels."""
-    target = wanted.ravel()
-    step = max(1, target.size // _FITTED_PIXELS)
-    table, goal = parts[:, ::step].astype(np.float64), target[::step].astype(np.float64)
+class _Parts(NamedTuple):
+    """What an edit is mixed from: as `lineage` has it, tone curves of each channel, and blurs.
+
+    Parameters
+    ----------
+    plain, blurs : (P, H * W) and (B, H * W)
+    levels : (3, H * W), of which curves are made
+    """
+
+    plain: Floats
+    blurs: Floats
+    levels: Pixels
+
+    @classmethod
+    def of(cls, source: Pixels) -> _Parts:
+        parts = parts_of(source)
+        light = grey_of(source) / 255
+        more = [np.asarray(cv2.GaussianBlur(light, (0, 0), each)).ravel() for each in _BLURS]
+        levels = np.ascontiguousarray(source.transpose(2, 0, 1)).reshape(3, -1)
+        plain = np.delete(parts, BLURRED, axis=0)
+        return cls(plain, np.concatenate([parts[BLURRED], np.stack(more)]), levels)
+
+    def mixed(self, wanted: Floats, *, blurred: bool) -> Floats:
+        """Mix to what is nearest to (H, W) grey levels."""
+        target = wanted.ravel()
+        some = slice(None, None, max(1, target.size // _FITTED_PIXELS))
+        blurs = self.blurs if blurred else self.blurs[:0]
+        curves = np.concatenate([_CURVES[:, channel[some]] for channel in self.levels])
+        table = np.concatenate([self.plain[:, some], curves, blurs[:, some]]).astype(np.float64)
+        weights = _weights(table, target[some].astype(np.float64)).astype(np.float32)
+        plain, bent, soft = np.split(weights, np.cumsum([len(self.plain), len(curves)]))
+        made = plain @ self.plain
+        for channel, mine in zip(self.levels, bent.reshape(3, -1), strict=True):
+            made += (mine @ _CURVES)[channel]
+        if blurred:
+            made += soft @ blurs
+        return np.asarray(made.reshape(wanted.shape), np.float32)
+
+
+def _weights(table: Doubles, goal: Doubles) -> Doubles:
+    """Fit (P, N) to (N,), without what is far off: words over it."""
     used: Doubles = np.ones(len(goal))
+    weights: Doubles = np.zeros(len(table))
     for _ in range(_FITS):
-        normal = (table * used) @ table.T + 1e-6 * len(goal) * np.eye(len(parts))
-        weights = np.linalg.solve(normal, (table * used) @ goal)
+        weighed = table * used
+        normal = weighed @ table.T + 1e-6 * len(goal) * np.eye(len(table))
+        weights = np.asarray(np.linalg.solve(normal, weighed @ goal), np.float64)
         left = np.abs(goal - weights @ table)
-        used = (left < 3 * np.median(left) + 1).astype(np.float64)  # no words over it
-    return np.asarray((weights.astype(np.float32) @ parts).reshape(wanted.shape), np.float32)
-
-
-def _parts(source: Pixels) -> Floats:
-    """(P, H * W) what an edit is mixed from: as `lineage` has it, curves, and last of all blurs."""
-    parts = parts_of(source)
-    apart = 255 / (_KNOTS - 1)
-    levels = source.transpose(2, 0, 1).reshape(3, -1).astype(np.float32)
-    curves = [
-        np.maximum(0, 1 - np.abs(channel / np.float32(apart) - np.float32(knot)))
-        for channel in levels
-        for knot in range(1, _KNOTS - 1)
-    ]
-    light = grey_of(source) / 255
-    blurs = [np.asarray(cv2.GaussianBlur(light, (0, 0), each)).ravel() for each in _BLURS]
-    plain = np.delete(parts, BLURRED, axis=0)
-    return np.concatenate([plain, np.stack(curves), parts[BLURRED], np.stack(blurs)])
+        used = (left < 3 * np.median(left) + 1).astype(np.float64)
+    return weights
