@@ -24,11 +24,13 @@ from dedup.results import Tier
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from dedup.actions.outcomes import Acted
     from dedup.answer import Progress
 
 VERSION: Final = 1
+_STARTS_WITHIN: Final = 4096  # bytes
 ACTIONS: Final = ("trash", "move", "delete", "hardlink", "reflink", "symlink")
 KNOWN: Final = "actions are trash, move:FOLDER, delete, hardlink, reflink and symlink"
 LOOSE: Final = frozenset({Tier.SIMILAR, Tier.VIDEO})
@@ -240,6 +242,13 @@ def read_plan(path: str | os.PathLike[str]) -> Plan:
         return _plan(value)
     except PlanError as error:
         raise PlanError(f"{os.fspath(path)}: {error}") from error
+
+
+def may_be_a_plan(path: Path) -> bool:
+    """Tell a file that a plan may be written over: an earlier plan, or an empty file."""
+    with path.open("rb") as file:
+        start = file.read(_STARTS_WITHIN).lstrip()
+    return not start or (start.startswith(b"{") and b'"plan"' in start)
 
 
 def _plan(value: Any) -> Plan:

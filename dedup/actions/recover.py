@@ -79,7 +79,9 @@ def finish(journal: Journal, catalog: Catalog) -> list[str]:
         LOST: "not found anywhere (removed by another program)",
     }
     told = ", ".join(f"{count:,} {words[step]}" for step, count in settled.items() if count)
-    return [f"The run {journal.run} was interrupted: {told or 'no file was half done'}"]
+    done = sum(item.state == DONE for item in journal.history.items.values())
+    back = f"; {done:,} done, to take back: dedup undo {journal.run}" if done else ""
+    return [f"The run {journal.run} was interrupted: {told or 'no file was half done'}{back}"]
 
 
 def _finish_apply(item: Item, journal: Journal) -> str:

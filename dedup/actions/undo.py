@@ -76,12 +76,22 @@ def undo(catalog: Catalog, run: str | None, report: Progress, *, dry_run: bool =
             files = _undo_all(items, journal, report)
             follow(journal.history, catalog)
             journal.write("end")
-        except BaseException:
+        except BaseException as error:
             with suppress(DedupError, OSError):  # the next command tries again
                 finish(journal, catalog)
+            if isinstance(error, KeyboardInterrupt):
+                raise KeyboardInterrupt(_so_far(items, journal)) from error
             raise
     is_any = any(file.outcome == "undone" for file in files)
     return Acted(name if is_any else "", tuple(files))
+
+
+def _so_far(items: list[Item], journal: Journal) -> str:
+    """Say how far an undo came, and what next."""
+    history = journal.history.items
+    left = sum(history[item.number].state == DONE for item in items)
+    words = f"{len(items) - left:,} of {len(items):,} files brought back"
+    return f"{words}; for the others: dedup undo {journal.run}" if left else words
 
 
 def _newest(store: Path) -> Path:

@@ -68,7 +68,7 @@ def cli() -> None:
 
     dedup reads every image of a folder once, keeps a small vector of it, and answers from then on:
     which images are like this one, and which are duplicates? Only `dedup apply` changes files, as a
-    plan says that you have read, and `dedup undo` takes it back.
+    plan says that you have read, and `dedup undo` takes it back, but for files deleted for good.
 
     \b
     Examples:

@@ -258,7 +258,7 @@ def undo_command(
         return
     if not acted.count(outcome):
         raise click.exceptions.Exit(EXIT_NOTHING_DONE)
-    take_back = "To take it back" if is_again else "To carry it out again"
+    take_back = "To take it back" if is_again else "To undo this undo"
     note(f"{take_back}: dedup undo {acted.run}")
 
 

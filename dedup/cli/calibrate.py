@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dedup.answer import row_of
-from dedup.cli.formats import chosen_format, report_format_option
+from dedup.cli.formats import chosen_format, report_format_option, to_write
 from dedup.cli.options import (
     device_option,
     open_collection,
@@ -74,6 +74,7 @@ def calibrate_command(
       dedup calibrate -o curve.svg
       dedup list --tier similar --precision 0.99     once calibrated
     """
+    to_write(output)
     with open_collection(store, device, weights) as collection, progress_bars() as progress:
         answer = collection.calibrate(
             seed=seed, samples=samples, truth=truth, chart=output, progress=progress

@@ -80,7 +80,7 @@ def format_options(command: Command) -> Command:
 
 
 def to_write(output: Path | None) -> None:
-    """Refuse to write an answer over an image or a video.
+    """Refuse to write an answer over an image or a video, other than a drawing of dedup's.
 
     Raises
     ------
@@ -90,6 +90,10 @@ def to_write(output: Path | None) -> None:
         return
     check_folder(output)
     if not output.is_file():
+        return
+    from dedup.images.encode import is_drawing
+
+    if is_drawing(output):
         return
     with suppress(OSError), output.open("rb") as file:
         if sniff(file.read(SIGNATURE_BYTES)) or is_video_name(os.fsencode(output)):

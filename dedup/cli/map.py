@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from dedup.cli.formats import to_write
 from dedup.cli.options import column_option, labels_option, open_collection, store_option
 from dedup.cli.output import counted, note, progress_bars
 
@@ -34,6 +35,7 @@ def map_command(store: Path | None, labels: str | None, column: str, output: Pat
       dedup map -o map.html --labels truth.csv --column species
       dedup map -o map.parquet
     """
+    to_write(output)
     with open_collection(store) as collection, progress_bars() as progress:
         answer = collection.map(output, labels=labels, column=column, progress=progress)
         note(*collection.notes, *answer.notes)

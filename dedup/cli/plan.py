@@ -112,7 +112,7 @@ def plan_command(
     """
     from dedup.actions.plan_file import action_of
 
-    to_write(output)
+    _check_output(output)
     where, under = cluster.Place(**place), (*folders, *under)
     cluster_answers.check(store, where, _SHARED)
     if isinstance(store, str):
@@ -176,3 +176,12 @@ def _added_up(pairs: Iterable[tuple[str, int]]) -> list[tuple[str, int, int]]:
 def _table(rows: list[tuple[str, int, int]]) -> None:
     for name, count, size in rows:
         note(f"  {counted(count, 'file'):>14}  {bytes_in_words(size):>9}  {name}")
+
+
+def _check_output(output: Path | None) -> None:
+    """Refuse to write a plan over anything but a plan."""
+    from dedup.actions.plan_file import may_be_a_plan
+
+    to_write(output)
+    if output is not None and output.is_file() and not may_be_a_plan(output):
+        raise click.UsageError(f"{output} is there, and is no plan: name another file")

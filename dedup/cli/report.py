@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dedup.cli.formats import to_write
 from dedup.cli.options import open_collection, selection_options, store_option
 from dedup.cli.output import bytes_in_words, counted, note, progress_bars
 
@@ -51,6 +52,7 @@ def report_command(
       dedup report --tier near --limit 200 -o versions.html
       dedup report --under ~/Pictures/incoming -o incoming.html
     """
+    to_write(output)
     with open_collection(store) as collection, progress_bars() as progress:
         answer = collection.report(
             output, tier=tiers, keep=keep.texts, under=under, min_bytes=min_bytes, limit=limit,

@@ -9,7 +9,7 @@ import click
 
 from dedup.answer import row_of
 from dedup.cli import cluster_answers
-from dedup.cli.formats import chosen_format, report_format_option
+from dedup.cli.formats import chosen_format, report_format_option, to_write
 from dedup.cli.options import Name, device_option, open_collection, weights_option
 from dedup.cli.output import Column, note, say, shown, write_jsonl, write_rows
 from dedup.cli.stores import shared_store_option
@@ -93,6 +93,9 @@ def why_command(
       dedup why a.jpg b.jpg --html why.html
     """
     from dedup.verbs.pairs import why
+
+    for one in (output, page):
+        to_write(one)
 
     if isinstance(store, str):
         cluster_answers.refuse({"--verbose", "--format"})

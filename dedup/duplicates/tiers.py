@@ -213,7 +213,7 @@ def missing(tier: Tier | None, verdict: Verdict, *, trivial: bool = False) -> st
             return "pixels: the two images would have to have the same size and pixels"
         case Tier.NEAR:
             kept = next((check for check in verdict.checks if not check.passed), None)
-            why = f", and for {kept.name} {kept.value:.3g} is not {kept.limit:g}" if kept else ""
+            why = f"; here {kept.name}: {kept.value:.3g} (limit {kept.limit:g})" if kept else ""
             return f"resaved: one would have to be the whole of the other, unedited{why}"
     failed = next((check for check in verdict.checks if not check.passed), None)
     if failed is None:

@@ -240,6 +240,8 @@ def failure(data: bytes, name: str, error: BaseException) -> str:
         return "too large for the memory there is"
     if isinstance(error, Image.DecompressionBombError):
         return "too large"
+    if "not RAW file" in str(error):
+        return "damaged, or not a camera's raw file"
     if _UNSUPPORTED.search(str(error)):
         return f"not supported: {_first_words(error)}"
     if "truncated" in str(error).lower() or is_cut_short(data, name):

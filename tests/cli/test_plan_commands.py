@@ -12,7 +12,9 @@ import pytest
 from PIL import Image
 from trees import tree
 
-from dedup.actions import apply
+from dedup import why
+from dedup.actions import apply, undo
+from dedup.errors import DedupError
 from dedup.images.metadata import Metadata, merged_xmp, read_xmp
 from dedup.store.lock import writer_lock
 
@@ -64,7 +66,7 @@ def test_a_plan_is_made_applied_and_taken_back(
     undone = dedup("undo", "-s", place)
     assert undone.code == 0
     assert tree(images) == before
-    assert "To carry it out again: dedup undo 2" in undone.err
+    assert "To undo this undo: dedup undo 2" in undone.err
     nothing = dedup("undo", "-s", place)
     assert nothing.code == 1
     assert "nothing to undo" in nothing.err
@@ -220,18 +222,43 @@ def test_an_undo_is_taken_back(dedup: Dedup, place: Path, images: Path, tmp_path
 
 def test_no_image_is_written_over(dedup: Dedup, place: Path, images: Path, tmp_path: Path) -> None:
     before = tree(images)
+    picture = tmp_path / "picture.png"
+    Image.new("RGB", (40, 30), "teal").save(picture)
+    before_picture = picture.read_bytes()
     kept = tmp_path / "kept.json"  # an image, whatever it is called
     shutil.copy(images / "a/0.jpg", kept)
     for arguments in (
         ["plan", "-o", images / "a/0.jpg"],
         ["plan", "-o", kept],
         ["list", "--format", "parquet", "-o", images / "a/0.jpg"],
+        ["why", images / "a/0.jpg", images / "a/1.jpg", "-o", picture],
+        ["map", "-o", picture],
+        ["report", "-o", kept],
     ):
         done = dedup(*arguments, "-s", place)
         assert done.code == 2
         assert "is an image or a video, and stays: name another file" in done.err
     assert tree(images) == before
     assert kept.read_bytes() == (images / "a/0.jpg").read_bytes()
+    assert picture.read_bytes() == before_picture
+    other = tmp_path / "other.png"
+    with pytest.raises(DedupError, match="is an image, and stays"):
+        why(images / "a/0.jpg", images / "a/1.jpg", image=shutil.copy(picture, other))
+
+
+def test_a_drawing_is_drawn_again_and_a_plan_replaces_a_plan(
+    dedup: Dedup, place: Path, images: Path, tmp_path: Path
+) -> None:
+    drawing, plan, notes = (tmp_path / name for name in ("why.png", "plan.json", "notes.xmp"))
+    notes.write_text("<xmp/>")
+    for _ in range(2):
+        arguments = ["why", images / "a/0.jpg", images / "a/1.jpg", "-o", drawing, "-s", place]
+        assert dedup(*arguments).code == 0
+        assert dedup("plan", "-o", plan, "-s", place).code == 0
+    done = dedup("plan", "-o", notes, "-s", place)
+    assert done.code == 2
+    assert "notes.xmp is there, and is no plan: name another file" in " ".join(done.err.split())
+    assert notes.read_text() == "<xmp/>"
 
 
 def test_a_pattern_that_fits_nothing_is_told(dedup: Dedup, place: Path) -> None:
@@ -295,4 +322,34 @@ def test_an_interrupted_run_says_how_far_it_came(
     outcomes = [row["outcome"] for row in dedup("log", run["run"], "-s", place).rows]
     assert outcomes == ["done", "interrupted"]
     assert dedup("undo", "-s", place).code == 0
+    assert tree(images) == before
+
+
+def test_so_does_an_interrupted_undo(
+    dedup: Dedup,
+    place: Path,
+    images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, file = tree(images), tmp_path / "plan.json"
+    dedup("plan", "--tier", "exact", "-o", file, "-s", place)
+    assert dedup("apply", file, "--yes", "-s", place).code == 0
+    (run,) = dedup("log", "-s", place).rows
+    bring_back = undo._undo_one  # noqa: SLF001 - to be stopped at a known place
+    done: list[Any] = []
+
+    def stopped(item: Any, journal: Any) -> str:
+        if done:
+            raise KeyboardInterrupt
+        done.append(item)
+        return bring_back(item, journal)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(undo, "_undo_one", stopped)
+        broken = dedup("undo", "-s", place)
+    assert broken.code == 130
+    words = f"1 of 2 files brought back; for the others: dedup undo {run['run']}"
+    assert f"Interrupted: {words}" in " ".join(broken.err.split())
+    assert dedup("undo", run["run"], "-s", place).code == 0
     assert tree(images) == before
