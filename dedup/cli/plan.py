@@ -161,6 +161,7 @@ def _summarise(plan: Plan) -> None:
         _table(_added_up((one.reason, one.bytes) for one in plan.left_out))
     if "near" not in plan.tiers:
         note("Edited versions stay; to plan for them as well: --tier exact,pixels,resaved,near")
+        note("Without them groups may be others: dedup list --tier exact,pixels,resaved")
     note(*warnings_on(plan.entries))
 
 
