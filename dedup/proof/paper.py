@@ -36,7 +36,8 @@ _TONE_LEVELS = 3  # on either side of the commonest
 _MIN_TONE_SHARE = 0.6
 
 
-_SIDE = 400  # pixels of what is asked for its tones, in the middle
+_WHOLE_PIXELS = 640  # a side of what is asked for its tones as a whole
+_PATCHES, _PATCH_PIXELS = 3, 180  # a side of larger ones, and pixels a side of each
 _PLAIN_LEVELS, _MIN_PLAIN_SHARE = 3.0, 0.3  # contrast of an even tone, and the least of it
 _FEW_TONES, _MIN_FEW_SHARE = 6, 0.98  # of what is even
 _CELL_PIXELS, _CELL_LEVELS = 12, 40.0  # that is looked at for two tones, and between these
@@ -60,10 +61,8 @@ def is_page(image: Floats, used: Mask | None = None) -> bool:
 
 def _has_few_tones(image: Floats, used: Mask | None) -> bool:
     """Tell a board or a table in colours, whose cells are filled, each with one thing on it."""
-    top, left = (max(0, side - _SIDE) // 2 for side in image.shape)
-    part = slice(top, top + _SIDE), slice(left, left + _SIDE)
-    image = np.ascontiguousarray(image[part], np.float32)
-    there = np.ones(image.shape, np.bool_) if used is None else used[part]
+    there = np.ones(image.shape, np.bool_) if used is None else used
+    image, there = np.asarray(_patched(image), np.float32), _patched(there)
     even = there & (contrast(image, 5) <= _PLAIN_LEVELS)
     count = int(np.count_nonzero(even))
     if not count or count < _MIN_PLAIN_SHARE * np.count_nonzero(there):
@@ -76,6 +75,17 @@ def _has_few_tones(image: Floats, used: Mask | None) -> bool:
         seen += int(around[at])
         tones[max(0, at - _TONE_LEVELS) : at + _TONE_LEVELS + 1] = 0
     return seen >= _MIN_FEW_SHARE * count and _in_two_tones(image, there)
+
+
+def _patched(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Put patches from all over an image side by side; a small one is taken whole."""
+    for axis, side in enumerate(values.shape):
+        if side > _WHOLE_PIXELS:
+            spare = side - _PATCH_PIXELS
+            starts = [spare * at // (_PATCHES - 1) for at in range(_PATCHES)]
+            rows = np.concatenate([np.arange(at, at + _PATCH_PIXELS) for at in starts])
+            values = values.take(rows, axis=axis)
+    return np.ascontiguousarray(values)
 
 
 def _in_two_tones(image: Floats, there: Mask) -> bool:
