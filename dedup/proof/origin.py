@@ -12,7 +12,7 @@ import numpy as np
 
 from dedup.images.traits import detail
 from dedup.proof.alignment import at_sizes, jacobian
-from dedup.proof.generations import resampled_from, resampled_part, saved_from
+from dedup.proof.generations import resampled_from, resampled_part
 from dedup.proof.lineage import made_from_coarser
 from dedup.proof.original import MOST_PIXELS
 from dedup.proof.ranks import median, percentiles
@@ -71,16 +71,6 @@ def origin(
         or _resampled(first, second, matrix, verdict, laid, framed=framed)
         or burnt_out(laid)
         or holds_resized(first, second, matrix, verdict.overlap)
-    )
-
-
-def of_one_size(first: Original, second: Original) -> int:
-    """Say the same of two files of one size that only were saved again."""
-    placed = np.eye(3)
-    return (
-        made_from_coarser(first, second, placed)
-        or saved_from(first, second)
-        or saved_toned(first, second, placed)
     )
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from dedup.proof.alignment import scaling
-from dedup.proof.generations import resized_from
-from dedup.proof.origin import of_one_size
+from dedup.proof.generations import resized_from, saved_from
+from dedup.proof.lineage import made_from_coarser
 from dedup.proof.pages import compare_pages
 from dedup.proof.sampled import sampled
 from dedup.proof.small_print import AT_PLACES, is_shared_page, odd_place
@@ -82,7 +82,7 @@ def _saved_again(one: Side, two: Side, laid: Frames, checks: tuple[Check, ...]) 
     if laid.sampled:
         derived = 1 if np.prod(first.size) < np.prod(second.size) else 2
     elif first.size == second.size:
-        derived = of_one_size(first, second)
+        derived = made_from_coarser(first, second, np.eye(3)) or saved_from(first, second)
     if not derived and laid.equalised is not None:
         larger, response = laid.equalised
         derived = resized_from(first, second, larger, response.fine)

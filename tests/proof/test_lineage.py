@@ -14,8 +14,9 @@ from dedup import Collection
 from dedup.edits.catalogue import drawn, edit
 from dedup.images.decode import decode_bounded
 from dedup.proof import WORKING_SIDE, Original, Side, describe, prove
+from dedup.proof.generations import saved_from
 from dedup.proof.lineage import made_from_coarser
-from dedup.proof.origin import of_one_size
+from dedup.proof.toned import saved_toned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +50,14 @@ def photograph(seed: int) -> Pixels:
 
 def whole(original: Original) -> Pixels:
     return original.pixels(*original.size)
+
+
+def of_one_size(one: Original, two: Original) -> int:
+    return (
+        made_from_coarser(one, two, AS_IT_IS)
+        or saved_from(one, two)
+        or saved_toned(one, two, AS_IT_IS)
+    )
 
 
 def proven(one: Original, two: Original) -> Verdict:
