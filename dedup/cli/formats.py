@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,6 @@ import click
 
 from dedup.arrow import with_pyarrow
 from dedup.files import check_folder
-from dedup.images.formats import SIGNATURE_BYTES, sniff
 from dedup.images.passed_over import is_video_name
 
 if TYPE_CHECKING:
@@ -91,13 +89,10 @@ def to_write(output: Path | None) -> None:
     check_folder(output)
     if not output.is_file():
         return
-    from dedup.images.encode import is_drawing
+    from dedup.images.encode import holds_photograph
 
-    if is_drawing(output):
-        return
-    with suppress(OSError), output.open("rb") as file:
-        if sniff(file.read(SIGNATURE_BYTES)) or is_video_name(os.fsencode(output)):
-            raise click.UsageError(f"{output} is an image or a video, and stays: name another file")
+    if holds_photograph(output) or is_video_name(os.fsencode(output)):
+        raise click.UsageError(f"{output} is an image or a video, and stays: name another file")
 
 
 def chosen_format(

@@ -34,18 +34,24 @@ def write_png(pixels: npt.NDArray[np.uint8], path: Path) -> None:
     ------
     DedupError : the file cannot be written, or is an image that is no drawing.
     """
-    if path.is_file() and not is_drawing(path):
-        with suppress(OSError), path.open("rb") as file:
-            if sniff(file.read(SIGNATURE_BYTES)):
-                raise DedupError(f"{path} is an image, and stays: name another file")
+    if holds_photograph(path):
+        raise DedupError(f"{path} is an image, and stays: name another file")
     mark = PngInfo()
     mark.add_text("Software", _DREW)
     with output_file(path) as file:
         Image.fromarray(pixels).save(file, "PNG", pnginfo=mark)
 
 
-def is_drawing(path: Path) -> bool:
-    """Tell a file that `write_png` wrote, which may be written again, from photographs."""
+def holds_photograph(path: Path) -> bool:
+    """Tell whether an image is there that `write_png` did not write, which may be written again."""
+    if not path.is_file():
+        return False
+    with suppress(OSError), path.open("rb") as file:
+        return bool(sniff(file.read(SIGNATURE_BYTES))) and not _is_drawing(path)
+    return False
+
+
+def _is_drawing(path: Path) -> bool:
     try:
         with Image.open(path) as image:
             return image.format == "PNG" and image.info.get("Software") == _DREW

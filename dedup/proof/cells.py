@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
 
 Values = TypeVar("Values", "npt.NDArray[np.uint8]", "npt.NDArray[np.float32]")
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def whole(values: Values, side: int, border: int = cv2.BORDER_REPLICATE) -> Values:
@@ -66,3 +67,9 @@ def interpolated(values: Floats, side: int, shape: tuple[int, ...]) -> Floats:
     size = (values.shape[1] * side, values.shape[0] * side)
     made = cv2.resize(values, size, interpolation=cv2.INTER_LINEAR)
     return np.asarray(made[: shape[0], : shape[1]], np.float32)
+
+
+def middle(values: npt.NDArray[Scalar], most: int) -> npt.NDArray[Scalar]:
+    """Give the middle of an image, of so many pixels a side at most."""
+    top, left = (max(0, side - most) // 2 for side in values.shape[:2])
+    return values[top : top + most, left : left + most]

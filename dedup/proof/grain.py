@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from dedup.proof import cells
 from dedup.proof.residual import contrast
 
 if TYPE_CHECKING:
@@ -45,14 +46,12 @@ def grain_apart(one: Floats, two: Floats, inside: Mask) -> bool:
     one, two : (H, W) grey, laid on each other to a fraction of a pixel
     inside : (H, W), pixels that count
     """
-    top, left = (max(0, side - _SIDE) // 2 for side in inside.shape)
-    part = slice(top, top + _SIDE), slice(left, left + _SIDE)
-    both = [np.ascontiguousarray(each[part]) for each in (one, two)]
+    both = [np.ascontiguousarray(cells.middle(each, _SIDE)) for each in (one, two)]
     fine, softest = (_blurred(both, sigma) for sigma in (_FINE, _MIDDLE))
     busy = np.maximum(*(contrast(each, _PLAIN_PIXELS) for each in _blurred(both, _BLUR)))
     plain = busy <= _PLAIN_LEVELS
     edge = np.ones((_EDGE_PIXELS, _EDGE_PIXELS), np.uint8)
-    plain &= cv2.erode(inside[part].astype(np.uint8), edge, borderValue=0) > 0
+    plain &= cv2.erode(cells.middle(inside, _SIDE).astype(np.uint8), edge, borderValue=0) > 0
     if np.count_nonzero(plain) < _FEWEST_PIXELS:
         return False
     levels, match = _alike(_between(both, fine, plain))

@@ -120,7 +120,8 @@ def judged(
     found = _down_to(laid, page=page, ruled=True)
     if page or found.refusal not in BY_ONE_RULE:
         return found
-    check = laid_over(one, two, verdict, described)
+    known = (check for check in verdict.checks if check.name == LEFT_CHECK)
+    check = next(known, None) or laid_over(one, two, verdict, described)
     if check is None:
         return found
     again = _down_to(laid, page=page, ruled=False)

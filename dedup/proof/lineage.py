@@ -340,16 +340,22 @@ def _made(source: Pixels, wanted: Floats) -> Floats:
     target = wanted.ravel()
     step = max(1, target.size // _FITTED_PIXELS)
     table, goal = parts[:, ::step].astype(np.float64), target[::step].astype(np.float64)
+    weights = fitted_weights(table, goal).astype(np.float32)
+    return np.asarray((weights @ parts).reshape(wanted.shape), np.float32)
+
+
+def fitted_weights(table: Doubles, goal: Doubles) -> Doubles:
+    """Fit rows, (P, N), to (N,), without what is far off: words over it."""
     used: Doubles = np.ones(len(goal))
-    weights: npt.NDArray[np.floating] = np.zeros(len(parts))
+    weights: Doubles = np.zeros(len(table))
     for turn in range(_FITS):
         if turn:
             off = np.abs(goal - weights @ table)
-            used = (off < 3 * median(off) + 1).astype(np.float64)  # no words over it
+            used = (off < 3 * median(off) + 1).astype(np.float64)
         heavy = table * used
-        normal = heavy @ table.T + 1e-6 * len(goal) * np.eye(len(parts))
-        weights = np.linalg.solve(normal, heavy @ goal)
-    return np.asarray((weights.astype(np.float32) @ parts).reshape(wanted.shape), np.float32)
+        normal = heavy @ table.T + 1e-6 * len(goal) * np.eye(len(table))
+        weights = np.asarray(np.linalg.solve(normal, heavy @ goal), np.float64)
+    return weights
 
 
 def parts_of(source: Pixels) -> Floats:

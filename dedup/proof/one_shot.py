@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from dedup.images.history import all_coefficients, grey_of
-from dedup.proof.original import LOSSLESS, MOST_PIXELS
+from dedup.proof.original import MOST_PIXELS
 from dedup.proof.resampling import (
     SHARPENED,
     Line,
@@ -106,7 +106,7 @@ def _left(source: Original, made: Original, placed: Doubles, enough: float) -> f
     """Give what `left_between` does of one that may be made from the other."""
     steps = made.steps
     if steps is None:
-        if made.quality != LOSSLESS or made.opened.header.mode == "P":
+        if not made.is_lossless:
             return inf
         steps = np.ones((_BLOCK, _BLOCK), np.float32)
     pixels = source.pixels(*source.size), made.pixels(*made.size)

@@ -95,7 +95,7 @@ def _resampled(
     framed: bool,
 ) -> int:
     """Tell which of two was resized that are turned by quarters at most; 0 for others."""
-    if abs((verdict.rotation + 45) % 90 - 45) >= _TILTED_DEGREES:
+    if verdict.tilt >= _TILTED_DEGREES:
         return 0
     whole = min(verdict.overlap) >= _ALL_SHARE
     scale = abs(float(np.linalg.det(placed[:2, :2]))) ** 0.5

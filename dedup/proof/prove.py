@@ -45,6 +45,7 @@ from dedup.proof.shared_parts import (
     SMALL_SIDE,
     Judgement,
 )
+from dedup.proof.small_print import SAME_LEVELS
 from dedup.proof.symmetry import SYMMETRIC, upright_as_well
 from dedup.proof.verify import (
     AGREEING_CHECK,
@@ -98,7 +99,6 @@ _WHOLE_SHARE, _ALL_SHARE = 0.9, 0.98
 _TILTED_DEGREES = 1.0
 _MARK_SHARE = 0.005  # of the image; a mark may be smaller than what the coarse look sees
 _COVERED_SHARE = 0.03  # of the textures
-_SAME_LEVELS = 30.0
 _UNTOUCHED_LEVELS = 6.0  # median difference, before any tone is mapped
 
 
@@ -321,7 +321,7 @@ def _unbent(one: Features, two: Features, verdict: Verdict) -> Verdict:
 def _both_have_more(one: Side, two: Side, verdict: Verdict, *, page: bool) -> str:
     """Say why neither image is the whole of the other, around what both show; "": one may be."""
     features = one.features, two.features
-    straight = abs((verdict.rotation + 45) % 90 - 45) < _TILTED_DEGREES  # a tilt loses corners
+    straight = verdict.tilt < _TILTED_DEGREES  # a tilt loses corners
     if page and straight and min(verdict.overlap) < 1 and shows_both(*features, verdict):
         return "two parts of one page: either shows what the other does not"
     if page and upright_as_well(*features, verdict):
@@ -359,7 +359,7 @@ def _is_shared_page(one: Floats, two: Floats) -> bool:
     darker = np.float32(median_level(two.astype(np.uint8)) - median_level(one.astype(np.uint8)))
     if not _untouched(one + darker, two):
         return False
-    same = np.abs(one + darker - two) <= _SAME_LEVELS
+    same = np.abs(one + darker - two) <= SAME_LEVELS
     return any(is_page(each, same) for each in (one, two))
 
 

@@ -18,7 +18,7 @@ from dedup.proof import cells
 from dedup.proof.ranks import median
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy.typing as npt
 
@@ -182,6 +182,15 @@ def compressed(grey: Floats, quality: int) -> Floats:
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)).astype(np.float32)
 
 
+def recompressed(
+    made: Floats, seen: Floats, qualities: tuple[int, int]
+) -> Iterator[tuple[Floats, Floats, Floats]]:
+    """Give either as it is, compressed as the other was, and the other, unless nothing was lost."""
+    for mine, theirs, quality in ((made, seen, qualities[1]), (seen, made, qualities[0])):
+        if quality < NO_LOSS:
+            yield mine, compressed(mine, quality), theirs
+
+
 def strangeness(
     made: Floats,
     seen: Floats,
@@ -211,11 +220,9 @@ def strangeness(
     if not _large(strange, least):
         return strange
     noise = np.zeros_like(seen)
-    for mine, theirs, quality in ((made, seen, qualities[1]), (seen, made, qualities[0])):
-        if quality < NO_LOSS:
-            again = compressed(mine, quality)
-            found = np.minimum(found, unlike_at(strange > 1, found, again, theirs))
-            noise += mean((again - mine) ** 2, 9)
+    for mine, again, theirs in recompressed(made, seen, qualities):
+        found = np.minimum(found, unlike_at(strange > 1, found, again, theirs))
+        noise += mean((again - mine) ** 2, 9)
     noise = np.asarray(
         cv2.dilate(np.sqrt(np.maximum(noise, 0)), np.ones((9, 9), np.uint8)), np.float32
     )

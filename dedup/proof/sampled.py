@@ -72,7 +72,7 @@ def sampled(
 
 def _made(whole: Bytes, laid: Frames) -> Bytes | None:
     """Shrink an image as the smaller one probably was; None where averages explain that as well."""
-    seen = grey(laid.coarse)
+    _, seen = laid.greys
     rows = np.flatnonzero(contrast(seen) > _PLAIN_LEVELS)
     if not len(rows) or laid.equalised is None:
         return None

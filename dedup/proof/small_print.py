@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from dedup.proof import cells
 from dedup.proof.legible import letter_height
-from dedup.proof.original import LOSSLESS, grey
 from dedup.proof.paper import is_page
 from dedup.proof.ranks import percentiles
-from dedup.proof.residual import compressed, contrast, unlike
+from dedup.proof.residual import contrast, recompressed, unlike
 from dedup.proof.verdict import Check
 from dedup.proof.whole import PLACES_CHECK
 
@@ -39,7 +39,7 @@ _MOST_PIXELS = 3 << 19  # print on larger pages is larger
 _WRITTEN_LEVELS = 12.0  # contrast
 _FEWEST_PIXELS = 200
 _SIDE = 640  # pixels in the middle, in which lines of text are looked for
-_SAME_LEVELS = 30.0
+SAME_LEVELS = 30.0  # of light, where two show the same
 _PLACE_PIXELS = (3, 2)  # at least as large
 _BESIDE_PIXELS = (28, 14)  # across and down, as far as a figure reaches
 _LEAST_LEVELS = 3.0
@@ -59,8 +59,8 @@ def odd_place(laid: Frames, found: tuple[Check, ...]) -> Check | None:
     """
     if laid.equalised is None or not (found[-1].passed or found[-1].name == PLACES_CHECK):
         return None
-    seen, made = grey(laid.coarse), laid.equalised[0]
-    if seen.size > _MOST_PIXELS or not _is_written(laid, seen):
+    (fine, seen), made = laid.greys, laid.equalised[0]
+    if seen.size > _MOST_PIXELS or not _is_written(fine, seen):
         return None
     spreads = contrast(made), contrast(seen)
     written = np.maximum(*spreads) > _WRITTEN_LEVELS
@@ -96,24 +96,21 @@ def is_shared_page(laid: Frames, found: tuple[Check, ...]) -> bool:
     """
     if laid.equalised is None or found[-1].name != PLACES_CHECK:
         return False
-    fine = grey(laid.fine)
-    same = np.abs(laid.equalised[0] - grey(laid.coarse)) <= _SAME_LEVELS
+    fine, seen = laid.greys
+    same = np.abs(laid.equalised[0] - seen) <= SAME_LEVELS
     used = cv2.resize(same.astype(np.uint8), fine.shape[::-1], interpolation=cv2.INTER_NEAREST)
     return is_page(fine, used > 0)
 
 
-def _is_written(laid: Frames, seen: Floats) -> bool:
-    if is_page(seen) or is_page(grey(laid.fine)):
+def _is_written(fine: Floats, seen: Floats) -> bool:
+    if is_page(seen) or is_page(fine):
         return True
-    top, left = (max(0, side - _SIDE) // 2 for side in seen.shape)
-    middle = seen[top : top + _SIDE, left : left + _SIDE]
-    return letter_height(np.ascontiguousarray(middle, np.uint8)) > 0
+    return letter_height(np.ascontiguousarray(cells.middle(seen, _SIDE), np.uint8)) > 0
 
 
 def _left(made: Floats, seen: Floats, qualities: tuple[int, int]) -> Floats:
     """Give what is left over, in levels, (H, W), less what compression explains."""
     left = unlike(made, seen)
-    for mine, theirs, quality in ((made, seen, qualities[1]), (seen, made, qualities[0])):
-        if quality < LOSSLESS:
-            left = np.minimum(left, unlike(compressed(mine, quality), theirs))
+    for _, again, theirs in recompressed(made, seen, qualities):
+        left = np.minimum(left, unlike(again, theirs))
     return left

@@ -16,7 +16,7 @@ import numpy as np
 
 from dedup.images.history import all_coefficients, grey_of
 from dedup.proof.generations import is_exact
-from dedup.proof.lineage import BLURRED, is_fine, parts_of, retoned, sound, windows
+from dedup.proof.lineage import BLURRED, fitted_weights, is_fine, parts_of, retoned, sound, windows
 from dedup.proof.original import MOST_PIXELS
 from dedup.proof.resampling import quantised
 
@@ -38,7 +38,7 @@ _CURVES = np.maximum(
 """(K, 256), what each knot but the first and last gives to each level."""
 
 _BLURS = (2.5, 3.5)  # besides those of `parts_of`
-_FITTED_PIXELS, _FITS = 4_000, 3
+_FITTED_PIXELS = 4_000
 _SIDE = 192  # pixels that are looked at
 
 _EXPLAINED, _CLEARLY = -0.1, 0.15
@@ -156,7 +156,7 @@ class _Parts(NamedTuple):
         blurs = self.blurs if blurred else self.blurs[:0]
         curves = np.concatenate([_CURVES[:, channel[some]] for channel in self.levels])
         table = np.concatenate([self.plain[:, some], curves, blurs[:, some]]).astype(np.float64)
-        weights = _weights(table, target[some].astype(np.float64)).astype(np.float32)
+        weights = fitted_weights(table, target[some].astype(np.float64)).astype(np.float32)
         plain, bent, soft = np.split(weights, np.cumsum([len(self.plain), len(curves)]))
         made = plain @ self.plain
         for channel, mine in zip(self.levels, bent.reshape(3, -1), strict=True):
@@ -164,16 +164,3 @@ class _Parts(NamedTuple):
         if blurred:
             made += soft @ blurs
         return np.asarray(made.reshape(wanted.shape), np.float32)
-
-
-def _weights(table: Doubles, goal: Doubles) -> Doubles:
-    """Fit (P, N) to (N,), without what is far off: words over it."""
-    used: Doubles = np.ones(len(goal))
-    weights: Doubles = np.zeros(len(table))
-    for _ in range(_FITS):
-        weighed = table * used
-        normal = weighed @ table.T + 1e-6 * len(goal) * np.eye(len(table))
-        weights = np.asarray(np.linalg.solve(normal, weighed @ goal), np.float64)
-        left = np.abs(goal - weights @ table)
-        used = (left < 3 * np.median(left) + 1).astype(np.float64)
-    return weights

@@ -80,6 +80,11 @@ class Verdict:
     sharpened: bool = False
 
     @property
+    def tilt(self) -> float:
+        """Degrees by which it is off a turn by quarters, at most 45."""
+        return abs((self.rotation + 45) % 90 - 45)
+
+    @property
     def stored(self) -> StoredVerdict:
         """What of it is kept in a catalog."""
         tier = Tier.RESAVED if self.resaved else Tier.NEAR if self.near else None

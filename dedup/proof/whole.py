@@ -6,6 +6,7 @@ other is laid on it frame on frame, without a search: a placing that has to be f
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import cv2
@@ -124,15 +125,20 @@ class Frames:
             large = np.asarray(cv2.resize(large, size, interpolation=how))
         return cls(large, small, qualities)
 
+    @cached_property
+    def greys(self) -> tuple[Floats, Floats]:
+        """The fine and the coarse one in grey levels."""
+        return grey(self.fine), grey(self.coarse)
+
     def checks(self) -> list[Check]:
         """Compare shape by shape and tone by tone; the first that fails ends the list."""
         found = _tone(self.fine, self.coarse)
         if not all(check.passed for check in found):
             return found
         inside = np.ones(self.coarse.shape[:2], np.bool_)
-        seen = grey(self.coarse)
+        fine, seen = self.greys
         spread = contrast(seen)
-        made, response = self.equalised = equalised(grey(self.fine), seen, inside, spread)
+        made, response = self.equalised = equalised(fine, seen, inside, spread)
         found += _sharpness(response)
         if not all(check.passed for check in found):
             return found

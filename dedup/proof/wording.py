@@ -172,7 +172,7 @@ def _shape(words: Words, one: Features, two: Features, verdict: Verdict) -> None
         else:
             added = f"{_GROUND} added around it" if frame == _GROUND else frame
             # Around what was turned and cropped is a photograph, which may be as plain.
-            tilted = abs((verdict.rotation + 45) % 90 - 45) > 1
+            tilted = verdict.tilt > 1
             say = words.seen_on if tilted and frame.startswith(_CAPTION) else words.likely_of
             say(side, added, f"without the other's {added.partition(' added')[0]}")
     angle = abs(verdict.rotation)
