@@ -28,6 +28,7 @@ from dedup.cli.layers import layers_command
 from dedup.cli.list import list_command
 from dedup.cli.map import map_command
 from dedup.cli.output import note
+from dedup.cli.pipes import never_fail, what_failed
 from dedup.cli.plan import plan_command
 from dedup.cli.query import query_command
 from dedup.cli.report import report_command
@@ -138,10 +139,6 @@ def main() -> None:
         words = str(cause) if isinstance(cause, KeyboardInterrupt) else ""
         note(f"Interrupted: {words}" if words else _INTERRUPTED)
         code = EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`): not an error, and nothing more to say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     except DedupError as error:
         note(f"Error: {error}")
         code = EXIT_ERROR
@@ -162,12 +159,16 @@ def program() -> None:
     """Run the command line as all that this process does."""
     ended: list[int] = []
     atexit.register(_leave, ended)  # before all others, so that it is called after them
+    never_fail()
     try:
         main()
     except SystemExit as error:
-        if isinstance(error.code, int):
-            ended.append(error.code)
-        raise
+        code = error.code if isinstance(error.code, int) else EXIT_ERROR
+        if reason := what_failed():
+            note(f"Error: the output could not be written: {reason}")
+            code = code or EXIT_ERROR
+        ended.append(code)
+        sys.exit(code)
 
 
 def _leave(ended: list[int]) -> None:

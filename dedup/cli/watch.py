@@ -18,6 +18,7 @@ from dedup.cli.options import (
     weights_option,
 )
 from dedup.cli.output import note, write_jsonl
+from dedup.cli.pipes import reader_is_gone
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,10 +60,13 @@ def watch_command(
                     print_index(answer.summary)
                 write_jsonl(map(row_of, answer))
                 note(*answer.notes)
+                if reader_is_gone():
+                    break
                 if number == 0:
                     note("Watching. Ctrl-C ends it.")
     except (KeyboardInterrupt, click.Abort):
-        note("Stopped watching.")
+        pass
+    note("Stopped watching.")
 
 
 def _changed(summary: IndexSummary) -> bool:

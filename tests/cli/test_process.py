@@ -128,17 +128,43 @@ def test_the_wheel_installs_into_an_empty_environment(tmp_path: Path) -> None:
     assert "Find duplicate images" in done.stdout
 
 
-def test_output_into_a_closed_pipe_is_no_error(indexed: Path) -> None:
-    done = subprocess.run(  # noqa: S602 - a pipe is what is tested
-        f"{sys.executable} -m dedup list -s {indexed} --format jsonl | head -c 1",
-        shell=True,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout == "{"
-    assert "Traceback" not in done.stderr
-    assert "BrokenPipe" not in done.stderr
+def in_a_pipe(arguments: str, reader: str) -> tuple[int, str]:
+    """Run a command whose output another one reads; gives its exit code and its stderr."""
+    command = f"{sys.executable} -m dedup {arguments} | {reader}; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("form", ["jsonl", "table", "csv", "paths"])
+def test_a_reader_who_leaves_is_no_error_and_misses_no_note(indexed: Path, form: str) -> None:
+    whole = in_a_pipe(f"list -s {indexed} --format {form}", "cat")
+    assert whole[0] == 0
+    assert " groups: " in whole[1]
+    assert in_a_pipe(f"list -s {indexed} --format {form}", "true") == whole
+
+
+def test_a_reader_who_leaves_does_not_change_what_was_found(indexed: Path) -> None:
+    assert in_a_pipe(f"list -s {indexed} --fail-on exact", "true")[0] == 3
+
+
+@pytest.mark.parametrize("arguments", ["--help", "list --help", "--version", "layers --help"])
+def test_help_may_be_read_in_part(arguments: str) -> None:
+    assert in_a_pipe(arguments, "true") == (0, "")
+    assert in_a_pipe(f"{arguments} 2>&1", "true") == (0, "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
+def test_a_full_disk_is_an_error_of_one_line_after_all_notes(indexed: Path) -> None:
+    _, notes = in_a_pipe(f"list -s {indexed}", "cat")
+    full = in_a_pipe(f"list -s {indexed} > /dev/full", "true")
+    lost = "Error: the output could not be written: No space left on device\n"
+    assert full == (1, notes + lost)
+    assert in_a_pipe(f"list -s {indexed} --fail-on exact > /dev/full", "true")[0] == 3
+
+
+def test_without_a_stdout_the_work_is_done(indexed: Path) -> None:
+    assert in_a_pipe(f"list -s {indexed} >&-", "true") == in_a_pipe(f"list -s {indexed}", "cat")
+    assert in_a_pipe(f"list -s {indexed} 2>&-", "cat") == (0, "")
 
 
 def test_help_answers_without_loading_anything_heavy() -> None:

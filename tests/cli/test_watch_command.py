@@ -102,6 +102,20 @@ def test_new_duplicates_are_reported_one_run_a_burst_and_none_is_lost_before_it_
         assert len(watcher.rows()) == 21
 
 
+def test_it_ends_when_nobody_reads_any_more(place: Path, images: Path) -> None:
+    shutil.copy(images / "a/3.jpg", images / "b/before.jpg")
+    command = [sys.executable, "-m", "dedup", "watch", "-s", place]
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = subprocess.run(
+        command, stdout=theirs, stderr=subprocess.PIPE, text=True, timeout=PATIENCE, check=False
+    )
+    os.close(theirs)
+    assert done.returncode == 0
+    assert done.stderr.endswith("Stopped watching.\n")
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.slow
 def test_a_new_image_is_embedded_and_proven(place: Path, images: Path) -> None:
     scene(3).resize((160, 120)).save(images / "b/smaller.png")
