@@ -193,7 +193,8 @@ class IndexSummary(Answer[Skip]):
     still_skipped : skipped before and unchanged since, not tried again
     gone : files that are no longer there, and whose contents did not come in under other names
     hard_links : further names of files already counted
-    new_skips : the `skipped`, with their reasons, in path order
+    new_skips : the `skipped`, with their reasons, in path order; then files that were asked for by
+        name and are not indexed, although this run did not read them
     seconds : wall time of the run
     stages : None where nothing had to be read
     passed_over : what was not listed although a person may expect it, counted by kind

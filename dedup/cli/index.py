@@ -39,6 +39,10 @@ _UNTRAINED: Final = (
     "Untrained: random features are enough for copies and light edits, no more. Leave "
     "--untrained out for better ones."
 )
+_SKIPPED: Final = (
+    "Skipped files are read again once they have changed: mend them, or convert them to a format "
+    "that is read, such as JPEG."
+)
 
 
 @click.command("index")
@@ -158,7 +162,7 @@ def _end(summary: IndexSummary | None, *, strict: bool, verbose: bool = False) -
     print_index(summary, skips=not verbose)  # which were said as they came
     if verbose and summary.stages:
         print_stages(summary.stages)
-    if strict and (summary.skipped or summary.still_skipped):
+    if strict and (summary.new_skips or summary.still_skipped):
         raise click.exceptions.Exit(1)
 
 
@@ -254,3 +258,5 @@ def print_index(summary: IndexSummary, *, skips: bool = True) -> None:
     note(*summary.notes)
     if skips:
         note_skips(summary.new_skips, "dedup status --skipped")
+    if summary.new_skips:
+        note(_SKIPPED)

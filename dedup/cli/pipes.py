@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Buffer
+    from _typeshed import ReadableBuffer
 
 
 class Outlet(io.FileIO):
@@ -26,7 +26,7 @@ class Outlet(io.FileIO):
 
     failure: OSError | None = None
 
-    def write(self, data: Buffer) -> int:
+    def write(self, data: ReadableBuffer) -> int:
         """Write bytes, or drop them."""
         if self.failure is None:
             try:
@@ -60,7 +60,7 @@ def _failure() -> OSError | None:
 
 def _unfailing(stream: TextIO | None) -> TextIO:
     if stream is None:  # it was closed
-        return open(os.devnull, "w", encoding="utf-8", errors="surrogateescape")  # noqa: SIM115 - as long as the process
+        return open(os.devnull, "w", encoding="utf-8", errors="surrogateescape")
     if not isinstance(stream, io.TextIOWrapper) or stream.isatty():
         return stream
     stream.flush()

@@ -9,11 +9,12 @@ great many pixels. Decoding itself is left to `dedup.images.rgb` and `dedup.imag
 from __future__ import annotations
 
 import io
+import os
 import re
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import PIL
 from PIL import (
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 
     from dedup.images.limits import Limits
 
+NO_IMAGE: Final = "not an image, or of a format that is not read"
 READ_RULES = 2
 """Raised when the rules of this package come to read what they refused before."""
 
@@ -265,13 +267,23 @@ def is_sideways(orientation: int) -> bool:
     return orientation >= _FIRST_SIDEWAYS
 
 
+def holds_image(path: bytes) -> bool:
+    """Say whether a file begins as an image does; False where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(SIGNATURE_BYTES)
+    except OSError:
+        return False
+    return is_raw(head, os.fsdecode(path)) or sniff(head) is not None
+
+
 def _format(data: bytes, path: str) -> str:
     if not data:
         raise ImageError(path, "empty file")
     head = data[:SIGNATURE_BYTES]
     name = "RAW" if is_raw(head, path) else sniff(head)
     if name is None:
-        raise ImageError(path, "not an image, or of a format that is not read")
+        raise ImageError(path, NO_IMAGE)
     return name
 
 

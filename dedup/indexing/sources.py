@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from dedup.errors import CollectionError, SourceError
-from dedup.images.header import read_epoch
+from dedup.images.header import holds_image, read_epoch
 from dedup.images.passed_over import is_listed
 from dedup.images.scan import matcher
 from dedup.records import FileEntry, Kind, Root, Settled, is_url
@@ -156,7 +156,11 @@ def count(asked: Asked) -> int:
     ------
     SourceError : one of them cannot be read, or has images under names that are refused alone.
     """
-    found = sum(map(len, asked.named.values()))
+    found = sum(
+        is_url(root) or is_listed(os.path.basename(name)) or holds_image(os.path.join(root, name))
+        for root, names in asked.named.items()
+        for name in names
+    )
     for path, kind in asked.others.items():
         if kind is Kind.ARCHIVE:
             contents = archives.contents(path)

@@ -14,7 +14,10 @@ from dedup.store.counts import find_damaged, layer_dimensions, remarks, totals
 from dedup.store.schema import INDEX
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dedup.records import Root
+    from dedup.results import Skip
     from dedup.store.catalog import Catalog
 
 
@@ -46,7 +49,8 @@ class Status(Answer[RootStatus]):
     gone : files that were indexed once and are no longer there
     views : "content", "details" or both
     layers : what is stored of each image; details are among them where they are a view
-    skips : how many files were skipped, by reason, most frequent first
+    skipped : images and videos that could not be read
+    skips : how many of them for each reason, most frequent first
     updated : when the last run ended, ISO 8601 in UTC
     index : the FAISS index: "fresh", "stale" or "none" (it is rebuilt when needed)
     index_kind, index_recall : "flat" or "ivf", and the share of the ten nearest that it
@@ -115,13 +119,19 @@ def read_remarks(catalog: Catalog) -> RemarksAnswer:
     )
 
 
-def read_status(catalog: Catalog) -> Status:
-    """Count what a collection holds, and see which of its folders are there."""
+def read_status(catalog: Catalog, videos: Iterable[Skip] = ()) -> Status:
+    """Count what a collection holds, and see which of its folders are there.
+
+    Parameters
+    ----------
+    videos : those that could not be read, which the catalog does not know
+    """
     pinned = catalog.fingerprint
     find_damaged(catalog)
     states = catalog.files_by_state()
     images, trivial, size = totals(catalog)
     skips = Counter(reason for _, reason in catalog.skips())
+    films = Counter(skip.reason for skip in videos)
     saved = saved_facts(catalog.store / INDEX)
     return Status(
         path=os.fspath(catalog.store),
@@ -134,8 +144,8 @@ def read_status(catalog: Catalog) -> Status:
         images=images,
         trivial=trivial,
         gone=states.get("gone", 0),
-        skipped=states.get("skipped", 0),
-        skips=dict(sorted(skips.items(), key=lambda item: (-item[1], item[0]))),
+        skipped=states.get("skipped", 0) + films.total(),
+        skips=dict(sorted((skips + films).items(), key=lambda item: (-item[1], item[0]))),
         bytes_indexed=size,
         bytes_catalog=sum(
             path.stat().st_size for path in catalog.store.iterdir() if path.is_file()

@@ -103,7 +103,8 @@ class HoldingsVerbs(HandingVerbs):
 
     def status(self) -> Status:
         """Count what the collection holds."""
-        return self._session.noted(read_status(self._session.catalog))
+        catalog = self._session.catalog
+        return self._session.noted(read_status(catalog, videos.skipped(catalog)))
 
     def skipped(self) -> SkippedAnswer:
         """List the files that could not be read, by path, with their reasons."""

@@ -14,6 +14,7 @@ from dedup.files import remove_leftovers
 from dedup.freshness import Lookout
 from dedup.images.scan import check_patterns
 from dedup.indexing import pipeline
+from dedup.indexing.asked import unread
 from dedup.indexing.diff import find_changes, require_images
 from dedup.indexing.parts import describe_missing
 from dedup.query import answer, embed_queries, expand, require_read
@@ -22,18 +23,19 @@ from dedup.store.lock import writer_lock
 from dedup.store.repair import COPY, heal
 from dedup.verbs.given import Given, as_files, is_image
 from dedup.verbs.own import asked_with
-from dedup.verbs.videos import update
+from dedup.verbs.videos import skipped, update
 from dedup.words import Words, ask, content_scan, content_space, content_width
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from dedup.query import QueryVectors
-    from dedup.results import IndexSummary, QueryAnswer
+    from dedup.results import IndexSummary, QueryAnswer, Skip
     from dedup.search.index import VectorIndex
     from dedup.search.scan import Scan
     from dedup.session import Session
     from dedup.space.space import Space
+    from dedup.store.catalog import Catalog
     from dedup.store.verify import Unsound
 
 
@@ -73,10 +75,12 @@ def index(
             catalog, lambda done, total: report("Describing parts", done, total)
         )
         videos = update(catalog, changes.films, session.embedder, report)
+        new_skips = (*summary.new_skips, *videos.skips)
         summary = replace(
             summary,
             skipped=summary.skipped + len(videos.skips),
-            new_skips=(*summary.new_skips, *videos.skips),
+            still_skipped=summary.still_skipped + videos.still_skipped,
+            new_skips=(*new_skips, *_named_in_vain(catalog, [*folders, *names], new_skips)),
             notes=(*summary.notes, *videos.notes),
         )
     if described:
@@ -86,6 +90,16 @@ def index(
         )
         summary = replace(summary, notes=(*summary.notes, note))
     return session.noted(replace(summary, notes=(*summary.notes, *notes, *recovered)))
+
+
+def _named_in_vain(catalog: Catalog, names: list[str], said: Iterable[Skip]) -> list[Skip]:
+    """List the files that were asked for by name and are not indexed, but those that are said."""
+    if all(map(os.path.isdir, names)):
+        return []
+    skips = dict(catalog.skips()) | {
+        os.fsencode(skip.path): skip.reason for skip in skipped(catalog)
+    }
+    return unread(catalog, names, skips, said)
 
 
 def _healed_notes(healed: list[Unsound]) -> list[str]:

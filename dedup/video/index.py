@@ -39,10 +39,12 @@ class Updated(NamedTuple):
     Parameters
     ----------
     skips : videos that could not be read now
+    still_skipped : those that could not be read before and are unchanged, not tried again
     """
 
     skips: list[Skip]
     notes: list[str]
+    still_skipped: int = 0
 
 
 def update(
@@ -59,12 +61,12 @@ def update(
     """
     shelf = Shelf(catalog)
     known = shelf.contents()
-    rows, work = _compared(shelf, seen, known)
+    rows, work, still = _compared(shelf, seen, known)
     roots = {root.id for root in catalog.roots()}
     rows = [row for row in rows if row.root in roots]
     if not work:
         shelf.put_rows(rows)
-        return Updated([], [])
+        return Updated([], [], still)
     wanted, space, skips = preparation(catalog), Space.of(catalog), []
     done = 0
     with workers() as ready:
@@ -87,13 +89,19 @@ def update(
     shelf.put_rows(rows)
     read = len(work) - len(skips)
     notes = [f"{read:,} {'video' if read == 1 else 'videos'} read"] if read else []
-    return Updated(skips, notes)
+    return Updated(skips, notes, still)
 
 
 def _compared(
     shelf: Shelf, seen: Iterable[tuple[Root, FilmsSeen]], known: frozenset[str]
-) -> tuple[list[Row], list[tuple[Root, Row]]]:
-    """Sort files into those that stay as they are known, and those that are to be read."""
+) -> tuple[list[Row], list[tuple[Root, Row]], int]:
+    """Sort files into those that stay as they are known, and those that are to be read.
+
+    Returns
+    -------
+    And how many of those that were seen stay skipped.
+    """
+    still = 0
     kept = {(row.root, row.entry.path): row for row in shelf.rows}
     work = []
     for root, films in seen:
@@ -115,11 +123,12 @@ def _compared(
                 and (row.reason or row.digest in known)
             ):
                 kept[key] = row
+                still += bool(row.reason)
             else:
                 work.append((root, Row(root.id, entry)))
         if not films.entire:
             kept |= before
-    return [*kept.values()], work
+    return [*kept.values()], work, still
 
 
 def _rounds(work: list[tuple[Root, Row]]) -> list[list[tuple[Root, Row]]]:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from dedup.collection import Collection
+
     Dedup = Callable[..., Outcome]
 
 
@@ -40,6 +42,62 @@ def test_a_second_run_reads_nothing(dedup: Dedup, images: Path) -> None:
     assert "cut.jpg" not in done.err
     again = dedup("index")
     assert "16 unchanged" in again.err
+
+
+def skipped(done: Outcome) -> list[str]:
+    """The lines on skipped files, and the one on what to do."""
+    return [line for line in done.err.splitlines() if "kipped" in line and " images: " not in line]
+
+
+WAY_OUT = (
+    "Skipped files are read again once they have changed: mend them, or convert them to a format "
+    "that is read, such as JPEG."
+)
+NO_IMAGE = "not an image, or of a format that is not read"
+
+
+def test_a_file_that_is_named_and_cannot_be_indexed_is_told_at_every_run(
+    dedup: Dedup, own: Collection, images: Path
+) -> None:
+    (images / "notes.txt").write_text("no image")
+    shutil.copy(images / "a/3.jpg", images / "picture.txt")
+    (images / ".hidden.jpg").symlink_to(images / "a/3.jpg")
+    said = {
+        "text.jpg": NO_IMAGE,  # skipped before
+        "notes.txt": NO_IMAGE,
+        "picture.txt": "an image whose name does not say so, which an indexed folder takes no "
+        "notice of: rename it",
+    }
+    for name, reason in said.items():
+        for _ in range(2):
+            done = dedup("index", images / name, "-s", own.path)
+            assert done.code == 0
+            assert skipped(done) == [f"  skipped {images / name}: {reason}", WAY_OUT]
+            assert dedup("index", images / name, "-s", own.path, "--strict").code == 1
+    assert skipped(dedup("index", images, images / "a/3.jpg", "-s", own.path)) == []
+    hidden = images / "a/.8.jpg"
+    shutil.copy(images / "a/8.jpg", hidden)
+    (line, _) = skipped(dedup("index", hidden, "-s", own.path))
+    assert line.startswith(f"  skipped {hidden}: left out by --exclude, or as hidden")
+
+
+def test_names_out_of_a_list_are_told_too(dedup: Dedup, own: Collection, images: Path) -> None:
+    (images.parent / "list").write_text(f"{images}/text.jpg\n{images}/a/3.jpg\n{images}/none.jpg\n")
+    done = dedup("index", "--files-from", images.parent / "list", "-s", own.path)
+    none, text, _ = skipped(done)
+    assert none == f"  skipped {images}/none.jpg: there is no such file"
+    assert text == f"  skipped {images}/text.jpg: {NO_IMAGE}"
+
+
+def test_a_file_that_is_no_image_makes_no_collection(dedup: Dedup, images: Path) -> None:
+    (images / "notes.txt").write_text("no image")
+    done = dedup("index", images / "notes.txt")
+    assert done.code == 1
+    assert done.err.startswith(f"Error: no images in {images}/notes.txt")
+    assert not os.path.lexists(".dedup")
+    shutil.copy(images / "a/3.jpg", images / "picture.txt")  # what it is, its content decides
+    done = dedup("index", images / "picture.txt", "--model", SMALL_MODEL, "--untrained")
+    assert "1 image: 1 indexed" in done.err
 
 
 @pytest.mark.parametrize(

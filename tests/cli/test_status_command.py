@@ -4,11 +4,14 @@ import json
 import os
 from typing import TYPE_CHECKING
 
+import pytest
 from outcome import SMALL_MODEL, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from dedup.collection import Collection
 
     Dedup = Callable[..., Outcome]
 
@@ -34,3 +37,22 @@ def test_skipped_files_are_listed_with_reasons(dedup: Dedup, store: Path, drawn:
     found = [json.loads(line) for line in done.out.splitlines()]
     assert [os.path.relpath(row["path"], drawn) for row in found] == ["cut.jpg", "text.jpg"]
     assert found[1]["reason"].startswith("not an image")
+
+
+def test_a_damaged_video_counts_alike_everywhere(
+    dedup: Dedup, own: Collection, images: Path
+) -> None:
+    pytest.importorskip("av", reason="needs the extra video")
+    (images / "film.mp4").write_bytes(bytes(5000))
+    first, again = (dedup("index", "-s", own.path).err for _ in range(2))
+    assert first.startswith("19 images: 16 unchanged, 1 skipped, 2 skipped before and unchanged;")
+    assert again.startswith("19 images: 16 unchanged, 3 skipped before and unchanged;")
+    listed = dedup("status", "--skipped", "-s", own.path).rows
+    assert len(listed) == 3
+    status = json.loads(dedup("status", "-s", own.path).out)
+    assert status["skipped"] == sum(status["skips"].values()) == 3
+    assert set(status["skips"]) == {row["reason"] for row in listed}
+    (line, _) = (x for x in dedup("index", images / "film.mp4", "-s", own.path).err.splitlines()
+                 if "kipped" in x and " images: " not in x)  # fmt: skip
+    assert line.startswith(f"  skipped {images}/film.mp4: not a video, or damaged")
+    assert dedup("index", "-s", own.path, "--strict").code == 1

@@ -104,7 +104,7 @@ def test_new_duplicates_are_reported_one_run_a_burst_and_none_is_lost_before_it_
 
 def test_it_ends_when_nobody_reads_any_more(place: Path, images: Path) -> None:
     shutil.copy(images / "a/3.jpg", images / "b/before.jpg")
-    command = [sys.executable, "-m", "dedup", "watch", "-s", place]
+    command = [sys.executable, "-m", "dedup", "watch", "-s", os.fspath(place)]
     ours, theirs = os.pipe()
     os.close(ours)
     done = subprocess.run(
