@@ -11,7 +11,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 
 _log = logging.getLogger(__name__)
+
+_NO_QUERY: Final = "There are no images to look for."
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,7 +280,7 @@ def answer(
     Per query by falling similarity; files of one image by path.
     """
     if not queries.paths:
-        return QueryAnswer((), tuple(queries.skipped))
+        return QueryAnswer((), tuple(queries.skipped), () if queries.skipped else (_NO_QUERY,))
     lookout = lookout or Lookout(catalog.roots())
     vectors = queries.raw if queries.compared else space.vectors(queries.raw)
     if not isinstance(index, Scan) and vectors.shape[1] != index.dimension:
@@ -302,7 +304,10 @@ def answer(
         for query, found in zip(queries.paths, files, strict=True)
         for rank, (name, similarity) in enumerate(found[:k], 1)
     ]
-    return QueryAnswer(tuple(neighbours), tuple(queries.skipped), lookout.notes())
+    notes = lookout.notes()
+    if not neighbours and threshold is not None:
+        notes = (*notes, f"No image has a similarity of {threshold:g} or more.")
+    return QueryAnswer(tuple(neighbours), tuple(queries.skipped), notes)
 
 
 def _files_of(

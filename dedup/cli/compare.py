@@ -40,7 +40,8 @@ from dedup.cli.output import (
     write_rows,
 )
 from dedup.cli.own import check_own, read_ids, read_vectors, vectors_options
-from dedup.errors import NoCollectionError
+from dedup.errors import CollectionError, NoCollectionError
+from dedup.records import is_url
 from dedup.results import Match, Tier
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ _CLASSES = (
     required=True,
     metavar="REF",
     type=click.Path(path_type=Path),
-    help="A folder of images, or the folder of a collection.",
+    help="A folder or an archive of images, or the folder of a collection.",
 )
 @store_option
 @files_from_option
@@ -165,11 +166,22 @@ def _asked(
     check_own(vectors, ids, None, {"NEW": new, "--files-from": files_from})
     if vectors is None:
         names = [*new, *named_files(files_from)]
-        if not names:
+        if not (new or files_from):
             raise click.UsageError("give NEW, a list with --files-from, or --vectors FILE")
+        for name in new:
+            if not _leads_somewhere(name):  # a check that passes since it looked at nothing is none
+                raise CollectionError(name, "there is no such file or folder")
         return names, None
     rows = read_vectors(vectors)
     return [str(row) for row in range(len(rows))] if ids is None else read_ids(ids), rows
+
+
+def _leads_somewhere(name: str) -> bool:
+    """Say whether anything is at a path; a server is asked when it is read."""
+    from dedup.sources.opening import entry_of
+
+    path = os.fsencode(name)
+    return is_url(path) or entry_of(path, follow=True) is not None
 
 
 def _reference(
@@ -177,10 +189,13 @@ def _reference(
 ) -> tuple[Collection, Path | None]:
     """Open the collection that REF is or belongs to, and give REF where it is a folder."""
     from dedup.collection import Collection
+    from dedup.sources.archives import is_archive
 
     try:
         return Collection.open(against, spec, runtime=runtime), None
     except NoCollectionError:
+        if against.is_file() and not is_archive(os.fsencode(against)):
+            raise CollectionError(against, "is a file; name a folder") from None
         collection, created = open_or_create((os.fspath(against),), store, spec, runtime)
         note(*created)
         return collection, against
@@ -196,6 +211,9 @@ def _index(collection: Collection, folder: Path | None, progress: Progress) -> N
 
 
 def _print_totals(answer: Comparison) -> None:
+    if not answer.compared:
+        note("Nothing was compared." if answer.skipped else "There are no images to compare.")
+        return
     tiers = [match.tier for match in answer]
     counts = ", ".join(f"{tiers.count(tier)} {tier.value}" for tier in Tier if tier in tiers)
     note(

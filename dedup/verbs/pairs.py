@@ -162,9 +162,16 @@ def compare_new(
 
 
 def indexed_folder(catalog: Catalog, folder: str) -> bytes:
-    """Give the absolute path of a folder of which something was indexed."""
-    path = os.path.realpath(os.fsencode(folder))
-    for root in catalog.roots():
+    """Give the absolute path of a folder, or an archive, of which something was indexed.
+
+    Raises
+    ------
+    CollectionError : nothing below it was ever indexed, or it is a file.
+    """
+    path, roots = os.path.realpath(os.fsencode(folder)), catalog.roots()
+    if os.path.isfile(path) and path not in {root.path for root in roots}:
+        raise CollectionError(folder, "is a file; name a folder")
+    for root in roots:
         outer, inner = sorted((path, root.path), key=len)
         if inner == outer or inner.startswith(outer.rstrip(b"/") + b"/"):
             if not os.path.lexists(path) and not _was_there(catalog, root, path):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -120,3 +121,41 @@ def test_compare_keeps_to_ignored_pairs(dedup: Dedup, known: Path, card: Path, d
     dedup("ignore", card / "edited.jpg", drawn / "a/5.jpg", "-s", known)
     done = dedup("compare", card / "edited.jpg", "--against", known)
     assert done.rows == []
+
+
+def test_a_name_that_leads_nowhere_is_an_error_and_no_empty_answer(
+    dedup: Dedup, store: Path, drawn: Path
+) -> None:
+    for names in (["nowhere"], [drawn / "a/0.jpg", "nowhere"]):
+        done = dedup("compare", *names, "--against", drawn, "-s", store)
+        assert (done.code, done.out) == (1, b"")
+        assert done.err == "Error: nowhere: there is no such file or folder\n"
+    file = drawn / "a/0.jpg"
+    done = dedup("compare", drawn / "b", "--against", file, "-s", store)
+    assert (done.code, done.err) == (1, f"Error: {file}: is a file; name a folder\n")
+    done = dedup("list", "--under", file, "-s", store)
+    assert (done.code, done.err) == (1, f"Error: {file}: is a file; name a folder\n")
+
+
+def test_nothing_to_compare_is_a_sentence(dedup: Dedup, store: Path, drawn: Path) -> None:
+    os.mkdir("empty")
+    done = dedup("compare", "empty", "--against", drawn, "-s", store)
+    assert (done.code, done.out) == (0, b"")
+    assert done.err.endswith("There are no images to compare.\n")
+    done = dedup("compare", drawn / "text.jpg", "--against", drawn, "-s", store)
+    assert done.code == 1
+    assert "\nNothing was compared.\n  skipped " in done.err
+    assert " of 0 " not in done.err
+
+
+def test_an_archive_is_compared_with_and_its_members_are_named(
+    dedup: Dedup, store: Path, drawn: Path
+) -> None:
+    with zipfile.ZipFile("images.zip", "w") as archive:
+        archive.write(drawn / "a/0.jpg", "inner/0.jpg")
+    done = dedup("compare", drawn / "b", "--against", "images.zip", "-s", store)
+    assert {row["tier"] for row in done.rows} == {"exact"}
+    done = dedup("compare", "images.zip/inner/0.jpg", "--against", drawn, "-s", store)
+    assert [row["tier"] for row in done.rows] == ["exact"]
+    done = dedup("compare", "images.zip/inner/1.jpg", "--against", drawn, "-s", store)
+    assert done.err.startswith("Error: images.zip/inner/1.jpg: there is no such file")

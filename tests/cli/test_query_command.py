@@ -108,3 +108,13 @@ def test_an_empty_collection_says_so(dedup: Dedup, store: Path, drawn: Path) -> 
     assert nothing.code == 0
     assert nothing.out == b""
     assert "No duplicates found" in nothing.err
+
+
+def test_an_answer_without_rows_says_why(dedup: Dedup, store: Path) -> None:
+    os.mkdir("empty")
+    done = dedup("query", "empty", "-s", store)
+    assert (done.code, done.out, done.err) == (0, b"", "There are no images to look for.\n")
+    scene(99).save("other.png")
+    done = dedup("query", "other.png", "--threshold", "0.99", "-s", store)
+    assert (done.code, done.out) == (0, b"")
+    assert "No image has a similarity of 0.99 or more.\n" in done.err
