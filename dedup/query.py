@@ -29,6 +29,7 @@ from dedup.results import Neighbour, QueryAnswer, Skip
 from dedup.search.scan import Scan
 from dedup.search.similarity import DECIMALS, pair_similarities, unit_rows
 from dedup.store.gallery import leaving_out, read_ids, read_indexed
+from dedup.store.pairs import read_tiers
 from dedup.store.schema import INDEX
 from dedup.store.vectors import pack
 
@@ -266,6 +267,8 @@ def answer(
     k: int | None,
     threshold: float | None,
     lookout: Lookout | None = None,
+    *,
+    tiers: bool = False,
 ) -> QueryAnswer:
     """Search an index and name the files of what it finds, those that are what was indexed.
 
@@ -274,6 +277,7 @@ def answer(
     index : its rows named by image ids
     k, threshold : one of the two; see `VectorIndex`
     lookout : looks at the files; None: those of offline roots are left out
+    tiers : whether the queries are images, whose tiers are told as far as they are known
 
     Returns
     -------
@@ -299,11 +303,16 @@ def answer(
         if enough or threshold is not None or wanted >= len(index):
             break
         wanted = min(4 * wanted, len(index))
-    neighbours = [
-        Neighbour(query, rank, os.fsdecode(name), similarity)
-        for query, found in zip(queries.paths, files, strict=True)
-        for rank, (name, similarity) in enumerate(found[:k], 1)
-    ]
+    neighbours = []
+    for number, (query, found) in enumerate(zip(queries.paths, files, strict=True)):
+        shown, known = found[:k], {}
+        if tiers:
+            digest = queries.facts[number].digest
+            known = read_tiers(catalog, digest, {image for _, _, image in shown})
+        neighbours += [
+            Neighbour(query, rank, os.fsdecode(name), similarity, known.get(image))
+            for rank, (name, similarity, image) in enumerate(shown, 1)
+        ]
     notes = lookout.notes()
     if not neighbours and threshold is not None:
         notes = (*notes, f"No image has a similarity of {threshold:g} or more.")
@@ -312,8 +321,13 @@ def answer(
 
 def _files_of(
     catalog: Catalog, lookout: Lookout, index: VectorIndex | Scan, hits: Sequence[Hits]
-) -> list[list[tuple[bytes, float]]]:
-    """Name what was found of each query, by falling similarity, without what must not be shown."""
+) -> list[list[tuple[bytes, float, int]]]:
+    """Name what was found of each query, by falling similarity, without what must not be shown.
+
+    Returns
+    -------
+    Per query (path, similarity, image id).
+    """
     found = [
         list(zip(index.ids[hit.rows].tolist(), hit.similarity.tolist(), strict=True))
         for hit in hits
@@ -321,7 +335,7 @@ def _files_of(
     files = read_indexed(catalog, (image for images in found for image, _ in images))
     return [
         [
-            (file.path, similarity)
+            (file.path, similarity, image)
             for image, similarity in images
             for file in files[image]
             if lookout.shows(file)

@@ -60,12 +60,15 @@ class Neighbour(Shown):
     rank : from 1, by falling similarity, ties by the order of indexing
     path : an indexed image; a query that is indexed finds itself
     similarity : cosine in [-1, 1]
+    tier : what is known of the two by now; None: nothing, since `query` proves nothing. In tables
+        and Python only
     """
 
     query: str
     rank: int
     path: str
     similarity: float = field(metadata=_SIMILARITY)
+    tier: Tier | None = field(default=None, metadata=column(None), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ _COLUMNS = (
     Column("query", lambda row: shown(row.query) if row.rank == 1 else "", path=True),
     Column("rank", lambda row: str(row.rank), right=True),
     Column("similarity", lambda row: f"{row.similarity:.4f}", right=True),
+    Column("tier", lambda row: row.tier.value if row.tier else "", optional=True),
     Column("path", lambda row: shown(row.path), path=True),
 )
 
@@ -101,7 +102,8 @@ def query_command(
 
     An IMAGE need not be indexed; one that is finds itself first. A folder or an archive stands for
     all images in it, and - reads names from stdin, one a line or separated by NUL. An IMAGE may be
-    a URL.
+    a URL. Nothing is proven here: the table shows the tier of what `dedup list`, `compare` or `why`
+    have proven before.
 
     \b
     Examples:

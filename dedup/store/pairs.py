@@ -6,10 +6,12 @@ survives renames and holds on every machine that has the same images.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from dedup.records import VERIFIER
 from dedup.results import Tier
 from dedup.store.checksums import checksum_of, sound
 from dedup.store.schema import translated
@@ -73,6 +75,22 @@ _VERDICTS = (
 )
 
 
+_TIERS = (
+    "SELECT i.id, CASE"  # noqa: S608 - constant
+    " WHEN i.digest = ?1 THEN 'exact'"
+    " WHEN d.duplicate = 0 THEN NULL"
+    " WHEN i.pixel_digest <> x'' AND i.pixel_digest ="
+    " (SELECT pixel_digest FROM images WHERE digest = ?1) THEN 'pixels'"
+    " ELSE v.tier END"
+    " FROM images AS i"
+    " LEFT JOIN verdicts AS v ON v.first = min(i.digest, ?1) AND v.second = max(i.digest, ?1)"
+    f" AND v.verifier = ?2 AND {sound('verdicts', 'v')}"
+    " LEFT JOIN decisions AS d ON d.first = min(i.digest, ?1) AND d.second = max(i.digest, ?1)"
+    f" AND {sound('decisions', 'd')}"
+    f" WHERE i.id IN (SELECT value FROM json_each(?3)) AND {sound('images', 'i')}"
+)
+
+
 def read_verdicts(catalog: Catalog, verifier: str) -> dict[ContentPair, StoredVerdict]:
     """Read all proofs of one version of the check; damaged ones count as not proven."""
     return _verdicts(catalog, _VERDICTS, verifier)
@@ -97,6 +115,23 @@ def _verdicts(
             (first, second): StoredVerdict(None if tier is None else Tier(tier), *rest)
             for first, second, tier, *rest in catalog.connection.execute(query, values)
         }
+
+
+def read_tiers(catalog: Catalog, digest: bytes, images: Iterable[int]) -> dict[int, Tier]:
+    """Give the tiers of an image and others as far as they are known by now; nothing is proven.
+
+    Parameters
+    ----------
+    digest : of the one, which need not be indexed
+    images : ids of the others
+
+    Returns
+    -------
+    Without those that were refuted, that a person told apart, and that nobody looked at.
+    """
+    with translated(catalog.store):
+        rows = catalog.connection.execute(_TIERS, (digest, VERIFIER, json.dumps([*images])))
+        return {image: Tier(tier) for image, tier in rows if tier is not None}
 
 
 def write_verdicts(

@@ -104,7 +104,7 @@ def is_ignored(catalog: Catalog, first: str, second: str) -> bool:
     ------
     ImageError : one of them cannot be read.
     """
-    decision = read_decisions(catalog).get(content_pair(_digest(first), _digest(second)))
+    decision = read_decisions(catalog).get(content_pair(content_of(first), content_of(second)))
     return decision is not None and not decision.duplicate
 
 
@@ -113,14 +113,22 @@ def _pairs(images: tuple[AnyPath, ...]) -> list[ContentPair]:
     if len(names) < 2:  # noqa: PLR2004 - a pair
         raise ValueError(f"images are two or more, not {len(names)}")
     pairs = []
-    for (first, one), (second, two) in combinations([(name, _digest(name)) for name in names], 2):
+    for (first, one), (second, two) in combinations(
+        [(name, content_of(name)) for name in names], 2
+    ):
         if one == two:
             raise DedupError(f"{first} and {second} have the same bytes: nothing to decide")
         pairs.append(content_pair(one, two))
     return pairs
 
 
-def _digest(path: str) -> bytes:
+def content_of(path: str) -> bytes:
+    """Give the SHA-256 of a file.
+
+    Raises
+    ------
+    ImageError : it cannot be read.
+    """
     return hashlib.sha256(read_file(path)).digest()
 
 

@@ -18,9 +18,10 @@ from dedup.indexing.asked import unread
 from dedup.indexing.diff import find_changes, require_images
 from dedup.indexing.parts import describe_missing
 from dedup.query import answer, embed_queries, expand, require_read
-from dedup.store.gallery import leaving_out
+from dedup.store.gallery import leaving_out, read_indexed
 from dedup.store.lock import writer_lock
 from dedup.store.repair import COPY, heal
+from dedup.verbs.decisions import content_of
 from dedup.verbs.given import Given, as_files, is_image
 from dedup.verbs.own import asked_with
 from dedup.verbs.videos import skipped, update
@@ -161,10 +162,33 @@ def query(
     single = not os.path.isdir(images) if is_path else is_image(images)
     with as_files(images, crop) as given:
         embedded = partial(_embedded, session, given, report, single=single)
-        found = partial(_answered, session, embedded)
+        found = partial(_answered, session, embedded, tiers=True)
         if words:
             found = partial(_answered_in_words, session, words, embedded if given.paths else None)
-        return session.noted(leaving_out(catalog, lambda: found(k, threshold, offline=offline)))
+        answer = leaving_out(catalog, lambda: found(k, threshold, offline=offline))
+    if crop is not None and not words:
+        answer = replace(answer, notes=(*answer.notes, *_wholes_missed(catalog, given, answer)))
+    return session.noted(answer)
+
+
+def _wholes_missed(catalog: Catalog, given: Given, answer: QueryAnswer) -> list[str]:
+    """Say which indexed images are not found by a part of themselves.
+
+    A similarity is one of whole images, and says little of a small part. What shows a part of
+    another is for `compare` to prove.
+    """
+    rows = {(row.query, row.path) for row in answer}
+    missed = []
+    for name in dict.fromkeys(filter(os.path.isfile, given.names.values())):
+        image = catalog.image_with(content_of(name))
+        files = [] if image is None else read_indexed(catalog, [image])[image]
+        if files and not any((name, os.fsdecode(file.path)) in rows for file in files):
+            missed.append(
+                f"{name} itself is not among these: so small a part is not similar to the whole. "
+                "To find the images that contain it, save the part and run: dedup compare PART "
+                "--against FOLDER"
+            )
+    return missed
 
 
 def _embedded(
@@ -185,12 +209,15 @@ def _answered(
     threshold: float | None,
     *,
     offline: bool,
+    tiers: bool = False,
 ) -> QueryAnswer:
     space = session.space()
     with session.searching(space) as ready:
         _require_images(session)
         queries = asked(space)
-        return _nearest(session, space, ready(), queries, k, threshold, offline=offline)
+        return _nearest(
+            session, space, ready(), queries, k, threshold, offline=offline, tiers=tiers
+        )
 
 
 def _answered_in_words(
@@ -227,7 +254,8 @@ def _nearest(
     threshold: float | None,
     *,
     offline: bool,
+    tiers: bool = False,
 ) -> QueryAnswer:
     limit = k if threshold is None else None
     lookout = Lookout(session.catalog.roots(), offline=offline)
-    return answer(session.catalog, space, index, queries, limit, threshold, lookout)
+    return answer(session.catalog, space, index, queries, limit, threshold, lookout, tiers=tiers)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from typing import TYPE_CHECKING, Any
 
 from drawings import scene
@@ -118,3 +119,43 @@ def test_an_answer_without_rows_says_why(dedup: Dedup, store: Path) -> None:
     done = dedup("query", "other.png", "--threshold", "0.99", "-s", store)
     assert (done.code, done.out) == (0, b"")
     assert "No image has a similarity of 0.99 or more.\n" in done.err
+
+
+def tiers(done: Outcome) -> dict[str, str]:
+    """The tier of each path in a table, "" where there is none."""
+    head, _, *lines = done.text.splitlines()
+    start, end = head.index("tier"), head.index("path")
+    return {os.path.basename(line[end:]): line[start:end].strip() for line in lines}
+
+
+def test_a_table_shows_the_tiers_that_are_known(dedup: Dedup, store: Path, drawn: Path) -> None:
+    table = ("-k", 3, "--format", "table", "-s", store)
+    found = tiers(dedup("query", drawn / "a/1.jpg", *table))
+    assert found == {"1.jpg": "exact", "1.bmp": "pixels", "1.png": "pixels"}
+    found = tiers(dedup("query", drawn / "a/2.jpg", *table))
+    assert (found["2.jpg"], found["2 small.jpg"]) == ("exact", "resaved")
+    assert list(found.values())[2:] == [""]
+    dedup("ignore", drawn / "a/2.jpg", drawn / "b/2 small.jpg", "-s", store)
+    assert tiers(dedup("query", drawn / "a/2.jpg", *table))["2 small.jpg"] == ""
+    shutil.copy(drawn / "a/0.jpg", "elsewhere.jpg")  # not indexed, and known by its content
+    assert set(tiers(dedup("query", "elsewhere.jpg", *table)).values()) == {"exact"}
+    scene(77).save("other.png")
+    assert "tier" not in dedup("query", "other.png", *table).text
+
+
+def test_a_part_finds_its_whole_or_it_is_said(
+    dedup: Dedup, store: Path, drawn: Path, tmp_path: Path
+) -> None:
+    whole = drawn / "a/3.jpg"
+    large = dedup("query", whole, "--crop", "0,0,310,230", "-k", 1, "-s", store)
+    assert names(drawn, [row["path"] for row in large.rows]) == ["a/3.jpg"]
+    assert large.err == ""
+    small = ("query", whole, "--crop", "10,10,40,30", "-s", store)
+    alone = dedup(*small, "-k", 1)
+    assert names(drawn, [row["path"] for row in alone.rows]) != ["a/3.jpg"]
+    assert f"{whole} itself is not among these: so small a part is not similar" in alone.err
+    assert "itself" not in dedup(*small, "-k", 50).err
+    assert f"{whole} itself" in dedup(*small, "--threshold", "0.999").err
+    scene(99).save(tmp_path / "new.png")  # which is not indexed
+    done = dedup("query", tmp_path / "new.png", "--crop", "10,10,40,30", "-k", 1, "-s", store)
+    assert "itself" not in done.err
