@@ -11,6 +11,7 @@ import click
 from dedup.cli import cluster_answers
 from dedup.cli.formats import chosen_format, rows_options
 from dedup.cli.options import Name, open_collection, store_option
+from dedup.cli.outcomes import Outcomes, note_reasons, verbose_option
 from dedup.cli.output import (
     Column,
     bytes_in_words,
@@ -18,24 +19,15 @@ from dedup.cli.output import (
     moment_in_words,
     note,
     progress_bars,
-    shown,
     write_rows,
 )
-from dedup.cli.stores import shared_store_option
+from dedup.cli.stores import shared_store_option, store_given
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from dedup.actions.outcomes import Acted, Run
     from dedup.actions.plan_file import PlanEntry
-
-_COLUMNS = (
-    Column("path", lambda row: shown(row.path), path=True),
-    Column("action", lambda row: row.action),
-    Column("outcome", lambda row: row.outcome),
-    Column("to", lambda row: shown(row.to), path=True, optional=True),
-    Column("reason", lambda row: row.reason, optional=True),
-)
 
 
 def _outcomes(run: Run) -> str:
@@ -69,6 +61,7 @@ EXIT_NOTHING_DONE = 1
     is_flag=True,
     help="Delete from buckets, too, that keep no versions, where nothing can be brought back.",
 )
+@verbose_option
 @rows_options
 def apply_command(
     plan: Path,
@@ -77,6 +70,7 @@ def apply_command(
     yes: bool,  # noqa: FBT001
     carry_metadata: bool,  # noqa: FBT001
     unversioned: bool,  # noqa: FBT001
+    verbose: bool,  # noqa: FBT001
     kind: str | None,
     output: Path | None,
 ) -> None:
@@ -92,12 +86,12 @@ def apply_command(
       dedup apply plan.json
       dedup apply plan.json --yes
     """
-    from dedup.actions.outcomes import ActedFile
     from dedup.actions.plan_file import read_plan
 
     form = chosen_format(kind, output=output)
+    how = Outcomes(form, output, verbose)
     if isinstance(store, str):
-        _apply_shared(store, plan, form, output, dry_run, yes, unversioned)
+        _apply_shared(store, plan, how, dry_run, yes, unversioned)
         return
     cluster_answers.refuse_shared_plan(plan)
     read = read_plan(plan)
@@ -109,46 +103,57 @@ def apply_command(
         acted = collection.apply(
             read, dry_run=dry_run, carry_metadata=carry_metadata, progress=progress
         )
-    write_rows(acted, ActedFile, form, _COLUMNS, output=output)
+    how.write(acted)
     note(*acted.notes)
-    _close(acted, "", dry_run=dry_run, final={one.path for one in read.entries if one.is_final})
+    final = {one.path for one in read.entries if one.is_final}
+    _close(acted, how, store_given(store), dry_run=dry_run, final=final)
 
 
 def _apply_shared(
     store: str,
     plan: Path,
-    form: str,
-    output: Path | None,
+    how: Outcomes,
     dry_run: bool,  # noqa: FBT001
     yes: bool,  # noqa: FBT001
     unversioned: bool,  # noqa: FBT001
 ) -> None:
-    from dedup.actions.outcomes import ActedFile
     from dedup.distributed.plans import read_shared_plan
 
     read = read_shared_plan(plan)
     if not dry_run and not yes:
         _ask(len(read.entries), read.bytes, {read.verb})
-    acted = cluster_answers.apply(store, plan, dry_run=dry_run, unversioned=unversioned)
-    write_rows(acted, ActedFile, form, _COLUMNS, output=output)
-    _close(acted, f" --store {store}", dry_run=dry_run)
+    acted, final = cluster_answers.apply(store, plan, dry_run=dry_run, unversioned=unversioned)
+    how.write(acted)
+    because = "no version of it is kept" if len(final) == 1 else "no versions of them are kept"
+    _close(acted, how, f" --store {store}", dry_run=dry_run, final=final, because=because)
 
 
-def _close(acted: Acted, where: str, *, dry_run: bool, final: Collection[str] = ()) -> None:
+def _close(
+    acted: Acted,
+    how: Outcomes,
+    where: str,
+    *,
+    dry_run: bool,
+    final: Collection[str],
+    because: str = "no file with the same bytes is left",
+) -> None:
     """Sum up what was done, and say how it is taken back.
 
     Parameters
     ----------
-    final : paths of files that nothing brings back
+    where : option that names the collection
+    final, because : paths of files that nothing brings back, and why
     """
     if dry_run:
         note("A dry run: nothing was done.")
-    _sum_up(acted, *(("planned", "would go") if dry_run else ("done", "done")))
+    how.sum_up(acted, *(("planned", "would go") if dry_run else ("done", "done")), where)
+    if acted.count("refused"):
+        note("To plan again with what is there now: dedup index, then dedup plan")
     done = {file.path for file in acted if file.outcome == "done"}
     if acted.run and done.difference(final):
         note(f"To take it back: dedup undo {acted.run}{where}")
     if gone := len(done.intersection(final)):
-        note(f"{counted(gone, 'file')} deleted for good: no file with the same bytes is left")
+        note(f"{counted(gone, 'file')} deleted for good: {because}")
     if len(acted) and not acted.count("done") and not dry_run:
         raise click.exceptions.Exit(EXIT_NOTHING_DONE)
 
@@ -186,13 +191,6 @@ def _ask(count: int, size: int, verbs: set[str]) -> None:
         raise click.exceptions.Exit(EXIT_NOTHING_DONE)
 
 
-def _sum_up(acted: Acted, outcome: str, words: str) -> None:
-    done = counted(acted.count(outcome), "file")
-    note(f"{done} {words}, {bytes_in_words(acted.bytes_of(outcome))}")
-    if refused := acted.count("refused"):
-        note(f"{counted(refused, 'file')} skipped and left untouched")
-
-
 @click.command("undo")
 @click.argument("run", metavar="[RUN]", required=False, type=Name())
 @shared_store_option
@@ -202,12 +200,14 @@ def _sum_up(acted: Acted, outcome: str, words: str) -> None:
     is_flag=True,
     help="Do not ask before files go again. Needed where nobody can be asked.",
 )
+@verbose_option
 @rows_options
 def undo_command(
     run: str | None,
     store: Path | str | None,
     dry_run: bool,  # noqa: FBT001 - click passes flags by name
     yes: bool,  # noqa: FBT001
+    verbose: bool,  # noqa: FBT001
     kind: str | None,
     output: Path | None,
 ) -> None:
@@ -226,13 +226,12 @@ def undo_command(
       dedup undo --dry-run
       dedup undo 20261128-131052-1a2b
     """
-    from dedup.actions.outcomes import ActedFile
-
-    form = chosen_format(kind, output=output)
+    how = Outcomes(chosen_format(kind, output=output), output, verbose)
     if isinstance(store, str):
         acted = cluster_answers.undo(store, run, dry_run=dry_run)
-        write_rows(acted, ActedFile, form, _COLUMNS, output=output)
-        _sum_up(acted, *(("planned", "can go back") if dry_run else ("undone", "brought back")))
+        how.write(acted)
+        done = ("planned", "would be brought back") if dry_run else ("undone", "brought back")
+        how.sum_up(acted, *done)
         if not dry_run and not acted.count("undone"):
             raise click.exceptions.Exit(EXIT_NOTHING_DONE)
         return
@@ -240,26 +239,27 @@ def undo_command(
         acted = collection.undo(run, dry_run=True)
         note(*collection.notes, *acted.notes)
         is_again = any(one.run == acted.run and one.undo_of for one in collection.runs())
-        for file in acted:
-            if file.outcome == "refused":
-                words = "go again" if is_again else "be brought back"
-                note(f"  cannot {words}: {shown(file.path)}: {file.reason}")
+        refused = [file for file in acted if file.outcome == "refused"]
+        if refused and not dry_run:
+            words = "go again" if is_again else "be brought back"
+            note(f"{counted(len(refused), 'file')} cannot {words}:")
+            note_reasons(refused)
         planned = acted.count("planned")
         if is_again and planned and not dry_run and not yes:
             _ask(planned, acted.bytes_of("planned"), {file.action for file in acted})
         if not dry_run and planned:
             acted = collection.undo(acted.run, progress=progress)
-    write_rows(acted, ActedFile, form, _COLUMNS, output=output)
+    how.write(acted)
     outcome, words = ("done", "done again") if is_again else ("undone", "brought back")
     if dry_run:
         outcome, words = "planned", "would go again" if is_again else "would be brought back"
-    _sum_up(acted, outcome, words)
+    how.sum_up(acted, outcome, words, store_given(store))
     if dry_run:
         return
     if not acted.count(outcome):
         raise click.exceptions.Exit(EXIT_NOTHING_DONE)
     take_back = "To take it back" if is_again else "To undo this undo"
-    note(f"{take_back}: dedup undo {acted.run}")
+    note(f"{take_back}: dedup undo {acted.run}{store_given(store)}")
 
 
 @click.command("log")
@@ -274,7 +274,7 @@ def log_command(run: str | None, store: Path | None, kind: str | None, output: P
       dedup log
       dedup log 20261128-131052-1a2b
     """
-    from dedup.actions.outcomes import ActedFile, Run
+    from dedup.actions.outcomes import Run
 
     form = chosen_format(kind, output=output)
     with open_collection(store) as collection:
@@ -285,7 +285,7 @@ def log_command(run: str | None, store: Path | None, kind: str | None, output: P
             if not len(runs):
                 note("Nothing has been done yet.")
         else:
-            write_rows(collection.run(run), ActedFile, form, _COLUMNS, output=output)
+            Outcomes(form, output).write(collection.run(run))
 
 
 @click.command("recover")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -83,7 +85,7 @@ def plan(
     output: Path | None,
     **options: Any,
 ) -> None:
-    """Plan which objects are to go."""
+    """Plan which files are to go."""
     from dedup.distributed.plans import action_of, check_tiers
 
     try:
@@ -94,13 +96,14 @@ def plan(
     with opened(store, where) as shared, progress_bars() as progress:
         made = shared.plan(action, tiers, progress=progress, **options)
     note(*shared.notes, *made.notes)
-    total = f"{counted(len(made), 'object')}, {bytes_in_words(made.bytes)}"
+    total = f"{counted(len(made), 'file')}, {bytes_in_words(made.bytes)}"
     note(f"{planned_in_words(made.action)}: {total}")
     if output is None:
         note("Nothing was written; to write the plan: -o plan.json")
         return
     made.write(output)
-    note(f"Wrote {output}; to carry it out: dedup apply {output} --store {made.store}")
+    file = quote(os.fspath(output))
+    note(f"Wrote {output}; to carry it out: dedup apply {file} --store {made.store}")
 
 
 def refuse_shared_plan(path: Path) -> None:
@@ -112,18 +115,25 @@ def refuse_shared_plan(path: Path) -> None:
         raise click.UsageError(f"{path} is a plan for object storage: add --store {where}")
 
 
-def apply(store: str, path: Path, *, dry_run: bool, unversioned: bool) -> Acted:
-    """Carry out a plan in object storage."""
+def apply(
+    store: str, path: Path, *, dry_run: bool, unversioned: bool
+) -> tuple[Acted, frozenset[str]]:
+    """Carry out a plan in object storage; gives also the URLs of what nothing brings back."""
     from dedup.distributed.plans import read_shared_plan
+    from dedup.distributed.storage import Storage
 
     made = read_shared_plan(path)
-    with opened(store) as shared, progress_bars("objects") as progress:
-        return shared.apply(made, dry_run=dry_run, unversioned=unversioned, progress=progress)
+    with opened(store) as shared, progress_bars("files") as progress:
+        acted = shared.apply(made, dry_run=dry_run, unversioned=unversioned, progress=progress)
+        bare: tuple[str, ...] = ()
+        if unversioned and made.verb == "delete":
+            bare = tuple(f"{root}/" for root in made.roots if not Storage.at(root).keeps_versions())
+    return acted, frozenset(one.url for one in made.entries if one.url.startswith(bare))
 
 
 def undo(store: str, run: str | None, *, dry_run: bool) -> Acted:
     """Take back what a plan did in object storage."""
-    with opened(store) as shared, progress_bars("objects") as progress:
+    with opened(store) as shared, progress_bars("files") as progress:
         return shared.undo(run, dry_run=dry_run, progress=progress)
 
 
@@ -164,5 +174,5 @@ def fetch_command(folder: Path | None, store: Path | str | None) -> None:
         made = shared.fetch(place, progress=progress)
     with made:
         status = made.status()
-    note(f"Fetched {counted(status.images, 'image')} to {place}; to see the duplicates: "
+    note(f"Fetched {counted(status.files, 'image')} to {place}; to see the duplicates: "
          f"dedup list --store {place}")  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,7 +22,7 @@ from dedup.cli.output import (
     progress_bars,
     shown,
 )
-from dedup.cli.stores import shared_store_option
+from dedup.cli.stores import shared_store_option, store_given
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -137,7 +138,8 @@ def plan_command(
         note("Nothing was written; to write the plan: -o plan.json")
     else:
         plan.write(output)
-        note(f"Wrote {output}; to carry it out: dedup apply {output}")
+        apply = f"dedup apply {quote(os.fspath(output))}{store_given(store)}"
+        note(f"Wrote {output}; to carry it out: {apply}")
 
 
 def _summarise(plan: Plan) -> None:

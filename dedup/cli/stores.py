@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 
 class Store(click.ParamType[Path | str]):
@@ -48,3 +50,10 @@ shared_store_option = click.option(
     "s3://bucket/collection. Default: the nearest .dedup at or above the current folder.",
     envvar="DEDUP_STORE",
 )
+
+
+def store_given(store: Path | None) -> str:
+    """Give the option that names the collection, for a command that is to follow; "" by default."""
+    context = click.get_current_context()
+    is_given = context.get_parameter_source("store") is ParameterSource.COMMANDLINE
+    return f" --store {shlex.quote(os.fspath(store))}" if store is not None and is_given else ""

@@ -204,11 +204,11 @@ def test_an_undo_is_taken_back(dedup: Dedup, place: Path, images: Path, tmp_path
     before = tree(images)
     dry = dedup("undo", undo["run"], "--dry-run", "-s", place)
     assert f"To undo {undo['run']} is to carry the run {run['run']} out again" in dry.err
-    assert "cannot go again: " in dry.err
+    assert "1 file refused and left untouched:\n  1 × the file has changed" in dry.err
     assert "1 file would go again" in dry.err
     asked = dedup("undo", undo["run"], "-s", place)
     assert (asked.code, asked.out) == (2, b"")
-    assert "cannot go again: " in asked.err
+    assert "1 file cannot go again:\n  1 × the file has changed" in asked.err
     assert "--yes" in asked.err
     assert tree(images) == before
     done = dedup("undo", undo["run"], "--yes", "-s", place)
