@@ -169,7 +169,7 @@ def _move(entry: SharedEntry, target: str, _run: str, _version: str) -> dict[str
     except ChangedObjectError as error:
         raise _RefusedError("it has changed") from error
     if not there.storage.put_new(there.key, data):
-        raise _RefusedError(f"there is another object at {target}")
+        raise _RefusedError(f"there is another file at {target}")
     if there.storage.get(there.key).data != data:
         raise _RefusedError(f"{target} does not read as it was written")
     _remove(place, entry.etag)
@@ -289,7 +289,7 @@ def _move_back(done: dict[str, Any]) -> None:
     if hashlib.sha256(found.data).hexdigest() != done["sha256"]:
         raise _RefusedError(f"{done['to']} has changed")
     if not place.storage.put_new(place.key, found.data):
-        raise _RefusedError("there is another object in its place")
+        raise _RefusedError("there is another file in its place")
     _remove(there, found.etag)
 
 
@@ -310,7 +310,7 @@ def _undelete(done: dict[str, Any]) -> None:
     except MissingObjectError as error:
         raise _RefusedError("its version is gone") from error
     if not place.storage.put_new(place.key, data):
-        raise _RefusedError("there is another object in its place")
+        raise _RefusedError("there is another file in its place")
 
 
 def _untag(done: dict[str, Any]) -> None:

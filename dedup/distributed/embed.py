@@ -283,7 +283,7 @@ class _Shard:
             self._failed += 1
             if self._failed > self._may_fail:
                 raise StorageError(
-                    f"too many objects cannot be read. The last: {failed}",
+                    f"too many files cannot be read. The last: {failed}",
                     transient=failed.transient,
                 )
         if isinstance(outcome, Skipped):

@@ -57,7 +57,7 @@ class SharedStatus(Answer[StageStatus]):
     path : URL
     roots : URLs of the folders that were listed
     files : that were there when last listed
-    images : of these, indexed
+    indexed : of these; an image each
     pending : of these, not read yet
     skips : how many files were skipped, by reason, most frequent first
     gone : files that were listed once and are not there any more, or were replaced
@@ -75,7 +75,7 @@ class SharedStatus(Answer[StageStatus]):
     roots: tuple[str, ...]
     generations: int
     files: int
-    images: int
+    indexed: int
     skipped: int
     pending: int
     gone: int
@@ -169,7 +169,7 @@ def read_status(run: Run) -> SharedStatus:
         roots=last.roots,
         generations=last.number + 1,
         files=last.files,
-        images=found.indexed,
+        indexed=found.indexed,
         skipped=found.skipped,
         pending=max(0, last.files - found.indexed - found.skipped),
         gone=len(listing.gone_ids(storage)),

@@ -219,7 +219,7 @@ def list_generation(
 
 def no_images(root: str) -> str:
     """Say that a folder holds none."""
-    return f"{root}: no object below it has the name of an image. Is it the right folder?"
+    return f"{root}: no file below it has the name of an image. Is it the right folder?"
 
 
 def sweep(storage: Storage) -> None:

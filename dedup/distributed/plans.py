@@ -136,7 +136,7 @@ def check_target(action: str, store: str, roots: Iterable[str]) -> None:
     for root in roots:
         if f"{target}/".startswith(f"{root}/"):
             raise PlanError(
-                f"{target} is inside the indexed folder {root}, where objects would be found "
+                f"{target} is inside the indexed folder {root}, where files would be found "
                 "again; choose a place outside"
             )
     if f"{target}/".startswith(f"{store}/"):
@@ -209,7 +209,7 @@ def read_shared_plan(path: str | os.PathLike[str]) -> SharedPlan:
         if not any(entry.url.startswith(f"{root}/") for root in plan.roots):
             raise PlanError(f"{name}: {entry.url} is below no folder that was indexed")
     if len(goes) != len(plan.entries):
-        raise PlanError(f"{name}: an object is named twice")
+        raise PlanError(f"{name}: a file is named twice")
     return plan
 
 

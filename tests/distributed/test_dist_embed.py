@@ -128,7 +128,7 @@ def test_what_changed_after_it_was_listed_is_read_next_time(images: Path, tmp_pa
         summary = shared.index(f"file://{images}")
         assert (summary.indexed, summary.gone, summary.unchanged) == (1, 1, 14)
         status = shared.status()
-        assert (status.files, status.images, status.skipped, status.gone) == (17, 15, 2, 2)
+        assert (status.files, status.indexed, status.skipped, status.gone) == (17, 15, 2, 2)
 
 
 def test_a_shard_without_answers_is_not_committed(bucket: str, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_what_a_run_did_and_what_there_is(url: str, images: Path) -> None:
         status = shared.status()
         skipped = [*shared.skipped()]
     assert skipped == [*first]
-    assert (status.files, status.images, status.skipped, status.gone) == (18, 16, 2, 1)
+    assert (status.files, status.indexed, status.skipped, status.gone) == (18, 16, 2, 1)
     assert (status.pending, status.litter, status.generations) == (0, 0, 2)
     assert status.roots == (f"file://{images}",)
     assert status.skips == {"truncated": 1, "not an image, or of a format that is not read": 1}
@@ -142,7 +142,7 @@ def test_a_listing_that_was_broken_off_is_swept(url: str, tmp_path: Path) -> Non
         assert shared.status().litter == 1
         shared.index(f"file://{tmp_path}/images")
         status = shared.status()
-    assert (status.litter, status.images) == (0, 1)
+    assert (status.litter, status.indexed) == (0, 1)
 
 
 def test_every_committed_object_is_checked(url: str, images: Path) -> None:
@@ -246,7 +246,7 @@ def test_a_bucket_and_the_command_line(dedup: Dedup, bucket: str, tmp_path: Path
         "photos/000.jpg", "photos/001.jpg", "photos/002.jpg", "photos/text.jpg",
     }  # fmt: skip
     (row,) = dedup("status", "--store", store).rows
-    assert (row["images"], row["skipped"], row["roots"]) == (3, 1, [f"{bucket}/photos"])
+    assert (row["indexed"], row["skipped"], row["roots"]) == (3, 1, [f"{bucket}/photos"])
     assert row["stages"][0] == {
         "stage": "embed", "done": 2, "total": 2, "bytes": row["stages"][0]["bytes"],
     }  # fmt: skip
@@ -337,7 +337,7 @@ def test_what_gave_no_answer_is_read_once_it_does(bucket: str, tmp_path: Path) -
     with opened(f"{bucket}/found") as shared:
         summary = shared.index()
         assert (summary.indexed, summary.unchanged, summary.still_skipped) == (1, 0, 0)
-        assert (shared.status().images, shared.status().generations) == (1, 2)
+        assert (shared.status().indexed, shared.status().generations) == (1, 2)
 
 
 _DRIVER = """
@@ -367,7 +367,7 @@ def test_two_drivers_at_once_end_as_one(url: str, tmp_path: Path) -> None:
     with opened(url) as shared:
         status = shared.status()
         assert len(shared.verify(deep=True)) == 0
-    assert (status.generations, status.images, status.litter) == (1, 24, 0)
+    assert (status.generations, status.indexed, status.litter) == (1, 24, 0)
 
 
 @pytest.mark.slow

@@ -154,12 +154,12 @@ def test_what_may_not_be_read_can_be_left_out_later(
     def refuse(stage: str, _done: int, _total: int) -> None:
         proxy.faults.forbidden = "AccessDenied" if stage == "Indexing" else ""
 
-    with pytest.raises(StorageError, match=r"too many objects cannot be read. The last: .*photos/"):
+    with pytest.raises(StorageError, match=r"too many files cannot be read. The last: .*photos/"):
         shared.index(progress=refuse)
     proxy.faults.forbidden = ""
     found = shared.index(exclude=["1.jpg", "2.jpg"], progress=refuse)
     assert (found.indexed, found.gone) == (0, 2)
     proxy.faults.forbidden = ""
     status = shared.status()
-    assert (status.images, status.skipped, status.pending) == (1, 0, 0)
+    assert (status.indexed, status.skipped, status.pending) == (1, 0, 0)
     assert shared.duplicates("exact").notes == ()

@@ -162,9 +162,9 @@ def test_roots_that_cannot_be_listed_are_refused(run: Run, photos: Path, tmp_pat
     (tmp_path / "empty").mkdir()
     put(tmp_path / "texts/a.txt", b"a")
     for folder, words in (
-        ("empty", "no object below it"),
-        ("texts", "no object below it has the name of an image"),
-        ("missing", "no object below it"),
+        ("empty", "no file below it"),
+        ("texts", "no file below it has the name of an image"),
+        ("missing", "no file below it"),
     ):
         with pytest.raises(SourceError, match=words):
             list_generation(run, [f"file://{tmp_path}/{folder}"])
