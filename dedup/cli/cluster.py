@@ -36,6 +36,8 @@ Command = TypeVar("Command", bound="Callable[..., Any]")
 _LOCAL: Final = {
     "vectors", "ids", "root", "files_from", "column", "nul", "verbose", "device", "runtime",
 }  # fmt: skip
+_ITEMS: Final = {"list": "file", "embed": "file", "prove": "pair", "all": "file"}
+"""What an estimate counts in a stage; the others take what could be embedded."""
 _ORDER: Final = "list", "embed", "keys", "division", "join", "verdicts", "measured", "groups"
 _SKIPS = (
     Column("path", lambda row: shown(row.path), path=True),
@@ -183,23 +185,25 @@ def status(store: str, form: str, *, skipped: bool) -> None:
 
 
 def _write_status(found: SharedStatus) -> None:
-    stored = counted(found.litter, "object") + f", {bytes_in_words(found.bytes_litter)}"
-    rows = [
-        ("collection", f"{found.path} ({bytes_in_words(found.bytes_stored)})"),
-        ("model", found.model),
-        ("views", " and ".join(found.views)),
-        ("stored", ", ".join(found.layers)),
-        ("files", f"{found.files:,}, {bytes_in_words(found.bytes_listed)}"),
-        *(("" if number else "folders", root) for number, root in enumerate(found.roots)),
-        ("images", f"{found.images:,}"),
-        ("skipped", counted(found.skipped, "file")),
-        *(("", f"{count:,} × {reason}") for reason, count in found.skips.items()),
-        ("to be read", counted(found.pending, "file")),
-        ("gone", counted(found.gone, "file")),
+    from dedup.cli.facts import Fact, write_facts
+
+    size, litter = bytes_in_words(found.bytes_listed), bytes_in_words(found.bytes_litter)
+    facts = [
+        Fact("collection", bytes_in_words(found.bytes_stored), found.path),
+        Fact("model", found.model),
+        Fact("views", " and ".join(found.views)),
+        Fact("kept per image", ", ".join(found.layers)),
+        Fact("images", f"{found.indexed:,} of {counted(found.files, 'file')}, {size}"),
+        *(Fact("" if number else "folders", "", root) for number, root in enumerate(found.roots)),
+        Fact("skipped", counted(found.skipped, "file")),
+        *(Fact("", f"{count:,} × {reason}") for reason, count in found.skips.items()),
+        Fact("to be read", counted(found.pending, "file")),
+        Fact("gone", counted(found.gone, "file")),
     ]
-    rows += [("" if number else "stages", one) for number, one in enumerate(_stages(found))]
-    rows.append(("litter", f"{stored}: of attempts that were broken off, or are under way"))
-    write_table([("", "left"), ("", "path")], rows)
+    facts += [Fact("" if number else "stages", one) for number, one in enumerate(_stages(found))]
+    stored = f"{counted(found.litter, 'object')}, {litter}"
+    facts.append(Fact("litter", f"{stored}: of attempts that were broken off, or are under way"))
+    write_facts(facts)
 
 
 def _stages(found: SharedStatus) -> list[str]:
@@ -246,7 +250,7 @@ def repair(store: str, form: str, output: Path | None) -> None:
 def _write_estimate(found: Estimate) -> None:
     columns = [
         ("stage", "left"),
-        ("images", "right"),
+        ("of", "right"),
         ("read", "right"),
         ("written", "right"),
         ("core-hours", "right"),
@@ -256,7 +260,7 @@ def _write_estimate(found: Estimate) -> None:
     rows = [
         (
             row.stage,
-            f"{row.items:,}",
+            counted(row.items, _ITEMS.get(row.stage, "image")),
             bytes_in_words(row.bytes_read),
             bytes_in_words(row.bytes_written),
             f"{row.core_hours:,.4g}",

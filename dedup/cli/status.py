@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import click
@@ -19,7 +20,6 @@ from dedup.cli.output import (
     shown,
     write_jsonl,
     write_rows,
-    write_table,
 )
 from dedup.cli.stores import shared_store_option
 from dedup.results import Skip
@@ -100,28 +100,33 @@ def status_command(
 
 
 def _write_status(status: Status) -> None:
+    from dedup.cli.facts import Fact, write_facts
+
     layers = ", ".join(
         f"{layer} ({status.dimensions[layer]:,} numbers)" if layer in status.dimensions else layer
         for layer in status.layers
     )
-    rows = [
-        ("collection", f"{shown(status.path)} ({bytes_in_words(status.bytes_catalog)})"),
-        ("model", status.model),
-        ("views", " and ".join(status.views)),
-        ("kept per image", layers),
-        ("last indexed", moment_in_words(status.updated or "") or "never completely"),
-        ("images", f"{counted(status.files, 'file')}, {bytes_in_words(status.bytes_indexed)}"),
-        ("", f"{status.images:,} different contents, {status.trivial:,} of them blank or tiny"),
+    kinds = f"{status.images:,} different contents, {status.trivial:,} of them blank or tiny"
+    facts = [
+        Fact("collection", bytes_in_words(status.bytes_catalog), shown(status.path)),
+        Fact("model", status.model),
+        Fact("views", " and ".join(status.views)),
+        Fact("kept per image", layers),
+        Fact("last indexed", moment_in_words(status.updated or "") or "never completely"),
+        Fact("images", f"{counted(status.files, 'file')}, {bytes_in_words(status.bytes_indexed)}"),
+        Fact("", kinds),
     ]
     for number, root in enumerate(status.roots):
         state = "" if root.present else "; not there now, its images are kept"
-        title = "" if number else "folders"
-        rows.append((title, f"{shown(root.path)}: {counted(root.files, 'file')}{state}"))
-    rows.append(("skipped", counted(status.skipped, "file")))
-    rows += [("", f"{count:,} × {reason}") for reason, count in status.skips.items()]
-    rows.append(("gone", counted(status.gone, "file")))
+        is_list = root.kind == "files" and root.path == os.sep
+        where = "named one by one" if is_list else shown(root.path)
+        name = "" if number else "folders"
+        facts.append(Fact(name, f"{counted(root.files, 'file')}{state}", where))
+    facts.append(Fact("skipped", counted(status.skipped, "file")))
+    facts += [Fact("", f"{count:,} × {reason}") for reason, count in status.skips.items()]
+    facts.append(Fact("gone", counted(status.gone, "file")))
     recall = ""
     if status.index_recall is not None:
         recall = f"; finds {status.index_recall:.1%} of the ten nearest images"
-    rows.append(("search index", f"{_INDEX_STATES[status.index]}{recall}"))
-    write_table([("", "left"), ("", "path")], rows)  # text that holds paths
+    facts.append(Fact("search index", f"{_INDEX_STATES[status.index]}{recall}"))
+    write_facts(facts)
