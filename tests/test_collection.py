@@ -236,7 +236,7 @@ def test_offline_files_are_shown_when_asked_for(own: Collection, images: Path, d
 
 def test_a_root_can_be_moved_and_forgotten(own: Collection, images: Path) -> None:
     elsewhere = images.rename(images.parent / "elsewhere")
-    with pytest.raises(CollectionError, match=r"is no indexed folder"):
+    with pytest.raises(CollectionError, match=r"is not an indexed folder"):
         own.move_root(elsewhere, elsewhere)
     with pytest.raises(CollectionError, match=r"there is no such folder"):
         own.move_root(images, images.parent / "nowhere")

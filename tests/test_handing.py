@@ -185,9 +185,9 @@ def test_a_data_set_that_raises_in_the_middle_is_gone_on_with(new: Collection) -
 @pytest.mark.parametrize(
     ("images", "options", "reason"),
     [
-        ([PIXELS, GREY], {"ids": ["a", "a"]}, "set: the id 'a' comes twice"),
-        ([PIXELS, GREY], {"ids": ["a"]}, "1 ids, and more images"),
-        ([PIXELS], {"ids": ["a", "b"]}, "1 images, and more ids"),
+        ([PIXELS, GREY], {"ids": ["a", "a"]}, "set: the id 'a' occurs twice"),
+        ([PIXELS, GREY], {"ids": ["a"]}, "1 ids, but more images"),
+        ([PIXELS], {"ids": ["a", "b"]}, "1 images, but more ids"),
         ([PIXELS], {"ids": [""]}, "ids have 1 to"),
         ([{"image": PIXELS}], {"column": "img"}, "no column 'img'. There are: image"),
         ([{"image": PIXELS}], {"ids": "id"}, "no column 'id'. There are: image"),

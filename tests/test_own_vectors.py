@@ -174,7 +174,7 @@ def test_a_collection_holds_given_vectors_or_a_models(
 ) -> None:
     with pytest.raises(CollectionError, match="there is a collection already"):
         Collection.from_vectors(None, rows, path=own.path)
-    with pytest.raises(CollectionError, match="Give them with their ids"):
+    with pytest.raises(CollectionError, match="Give vectors with their ids"):
         own.index(drawn)
     with pytest.raises(ModelError, match="dedup query --vector"):
         own.query(drawn / "a/0.jpg")
@@ -294,7 +294,7 @@ def test_commands_take_files_of_vectors_and_ids(
 @pytest.mark.parametrize(
     ("content", "arguments", "says"),
     [
-        (b"no array", [], "no array of numbers in a .npy file"),
+        (b"no array", [], "not an array of numbers in a .npy file"),
         (None, [], "cannot be read: No such file"),
         (b"a,b\n1,2\n", ["--ids"], "a column id or path was expected; its columns: a, b"),
         (b"", ["--ids"], "holds no ids"),

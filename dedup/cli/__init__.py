@@ -67,9 +67,10 @@ def _version(context: click.Context, parameter: click.Parameter, wanted: bool) -
 def cli() -> None:
     """Find duplicate images, and images that look alike.
 
-    dedup reads every image of a folder once, keeps a small vector of it, and answers from then on:
-    which images are like this one, and which are duplicates? Only `dedup apply` changes files, as a
-    plan says that you have read, and `dedup undo` takes it back, but for files deleted for good.
+    dedup reads every image once and keeps a small vector of it. From then on it answers quickly:
+    which images are like this one, and which are duplicates? Only `dedup apply` changes files. It
+    follows a plan that you have read, and `dedup undo` takes it back, except for files deleted for
+    good.
 
     \b
     Examples:

@@ -49,17 +49,19 @@ EXIT_NOTHING_DONE = 1
 @click.argument("plan", metavar="PLAN", type=click.Path(path_type=Path))
 @shared_store_option
 @click.option("--dry-run", is_flag=True, help="Check every file and touch none.")
-@click.option("--yes", is_flag=True, help="Do not ask. Needed where nobody can be asked.")
+@click.option(
+    "--yes", is_flag=True, help="Do not ask. Needed where there is no terminal to ask on."
+)
 @click.option(
     "--carry-metadata",
     is_flag=True,
-    help="Write date, place, rating and keywords that a keeper lacks into an XMP file beside it, "
-    "before files go for it. What is in such a file stays.",
+    help="Before files go, write the date, place, rating and keywords that their keeper lacks "
+    "into an XMP file beside it. What such a file already holds stays.",
 )
 @click.option(
     "--unversioned",
     is_flag=True,
-    help="Delete from buckets, too, that keep no versions, where nothing can be brought back.",
+    help="Delete even from buckets that keep no versions, where nothing can be brought back.",
 )
 @verbose_option
 @rows_options
@@ -76,9 +78,9 @@ def apply_command(
 ) -> None:
     """Carry out a plan.
 
-    Each file and its keeper are read again immediately before. What has changed since the plan was
-    made is refused, with the reason, and the rest goes on. Exit code 1 when nothing could be done.
-    `dedup undo` takes it back, but for files that were deleted and have no identical copy left.
+    Each file and its keeper are read again just before. What has changed since the plan was made is
+    refused, with the reason, and the rest goes ahead. Exit code 1 if nothing could be done. `dedup
+    undo` takes it back, except for deleted files of which no identical copy is left.
 
     \b
     Examples:
@@ -145,7 +147,7 @@ def _close(
     final, because : paths of files that nothing brings back, and why
     """
     if dry_run:
-        note("A dry run: nothing was done.")
+        note("Dry run: nothing was done.")
     how.sum_up(acted, *(("planned", "would go") if dry_run else ("done", "done")), where)
     if acted.count("refused"):
         note("To plan again with what is there now: dedup index, then dedup plan")
@@ -170,7 +172,7 @@ def warnings_on(entries: Sequence[PlanEntry]) -> list[str]:
         )
     if loose := sum(entry.tier in LOOSE for entry in entries):
         found.append(
-            f"{counted(loose, 'file')} not proven to be what the keeper is: look before you act"
+            f"{counted(loose, 'file')} not proven to match the keeper: look before you act"
         )
     return found
 
@@ -194,11 +196,11 @@ def _ask(count: int, size: int, verbs: set[str]) -> None:
 @click.command("undo")
 @click.argument("run", metavar="[RUN]", required=False, type=Name())
 @shared_store_option
-@click.option("--dry-run", is_flag=True, help="Only say what can be done.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option(
     "--yes",
     is_flag=True,
-    help="Do not ask before files go again. Needed where nobody can be asked.",
+    help="Do not ask before files go again. Needed where there is no terminal to ask on.",
 )
 @verbose_option
 @rows_options
@@ -213,12 +215,12 @@ def undo_command(
 ) -> None:
     """Bring back what a run of `dedup apply` took away.
 
-    Without RUN, of the newest run of which anything can be brought back. Paths, bytes, times and
-    modes are as before; what is at a path now is never overwritten. What cannot be brought back is
-    said before anything is done.
+    Without RUN, that is the newest run with anything to bring back. Paths, bytes, times and modes
+    are as before; what is at a path now is never overwritten. You are told what cannot be brought
+    back before anything is done.
 
-    An undo is a run as well, with a name of its own. To undo it is to carry its run out again: each
-    file and its keeper are read as `dedup apply` does, and what has changed is refused.
+    An undo is itself a run, with its own name. To undo it is to carry out its run again: each file
+    and its keeper are read as by `dedup apply`, and what has changed is refused.
 
     \b
     Examples:
@@ -291,9 +293,10 @@ def log_command(run: str | None, store: Path | None, kind: str | None, output: P
 @click.command("recover")
 @store_option
 def recover_command(store: Path | None) -> None:
-    """Bring runs to an end that were killed: each file is where it was, or where it was to go.
+    """Finish runs that were killed.
 
-    `index`, `plan`, `apply` and `undo` do so by themselves.
+    Each file ends up where it was, or where it was to go. `index`, `plan`, `apply` and `undo` do
+    this by themselves.
 
     \b
     Examples:

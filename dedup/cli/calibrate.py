@@ -37,15 +37,15 @@ if TYPE_CHECKING:
     "--truth",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="What is known of pairs, in a file as `dedup eval` takes it, and is not to be proven. "
-    "Vectors of your own whose ids are no files need it.",
+    help="Known pairs, which then need no proof, in a file as `dedup eval` takes it. Required for "
+    "your own vectors if their ids are not files.",
 )
 @click.option(
     "-o",
     "--output",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Draw the curve into an SVG file.",
+    help="Draw the curve in an SVG file.",
 )
 @weights_option
 @device_option
@@ -60,13 +60,12 @@ def calibrate_command(
     device: str,
     kind: str | None,
 ) -> None:
-    """Measure what a similarity is worth in this very collection.
+    """Measure what a similarity is worth in this collection.
 
-    Images drawn from the collection are edited as people edit theirs, and embedded: how many of
-    the copies does a threshold find? The most similar pairs of the collection are checked on the
-    images themselves: how many of them are not copies? The result is kept with the collection;
-    from then on, list --precision has a meaning. Calibrate again when the collection has grown
-    much.
+    Images drawn from the collection are edited the way people edit theirs, and embedded: how many
+    of these copies does a threshold find? The most similar pairs of the collection are checked on
+    the images themselves: how many of them are not copies? The result is kept with the collection,
+    and `dedup list --precision` goes by it. Calibrate again when the collection has grown a lot.
 
     \b
     Examples:

@@ -57,7 +57,7 @@ class Issues(click.ParamType[frozenset[str]]):
         names = [name.strip() for name in str(value).split(",")]
         for name in names:
             if name not in (*ISSUES, ANY):
-                self.fail(f"{name!r} is no issue; issues are {', '.join(ISSUES)}", param, ctx)
+                self.fail(f"{name!r} is not an issue; issues are {', '.join(ISSUES)}", param, ctx)
         return frozenset(ISSUES if ANY in names else names)
 
 
@@ -80,7 +80,8 @@ class Issues(click.ParamType[frozenset[str]]):
     "--fail-on",
     type=Issues(),
     metavar="ISSUES",
-    help="Exit with 3 when one of these issues, separated by commas, was found; any: all of them.",
+    help="Exit with 3 if one of these issues, separated by commas, was found; any stands for all "
+    "of them.",
 )
 @strict_option
 @format_options
@@ -100,12 +101,11 @@ def check_command(
 ) -> None:
     """Show the images of a data set that deserve a look.
 
-    FOLDERs are indexed first, as by dedup index; what is looked at is the whole collection.
-    Copies with different labels, labels that neighbours contradict, images that are blank, blurry,
-    dark, bright, of little information, of an odd size or aspect, and outliers: the hundredth that
-    is furthest from its neighbours. Every score is lower for the worse; limits follow the
-    collection. Of --tier are the images that have to agree in their labels. Images are read again,
-    a few milliseconds each.
+    FOLDERs are indexed first, as by `dedup index`; the whole collection is checked. It shows copies
+    with different labels, labels that neighbours contradict, images that are blank, blurry, dark,
+    bright, of little information, or of an odd size or aspect, and outliers: the 1 % furthest from
+    their neighbours. A lower score is worse; limits adapt to the collection. --tier says which
+    images have to have the same label. Images are read again, at a few milliseconds each.
 
     \b
     Examples:
@@ -119,7 +119,7 @@ def check_command(
     wanted = issues
     if labels is None:
         if wanted < frozenset(ISSUES) and wanted & {*OF_LABELS}:
-            raise click.UsageError(f"{' and '.join(OF_LABELS)} take --labels")
+            raise click.UsageError(f"{' and '.join(OF_LABELS)} need --labels")
         wanted -= {*OF_LABELS}
     if fail_on is not None and not fail_on & wanted:
         raise click.UsageError("--fail-on names only issues that are not looked for")

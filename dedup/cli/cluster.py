@@ -81,14 +81,14 @@ def cluster_options(command: Command) -> Command:
     engine = click.option(
         "--engine",
         type=click.Choice(["inline", "processes", "ray"]),
-        help="With a URL as --store: what runs the work: this process, the cores of this machine, "
-        "or a Ray cluster. Default: processes.",
+        help="With a URL as --store, where the work runs: in this process (inline), on this "
+        "machine's cores (processes) or on a Ray cluster (ray). Default: processes.",
     )
     address = click.option(
         "--address",
         metavar="ADDRESS",
-        help="With --engine ray: the address of the cluster, such as auto. Default: what "
-        "RAY_ADDRESS names, else this machine.",
+        help="With --engine ray: the cluster's address, such as auto. Default: RAY_ADDRESS, else "
+        "this machine.",
     )
     return engine(address(command))
 
@@ -99,13 +99,13 @@ def index_options(command: Command) -> Command:
         "--shard",
         type=click.IntRange(1),
         metavar="N",
-        help="With a URL as --store: images of a task at most, of a new collection. Default: 8192.",
+        help="With a URL as --store, for a new collection: the most images in one task. Default: "
+        "8192.",
     )
     dry_run = click.option(
         "--dry-run",
         is_flag=True,
-        help="With a URL as --store: measure a sample, and say what the work will cost; nothing "
-        "is written.",
+        help="With a URL as --store: measure a sample and estimate the cost; nothing is written.",
     )
     return cluster_options(shard(dry_run(command)))
 
@@ -149,8 +149,8 @@ def index(
     for url in urls:
         if "://" not in url:
             raise click.UsageError(
-                f"{url} is on this computer, and the collection in object storage, whose workers "
-                f"may not see it. Name it as file:///… if all of them do, or use --store DIR"
+                f"{url} is on this computer, but the collection is in object storage, and its "
+                "workers may not see it. Name it as file:///… if they all do, or use --store DIR"
             )
     with opened(store, where, create=bool(urls), **model) as shared:
         with progress_bars("images") as progress:
@@ -202,7 +202,7 @@ def _write_status(found: SharedStatus) -> None:
     ]
     facts += [Fact("" if number else "stages", one) for number, one in enumerate(_stages(found))]
     stored = f"{counted(found.litter, 'object')}, {litter}"
-    facts.append(Fact("litter", f"{stored}: of attempts that were broken off, or are under way"))
+    facts.append(Fact("litter", f"{stored}: from attempts that were broken off or are under way"))
     write_facts(facts)
 
 
@@ -230,7 +230,7 @@ def verify(store: str, form: str, output: Path | None, *, deep: bool) -> None:
     if deep:
         note(f"Read {counted(answer.files_read, 'object')}.")
     if len(answer):
-        note(f"{counted(len(answer), 'finding')}. `dedup repair` makes good what can be.")
+        note(f"{counted(len(answer), 'finding')}. `dedup repair` fixes what it can.")
         raise click.exceptions.Exit(EXIT_FOUND)
     note("Everything is as it was written.")
 

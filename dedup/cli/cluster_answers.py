@@ -142,8 +142,8 @@ def export(store: str, output: str, layers: Sequence[str], *, fused: bool) -> No
     refuse({"--output", "--layer", "--fused"})
     if not output.endswith(".lance"):
         raise click.UsageError(
-            f"{output}: of a collection in object storage .lance is written. Bring it to this "
-            "computer for other forms: dedup fetch --store URL FOLDER"
+            f"{output}: from object storage only .lance is written. For other formats, bring the "
+            "collection to this computer: dedup fetch --store URL FOLDER"
         )
     with opened(store) as shared, progress_bars("shards") as progress:
         answer = shared.export(output, layers, fused=fused, progress=progress)
@@ -156,9 +156,8 @@ def export(store: str, output: str, layers: Sequence[str], *, fused: bool) -> No
 def fetch_command(folder: Path | None, store: Path | str | None) -> None:
     """Bring a collection from object storage to this computer.
 
-    It becomes an ordinary collection in FOLDER (.dedup when none is named), with all that was
-    proven, so that every other command works on it. The images stay where they are, and are read
-    from there.
+    It becomes an ordinary collection in FOLDER (.dedup by default), with everything proven so far,
+    so every other command works on it. The images stay where they are and are read from there.
 
     \b
     Examples:
@@ -168,7 +167,7 @@ def fetch_command(folder: Path | None, store: Path | str | None) -> None:
     from dedup.session import STORE_NAME
 
     if not isinstance(store, str):
-        raise click.UsageError("--store names a collection in object storage: s3://bucket/folder")
+        raise click.UsageError("give the URL of a collection: --store s3://bucket/folder")
     place = folder if folder is not None else Path(STORE_NAME)
     with opened(store) as shared, progress_bars() as progress:
         made = shared.fetch(place, progress=progress)

@@ -111,11 +111,12 @@ def compare_command(
     csv_safe: bool,  # noqa: FBT001
     **model: Any,
 ) -> None:
-    """Show which of the NEW images are in REF already, the surest first. One way.
+    """Show which NEW images are already in REF, surest first. One way.
 
-    NEW are files, folders, archives or URLs, and not indexed. A folder REF is indexed first
-    (quickly, when it has been before) into the collection of --store or the current folder. Of two
-    splits of a data set, this shows what leaks from one into the other; with --labels, by class.
+    NEW are files, folders, archives or URLs; they are not indexed. A folder REF is indexed first,
+    which is quick if it has been before, into the collection of --store or of the current folder.
+    For two splits of a data set, this shows what leaks from one into the other; with --labels, by
+    class.
 
     \b
     Examples:
@@ -154,7 +155,7 @@ def _check_labels(labels: str | None, form: str, vectors: Any) -> None:
     if labels is None:
         return
     if form == "paths":
-        raise click.UsageError("--labels gives a row a class, and classes have no paths")
+        raise click.UsageError("--labels gives one row per class, and classes have no paths")
     if vectors is not None:
         raise click.UsageError("--labels cannot be combined with --vectors: it is about images")
 
@@ -217,6 +218,6 @@ def _print_totals(answer: Comparison) -> None:
     tiers = [match.tier for match in answer]
     counts = ", ".join(f"{tiers.count(tier)} {tier.value}" for tier in Tier if tier in tiers)
     note(
-        f"{len(tiers):,} of {answer.compared:,} images are there already"
+        f"{len(tiers):,} of {answer.compared:,} images are already there"
         f"{f': {counts}' if counts else ''}"
     )

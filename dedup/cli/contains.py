@@ -70,14 +70,13 @@ def contains_command(
     nul: bool,  # noqa: FBT001
     csv_safe: bool,  # noqa: FBT001
 ) -> None:
-    """Say how much of the folder A is inside the folder B, and what is only in A.
+    """Show how much of folder A is in folder B, and what is not.
 
-    Both are indexed folders, or in one. An image of A is inside B where a file there has the same
-    bytes or pixels, or is proven against it and no lesser version: not smaller, more compressed,
-    without the camera's data or damaged. Images that could not be read count as only in A; files
-    that are no images are not looked at. The format "paths" prints what is only in A.
-    `dedup list --folders` finds such folders; `dedup plan A --into B` plans which files of A may
-    go.
+    Both are indexed folders, or inside one. An image of A is in B if a file there has the same
+    bytes or pixels, or is proven to show the same and is no lesser version: not smaller, more
+    compressed, damaged, or without the camera's data. Images that could not be read count as only
+    in A; files that are not images are ignored. --format paths prints what is only in A. `dedup
+    list --folders` finds such folders; `dedup plan A --into B` plans which files of A may go.
 
     \b
     Examples:
@@ -99,7 +98,9 @@ def contains_command(
 
 def _check_tiers(tiers: frozenset[Tier]) -> None:
     if Tier.SIMILAR in tiers:
-        raise click.UsageError("the tier similar proves nothing: no folder is inside another by it")
+        raise click.UsageError(
+            "the tier similar proves nothing: it cannot show that a folder is inside another"
+        )
 
 
 def _write_answer(answer: FolderOverlap) -> None:
@@ -133,7 +134,7 @@ def list_folders(
     _print_overlaps(answer[:limit], out)
     note_left_out(len(answer), limit, "folder")
     if not len(answer):
-        note("No folder is to a half inside another.")
+        note("No folder is at least half inside another one.")
     note(*collection.notes, *answer.notes)
 
 

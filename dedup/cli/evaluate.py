@@ -48,18 +48,18 @@ _SHOWN_NAMES = 5
     "--plot",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Draw precision over recall into an SVG file.",
+    help="Plot precision against recall in an SVG file.",
 )
 @report_format_option
 def eval_command(
     store: Path | None, truth: Path, root: Path | None, plot: Path | None, kind: str | None
 ) -> None:
-    """Compare the pairs that are found with known ones.
+    """Compare the pairs that are found with known pairs.
 
     FILE holds a JSON list of groups {"tier", "members": [names]}, or CSV with the columns first,
     second and tier (exact, pixels, resaved, near, similar, different) or duplicate (1 or 0). Two
     images that FILE mentions, but not together, are taken to be different; pairs with an image that
-    it does not mention are not judged. All tiers but similar mean one photograph.
+    it does not mention are not judged. All tiers but similar mean the same photograph.
 
     \b
     Examples:

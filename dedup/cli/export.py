@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     "--neighbours",
     type=click.IntRange(min=1),
     metavar="K",
-    help="Instead of embeddings: the K nearest others of every file, to .npz or .parquet.",
+    help="Instead of embeddings: the K nearest neighbours of every file, to .npz or .parquet.",
 )
 @click.option(
     "--name",
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     show_default=True,
     type=Name(),
     metavar="NAME",
-    help="Of the collection or table that is made in a database.",
+    help="The collection or table to create in a database.",
 )
 def export_command(
     store: Path | str | None,
@@ -63,10 +63,10 @@ def export_command(
     neighbours: int | None,
     name: str,
 ) -> None:
-    """Write the stored embeddings for other programs, one row per image file.
+    """Write the stored embeddings for other programs, a row per file.
 
-    Of a collection in object storage, .lance is written shard by shard, however large it is; the
-    other forms take a fetched one.
+    A collection in object storage is written to .lance shard by shard, however large it is; for
+    other formats, fetch it first.
 
     \b
     Examples:

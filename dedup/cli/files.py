@@ -25,7 +25,7 @@ class Box(click.ParamType[tuple[int, int, int, int]]):
         except ValueError:
             left = top = width = height = -1
         if min(left, top) < 0 or min(width, height) < 1:
-            self.fail(f"{value!r} is no X,Y,W,H in pixels", param, ctx)
+            self.fail(f"{value!r} is not X,Y,W,H in pixels", param, ctx)
         return left, top, width, height
 
 
@@ -33,15 +33,18 @@ files_from_option = click.option(
     "--files-from",
     type=Name(),
     metavar="LIST",
-    help="Also the files and URLs that LIST names: one a line or separated by NUL (- for "
-    "stdin), or a column of a .csv, .tsv or .parquet, its only one or 'path'.",
+    help="Also take the files and URLs named in LIST: one per line or separated by NUL (- for "
+    "stdin), or a column of a .csv, .tsv or .parquet file: its only one, or 'path'.",
 )
 
 
 def files_options(command: Command) -> Command:
     """Add --files-from and --column; `named_files` reads them."""
     column = click.option(
-        "--column", type=Name(), metavar="NAME", help="Another column of LIST to hold the names."
+        "--column",
+        type=Name(),
+        metavar="NAME",
+        help="The column of LIST that holds the names, if it is another one.",
     )
     return files_from_option(column(command))
 

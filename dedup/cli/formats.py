@@ -26,7 +26,9 @@ class _OneObject(click.Choice[str]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Refuse those of tables with the reason."""
         if value in FORMATS and value not in self.choices:
-            self.fail(f"{value} holds plain rows, which this answer is not: use jsonl", param, ctx)
+            self.fail(
+                f"{value} needs plain rows, which this answer does not have: use jsonl", param, ctx
+            )
         return str(super().convert(value, param, ctx))
 
 
@@ -35,7 +37,7 @@ _output_option = click.option(
     "--output",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="With --format parquet, which it stands for: the file that is written.",
+    help="Write the answer to FILE as Parquet; implies --format parquet.",
 )
 report_format_option = click.option(
     "--format",
@@ -65,14 +67,14 @@ def format_options(command: Command) -> Command:
         "--format",
         "kind",
         type=click.Choice(FORMATS),
-        help="Default: table on a terminal, jsonl otherwise. paths and csv write the bytes of "
-        "names as they are; parquet is no text and goes to a file or another program.",
+        help="Default: table on a terminal, jsonl otherwise. paths and csv write names byte for "
+        "byte; parquet is binary and goes to a file or another program.",
     )
     safe = click.option(
         "--csv-safe",
         is_flag=True,
-        help="With --format csv: an apostrophe before texts that a spreadsheet would take for a "
-        "formula.",
+        help="With --format csv: put an apostrophe before text that a spreadsheet would take for "
+        "a formula.",
     )
     return kind(_output_option(nul(safe(command))))
 
@@ -92,7 +94,9 @@ def to_write(output: Path | None) -> None:
     from dedup.images.encode import holds_photograph
 
     if holds_photograph(output) or is_video_name(os.fsencode(output)):
-        raise click.UsageError(f"{output} is an image or a video, and stays: name another file")
+        raise click.UsageError(
+            f"{output} is an image or a video, which is not overwritten: name another file"
+        )
 
 
 def chosen_format(
@@ -112,7 +116,7 @@ def chosen_format(
         to_write(output)
         kind = "parquet"
     elif kind == "parquet" and sys.stdout.isatty():
-        raise click.UsageError("parquet is no text for a terminal: name a file with -o FILE")
+        raise click.UsageError("parquet is binary and not for a terminal: name a file with -o FILE")
     if kind == "parquet":
         with_pyarrow()  # before anything is done
     if csv_safe:

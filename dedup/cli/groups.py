@@ -109,8 +109,8 @@ def print_found(
     _note_totals(answer)
     if Tier.SIMILAR in tiers:
         note(
-            f"The tier similar (from {answer.threshold:.4f}) is not proven: another shot of a "
-            "scene looks alike, too. Look before you act."
+            f"The tier similar (from {answer.threshold:.4f}) is not proven: two shots of one scene "
+            "look alike, too. Look before you act."
         )
     return [one.tier for group in answer for one in group.duplicates]
 
@@ -118,7 +118,7 @@ def print_found(
 def note_left_out(total: int, limit: int | None, thing: str) -> None:
     """Say how many rows a limit left out."""
     if limit is not None and total > limit:
-        note(f"The first {limit:,} of {counted(total, thing)}; --limit leaves out the others.")
+        note(f"The first {limit:,} of {counted(total, thing)}; --limit hides the rest.")
 
 
 def _print_groups(groups: Sequence[Group], out: Output, *, explain: bool) -> None:
@@ -186,7 +186,7 @@ def _note_totals(answer: DuplicatesAnswer) -> None:
     if alike:
         parts.append(counted(alike, "look-alike"))
     if films:
-        parts.append(f"{films:,} of a film")
+        parts.append(counted(films, "file") + " of the same film")
     if parts:
         note(f"{counted(len(answer), 'group')}: {'; '.join(parts)}")
     else:

@@ -14,7 +14,7 @@ from dedup.errors import DedupError
 @click.command("ignore")
 @click.argument("images", nargs=-1, metavar="[A B]", type=Name())
 @store_option
-@click.option("--undo", is_flag=True, help="Take back what was decided about A and B.")
+@click.option("--undo", is_flag=True, help="Undo the decision about A and B.")
 @click.option(
     "--export",
     "export_to",
@@ -27,7 +27,7 @@ from dedup.errors import DedupError
     "import_from",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Add the decisions in such a file; of two about one pair, the later counts.",
+    help="Add the decisions in such a file; of two about the same pair, the later one counts.",
 )
 def ignore_command(
     images: tuple[str, ...],
@@ -36,10 +36,10 @@ def ignore_command(
     export_to: Path | None,
     import_from: Path | None,
 ) -> None:
-    """Remember that A and B are not duplicates: the pair is never shown again.
+    """Mark A and B as not duplicates: the pair is never shown again.
 
-    The decision is kept by the contents of the files, so that it survives renames and holds on
-    every machine that imports it.
+    The decision is about the contents of the files, so it survives renames and holds on every
+    machine that imports it.
 
     \b
     Examples:

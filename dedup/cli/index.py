@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from dedup.results import IndexSummary, Stages
 
 _UNTRAINED: Final = (
-    "Untrained: random features are enough for copies and light edits, no more. Leave "
+    "Untrained: random features are enough only for copies and light edits. Leave "
     "--untrained out for better ones."
 )
 _SKIPPED: Final = (
@@ -57,22 +57,22 @@ _SKIPPED: Final = (
     type=Name(),
     metavar="NAME",
     multiple=True,
-    help="A layer to keep the output of; repeatable. Similarity is measured on the first. "
-    "Default: global_pool. To see them all: dedup layers MODEL",
+    help="A layer whose output is kept; repeatable. Similarity is measured on the first. Default: "
+    "global_pool. To list all layers: dedup layers MODEL",
 )
 @click.option(
     "--views",
     type=click.Choice(["content", "details", "both"]),
-    help="What to keep of an image: content (what the model saw), details (local features, no "
-    "model), or both. Default: the collection's own; both for a new collection.",
+    help="What to keep for each image: content (what the model saw), details (local features, no "
+    "model), or both. Default: as in the collection; both for a new one.",
 )
 @click.option(
     "--exclude",
     type=Name(empty=True),
     metavar="PATTERN",
     multiple=True,
-    help="Leave out files and folders by a pattern of gitignore; repeatable. Patterns are kept "
-    'with the folders, for later runs, until others are given; "" takes them back.',
+    help="Leave out files and folders that match a gitignore pattern; repeatable. Patterns are "
+    'kept with the folders for later runs, until others are given; "" clears them.',
 )
 @vectors_options
 @click.option(
@@ -91,7 +91,7 @@ _SKIPPED: Final = (
     "--verbose",
     "-v",
     is_flag=True,
-    help="Also print what is done meanwhile, and where the time went.",
+    help="Also print what is being done, and where the time went.",
 )
 def index_command(
     paths: tuple[str, ...],
@@ -111,11 +111,11 @@ def index_command(
 ) -> None:
     """Build or update the collection.
 
-    Every image under each PATH is read once; files that have not changed are not read again. A
-    PATH is a folder, a zip or tar archive, a file, or a URL such as s3://bucket/photos.
-    Without PATH, all that was indexed before is brought up to date. A new collection is
-    created in .dedup in the current folder, or where --store says: a folder, or a URL of object
-    storage, where many machines can work on it.
+    Every image under each PATH is read once; files that have not changed are not read again. A PATH
+    is a folder, a zip or tar archive, a file, or a URL such as s3://bucket/photos. Without PATH,
+    everything indexed before is brought up to date. A new collection is created in .dedup in the
+    current folder, or where --store says: a folder, or a URL in object storage, where many machines
+    can work on it.
 
     \b
     Examples:

@@ -33,13 +33,14 @@ _COLUMNS = (
     "--image",
     type=Name(),
     metavar="FILE",
-    help="Draw what layers see of this image; with --maps.",
+    help="Draw what layers see in this image; needs --maps.",
 )
 @click.option(
     "--maps",
     type=click.Path(path_type=Path),
     metavar="FILE.png",
-    help="Where to: a row for each layer, its mean and the channels that vary most.",
+    help="The picture to draw: a row for each layer, with its mean and the channels that vary "
+    "most.",
 )
 @click.option(
     "--layer",
@@ -60,10 +61,9 @@ def layers_command(
     kind: str | None,
     output: Path | None,
 ) -> None:
-    """Show every layer of MODEL that can be hooked, its type and the shape of its output.
+    """Show the layers of MODEL that can be hooked: types and shapes.
 
-    Shapes are those of one image at the model's input size. No weights are downloaded, unless maps
-    are drawn.
+    Shapes are for one image at the model's input size. Weights are downloaded only to draw maps.
 
     \b
     Examples:
@@ -72,9 +72,9 @@ def layers_command(
       dedup layers copies-2 --image holiday.jpg --maps seen.png
     """
     if model is None and weights is None:
-        raise click.UsageError("name a MODEL, or give its --weights FILE")
+        raise click.UsageError("give a MODEL, or its --weights FILE")
     if (image is None) != (maps is None) or (wanted and maps is None):
-        raise click.UsageError("--image and --maps belong together, and --layer to them")
+        raise click.UsageError("--image and --maps go together, and --layer needs both")
     if image is not None and maps is not None:
         from dedup.report.looks import layer_maps
 

@@ -84,37 +84,38 @@ _PARTS = {Tier.NEAR, Tier.VIDEO}
     default="auto",
     show_default=True,
     help="exact: compare every image with every other; ivf: compare within overlapping cells, "
-    "which is quicker and misses some pairs; how many is estimated and printed. auto: ivf where "
-    "exact would take minutes.",
+    "which is quicker but misses some pairs (the estimated share is printed); auto: ivf "
+    "where exact would take minutes.",
 )
-@click.option("--explain", is_flag=True, help="Say of each group why its keeper is kept.")
+@click.option("--explain", is_flag=True, help="Say why each group's keeper is kept.")
 @click.option(
     "--sort",
     type=click.Choice(["size", "bytes", "count", "path"]),
     help="Which group comes first: size (the largest image), bytes (the most reclaimable), count "
     "(the most duplicates), path (of the keeper). Default: size; bytes with --limit or --summary.",
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Show the first N only.")
-@click.option("--summary", is_flag=True, help="Show what each folder's duplicates come to instead.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Show only the first N.")
+@click.option("--summary", is_flag=True, help="Instead of groups, show the totals for each folder.")
 @click.option(
     "--folders",
     "as_folders",
     is_flag=True,
-    help="Show folders of which at least half is inside another one instead, and how much. Edited "
-    "versions (near) count only when --tier names them.",
+    help="Instead of groups, show folders at least half of which is inside another one. Edited "
+    "versions (near) count only if --tier names them.",
 )
 @click.option(
     "--pairs",
     "as_pairs",
     is_flag=True,
-    help="List all pairs of images instead of groups, and copies with the best of theirs.",
+    help="Instead of groups, list all pairs of images; copies are paired only with the best of "
+    "them.",
 )
 @offline_option
 @click.option(
     "--companions",
     is_flag=True,
-    help="Let a camera's raw file and the JPEG or HEIC beside it be duplicates of each other. "
-    "Without it they count as a pair.",
+    help="Treat a camera's raw file and the JPEG or HEIC beside it as duplicates of each other. "
+    "Otherwise the two belong together, and both stay.",
 )
 @parts_option
 @fail_on_option
@@ -144,15 +145,15 @@ def list_command(
 ) -> None:
     """Show the duplicate groups.
 
-    The keeper of each group comes first: the original before what was made from it, as --keep says.
-    Files that are gone or have changed since they were indexed are left out. The format "paths"
-    prints the duplicates only. Proofs are kept, so that the next run is quick. `dedup plan` takes
-    the same --tier, --under, --min-bytes and --keep.
+    The keeper of each group comes first: the original before what was made from it, or as --keep
+    says. Files that are gone or have changed since they were indexed are left out. --format paths
+    prints only the duplicates. Proofs are kept, so the next run is quick. `dedup plan` takes the
+    same --tier, --under, --min-bytes and --keep.
 
     \b
     Examples:
-      dedup list --summary                     what each folder's duplicates come to
-      dedup list --limit 20                    the groups that free most
+      dedup list --summary                     the totals for each folder
+      dedup list --limit 20                    the groups that free the most
       dedup list --tier similar --threshold 0.95 --group clique
       dedup list --folders                     "old-backup is 98% inside Pictures"
       dedup list --tier exact --fail-on exact  exit code 3 when there are copies

@@ -24,10 +24,10 @@ from dedup.cli.output import counted, note, progress_bars
     help="A page (.html), an image (.png), or a table of id, path, x, y and cluster (.parquet).",
 )
 def map_command(store: Path | None, labels: str | None, column: str, output: Path) -> None:
-    """Draw all images as points in the plane, those that look alike near each other.
+    """Draw all images as a map, with similar ones near each other.
 
-    The page works without a network: thumbnails, clusters, duplicate groups, outliers, search.
-    Laid out by UMAP, with the extra 'map'. The same collection gives the same map.
+    The page works without a network: thumbnails, clusters, duplicate groups, outliers, search. It
+    is laid out by UMAP, which needs the extra `map`. The same collection gives the same map.
 
     \b
     Examples:

@@ -90,34 +90,34 @@ weights_option = click.option(
     "--weights",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="The weights of the model, a safetensors file; or the ONNX file, where that is the model.",
+    help="The model's weights: a safetensors file, or the ONNX file itself if that is the model.",
 )
 strict_option = click.option(
-    "--strict", is_flag=True, help="Exit with 1 when a file could not be read."
+    "--strict", is_flag=True, help="Exit with 1 if a file could not be read."
 )
 threshold_option = click.option(
     "--threshold",
     type=Number(-1, 1),
     metavar="S",
-    help="The lowest similarity of the tier similar, inclusive, from -1 to 1. Default: the "
+    help="The lowest similarity that counts as similar, inclusive, from -1 to 1. Default: the "
     "model's, or the calibrated one.",
 )
 fail_on_option = click.option(
     "--fail-on",
     type=click.Choice([tier.value for tier in Tier]),
-    help="Exit with 3 when something of this tier, or of a surer one, was found.",
+    help="Exit with 3 if anything of this tier, or of a surer one, was found.",
 )
 offline_option = click.option(
     "--offline",
     is_flag=True,
-    help="Also show files on drives that are not there now, as they were when they were indexed.",
+    help="Also show files on drives that are not connected now, as they were when indexed.",
 )
 parts_option = click.option(
     "--parts",
     type=click.Choice(["on", "off"]),
     default="on",
     show_default=True,
-    help="Whether to look for images that show a part of another as well: cropped to a tenth, "
+    help="Whether to look also for images that show part of another one: cropped to a tenth, "
     "pasted on a page, one of a collage.",
 )
 folders_argument = click.argument("folders", nargs=-1, metavar="[FOLDER]...", type=Name())
@@ -125,9 +125,9 @@ labels_option = click.option(
     "--labels",
     type=Name(),
     metavar="folders|FILE",
-    help="What images are: folders (each one's own folder), or a FILE: .csv, .tsv and .parquet "
-    "(columns 'path' and --column), .json (COCO), .yaml (YOLO, its labels in labels/ beside "
-    "images/).",
+    help="Where labels come from: folders (the folder that each image is in), or a FILE: .csv, "
+    ".tsv or .parquet (columns 'path' and --column), .json (COCO), .yaml (YOLO, with labels/ "
+    "beside images/).",
 )
 column_option = click.option(
     "--column",
@@ -135,7 +135,7 @@ column_option = click.option(
     metavar="NAME",
     default="label",
     show_default=True,
-    help="The column of --labels that says what images are.",
+    help="The column of --labels FILE that holds the label.",
 )
 seed_option = click.option(
     "--seed",
@@ -143,7 +143,7 @@ seed_option = click.option(
     default=0,
     show_default=True,
     metavar="N",
-    help="Equal seeds give equal answers of equal collections.",
+    help="The same seed gives the same answer for the same collection.",
 )
 
 
@@ -218,7 +218,7 @@ class Size(click.ParamType[int]):
         except (ValueError, KeyError, OverflowError):
             size = -1
         if size < 0:
-            self.fail(f"{value!r} is no size such as 500MB or 2GB", param, ctx)
+            self.fail(f"{value!r} is not a size such as 500MB or 2GB", param, ctx)
         return size
 
 
@@ -231,10 +231,10 @@ def tier_option(default: str) -> Callable[[Command], Command]:
         default=default,
         show_default=True,
         metavar="TIERS",
-        help="The tiers that count, separated by commas: exact (same bytes), pixels (the same "
-        "image bit for bit), resaved (the whole image, resized or re-encoded), near (one "
-        "photograph, edited; proven from both images), similar (looks alike), video (shares a film "
-        "with a video: saved again, cut from it, or a photo of a frame).",
+        help="The tiers that count, separated by commas: exact (same bytes), pixels (same pixels, "
+        "bit for bit), resaved (the whole image, resized or re-encoded), near (the same "
+        "photograph, edited; proven from both images), similar (looks alike; not proven), video "
+        "(the same footage: re-encoded, cut, or a photo of a frame).",
     )
 
 
@@ -260,7 +260,7 @@ def selection_options(tiers: str, *names: str) -> Callable[[Command], Command]:
         type=Size(),
         default=0,
         metavar="SIZE",
-        help="Only duplicates that are files of at least this size, such as 500kB.",
+        help="Only duplicates of at least this size, such as 500kB.",
     )
     keep = click.option(
         "--keep",
@@ -268,9 +268,10 @@ def selection_options(tiers: str, *names: str) -> Callable[[Command], Command]:
         default=INFORMATION,
         show_default=True,
         metavar="POLICY",
-        help="Which file of a group stays: terms separated by commas, the first that tells two "
-        "files apart decides. under:FOLDER (below a folder of that name or path), information (an "
-        "original before what was made from it), pixels, bytes, oldest, newest, shortest (path). "
+        help="Which file of a group stays: terms separated by commas, of which the first that "
+        "tells two files apart decides: under:FOLDER (below a folder of that name or path), "
+        "information (an original before what was made from it), pixels, bytes, oldest, newest, "
+        "shortest (path). "
         "Undamaged files always come first.",
     )
 
@@ -297,7 +298,9 @@ def runtime_from(device: str, engine: str | None = None) -> Runtime:
     if engine is None:
         engine = os.environ.get(RUNTIME_VARIABLE) or "auto"
         if engine not in ENGINES:
-            raise DedupError(f"{RUNTIME_VARIABLE} is {engine!r}; it is one of {', '.join(ENGINES)}")
+            raise DedupError(
+                f"{RUNTIME_VARIABLE} is {engine!r}; it must be one of {', '.join(ENGINES)}"
+            )
     return Runtime(device, engine)
 
 

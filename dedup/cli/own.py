@@ -24,16 +24,16 @@ def vectors_options(command: Command) -> Command:
         "--vectors",
         metavar="FILE",
         type=click.Path(path_type=Path),
-        help="Instead of images: vectors of your own, of any model, an array (N, D) in a .npy "
-        "file. It is mapped, and not read as a whole.",
+        help="Instead of images: your own vectors from any model, an array (N, D) in a .npy file, "
+        "which is memory-mapped.",
     )
     ids = click.option(
         "--ids",
         metavar="FILE",
         type=click.Path(path_type=Path),
-        help="With --vectors: the id of each, in the same order, a table (.csv, .tsv, .parquet) "
-        "with a column id or path, or a file with one id a line. What is a file is read for "
-        "proofs. Default: the numbers of the rows.",
+        help="With --vectors: their ids in the same order, as a table (.csv, .tsv, .parquet) with "
+        "a column id or path, or a file with one id per line. Ids that name files are read "
+        "for proofs. Default: row numbers.",
     )
     return vectors(ids(command))
 
@@ -72,12 +72,14 @@ def read_vectors(path: Path) -> Any:
         raise VectorsError(f"{path}: cannot be read: {reason}") from error
     except (ValueError, EOFError) as error:
         raise VectorsError(
-            f"{path}: no array of numbers in a .npy file: {first_line(error)}. Save it by "
+            f"{path}: not an array of numbers in a .npy file: {first_line(error)}. Save it with "
             "numpy.save"
         ) from error
     if not isinstance(rows, np.ndarray):
         rows.close()
-        raise VectorsError(f"{path}: a .npz file of several arrays; save one of them by numpy.save")
+        raise VectorsError(
+            f"{path}: a .npz file of several arrays; save one of them with numpy.save"
+        )
     if rows.dtype.kind not in "fiu":
         raise VectorsError(f"{path}: vectors are real numbers, not {rows.dtype}")
     return rows[None] if rows.ndim == 1 else rows

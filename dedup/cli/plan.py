@@ -47,39 +47,41 @@ _SHARED = {"--tier", "--under", "--folder", "--min-bytes", "--keep", "--action",
     show_default=True,
     metavar="ACTION",
     type=Name(),
-    help="trash, move:FOLDER (paths below the indexed folder are kept), delete; of files with the "
-    "same bytes also hardlink, reflink or symlink to the keeper. In object storage: move:URL, tag "
-    "or delete.",
+    help="trash, move:FOLDER (paths below the indexed folder are kept) or delete; for files with "
+    "the same bytes also hardlink, reflink or symlink to the keeper. In object storage: "
+    "move:URL, tag or delete.",
 )
 @click.option(
     "--protect",
     metavar="PATTERN",
     multiple=True,
     type=Name(),
-    help="Files that stay, by gitignore's rules, relative to the indexed folder. Repeatable.",
+    help="Files that stay: a gitignore pattern, relative to the indexed folder. Repeatable.",
 )
 @click.option(
     "--reference",
     metavar="DIR",
     multiple=True,
     type=Name(),
-    help="A folder of which everything stays; its files are keepers before others. Repeatable.",
+    help="A folder in which everything stays; its files are preferred as keepers. Repeatable.",
 )
 @click.option(
     "--into",
     metavar="DIR",
     type=Name(),
-    help="Only files of FOLDER that are proven to be inside DIR, in which everything stays; see "
-    "`dedup contains`.",
+    help="Only files of FOLDER that are proven to be in DIR, where everything stays; see `dedup "
+    "contains`.",
 )
-@click.option("--max-bytes", type=Size(), metavar="SIZE", help="What may go in all, such as 2GB.")
+@click.option(
+    "--max-bytes", type=Size(), metavar="SIZE", help="Remove at most this much in all, such as 2GB."
+)
 @cluster.cluster_options
 @click.option(
     "-o",
     "--output",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Write the plan to FILE, as JSON. Without it only the summary is shown.",
+    help="Write the plan to FILE as JSON. Without it, only the summary is shown.",
 )
 def plan_command(
     folders: tuple[str, ...],
@@ -96,11 +98,11 @@ def plan_command(
     output: Path | None,
     **place: Any,
 ) -> None:
-    """Plan which duplicates are to go; nothing is touched.
+    """Plan which duplicates to remove; nothing is touched.
 
-    The plan is a file to read and to edit, one duplicate a line, with the file that stays for it.
-    Only files below FOLDER go, where one is named; --under says the same. Sidecars (.xmp, .aae,
-    the film of a live photo) go with their image. `dedup apply` carries it out.
+    The plan is a file to read and edit: one duplicate per line, with the file that stays for it. If
+    FOLDER is given, only files below it go; --under says the same. Sidecars (.xmp, .aae, the film
+    of a live photo) go with their image. `dedup apply` carries the plan out.
 
     \b
     Examples:
@@ -125,7 +127,7 @@ def plan_command(
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     if into is not None and not under:
-        raise click.UsageError("--into takes folders of which files may go: --folder A --into B")
+        raise click.UsageError("--into needs folders whose files may go: --folder A --into B")
     with open_collection(store) as collection, progress_bars() as progress:
         plan = collection.plan(
             under, tier=tiers, action=action, keep=keep.texts, protect=protect,
@@ -133,7 +135,7 @@ def plan_command(
             progress=progress,
         )  # fmt: skip
         note(*collection.notes, *plan.notes)
-    _summarise(plan)
+    _summarise(plan, store_given(store))
     if output is None:
         note("Nothing was written; to write the plan: -o plan.json")
     else:
@@ -142,7 +144,13 @@ def plan_command(
         note(f"Wrote {output}; to carry it out: {apply}")
 
 
-def _summarise(plan: Plan) -> None:
+def _summarise(plan: Plan, where: str) -> None:
+    """Print what a plan comes to, and what it leaves out.
+
+    Parameters
+    ----------
+    where : option that names the collection
+    """
     total = f"{counted(len(plan.entries), 'file')}, {bytes_in_words(plan.bytes)}"
     note(f"{planned_in_words(plan.action)}: {total}")
     by_tier = _added_up((str(entry.tier or "sidecar"), entry.bytes) for entry in plan.entries)
@@ -159,11 +167,15 @@ def _summarise(plan: Plan) -> None:
             "lacks; to write them beside it: dedup apply --carry-metadata"
         )
     if plan.left_out:
-        note("Stays, and why:")
+        note("What stays, and why:")
         _table(_added_up((one.reason, one.bytes) for one in plan.left_out))
     if "near" not in plan.tiers:
-        note("Edited versions stay; to plan for them as well: --tier exact,pixels,resaved,near")
-        note("Without them groups may be others: dedup list --tier exact,pixels,resaved")
+        asked = ",".join(plan.tiers)
+        note(
+            f"Edited versions stay; to include them: --tier {asked},near",
+            "Without them, files can be grouped otherwise than dedup list shows by default; to see "
+            f"the groups of this plan: dedup list --tier {asked}{where}",
+        )
     note(*warnings_on(plan.entries))
 
 
@@ -187,4 +199,4 @@ def _check_output(output: Path | None) -> None:
 
     to_write(output)
     if output is not None and output.is_file() and not may_be_a_plan(output):
-        raise click.UsageError(f"{output} is there, and is no plan: name another file")
+        raise click.UsageError(f"{output} exists and is not a plan: name another file")

@@ -40,14 +40,14 @@ class Numbers(click.ParamType[tuple[float, ...]]):
             return size_of(int(parts[0]) if len(parts) == 1 else tuple(map(int, parts)))
         except ValueError:
             wanted = "0.5,0.5,0.5" if self._separator == "," else "224 or 224x320"
-            self.fail(f"{value!r} is nothing such as {wanted}", param, ctx)
+            self.fail(f"{value!r} is not like {wanted}", param, ctx)
 
 
 unpickle_option = click.option(
     "--unpickle",
     is_flag=True,
-    help="Take --weights from a checkpoint of torch (.pt, .pth) as well: tensors are read, and "
-    "nothing in it is run.",
+    help="Also accept a PyTorch checkpoint (.pt, .pth) as --weights: only its tensors are read, "
+    "and no code in it is run.",
 )
 
 
@@ -58,15 +58,16 @@ def preparation_options(command: Command) -> Command:
         "size",
         type=Numbers("x"),
         metavar="SIZE",
-        help="Of an ONNX model's input, pixels: 224, or HEIGHTxWIDTH. Default: what the file says.",
+        help="The input size of an ONNX model, in pixels: 224, or HEIGHTxWIDTH. Default: as the "
+        "file says.",
     )
     mean, std = (
         click.option(
             f"--{name}",
             type=Numbers(),
             metavar="R,G,B",
-            help=f"The {meaning} that an ONNX model's input is normalised by, of values from 0 to "
-            "1. Default: what the file says.",
+            help=f"The {meaning} by which an ONNX model's input is normalised, for values from 0 "
+            "to 1. Default: as the file says.",
         )
         for name, meaning in (("mean", "mean"), ("std", "standard deviation"))
     )

@@ -45,7 +45,7 @@ _SHARED = {"-k", "--files-from", "--column", "--strict", "--format", "--output",
     type=Name(),
     metavar="WORDS",
     multiple=True,
-    help="What is to be seen, in words: alone, or added to each IMAGE; repeatable. Takes a "
+    help="What to look for, in words: alone, or added to each IMAGE; repeatable. Needs a "
     "collection whose model has a text tower (open_clip:...).",
 )
 @click.option(
@@ -53,16 +53,18 @@ _SHARED = {"-k", "--files-from", "--column", "--strict", "--format", "--output",
     type=Name(),
     metavar="WORDS",
     multiple=True,
-    help="What is not to be seen: taken off the query; repeatable.",
+    help="What to avoid, in words: subtracted from the query; repeatable.",
 )
 @click.option(
     "--vector",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Instead of IMAGE: a vector, or several (Q, D), in a .npy file: of the collection's own "
-    "width where it holds vectors of yours, else as `dedup export --fused` writes them.",
+    help="Instead of IMAGE: one vector, or several (Q, D), in a .npy file: as wide as the "
+    "collection's own if it holds your vectors, else as `dedup export --fused` writes them.",
 )
-@click.option("-k", "k", type=click.IntRange(min=1), help="How many neighbours.  [default: 10]")
+@click.option(
+    "-k", "k", type=click.IntRange(min=1), help="How many neighbours to show. [default: 10]"
+)
 @click.option(
     "--threshold",
     type=Number(-1, 1),
@@ -73,7 +75,7 @@ _SHARED = {"-k", "--files-from", "--column", "--strict", "--format", "--output",
     "--crop",
     type=Box(),
     metavar="X,Y,W,H",
-    help="Look for a part of each IMAGE: left, top, width and height in pixels.",
+    help="Look for only a part of each IMAGE: left, top, width and height in pixels.",
 )
 @files_options
 @offline_option
@@ -100,10 +102,10 @@ def query_command(
 ) -> None:
     """Show the indexed images nearest to each IMAGE, or to words.
 
-    An IMAGE need not be indexed; one that is finds itself first. A folder or an archive stands for
-    all images in it, and - reads names from stdin, one a line or separated by NUL. An IMAGE may be
-    a URL. Nothing is proven here: the table shows the tier of what `dedup list`, `compare` or `why`
-    have proven before.
+    An IMAGE is a file, a URL, a folder or an archive (all images in it), or - to read names from
+    stdin, one per line or separated by NUL. It need not be indexed; one that is finds itself first.
+    Nothing is proven here: the table shows tiers that `dedup list`, `compare` or `why` proved
+    before.
 
     \b
     Examples:
@@ -124,7 +126,7 @@ def query_command(
         raise click.UsageError("--vector stands alone: give no IMAGE and no words with it")
     names, rows = _asked(names, vector)
     if not (names or text):
-        raise click.UsageError("name an IMAGE, a list with --files-from, --text or --vector FILE")
+        raise click.UsageError("give an IMAGE, a list with --files-from, --text or --vector FILE")
     if isinstance(store, str):
         cluster_answers.refuse(_SHARED)
         answer = cluster_answers.query(store, names, k)

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 @store_option
 @selection_options("exact,pixels,resaved,near")
 @click.option(
-    "--limit", type=click.IntRange(min=1), metavar="N", help="Show the N groups that free most."
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Show the N groups that free the most space.",
 )
 @click.option(
     "-o",
@@ -28,8 +31,8 @@ if TYPE_CHECKING:
     required=True,
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="The page to write, ending in .html. Of more than 5,000 images it is the index of others "
-    "beside it, FILE-1.html and so on.",
+    help="The page to write, ending in .html. For more than 5,000 images it is an index of "
+    "further pages beside it, FILE-1.html and so on.",
 )
 def report_command(
     store: Path | None,
@@ -40,11 +43,11 @@ def report_command(
     limit: int | None,
     output: Path,
 ) -> None:
-    """Write the duplicate groups to a page for a browser; nothing is touched.
+    """Write the duplicate groups to a page; no image is touched.
 
-    One file with all thumbnails in it, to look through, to send, and to choose in, without a
-    network. What was chosen is saved from the page: plan.json for `dedup apply`, and
-    decisions.jsonl for `dedup ignore --import`.
+    It is one file with all thumbnails in it, to look through, to send and to choose in, without a
+    network. Choices are saved from the page: plan.json for `dedup apply`, and decisions.jsonl for
+    `dedup ignore --import`.
 
     \b
     Examples:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     default=0,
     show_default=True,
     metavar="N",
-    help="The port of 127.0.0.1 to answer at; 0: any that is free.",
+    help="The port on 127.0.0.1; 0 takes any free one.",
 )
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 def review_command(
@@ -40,12 +40,12 @@ def review_command(
     port: int,
     no_browser: bool,  # noqa: FBT001 - click's
 ) -> None:
-    """Look through the duplicate groups in a browser, choose, apply and undo.
+    """Review the duplicate groups in a browser: choose, apply, undo.
 
-    Answers to this machine only, and to the browser that opens the printed address. Images are
-    compared side by side, under a slider, in turns, or by a map of what differs. What is chosen is
-    kept from one time to the next; nothing is touched before the plan of it was looked at and
-    confirmed, and what goes, goes to the trash. Ctrl-C ends it. Takes the extra `review`.
+    Serves only this machine, and only the browser that opens the printed address. Images are
+    compared side by side, with a slider, by turns, or by a map of what differs. Choices are kept
+    for the next time. Nothing is touched until you have seen and confirmed the plan, and what goes,
+    goes to the trash. Ctrl-C stops it. Needs the extra `review`.
 
     \b
     Examples:
@@ -67,7 +67,7 @@ def review_command(
             say(review.url)
             if not no_browser and not open_browser(review.once):
                 note("No browser was found: open the address above.")
-            note("Reviewing. Ctrl-C ends it; what is chosen is kept.")
+            note("Reviewing. Ctrl-C stops it; choices are kept.")
 
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         with suppress(KeyboardInterrupt), reviewing(collection, task, port, started) as review:

@@ -27,14 +27,14 @@ _COLUMNS = (
     metavar="PATH",
     type=Name(),
     help="Drop the folder PATH and its files from the collection. The files are not touched, and "
-    "what was computed of them is kept.",
+    "what was computed from them is kept.",
 )
 @click.option(
     "--move",
     nargs=2,
     metavar="OLD NEW",
     type=Name(),
-    help="Say that the folder OLD is at NEW now.",
+    help="Record that the folder OLD is now at NEW.",
 )
 @rows_options
 def roots_command(
@@ -46,8 +46,8 @@ def roots_command(
 ) -> None:
     """Show the indexed folders, and which of them are there now.
 
-    A folder that is missing, or empty where images were, is offline: a drive that is not plugged
-    in. Its images are kept, and left out of answers.
+    A folder that is missing, or that held images and is empty now, is offline: a drive that is not
+    plugged in. Its images are kept, but left out of answers.
 
     \b
     Examples:

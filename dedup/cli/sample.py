@@ -40,7 +40,7 @@ _COLUMNS = (
     type=click.IntRange(1),
     required=True,
     metavar="N",
-    help="How many images to take.",
+    help="How many images to choose.",
 )
 @seed_option
 @tier_option("exact,pixels,resaved,near")
@@ -57,10 +57,11 @@ def sample_command(
     csv_safe: bool,  # noqa: FBT001
     output: Path | None,
 ) -> None:
-    """Take N images that stand for all: each the one least like those taken before.
+    """Choose N images that represent them all.
 
-    Of images that belong together (--tier) one at most is taken, the keeper. The first n of a
-    sample are the sample of size n. Similarity is to the most similar image taken before.
+    Each is the one least like those chosen before. Of images that belong together (--tier) at most
+    one is chosen, the keeper. The first n of a sample are the sample of size n. Similarity is to
+    the most similar image chosen before.
 
     \b
     Examples:

@@ -97,7 +97,7 @@ class Ratios(click.ParamType[tuple[float, ...]]):
     _RATIOS,
     type=Ratios(),
     metavar="R R...",
-    help="The shares of the subsets, which add up to 1, such as .8 .1 .1.",
+    help="The subsets' shares, which add up to 1, such as .8 .1 .1.",
 )
 @click.option(
     "--names",
@@ -109,7 +109,7 @@ class Ratios(click.ParamType[tuple[float, ...]]):
     "--stratify",
     type=Name(),
     metavar="COLUMN|labels",
-    help="What every subset is to have the same shares of: labels, or a column of --labels FILE.",
+    help="Give every subset the same proportions of this: labels, or a column of --labels FILE.",
 )
 @labels_option
 @column_option
@@ -118,8 +118,9 @@ class Ratios(click.ParamType[tuple[float, ...]]):
     "--given",
     type=Name(),
     metavar="folders|FILE",
-    help="Show what leaks in a split that is there: FILE is a table (.csv, .tsv, .parquet) with "
-    "the columns 'path' and 'subset' or 'split'; folders are those called train, val, test or so.",
+    help="Show what leaks in an existing split: FILE is a table (.csv, .tsv, .parquet) with the "
+    "columns 'path' and 'subset' or 'split'; folders stands for those called train, val, "
+    "test and the like.",
 )
 @tier_option("exact,pixels,resaved,near")
 @threshold_option
@@ -143,12 +144,13 @@ def split_command(
     csv_safe: bool,  # noqa: FBT001
     output: Path | None,
 ) -> None:
-    """Place all files in subsets such as train, val and test, so that no image is in two of them.
+    """Split all files into subsets, with no image in two of them.
 
-    FOLDERs are indexed first, as by dedup index; all of the collection is placed. What belongs
-    together, over however many steps, stays together: copies, edited versions, and a raw image with
-    what was developed from it; with --tier exact,pixels,resaved,near,similar also look-alikes. With
-    --given nothing is placed: the output is what leaks between the subsets of that split.
+    Subsets are such as train, val and test. FOLDERs are indexed first, as by `dedup index`; the
+    whole collection is split. What belongs together, over however many steps, stays together:
+    copies, edited versions, and a raw image with what was developed from it; with --tier
+    exact,pixels,resaved,near,similar also look-alikes. With --given nothing is split: the output is
+    what leaks between the subsets of that split.
 
     \b
     Examples:
@@ -203,13 +205,13 @@ def _checked(
     from dedup.datasets.split import wanted_subsets
 
     if (ratios is None) == (given is None):
-        raise click.UsageError("name either --ratios or --given")
+        raise click.UsageError("give either --ratios or --given")
     if given is not None and (names or stratify):
         raise click.UsageError("--names and --stratify need --ratios")
     if labels is not None and stratify is None:
         raise click.UsageError("--labels needs --stratify, which says by what: labels or COLUMN")
     if given is None and fail_on is not None:
-        raise click.UsageError("--fail-on needs --given: what is placed does not leak")
+        raise click.UsageError("--fail-on needs --given: a new split does not leak")
     own = [] if names is None else [one.strip() for one in names.split(",")]
     if ratios is not None:
         try:

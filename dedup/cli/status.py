@@ -70,7 +70,7 @@ def status_command(
         raise click.UsageError("--skipped and --remarks cannot be combined")
     form = chosen_format(kind, output=output)
     if not (skipped or remarks) and form in TABLES:
-        raise click.UsageError(f"{form} holds plain rows: it needs --skipped or --remarks")
+        raise click.UsageError(f"{form} needs plain rows: add --skipped or --remarks")
     if isinstance(store, str):
         if remarks:
             raise click.UsageError("--remarks works only with a collection on this computer")

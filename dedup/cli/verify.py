@@ -41,7 +41,7 @@ def verify_command(
     """Check that the collection is as it was written.
 
     Checks the catalog (SQLite's own check, its tables, the checksum of every row, what rows refer
-    to) and the index. Nothing is changed. Exit code 3 when something was found.
+    to) and the index. Nothing is changed. Exit code 3 if anything was found.
 
     \b
     Examples:
@@ -66,7 +66,7 @@ def verify_command(
     if deep:
         note(f"Compared {counted(answer.files_read, 'file')} with what was indexed.")
     if len(answer):
-        note(f"{counted(len(answer), 'finding')}. `dedup repair` makes good what can be.")
+        note(f"{counted(len(answer), 'finding')}. `dedup repair` fixes what it can.")
         raise click.exceptions.Exit(EXIT_FOUND)
     note("Everything is as it was written.")
 
@@ -75,12 +75,12 @@ def verify_command(
 @shared_store_option
 @rows_options
 def repair_command(store: Path | str | None, kind: str | None, output: Path | None) -> None:
-    """Make good what can be made good in a damaged collection.
+    """Repair what can be repaired in a damaged collection.
 
-    Drops damaged rows, writes a damaged database anew, and reads the files again that these were
-    about. Decisions that are sound are kept, and what is lost is named. The catalog is copied
-    before. Images are never changed. In object storage: drops damaged objects, so that `dedup
-    index` and `dedup list` make them again, and deletes what no list needs any more.
+    Drops damaged rows, rebuilds a damaged database, and reads the files concerned again. Sound
+    decisions are kept, and what is lost is named. The catalog is copied first. Images are never
+    changed. In object storage: drops damaged objects, so that `dedup index` and `dedup list` make
+    them again, and deletes what no list needs any more.
 
     \b
     Examples:

@@ -41,10 +41,10 @@ def watch_command(
 ) -> None:
     """Keep the collection up to date while folders change.
 
-    Begins like `dedup index`, with what changed since the last run; without PATH, in all indexed
-    folders. From then on each burst of changes is indexed when it has ended. New files that are
-    there already are reported on stdout, as JSON lines with the keys of `dedup compare`. Crops and
-    pasted images are left to `dedup list`. Ctrl-C or SIGTERM ends it, with exit code 0.
+    Starts like `dedup index`, by catching up with what has changed; without PATH, in all indexed
+    folders. From then on each burst of changes is indexed once it is over. New files that duplicate
+    indexed ones are reported on stdout, as JSON lines with the keys of `dedup compare`. Crops and
+    pasted images are left to `dedup list`. Ctrl-C or SIGTERM stops it, with exit code 0.
 
     \b
     Examples:
@@ -63,7 +63,7 @@ def watch_command(
                 if reader_is_gone():
                     break
                 if number == 0:
-                    note("Watching. Ctrl-C ends it.")
+                    note("Watching. Ctrl-C stops it.")
     except (KeyboardInterrupt, click.Abort):
         pass
     note("Stopped watching.")

@@ -81,9 +81,9 @@ def why_command(
     device: str,
     kind: str | None,
 ) -> None:
-    """Say in which tier the images A and B are, and the evidence for it.
+    """Show which tier images A and B are in, and the evidence for it.
 
-    Works for any two files. With a collection, look-alikes are known as well. JSON has all figures.
+    Works for any two files; with a collection, also for look-alikes. JSON has all figures.
 
     \b
     Examples:
@@ -135,8 +135,8 @@ def _write_explanation(answer: Explanation, *, verbose: bool) -> None:
         say(f"  {shown(remark)}")
     if answer.companions:
         say(
-            "  companions: a raw file and the image developed from it; list keeps them apart "
-            "(--companions does not)"
+            "  companions: a raw file and the image developed from it, which list shows as "
+            "duplicates only with --companions"
         )
     if answer.ignored:
         say("  ignored: marked as not a duplicate")

@@ -86,7 +86,7 @@ class ActingVerbs:
         kept = [*paths_of(reference, "reference"), *([] if into is None else [into])]
         wishes = self._wishes(folders, tier, action, keep, protect, kept, max_bytes)
         if into is not None and not wishes.folders:
-            raise ValueError("into takes folders of which files may go")
+            raise ValueError("into needs folders whose files may go")
         catalog = self._session.catalog
         notes = []
         if journal.unfinished(self._session.path):

@@ -121,7 +121,9 @@ def _look(
 
     tiers, report = tiers_of(tier), callback_of(progress)
     if Tier.SIMILAR in tiers:
-        raise ValueError("the tier similar proves nothing: no folder is inside another by it")
+        raise ValueError(
+            "the tier similar proves nothing: it cannot show that a folder is inside another"
+        )
     catalog = session.computing(decodes=False)
     space = session.space()
     gallery = read_gallery(catalog, space)
@@ -277,4 +279,4 @@ def _worse_note(count: int) -> tuple[str, ...]:
         return ()
     images = "1 image is" if count == 1 else f"{count:,} images are"
     lesser = "smaller, more compressed, without the camera's data or damaged"
-    return (f"{images} there only as a lesser version ({lesser}), and counted as missing there",)
+    return (f"{images} there only as a lesser version ({lesser}), and counted as missing",)

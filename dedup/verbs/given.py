@@ -174,7 +174,9 @@ class Kept:
         """
         stem = file_name(name)
         if stem in self._seen:
-            raise SourceError(f"{self._name}: the id {name!r} comes twice; ids name one image each")
+            raise SourceError(
+                f"{self._name}: the id {name!r} occurs twice; each id names one image"
+            )
         self._seen.add(stem)
         try:
             data = encoded(image, name)
@@ -271,12 +273,12 @@ def rows_of(images: Any, ids: Any, column: str | None) -> Iterator[tuple[str, An
         else:
             one = next(given, _NONE)
             if one is _NONE:
-                raise SourceError(f"there are {number:,} ids, and more images than that")
+                raise SourceError(f"there are {number:,} ids, but more images than that")
             name = str(one)
         yield name, _image_of(row, column)
         images_given = number + 1
     if given is not None and next(given, _NONE) is not _NONE:
-        raise SourceError(f"there are {images_given:,} images, and more ids than that")
+        raise SourceError(f"there are {images_given:,} images, but more ids than that")
 
 
 _NONE: Final = object()

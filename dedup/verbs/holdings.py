@@ -67,7 +67,9 @@ class HoldingsVerbs(HandingVerbs):
             root = _root_at(catalog, path_of(path, "path"))
             status = root_status(catalog, root)
             stored.forget_root(catalog, root)
-        note = f"Forgot {status.path}: {status.files:,} files; the files themselves are not touched"
+        note = (
+            f"Forgot {status.path}: {status.files:,} files; the files themselves were not touched"
+        )
         return RootsAnswer((status,), (note,))
 
     def move_root(self, old: AnyPath, new: AnyPath) -> RootsAnswer:
@@ -192,4 +194,4 @@ def _root_at(catalog: Catalog, path: Any) -> Root:
     for root in catalog.roots():
         if root.path in wanted:
             return root
-    raise CollectionError(path, "is no indexed folder; to see them: dedup roots")
+    raise CollectionError(path, "is not an indexed folder; to list them: dedup roots")

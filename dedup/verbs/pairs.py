@@ -141,7 +141,9 @@ def compare_new(
     within = None if folder is None else indexed_folder(catalog, folder)
     space = session.space()
     if vectors is not None and not catalog.fingerprint.own_width:
-        raise CollectionError(session.path, "its vectors were not given: compare images with it")
+        raise CollectionError(
+            session.path, "it embeds images itself: compare images with it, not vectors"
+        )
     with as_files(new if vectors is None else paths_of(new, "new"), None, "new") as given:
         if vectors is None:
             paths = expand(given.paths)

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 _SOON_COMPARED = 5_000  # files; a first list of more takes minutes
 _NOT_COMPARED = (
-    "the images have not all been compared: only files of equal bytes are marked as duplicates, "
-    "and after dedup list all of them"
+    "the images have not all been compared: only files with the same bytes are marked as "
+    "duplicates. To have all of them marked, run dedup list first"
 )
 
 

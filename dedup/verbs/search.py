@@ -51,7 +51,7 @@ def index(
     if catalog.fingerprint.own_width:
         raise CollectionError(
             session.path,
-            "this collection holds vectors of its owner's, and cannot embed images. Give them with "
+            "this collection holds vectors of your own and cannot embed images. Give vectors with "
             "their ids: dedup index --vectors FILE.npy --ids FILE.csv",
         )
     with writer_lock(session.path):

@@ -67,7 +67,7 @@ def test_compare_finds_what_is_there_already_surest_first(
         ("pixels.png", "pixels", "a/5.jpg"),
         ("edited.jpg", "resaved", "a/5.jpg"),
     ]
-    assert "3 of 4 images are there already: 1 exact, 1 pixels, 1 resaved" in done.err
+    assert "3 of 4 images are already there: 1 exact, 1 pixels, 1 resaved" in done.err
     assert "broken.jpg" in done.err
     for form in ("csv", "paths"):
         assert b"edited.jpg" in dedup("compare", card, "--against", store, "--format", form).out

@@ -183,7 +183,7 @@ def test_a_plan_leaves_what_is_there_only_as_a_lesser_version(
     assert "To move to the trash: 0 files" in large.err
     nowhere = dedup("plan", "--into", images / "b", "-s", place)
     assert nowhere.code == 2
-    assert "into takes folders" in nowhere.err
+    assert "into needs folders" in nowhere.err
 
 
 def test_in_python_a_folder_inside_another_iterates_over_the_rest(store: Path, drawn: Path) -> None:

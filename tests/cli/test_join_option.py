@@ -38,4 +38,7 @@ def test_the_runtime_is_chosen_by_option_and_by_environment(
     (images / "newer.bmp").write_bytes(next(images.rglob("*.bmp")).read_bytes() + b"xy")
     refused = dedup("query", images / "newer.bmp", "-s", store)
     assert refused.code == 1
-    assert "DEDUP_RUNTIME is 'onnx'; it is one of auto, torch, openvino, onnxruntime" in refused.err
+    assert (
+        "DEDUP_RUNTIME is 'onnx'; it must be one of auto, torch, openvino, onnxruntime"
+        in refused.err
+    )

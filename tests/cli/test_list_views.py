@@ -34,7 +34,7 @@ def test_a_limit_shows_the_groups_that_free_most_and_says_what_it_left_out(
     done = dedup("list", "-s", store, "--limit", "2")
     assert [row["reclaimable_bytes"] for row in done.rows] == sorted(sizes, reverse=True)[:2]
     assert [row["group"] for row in done.rows] == [1, 2]
-    assert "The first 2 of 4 groups; --limit leaves out the others." in done.err
+    assert "The first 2 of 4 groups; --limit hides the rest." in done.err
     assert "4 groups: 6 copies" in done.err  # the sum is of all
     assert "leaves out" not in dedup("list", "-s", store, "--limit", "4").err
 

@@ -129,3 +129,24 @@ def test_commands_that_are_named_can_be_pasted(
     assert done.err.endswith(f"dedup apply 'my plan.json' --store {copies}\n")
     monkeypatch.setenv("DEDUP_STORE", os.fspath(copies))  # which the next command has as well
     assert dedup("plan", images / "many", "-o", "p.json").err.endswith("dedup apply p.json\n")
+
+
+def test_a_plan_names_the_tiers_that_it_was_made_for(
+    dedup: Dedup, store: Path, drawn: Path, images: Path
+) -> None:
+    dedup("roots", "--move", drawn, images, "-s", store)
+    dedup("index", "-s", store)
+    for tiers in ("exact", "exact,pixels,resaved"):
+        done = dedup("plan", "--tier", tiers, "-s", store)
+        assert (
+            f"Edited versions stay; to include them: --tier {tiers},near" in done.err.splitlines()
+        )
+        (line,) = (one for one in done.err.splitlines() if one.startswith("Without them"))
+        assert line == (
+            "Without them, files can be grouped otherwise than dedup list shows by default; to see "
+            f"the groups of this plan: dedup list --tier {tiers} --store {store}"
+        )
+        groups = dedup("list", "--tier", tiers, "-s", store).rows
+        going = dedup("plan", "--tier", tiers, "-o", "plan.json", "-s", store).err
+        assert f": {sum(len(group['duplicates']) for group in groups)} files, " in going
+    assert "Without them" not in dedup("plan", "--tier", "exact,near", "-s", store).err

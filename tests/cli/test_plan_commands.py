@@ -78,7 +78,7 @@ def test_a_plan_is_made_applied_and_taken_back(
     [
         (["--action", "shred"], "is not an action"),
         (["--action", "move:"], "is not an action"),
-        (["--max-bytes", "many"], "is no size"),
+        (["--max-bytes", "many"], "is not a size"),
         (["--tier", "similar", "--action", "delete"], "not proven"),
     ],
 )
@@ -237,7 +237,7 @@ def test_no_image_is_written_over(dedup: Dedup, place: Path, images: Path, tmp_p
     ):
         done = dedup(*arguments, "-s", place)
         assert done.code == 2
-        assert "is an image or a video, and stays: name another file" in done.err
+        assert "is an image or a video, which is not overwritten: name another file" in done.err
     assert tree(images) == before
     assert kept.read_bytes() == (images / "a/0.jpg").read_bytes()
     assert picture.read_bytes() == before_picture
@@ -257,7 +257,7 @@ def test_a_drawing_is_drawn_again_and_a_plan_replaces_a_plan(
         assert dedup("plan", "-o", plan, "-s", place).code == 0
     done = dedup("plan", "-o", notes, "-s", place)
     assert done.code == 2
-    assert "notes.xmp is there, and is no plan: name another file" in " ".join(done.err.split())
+    assert "notes.xmp exists and is not a plan: name another file" in " ".join(done.err.split())
     assert notes.read_text() == "<xmp/>"
 
 

@@ -48,7 +48,7 @@ def test_roots_are_listed_moved_and_forgotten(dedup: Dedup, library: Path) -> No
     assert dedup("roots").rows == []
     again = dedup("roots", "--forget", "moved")
     assert (again.code, again.out) == (1, b"")
-    assert "is no indexed folder; to see them: dedup roots" in again.err
+    assert "is not an indexed folder; to list them: dedup roots" in again.err
     assert dedup("roots", "--forget", "a", "--move", "b", "c").code == 2
 
 

@@ -52,7 +52,7 @@ def test_what_is_damaged_is_listed_and_repaired(dedup: Dedup, store: Path, drawn
     assert [list(row) for row in rows(done)] == [["kind", "path", "detail"]] * 2
     assert {row["kind"] for row in rows(done)} == {"embedding", "file"}
     assert name in {row["path"] for row in rows(done)}
-    assert "2 findings. `dedup repair` makes good what can be." in done.err
+    assert "2 findings. `dedup repair` fixes what it can." in done.err
     mended = dedup("repair", "--store", store)
     assert mended.code == 0
     assert len(rows(mended)) == 2

@@ -307,8 +307,8 @@ def test_the_commands_give_rows_and_exit_codes(dedup: Run, made: Path) -> None:
         "check", *store, "--labels", "folders", "--format", "table"
     ).out  # fmt: skip
     for wrong, says in (
-        (("--issue", "conflict"), "take --labels"),
-        (("--issue", "ugly"), "'ugly' is no issue; issues are"),
+        (("--issue", "conflict"), "need --labels"),
+        (("--issue", "ugly"), "'ugly' is not an issue; issues are"),
         (("--issue", "dark", "--fail-on", "blurry"), "names only issues that are not looked for"),
     ):
         done = dedup("check", *store, *wrong)
@@ -337,7 +337,7 @@ def test_split_and_leaks_as_commands(dedup: Run, made: Path) -> None:
     ]  # fmt: skip
     assert "2 leaks between subsets: test 7, train 9" in leaks.err
     for wrong, says in (
-        ((), "name either --ratios or --given"),
+        ((), "give either --ratios or --given"),
         (("--ratios", ".8", ".1"), "the ratios add up to 1, not to 0.9: 0.8 0.1"),
         (("--ratios", "x"), "could not convert"),
         (("--ratios", ".5", ".5", "--names", "a"), "names are 2, one a ratio"),

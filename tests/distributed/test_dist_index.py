@@ -270,7 +270,7 @@ def test_wrong_combinations_are_refused_in_words(dedup: Dedup, tmp_path: Path, u
             2,
             "--dry-run works only with a collection in object storage",
         ),
-        (("index", tmp_path, "--store", url), 2, "is on this computer, and the collection in"),
+        (("index", tmp_path, "--store", url), 2, "is on this computer, but the collection is in"),
         (("index", here, "--store", url, "--device", "cpu"), 2, "--device works only with a"),
         (("index", here, "--store", url, "--address", "auto"), 1, "engine processes has no addr"),
         (("index", "--store", url), 1, "there is no collection"),

@@ -106,7 +106,7 @@ def test_the_command_asks_in_words(
     done = dedup("query", image, "--not-text", "people", "-s", worded, "-k", 1)
     assert [row["query"] for row in done.rows] == [f"{image} - people"]
     done = dedup("query", "--not-text", "people", "-s", worded)
-    assert (done.code, "name an IMAGE, a list with --files-from, --text" in done.err) == (2, True)
+    assert (done.code, "give an IMAGE, a list with --files-from, --text" in done.err) == (2, True)
 
 
 def test_a_model_without_text_tower_says_the_next_step(

@@ -440,4 +440,4 @@ def test_the_command_prints_its_address_and_ends_when_told(store: Path, ends: in
         process.send_signal(ends)
         out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (0, "")
-    assert err == "Reviewing. Ctrl-C ends it; what is chosen is kept.\nStopped reviewing.\n"
+    assert err == "Reviewing. Ctrl-C stops it; choices are kept.\nStopped reviewing.\n"
