@@ -339,22 +339,23 @@ def _made(source: Pixels, wanted: Floats) -> Floats:
     parts = parts_of(source)
     target = wanted.ravel()
     step = max(1, target.size // _FITTED_PIXELS)
-    table, goal = parts[:, ::step].astype(np.float64), target[::step].astype(np.float64)
-    weights = fitted_weights(table, goal).astype(np.float32)
+    some = np.ascontiguousarray(parts[:, ::step])  # which BLAS takes as it is
+    weights = fitted_weights(some, target[::step])
     return np.asarray((weights @ parts).reshape(wanted.shape), np.float32)
 
 
-def fitted_weights(table: Doubles, goal: Doubles) -> Doubles:
+def fitted_weights(table: Floats, goal: Floats) -> Floats:
     """Fit rows, (P, N), to (N,), without what is far off: words over it."""
-    used: Doubles = np.ones(len(goal))
-    weights: Doubles = np.zeros(len(table))
+    used: Floats = np.ones(len(goal), np.float32)
+    weights: Floats = np.zeros(len(table), np.float32)
     for turn in range(_FITS):
         if turn:
             off = np.abs(goal - weights @ table)
-            used = (off < 3 * median(off) + 1).astype(np.float64)
+            used = (off < 3 * median(off) + 1).astype(np.float32)
         heavy = table * used
-        normal = heavy @ table.T + 1e-6 * len(goal) * np.eye(len(table))
-        weights = np.asarray(np.linalg.solve(normal, heavy @ goal), np.float64)
+        normal = (heavy @ table.T).astype(np.float64) + 1e-6 * len(goal) * np.eye(len(table))
+        pull = (heavy @ goal).astype(np.float64)
+        weights = np.linalg.solve(normal, pull).astype(np.float32)
     return weights
 
 

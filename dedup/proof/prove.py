@@ -86,6 +86,9 @@ to 11, and none of these was refused by its placing and found by features."""
 _SURE_SPOTS = 40
 """Parts that agree on a placing from which on local features find the same one."""
 
+_SETTLED = frozenset({OTHER_GRAIN, ELSEWHERE})
+"""Refusals that no closer placing changes, of pairs that so many parts place."""
+
 _SMALL_SHARE = 0.3  # of an image, of which few parts may agree
 
 _CLEARLY_DRAWN_SHARE = 2.0  # of what may be drawn on the other side
@@ -247,8 +250,8 @@ def _should_have_many(one: Side, two: Side, verdict: Verdict) -> bool:
 def _clearly_refused(verdict: Verdict) -> bool:
     """Tell a pair whose refusal is no matter of a fraction of a pixel."""
     last = verdict.checks[-1] if verdict.checks else None
-    if last is None:
-        return False
+    if verdict.evidence in _SETTLED or last is None:
+        return verdict.evidence in _SETTLED
     if last.name == BOTH_CHECK:
         return True
     if last.name == OTHER_SIDE_CHECK:

@@ -155,8 +155,8 @@ class _Parts(NamedTuple):
         some = slice(None, None, max(1, target.size // _FITTED_PIXELS))
         blurs = self.blurs if blurred else self.blurs[:0]
         curves = np.concatenate([_CURVES[:, channel[some]] for channel in self.levels])
-        table = np.concatenate([self.plain[:, some], curves, blurs[:, some]]).astype(np.float64)
-        weights = fitted_weights(table, target[some].astype(np.float64)).astype(np.float32)
+        table = np.concatenate([self.plain[:, some], curves, blurs[:, some]])
+        weights = fitted_weights(table, target[some])
         plain, bent, soft = np.split(weights, np.cumsum([len(self.plain), len(curves)]))
         made = plain @ self.plain
         for channel, mine in zip(self.levels, bent.reshape(3, -1), strict=True):
