@@ -6,6 +6,7 @@ What is found of a pair is kept in the catalog as well, so that a second look co
 from __future__ import annotations
 
 from collections.abc import Hashable
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -38,10 +39,11 @@ from dedup.proof.prover import Prover
 from dedup.results import Tier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from dedup.duplicates.gallery import Gallery
     from dedup.duplicates.pairs import Report, RowPair
+    from dedup.duplicates.traits import Measuring
     from dedup.images.traits import Traits
     from dedup.policy import KeepPolicy
     from dedup.store.catalog import Catalog
@@ -112,6 +114,7 @@ class Ordering:
         self._gallery = gallery
         self.paths = paths
         self._policy, self._report = policy, report
+        self._measuring: Measuring | None = None
         self._traits: dict[int, Traits] = {}
         self._places: dict[int, int] = {}
         row_of = gallery.files.row.tolist()
@@ -122,6 +125,15 @@ class Ordering:
         """List the files of each content."""
         digest = self._gallery.images.digest
         return {digest[row]: paths for row, paths in self.paths.items()}
+
+    @contextmanager
+    def by(self, measuring: Measuring) -> Iterator[None]:
+        """Have traits measured by what is running already."""
+        self._measuring = measuring
+        try:
+            yield
+        finally:
+            self._measuring = None
 
     def place(self, row: int) -> int:
         """Give the place of an image by what is known without reading it."""
@@ -153,8 +165,9 @@ class Ordering:
         if self._policy.measures:
             new = {row for family in families for row in family} - self._traits.keys()
             new -= set(np.flatnonzero(gallery.images.is_name).tolist())
+            images, rows, by = gallery.images, sorted(new), self._measuring
             self._traits |= measured_traits(
-                gallery.catalog, gallery.images, sorted(new), self.paths, self._report
+                gallery.catalog, images, rows, self.paths, self._report, by
             )
         return KeepOrder(
             gallery.images,
@@ -183,7 +196,7 @@ def _prove_all(
     and what was refuted need not be proposed.
     """
     state = compared_state(gallery.catalog)  # as it is now: what comes in meanwhile is not compared
-    with Prover(gallery.catalog, ordering.sources(), report) as prover:
+    with Prover(gallery.catalog, ordering.sources(), report) as prover, ordering.by(prover.measure):
         worth = worth_proving(gallery, relations, pairs, ordering, prover, report)
         if sides:
             relations = _prove_across(gallery, worth, ordering, prover, tiers, sides)

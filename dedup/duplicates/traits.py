@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from dedup.errors import ImageError
-from dedup.images.sources import read_unchanged
-from dedup.images.traits import NEUTRAL, Traits, measure, parsed_traits
+from dedup.images.traits import NEUTRAL, measured, parsed_traits
 from dedup.parallel.workers import WORTH_PROCESSES, Workers
 from dedup.records import TRAITS
 from dedup.store.traits import read_traits, write_traits
@@ -21,17 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from dedup.duplicates.pairs import Report
+    from dedup.images.traits import Traits
     from dedup.store.catalog import Catalog
     from dedup.store.gallery import GalleryImages
+
+    File = tuple[bytes, Sequence[bytes]]
+    Measuring = Callable[[Sequence[File]], Iterator[Traits | None]]
 
 _COMMIT_EVERY = 256
 _MAX_PENDING = 64
 _WORTH_PROCESSES = 3 * WORTH_PROCESSES  # an image takes a few milliseconds
-
-
-class _Wanted(NamedTuple):
-    content: bytes
-    paths: Sequence[bytes]
 
 
 def measured_traits(
@@ -40,6 +37,7 @@ def measured_traits(
     rows: Iterable[int],
     paths: Mapping[int, Sequence[bytes]],
     report: Report,
+    measuring: Measuring | None = None,
 ) -> dict[int, Traits]:
     """Give the traits of images, measuring those of which they are not known.
 
@@ -47,6 +45,8 @@ def measured_traits(
     ----------
     rows : of `images`
     paths : per row the files that had its content when they were indexed
+    measuring : gives the traits of files, by content and paths, None of one that cannot be read;
+        where what does so is running already
 
     Returns
     -------
@@ -61,37 +61,32 @@ def measured_traits(
     missing = {image: row for image, row in ids.items() if row not in found}
     if not missing:
         return found
-    workers: Workers[_Wanted, Traits | None] = Workers(
-        _measuring, processes=len(missing) >= _WORTH_PROCESSES, lost=lambda _item, _cause: None
-    )
     new: dict[int, str] = {}
-    with workers:
-        wanted = (_Wanted(images.digest[row], paths[row]) for row in missing.values())
-        results = workers.run(wanted, _MAX_PENDING)
-        for done, (image, traits) in enumerate(zip(missing, results, strict=True), 1):
-            found[ids[image]] = traits or NEUTRAL
-            if traits is not None:
-                new[image] = json.dumps(traits)
-            if len(new) >= _COMMIT_EVERY:
-                write_traits(catalog, TRAITS, new)
-                new = {}
-            report("Comparing quality", done, len(missing))
+    wanted = [(images.digest[row], paths[row]) for row in missing.values()]
+    results = (measuring or _measured)(wanted)
+    for done, (image, traits) in enumerate(zip(missing, results, strict=True), 1):
+        found[ids[image]] = traits or NEUTRAL
+        if traits is not None:
+            new[image] = json.dumps(traits)
+        if len(new) >= _COMMIT_EVERY:
+            write_traits(catalog, TRAITS, new)
+            new = {}
+        report("Comparing quality", done, len(missing))
     if new:
         write_traits(catalog, TRAITS, new)
     return found
 
 
+def _measured(wanted: Sequence[File]) -> Iterator[Traits | None]:
+    processes = len(wanted) >= _WORTH_PROCESSES
+    workers: Workers[File, Traits | None] = Workers(
+        _measuring, processes=processes, lost=lambda _item, _cause: None
+    )
+    with workers:
+        yield from workers.run(wanted, _MAX_PENDING)
+
+
 @contextmanager
-def _measuring() -> Iterator[Callable[[_Wanted], Traits | None]]:
+def _measuring() -> Iterator[Callable[[File], Traits | None]]:
     """Give what measures an image; for `Workers`."""
-    yield _measured
-
-
-def _measured(wanted: _Wanted) -> Traits | None:
-    found = read_unchanged(wanted.paths, wanted.content)
-    if found is None:
-        return None
-    try:
-        return measure(*found)
-    except ImageError:
-        return None
+    yield lambda file: measured(*file)

@@ -17,14 +17,18 @@ import cv2
 import numpy as np
 from PIL import JpegImagePlugin
 
+from dedup.errors import ImageError
 from dedup.images.decode import decode_whole
 from dedup.images.header import open_image
 from dedup.images.history import LOSSLESS, earlier_quality, grey_of, history_grey, table_quality
 from dedup.images.metadata import Metadata, embedded, exif_tags
 from dedup.images.rgb import with_alpha
 from dedup.images.screens import is_screen
+from dedup.images.sources import read_unchanged
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
     from PIL import Image
 
@@ -118,6 +122,22 @@ def metadata_of(data: bytes, path: str = "") -> Metadata:
     """
     image = open_image(data, path).image
     return embedded(image, exif_tags(image))
+
+
+def measured(content: bytes, paths: Sequence[bytes]) -> Traits | None:
+    """Measure the traits of the first of some files that has a content (SHA-256).
+
+    Returns
+    -------
+    None where none has, or it cannot be decoded.
+    """
+    found = read_unchanged(paths, content)
+    if found is None:
+        return None
+    try:
+        return measure(*found)
+    except ImageError:
+        return None
 
 
 def measure(data: bytes, path: str = "") -> Traits:

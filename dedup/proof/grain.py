@@ -47,16 +47,17 @@ def grain_apart(one: Floats, two: Floats, inside: Mask) -> bool:
     inside : (H, W), pixels that count
     """
     both = [np.ascontiguousarray(cells.middle(each, _SIDE)) for each in (one, two)]
-    fine, softest = (_blurred(both, sigma) for sigma in (_FINE, _MIDDLE))
     busy = np.maximum(*(contrast(each, _PLAIN_PIXELS) for each in _blurred(both, _BLUR)))
     plain = busy <= _PLAIN_LEVELS
     edge = np.ones((_EDGE_PIXELS, _EDGE_PIXELS), np.uint8)
     plain &= cv2.erode(cells.middle(inside, _SIDE).astype(np.uint8), edge, borderValue=0) > 0
     if np.count_nonzero(plain) < _FEWEST_PIXELS:
         return False
+    fine = _blurred(both, _FINE)
     levels, match = _alike(_between(both, fine, plain))
     if max(levels) > _MOST_LEVELS:
         return False
+    softest = _blurred(both, _MIDDLE)
     middle_levels, middle_match = _alike(_between(fine, softest, plain))
     if min(middle_levels) >= _MIDDLE_LEVELS and middle_match <= _MIDDLE_MATCH:
         return True

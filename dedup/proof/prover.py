@@ -20,9 +20,10 @@ from typing import IO, TYPE_CHECKING, Self
 from dedup.descriptors.agreement import Agreement
 from dedup.descriptors.parts import PARTS_VERSION
 from dedup.errors import CollectionError
+from dedup.images.traits import Traits
 from dedup.parallel.workers import WORTH_PROCESSES, Workers, cores
 from dedup.proof import NO_COMMON_PARTS, VERIFIER
-from dedup.proof.work import Agreed, Candidates, Chunk, Copies, Image, Outline, proving
+from dedup.proof.work import Agreed, Candidates, Chunk, Copies, Image, Measured, Outline, proving
 from dedup.store.pairs import (
     ContentPair,
     StoredVerdict,
@@ -154,6 +155,15 @@ class Prover:
             return
         with self._workers(len(missing)) as workers:
             self._run(workers, dealt(missing, cores()), self._copies, "Comparing copies")
+
+    def measure(self, files: Sequence[tuple[bytes, Sequence[bytes]]]) -> Iterator[Traits | None]:
+        """Give the traits of files, by content and paths, in order; None of one that is unreadable.
+
+        Where processes run already, which is quicker than threads of its own.
+        """
+        with self._workers(len(files)) as workers:
+            for found in workers.run((Measured(*file) for file in files), MAX_PENDING):
+                yield found if isinstance(found, Traits) else None
 
     @contextmanager
     def _workers(self, items: int) -> Iterator[Workers[Work, Done]]:

@@ -205,9 +205,8 @@ def unclipped(pixels: Pixels) -> npt.NDArray[np.bool_]:
 
 def mixed(parts: list[Floats], wanted: Floats, sound: npt.NDArray[np.bool_]) -> Floats:
     """Mix what filters give so that it is nearest to what is wanted in sound blocks."""
-    used = np.kron(
-        sound.reshape(-1, wanted.shape[1] // _BLOCK), np.ones((_BLOCK, _BLOCK), np.bool_)
-    )
+    blocks = sound.reshape(-1, wanted.shape[1] // _BLOCK)
+    used = np.repeat(np.repeat(blocks, _BLOCK, axis=0), _BLOCK, axis=1)
     chosen = np.flatnonzero(used)
     chosen = chosen[:: max(1, len(chosen) // _FITTED_PIXELS)]
     table = np.stack([part.ravel()[chosen] for part in parts]).astype(np.float64)
@@ -216,7 +215,7 @@ def mixed(parts: list[Floats], wanted: Floats, sound: npt.NDArray[np.bool_]) -> 
     weights = np.linalg.solve(normal, table @ target)
     made = np.zeros_like(wanted)
     for weight, part in zip(weights.tolist(), parts, strict=True):
-        made += np.float32(weight) * part
+        cv2.scaleAdd(part, weight, made, made)
     return made
 
 

@@ -15,6 +15,7 @@ from dedup.descriptors.agreement import Agreement, promising
 from dedup.descriptors.parts import unpack
 from dedup.errors import ImageError
 from dedup.images.sources import read_unchanged
+from dedup.images.traits import Traits, measured
 from dedup.proof.chunks import (
     outline_bytes,
     prove_chunk,
@@ -43,6 +44,14 @@ class Outline:
     """Wants the description whose outline is in the file, with local features."""
 
     slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Wants the traits of an image, or None where no file gives them."""
+
+    content: bytes
+    paths: Sequence[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +91,8 @@ class Agreed(NamedTuple):
     pairs: dict[ContentPair, Agreement]
 
 
-Work = Image | Outline | Chunk | Candidates | Copies
-Done = bytes | dict[ContentPair, StoredVerdict] | Agreed | None
+Work = Image | Outline | Chunk | Candidates | Copies | Measured
+Done = bytes | dict[ContentPair, StoredVerdict] | Agreed | Traits | None
 
 
 @contextmanager
@@ -97,8 +106,8 @@ def proving(path: str) -> Iterator[Callable[[Work], Done]]:
     file = os.open(path, os.O_RDONLY)
 
     def work(item: Work) -> Done:
-        if isinstance(item, Image):
-            return _outlined(item)
+        if isinstance(item, Image | Measured):
+            return _outlined(item) if isinstance(item, Image) else _measured(item)
         if isinstance(item, Candidates):
             return _sifted(item, partial(_fetch, file, item.slots))
         if isinstance(item, Copies):
@@ -124,6 +133,10 @@ def _outlined(image: Image) -> bytes | None:
         return outline_bytes(*found)
     except ImageError:
         return None
+
+
+def _measured(image: Measured) -> Traits | None:
+    return measured(image.content, image.paths)
 
 
 def _sifted(item: Candidates, fetch: Callable[[bytes], bytes]) -> Agreed:

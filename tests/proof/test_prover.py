@@ -15,8 +15,9 @@ import pytest
 from dedup.edits.catalogue import drawn, edit
 from dedup.errors import ImageError
 from dedup.fingerprint import Fingerprint
-from dedup.images.decode import DECODER
+from dedup.images.decode import DECODER, read_file
 from dedup.images.encode import as_jpeg, write_png
+from dedup.images.traits import measure
 from dedup.proof import Features, Original, Side, prove
 from dedup.proof.chunks import outline_bytes, prove_chunk, prove_copies_chunk, with_features
 from dedup.proof.prover import MAX_CHUNK_PAIRS, Prover, dealt, linked
@@ -166,6 +167,16 @@ def test_the_prover_says_what_a_chunk_says(
         ("Proving", 4, 4),
         ("Proving", len(pairs) - 4, len(pairs) - 4),
     ]
+
+
+def test_the_prover_measures_traits(
+    catalog: Catalog, sources: dict[bytes, list[bytes]], worth: int
+) -> None:
+    gone, *_ = sources
+    expected = [measure(read_file(paths[0])) for paths in sources.values()]
+    os.remove(sources[gone][0])
+    with Prover(catalog, sources, quiet, worth_processes=worth) as prover:
+        assert list(prover.measure(list(sources.items()))) == [None, *expected[1:]]
 
 
 def test_pairs_with_an_image_that_is_gone_stay_unchecked(
