@@ -208,7 +208,11 @@ def _rows_to_digest(table: PairTable, may_be_equal: Iterable[Sequence[int]]) -> 
 
 
 def of_one_size(images: GalleryImages, rows: Iterable[Sequence[int]]) -> Iterator[list[int]]:
-    """List the stills of each set that share their upright size, where these are two or more."""
+    """List the stills of each set that share their upright size, where these are two or more.
+
+    Files of one format are decoded in one way, so that those of equal pixels were equal as inputs:
+    sets of one format whose inputs all differ are left out.
+    """
     width, height = images.width.tolist(), images.height.tolist()
     still = (images.frames == 1).tolist()
     for some in rows:
@@ -216,7 +220,11 @@ def of_one_size(images: GalleryImages, rows: Iterable[Sequence[int]]) -> Iterato
         for row in some:
             if still[row]:
                 by_size[width[row], height[row]].append(row)
-        yield from (same for same in by_size.values() if len(same) > 1)
+        for same in by_size.values():
+            formats = {images.format[row] for row in same}
+            inputs = {images.input_digest[row] for row in same}
+            if len(same) > 1 and (len(formats) > 1 or len(inputs) < len(same)):
+                yield same
 
 
 def prove(

@@ -89,6 +89,7 @@ def of_files(folder: Path, **options: object) -> tuple[PairTable, dict[int, list
     files = sorted(folder.iterdir())
     sizes = [(40, 30), (40, 30), (40, 30), (80, 60)]
     known = images(4, sizes=sizes, **options)  # type: ignore[arg-type]
+    known.format[:] = [file.suffix[1:].upper() for file in files]
     known.digest[:] = [hashlib.sha256(file.read_bytes()).digest() for file in files]
     return table(known), {row: [os.fsencode(file)] for row, file in enumerate(files)}
 
@@ -107,6 +108,8 @@ def test_stills_of_one_size_that_may_be_equal_are_digested(folder: Path, catalog
     assert compare_pixels(after, [(0, 1)], {}, catalog, quiet) is after
     whole = compare_pixels(before, [(0, 1, 2, 3)], paths, catalog, quiet)
     assert [digest is None for digest in whole.pixel_digest] == [False, False, False, True]
+    # Files of one format whose inputs differ cannot have the same pixels.
+    assert compare_pixels(before, [(0, 2)], paths, catalog, quiet) is before
 
 
 def test_animations_are_not_digested(folder: Path, catalog: Catalog) -> None:
