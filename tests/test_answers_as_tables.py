@@ -118,7 +118,7 @@ def test_what_is_no_row_is_refused_as_a_table(dedup: Dedup, store: Path, command
     given = {"why": ["a.jpg", "b.jpg"], "eval": ["--truth", "t.csv"]}.get(command, [])
     refused = dedup(command, *given, "-s", store, "--format", "parquet")
     assert refused.code == 2
-    assert "parquet holds " in refused.err
+    assert "parquet needs plain rows" in refused.err
 
 
 def test_parquet_is_not_written_to_a_terminal(store: Path) -> None:

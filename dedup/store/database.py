@@ -219,7 +219,7 @@ class Database:
             return ()
         note = (
             f"Damaged in the catalog and left out: {listed}. `dedup verify` lists them, {REPAIR} "
-            "makes good what can be"
+            "fixes what it can"
         )
         return (note,)
 

@@ -229,7 +229,7 @@ def test_what_was_listed_is_not_dropped(mine: Path, dedup: Dedup) -> None:
     told = dedup("verify", "--store", storage.url)
     assert told.code == 3
     assert done.key in told.out.decode()
-    assert "`dedup repair` makes good what can be" in told.err
+    assert "`dedup repair` fixes what it can" in told.err
     told = dedup("repair", "--store", storage.url)
     assert NO_REMAKING in told.err
     assert keys(mine) == before
