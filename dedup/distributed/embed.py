@@ -2,7 +2,8 @@
 
 A task reads what was listed, a few objects ahead, and writes one row a file: what is known of the
 image and its vectors, or the reason why it has none. An image that ends the process is found by
-reading each of its shard in a process of its own.
+reading each of its shard in a process of its own. What a process has embedded lately it does not
+embed again where a copy turns up in another shard.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from dedup.parallel.workers import Workers, use_cores
 from dedup.preparation import preparation_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from dedup.distributed.commits import Done
     from dedup.distributed.run import Run
@@ -54,6 +55,7 @@ _AHEAD_BYTES: Final = 64 << 20  # of them
 _ROWS_AT_ONCE: Final = 1024  # that are Python's objects before they are Arrow's
 _MAX_FAILED: Final = 0.01  # of a shard's objects, for which the storage gave no answer
 _TOLD_REASONS: Final = 20
+_REMEMBERED: Final = 4096  # images, of 9 kB, from the shards that a process did before
 _LIMITS: Final = ItemLimits()
 
 
@@ -109,7 +111,8 @@ def embed_shard(
         rows[row]["reason"] = GONE.reason
     if own and not apart:  # from what it holds by now: Arrow alone reserves a gigabyte
         limit_process(_LIMITS.last_seconds, _LIMITS.memory)
-    table, counts = embed_rows(run, rows, int(listed.shard), apart=apart)
+    before = _remembered(run) if own and not apart else None
+    table, counts = embed_rows(run, rows, int(listed.shard), before, apart=apart)
     extra = {
         **counts,
         "bytes": sum(row["size"] for row in rows),
@@ -121,7 +124,12 @@ def embed_shard(
 
 
 def embed_rows(
-    run: Run, rows: Sequence[dict[str, Any]], shard: int = 0, *, apart: bool = False
+    run: Run,
+    rows: Sequence[dict[str, Any]],
+    shard: int = 0,
+    before: dict[bytes, _Image] | None = None,
+    *,
+    apart: bool = False,
 ) -> tuple[pa.Table, dict[str, Any]]:
     """Read and embed files.
 
@@ -129,21 +137,24 @@ def embed_rows(
     ----------
     rows : with the columns of `chunks.TO_READ`
     shard : its number
+    before : images by their digests, which are not embedded again; those of this shard come to it
     apart : as in `embed_shard`
 
     Returns
     -------
     The columns of `schemas.embed_schema`, and counts of what became of the files.
     """
-    pinned = run.meta.pinned
-    found = _Shard(pinned, partial(_model, run), len(rows))
+    pinned, before = run.meta.pinned, {} if before is None else before
+    found = _Shard(pinned, partial(_model, run), len(rows), before)
     preparation = preparation_of(pinned, run.store)
     begin = partial(_reading, preparation, found.known, os.getpid() if apart else 0)
     workers: Workers[Fetched, _Result] = Workers(begin, lost=_lost, limits=_LIMITS)
     with workers, closing(fetched(rows)) as objects:
         for outcome, failed in workers.run(objects, _AHEAD):
             found.take(outcome, failed)
-    return found.table(shard, rows), found.counts()
+    table = found.table(shard, rows)
+    found.remember(before)
+    return table, found.counts()
 
 
 def load(run: Run) -> None:
@@ -232,10 +243,10 @@ def _lost(_: Fetched, cause: str) -> _Result:
 
 
 class _Known:
-    """The contents that a shard has met; can be pickled, for processes that read for it."""
+    """The contents that need no reading; can be pickled, for processes that read for a shard."""
 
-    def __init__(self) -> None:
-        self.digests: set[bytes] = set()
+    def __init__(self, digests: Iterable[bytes]) -> None:
+        self.digests = set(digests)
 
     def __call__(self, digest: bytes) -> bool:
         return digest in self.digests
@@ -260,17 +271,24 @@ class _Shard:
     Parameters
     ----------
     size : files of it
+    before : images that need no reading
     """
 
-    def __init__(self, pinned: Fingerprint, model: Callable[[], Embedder], size: int) -> None:
+    def __init__(
+        self,
+        pinned: Fingerprint,
+        model: Callable[[], Embedder],
+        size: int,
+        before: Mapping[bytes, _Image],
+    ) -> None:
         self._pinned = pinned
         self._model = model
         self._may_fail = max(1, int(size * _MAX_FAILED))
         self._failed = 0
         self._outcomes: list[Skipped | bytes] = []
         self._fresh: list[Embeddable] = []
-        self._images: dict[bytes, _Image | Skipped] = {}
-        self.known = _Known()
+        self._images: dict[bytes, _Image | Skipped] = {**before}
+        self.known = _Known(before)
 
     def take(self, outcome: Outcome, failed: StorageError | None) -> None:
         """Add what became of the next file.
@@ -325,6 +343,14 @@ class _Shard:
             tables.append(pa.Table.from_pylist(some, schema))
         return pa.concat_tables(tables)
 
+    def remember(self, before: dict[bytes, _Image]) -> None:
+        """Keep the images for the shards to come, and let go of the oldest; after `table`."""
+        for digest, image in self._images.items():
+            if isinstance(image, _Image):
+                before.setdefault(digest, image)
+        for digest in [*before][: max(0, len(before) - _REMEMBERED)]:
+            del before[digest]
+
     def counts(self) -> dict[str, Any]:
         """Count what became of the files; after `table`."""
         final = [self._final(one) for one in self._outcomes]
@@ -356,6 +382,12 @@ def _row(final: _Image | Skipped) -> dict[str, Any]:
         facts[f"vector.{name}"] = vector
         facts[f"norm.{name}"] = norm
     return {**facts, "parts": final.parts, "reason": None, "transient": False}
+
+
+@lru_cache(1)
+def _remembered(_run: Run) -> dict[bytes, _Image]:
+    """Give what a process that does nothing but tasks keeps from one shard to the next."""
+    return {}
 
 
 @lru_cache(1)

@@ -14,9 +14,9 @@ import pytest
 from drawings import scene
 
 from dedup.collection import Collection
-from dedup.distributed import commits
+from dedup.distributed import commits, embed
 from dedup.distributed.collection import SharedCollection
-from dedup.distributed.embed import CHANGED, GONE, embed_shard
+from dedup.distributed.embed import CHANGED, GONE, embed_rows, embed_shard
 from dedup.distributed.embedding import look_apart, tasks, transient_ids
 from dedup.distributed.engine import EngineError
 from dedup.distributed.listing import list_generation, shards
@@ -108,6 +108,29 @@ def test_a_shard_counts_what_became_of_its_files(drawn: Path, tmp_path: Path) ->
     assert counts == {"indexed": 14, "reused": 2, "skipped": 2, "transient": 0}
     assert done.extra["bytes"] == sum(file.stat().st_size for file in drawn.rglob("*.*"))
     assert 0 < done.extra["seconds"] < 60
+
+
+def test_copies_of_what_a_process_embedded_lately_are_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(6):
+        scene(number % 4, (64, 64)).save(tmp_path / f"{number}.png")
+    with SharedCollection.open(f"file://{tmp_path}/store", create=True, engine="inline") as shared:
+        run = shared.run
+    (listed,) = list_generation(run, [f"file://{tmp_path}"]).shards
+    rows = commits.read(run.storage, listed).to_pylist()
+    before: dict[bytes, Any] = {}
+    first, _ = embed_rows(run, rows[:3], 0, before)
+    digests = first["digest"].to_pylist()
+    assert [*before] == digests
+    before[digests[1]] = before[digests[1]]._replace(parts=b"as it was kept")
+    monkeypatch.setattr(embed, "_REMEMBERED", 2)
+    again, counts = embed_rows(run, rows[3:], 1, before)
+    assert (counts["indexed"], counts["reused"]) == (3, 0)  # whoever did the shard before
+    assert again["parts"].to_pylist()[1:] == [first["parts"][0].as_py(), b"as it was kept"]
+    for name in set(first.column_names) - {"id", "key", "mtime_ns", "etag", "parts"}:
+        assert again[name].to_pylist()[1:] == first[name].to_pylist()[:2], name
+    assert [*before] == [digests[2], again["digest"][0].as_py()]
 
 
 def test_what_changed_after_it_was_listed_is_read_next_time(images: Path, tmp_path: Path) -> None:
