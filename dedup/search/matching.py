@@ -8,7 +8,6 @@ all numbers are whole and small, so that these are exact.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -227,9 +226,9 @@ class _Homes:
         if left := len(block) - len(asking):
             nothing = np.empty(0, np.int32)
             yield Matches(nothing, nothing, nothing.astype(np.uint8), left)
-        found = _Nearest(self._codes, asking, nearest)
+        found = _Nearest(self._codes, asking, reaches[asking], nearest)
         self._ask_all(found, near)
-        yield from on_every_core(partial(found.given, reaches), range(0, len(asking), _GIVEN))
+        yield from on_every_core(found.given, range(0, len(asking), _GIVEN))
 
     def _ask_all(self, found: _Nearest, near: Cells) -> None:
         """Let codes ask their cells: all that ask one do so at once, in fewer, larger products."""
@@ -269,10 +268,13 @@ class _Nearest:
     asking : (N,) int32
     """
 
-    def __init__(self, codes: Codes, asking: Places, nearest: int) -> None:
+    def __init__(
+        self, codes: Codes, asking: Places, reaches: npt.NDArray[np.uint8], nearest: int
+    ) -> None:
         self.asking = asking
-        self._codes, self._nearest = codes, nearest
+        self._codes, self._reaches, self._nearest = codes, reaches, nearest
         self._squares = _squares(codes, asking)
+        self._least = ((self._squares - reaches) << _COLUMN_BITS).astype(np.float32)
         self._lock = Lock()
         self._bits = len(codes).bit_length()
         kind = np.int32 if (_FARTHEST + 1) << self._bits < 1 << 31 else np.int64
@@ -280,7 +282,13 @@ class _Nearest:
 
     def ask(self, numbers: Places, asked: Places, ranking: Rows) -> None:
         """Let some codes, by their numbers, ask others, at most `_COLUMNS`."""
-        ranks = _beside_ones(self._codes[self.asking[numbers]]) @ ranking
+        rows = _beside_ones(self._codes[self.asking[numbers]])
+        if len(asked) > self._nearest:
+            ranks = rows @ ranking.T
+        else:  # few of what came later: nearly none is in reach of anything
+            by_column = ranking @ rows.T
+            some = np.flatnonzero(by_column.max(axis=0) >= self._least[numbers])
+            numbers, ranks = numbers[some], by_column[:, some].T
         if ranks.shape[1] > self._nearest:
             # Whole numbers above 0 sort as their bits do, in a third of the time.
             ranks.view(np.int32).partition(ranks.shape[1] - self._nearest, axis=1)
@@ -296,30 +304,29 @@ class _Nearest:
             every.partition(self._nearest - 1, axis=1)
             self._found[numbers] = every[:, : self._nearest]
 
-    def given(self, reaches: npt.NDArray[np.uint8], start: int) -> Matches:
+    def given(self, start: int) -> Matches:
         """Give what was found by those from a number on, as far as it is in reach."""
         some, keys = self.asking[start : start + _GIVEN], self._found[start : start + _GIVEN]
         keys.sort(axis=1)
         apart = keys >> self._bits
-        near = apart <= reaches[some, None]
+        near = apart <= self._reaches[start : start + _GIVEN, None]
         one = np.repeat(some, np.count_nonzero(near, axis=1))
         two = keys[near] & ((1 << self._bits) - 1)
         return Matches(one, two.astype(np.int32), apart[near].astype(np.uint8), len(some))
 
 
 def _ranking(codes: Codes) -> Rows:
-    """Make of codes that are asked what gives ranks when multiplied by `_beside_ones`: (D + 1, C).
+    """Make of codes that are asked what gives ranks by products with `_beside_ones`: (C, D + 1).
 
     A rank is how near a code is, and of equally near ones which comes first: `_COLUMNS` times a
     whole number that falls with the squared distance, and the columns after its own. All that is
     summed up is above 0.
     """
-    rows = np.empty((codes.shape[1] + 1, len(codes)), np.float32)
-    rows[:-1] = codes.T
-    rows[-1] = _most(codes.shape[1]) - np.einsum("dn,dn->n", rows[:-1], rows[:-1])
-    rows[:-1] *= 2
-    rows *= _COLUMNS
-    rows[-1] += np.arange(_COLUMNS - 1, _COLUMNS - 1 - len(codes), -1, dtype=np.float32)
+    rows = _beside_ones(codes)
+    whole = _most(codes.shape[1]) + 1 - np.einsum("nd,nd->n", rows, rows)
+    rows *= 2 * _COLUMNS
+    rows[:, -1] = whole * _COLUMNS
+    rows[:, -1] += np.arange(_COLUMNS - 1, _COLUMNS - 1 - len(codes), -1, dtype=np.float32)
     return rows
 
 

@@ -207,6 +207,29 @@ def test_features_that_have_nearer_ones_match_nothing_that_comes_later() -> None
     assert sum(part.asked for part in parts) == len(old)
 
 
+def test_few_that_come_later_are_found_up_to_where_each_reaches() -> None:
+    rng = np.random.default_rng(12)
+    base = rng.integers(3, 13, 32)
+    codes = (base + rng.integers(-1, 2, (400, 32))).astype(np.uint8)
+    old, new = range(395), range(395, 400)
+    apart = ((codes[:395, None].astype(int) - codes[None, 395:]) ** 2).sum(axis=2)
+    reaches = np.full(400, 30, np.uint8)
+    reaches[:200] = apart[:200].min(axis=1)  # the nearest is just in reach, ...
+    reaches[200:300] = apart[200:300].min(axis=1) - 1  # ... or just out of it
+    division = matching.Division.of(codes[:300])
+    parts = list(matching.matches(codes, division, division.nearest(codes), (old, new), reaches, 8))
+    found = {
+        pair for part in parts for pair in zip(part.one.tolist(), part.two.tolist(), strict=True)
+    }
+    one, two = np.nonzero(apart <= reaches[:395, None])
+    assert found == set(zip(one.tolist(), (two + 395).tolist(), strict=True))
+    assert {first for first, _ in found} >= set(range(200))
+    assert not {first for first, _ in found} & set(range(200, 300))
+    assert all(
+        (np.diff(part.apart.astype(int))[np.diff(part.one) == 0] >= 0).all() for part in parts
+    )
+
+
 def test_an_image_brings_in_so_many_and_no_more() -> None:
     rng = np.random.default_rng(5)
     template = random_image(rng)
