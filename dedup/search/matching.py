@@ -282,13 +282,10 @@ class _Nearest:
 
     def ask(self, numbers: Places, asked: Places, ranking: Rows) -> None:
         """Let some codes, by their numbers, ask others, at most `_COLUMNS`."""
-        rows = _beside_ones(self._codes[self.asking[numbers]])
-        if len(asked) > self._nearest:
-            ranks = rows @ ranking.T
-        else:  # few of what came later: nearly none is in reach of anything
-            by_column = ranking @ rows.T
-            some = np.flatnonzero(by_column.max(axis=0) >= self._least[numbers])
-            numbers, ranks = numbers[some], by_column[:, some].T
+        ranks = _beside_ones(self._codes[self.asking[numbers]]) @ ranking.T
+        if len(asked) <= self._nearest:  # few of what came later: nearly none is in reach of any
+            some = np.flatnonzero(ranks.T.copy().max(axis=0) >= self._least[numbers])
+            numbers, ranks = numbers[some], ranks[some]
         if ranks.shape[1] > self._nearest:
             # Whole numbers above 0 sort as their bits do, in a third of the time.
             ranks.view(np.int32).partition(ranks.shape[1] - self._nearest, axis=1)
