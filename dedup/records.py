@@ -9,11 +9,11 @@ from typing import Final, NamedTuple
 INODE_BITS: Final = (1 << 63) - 1
 """What is kept of an inode's number: SQLite's integers are signed."""
 
-VERIFIER: Final = "proof-18"
+VERIFIER: Final = "proof-19"
 """Changes with every change that can change a verdict on a pair (`proof`); stored ones are keyed by
 it."""
 
-TRAITS: Final = "traits-4"
+TRAITS: Final = "traits-5"
 """Changes with every change that can change a trait of an image (`images.traits`); stored ones are
 keyed by it."""
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
+from dedup.images.history import LOSSLESS
 from dedup.images.traits import NEUTRAL, Traits
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ _VISIBLE_QUALITY: Final = 80
 first: editors save at more than their source was saved at."""
 _SAME_QUALITY: Final = 5
 _SAME_ASPECT: Final = 0.02
+_LOSSLESS_FORMATS: Final = frozenset({"PNG", "TIFF", "BMP"})
+"""Those that photographs are kept in without loss; what is saved so from a JPEG mostly shows it."""
 
 
 class Candidate(NamedTuple):
@@ -72,6 +75,7 @@ class Rank(NamedTuple):
     no_metadata: int
     converted: bool
     edited: bool
+    lossy: bool
 
 
 REASONS: Final[dict[str, str]] = {
@@ -84,6 +88,7 @@ REASONS: Final[dict[str, str]] = {
     "no_metadata": "has the camera's data",
     "converted": "HEIC, as phones take it",
     "edited": "not edited since it was taken",
+    "lossy": "never compressed with losses",
 }
 """Per field of `Rank` why the better one is kept."""
 
@@ -97,7 +102,7 @@ def ranks(family: Mapping[int, Candidate]) -> dict[int, Rank]:
     visible = steps(_qualities(family), lambda best, value: value < best - _SAME_QUALITY)
     colourful = any(not one.traits.grey for one in family.values())
     framed = _framed(family)
-    taken = {_canvas(one) for one in family.values() if one.format == "HEIF"}
+    taken = {_canvas(one) for one in family.values() if _is_taken_so(one)}
     sources = {
         (one.traits.camera, one.width / one.height)
         for one in family.values()
@@ -113,8 +118,9 @@ def ranks(family: Mapping[int, Candidate]) -> dict[int, Rank]:
             fewer_pixels=0 if framed[row] else -one.width * one.height,
             no_metadata=-_metadata(one.traits),
             # Phones take HEIC, and hand over JPEG; hardly anybody converts back.
-            converted=one.format != "HEIF" and _canvas(one) in taken,
+            converted=not _is_taken_so(one) and (one.format == "HEIF" or _canvas(one) in taken),
             edited=one.traits.edited,
+            lossy=not (one.format in _LOSSLESS_FORMATS and one.traits.quality == LOSSLESS),
         )
         for row, one in family.items()
     }
@@ -232,6 +238,11 @@ def _has_source(one: Candidate, sources: Iterable[tuple[bool, float]]) -> bool:
     """
     aspect = one.width / one.height
     return any(camera or abs(other / aspect - 1) > _SAME_ASPECT for camera, other in sources)
+
+
+def _is_taken_so(one: Candidate) -> bool:
+    """Tell the HEIC of a phone, which always names the camera, from what was converted to it."""
+    return one.format == "HEIF" and one.traits.camera
 
 
 def _metadata(traits: Traits) -> int:

@@ -310,7 +310,8 @@ def _holes(image: Image.Image, header: Header) -> float:
 
 
 def _is_grey(pixels: Pixels) -> bool:
-    red, green, blue = cv2.split(pixels)
+    # Noise has colours as well, which are not the image's.
+    red, green, blue = cv2.split(cv2.blur(pixels, (5, 5)))
     chroma = cv2.max(cv2.absdiff(red, green), cv2.absdiff(green, blue))
     return float(np.percentile(chroma, 98)) <= _GREY_CHROMA
 

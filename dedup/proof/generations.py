@@ -24,6 +24,7 @@ from dedup.proof.lineage import turned, turning
 from dedup.proof.original import MOST_PIXELS
 from dedup.proof.ranks import median
 from dedup.proof.resampling import Line, resampled
+from dedup.proof.saved_as import saved_as
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -84,7 +85,7 @@ _SHARPENED = 1.45  # 98 % of enlargements leave less than 1.39; a reduction is o
 
 
 def saved_from(one: Original, two: Original) -> int:
-    """Tell which of two JPEGs of one size was saved from the other.
+    """Tell which of two files of one size, with the same tones, was saved from the other.
 
     Returns
     -------
@@ -93,12 +94,11 @@ def saved_from(one: Original, two: Original) -> int:
     both = one, two
     if one.size != two.size or np.prod(one.size) > MOST_PIXELS:
         return 0
-    if not all(map(_has_steps, both)):
-        return 0
-    off = _off(two, one), _off(one, two)
-    if not min(off) <= _MAX_OFF or not min(off) + _MIN_BETTER <= max(off) < inf:
-        return 0
-    return 1 if off[0] < off[1] else 2
+    if all(map(_has_steps, both)):
+        off = _off(two, one), _off(one, two)
+        if min(off) <= _MAX_OFF and min(off) + _MIN_BETTER <= max(off) < inf:
+            return 1 if off[0] < off[1] else 2
+    return saved_as(one, two)
 
 
 def resized_from(one: Original, two: Original, larger: Floats, fine: float) -> int:

@@ -18,6 +18,7 @@ from dedup.proof.original import MOST_PIXELS
 from dedup.proof.ranks import median, percentiles
 from dedup.proof.surround import holder_of, surrounded
 from dedup.proof.toned import saved_toned
+from dedup.proof.traces import traced
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -69,6 +70,7 @@ def origin(
         or made_from_coarser(first, second, matrix)
         or _toned(first, second, matrix, verdict, framed=framed)
         or _resampled(first, second, matrix, verdict, laid, framed=framed)
+        or _traced(first, second, matrix, verdict)
         or burnt_out(laid)
         or holds_resized(first, second, matrix, verdict.overlap)
     )
@@ -83,6 +85,11 @@ def _toned(
     # Of two exports of one master either may be saved better, the part or what has a frame.
     held = 2 if verdict.overlap[0] < verdict.overlap[1] else 1
     return held if not framed and saved_toned(first, second, placed) == held else 0
+
+
+def _traced(first: Original, second: Original, placed: Doubles, verdict: Verdict) -> int:
+    """Tell by what edits leave behind, where both show the same."""
+    return traced(first, second, placed) if min(verdict.overlap) >= _ALL_SHARE else 0
 
 
 def _resampled(

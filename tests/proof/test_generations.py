@@ -67,11 +67,40 @@ def test_a_jpeg_compressed_more_came_of_the_other() -> None:
 def test_where_it_cannot_be_told_nothing_is() -> None:
     image = photograph(2)
     original = jpeg(image, 92)
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
     small = jpeg(image.resize((214, 166)), 92)
-    for other in (original, buffer.getvalue(), small, jpeg(image, 60), jpeg(image, 98)):
+    for other in (original, small, jpeg(image, 60)):
         assert saved_from(Original(original), Original(other)) == 0
+
+
+def encoded(image: Image.Image, kind: str, **how: int) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **how)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("quality", [60, 80, 92, 99])
+def test_a_jpeg_came_of_what_was_never_one(quality: int) -> None:
+    image = photograph(2)
+    kept, made = Original(encoded(image, "PNG")), Original(jpeg(image, quality))
+    assert saved_from(kept, made) == 2
+    assert saved_from(made, kept) == 1
+
+
+@pytest.mark.parametrize("quality", [98, 99])
+def test_a_jpeg_saved_finer_came_of_the_coarser_one(quality: int) -> None:
+    original = jpeg(photograph(3), 95)
+    finer = Original(jpeg(Image.open(io.BytesIO(original)), quality))
+    assert saved_from(Original(original), finer) == 2
+    assert saved_from(finer, Original(original)) == 1
+
+
+@pytest.mark.parametrize(("kind", "quality"), [("WEBP", 70), ("AVIF", 40)])
+def test_what_does_not_explain_a_jpeg_was_converted_from_it(kind: str, quality: int) -> None:
+    original = jpeg(photograph(4), 85)
+    converted = encoded(Image.open(io.BytesIO(original)), kind, quality=quality)
+    assert saved_from(Original(original), Original(converted)) == 2
+    back = jpeg(Image.open(io.BytesIO(converted)), 85)
+    assert saved_from(Original(converted), Original(back)) == 2
 
 
 FILTERS = (Image.Resampling.BOX, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC)
