@@ -230,12 +230,14 @@ def _enlarged(large: Original, small: Original, ratio: float) -> bool | None:
     if isnan(enlarged):
         return None
     reduced = _explained(large, small, round(_MOST_SIDE / ratio))
+    alone = False if enlarged < _FAR else True if enlarged > _LIKELY else None
     if isnan(reduced):
-        return False if enlarged < _FAR else True if enlarged > _LIKELY else None
+        return alone
     likelier = _likelier(enlarged, reduced)
-    if not likelier or not _is_told((large, small)[likelier - 1], enlarged, reduced):
-        return None
-    return likelier == 1
+    if likelier and _is_told((large, small)[likelier - 1], enlarged, reduced):
+        return likelier == 1
+    # What was never compressed is what its enlargement is reduced to, as well as any reduction.
+    return True if alone and small.is_lossless else None
 
 
 def _explained(source: Original, made: Original, most: int, placed: Doubles | None = None) -> float:

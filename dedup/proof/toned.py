@@ -45,6 +45,10 @@ _EXPLAINED, _CLEARLY = -0.1, 0.15
 """Logarithms of likelihoods, as `resampling.quantised` has them: the least of what was made from
 the other, and by how much at least it is above that of the other way round."""
 
+_EXPLAINED_WHOLLY, _CLEARLY_WHOLLY = -0.01, 0.07
+"""The margin of what is explained as well as it can be: of 12 such with a margin below `_CLEARLY`,
+of 10 edits that nothing else told of, all are told rightly."""
+
 _EXPLAINED_FINELY = -0.02  # of JPEGs of fine steps, whose noise is as small as of whole levels
 _CLEARLY_CONVERTED = 0.9
 """The margin for what was once a JPEG, and saved without loss: that may be the made one's own."""
@@ -72,14 +76,17 @@ def saved_toned(one: Original, two: Original, placed: Doubles) -> int:
         return 0
     cut = _middle(cut[0]), _middle(cut[1])
     scores = explained(cut[1], cut[0]), explained(cut[0], cut[1])
-    if any(map(isnan, scores)):
-        return 0
     made = 1 if scores[0] > scores[1] else 2
+    # Of other formats with losses it is not known how they would lie off the other one.
+    known = both[2 - made].is_lossless or cut[2 - made].lossy
+    if any(map(isnan, scores)) or not known:
+        return 0
     window, source, ahead = cut[made - 1], cut[2 - made], abs(scores[0] - scores[1])
     if window.lossy:
         converted = not source.lossy and source.steps is not None
         unedited = converted and not retoned(source.pixels, window.pixels)
-        least = _CLEARLY_CONVERTED if unedited else _CLEARLY
+        clearly = _CLEARLY if max(scores) < _EXPLAINED_WHOLLY else _CLEARLY_WHOLLY
+        least = _CLEARLY_CONVERTED if unedited else clearly
         enough = _EXPLAINED_FINELY if is_fine(window) else _EXPLAINED
         return made if max(scores) >= enough and ahead >= least else 0
     exactly = both[made - 1].is_lossless and is_exact(max(scores), ahead)

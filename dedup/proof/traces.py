@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from dedup.images.history import grey_of
+from dedup.proof.exactly import made_exactly
 from dedup.proof.lineage import fitted_weights, parts_of, windows
 from dedup.proof.original import MOST_PIXELS
 from dedup.proof.ranks import percentiles
@@ -37,12 +38,12 @@ _TILE = 32
 _FITTED_PIXELS = 4_000
 _BLURS = slice(10, 13)  # of what `parts_of` gives
 
-_BANDS: Final = ((0.04, 0.12), (0.15, 0.3))
-"""Cycles a pixel, of what is coarse and of what is between that and the finest."""
+_BANDS: Final = ((0.04, 0.12), (0.15, 0.3), (0.35, 0.5))
+"""Cycles a pixel, from what is coarse to what is finest."""
 
 _COUNTED_PIXELS = 300_000
 _LEAST_COUNT = 100.0  # pixels of a level and its neighbours, on average
-_FEWEST_LEVELS = 8
+_FEWEST_LEVELS, _FEWEST_FOURS = 8, 20  # drawings have fewer of these
 _COMBED, _POSTERISED, _TIMES = 0.12, 0.2, 2.2
 """How far levels, and fours of them, are from the mean of their neighbours, as a share: of 120
 photographs as they were found, or with noise, blur or other tones and then a JPEG, the most is .09
@@ -61,7 +62,8 @@ class Left(NamedTuple):
         that against where there is much
     calm_like, rich_like : correlation of what is left with the other one, at both places
     own : the same with the rougher one itself, where there is little texture
-    fall : power of what is left in the finer of `_BANDS` against that in the coarser
+    fall, finest : power of what is left in the second of `_BANDS` against that in the first, and in
+        the third against that in the second
     deeper : standard deviation of coarser details against those of the other one
     """
 
@@ -73,6 +75,7 @@ class Left(NamedTuple):
     rich_like: float
     own: float
     fall: float
+    finest: float
     deeper: float
 
     @property
@@ -101,6 +104,11 @@ class Left(NamedTuple):
         ----------
         fine : the rougher one is no JPEG of such steps that these may have made it rougher
         """
+        if self.own >= 0.55 and self.evenly >= 1.18 and self.rougher >= 1.01:  # noqa: PLR2004
+            return True  # as what takes noise off does, and leaves edges
+        smoothed = self.own >= 0.5 and self.calm_like >= 0.12 and self.rich_like <= 0.15  # noqa: PLR2004
+        if smoothed and self.fall >= 0.35 and self.finest < 0.6 and 1.003 < self.rougher < 1.3:  # noqa: PLR2004
+            return True
         if self.rougher < (1.03 if fine else 1.15) or self.own < 0.55 or self.fall < 0.35:  # noqa: PLR2004
             return False
         uneven = self.evenly < 0.5 and self.rich_like < 0.3  # noqa: PLR2004
@@ -126,7 +134,11 @@ def traced(one: Original, two: Original, placed: Doubles) -> int:
     cut = windows(one, two, placed)
     if cut is None:
         return 0
-    return levels_lost(_some(one), _some(two)) or _left_over(cut, (one, two))
+    return (
+        levels_lost((_some(one), _some(two)), (one.is_lossless, two.is_lossless))
+        or made_exactly(cut, (one.is_lossless, two.is_lossless))
+        or _left_over(cut, (one, two))
+    )
 
 
 def _some(file: Original) -> Pixels:
@@ -145,7 +157,10 @@ def _left_over(cut: tuple[Window, Window], files: tuple[Original, Original]) -> 
     if left.is_noise or left.is_local_contrast or left.is_sharpening:
         return rough + 1
     is_fine = files[rough].quality >= 88  # noqa: PLR2004 - JPEGs below have errors that are seen
-    return 2 - rough if left.is_lost(is_fine) else 0
+    if left.is_lost(is_fine):
+        return 2 - rough
+    back = left_of(cut[rough].pixels, cut[1 - rough].pixels)
+    return 2 - rough if back is not None and back.is_noise else 0
 
 
 def left_of(smooth: Pixels, rough: Pixels) -> Left | None:
@@ -174,6 +189,7 @@ def left_of(smooth: Pixels, rough: Pixels) -> Left | None:
     calm, rich = sound & (texture <= little), sound & (texture >= much)
     coarse = [each - _blurred(each, _COARSE) for each in soft[:2]]
     deep = sound & (_blurred(coarse[0] * coarse[0], _AROUND) > 9)  # noqa: PLR2004 - three levels
+    bands = _powers(more)
     enough = np.count_nonzero(deep) >= _FEWEST_PIXELS // 10
     return Left(
         rougher=_ratio(theirs, mine, sound),
@@ -183,7 +199,8 @@ def left_of(smooth: Pixels, rough: Pixels) -> Left | None:
         calm_like=_correlation(mine, left, calm),
         rich_like=_correlation(mine, left, rich),
         own=_correlation(theirs, left, calm),
-        fall=_fall(more),
+        fall=bands[1] / bands[0],
+        finest=bands[2] / bands[1],
         deeper=_ratio(coarse[1], coarse[0], deep) if enough else 1.0,
     )
 
@@ -212,8 +229,8 @@ def _correlation(one: Floats, two: Floats, at: Mask) -> float:
     return float((mine * theirs).mean()) / strength if strength > 1e-3 else 0.0  # noqa: PLR2004 - nothing
 
 
-def _fall(light: Floats) -> float:
-    """Give the power of the finer of `_BANDS` against that of the coarser, over tiles."""
+def _powers(light: Floats) -> tuple[float, ...]:
+    """Give the power of each of `_BANDS`, over tiles."""
     down, across = (side // _TILE for side in light.shape)
     rows = light[: down * _TILE, : across * _TILE].reshape(down, _TILE, across, _TILE)
     tiles = rows.transpose(0, 2, 1, 3).reshape(-1, _TILE, _TILE)
@@ -221,28 +238,29 @@ def _fall(light: Floats) -> float:
     tiles = (tiles - tiles.mean(axis=(1, 2), keepdims=True)) * window[:, None] * window
     power = (np.abs(np.fft.rfft2(tiles)) ** 2).sum(axis=0)
     rate = np.hypot(np.fft.fftfreq(_TILE)[:, None], np.fft.rfftfreq(_TILE)[None])
-    coarse, fine = (float(power[(rate >= low) & (rate < high)].mean()) for low, high in _BANDS)
-    return fine / (coarse + 1e-6)
+    return tuple(float(power[(rate >= low) & (rate < high)].mean()) + 1e-6 for low, high in _BANDS)
 
 
 # -- levels ----------------------------------------------------------------------------------------
 
 
-def levels_lost(one: Pixels, two: Pixels) -> int:
+def levels_lost(both: tuple[Pixels, Pixels], lossless: tuple[bool, bool]) -> int:
     """Tell which of two images, 1 or 2, has lost levels that the other one has; else 0.
 
     Parameters
     ----------
-    one, two : (H, W, 3) RGB, of what both show
+    both : (H, W, 3) RGB, of what both show
+    lossless : whether either was saved without loss, which keeps levels that are left out
     """
-    fours = _apart(one, _FOURS), _apart(two, _FOURS)
-    if max(fours) >= _POSTERISED and max(fours) >= _TIMES * min(fours):
-        return 1 if fours[0] > fours[1] else 2
+    fours = [_apart(each, _FOURS) for each in both]
+    if max(fours) >= _POSTERISED and max(fours) >= _TIMES * min(fours) > 0:
+        return 1 + fours.index(max(fours))
     # What was stretched once may have been smoothed by a JPEG since, if its tones are as they were.
-    combs = _apart(one, 1), _apart(two, 1)
-    if max(combs) < _COMBED or max(combs) < _TIMES * min(combs) or not _other_light(one, two):
+    combs = [_apart(each, 1) for each in both]
+    combed = combs.index(max(combs))
+    if not lossless[combed] or max(combs) < _COMBED or max(combs) < _TIMES * min(combs):
         return 0
-    return 1 if combs[0] > combs[1] else 2
+    return 1 + combed if _other_light(*both) else 0
 
 
 def _other_light(one: Pixels, two: Pixels) -> bool:
@@ -264,7 +282,7 @@ def _apart(pixels: Pixels, width: int) -> float:
         around = (counts[:-2] + counts[2:]) / 2
         both = around + counts[1:-1]
         known = both >= 2 * _LEAST_COUNT
-        if np.count_nonzero(known) >= _FEWEST_LEVELS:
+        if np.count_nonzero(known) >= (_FEWEST_FOURS if width == _FOURS else _FEWEST_LEVELS):
             share = np.abs(counts[1:-1] - around)[known] / both[known]
             found.append(float(share.mean()))
     return max(found)

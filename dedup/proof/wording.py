@@ -32,7 +32,11 @@ _MAX_GREY_CHROMA, _MIN_COLOUR_CHROMA = 2, 5  # mean spread of the channels
 _MAX_GREY_SPREAD, _LEAST_COLOURED_SHARE = 8, 0.15
 _MIN_TONE_LEVELS, _MAX_TONE_SHARE = 2.0, 0.1
 _COLOURED_SHARE = 0.2  # from which on nobody takes it for one tone
+_CLIPPED_LEVELS, _KEPT_SHARE = (8, 247), 0.1
 _GROUND = "plain ground"
+_PANEL = "panel"
+_AROUND_SHARE = 0.6  # of the outline, that a strip has to lie along
+_GUTTER_SHARE = 0.95
 _CAPTION = "caption or frame"
 _SIDES = ("left", "top", "right", "bottom")
 
@@ -165,8 +169,8 @@ def _shape(words: Words, one: Features, two: Features, verdict: Verdict) -> None
             continue
         frame = _frame(one, two, verdict, side - 1)
         words.framed |= frame not in {"", _GROUND}
-        if not frame or words.told == 3 - side:
-            _part(words, side, share)
+        if frame in {"", _PANEL} or words.told == 3 - side:
+            _part(words, side, share, panel=frame == _PANEL)
         elif frame == _GROUND and not words.told:
             words.seen_on(side, f"more {_GROUND} around it", f"less {_GROUND} around it")
         else:
@@ -191,9 +195,9 @@ def _shape(words: Words, one: Features, two: Features, verdict: Verdict) -> None
         words.both("in perspective")
 
 
-def _part(words: Words, side: int, share: float) -> None:
+def _part(words: Words, side: int, share: float, *, panel: bool) -> None:
     """Say that one image shows the other on a share of it, and something else around it."""
-    if words.told == side:
+    if panel or words.told == side:
         words.of(
             side,
             f"shows the other among other things, on {share:.0%} of it",
@@ -238,13 +242,15 @@ def _frame(one: Features, two: Features, verdict: Verdict, smaller: int) -> str:
     outside = cv2.dilate(inner, np.ones((5, 5), np.uint8)) == 0
     if not outside.any():
         return ""
-    counts = np.bincount(owner.grey[outside], minlength=256)
-    off = np.abs(owner.grey[outside].astype(int) - int(counts.argmax()))
-    if float((off <= 8).mean()) < 0.5:  # noqa: PLR2004 -- mostly one fill, as in containment
-        return ""
-    plain = float((off <= 8).mean()) > 0.97  # noqa: PLR2004 -- no words on it
-    if not is_edged(owner.grey, ~(inner > 0), inner, (int(counts.argmax()),)):
-        return _GROUND if plain else ""
+    fill, filled = _fill(owner.grey[outside])
+    gutter = _gutter(owner.grey, inner)
+    if filled < 0.5:  # noqa: PLR2004 -- mostly one fill, as in containment
+        edged = gutter is not None and is_edged(owner.grey, ~(inner > 0), inner, (gutter,))
+        return _PANEL if edged else ""
+    plain = filled > 0.97  # noqa: PLR2004 -- no words on it
+    if not is_edged(owner.grey, ~(inner > 0), inner, (fill,)):
+        # Words that lie on plain ground of their own are none that were cropped.
+        return _GROUND if plain or gutter is not None else ""
     gaps = (
         outline[:, 0].min() / width,
         outline[:, 1].min() / height,
@@ -255,6 +261,34 @@ def _frame(one: Features, two: Features, verdict: Verdict, smaller: int) -> str:
     what = "border" if plain else _CAPTION
     where = "around it" if len(sides) > 2 else "at the " + " and ".join(sides)  # noqa: PLR2004 -- most sides
     return f"{what} added {where}" if sides else "corners filled"
+
+
+def _fill(values: npt.NDArray[np.uint8]) -> tuple[int, float]:
+    """Give the level that is most frequent, and the share of what is about as light."""
+    level = int(np.bincount(values, minlength=256).argmax())
+    return level, float((np.abs(values.astype(int) - level) <= 8).mean())  # noqa: PLR2004 -- levels
+
+
+def _gutter(grey: npt.NDArray[np.uint8], inner: npt.NDArray[np.uint8]) -> int | None:
+    """Give the level of a plain strip around what an image shows of another, as panels have.
+
+    Parameters
+    ----------
+    grey : (H, W)
+    inner : (H, W), 1 where it shows the other
+
+    Returns
+    -------
+    None where there is none, or where it lies on fewer than three sides.
+    """
+    near, far = (cv2.dilate(inner, np.ones((side, side), np.uint8)) > 0 for side in (3, 7))
+    around = far & ~near
+    within = cv2.erode(inner, np.ones((3, 3), np.uint8)) > 0
+    outline = int(np.count_nonzero((inner > 0) & ~within))
+    if np.count_nonzero(around) < 2 * _AROUND_SHARE * outline:
+        return None
+    level, share = _fill(grey[around])
+    return level if share >= _GUTTER_SHARE else None
 
 
 def _tone(words: Words, one: Features, two: Features, verdict: Verdict) -> None:
@@ -269,7 +303,10 @@ def _tone(words: Words, one: Features, two: Features, verdict: Verdict) -> None:
     cast = np.abs((means[0] - means[0].mean()) - (means[1] - means[1].mean())).max()
     lost = min(chroma) < _MAX_GREY_CHROMA and max(chroma) > _MIN_COLOUR_CHROMA
     if lost:
-        _lost_colour(words, first, second, chroma, coloured)
+        # Where light ran into black or white, colours went with it.
+        kept = _unclipped(first) & _unclipped(second)
+        kept = kept if kept.mean() >= _KEPT_SHARE else np.ones_like(kept)
+        _lost_colour(words, first[kept], second[kept], chroma, coloured)
     elif min(left := [_beside_tone(first), _beside_tone(second)]) < _MAX_TONE_SHARE and (
         max(left) > _COLOURED_SHARE
     ):
@@ -288,6 +325,11 @@ def _tone(words: Words, one: Features, two: Features, verdict: Verdict) -> None:
         words.likely_of(verdict.softer, "blurred", "sharper than the other")
     elif verdict.residual > 1:
         words.both("other noise or compression")
+
+
+def _unclipped(colours: Floats) -> npt.NDArray[np.bool_]:
+    low, high = _CLIPPED_LEVELS
+    return np.asarray((colours.min(axis=1) > low) & (colours.max(axis=1) < high))
 
 
 def _lost_colour(

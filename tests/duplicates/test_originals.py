@@ -50,6 +50,18 @@ CASES = {
         Candidate(500, 400, PHOTO._replace(content=0.6, camera=True)),
     ],
     "cut out": [Candidate(400, 300, PHOTO), Candidate(400, 300, NEUTRAL._replace(holes=0.4))],
+    "never compressed": [
+        Candidate(400, 300, NEUTRAL, format="PNG"),
+        Candidate(400, 300, PHOTO, format="JPEG"),
+    ],
+    "saved without loss from a JPEG of its own": [
+        Candidate(400, 300, PHOTO._replace(camera=True), format="JPEG"),
+        Candidate(400, 300, NEUTRAL, format="PNG"),
+    ],
+    "converted to HEIC, which names no camera": [
+        Candidate(400, 300, PHOTO, format="JPEG"),
+        Candidate(400, 300, NEUTRAL, format="HEIF"),
+    ],
     "grey": [Candidate(400, 300, PHOTO), Candidate(800, 600, PHOTO._replace(grey=True))],
     "screenshot": [
         Candidate(640, 480, PHOTO),

@@ -100,9 +100,19 @@ def test_metadata_are_told() -> None:
     assert (bare.camera, bare.edited, bare.told) == (False, False, Metadata())
 
 
-def test_grey_and_screens_are_seen() -> None:
+def test_grey_is_seen() -> None:
     assert measure(saved(photograph().convert("L").convert("RGB"))).grey
     assert not measure(saved(photograph())).grey
+
+
+def test_noise_in_colours_makes_no_grey_image_one_in_colour() -> None:
+    grey = np.asarray(photograph().convert("L").convert("RGB"), np.float64)
+    noisy = grey + np.random.default_rng(2).normal(0, 4, grey.shape)
+    image = Image.fromarray(np.clip(np.rint(noisy), 0, 255).astype(np.uint8))
+    assert measure(saved(image, quality=95)).grey
+
+
+def test_screens_are_seen() -> None:
     assert measure(saved(photograph().resize((2532, 1170)))).screen
     assert not measure(saved(photograph())).screen
 
