@@ -63,6 +63,7 @@ _EXACTLY, _EXACTLY_AHEAD = 0.03, 0.3
 """What of files without loss is needed for `is_exact`: the little that the finest JPEG leaves looks
 like levels being whole, and so one that it was made of like one that was made of it."""
 
+_FINELY_SAVED = 85
 _LIKELY, _FAR = -0.03, -1.0
 """The same of enlargements where the other way round cannot be asked: above and below these are
 hardly any reductions, and hardly any enlargements."""
@@ -236,8 +237,10 @@ def _enlarged(large: Original, small: Original, ratio: float) -> bool | None:
     likelier = _likelier(enlarged, reduced)
     if likelier and _is_told((large, small)[likelier - 1], enlarged, reduced):
         return likelier == 1
-    # What was never compressed is what its enlargement is reduced to, as well as any reduction.
-    return True if alone and small.is_lossless else None
+    # What was never compressed is what its enlargement is reduced to, as well as any reduction; and
+    # steps that are coarse explain much.
+    sure = alone and small.is_lossless and large.quality >= _FINELY_SAVED
+    return True if sure else None
 
 
 def _explained(source: Original, made: Original, most: int, placed: Doubles | None = None) -> float:

@@ -7,7 +7,7 @@ at all.
 
 from __future__ import annotations
 
-from math import isnan, nan
+from math import nan
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -47,15 +47,16 @@ def saved_as(one: Original, two: Original) -> int:
 
 
 def _later(one: Original, two: Original) -> int:
-    """Tell which of two JPEGs was saved from the other."""
-    if min(one.quality, two.quality) < _LEAST_QUALITY:
+    """Tell whether the finer of two JPEGs was saved from the coarser one.
+
+    The other way round, two that were both saved from a third would explain each other.
+    """
+    if min(one.quality, two.quality) < _LEAST_QUALITY or one.quality == two.quality:
         return 0
-    scores = _explained(two, one), _explained(one, two)
-    if any(map(isnan, scores)) or max(scores) < _SAVED:
-        return 0
-    if abs(scores[0] - scores[1]) < _CLEARLY:
-        return 0
-    return 1 if scores[0] > scores[1] else 2
+    finer = 1 if one.quality > two.quality else 2
+    made, source = (one, two) if finer == 1 else (two, one)
+    score, back = _explained(source, made), _explained(made, source)
+    return finer if score >= _SAVED and score - back >= _CLEARLY else 0
 
 
 def _beside_jpeg(other: Original, jpeg: Original, number: int) -> int:

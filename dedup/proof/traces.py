@@ -36,6 +36,10 @@ _FEWEST_PIXELS = 2_000
 _CALM, _RICH = 30, 80  # percentiles of texture
 _TILE = 32
 _FITTED_PIXELS = 4_000
+_LEAST_QUALITY, _FINE_QUALITY = 75, 88
+_TAKEN_LIKE = -0.2
+"""Correlation of what is left with the other image, where noise of that was taken away."""
+
 _BLURS = slice(10, 13)  # of what `parts_of` gives
 
 _BANDS: Final = ((0.04, 0.12), (0.15, 0.3), (0.35, 0.5))
@@ -97,7 +101,7 @@ class Left(NamedTuple):
         same = self.like >= 0.93 and self.rich_like >= 0.35  # noqa: PLR2004
         return same and self.rougher >= 1.15 and self.evenly <= 0.9  # noqa: PLR2004
 
-    def is_lost(self, fine: bool) -> bool:  # noqa: FBT001 - of a JPEG
+    def is_lost(self, *, fine: bool) -> bool:
         """Tell whether the other one lost it to a blur or a filter against noise.
 
         Parameters
@@ -156,9 +160,12 @@ def _left_over(cut: tuple[Window, Window], files: tuple[Original, Original]) -> 
         return 0
     if left.is_noise or left.is_local_contrast or left.is_sharpening:
         return rough + 1
-    is_fine = files[rough].quality >= 88  # noqa: PLR2004 - JPEGs below have errors that are seen
-    if left.is_lost(is_fine):
+    qualities = files[1 - rough].quality, files[rough].quality
+    # A coarse JPEG takes as much by itself, and its errors make another one rougher.
+    if qualities[0] >= _LEAST_QUALITY and left.is_lost(fine=qualities[1] >= _FINE_QUALITY):
         return 2 - rough
+    if left.calm_like > _TAKEN_LIKE:
+        return 0
     back = left_of(cut[rough].pixels, cut[1 - rough].pixels)
     return 2 - rough if back is not None and back.is_noise else 0
 
