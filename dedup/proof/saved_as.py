@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 _SAVED, _CLEARLY, _NOT_SAVED = -0.02, 0.25, -0.25
 """From which score on, as `resampling.quantised` has it, a JPEG is another file saved, by how much
-that is above the other way round, and below which it is not. Of 40 such pairs (JPEG 60 to 99) the
-least is 0, and the most of what is the other way round -.08, of JPEG 60 of JPEG 70."""
+that is above the other way round, and below which it is not. Of 24 such pairs (JPEG 60 to 99)
+21 have .01 and more, and three of like or finer steps -.17 and less; the other way round, where
+that is a JPEG as well, the most is -.08, of JPEG 60 of JPEG 70."""
 
 _LEAST_QUALITY: Final = 75  # as `generations` has it, for the same reason
 _CONVERTED: Final = frozenset({"WEBP", "AVIF", "HEIF", "JXL"})
