@@ -49,8 +49,9 @@ _COUNTED_PIXELS = 300_000
 _LEAST_COUNT = 100.0  # pixels of a level and its neighbours, on average
 _FEWEST_LEVELS, _FEWEST_FOURS = 8, 20  # drawings have fewer of these
 _COMBED, _POSTERISED, _TIMES = 0.12, 0.2, 2.2
-"""How far levels, and fours of them, are from the mean of their neighbours, as a share, and how many
-times as far as in the other image. Of 120 photographs beside edits of them most have .03 to .09 and
+"""How far levels, and fours of them, are from the mean of their neighbours, as a share, and how
+many times
+as far as in the other image. Of 120 photographs beside edits of them most have .03 to .09 and
 .02 to .12, and the most .15 and .17; stretched tones saved without loss leave .13 to .57, and
 posterised ones, saved as JPEGs too, .20 to .39 of fours. Drawings that are JPEGs have combs."""
 _FOURS = 4
