@@ -73,7 +73,7 @@ def _is_rounded(off: Doubles, limits: tuple[float, float] = _ROUNDED) -> bool:
 def _off(source: Pixels, made: Pixels, places: npt.NDArray[np.int64]) -> Doubles:
     """Give how far each channel is off what a rule makes of another image, (3,) levels."""
     height, width = source.shape[:2]
-    colour = source.reshape(-1, 3)[places].T / 255 - 0.5
+    colour = source.reshape(-1, 3)[places].T / np.float32(255) - np.float32(0.5)
     y, x = (places // width) / height - 0.5, (places % width) / width - 0.5
     far, light = x * x + y * y, colour.mean(axis=0)
     red, green, blue = colour
@@ -82,7 +82,7 @@ def _off(source: Pixels, made: Pixels, places: npt.NDArray[np.int64]) -> Doubles
         *colour**3, *(colour * far), far, light * far * far, light**4,
     ])  # fmt: skip
     found = []
-    for channel in made.reshape(-1, 3)[places].T.astype(np.float64):
+    for channel in made.reshape(-1, 3)[places].T.astype(np.float32):
         weights = fitted_weights(table, channel)
         found.append(percentiles(np.abs(channel - weights @ table), _SHARE)[0])
     return np.array(found)

@@ -13,7 +13,7 @@ from dedup.proof.lineage import made_from_coarser
 from dedup.proof.pages import compare_pages
 from dedup.proof.sampled import sampled
 from dedup.proof.small_print import AT_PLACES, is_shared_page, odd_place
-from dedup.proof.traces import traced
+from dedup.proof.traces import made_noisy
 from dedup.proof.verdict import Verdict
 from dedup.proof.whole import frames, may_be_whole, same_shape
 
@@ -85,7 +85,7 @@ def _saved_again(one: Side, two: Side, laid: Frames, checks: tuple[Check, ...]) 
     elif first.size == second.size:
         derived = made_from_coarser(first, second, np.eye(3)) or saved_from(first, second)
     if not derived and first.size == second.size:
-        derived = traced(first, second, np.eye(3))
+        derived = made_noisy(first, second)
     if not derived and laid.equalised is not None:
         larger, response = laid.equalised
         derived = resized_from(first, second, larger, response.fine)

@@ -133,11 +133,7 @@ def traced(one: Original, two: Original, placed: Doubles) -> int:
     1 or 2, the one that was; 0 where that cannot be told, or where they do not lie on each other
     pixel on pixel.
     """
-    if max(np.prod(each.size) for each in (one, two)) > MOST_PIXELS:
-        return 0
-    if one.has_profile != two.has_profile:
-        return 0
-    cut = windows(one, two, placed)
+    cut = _cut(one, two, placed)
     if cut is None:
         return 0
     return (
@@ -147,6 +143,33 @@ def traced(one: Original, two: Original, placed: Doubles) -> int:
     )
 
 
+def made_noisy(one: Original, two: Original) -> int:
+    """Tell which of two images of one size has noise that was added; what it gives is as `traced`.
+
+    What was only saved again has no other traces: what it lost, it lost to compression.
+    """
+    cut = _cut(one, two, np.eye(3))
+    if cut is None:
+        return 0
+    rough = _rougher(cut)
+    left = left_of(cut[1 - rough].pixels, cut[rough].pixels)
+    return rough + 1 if left is not None and left.is_noise else 0
+
+
+def _cut(one: Original, two: Original, placed: Doubles) -> tuple[Window, Window] | None:
+    """Cut out what both show, where their pixels can be compared."""
+    if max(np.prod(each.size) for each in (one, two)) > MOST_PIXELS:
+        return None
+    return None if one.has_profile != two.has_profile else windows(one, two, placed)
+
+
+def _rougher(cut: tuple[Window, Window]) -> int:
+    """Give which of two, 0 or 1, has more fine detail or noise."""
+    light = [grey_of(each.pixels) for each in cut]
+    fine = [float((each - _blurred(each, 1.0)).std()) for each in light]
+    return 0 if fine[0] > fine[1] else 1
+
+
 def _some(file: Original) -> Pixels:
     """Take rows of an image that have as many pixels as it takes to count levels."""
     height, width = file.size
@@ -154,9 +177,7 @@ def _some(file: Original) -> Pixels:
 
 
 def _left_over(cut: tuple[Window, Window], files: tuple[Original, Original]) -> int:
-    light = [grey_of(each.pixels) for each in cut]
-    fine = [float((each - _blurred(each, 1.0)).std()) for each in light]
-    rough = 0 if fine[0] > fine[1] else 1
+    rough = _rougher(cut)
     left = left_of(cut[1 - rough].pixels, cut[rough].pixels)
     if left is None:
         return 0
@@ -219,8 +240,7 @@ def _retold(source: Pixels, wanted: Floats) -> Floats:
     parts = np.delete(parts_of(source), _BLURS, axis=0)
     target = wanted.ravel()
     some = slice(None, None, max(1, target.size // _FITTED_PIXELS))
-    table, goal = parts[:, some].astype(np.float64), target[some].astype(np.float64)
-    weights = fitted_weights(table, goal).astype(np.float32)
+    weights = fitted_weights(np.ascontiguousarray(parts[:, some]), target[some])
     return np.asarray((weights @ parts).reshape(wanted.shape), np.float32)
 
 

@@ -155,12 +155,12 @@ def test_levels_that_stretching_leaves_out_are_told_where_nothing_was_lost() -> 
 
 
 def warmer(pixels: Pixels) -> npt.ArrayLike:
-    return pixels * np.array([1.09, 1, 0.92])
+    return np.asarray(pixels * np.array([1.09, 1, 0.92]))
 
 
 def sepia(pixels: Pixels) -> npt.ArrayLike:
     rule = np.array([[0.393, 0.349, 0.272], [0.769, 0.686, 0.534], [0.189, 0.168, 0.131]])
-    return pixels @ rule * 0.8
+    return np.asarray(pixels @ rule * 0.8)
 
 
 @pytest.mark.parametrize("how", [warmer, sepia])
