@@ -36,7 +36,7 @@ _NOISE = 12.0  # squared levels, of all channels
 _LOOSELY, _AGREEING, _LOOSELY_CLEAN = 0.35, 0.25, 2.2
 _SURELY, _SURELY_CLEAN, _SURELY_STEP = 0.25, 1.3, 1.5
 _ALONE, _ALONE_CLEAN, _ALONE_STEEPER = 0.2, 1.6, 2.0
-_SPLIT = 0.35  # on either side of half a step
+_SPLIT, _EVENLY = 0.35, 0.22  # on either side of half a step; words that lost much have .3
 _LIMITS, _LOOSE_LIMITS = (0.75, 0.12), (0.7, 0.12)
 _MAX_EITHER_SHARE, _MAX_SPLIT_SHARE = 0.2, 0.5
 
@@ -49,11 +49,13 @@ class Rims(NamedTuple):
     alone : shares of all rims, by the image that alone steps there
     agreeing : the same of what may be so, where something else tells it as well
     both : whether either image surely carries something
+    evenly : whether each makes about half of what they differ by, as two things do
     """
 
     alone: Shares
     agreeing: Shares
     both: bool
+    evenly: bool = False
 
 
 def by_rims(one: Bytes, two: Bytes, places: Mask) -> Rims | None:
@@ -100,11 +102,12 @@ def by_rims(one: Bytes, two: Bytes, places: Mask) -> Rims | None:
     surely = shares(_SURELY, _SURELY_CLEAN, _SURELY_STEP, 0)
     split = (np.abs(part - 0.5) < _SPLIT) & (np.minimum(mine, theirs) > _SURELY_STEP)
     both = min(surely) > _MAX_EITHER_SHARE or float(weight @ split) > _MAX_SPLIT_SHARE
+    even = float(weight @ (split & (np.abs(part - 0.5) < _EVENLY))) > _MAX_SPLIT_SHARE
     agreeing = Shares(*shares(_AGREEING, _LOOSELY_CLEAN, 0, 0), _LOOSE_LIMITS)
     alone = Shares(*shares(_ALONE, _ALONE_CLEAN, 0, _ALONE_STEEPER), _LIMITS)
     if min(shares(_LOOSELY, _LOOSELY_CLEAN, 0, 0)) > _LIMITS[1]:
         alone = Shares(0.0, 0.0, _LIMITS)
-    return Rims(alone, agreeing, both)
+    return Rims(alone, agreeing, both, even)
 
 
 class _Steps(NamedTuple):

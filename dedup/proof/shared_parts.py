@@ -19,6 +19,7 @@ from dedup.proof.colour_rule import (
     tiles,
     turned,
 )
+from dedup.proof.exchanged import exchanged
 from dedup.proof.ink import inked, patched
 from dedup.proof.only_words import only_words_agree
 from dedup.proof.outlines import outline
@@ -122,7 +123,7 @@ def judge(laid: Laid, *, page: bool, ruled: bool = True) -> Judgement:
     strange = strange_places(laid)
     mask, _ = blobs(strange, inside, MIN_SPOT_PIXELS)
     # At this resolution: a coarser look sees of small words that they differ, and not that both do.
-    apart = inked_apart(laid.one, laid.two, mask)
+    apart = inked_apart(laid.one, laid.two, mask) or exchanged(*laid.greys, mask)
     if apart:
         return Judgement([Check(BOTH_CHECK, apart, 0, passed=False)], _OTHER_INK)
     return _photograph(laid, strange, mask, ruled=ruled)
@@ -271,7 +272,10 @@ def _drawn(laid: Laid, sound: Mask, mask: Mask, checks: list[Check]) -> Judgemen
     ]
     if not shares.drawn:
         reason = f"{max(share, 0.001):.1%} of the content differs, and not on one side alone"
-        return Judgement(checks, reason, lossy=share > MAX_CLEAN_SHARE or _scattered(mask))
+        # A thing on either is no loss that a coarser look leaves out.
+        either = rims is not None and rims.evenly
+        lossy = _scattered(mask) or (share > MAX_CLEAN_SHARE and not either)
+        return Judgement(checks, reason, lossy=lossy)
     edges = outline(one, two, places)
     if edges is not None and edges.on_both:
         checks.append(Check(OUTLINE_CHECK, edges.stepped, 0, passed=False))

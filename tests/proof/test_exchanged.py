@@ -1,0 +1,132 @@
+"""Figures, hands and screens of another content in a photograph, and what is drawn over one."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import pytest
+from saved import side
+
+from dedup.edits.catalogue import drawn
+from dedup.proof import Verdict, prove
+from dedup.proof.closely import Laid
+from dedup.proof.exchanged import exchanged
+from dedup.proof.shared_parts import judge
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Pixels = npt.NDArray[np.uint8]
+
+
+def proven(first: Pixels, second: Pixels) -> Verdict:
+    return prove(side(first, quality=90), side(second, quality=80))
+
+
+def shrunk(pixels: Pixels, width: int) -> Pixels:
+    height = round(pixels.shape[0] * width / pixels.shape[1])
+    return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+@cache
+def photograph(seed: int) -> Pixels:
+    pixels = drawn(600, 800, np.random.default_rng(seed))
+    pixels.setflags(write=False)
+    return pixels
+
+
+def noisy(pixels: Pixels, seed: int) -> Pixels:
+    noise = np.random.default_rng(seed).normal(0, 2, pixels.shape)
+    return np.clip(pixels + noise, 0, 255).astype(np.uint8)
+
+
+def with_sign(pixels: Pixels, words: str) -> Pixels:
+    """Put a round sign with a number into a picture."""
+    made = pixels.copy()
+    cv2.circle(made, (300, 280), 110, (200, 25, 35), -1, cv2.LINE_AA)
+    cv2.circle(made, (300, 280), 82, (245, 245, 245), -1, cv2.LINE_AA)
+    width = cv2.getTextSize(words, cv2.FONT_HERSHEY_DUPLEX, 2.6, 10)[0][0]
+    place = (300 - width // 2, 312)
+    cv2.putText(made, words, place, cv2.FONT_HERSHEY_DUPLEX, 2.6, (15,) * 3, 10, cv2.LINE_AA)
+    return made
+
+
+def with_clock(pixels: Pixels, hour: float) -> Pixels:
+    """Hang a clock into a picture."""
+    made = pixels.copy()
+    cv2.circle(made, (480, 240), 100, (240, 238, 225), -1, cv2.LINE_AA)
+    for turn, length, thick in ((hour / 12, 60, 10), (hour % 1, 88, 6)):
+        angle = 2 * np.pi * turn
+        end = round(480 + length * np.sin(angle)), round(240 - length * np.cos(angle))
+        cv2.line(made, (480, 240), end, (20, 20, 20), thick, cv2.LINE_AA)
+    return made
+
+
+def with_thing(pixels: Pixels, seed: int) -> Pixels:
+    """Blend a round part of another picture into one: a dark thing, or a pale one."""
+    mask = np.zeros(pixels.shape[:2], np.float32)
+    cv2.ellipse(mask, (560, 380), (110, 150), 0, 0, 360, 1, -1)
+    mask = cv2.GaussianBlur(mask, (0, 0), 1.5)[..., None]
+    thing = photograph(seed) * 0.4 + (0 if seed % 2 else 150)
+    return np.asarray(pixels * (1 - mask) + thing * mask, np.uint8)
+
+
+@pytest.mark.parametrize("width", [200, 280, 520])
+@pytest.mark.parametrize(("one", "two"), [("70", "50"), ("90", "80")])
+def test_a_sign_with_another_number_is_another_sign(one: str, two: str, width: int) -> None:
+    pair = [
+        shrunk(noisy(with_sign(photograph(3), words), number), width)
+        for number, words in enumerate((one, two))
+    ]
+    assert not proven(*pair).near
+
+
+@pytest.mark.parametrize("width", [200, 280])
+def test_a_clock_at_another_time_is_another_photograph(width: int) -> None:
+    pair = [
+        shrunk(noisy(with_clock(photograph(4), hour), number), width)
+        for number, hour in enumerate((2.2, 4.7))
+    ]
+    assert not proven(*pair).near
+
+
+@pytest.mark.parametrize("width", [200, 280])
+def test_a_thing_on_either_is_no_loss(width: int) -> None:
+    pair = [shrunk(noisy(with_thing(photograph(5), seed), seed), width) for seed in (21, 22)]
+    whole = np.ones(pair[0].shape[:2], np.bool_)
+    found = judge(Laid(*pair, whole, 1, (90, 50)), page=False)
+    assert found.refusal
+    assert not found.lossy
+
+
+@pytest.mark.parametrize("width", [200, 280, 520])
+def test_words_written_over_one_of_two_are_an_edit(width: int) -> None:
+    words = photograph(3).copy()
+    for colour, thick in (((0, 0, 0), 14), ((255, 255, 255), 6)):
+        cv2.putText(words, "70 OR 50", (60, 330), 2, 3.2, colour, thick, cv2.LINE_AA)
+    verdict = proven(shrunk(photograph(3), width), shrunk(words, width))
+    assert verdict.near
+    assert not verdict.resaved
+    assert verdict.derived == 2
+
+
+def bar(places: slice, ink: int = 30) -> npt.NDArray[np.float32]:
+    """Draw a bar on a ground of 200 levels."""
+    levels = np.full((40, 40), 200, np.float32)
+    levels[10:30, places] = ink
+    return levels
+
+
+def test_two_tones_are_exchanged_where_either_has_a_bar_of_its_own() -> None:
+    one, two = bar(slice(10, 16)), bar(slice(18, 24))
+    places = np.zeros((40, 40), np.bool_)
+    places[9:31, 9:25] = True
+    assert exchanged(one, two, places) == 1
+    assert exchanged(two, one, places) == 1
+    assert exchanged(one, bar(slice(0, 0)), places) == 0  # a bar on one alone
+    assert exchanged(one, bar(slice(18, 24), 130), places) == 0  # of a tone of its own
+    assert exchanged(one, one, places) == 0
+    assert exchanged(one, two, np.zeros_like(places)) == 0
