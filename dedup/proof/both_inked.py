@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from dedup.proof.channels import off_levels
+from dedup.proof.exchanged import exchanged
 from dedup.proof.in_line import in_a_line
 from dedup.proof.ranks import percentiles
 
@@ -38,7 +39,7 @@ have .04 to .1 and .17 to .3; of 590 edited copies a photograph beneath a tiled 
 
 
 def inked_apart(one: Bytes, two: Bytes, places: Mask) -> int:
-    """Count the pieces of places with ink on flat ground in either image where the other has none.
+    """Count the pieces of places with ink in either image where the other has none.
 
     Parameters
     ----------
@@ -62,7 +63,8 @@ def inked_apart(one: Bytes, two: Bytes, places: Mask) -> int:
         box[:2] = box[0] + columns.start, box[1] + rows.start
         around = _grown(box)
         apart = _apart(one[around], two[around], own, near)
-        count += apart or in_a_line(one, two, places, box)
+        apart = apart or in_a_line(one, two, places, box)
+        count += apart or exchanged(one[around], two[around], own)
     return count
 
 

@@ -19,12 +19,11 @@ from dedup.proof.ranks import percentiles
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    Bytes = npt.NDArray[np.uint8]
     Floats = npt.NDArray[np.float32]
     Mask = npt.NDArray[np.bool_]
 
-_JOINED_PIXELS = 5  # between the strokes of a piece
-_MOST_PIECES = 40
-_FEWEST_PIXELS = 12  # of a piece
+_MOST_PIXELS = 1 << 13  # of a piece; what is larger has ground and strokes to be told by
 _PLAIN_LEVELS, _PLAIN_SHARE = 40.0, 0.5  # of the largest difference of a piece
 _MIN_EITHER_PIXELS, _MIN_EITHER_SHARE = 4, 0.2  # of what plainly differs, either way
 
@@ -51,35 +50,24 @@ _SPREADS = 0.87, 1.15  # of the one against the other's
 beyond one of these; twelve small figures, clocks, plates and coins that are others are not."""
 
 
-def exchanged(one: Floats, two: Floats, places: Mask) -> int:
-    """Count the pieces of places in which two tones are exchanged.
+def exchanged(one: Bytes, two: Bytes, own: Mask) -> bool:
+    """Tell one piece of what differs.
 
     Parameters
     ----------
-    one, two : (H, W) grey, light of one mapped onto the other's
-    places : (H, W), where they differ
+    one, two : (H, W, 3) RGB, around the piece
+    own : (H, W), the piece
     """
-    left, top, width, height = cv2.boundingRect(places.view(np.uint8))
-    if not width:
-        return 0
-    around = slice(top, top + height), slice(left, left + width)
-    mask = np.ascontiguousarray(places[around]).view(np.uint8)
-    one, two = one[around], two[around]
-    joined = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((_JOINED_PIXELS,) * 2, np.uint8))
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
-    count = 0
-    for number in 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind="stable")[:_MOST_PIECES]:
-        left, top, width, height, area = stats[number].tolist()
-        if area < _FEWEST_PIXELS:
-            break
-        around = slice(top, top + height), slice(left, left + width)
-        own = labels[around] == number
-        count += _exchanged(one[around][own], two[around][own])
-    return count
+    if np.count_nonzero(own) > _MOST_PIXELS:
+        return False
+    first, second = (
+        cv2.cvtColor(each, cv2.COLOR_RGB2GRAY)[own].astype(np.float32) for each in (one, two)
+    )
+    return _exchanged(np.asarray(first), np.asarray(second))
 
 
 def _exchanged(one: Floats, two: Floats) -> bool:
-    """Tell one piece by the (N,) levels of both."""
+    """Tell by the (N,) levels of both."""
     gap = one - two
     least = max(_PLAIN_LEVELS, percentiles(np.abs(gap), 95)[0]) * _PLAIN_SHARE
     over, under = gap > least, gap < -least

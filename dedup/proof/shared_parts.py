@@ -19,7 +19,6 @@ from dedup.proof.colour_rule import (
     tiles,
     turned,
 )
-from dedup.proof.exchanged import exchanged
 from dedup.proof.ink import inked, patched
 from dedup.proof.only_words import only_words_agree
 from dedup.proof.outlines import outline
@@ -123,7 +122,7 @@ def judge(laid: Laid, *, page: bool, ruled: bool = True) -> Judgement:
     strange = strange_places(laid)
     mask, _ = blobs(strange, inside, MIN_SPOT_PIXELS)
     # At this resolution: a coarser look sees of small words that they differ, and not that both do.
-    apart = inked_apart(laid.one, laid.two, mask) or exchanged(*laid.greys, mask)
+    apart = inked_apart(laid.one, laid.two, mask)
     if apart:
         return Judgement([Check(BOTH_CHECK, apart, 0, passed=False)], _OTHER_INK)
     return _photograph(laid, strange, mask, ruled=ruled)

@@ -113,20 +113,19 @@ def test_words_written_over_one_of_two_are_an_edit(width: int) -> None:
     assert verdict.derived == 2
 
 
-def bar(places: slice, ink: int = 30) -> npt.NDArray[np.float32]:
+def bar(places: slice, ink: int = 30) -> Pixels:
     """Draw a bar on a ground of 200 levels."""
-    levels = np.full((40, 40), 200, np.float32)
-    levels[10:30, places] = ink
-    return levels
+    pixels = np.full((40, 40, 3), 200, np.uint8)
+    pixels[10:30, places] = ink
+    return pixels
 
 
 def test_two_tones_are_exchanged_where_either_has_a_bar_of_its_own() -> None:
     one, two = bar(slice(10, 16)), bar(slice(18, 24))
-    places = np.zeros((40, 40), np.bool_)
-    places[9:31, 9:25] = True
-    assert exchanged(one, two, places) == 1
-    assert exchanged(two, one, places) == 1
-    assert exchanged(one, bar(slice(0, 0)), places) == 0  # a bar on one alone
-    assert exchanged(one, bar(slice(18, 24), 130), places) == 0  # of a tone of its own
-    assert exchanged(one, one, places) == 0
-    assert exchanged(one, two, np.zeros_like(places)) == 0
+    own = np.zeros((40, 40), np.bool_)
+    own[9:31, 9:25] = True
+    assert exchanged(one, two, own)
+    assert exchanged(two, one, own)
+    assert not exchanged(one, bar(slice(0, 0)), own)  # a bar on one alone
+    assert not exchanged(one, bar(slice(18, 24), 130), own)  # of a tone of its own
+    assert not exchanged(one, one, own)
