@@ -51,6 +51,10 @@ _KEPT_FOCUS_SHARE, _KEPT_LIGHT_LEVELS = 0.06, 6.0  # shots .08 and more; copies 
 _FOCUS_CORRELATION = 0.7
 _FOCUS_WINDOWS = 2  # at least as large as that
 _BLACK_WHITE_LEVELS = (4, 251)
+_WINDOW = (WINDOW_PIXELS, WINDOW_PIXELS)
+_FEWEST_CLIPPED, _FIRST_CLIPPED, _FAR_LEVELS = 400, 3, 40.0
+"""Clipped pixels, the percentile of what the other shows there, and how far beyond that is no
+loss."""
 _REGISTERED_SIDE = 512
 _SMALLEST_SIDE = 150
 _SMALLEST_HALF = 96  # of what was small before; JPEG and noise leave nothing of it at its own size
@@ -230,7 +234,7 @@ class _Scales:
     def _hidden(self) -> Mask:
         """Where what is clipped hides what the other shows."""
         one, two = self._images
-        return _clipped(one) | _clipped(two)
+        return _hiding(one, two) | _hiding(two, one)
 
     def as_they_are(self) -> Floats:
         """Weigh what is left over where neither is changed."""
@@ -255,11 +259,21 @@ class _Scales:
         return np.asarray(strange, np.float32)
 
 
-def _clipped(image: Floats) -> Mask:
+def _hiding(image: Floats, other: Floats) -> Mask:
+    """Mark where an image is clipped, but for what is far from all that it clips elsewhere.
+
+    A tone that is clipped in one place is so in all: a bird before a blown-out sky is not lost.
+    """
     black, white = _BLACK_WHITE_LEVELS
-    found = ((image <= black) | (image >= white)).view(np.uint8)
-    count = cv2.boxFilter(found, -1, (WINDOW_PIXELS, WINDOW_PIXELS), normalize=False)
-    return np.asarray(count > WINDOW_PIXELS**2 // 2)  # most of the window
+    dark, bright = image <= black, image >= white
+    count = cv2.boxFilter((dark | bright).view(np.uint8), -1, _WINDOW, normalize=False)
+    found = np.asarray(count > WINDOW_PIXELS**2 // 2)  # most of the window
+    for mask, sign in ((bright, 1), (dark, -1)):
+        clipped = sign * other[mask]
+        if clipped.size >= _FEWEST_CLIPPED:
+            least = percentiles(clipped, _FIRST_CLIPPED)[0] - _FAR_LEVELS
+            found &= ~(mask & (sign * other < least))
+    return found
 
 
 def few_levels(image: Floats, inside: Mask) -> bool:

@@ -43,7 +43,7 @@ class _Limits(NamedTuple):
     mean: float
 
 
-_LIMITS, _SMALL_LIMITS = _Limits(40.0, 0.12, 0.06), _Limits(60.0, 0.2, 0.12)
+_LIMITS, _SMALL_LIMITS = _Limits(40.0, 0.16, 0.12), _Limits(60.0, 0.25, 0.16)
 _SMALL_PIXELS = 200
 _SPREADS = 0.87, 1.15  # of the one against the other's
 """Of ten stickers, words and losses over photographs that exchange two tones loosely, each is

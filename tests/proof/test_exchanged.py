@@ -129,3 +129,20 @@ def test_two_tones_are_exchanged_where_either_has_a_bar_of_its_own() -> None:
     assert not exchanged(one, bar(slice(0, 0)), own)  # a bar on one alone
     assert not exchanged(one, bar(slice(18, 24), 130), own)  # of a tone of its own
     assert not exchanged(one, one, own)
+
+
+def with_bird(pixels: Pixels, across: int) -> Pixels:
+    """Let a soft dark spot stand before a sky."""
+    rows, columns = np.mgrid[: pixels.shape[0], : pixels.shape[1]].astype(np.float32)
+    spot = np.exp(-((((columns - across) / 16) ** 2 + ((rows - 110) / 10) ** 2) ** 2))[..., None]
+    return np.asarray(pixels * (1 - 0.9 * spot), np.uint8)
+
+
+def test_a_bird_before_a_blown_out_sky_is_not_lost_by_that() -> None:
+    scene = photograph(8).copy()
+    scene[:230] = 236
+    one, two = (noisy(with_bird(scene, across), across) for across in (200, 560))
+    brighter = np.clip(two.astype(np.int32) + 30, 0, 255).astype(np.uint8)
+    assert not proven(shrunk(one, 400), shrunk(brighter, 400)).near
+    same = np.clip(one.astype(np.int32) + 30, 0, 255).astype(np.uint8)
+    assert proven(shrunk(one, 400), shrunk(same, 400)).near
