@@ -290,7 +290,9 @@ def _looked_at(
     if reason := _shot_apart(laid, page=page, drawn=drawn_both):
         return _refused(verdict, reason)
     found = judged(one.open(), two.open(), verdict, shapes, laid, page=page)
-    if found.refusal and not drawn_both and _by_curves(laid, page=page, drawn=False):
+    # No tone curve makes one figure of another.
+    explicable = bool(found.refusal) and found.checks[-1].name != BOTH_CHECK and not drawn_both
+    if explicable and _by_curves(laid, page=page, drawn=False):
         found = Judgement([])
     verdict = replace(verdict, checks=(*verdict.checks, *found.checks))
     if found.refusal:

@@ -84,6 +84,14 @@ def test_a_sign_with_another_number_is_another_sign(one: str, two: str, width: i
     assert not proven(*pair).near
 
 
+@pytest.mark.parametrize("seed", [3, 5, 8])
+def test_no_tone_curve_makes_another_number(seed: int) -> None:
+    one, two = (shrunk(noisy(with_sign(photograph(seed), words), 1), 200) for words in ("70", "50"))
+    one_paler, two_paler = ((255 * (each / 255) ** 0.8).astype(np.uint8) for each in (one, two))
+    assert not proven(one, two_paler).near
+    assert proven(one, one_paler).near
+
+
 @pytest.mark.parametrize("width", [200, 280])
 def test_a_clock_at_another_time_is_another_photograph(width: int) -> None:
     pair = [
