@@ -69,9 +69,9 @@ def with_thing(pixels: Pixels, seed: int) -> Pixels:
     """Blend a round part of another picture into one: a dark thing, or a pale one."""
     mask = np.zeros(pixels.shape[:2], np.float32)
     cv2.ellipse(mask, (560, 380), (110, 150), 0, 0, 360, 1, -1)
-    mask = cv2.GaussianBlur(mask, (0, 0), 1.5)[..., None]
+    share = np.asarray(cv2.GaussianBlur(mask, (0, 0), 1.5), np.float32)[..., None]
     thing = photograph(seed) * 0.4 + (0 if seed % 2 else 150)
-    return np.asarray(pixels * (1 - mask) + thing * mask, np.uint8)
+    return np.asarray(pixels * (1 - share) + thing * share, np.uint8)
 
 
 @pytest.mark.parametrize("width", [200, 280, 520])
@@ -103,9 +103,9 @@ def test_a_clock_at_another_time_is_another_photograph(width: int) -> None:
 
 @pytest.mark.parametrize("width", [200, 280])
 def test_a_thing_on_either_is_no_loss(width: int) -> None:
-    pair = [shrunk(noisy(with_thing(photograph(5), seed), seed), width) for seed in (21, 22)]
-    whole = np.ones(pair[0].shape[:2], np.bool_)
-    found = judge(Laid(*pair, whole, 1, (90, 50)), page=False)
+    one, two = (shrunk(noisy(with_thing(photograph(5), seed), seed), width) for seed in (21, 22))
+    whole = np.ones(one.shape[:2], np.bool_)
+    found = judge(Laid(one, two, whole, 1, (90, 50)), page=False)
     assert found.refusal
     assert not found.lossy
 
