@@ -15,6 +15,21 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 
+def as_file(image: Image.Image, quality: int | None) -> Original:
+    """Save as a JPEG of that quality, or as PNG."""
+    buffer = io.BytesIO()
+    if quality is None:
+        image.save(buffer, "PNG")
+    else:
+        image.save(buffer, "JPEG", quality=quality)
+    return Original(buffer.getvalue())
+
+
+def opened(file: Original) -> Image.Image:
+    """Decode a file in full."""
+    return Image.fromarray(file.pixels(*file.size))
+
+
 def side(pixels: npt.NDArray[np.uint8], **options: Any) -> Side:
     """Save an image as a JPEG; `options` as of Pillow, such as `quality`."""
     buffer = io.BytesIO()

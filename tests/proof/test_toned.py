@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+from saved import as_file, opened
 
 from dedup.edits.catalogue import drawn
 from dedup.images.decode import decode_bounded
@@ -41,56 +41,42 @@ def photograph(seed: int) -> Image.Image:
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
-def saved(image: Image.Image, quality: int | None) -> Original:
-    """Save as a JPEG, or as PNG."""
-    sink = io.BytesIO()
-    if quality is None:
-        image.save(sink, "PNG")
-    else:
-        image.save(sink, "JPEG", quality=quality)
-    return Original(sink.getvalue())
-
-
-def opened(file: Original) -> Image.Image:
-    return Image.fromarray(file.pixels(*file.size))
-
-
 @pytest.mark.parametrize(
     ("how", "quality"), [*((how, 75) for how in TONES), *((how, 92) for how in EDITS)]
 )
 def test_a_jpeg_is_made_from_what_was_never_one(how: str, quality: int) -> None:
-    original = saved(photograph(1), None)
-    made = saved(EDITS[how](opened(original)), quality)
+    original = as_file(photograph(1), None)
+    made = as_file(EDITS[how](opened(original)), quality)
     assert saved_toned(original, made, AS_IT_IS) == 2
     assert saved_toned(made, original, AS_IT_IS) == 1
 
 
 @pytest.mark.parametrize("how", TONES)
 def test_a_coarser_jpeg_is_made_from_a_finer_one(how: str) -> None:
-    original = saved(photograph(2), 95)
-    made = saved(EDITS[how](opened(original)), 75)
+    original = as_file(photograph(2), 95)
+    made = as_file(EDITS[how](opened(original)), 75)
     assert saved_toned(original, made, AS_IT_IS) == 2
 
 
 @pytest.mark.parametrize("how", ["stretched", "brighter"])
 def test_what_is_saved_without_loss_is_made_from_a_jpeg(how: str) -> None:
-    original = saved(photograph(3), 80)
-    made = saved(EDITS[how](opened(original)), None)
+    original = as_file(photograph(3), 80)
+    made = as_file(EDITS[how](opened(original)), None)
     assert saved_toned(original, made, AS_IT_IS) == 2
     assert saved_toned(made, original, AS_IT_IS) == 1
 
 
 def test_two_without_loss_tell_nothing() -> None:
     original = photograph(5)
-    made = saved(EDITS["brighter"](original), None)
-    assert saved_toned(saved(original, None), made, AS_IT_IS) == 0
+    made = as_file(EDITS["brighter"](original), None)
+    assert saved_toned(as_file(original, None), made, AS_IT_IS) == 0
 
 
 def test_what_is_noisy_is_explained_by_nothing() -> None:
-    original = saved(photograph(6), 80)
+    original = as_file(photograph(6), 80)
     noise = np.random.default_rng(7).normal(0, 10, (333, 429, 3))
     pixels = np.clip(np.asarray(opened(original)) + noise, 0, 255).astype(np.uint8)
-    made = saved(Image.fromarray(pixels), 90)
+    made = as_file(Image.fromarray(pixels), 90)
     cut = windows(original, made, AS_IT_IS)
     assert cut is not None
     assert explained(cut[0], cut[1]) < -0.2
@@ -102,7 +88,7 @@ def sided(file: Original) -> Side:
 
 
 def laid_of(original: Image.Image, copy: Image.Image) -> Laid:
-    files = saved(original, 92), saved(copy, 88)
+    files = as_file(original, 92), as_file(copy, 88)
     sides = [sided(file) for file in files]
     shapes = sides[0].features.grey.shape, sides[1].features.grey.shape
     laid = lay(*files, prove(*sides), shapes)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+from saved import as_file, opened
 
 from dedup.edits.catalogue import drawn
 from dedup.images.decode import decode_bounded
@@ -33,20 +33,6 @@ def photograph(seed: int, grain: float = 3.0) -> Image.Image:
     noise = cv2.GaussianBlur(rng.normal(0, 2 * grain, (333, 429, 3)), (0, 0), 0.8)
     pixels = drawn(333, 429, rng) * 0.7 + 30 + noise
     return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
-
-
-def saved(image: Image.Image, quality: int | None) -> Original:
-    """Save as a JPEG, or as PNG."""
-    sink = io.BytesIO()
-    if quality is None:
-        image.save(sink, "PNG")
-    else:
-        image.save(sink, "JPEG", quality=quality)
-    return Original(sink.getvalue())
-
-
-def opened(file: Original) -> Image.Image:
-    return Image.fromarray(file.pixels(*file.size))
 
 
 def changed(how: Callable[[Pixels], npt.ArrayLike]) -> Callable[[Image.Image], Image.Image]:
@@ -87,16 +73,16 @@ EDITS: dict[str, Callable[[Image.Image], Image.Image]] = {
 @pytest.mark.parametrize("quality", [None, 85])
 @pytest.mark.parametrize("name", EDITS)
 def test_what_was_added_is_told(name: str, quality: int | None) -> None:
-    original = saved(photograph(1), quality)
-    made = saved(EDITS[name](opened(original)), 92)
+    original = as_file(photograph(1), quality)
+    made = as_file(EDITS[name](opened(original)), 92)
     assert traced(original, made, AS_IT_IS) == 2
     assert traced(made, original, AS_IT_IS) == 1
 
 
 @pytest.mark.parametrize("quality", [80, 85, 95])
 def test_saving_again_leaves_no_trace(quality: int) -> None:
-    original = saved(photograph(2), 90)
-    copy = saved(opened(original), quality)
+    original = as_file(photograph(2), 90)
+    copy = as_file(opened(original), quality)
     assert traced(original, copy, AS_IT_IS) == 0
     assert traced(copy, original, AS_IT_IS) == 0
 
@@ -117,8 +103,8 @@ def test_noise_is_as_strong_everywhere_and_like_nothing() -> None:
 
 @pytest.mark.parametrize("size", [3, 5])
 def test_a_filter_against_noise_is_told_by_what_it_took(size: int) -> None:
-    original = saved(photograph(4, grain=5), None)
-    made = saved(changed(lambda pixels: cv2.medianBlur(pixels, size))(opened(original)), 92)
+    original = as_file(photograph(4, grain=5), None)
+    made = as_file(changed(lambda pixels: cv2.medianBlur(pixels, size))(opened(original)), 92)
     assert traced(original, made, AS_IT_IS) == 2
     assert traced(made, original, AS_IT_IS) == 1
 
@@ -138,7 +124,7 @@ def test_posterised_levels_are_told(bits: int, quality: int | None) -> None:
     y, x = np.mgrid[0:300, 0:400]
     shades = np.stack([y * 0.7 + 20, x * 0.5 + 30, (x + y) * 0.3 + 10], axis=-1)
     image = changed(lambda pixels: pixels * 0.2 + shades)(photograph(5).crop((0, 0, 400, 300)))
-    made = opened(saved(ImageOps.posterize(image, bits), quality))
+    made = opened(as_file(ImageOps.posterize(image, bits), quality))
     both = np.asarray(image), np.asarray(made)
     assert levels_lost(both, (True, quality is None)) == 2
     assert levels_lost(both[::-1], (quality is None, True)) == 1
@@ -150,7 +136,7 @@ def test_levels_that_stretching_leaves_out_are_told_where_nothing_was_lost() -> 
     both = np.asarray(image), stretched
     assert levels_lost(both, (False, True)) == 2
     assert levels_lost(both, (True, False)) == 0
-    once_more = np.asarray(opened(saved(Image.fromarray(stretched), 85)))
+    once_more = np.asarray(opened(as_file(Image.fromarray(stretched), 85)))
     assert levels_lost((once_more, stretched), (False, True)) == 0  # its tones are the same
 
 
@@ -168,8 +154,8 @@ def sepia(pixels: Pixels) -> npt.ArrayLike:
 def test_one_rule_to_whole_levels_is_told(
     how: Callable[[Pixels], npt.ArrayLike], quality: int | None
 ) -> None:
-    original = saved(photograph(7), quality)
-    made = saved(changed(how)(opened(original)), None)
+    original = as_file(photograph(7), quality)
+    made = as_file(changed(how)(opened(original)), None)
     both = windows(original, made, AS_IT_IS)
     assert both is not None
     assert made_exactly(both, (original.is_lossless, True)) == 2
@@ -189,8 +175,8 @@ def sided(original: Original) -> Side:
 
 @pytest.mark.parametrize("name", ["noise", "local contrast"])
 def test_a_proof_says_which_was_made(name: str) -> None:
-    original = saved(photograph(8), 88)
-    made = saved(EDITS[name](opened(original)), 92)
+    original = as_file(photograph(8), 88)
+    made = as_file(EDITS[name](opened(original)), 92)
     verdict = prove(sided(original), sided(made))
     assert verdict.near
     assert verdict.derived == 2
@@ -198,8 +184,8 @@ def test_a_proof_says_which_was_made(name: str) -> None:
 
 
 def test_an_enlargement_of_what_was_never_compressed_is_told() -> None:
-    original = saved(photograph(9).resize((300, 233), Image.Resampling.LANCZOS), None)
-    larger = saved(opened(original).resize((600, 466), Image.Resampling.LANCZOS), 94)
+    original = as_file(photograph(9).resize((300, 233), Image.Resampling.LANCZOS), None)
+    larger = as_file(opened(original).resize((600, 466), Image.Resampling.LANCZOS), 94)
     assert prove(sided(original), sided(larger)).derived == 2
     assert prove(sided(larger), sided(original)).derived == 1
 
@@ -209,7 +195,7 @@ def test_a_cell_of_a_collage_was_not_cropped_from_it() -> None:
     collage = Image.new("RGB", (2 * one.width + 36, one.height + 24), "white")
     collage.paste(one, (12, 12))
     collage.paste(two, (one.width + 24, 12))
-    verdict = prove(sided(saved(one, 90)), sided(saved(collage, 90)))
+    verdict = prove(sided(as_file(one, 90)), sided(as_file(collage, 90)))
     assert verdict.near
     assert verdict.derived == 2
     assert verdict.evidence.startswith("shows the other among other things")
@@ -218,6 +204,6 @@ def test_a_cell_of_a_collage_was_not_cropped_from_it() -> None:
 def test_a_crop_is_cropped_still() -> None:
     image = photograph(12)
     crop = image.crop((40, 30, 320, 260))
-    verdict = prove(sided(saved(image, 90)), sided(saved(crop, 90)))
+    verdict = prove(sided(as_file(image, 90)), sided(as_file(crop, 90)))
     assert verdict.derived == 2
     assert verdict.evidence.startswith("cropped")
