@@ -22,6 +22,7 @@ from dedup.duplicates.originals import (
     above_derived,
     may_come_of,
     ranks,
+    steps,
 )
 from dedup.images.traits import NEUTRAL
 from dedup.policy import INFORMATION
@@ -122,7 +123,10 @@ class KeepOrder:
             by_family.setdefault(family_of.get(row, -1 - row), []).append(file)
         self.files: list[int] = []
         """(M,) indices of files"""
+        self._age: dict[int, int] = {}
         for found in by_family.values():
+            ages = {file: -float(files.mtime_ns[file]) for file in found}
+            self._age |= steps(ages, lambda before, age: age < before - _SAME_AGE_NS)
             self.files += found if len(found) == 1 else sorted(found, key=self._key)
 
     def _compare(self, rows: list[int]) -> None:
@@ -153,7 +157,7 @@ class KeepOrder:
         return (
             bool(self._images.damaged[row]),
             *(self._value(term, file, row) for term in self._policy.terms),
-            int(files.mtime_ns[file]),
+            self._age[file],
             -min(self._traits.get(row, NEUTRAL).quality, 1000),
             -int(files.size[file]),
             bool(_COPY.search(stem)),
@@ -223,6 +227,9 @@ _VALUES: Final[dict[str, Callable[[KeepOrder, Term, int, int], int]]] = {
     "newest": lambda order, _, file, __: -int(order._files.mtime_ns[file]),  # noqa: SLF001
     "shortest": lambda order, _, file, __: len(order._files.path[file]),  # noqa: SLF001
 }
+
+_SAME_AGE_NS: Final = 60 * 10**9
+"""Files that are copied one after the other, or unpacked, are no older or younger for it."""
 
 _TIES: Final = (
     "older",

@@ -34,6 +34,7 @@ _MIN_TONE_LEVELS, _MAX_TONE_SHARE = 2.0, 0.1
 _COLOURED_SHARE = 0.2  # from which on nobody takes it for one tone
 _CLIPPED_LEVELS, _KEPT_SHARE = (8, 247), 0.1
 _GROUND = "plain ground"
+_WRITTEN = "words on plain ground"
 _PANEL = "panel"
 _AROUND_SHARE = 0.6  # of the outline, that a strip has to lie along
 _GUTTER_SHARE = 0.95
@@ -168,13 +169,14 @@ def _shape(words: Words, one: Features, two: Features, verdict: Verdict) -> None
         if share >= _WHOLE_SHARE:
             continue
         frame = _frame(one, two, verdict, side - 1)
-        words.framed |= frame not in {"", _GROUND}
+        ground = frame in {_GROUND, _WRITTEN}
+        words.framed |= bool(frame) and not ground
         if frame in {"", _PANEL} or words.told == 3 - side:
             _part(words, side, share, panel=frame == _PANEL)
-        elif frame == _GROUND and not words.told:
+        elif ground and not words.told:
             words.seen_on(side, f"more {_GROUND} around it", f"less {_GROUND} around it")
         else:
-            added = f"{_GROUND} added around it" if frame == _GROUND else frame
+            added = f"{_GROUND} added around it" if ground else frame
             # Around what was turned and cropped is a photograph, which may be as plain.
             tilted = verdict.tilt > 1
             say = words.seen_on if tilted and frame.startswith(_CAPTION) else words.likely_of
@@ -250,7 +252,7 @@ def _frame(one: Features, two: Features, verdict: Verdict, smaller: int) -> str:
     plain = filled > 0.97  # noqa: PLR2004 -- no words on it
     if not is_edged(owner.grey, ~(inner > 0), inner, (fill,)):
         # Words that lie on plain ground of their own are none that were cropped.
-        return _GROUND if plain or gutter is not None else ""
+        return _GROUND if plain else _WRITTEN if gutter is not None else ""
     gaps = (
         outline[:, 0].min() / width,
         outline[:, 1].min() / height,

@@ -83,7 +83,7 @@ def test_they_are_never_in_one_group(
     folder = shutil.copytree(shots, tmp_path / "shots")
     shutil.copy(folder / "card/IMG_1.jpg", folder / "backup/IMG_1.jpg")
     for time, name in enumerate(("card/IMG_1.DNG", "backup/IMG_1.DNG", "card/IMG_1.jpg")):
-        os.utime(folder / name, (1.6e9 + time, 1.6e9 + time))
+        os.utime(folder / name, (1.6e9 + 3600 * time,) * 2)
     gallery = gallery_of(folder)
     for tiers in (SURE, SURE | {Tier.SIMILAR}):
         found, notes = groups(gallery, folder, tiers, how)

@@ -66,3 +66,19 @@ def test_the_original_is_kept(
         (group,) = made.duplicates()
     assert group.tier is tier
     assert group.keeper == os.fspath(folder / "b.jpg")
+
+
+@pytest.mark.parametrize(("later", "kept"), [(2.0, "IMG_1.jpg"), (7200.0, "IMG_1 (1).jpg")])
+def test_files_copied_one_after_the_other_are_of_one_age(
+    later: float, kept: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    data = saved(photograph(), 90, 1)
+    for name, time in (("IMG_1 (1).jpg", 1.7e9), ("IMG_1.jpg", 1.7e9 + later)):
+        (folder / name).write_bytes(data)
+        os.utime(folder / name, (time, time))
+    with Collection.create(tmp_path / "store", ModelSpec(views="details")) as made:
+        made.index([folder])
+        (group,) = made.duplicates()
+    assert group.keeper == os.fspath(folder / kept)
