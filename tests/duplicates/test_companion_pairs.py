@@ -42,15 +42,17 @@ def quiet(*_: object) -> None:
 def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A raw image with its JPEG, copies of both elsewhere, and a small version of other name."""
     folder = tmp_path_factory.mktemp("shots")
-    for name, data in (
+    files = (
         ("card/IMG_1.DNG", RAW),
         ("card/IMG_1.jpg", JPEG),
         ("backup/IMG_1.DNG", RAW),
         ("sent/holiday.jpg", JPEG),
         ("sent/small.jpg", SMALL),
-    ):
+    )
+    for hour, (name, data) in enumerate(files):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(data)
+        os.utime(folder / name, (1.6e9 + 3600 * hour,) * 2)
     return folder
 
 
