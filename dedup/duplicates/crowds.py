@@ -46,14 +46,21 @@ def tried(rows: Sequence[int]) -> Sequence[int]:
     return rows[:: max(1, len(rows) // TRIED)]
 
 
-def one_path(pairs: Iterable[RowPair], relations: Relations) -> set[RowPair]:
-    """Choose pairs that join images which have very many candidates, one path for any two."""
+def one_path(
+    pairs: Iterable[RowPair], relations: Relations, place: Callable[[int], int] = int
+) -> set[RowPair]:
+    """Choose pairs that join images which have very many candidates, one path for any two.
+
+    Parameters
+    ----------
+    place : of a row, the lower the better; pairs of the best come first, as that will be kept
+    """
     joined = Joined()
     for pair, verdict in relations.table.verdicts.items():
         if verdict.tier is Tier.RESAVED:
             joined.join(*pair)
     chosen = set()
-    for pair in _crowded(pairs):
+    for pair in sorted(_crowded(pairs), key=lambda pair: sorted(map(place, pair))):
         if joined.of(pair[0]) != joined.of(pair[1]):
             joined.join(*pair)
             chosen.add(pair)

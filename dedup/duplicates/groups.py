@@ -16,13 +16,17 @@ from dedup.duplicates.pairs import row_pair
 from dedup.results import Grouping, Tier
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from dedup.duplicates.pairs import RowPair
     from dedup.duplicates.relations import Relations
 
 MAX_KEEPERS = 8
 """Keepers of one family that are paired with what better ones did not take."""
+
+MAX_ASKED_AT_ONCE = 16
+"""Pairs of one family from which on the next keepers wait for what these come to: the best may be
+the only one, of thirty exports of one image that were joined by a chain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +78,21 @@ def group_files(
 
 
 def family_pairs(
-    order: Sequence[int], row_of: Sequence[int], relations: Relations, tiers: frozenset[Tier]
+    order: Sequence[int],
+    row_of: Sequence[int],
+    relations: Relations,
+    tiers: frozenset[Tier],
+    left: Callable[[set[RowPair]], set[RowPair]] = set,
 ) -> Iterator[RowPair]:
-    """Pair each keeper in a family with the members that better keepers did not take.
+    """Pair the best keepers in a family with the members that better keepers did not take.
 
-    A family is what relations join, over however many steps; parameters as in `group_files`.
+    A family is what relations join, over however many steps. Keepers of which something is left to
+    be asked may each take what the next ones would ask for: of more than a few, only the best ask.
+
+    Parameters
+    ----------
+    left : chooses the pairs that are open
+    the others : as in `group_files`
     """
     taken_by: dict[int, int] = {}
     for group in group_files(order, row_of, relations, tiers):
@@ -87,11 +101,20 @@ def family_pairs(
     for family in group_files(order, row_of, relations, tiers, Grouping.COMPONENT):
         files = [family.keeper, *(member.file for member in family.members)]
         keepers = sorted({taken_by.get(file, file) for file in files}, key=rank.__getitem__)
+        asked = 0
         for keeper in keepers[:MAX_KEEPERS]:
-            for file in files:
-                other = taken_by.get(file, file)
-                if rank[other] > rank[keeper] and row_of[file] != row_of[keeper]:
-                    yield row_pair(row_of[keeper], row_of[file])
+            some = left(
+                {
+                    row_pair(row_of[keeper], row_of[file])
+                    for file in files
+                    if rank[taken_by.get(file, file)] > rank[keeper]
+                    and row_of[file] != row_of[keeper]
+                }
+            )
+            yield from some
+            asked += len(some)
+            if asked >= MAX_ASKED_AT_ONCE:
+                break
 
 
 def row_families(

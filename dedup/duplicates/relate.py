@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -321,7 +322,7 @@ def _prove(
     """
     row_of, vectors = gallery.files.row.tolist(), gallery.vectors
     new = but_copies(relations.table.unproven(pairs), relations)
-    if first := one_path(new, relations):
+    if first := one_path(new, relations, ordering.place):
         relations = relations.with_table(prove(relations.table, first, prover, vectors))
     new = but_copies(new - first, relations)
     asked = first | new  # of the others some may be held against their keeper below
@@ -330,12 +331,16 @@ def _prove(
         relations = relations.with_table(prove_copies(relations.table, copies, prover, vectors))
         relations = relations.with_table(prove(relations.table, new, prover, vectors))
         order = ordering.of(relations, SURE)
-        families = family_pairs(order.files, row_of, relations, SURE)
-        new = relations.table.unproven(families) - asked
+        left = partial(_left, relations, asked)
+        new = set(family_pairs(order.files, row_of, relations, SURE, left))
         asked |= new
         if not new:
             break
     return relations
+
+
+def _left(relations: Relations, asked: set[RowPair], pairs: set[RowPair]) -> set[RowPair]:
+    return relations.table.unproven(pairs) - asked
 
 
 def _prove_across(
