@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 MOST_FOLDERS: Final = 20
 """Folders with copies of one image that `Overlaps` looks at, those with the best files."""
 
+_SAME_PIXELS = 4
+"""Images of the same pixels in one folder that are looked at: a person may have said of one that it
+is no duplicate, and not of the next."""
+
 
 class Held(NamedTuple):
     """A file, and the best one in the other folder that it is proven against."""
@@ -225,14 +229,16 @@ class Overlaps:
         return one in self._line(two) or two in self._line(one)
 
     @cached_property
-    def _of_digest(self) -> dict[bytes, dict[int, int]]:
-        """Per pixels the folders that have them, the best first, each with an image there."""
-        found: dict[bytes, dict[int, int]] = defaultdict(dict)
+    def _of_digest(self) -> dict[bytes, dict[int, list[int]]]:
+        """Per pixels the folders that have them, the best first, each with some images there."""
+        found: dict[bytes, dict[int, list[int]]] = defaultdict(dict)
         for file in self._copies.files:
             row = self._copies.row_of[file]
             digest = self._copies.digest(row)
             if digest and len(places := found[digest]) < MOST_FOLDERS:
-                places.setdefault(self._folder_of[file], row)
+                rows = places.setdefault(self._folder_of[file], [])
+                if row not in rows and len(rows) < _SAME_PIXELS:
+                    rows.append(row)
         return found
 
     def _with(self, row: int) -> dict[int, int]:
@@ -255,8 +261,8 @@ class Overlaps:
             exact = frozenset(one for folder in self._with(row) for one in self._line(folder))
         good = set[int]()
         digest = copies.digest(row)
-        for folder, other in self._of_digest[digest].items() if digest else ():
-            if other != row and copies.relation(row, other):
+        for folder, others in self._of_digest[digest].items() if digest else ():
+            if any(other != row and copies.relation(row, other) for other in others):
                 good.add(folder)
         for other in copies.proven_with(row):
             if len(good) >= MOST_FOLDERS:

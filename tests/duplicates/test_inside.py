@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tables import images, table
 
@@ -123,8 +123,18 @@ def test_files_are_held_as_brute_force_says(drawn: Drawn) -> None:
         assert (file in worse) == bool(not tiers and related)
 
 
+ONE_OF_THREE_IGNORED: Drawn = (
+    [(0, b"/r/b"), (1, b"/r/a"), (6, b"/r/a")],
+    set(),
+    dict.fromkeys((0, 1, 6), b"q" * 16),
+    [(40, 30)] * 8,
+    {(0, 1)},
+)
+
+
 @settings(max_examples=40, deadline=None)
 @given(galleries, st.sets(st.sampled_from(FOLDERS), max_size=2))
+@example(ONE_OF_THREE_IGNORED, set())
 def test_overlaps_are_those_of_brute_force(drawn: Drawn, unread: set[bytes]) -> None:
     copies = drawn_copies(drawn)
     skipped = [folder + b"/cut.jpg" for folder in sorted(unread)]
