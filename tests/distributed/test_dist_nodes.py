@@ -109,7 +109,9 @@ def _environment(**more: str) -> dict[str, str]:
     # Without what a cluster of this process has left there, such as its token.
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     path = os.pathsep.join(sys.path)
-    return {**kept, "PYTHONPATH": path, "RAY_USAGE_STATS_ENABLED": "0", **more}
+    # A token that anything has left in ~/.ray is asked for by a head, and not sent by a driver.
+    fixed = {"PYTHONPATH": path, "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
+    return {**kept, **fixed, **more}
 
 
 def lose(machine: Machine) -> None:
