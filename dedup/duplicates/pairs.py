@@ -221,9 +221,11 @@ def of_one_size(images: GalleryImages, rows: Iterable[Sequence[int]]) -> Iterato
             if still[row]:
                 by_size[width[row], height[row]].append(row)
         for same in by_size.values():
+            if len(same) < 2:  # noqa: PLR2004 - to compare
+                continue
             formats = {images.format[row] for row in same}
             inputs = {images.input_digest[row] for row in same}
-            if len(same) > 1 and (len(formats) > 1 or len(inputs) < len(same)):
+            if len(formats) > 1 or len(inputs) < len(same):
                 yield same
 
 

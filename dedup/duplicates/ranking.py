@@ -125,9 +125,11 @@ class KeepOrder:
         """(M,) indices of files"""
         self._age: dict[int, int] = {}
         for found in by_family.values():
-            ages = {file: -float(files.mtime_ns[file]) for file in found}
-            self._age |= steps(ages, lambda before, age: age < before - _SAME_AGE_NS)
-            self.files += found if len(found) == 1 else sorted(found, key=self._key)
+            if len(found) > 1:  # most files are alone
+                ages = {file: -float(files.mtime_ns[file]) for file in found}
+                self._age |= steps(ages, lambda before, age: age < before - _SAME_AGE_NS)
+                found.sort(key=self._key)
+            self.files += found
 
     def _compare(self, rows: list[int]) -> None:
         readable = [row for row in rows if self._images.frames[row]]
@@ -157,7 +159,7 @@ class KeepOrder:
         return (
             bool(self._images.damaged[row]),
             *(self._value(term, file, row) for term in self._policy.terms),
-            self._age[file],
+            self._age.get(file, 0),
             -min(self._traits.get(row, NEUTRAL).quality, 1000),
             -int(files.size[file]),
             bool(_COPY.search(stem)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from contextlib import suppress
+import os
 from typing import TYPE_CHECKING, Final
 
 import cv2
@@ -13,8 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from dedup.errors import DedupError
 from dedup.files import output_file
-from dedup.images.formats import SIGNATURE_BYTES, sniff
-from dedup.images.header import DECODER_FAILURES
+from dedup.images.header import DECODER_FAILURES, holds_image
 from dedup.images.resize import resize
 
 if TYPE_CHECKING:
@@ -44,11 +43,7 @@ def write_png(pixels: npt.NDArray[np.uint8], path: Path) -> None:
 
 def holds_photograph(path: Path) -> bool:
     """Tell whether an image is there that `write_png` did not write, which may be written again."""
-    if not path.is_file():
-        return False
-    with suppress(OSError), path.open("rb") as file:
-        return bool(sniff(file.read(SIGNATURE_BYTES))) and not _is_drawing(path)
-    return False
+    return path.is_file() and holds_image(os.fsencode(path)) and not _is_drawing(path)
 
 
 def _is_drawing(path: Path) -> bool:

@@ -24,7 +24,7 @@ from dedup.proof.lineage import turned, turning
 from dedup.proof.original import MOST_PIXELS
 from dedup.proof.ranks import median
 from dedup.proof.resampling import Line, resampled
-from dedup.proof.saved_as import saved_as
+from dedup.proof.saved_as import LEAST_QUALITY, saved_as
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -33,10 +33,6 @@ if TYPE_CHECKING:
 
     Doubles = npt.NDArray[np.float64]
     Floats = npt.NDArray[np.float32]
-
-_LEAST_QUALITY = 75
-"""Below that the one that is compressed more is worse, whichever was first, and copies of one
-lost original would be said to come of each other."""
 
 _LEAST_STEP = 2  # in levels; whole levels of pixels hide finer ones
 _FEWEST_VALUES, _FEWEST_PLACES = 100, 3
@@ -283,7 +279,7 @@ def _can_be_asked(source: Original, made: Original) -> bool:
 def _has_steps(file: Original) -> bool:
     """Tell whether a file's steps can be asked."""
     is_jpeg = file.opened.header.format == "JPEG" and not file.has_profile
-    return is_jpeg and file.quality >= _LEAST_QUALITY
+    return is_jpeg and file.quality >= LEAST_QUALITY
 
 
 def _fresh(saved: Original, larger: Floats) -> float:

@@ -213,6 +213,13 @@ def windows(one: Original, two: Original, placed: Doubles) -> tuple[Window, Wind
     )
 
 
+def comparable(one: Original, two: Original, placed: Doubles) -> tuple[Window, Window] | None:
+    """Cut out what both show, as `windows`; None as well where their values cannot be compared."""
+    if max(np.prod(one.size), np.prod(two.size)) > MOST_PIXELS:
+        return None
+    return None if one.has_profile != two.has_profile else windows(one, two, placed)
+
+
 def _window(file: Original, pixels: Pixels, grid: tuple[int, int], steps: Floats | None) -> Window:
     found = Window(pixels, grid, steps, lossy=steps is not None)
     return (
@@ -336,9 +343,13 @@ def _made(source: Pixels, wanted: Floats) -> Floats:
     source : (H, W, 3) RGB
     wanted : (H, W) grey levels
     """
-    parts = parts_of(source)
+    return mixed_of(parts_of(source), wanted, _FITTED_PIXELS)
+
+
+def mixed_of(parts: Floats, wanted: Floats, pixels: int) -> Floats:
+    """Mix parts, (P, H * W), to what is nearest to (H, W), as about so many pixels tell."""
     target = wanted.ravel()
-    step = max(1, target.size // _FITTED_PIXELS)
+    step = max(1, target.size // pixels)
     some = np.ascontiguousarray(parts[:, ::step])  # which BLAS takes as it is
     weights = fitted_weights(some, target[::step])
     return np.asarray((weights @ parts).reshape(wanted.shape), np.float32)

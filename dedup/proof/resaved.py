@@ -83,9 +83,11 @@ def _saved_again(one: Side, two: Side, laid: Frames, checks: tuple[Check, ...]) 
     if laid.sampled:
         derived = 1 if np.prod(first.size) < np.prod(second.size) else 2
     elif first.size == second.size:
-        derived = made_from_coarser(first, second, np.eye(3)) or saved_from(first, second)
-    if not derived and first.size == second.size:
-        derived = made_noisy(first, second)
+        derived = (
+            made_from_coarser(first, second, np.eye(3))
+            or saved_from(first, second)
+            or made_noisy(first, second)
+        )
     if not derived and laid.equalised is not None:
         larger, response = laid.equalised
         derived = resized_from(first, second, larger, response.fine)

@@ -25,7 +25,10 @@ that is above the other way round, and below which it is not. Of 24 such pairs (
 21 have .01 and more, and three of like or finer steps -.17 and less; the other way round, where
 that is a JPEG as well, the most is -.08, of JPEG 60 of JPEG 70."""
 
-_LEAST_QUALITY: Final = 75  # as `generations` has it, for the same reason
+LEAST_QUALITY: Final = 75
+"""Below that the one that is compressed more is worse, whichever was first, and copies of one
+lost original would be said to come of each other."""
+
 _CONVERTED: Final = frozenset({"WEBP", "AVIF", "HEIF", "JXL"})
 """What is made of a JPEG with losses, as these are, does not explain it as saved from that."""
 
@@ -52,7 +55,7 @@ def _later(one: Original, two: Original) -> int:
 
     The other way round, two that were both saved from a third would explain each other.
     """
-    if min(one.quality, two.quality) < _LEAST_QUALITY or one.quality == two.quality:
+    if min(one.quality, two.quality) < LEAST_QUALITY or one.quality == two.quality:
         return 0
     finer = 1 if one.quality > two.quality else 2
     made, source = (one, two) if finer == 1 else (two, one)

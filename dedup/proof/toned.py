@@ -16,8 +16,15 @@ import numpy as np
 
 from dedup.images.history import all_coefficients, grey_of
 from dedup.proof.generations import is_exact
-from dedup.proof.lineage import BLURRED, fitted_weights, is_fine, parts_of, retoned, sound, windows
-from dedup.proof.original import MOST_PIXELS
+from dedup.proof.lineage import (
+    BLURRED,
+    comparable,
+    fitted_weights,
+    is_fine,
+    parts_of,
+    retoned,
+    sound,
+)
 from dedup.proof.resampling import quantised
 
 if TYPE_CHECKING:
@@ -67,11 +74,9 @@ def saved_toned(one: Original, two: Original, placed: Doubles) -> int:
     other pixel on pixel.
     """
     both = one, two
-    if max(np.prod(each.size) for each in both) > MOST_PIXELS or one.has_profile != two.has_profile:
-        return 0
     if not any(each.opened.header.format == "JPEG" for each in both):
         return 0
-    cut = windows(one, two, placed)
+    cut = comparable(one, two, placed)
     if cut is None:
         return 0
     cut = _middle(cut[0]), _middle(cut[1])

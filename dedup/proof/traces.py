@@ -15,8 +15,7 @@ import numpy as np
 
 from dedup.images.history import grey_of
 from dedup.proof.exactly import made_exactly
-from dedup.proof.lineage import fitted_weights, parts_of, windows
-from dedup.proof.original import MOST_PIXELS
+from dedup.proof.lineage import BLURRED, comparable, mixed_of, parts_of
 from dedup.proof.ranks import percentiles
 
 if TYPE_CHECKING:
@@ -39,8 +38,6 @@ _FITTED_PIXELS = 4_000
 _LEAST_QUALITY, _FINE_QUALITY = 75, 88
 _TAKEN_LIKE = -0.2
 """Correlation of what is left with the other image, where noise of that was taken away."""
-
-_BLURS = slice(10, 13)  # of what `parts_of` gives
 
 _BANDS: Final = ((0.04, 0.12), (0.15, 0.3), (0.35, 0.5))
 """Cycles a pixel, from what is coarse to what is finest."""
@@ -133,7 +130,7 @@ def traced(one: Original, two: Original, placed: Doubles) -> int:
     1 or 2, the one that was; 0 where that cannot be told, or where they do not lie on each other
     pixel on pixel.
     """
-    cut = _cut(one, two, placed)
+    cut = comparable(one, two, placed)
     if cut is None:
         return 0
     return (
@@ -148,19 +145,12 @@ def made_noisy(one: Original, two: Original) -> int:
 
     What was only saved again has no other traces: what it lost, it lost to compression.
     """
-    cut = _cut(one, two, np.eye(3))
+    cut = comparable(one, two, np.eye(3))
     if cut is None:
         return 0
     rough = _rougher(cut)
     left = left_of(cut[1 - rough].pixels, cut[rough].pixels)
     return rough + 1 if left is not None and left.is_noise else 0
-
-
-def _cut(one: Original, two: Original, placed: Doubles) -> tuple[Window, Window] | None:
-    """Cut out what both show, where their pixels can be compared."""
-    if max(np.prod(each.size) for each in (one, two)) > MOST_PIXELS:
-        return None
-    return None if one.has_profile != two.has_profile else windows(one, two, placed)
 
 
 def _rougher(cut: tuple[Window, Window]) -> int:
@@ -210,7 +200,8 @@ def left_of(smooth: Pixels, rough: Pixels) -> Left | None:
     if np.count_nonzero(sound) < _FEWEST_PIXELS:
         return None
     wanted = grey_of(rough)
-    made = _retold(smooth, wanted)
+    # Tones alone: blurs would take away what is measured.
+    made = mixed_of(np.delete(parts_of(smooth), BLURRED, axis=0), wanted, _FITTED_PIXELS)
     more = wanted - made
     soft = [_blurred(each, _FINE) for each in (made, wanted, more)]
     mine, theirs, left = (a - b for a, b in zip((made, wanted, more), soft, strict=True))
@@ -233,15 +224,6 @@ def left_of(smooth: Pixels, rough: Pixels) -> Left | None:
         finest=bands[2] / bands[1],
         deeper=_ratio(coarse[1], coarse[0], deep) if enough else 1.0,
     )
-
-
-def _retold(source: Pixels, wanted: Floats) -> Floats:
-    """Give one image the tones of another one, as `lineage` does but without blurs."""
-    parts = np.delete(parts_of(source), _BLURS, axis=0)
-    target = wanted.ravel()
-    some = slice(None, None, max(1, target.size // _FITTED_PIXELS))
-    weights = fitted_weights(np.ascontiguousarray(parts[:, some]), target[some])
-    return np.asarray((weights @ parts).reshape(wanted.shape), np.float32)
 
 
 def _blurred(light: Floats, sigma: float) -> Floats:

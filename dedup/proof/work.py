@@ -107,7 +107,9 @@ def proving(path: str) -> Iterator[Callable[[Work], Done]]:
 
     def work(item: Work) -> Done:
         if isinstance(item, Image | Measured):
-            return _outlined(item) if isinstance(item, Image) else _measured(item)
+            return (
+                _outlined(item) if isinstance(item, Image) else measured(item.content, item.paths)
+            )
         if isinstance(item, Candidates):
             return _sifted(item, partial(_fetch, file, item.slots))
         if isinstance(item, Copies):
@@ -133,10 +135,6 @@ def _outlined(image: Image) -> bytes | None:
         return outline_bytes(*found)
     except ImageError:
         return None
-
-
-def _measured(image: Measured) -> Traits | None:
-    return measured(image.content, image.paths)
 
 
 def _sifted(item: Candidates, fetch: Callable[[bytes], bytes]) -> Agreed:
