@@ -1,15 +1,12 @@
 from __future__ import annotations
 
 import os
-import pty
 import shutil
-import subprocess
-import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image
+from terminal import on_terminal
 from trees import tree
 
 from dedup import why
@@ -159,31 +156,12 @@ def test_on_a_terminal_it_asks_and_no_does_nothing(
 ) -> None:
     before, file = tree(images), tmp_path / "plan.json"
     dedup("plan", "--tier", "exact", "-o", file, "-s", place)
-    code, shown = on_terminal(["apply", file, "-s", place], answer)
+    code, shown = on_terminal(["apply", file, "-s", place], answer=answer)
     assert "2 files, " in shown
     assert ": trash? [y/N]" in shown
     assert (tree(images) != before) == goes
     assert code == (0 if goes else 1)
     assert goes or "Nothing was done." in shown
-
-
-def on_terminal(arguments: list[object], answer: str) -> tuple[int, str]:
-    """Run the command line on a terminal of its own, and answer its question."""
-    code = "from dedup.cli import main; main()"
-    ours, theirs = pty.openpty()
-    child = subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        stdin=theirs, stdout=theirs, stderr=theirs,
-    )  # fmt: skip
-    os.close(theirs)
-    shown = b""
-    with suppress(OSError):  # its end
-        while part := os.read(ours, 1 << 12):
-            shown += part
-            if shown.endswith(b"[y/N]: "):
-                os.write(ours, answer.encode())
-    os.close(ours)
-    return child.wait(), shown.decode()
 
 
 def test_an_empty_log_is_a_sentence(dedup: Dedup, place: Path) -> None:

@@ -1,20 +1,14 @@
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import pty
 import shutil
-import struct
-import subprocess
-import sys
-import termios
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from outcome import SMALL_MODEL, Outcome
+from terminal import on_terminal
 
 from dedup.collection import Collection
 
@@ -79,7 +73,8 @@ def test_no_line_is_wider_than_the_terminal_but_a_long_path(
         (images / "late.jpg").write_text("no image")
         collection.index()
     for width in (80, 60):
-        shown = on_terminal(["status", "-s", store], width)
+        code, shown = on_terminal(["status", "-s", store], width=width)
+        assert code == 0
         lines = shown.splitlines()
         wide = [line for line in lines if len(line) > width]
         assert len(wide) == 2  # a path is never broken, so that it can be copied
@@ -87,25 +82,8 @@ def test_no_line_is_wider_than_the_terminal_but_a_long_path(
         assert wide[1].endswith("/photographs of a year")
         found = {" ".join(line.split()) for line in lines}
         assert "16 files" in found  # below the path
-    flat = on_terminal(["status", "-s", store], 400).splitlines()
+    code, shown = on_terminal(["status", "-s", store], width=400)
+    assert code == 0
+    flat = shown.splitlines()
     assert [line.split()[0] for line in flat][:3] == ["collection", "model", "views"]
     assert any(line.endswith("/photographs of a year: 16 files") for line in flat)
-
-
-def on_terminal(arguments: list[object], width: int) -> str:
-    """Run the command line on a terminal of so many columns."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
-    child = subprocess.Popen(
-        [sys.executable, "-m", "dedup", *map(str, arguments)],
-        stdin=theirs, stdout=theirs, stderr=theirs,
-        env={key: value for key, value in os.environ.items() if key != "COLUMNS"},
-    )  # fmt: skip
-    os.close(theirs)
-    shown = b""
-    with suppress(OSError):  # its end
-        while part := os.read(ours, 1 << 12):
-            shown += part
-    os.close(ours)
-    assert child.wait() == 0
-    return shown.decode().replace("\r\n", "\n")
