@@ -133,6 +133,14 @@ class Lookout:
             found = self._offline[root] = is_absent(self._roots[root])
         return found
 
+    def leaves_out(self, root: int) -> bool:
+        """Say whether no file of a root may be shown; none of them is looked at."""
+        found = self._roots[root]
+        if self._plain and not found.is_plain:
+            return True
+        hides = not self._offline_shown and self._asked is None
+        return hides and self.is_offline(root)
+
     def shows(self, file: IndexedFile) -> bool:
         """Say whether a file may be shown."""
         state = self.state(file)

@@ -268,7 +268,7 @@ class SharedAnswers:
             for name in joins:
                 add_known(catalog, Known(refutations(storage, name), MEASURED.empty_table()))
             if joins:
-                catalog.parts_compared = compared_state(catalog)
+                catalog.parts_compared = compared_state(catalog, few=True)
             _name_weights(catalog, self._run)
         return Collection.open(path)
 

@@ -38,6 +38,7 @@ from dedup.duplicates.given import GivenCandidates
 from dedup.duplicates.groups import left_alone, row_families
 from dedup.duplicates.pairs import row_pair
 from dedup.duplicates.relate import relate
+from dedup.duplicates.rounds import keepers_tell
 from dedup.freshness import Lookout
 from dedup.policy import KeepPolicy
 from dedup.proof.prover import Prover
@@ -72,10 +73,10 @@ def group_chunk(run: Run, settings: Settings, chunk: Chunk) -> Done | None:
         space = Space.of(catalog)
         gallery = _gallery(catalog, space, settings, rows, _edges(run, chunk))
         tiers = frozenset(map(Tier, settings.tiers))
-        related = relate(gallery, tiers, settings.threshold, _silent, KeepPolicy.of(settings.keep))
-        lookout = Lookout(catalog.roots())
-        how = Grouping(settings.group)
-        found = fresh_groups(gallery, related, tiers, how, lookout)
+        lookout, how = Lookout(catalog.roots()), Grouping(settings.group)
+        few, keep = keepers_tell(tiers, how), KeepPolicy.of(settings.keep)
+        related = relate(gallery, tiers, settings.threshold, _silent, keep, few=few)
+        found, _ = fresh_groups(gallery, related, tiers, how, lookout)
         row_of = gallery.files.row.tolist()
         alone: list[int] = []
         if how is not Grouping.COMPONENT:

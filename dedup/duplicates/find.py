@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dedup.duplicates.groups import FileGroup, Member, group_files, left_alone
-from dedup.duplicates.relate import Related, relate
+from dedup.duplicates.relate import Related, held_again, relate
+from dedup.duplicates.rounds import keepers_tell
 from dedup.duplicates.select import Wanted
 from dedup.duplicates.tiers import evidence, group_of, left_note
 from dedup.freshness import Lookout
@@ -76,8 +77,14 @@ def find_groups(
     SearchError : the threshold is so low that everything is similar to everything.
     """
     lookout = lookout or Lookout(gallery.catalog.roots())
-    related = relate(gallery, tiers, threshold, report, policy or KeepPolicy())
-    found = fresh_groups(gallery, related, tiers, how, lookout)
+    policy, absent = policy or KeepPolicy(), _left_out(gallery, lookout)
+    few = keepers_tell(tiers, how)
+    related = relate(gallery, tiers, threshold, report, policy, few=few, absent=absent)
+    found, lost = fresh_groups(gallery, related, tiers, how, lookout)
+    while lost - absent:
+        absent |= lost
+        related = held_again(gallery, related, tiers, report, policy, absent)
+        found, lost = fresh_groups(gallery, related, tiers, how, lookout)
     chosen, notes = _chosen(gallery, found, wanted or Wanted())
     groups = described(chosen, gallery, related, lookout)
     notes = [*related.relations.table.notes, *lookout.notes(), *notes]
@@ -110,26 +117,39 @@ def _chosen(
     return chosen, [f"In {more} only the keeper is in {where}{small}"]
 
 
+def _left_out(gallery: Gallery, lookout: Lookout) -> set[int]:
+    """List the files of roots that are left out altogether."""
+    root = gallery.files.root
+    left = [number for number in np.unique(root).tolist() if lookout.leaves_out(number)]
+    return set(np.flatnonzero(np.isin(root, left)).tolist()) if left else set()
+
+
 def fresh_groups(
     gallery: Gallery,
     related: Related,
     tiers: frozenset[Tier],
     how: Grouping,
     lookout: Lookout,
-) -> list[FileGroup]:
-    """Group files, look at those in groups, and group again without what must not be shown."""
-    files, order = gallery.files, related.order.files
+) -> tuple[list[FileGroup], set[int]]:
+    """Group files, look at those in groups, and group again without what must not be shown.
+
+    Returns
+    -------
+    With the files that were left out of groups.
+    """
+    files, order, lost = gallery.files, related.order.files, set[int]()
     row_of = files.row.tolist()
     while True:
         found = group_files(order, row_of, related.relations, tiers, how)
-        lost = {
+        new = {
             file
             for group in found
             for file in (group.keeper, *(member.file for member in group.members))
             if not lookout.shows(files.facts(file))
         }
-        if not lost:
-            return found
+        if not new:
+            return found, lost
+        lost |= new
         order = [file for file in order if file not in lost]
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from dedup.duplicates.candidates import WithinGallery, propose
 from dedup.duplicates.crowds import LARGE
+from dedup.duplicates.ordering import Ordering
 from dedup.duplicates.pairs import (
     PairTable,
     compare_pixels,
@@ -24,7 +25,7 @@ from dedup.duplicates.pairs import (
     sift,
     unreadable_note,
 )
-from dedup.duplicates.relate import Ordering, worth_proving
+from dedup.duplicates.relate import worth_proving
 from dedup.duplicates.relations import Joined, Relations
 from dedup.proof.prover import Prover
 from dedup.search.similarity import inclusive, pair_similarities
