@@ -107,6 +107,13 @@ def has_verdicts(catalog: Catalog, verifier: str) -> bool:
     return bool(_verdicts(catalog, f"{_VERDICTS} LIMIT 1", verifier))
 
 
+def proven_with(catalog: Catalog, verifier: str, digest: bytes) -> set[bytes]:
+    """List the contents that an image is proven to be a copy or a version of."""
+    only = f"{_VERDICTS} AND tier IS NOT NULL AND ? IN (first, second)"
+    pairs = _verdicts(catalog, only, verifier, digest)
+    return {content for pair in pairs for content in pair} - {digest}
+
+
 def _verdicts(
     catalog: Catalog, query: str, *values: str | bytes
 ) -> dict[ContentPair, StoredVerdict]:

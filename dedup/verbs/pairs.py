@@ -23,7 +23,7 @@ from dedup.images.passed_over import is_video_name
 from dedup.policy import INFORMATION, KeepPolicy
 from dedup.query import embed_queries, expand, similarity_of
 from dedup.results import Comparison, DuplicatesAnswer, Explanation, Grouping, Tier
-from dedup.store.pairs import content_pair, has_verdicts, read_verdict, write_verdicts
+from dedup.store.pairs import content_pair, has_verdicts, proven_with, read_verdict, write_verdicts
 from dedup.verbs.decisions import is_ignored
 from dedup.verbs.drawings import Drawings
 from dedup.verbs.given import as_files
@@ -241,11 +241,13 @@ def _remember(
     if known is not None and known.tier is not None:
         return ()
     was_listed = has_verdicts(catalog, VERIFIER)
+    beside = (proven_with(catalog, VERIFIER, content) for content in pair)
+    told = not set.isdisjoint(*beside)  # by what either is to another, as groups show it
     with suppress(CollectionError):  # it cannot be written to now
         write_verdicts(catalog, VERIFIER, {pair: verdict if pair[0] == first else verdict.turned()})
     if known is not None:  # a first look refused what a closer one proves
         return (f"list had told these two apart at a first look ({known.evidence})",)
-    if was_listed:
+    if was_listed and not told:
         return ("list had not compared these two, which are not among each other's candidates",)
     return ()
 

@@ -117,6 +117,18 @@ def test_parts_are_looked_for_again_where_all_pairs_are_shown(tmp_path: Path) ->
     assert compared == [few, few, every, (2, True, True)]
 
 
+def test_why_does_not_wonder_at_pairs_that_a_keeper_told(tmp_path: Path) -> None:
+    folder, pixels = tmp_path / "images", drawn(240, 320, np.random.default_rng(3))
+    folder.mkdir()
+    for name, some in {"a": pixels, "b": pixels * 0.8, "c": pixels * 0.8 + 50}.items():
+        (folder / f"{name}.jpg").write_bytes(as_jpeg(some.astype(np.uint8), 95))
+    with Collection.create(tmp_path / "store", ModelSpec(views="details")) as collection:
+        collection.index(folder)
+        [group] = collection.duplicates()
+        found = collection.why(*(one.path for one in group.duplicates))
+        assert (found.tier, found.notes) == (Tier.NEAR, ())
+
+
 def test_copies_are_found_that_a_version_was_listed_with(versions: Gallery) -> None:
     listed(versions)
     (group,) = listed(versions, COPIES)

@@ -10,6 +10,7 @@ from dedup.store.catalog import Catalog
 from dedup.store.pairs import (
     StoredVerdict,
     has_verdicts,
+    proven_with,
     read_verdict,
     read_verdicts,
     write_verdicts,
@@ -40,6 +41,9 @@ def test_a_verdict_is_read_alone_as_it_is_among_all(catalog: Catalog) -> None:
     assert read_verdicts(catalog, "now") == kept
     assert {pair: read_verdict(catalog, "now", pair) for pair in kept} == kept
     assert read_verdict(catalog, "now", (TWO, THREE)) is None  # of an older check
+    assert proven_with(catalog, "now", ONE) == {TWO}
+    assert proven_with(catalog, "now", TWO) == {ONE}
+    assert proven_with(catalog, "now", THREE) == set()
     assert [has_verdicts(catalog, which) for which in ("now", "before", "never")] == [1, 1, 0]
 
 
