@@ -156,6 +156,22 @@ def test_sharpening_does_not_hide_which_was_resized(
     assert prove(two, one).derived == 1
 
 
+@pytest.mark.parametrize("quality", [None, 75, 95])
+@pytest.mark.parametrize(("factor", "kind"), [(3, "PNG"), (2, "PNG"), (2, "JPEG")])
+def test_what_was_enlarged_and_sharpened_holds_no_more_than_the_smaller(
+    factor: int, kind: str, quality: int | None
+) -> None:
+    """Its reduction is the smaller one, which thus looks like one that was made of it."""
+    small = photograph(4).crop((0, 0, 240, 200))
+    original = encoded(small, kind) if kind == "PNG" else jpeg(small, 95)
+    shown = Image.open(io.BytesIO(original)).convert("RGB")
+    large = resized(shown, factor, Image.Resampling.LANCZOS)
+    large = large.filter(ImageFilter.UnsharpMask(2, 120, 0))
+    made = encoded(large, "PNG") if quality is None else jpeg(large, quality)
+    assert resampled_from(Original(original), Original(made)) == 2
+    assert resampled_from(Original(made), Original(original)) == 1
+
+
 @pytest.mark.parametrize("orientation", [1, *TURNED])
 @pytest.mark.parametrize(("first", "second"), [(85, 75), (75, 60), (95, 80)])
 def test_an_enlargement_that_is_compressed_more_came_of_the_smaller(
