@@ -38,7 +38,9 @@ _LEAST_MATCH = 0.5  # correlation of fine details, where they lie on each other
 
 _RETONED_LEVELS = 6.0  # median difference; noise and compression leave light as it is
 _LEAST_STEP = 3.0  # levels; whole levels of pixels and fitted tones hide finer ones
-_LOW = 5  # places of a block up to here, rows and columns together
+_COARSER = 1.3
+"""Times the other image's steps, once these are as strong as in the image that is asked: its own
+errors hide finer ones, and where both have the same few levels either keeps to the other's."""
 _FEWEST_VALUES, _FEWEST_PLACES = 40, 3
 _NEAREST_SHARE = 0.95  # of values; the others may be clipped
 _SIGMAS, _PARTS = (0.8, 1.6, 4.0), 16
@@ -48,7 +50,7 @@ _FITTED_PIXELS, _FITS = 12_000, 3
 _CLIPPED = (1, 254)
 _DRAWN_OVER = 2.0  # times the median of what is left over of a block
 
-_KEEPS_TO_STEPS = -0.2
+_KEEPS_TO_STEPS = -0.15
 """Logarithm of how far what is made keeps to steps, squared, against all distances alike: that is
 0, and less where the finer of two was made from the coarser."""
 
@@ -92,8 +94,8 @@ def _is_converted(one: Pixels, two: Pixels) -> bool:
 
 
 def _keeps_to_steps(coarse: Window, fine: Window) -> bool:
-    kept = _spread(coarse, fine.pixels)
-    if not kept < _KEEPS_TO_STEPS or kept >= _spread(fine, coarse.pixels) - _MARGIN:
+    kept = _spread(coarse, fine)
+    if not kept < _KEEPS_TO_STEPS or kept >= _spread(fine, coarse) - _MARGIN:
         return False
     if fine.lossy and not retoned(coarse.pixels, fine.pixels):
         return True
@@ -102,7 +104,7 @@ def _keeps_to_steps(coarse: Window, fine: Window) -> bool:
     if earlier.steps is None:
         return True
     apart = not of_near_steps(earlier.steps, coarse.steps)
-    return apart and kept < _spread(earlier, coarse.pixels) - _MARGIN
+    return apart and kept < _spread(earlier, coarse) - _MARGIN
 
 
 class Window(NamedTuple):
@@ -164,10 +166,8 @@ def retoned(one: Pixels, two: Pixels) -> bool:
 
 
 def _places(steps: Floats) -> list[int]:
-    """List the low places of a block that are quantised coarsely, in natural order."""
-    rows, columns = np.indices((_BLOCK, _BLOCK))
-    low = (rows + columns > 0) & (rows + columns < _LOW)
-    return np.flatnonzero(low & (steps >= _LEAST_STEP)).tolist()
+    """List the places of a block that are quantised coarsely, but for its mean."""
+    return [place for place in np.flatnonzero(steps >= _LEAST_STEP).tolist() if place]
 
 
 def _ends(file: Original) -> tuple[int, int]:
@@ -299,7 +299,7 @@ def _fine(pixels: Pixels) -> Floats:
     return level - np.asarray(cv2.GaussianBlur(level, (0, 0), 2.0))
 
 
-def _spread(coarse: Window, fine: Pixels) -> float:
+def _spread(coarse: Window, fine: Window) -> float:
     """Give how far one image keeps to the steps of another, as `_KEEPS_TO_STEPS` has it.
 
     Infinity where too little tells.
@@ -308,16 +308,23 @@ def _spread(coarse: Window, fine: Pixels) -> float:
         return inf
     seen = grey_of(coarse.pixels)
     y, x = coarse.grid
-    after = all_coefficients(seen[y:, x:] - 128)
-    before = all_coefficients(_made(fine, seen)[y:, x:] - 128)
+    after, before, plain = (
+        all_coefficients(each[y:, x:] - 128)
+        for each in (seen, _made(fine.pixels, seen), grey_of(fine.pixels))
+    )
     kept = sound(coarse.pixels[y:, x:], np.abs(before - after).mean(axis=0))
+    own = fine.steps if fine.lossy and fine.steps is not None else np.ones_like(coarse.steps)
     found = []
     for place in _places(coarse.steps):
         step = float(coarse.steps.flat[place])
         nearest = np.rint(after[place, kept] / step) * step
         some = nearest != 0
-        apart = np.sort(np.abs(before[place, kept] - nearest)[some])
-        if len(apart) >= _FEWEST_VALUES:
+        if np.count_nonzero(some) < _FEWEST_VALUES:
+            continue
+        made, was = before[place, kept][some], plain[place, kept][some]
+        stronger = float(made @ was) / (float(was @ was) + 1e-6)
+        if step >= _COARSER * stronger * float(own.flat[place]):
+            apart = np.sort(np.abs(made - nearest[some]))
             near = apart[: int(_NEAREST_SHARE * len(apart))]
             alike = (_NEAREST_SHARE * step) ** 2 / 12
             found.append(log(max(1e-3, float((near**2).mean()) / alike)))

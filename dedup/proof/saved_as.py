@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from dedup.images.history import history_grey, steps_in
-from dedup.proof.original import LOSSLESS
 from dedup.proof.resampling import quantised
 
 if TYPE_CHECKING:
@@ -28,9 +27,6 @@ that is a JPEG as well, the most is -.08, of JPEG 60 of JPEG 70."""
 LEAST_QUALITY: Final = 75
 """Below that the one that is compressed more is worse, whichever was first, and copies of one
 lost original would be said to come of each other."""
-
-_CONVERTED: Final = frozenset({"WEBP", "AVIF", "HEIF", "JXL"})
-"""What is made of a JPEG with losses, as these are, does not explain it as saved from that."""
 
 
 def saved_as(one: Original, two: Original) -> int:
@@ -64,7 +60,7 @@ def _later(one: Original, two: Original) -> int:
 
 
 def _beside_jpeg(other: Original, jpeg: Original, number: int) -> int:
-    """Tell whether a JPEG, 1 or 2 of a pair, was saved from what is none, or that from it."""
+    """Tell whether a JPEG, 1 or 2 of a pair, was saved from what is none, or a HEIC from that."""
     header = other.opened.header
     if header.mode == "P":
         return 0
@@ -72,8 +68,8 @@ def _beside_jpeg(other: Original, jpeg: Original, number: int) -> int:
     if score >= _SAVED:
         # What was saved from a JPEG without loss would be that one.
         return 0 if other.is_lossless and _was_jpeg(other) else number
-    converted = header.format in _CONVERTED and jpeg.quality < LOSSLESS
-    return 3 - number if converted and score < _NOT_SAVED else 0
+    # Phones take HEIC, and hand over JPEGs of that; sites save WebP and JPEG of one original.
+    return 3 - number if header.format == "HEIF" and score < _NOT_SAVED else 0
 
 
 def _explained(source: Original, saved: Original) -> float:

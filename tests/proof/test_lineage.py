@@ -130,6 +130,29 @@ def test_two_versions_of_one_original_are_not_made_from_each_other() -> None:
     assert made_from_coarser(one, two, AS_IT_IS) == 0
 
 
+@pytest.mark.parametrize(("first", "second"), [(92, 97), (88, 95)])
+def test_fine_details_tell_what_was_made_of_a_fine_jpeg(first: int, second: int) -> None:
+    """Its low steps are of one or two levels, and those of fine details are not."""
+    pixels, change = photograph(5), edited("gamma", 1.3)
+    original = saved(pixels, first)
+    made = saved(change(whole(original)), second)
+    assert made_from_coarser(original, made, AS_IT_IS) == 2
+    assert made_from_coarser(made, original, AS_IT_IS) == 1
+    beside = saved(change(pixels), second)
+    assert made_from_coarser(original, beside, AS_IT_IS) == 0
+    assert made_from_coarser(beside, original, AS_IT_IS) == 0
+
+
+@pytest.mark.parametrize("gain", [1.0, 1.25, 1.5])
+def test_of_few_levels_each_keeps_to_those_of_the_other(gain: float) -> None:
+    """Contrast that makes up for coarser steps puts one's only level onto the other's."""
+    original = saved(photograph(6), 90)
+    light = whole(original).astype(np.float32)
+    made = saved(np.clip((light - 128) * gain + 128, 0, 255).astype(np.uint8), 85)
+    assert made_from_coarser(original, made, AS_IT_IS) != 1
+    assert made_from_coarser(made, original, AS_IT_IS) != 2
+
+
 def test_images_whose_steps_are_alike_tell_nothing() -> None:
     coarse = saved(photograph(4), 75)
     assert made_from_coarser(coarse, saved(whole(coarse), 75), AS_IT_IS) == 0
