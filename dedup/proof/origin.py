@@ -16,6 +16,7 @@ from dedup.proof.generations import resampled_from, resampled_part
 from dedup.proof.lineage import made_from_coarser
 from dedup.proof.original import MOST_PIXELS
 from dedup.proof.ranks import median, percentiles
+from dedup.proof.sharpness import blurred_in_parts
 from dedup.proof.surround import holder_of, surrounded
 from dedup.proof.toned import saved_toned
 from dedup.proof.traces import traced
@@ -68,6 +69,7 @@ def origin(
     return (
         surrounded(first, second, matrix, verdict.overlap)
         or made_from_coarser(first, second, matrix)
+        or blurred_in_parts(laid)
         or _toned(first, second, matrix, verdict, framed=framed)
         or _resampled(first, second, matrix, verdict, laid, framed=framed)
         or _traced(first, second, matrix, verdict)

@@ -45,6 +45,7 @@ from dedup.proof.shared_parts import (
     SMALL_SIDE,
     Judgement,
 )
+from dedup.proof.sharpness import sharper
 from dedup.proof.small_print import SAME_LEVELS
 from dedup.proof.symmetry import SYMMETRIC, upright_as_well
 from dedup.proof.verify import (
@@ -298,7 +299,9 @@ def _looked_at(
     if found.refusal:
         return _refused(verdict, found.refusal)
     less = softer(laid)
-    sharpened = bool(less) and is_sharpened(laid)
+    sharpened: bool | None = bool(less) and is_sharpened(laid)
+    if less and not sharpened and sharper(laid).evenly:
+        sharpened = None
     checks = (*verdict.checks, *compared.failed)
     verdict = replace(verdict, checks=checks, softer=less, sharpened=sharpened)
     drawn = found.drawn if _seen(verdict, found.drawn) else Drawn()

@@ -59,7 +59,7 @@ class Verdict:
     derived : as in `StoredVerdict`
     drawn : share of the overlap that something drawn covers
     softer : 1 or 2 for the image that is the less sharp at one size, 0 where they are alike
-    sharpened : rather than that one blurred, the other one is sharpened
+    sharpened : rather than that one blurred, the other one is sharpened; None: either may be so
     """
 
     near: bool
@@ -77,7 +77,7 @@ class Verdict:
     derived: int = 0
     drawn: float = 0.0
     softer: int = 0
-    sharpened: bool = False
+    sharpened: bool | None = False
 
     @property
     def tilt(self) -> float:

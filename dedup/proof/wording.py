@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from dedup.proof.alignment import corners, jacobian
+from dedup.proof.coarsened import is_blurred_away, is_coarsened
 from dedup.proof.containment import is_edged
 from dedup.proof.geometry import project
-from dedup.proof.residual import Limits, equalised, strangeness
 from dedup.proof.seams import seam
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     Doubles = npt.NDArray[np.float64]
     Floats = npt.NDArray[np.float32]
 
-_SMALL_LIMITS = Limits(floor=8, share=0.4, noise=0, cap=0)
-_BLUR_LEFT_SHARE = 0.001  # of what both show; blur leaves nothing, words over it 0.07 and more
 _SMALL_SHARE = 0.02  # of the overlap
 _WHOLE_SHARE = 0.97  # of an image; more is the whole of it
 _MAX_GREY_CHROMA, _MIN_COLOUR_CHROMA = 2, 5  # mean spread of the channels
@@ -46,6 +44,7 @@ _CUT, _SEAM, _MOSTLY = 1.0, 2.0, 0.9
 crops, most of them of things on plain ground, .99 is most but for two of 1.4 and 1.7; of collages,
 captions and frames nine in ten have more."""
 
+_SOFT, _SHARP = "less sharp than the other", "sharper than the other"
 _SIDES = ("left", "top", "right", "bottom")
 
 
@@ -130,9 +129,15 @@ def describe_edits(
     words = Words(asked)
     _shape(words, one, two, verdict)
     _tone(words, one, two, verdict)
-    if drawn.share and not _is_lost_detail(one, two, verdict, drawn):
+    if drawn.share and not is_blurred_away(one, two, verdict, drawn.on):
         share = f"{max(drawn.share, 0.01):.0%}"
-        if drawn.on:
+        if drawn.on and is_coarsened(one, two, verdict, drawn.on):
+            words.of(
+                3 - drawn.on,
+                f"made coarse over {share} of it",
+                f"finer than the other over {share} of it",
+            )
+        elif drawn.on:
             # Light that is lost looks like something small drawn over the other.
             say = words.of if drawn.share > _SMALL_SHARE else words.likely_of
             say(
@@ -143,29 +148,6 @@ def describe_edits(
         else:
             words.both(f"something added over {share} of one or both")
     return words
-
-
-def _is_lost_detail(one: Features, two: Features, verdict: Verdict, drawn: Drawn) -> bool:
-    """Tell whether what one image has more is no more than what blur took from the other.
-
-    One filter over all of the sharper one explains that, and explains nothing that is drawn.
-    """
-    placed = verdict.transform
-    if placed is None or not drawn.on or drawn.on == verdict.softer:
-        return False
-    half = np.diag((0.5, 0.5, 1.0))
-    height, width = (max(1, side // 2) for side in one.grey.shape)
-    first = cv2.resize(one.grey, (width, height), interpolation=cv2.INTER_AREA)
-    small = cv2.resize(two.grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    matrix = half @ placed @ np.linalg.inv(half)
-    second = cv2.warpPerspective(small, matrix, (width, height))
-    cover = cv2.warpPerspective(np.full(small.shape, 255, np.uint8), matrix, (width, height))
-    inside = cv2.erode(cover, np.ones((9, 9), np.uint8), borderValue=0) > 250  # noqa: PLR2004 -- whole
-    levels = np.asarray(first, np.float32), np.asarray(second, np.float32)
-    soft, sharp = levels if drawn.on == 2 else levels[::-1]  # noqa: PLR2004 -- the second
-    made, _ = equalised(sharp, soft, np.asarray(inside))
-    strange = strangeness(made, soft, (100, 100), _SMALL_LIMITS)[inside]
-    return bool(strange.size) and float((strange > 1).mean()) < _BLUR_LEFT_SHARE
 
 
 def _shape(words: Words, one: Features, two: Features, verdict: Verdict) -> None:
@@ -195,7 +177,8 @@ def _around(words: Words, one: Features, two: Features, verdict: Verdict, side: 
     """Say what the image 1 or 2 has around what it shows of the other."""
     share = verdict.overlap[side - 1]
     frame = _frame(one, two, verdict, side - 1)
-    beside = _seam(one, two, verdict, side - 1)
+    placed = verdict.transform
+    beside = None if placed is None else seam(*_outlined(one, two, placed, side - 1))
     if frame.startswith((_CAPTION, _CORNERS)) and beside is not None and beside < _CUT:
         frame = ""  # plain ground of a photograph, of which the other is cut
     ground = frame in {_GROUND, _WRITTEN}
@@ -251,20 +234,20 @@ def _frame(one: Features, two: Features, verdict: Verdict, smaller: int) -> str:
     """
     if verdict.transform is None:
         return ""
-    owner, outline = _outlined(one, two, verdict.transform, smaller)
-    height, width = owner.grey.shape
-    inner = np.zeros(owner.grey.shape, np.uint8)
+    grey, outline = _outlined(one, two, verdict.transform, smaller)
+    height, width = grey.shape
+    inner = np.zeros(grey.shape, np.uint8)
     cv2.fillConvexPoly(inner, np.round(outline).astype(np.int32), 1)
     outside = cv2.dilate(inner, np.ones((5, 5), np.uint8)) == 0
     if not outside.any():
         return ""
-    fill, filled = _fill(owner.grey[outside])
-    gutter = _gutter(owner.grey, inner)
+    fill, filled = _fill(grey[outside])
+    gutter = _gutter(grey, inner)
     if filled < 0.5:  # noqa: PLR2004 -- mostly one fill, as in containment
-        edged = gutter is not None and is_edged(owner.grey, ~(inner > 0), inner, (gutter,))
+        edged = gutter is not None and is_edged(grey, ~(inner > 0), inner, (gutter,))
         return _PANEL if edged else ""
     plain = filled > 0.97  # noqa: PLR2004 -- no words on it
-    if not is_edged(owner.grey, ~(inner > 0), inner, (fill,)):
+    if not is_edged(grey, ~(inner > 0), inner, (fill,)):
         # Words that lie on plain ground of their own are none that were cropped.
         return _GROUND if plain else _WRITTEN if gutter is not None else ""
     gaps = (
@@ -281,18 +264,11 @@ def _frame(one: Features, two: Features, verdict: Verdict, smaller: int) -> str:
 
 def _outlined(
     one: Features, two: Features, placed: Doubles, smaller: int
-) -> tuple[Features, Doubles]:
+) -> tuple[npt.NDArray[np.uint8], Doubles]:
     """Give the first image (0) or the second (1), and the corners of what it shows of the other."""
     owner, other = (two, one) if smaller else (one, two)
     matrix = np.asarray(np.linalg.inv(placed), np.float64) if smaller else placed
-    return owner, project(matrix, corners(other.whole))
-
-
-def _seam(one: Features, two: Features, verdict: Verdict, smaller: int) -> float | None:
-    if verdict.transform is None:
-        return None
-    owner, outline = _outlined(one, two, verdict.transform, smaller)
-    return seam(owner.grey, outline)
+    return owner.grey, project(matrix, corners(other.whole))
 
 
 def _fill(values: npt.NDArray[np.uint8]) -> tuple[int, float]:
@@ -351,10 +327,16 @@ def _tone(words: Words, one: Features, two: Features, verdict: Verdict) -> None:
         words.both("light changed")
     elif abs(np.log(spread[0] / spread[1])) > 0.15:  # noqa: PLR2004 -- seen side by side
         words.both("contrast changed")
+    _sharpness(words, verdict)
+
+
+def _sharpness(words: Words, verdict: Verdict) -> None:
     if verdict.softer and verdict.sharpened:
-        words.likely_of(3 - verdict.softer, "sharpened", "less sharp than the other")
+        words.likely_of(3 - verdict.softer, "sharpened", _SOFT)
+    elif verdict.softer and verdict.sharpened is None:
+        words.seen_on(verdict.softer, _SOFT, _SHARP)
     elif verdict.softer:
-        words.likely_of(verdict.softer, "blurred", "sharper than the other")
+        words.likely_of(verdict.softer, "blurred", _SHARP)
     elif verdict.residual > 1:
         words.both("other noise or compression")
 
@@ -386,8 +368,7 @@ def _beside_tone(colours: Floats) -> float:
 
 def _shared(one: Features, two: Features, verdict: Verdict) -> tuple[Floats, Floats]:
     """(N, 3) colours of both at the places that both show."""
-    placed = verdict.transform
-    if placed is None:
+    if (placed := verdict.transform) is None:
         return np.zeros((0, 3), np.float32), np.zeros((0, 3), np.float32)
     # An eighth of the described size is plenty for means.
     eighth = np.diag((0.125, 0.125, 1.0))
