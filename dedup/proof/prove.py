@@ -45,7 +45,7 @@ from dedup.proof.shared_parts import (
     SMALL_SIDE,
     Judgement,
 )
-from dedup.proof.sharpness import sharper
+from dedup.proof.sharpness import evenly_sharper
 from dedup.proof.small_print import SAME_LEVELS
 from dedup.proof.symmetry import SYMMETRIC, upright_as_well
 from dedup.proof.verify import (
@@ -300,7 +300,7 @@ def _looked_at(
         return _refused(verdict, found.refusal)
     less = softer(laid)
     sharpened: bool | None = bool(less) and is_sharpened(laid)
-    if less and not sharpened and sharper(laid).evenly:
+    if less and not sharpened and evenly_sharper(laid):
         sharpened = None
     checks = (*verdict.checks, *compared.failed)
     verdict = replace(verdict, checks=checks, softer=less, sharpened=sharpened)

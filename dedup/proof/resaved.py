@@ -13,7 +13,7 @@ from dedup.proof.lineage import made_from_coarser
 from dedup.proof.pages import compare_pages
 from dedup.proof.sampled import sampled
 from dedup.proof.small_print import AT_PLACES, is_shared_page, odd_place
-from dedup.proof.traces import made_noisy
+from dedup.proof.traces import traced_again
 from dedup.proof.verdict import Verdict
 from dedup.proof.whole import frames, may_be_whole, same_shape
 
@@ -86,7 +86,7 @@ def _saved_again(one: Side, two: Side, laid: Frames, checks: tuple[Check, ...]) 
         derived = (
             made_from_coarser(first, second, np.eye(3))
             or saved_from(first, second)
-            or made_noisy(first, second)
+            or traced_again(first, second)
         )
     if not derived and laid.equalised is not None:
         larger, response = laid.equalised

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _REACH: Final = 20  # pixels on either side
 _NEAR, _AWAY = 2, 7  # pixels from an outline up to which a seam is, and from which other lines are
 _CORNER: Final = 6  # pixels of an outline that are left out
-_FEWEST: Final = 24  # of a side
+_FEWEST: Final = 40  # of a side
 _ALONG: Final = 5  # pixels that are averaged
 _USUAL, _LEVELS = 80, 0.3  # percentile of other lines, and what is added to it
 

@@ -35,7 +35,11 @@ _FEWEST_PIXELS = 2_000
 _CALM, _RICH = 30, 80  # percentiles of texture
 _TILE = 32
 _FITTED_PIXELS = 4_000
-_LEAST_QUALITY, _FINE_QUALITY = 75, 88
+_LEAST_QUALITY, _FINE_QUALITY, _SOUND_QUALITY = 75, 88, 92
+"""Of JPEGs: the least of what may have lost something to a filter, and from which on the rougher of
+two has next to no errors of its own, and none. Of 127 copies that look so, all edits beside the
+others, 2 were posterised, at 88; from 92 on none of 105."""
+
 _TAKEN_LIKE = -0.2
 """Correlation of what is left with the other image, where noise of that was taken away."""
 
@@ -96,9 +100,14 @@ class Left(NamedTuple):
 
     @property
     def is_sharpening(self) -> bool:
-        """Whether it is more of the other one's own fine details."""
+        """Whether it is more of the other one's own fine details, and not what a slight blur took.
+
+        Of 28 copies that were blurred a little and look so else, 27 are below all of these; of 87
+        that were sharpened 4 are.
+        """
         same = self.like >= 0.93 and self.rich_like >= 0.35  # noqa: PLR2004
-        return same and self.rougher >= 1.15 and self.evenly <= 0.9  # noqa: PLR2004
+        clearly = self.rougher >= 1.42 or self.rich_like >= 0.75 or self.fall < 0.5  # noqa: PLR2004
+        return same and clearly and self.rougher >= 1.15 and self.evenly <= 0.9  # noqa: PLR2004
 
     def is_lost(self, *, fine: bool) -> bool:
         """Tell whether the other one lost it to a blur or a filter against noise.
@@ -140,17 +149,24 @@ def traced(one: Original, two: Original, placed: Doubles) -> int:
     )
 
 
-def made_noisy(one: Original, two: Original) -> int:
-    """Tell which of two images of one size has noise that was added; what it gives is as `traced`.
+def traced_again(one: Original, two: Original) -> int:
+    """Tell which of two images of one size was made from the other; what it gives is as `traced`.
 
-    What was only saved again has no other traces: what it lost, it lost to compression.
+    What was only saved again has few traces: what it lost, it may have lost to compression, unless
+    the other one shows what that leaves.
     """
     cut = comparable(one, two, np.eye(3))
     if cut is None:
         return 0
     rough = _rougher(cut)
     left = left_of(cut[1 - rough].pixels, cut[rough].pixels)
-    return rough + 1 if left is not None and left.is_noise else 0
+    if left is None:
+        return 0
+    if left.is_noise or left.is_sharpening:
+        return rough + 1
+    files = (one, two) if rough else (two, one)
+    sound = files[0].quality >= _LEAST_QUALITY and files[1].quality >= _SOUND_QUALITY
+    return 2 - rough if sound and left.is_lost(fine=True) else 0
 
 
 def _rougher(cut: tuple[Window, Window]) -> int:

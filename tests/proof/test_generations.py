@@ -95,10 +95,11 @@ def test_a_jpeg_saved_finer_came_of_the_coarser_one(quality: int) -> None:
 
 
 @pytest.mark.parametrize(("kind", "quality"), [("WEBP", 70), ("AVIF", 40)])
-def test_what_does_not_explain_a_jpeg_was_converted_from_it(kind: str, quality: int) -> None:
+def test_what_does_not_explain_a_jpeg_need_not_be_made_of_it(kind: str, quality: int) -> None:
+    """Sites save both from one original."""
     original = jpeg(photograph(4), 85)
     converted = encoded(Image.open(io.BytesIO(original)), kind, quality=quality)
-    assert saved_from(Original(original), Original(converted)) == 2
+    assert saved_from(Original(original), Original(converted)) == 0
     back = jpeg(Image.open(io.BytesIO(converted)), 85)
     assert saved_from(Original(converted), Original(back)) == 2
 

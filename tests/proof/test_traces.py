@@ -15,7 +15,7 @@ from dedup.images.decode import decode_bounded
 from dedup.proof import WORKING_SIDE, Original, Side, describe, prove
 from dedup.proof.exactly import made_exactly
 from dedup.proof.lineage import windows
-from dedup.proof.traces import left_of, levels_lost, traced
+from dedup.proof.traces import left_of, levels_lost, traced, traced_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,12 +101,42 @@ def test_noise_is_as_strong_everywhere_and_like_nothing() -> None:
     assert back.calm_like < -0.3
 
 
+@pytest.mark.parametrize("width", [0.5, 0.7])
+def test_what_a_slight_blur_took_was_not_added_by_sharpening(width: float) -> None:
+    sharp = Image.fromarray(cv2.GaussianBlur(np.asarray(photograph(3, 5)), (0, 0), 0.4))
+    soft = sharp.filter(ImageFilter.GaussianBlur(width))
+    blurred = left_of(np.asarray(soft), np.asarray(sharp))
+    assert blurred is not None
+    assert not blurred.is_sharpening
+    stronger = sharp.filter(ImageFilter.UnsharpMask(2, 150, 0))
+    sharpened = left_of(np.asarray(sharp), np.asarray(stronger))
+    assert sharpened is not None
+    assert sharpened.is_sharpening or sharpened.is_local_contrast
+
+
 @pytest.mark.parametrize("size", [3, 5])
 def test_a_filter_against_noise_is_told_by_what_it_took(size: int) -> None:
     original = as_file(photograph(4, grain=5), None)
     made = as_file(changed(lambda pixels: cv2.medianBlur(pixels, size))(opened(original)), 92)
     assert traced(original, made, AS_IT_IS) == 2
     assert traced(made, original, AS_IT_IS) == 1
+
+
+@pytest.mark.parametrize("name", ["median", "bilateral"])
+def test_a_filter_whose_outcome_is_still_the_same_image_is_told(name: str) -> None:
+    image = photograph(2, 6)
+    pixels = np.ascontiguousarray(np.asarray(image))
+    filtered = (
+        cv2.medianBlur(pixels, 3) if name == "median" else cv2.bilateralFilter(pixels, 3, 25, 5)
+    )
+    one, two = as_file(image, None), as_file(Image.fromarray(filtered), None)
+    assert traced_again(one, two) == 2
+    assert traced_again(two, one) == 1
+
+
+def test_what_jpeg_took_is_no_trace_of_a_filter() -> None:
+    image = photograph(2, 6)
+    assert traced_again(as_file(image, 90), as_file(image, 80)) == 0
 
 
 def test_black_and_white_alone_tell_nothing() -> None:
