@@ -155,9 +155,9 @@ def of_near_steps(one: Floats | None, two: Floats | None) -> bool:
     return 1 / _NEAR_STEPS < _coarseness(one) / _coarseness(two) < _NEAR_STEPS
 
 
-def is_fine(window: Window) -> bool:
-    """Tell whether the low steps of a JPEG are of two levels at most."""
-    return _coarseness(window.steps) <= _FINE_STEP
+def is_fine(window: Window, most: float = _FINE_STEP) -> bool:
+    """Tell whether the low steps of a JPEG are of so many levels at most."""
+    return _coarseness(window.steps) <= most
 
 
 def retoned(one: Pixels, two: Pixels) -> bool:

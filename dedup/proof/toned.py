@@ -48,14 +48,17 @@ _BLURS = (2.5, 3.5)  # besides those of `parts_of`
 _FITTED_PIXELS = 4_000
 _SIDE = 192  # pixels that are looked at
 
-_EXPLAINED, _CLEARLY = -0.1, 0.1
+_EXPLAINED, _CLEARLY = -0.1, (0.1, 0.15)
 """Logarithms of likelihoods, as `resampling.quantised` has them: the least of what was made from
-the other, and by how much at least it is above that of the other way round."""
+the other, and by how much at least it is above that of the other way round, up to steps of
+`_VISIBLE_STEP` and above them."""
 
-_EXPLAINED_WHOLLY, _CLEARLY_WHOLLY = -0.01, 0.035
+_EXPLAINED_WHOLLY, _CLEARLY_WHOLLY = -0.01, (0.035, 0.07)
 """The margin of what is explained as well as it can be. Of 163 edits of tone, colour and sharpness,
 JPEG 80 to 97 both before and after, 101 are told by these margins, all rightly; the other way round
 .013 is the most where one is explained wholly, and .075 elsewhere."""
+
+_VISIBLE_STEP = 5.5  # levels of low steps, on average, of JPEG 80
 
 _EXPLAINED_FINELY = -0.02  # of JPEGs of fine steps, whose noise is as small as of whole levels
 _CLEARLY_CONVERTED = 0.9
@@ -91,7 +94,8 @@ def saved_toned(one: Original, two: Original, placed: Doubles) -> int:
     if window.lossy:
         converted = not source.lossy and source.steps is not None
         unedited = converted and not retoned(source.pixels, window.pixels)
-        clearly = _CLEARLY if max(scores) < _EXPLAINED_WHOLLY else _CLEARLY_WHOLLY
+        margins = _CLEARLY if max(scores) < _EXPLAINED_WHOLLY else _CLEARLY_WHOLLY
+        clearly = margins[0 if is_fine(window, _VISIBLE_STEP) else 1]
         least = _CLEARLY_CONVERTED if unedited else clearly
         enough = _EXPLAINED_FINELY if is_fine(window) else _EXPLAINED
         return made if max(scores) >= enough and ahead >= least else 0

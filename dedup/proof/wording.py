@@ -71,6 +71,7 @@ class Words:
         self._likely: set[int] = set()
         self._asked = asked
         self.framed = False  # one of them has an edged frame or caption that the other has not
+        self.other_tones = False
 
     @cached_property
     def told(self) -> int:
@@ -81,6 +82,11 @@ class Words:
         """Say what is true either way."""
         for said in self._said:
             said.append(words)
+
+    def retoned(self, words: str) -> None:
+        """Say of light or colours how they differ, which is true either way."""
+        self.both(words)
+        self.other_tones = True
 
     def of(self, side: int, words: str, other: str) -> None:
         """Say of the image 1 or 2 that this was done to it, and the reverse of the other."""
@@ -105,10 +111,11 @@ class Words:
     @property
     def derived(self) -> int:
         """The image that was made from the other; 0 where neither or both were changed."""
-        if len(self._made) != 1 and self.told:
-            return self.told
         made = self._made | self._likely
-        return next(iter(made)) if len(made) == 1 else 0
+        if len(self._made) == 1:
+            # What is only likely is set aside by what pixels tell.
+            return next(iter(self._made)) if len(made) == 1 or self.told in self._made else 0
+        return self.told or (next(iter(made)) if len(made) == 1 else 0)
 
 
 def describe_edits(
@@ -139,7 +146,8 @@ def describe_edits(
             )
         elif drawn.on:
             # Light that is lost looks like something small drawn over the other.
-            say = words.of if drawn.share > _SMALL_SHARE else words.likely_of
+            small = words.seen_on if words.other_tones else words.likely_of
+            say = words.of if drawn.share > _SMALL_SHARE else small
             say(
                 drawn.on,
                 f"something added over {share} of it",
@@ -321,12 +329,12 @@ def _tone(words: Words, one: Features, two: Features, verdict: Verdict) -> None:
         side = 1 + left.index(min(left))
         words.of(side, "toned in one colour", "in colour, which the other lost")
     elif abs(np.log((chroma[0] + 3) / (chroma[1] + 3))) > 0.25 or cast > 8:  # noqa: PLR2004 -- seen side by side
-        words.both("recoloured")
+        words.retoned("recoloured")
     spread = [float(c.mean(axis=1).std()) + 1 for c in (first, second)]
     if abs(float(means[0].mean() - means[1].mean())) > 12:  # noqa: PLR2004 -- seen side by side
-        words.both("light changed")
+        words.retoned("light changed")
     elif abs(np.log(spread[0] / spread[1])) > 0.15:  # noqa: PLR2004 -- seen side by side
-        words.both("contrast changed")
+        words.retoned("contrast changed")
     _sharpness(words, verdict)
 
 

@@ -34,3 +34,20 @@ def test_one_tone_is_told_from_colours_alone(first: float, second: float, said: 
     )
     words = describe_edits(toned(first), toned(second), verdict, Drawn())
     assert said in words.said(2)
+
+
+@pytest.mark.parametrize(("light", "made"), [(0, 1), (25, 0)])
+def test_something_small_is_no_claim_where_light_was_changed(light: int, made: int) -> None:
+    """Light that is lost looks like something small drawn over the other."""
+    pixels = drawn(240, 320, np.random.default_rng(9)) * 0.7 + 20
+    one, two = (
+        describe(np.clip(each, 0, 255).astype(np.uint8)) for each in (pixels, pixels + light)
+    )
+    verdict = Verdict(
+        near=True, evidence="", checks=(), overlap=(1.0, 1.0), transform=np.eye(3), scale=1.0
+    )
+    words = describe_edits(one, two, verdict, Drawn(0.01, 1))
+    assert "something added over 1% of it" in words.said(1)
+    assert words.derived == made
+    large = describe_edits(one, two, verdict, Drawn(0.05, 1))
+    assert large.derived == 1
