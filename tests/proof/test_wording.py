@@ -40,8 +40,11 @@ def test_one_tone_is_told_from_colours_alone(first: float, second: float, said: 
 def test_something_small_is_no_claim_where_light_was_changed(light: int, made: int) -> None:
     """Light that is lost looks like something small drawn over the other."""
     pixels = drawn(240, 320, np.random.default_rng(9)) * 0.7 + 20
+    marked = pixels.copy()
+    marked[100:124, 150:174] = 250
+    marked[106:118, 156:168] = 5
     one, two = (
-        describe(np.clip(each, 0, 255).astype(np.uint8)) for each in (pixels, pixels + light)
+        describe(np.clip(each, 0, 255).astype(np.uint8)) for each in (marked, pixels + light)
     )
     verdict = Verdict(
         near=True, evidence="", checks=(), overlap=(1.0, 1.0), transform=np.eye(3), scale=1.0
