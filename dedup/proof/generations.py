@@ -47,10 +47,10 @@ _ROUGHLY, _MARGIN = -0.2, 0.02
 """How well one of two is explained at least as the other one resampled, as `resampled` has it, and
 by how much better than the other way round."""
 
-_CLOSELY, _CLEARLY, _AT_ONE_SIZE = -0.1, 0.05, 0.1
-"""The same of parts, where tones may have been changed as well, and the margin at one size: of 60
-blurred, sharpened, grey and stamped copies and some with words, at one size, 55 are told, none
-wrongly, at half of that."""
+_CLOSELY, _CLEARLY, _AT_ONE_SIZE, _HELD = -0.1, 0.05, 0.1, -0.3
+"""The same of parts, where tones may have been changed as well, and the margin at one size, where
+more of the image has to say roughly so as well: of 60 blurred, sharpened, grey and stamped copies
+and some with words, at one size, 55 are told, none wrongly, at half of that margin."""
 
 _EXACTLY, _EXACTLY_AHEAD = 0.03, 0.3
 """What of files without loss is needed for `is_exact`: the little that the finest JPEG leaves looks
@@ -171,9 +171,12 @@ def resampled_part(one: Original, two: Original, placed: Doubles, asked: int = 0
             return 0  # whatever the other one is
     margin = _AT_ONE_SIZE if one.size == two.size else _CLEARLY
     made = _likelier(found[1], found[2], _CLOSELY, margin)
-    if not made or made != (asked or made):
+    if not made or made != (asked or made) or not _is_told(both[made - 1], found[1], found[2]):
         return 0
-    return made if _is_told(both[made - 1], found[1], found[2]) else 0
+    if one.size == two.size:  # where what was asked may lie in a plain part
+        source, where = (two, back) if made == 1 else (one, placed)
+        made = made if _explained(source, both[made - 1], _MOST_SIDE, where) >= _HELD else 0
+    return made
 
 
 def _explained_part(source: Original, made: Original, reduced: float, placed: Doubles) -> float:

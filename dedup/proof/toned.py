@@ -50,8 +50,8 @@ _SIDE = 192  # pixels that are looked at
 
 _EXPLAINED, _CLEARLY = -0.1, (0.1, 0.15)
 """Logarithms of likelihoods, as `resampling.quantised` has them: the least of what was made from
-the other, and by how much at least it is above that of the other way round, up to steps of
-`_VISIBLE_STEP` and above them."""
+the other, and by how much at least it is above that of the other way round, where both have steps
+up to `_VISIBLE_STEP`, and else."""
 
 _EXPLAINED_WHOLLY, _CLEARLY_WHOLLY = -0.01, (0.035, 0.07)
 """The margin of what is explained as well as it can be. Of 163 edits of tone, colour and sharpness,
@@ -95,7 +95,8 @@ def saved_toned(one: Original, two: Original, placed: Doubles) -> int:
         converted = not source.lossy and source.steps is not None
         unedited = converted and not retoned(source.pixels, window.pixels)
         margins = _CLEARLY if max(scores) < _EXPLAINED_WHOLLY else _CLEARLY_WHOLLY
-        clearly = margins[0 if is_fine(window, _VISIBLE_STEP) else 1]
+        fine = all(is_fine(each, _VISIBLE_STEP) for each in (window, source))
+        clearly = margins[0 if fine else 1]
         least = _CLEARLY_CONVERTED if unedited else clearly
         enough = _EXPLAINED_FINELY if is_fine(window) else _EXPLAINED
         return made if max(scores) >= enough and ahead >= least else 0
