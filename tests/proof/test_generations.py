@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageOps
 from dedup.edits.catalogue import drawn
 from dedup.images.decode import decode_bounded
 from dedup.proof import WORKING_SIDE, Original, Side, describe, prove
-from dedup.proof.generations import resampled_from, resized_from, saved_from
+from dedup.proof.generations import resampled_from, resampled_part, resized_from, saved_from
 
 
 def jpeg(image: Image.Image, quality: int, orientation: int = 1) -> bytes:
@@ -257,3 +257,18 @@ def test_what_was_blurred_and_saved_better_came_of_the_sharper() -> None:
     assert resampled_from(one.open(), two.open()) == 2
     assert resampled_from(two.open(), one.open()) == 1
     assert prove(one, two).derived == 2
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_what_is_as_it_was_in_the_middle_alone_tells_nothing_of_the_rest(seed: int) -> None:
+    """The middle of the original is that of the other one, sharpened."""
+    sharp = photograph(seed)
+    middle = Image.new("L", sharp.size, 0)
+    ImageDraw.Draw(middle).rectangle((120, 70, 310, 260), 255)
+    around = sharp.filter(ImageFilter.GaussianBlur(3))
+    soft = sharp.filter(ImageFilter.GaussianBlur(0.6))
+    made = jpeg(Image.composite(soft, around, middle), 98)
+    original = Image.open(io.BytesIO(made)).convert("RGB").filter(ImageFilter.UnsharpMask(1, 80, 0))
+    original = jpeg(Image.composite(original, sharp, middle), 92)
+    assert resampled_part(Original(original), Original(made), np.eye(3)) == 0
+    assert resampled_part(Original(made), Original(original), np.eye(3)) == 0
