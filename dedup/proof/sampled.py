@@ -30,14 +30,17 @@ if TYPE_CHECKING:
     Scale = tuple[float, float]
 
 _WHOLE_PIXELS: Final = -1  # Pillow's BOX: of all whose middle is in the place of one
-_FILTERS: Final = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_NEAREST, _WHOLE_PIXELS)
+_NEAREST: Final = {cv2.INTER_NEAREST: 0.0, cv2.INTER_NEAREST_EXACT: 0.5}
+"""Of the pixels from the place of one, that at its corner, as OpenCV takes it, or at its middle."""
+
+_FILTERS: Final = (cv2.INTER_LINEAR, cv2.INTER_CUBIC, *_NEAREST, _WHOLE_PIXELS)
 _SCALES: Final = 9  # that are tried between those that round to the sides
 _LEAST_SHRINK: Final = 1.02
 _MOST_SIDE: Final = 32_000  # OpenCV's bound of what is interpolated at places
 _ASKED_PIXELS: Final = 4096  # of the smaller image, where it has contrast
 _PLAIN_LEVELS: Final = 6.0
 
-_BETTER: Final = 0.93
+_BETTER: Final = 0.98
 """Mean difference by such a filter, as against that by averages of areas, from which on the closer
 look is not worth its while."""
 
@@ -104,19 +107,16 @@ def _scales(large: tuple[int, ...], small: tuple[int, ...]) -> list[Scale]:
 
 def _taken(light: Floats, places: tuple[Numbers, ...], scale: Scale, how: int) -> Floats:
     """Give what a filter makes of some pixels of the smaller image; (F,)."""
-    at = [place / factor for place, factor in zip(places, scale, strict=True)]
     if how == _WHOLE_PIXELS:
         return _averaged(light, places, scale)
-    if how == cv2.INTER_NEAREST:
+    both = list(zip(places, scale, strict=True))
+    if how in _NEAREST:
         y, x = (
-            np.minimum(np.floor(each).astype(np.int64), side - 1)
-            for each, side in zip(at, light.shape, strict=True)
+            np.minimum(((place + _NEAREST[how]) / factor).astype(np.int64), side - 1)
+            for (place, factor), side in zip(both, light.shape, strict=True)
         )
         return np.asarray(light[y, x])
-    y, x = (
-        (each + (0.5 / factor - 0.5)).astype(np.float32)[None]
-        for each, factor in zip(at, scale, strict=True)
-    )
+    y, x = (((place + 0.5) / factor - 0.5).astype(np.float32)[None] for place, factor in both)
     taken = cv2.remap(light, x, y, how, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(taken[0], np.float32)
 

@@ -45,11 +45,16 @@ def by_whole_pixels(image: Pixels) -> Pixels:
     return np.asarray(Image.fromarray(image).resize((400, 300), Image.Resampling.BOX))
 
 
+def by_middles(image: Pixels) -> Pixels:
+    return np.asarray(Image.fromarray(image).resize((420, 315), Image.Resampling.NEAREST))
+
+
 SHRUNK = {
     "linear, by a factor": resize(dsize=None, fx=0.31, fy=0.31, interpolation=cv2.INTER_LINEAR),
     "linear, to a size": resize(dsize=(300, 225), interpolation=cv2.INTER_LINEAR),
     "cubic, by a factor": resize(dsize=None, fx=0.63, fy=0.63, interpolation=cv2.INTER_CUBIC),
     "nearest": resize(dsize=(420, 315), interpolation=cv2.INTER_NEAREST),
+    "nearest to the middle": by_middles,
     "whole pixels": by_whole_pixels,
 }
 
