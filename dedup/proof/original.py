@@ -32,7 +32,7 @@ MOST_PIXELS = 12_000_000
 _KEPT_BYTES = 1 << 24
 """Of a file's pixels, that stay decoded in several sizes; what is larger does so in one."""
 
-_LOSSY = {"WEBP": 75, "AVIF": 75, "HEIF": 75, "JXL": 80, "JPEG2000": 80}
+_LOSSY = {"WEBP": 75, "AVIF": 65, "HEIF": 75, "JXL": 80, "JPEG2000": 80}
 """Of formats whose losses cannot be read off: the JPEG quality whose noise is allowed for."""
 
 

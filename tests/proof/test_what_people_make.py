@@ -16,6 +16,7 @@ from dedup.edits.catalogue import drawn
 from dedup.images.decode import decode_bounded
 from dedup.images.profiles import cmyk_to_srgb
 from dedup.proof import WORKING_SIDE, Original, Side, Verdict, describe, prove
+from dedup.proof.whole import frames
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -197,3 +198,28 @@ def test_a_thing_dyed_in_an_image_of_any_colour_is_another_thing(strength: float
 def test_grey_is_an_edit_of_colours() -> None:
     grey = photograph(5).astype(np.float32).mean(axis=2, keepdims=True)
     assert proven(photograph(5), np.repeat(grey, 3, axis=2).astype(np.uint8)).near
+
+
+def test_of_one_size_the_softer_one_is_the_coarser_whichever_comes_first() -> None:
+    """No filter brings detail back: asked that way round, an enlargement would be an edit."""
+    pixels = photograph(7)
+    grain = np.random.default_rng(7).normal(0, 6, pixels.shape)
+    pixels = np.clip(pixels + grain, 0, 255).astype(np.uint8)
+    small = cv2.resize(pixels, None, fx=0.8, fy=0.8, interpolation=cv2.INTER_AREA)
+    again = np.asarray(cv2.resize(small, (800, 600), interpolation=cv2.INTER_CUBIC), np.uint8)
+    for one, two in ((pixels, again), (again, pixels)):
+        verdict = proven(one, two)
+        assert verdict.near
+        assert verdict.resaved == proven(two, one).resaved
+    sharp, soft = Original(saved(pixels, quality=95)), Original(saved(again, quality=90))
+    for laid in (frames(sharp, soft), frames(soft, sharp)):
+        assert laid.qualities == (95, 90)
+
+
+def test_what_avif_leaves_out_of_rough_ground_is_no_edit() -> None:
+    rng = np.random.default_rng(3)
+    scene = drawn(300, 400, rng).astype(np.float32) * 0.6 + 45
+    grain = cv2.GaussianBlur(rng.normal(0, 90, (300, 400)).astype(np.float32), (0, 0), 1.2)
+    pixels = np.clip(scene + grain[..., None], 0, 255).astype(np.uint8)
+    again = side(saved(pixels, "AVIF", quality=40))
+    assert prove(side(saved(pixels, quality=93)), again).resaved
