@@ -288,7 +288,7 @@ def _looked_at(
     page = drawn_both or (any(pages) and _is_shared_page(*laid.greys))
     if reason := _both_have_more(one, two, verdict, page=page):
         return _refused(verdict, reason)
-    if reason := _shot_apart(laid, page=page, drawn=drawn_both):
+    if reason := _shot_apart(one, two, verdict, laid, page=page, drawn=drawn_both):
         return _refused(verdict, reason)
     found = judged(one.open(), two.open(), verdict, shapes, laid, page=page)
     # No tone curve makes one figure of another.
@@ -309,11 +309,14 @@ def _looked_at(
     return _unbent(*features, worded(*features, verdict, drawn, asked))
 
 
-def _shot_apart(laid: Laid, *, page: bool, drawn: bool) -> str:
+def _shot_apart(
+    one: Side, two: Side, verdict: Verdict, laid: Laid, *, page: bool, drawn: bool
+) -> str:
     """Say by what focus, light or grain two shots are told from copies of one; "": by none."""
     if focused_apart(laid) and not _by_curves(laid, page=page, drawn=drawn):
         return "sharp in other places"
-    if not page and exposed_apart(laid):
+    shapes = one.features.grey.shape, two.features.grey.shape
+    if not page and exposed_apart(one.open(), two.open(), verdict, shapes, laid):
         return EXPOSED_APART
     return OTHER_GRAIN if grain_apart(*laid.greys, laid.inside) else ""
 

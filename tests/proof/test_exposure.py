@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    Pixels = npt.NDArray[np.uint8]
 
-def _saved(path: Path, pixels: npt.NDArray[np.uint8], seconds: float | None) -> str:
+
+def _saved(path: Path, pixels: Pixels, seconds: float | None) -> str:
     image = Image.fromarray(pixels)
     exif = Image.Exif()
     if seconds is not None:
@@ -36,9 +39,7 @@ def test_another_exposure_is_another_shot(tmp_path: Path) -> None:
     assert dedup.why(one, _saved(tmp_path / "none.jpg", bright, None)).tier is Tier.NEAR
 
 
-def _taken(
-    path: Path, pixels: npt.NDArray[np.uint8], at: str, fraction: str = "", quality: int = 92
-) -> str:
+def _taken(path: Path, pixels: Pixels, at: str, fraction: str = "", quality: int = 92) -> str:
     exif = Image.Exif()
     exif[0x010F], exif[0x0110] = "Maker", "Model 3"
     exif.get_ifd(0x8769).update({0x9003: at, 0x9291: fraction})
@@ -68,17 +69,32 @@ def test_a_clock_set_right_and_metadata_lost_leave_a_copy(tmp_path: Path) -> Non
     assert tiers == [Tier.RESAVED, Tier.RESAVED, Tier.PIXELS]
 
 
-def _exposed(pixels: npt.NDArray[np.uint8], stops: float) -> npt.NDArray[np.uint8]:
+def _exposed(pixels: Pixels, stops: float, moment: int) -> Pixels:
+    """Expose for longer, with the noise of that exposure."""
     light = (pixels / 255.0) ** 2.2 * 2**stops
-    return (np.clip(light, 0, 1) ** (1 / 2.2) * 255).astype(np.uint8)
+    noise = np.random.default_rng(moment).normal(0, 2.5, pixels.shape)
+    return np.clip(np.clip(light, 0, 1) ** (1 / 2.2) * 255 + noise, 0, 255).astype(np.uint8)
 
 
-def test_more_of_the_same_light_is_another_shot(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stops", [0.4, 0.8])
+def test_more_of_the_same_light_is_another_shot(tmp_path: Path, stops: float) -> None:
     pixels = drawn(480, 640, np.random.default_rng(5))
-    one = _saved(tmp_path / "one.jpg", _exposed(pixels, -1), None)
-    verdict = dedup.why(one, _saved(tmp_path / "two.jpg", _exposed(pixels, 0.8), None))
+    one = _saved(tmp_path / "one.jpg", _exposed(pixels, -1, 1), None)
+    verdict = dedup.why(one, _saved(tmp_path / "two.jpg", _exposed(pixels, stops, 2), None))
     assert verdict.tier is not Tier.NEAR
     assert verdict.evidence.startswith("two shots: one is exposed for longer")
+
+
+@pytest.mark.parametrize("times", [0.6, 1.6])
+def test_one_shot_made_lighter_or_darker_is_an_edit_of_it(tmp_path: Path, times: float) -> None:
+    """A slider multiplies light as a longer exposure does, and its noise with it."""
+    pixels = _exposed(drawn(480, 640, np.random.default_rng(5)), -0.5, 1)
+    one = _saved(tmp_path / "one.jpg", pixels, None)
+    made = np.clip(pixels * times, 0, 255).astype(np.uint8)
+    for name, scale in (("two.jpg", 1.0), ("small.jpg", 0.7)):
+        small = cv2.resize(made, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        two = _saved(tmp_path / name, np.asarray(small, np.uint8), None)
+        assert dedup.why(one, two).tier is Tier.NEAR
 
 
 @pytest.mark.parametrize(
