@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
 
 MOST = 6
-"""Panels that are looked at, the largest."""
+"""Panels that are looked at."""
 
 _PLAIN_LEVELS = 12.0  # between the 3rd and the 97th percentile of a line of one colour
 _TAIL_SHARE = 0.03

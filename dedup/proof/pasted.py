@@ -18,18 +18,21 @@ from dedup.proof.side import Side
 from dedup.proof.verify import verify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import numpy.typing as npt
 
     from dedup.proof.description import Features
     from dedup.proof.verdict import Verdict
 
+    Bytes = npt.NDArray[np.uint8]
     Doubles = npt.NDArray[np.float64]
+    Floats = npt.NDArray[np.float32]
     Look = Callable[[Side, Side, Verdict], Verdict]
 
 _MIN_SHOWN_SHARE = 0.4  # of the photograph, that the panel shows
 _MIN_ROUGHLY_SHOWN_SHARE = 0.35  # by a placing that is not refined
+_THUMB = 16, 16
 _ALL_SHARE = 0.8  # of an image, that its largest panel is where it is no page or collage
 
 
@@ -95,7 +98,7 @@ def in_a_panel(one: Side, two: Side, verdict: Verdict, look: Look) -> Verdict:
     if not may_be_in_a_panel(one, two):
         return verdict
     holder, other = (one, two) if _is_parted(one) else (two, one)
-    for box in holder.features.panels[:MOST]:
+    for box in _likeliest(holder.features, other.features):
         region = Region(holder.open().data, holder.open().name, box=box)
         known = holder.features.described_panels
         if box not in known:
@@ -132,8 +135,42 @@ def may_be_in_a_panel(one: Side, two: Side, placed: Doubles | None = None) -> bo
     return any(
         cv2.intersectConvexConvex(_outline(box, width, height), outline)[0]
         >= _MIN_ROUGHLY_SHOWN_SHARE * area
-        for box in holder.panels[:MOST]
+        for box in holder.panels
     )
+
+
+def _likeliest(holder: Features, other: Features) -> list[Box]:
+    """Choose `MOST` panels, those first that look most like an image; sheets have many more."""
+    height, width = holder.grey.shape
+    likeness = {}
+    for box in holder.panels:
+        down = slice(round(box.top * height), max(1, round(box.bottom * height)))
+        across = slice(round(box.left * width), max(1, round(box.right * width)))
+        panel = holder.grey[down, across]
+        likeness[box] = max(
+            float((_thumb(panel) * _thumb(part)).mean())
+            for part in _cuts(other.grey, panel.shape[1] / panel.shape[0])
+        )
+    return sorted(holder.panels, key=lambda box: -likeness[box])[:MOST]
+
+
+def _cuts(image: Bytes, aspect: float) -> Iterator[Bytes]:
+    """Cut an image to an aspect, width by height, at either end and in the middle."""
+    height, width = image.shape
+    tall, wide = (
+        min(height, max(1, round(width / aspect))),
+        min(width, max(1, round(height * aspect))),
+    )
+    for place in (0.5, 0.0, 1.0):
+        top, left = round(place * (height - tall)), round(place * (width - wide))
+        yield image[top : top + tall, left : left + wide]
+
+
+def _thumb(image: Bytes) -> Floats:
+    """Shrink an image to a few pixels, of mean 0 and spread 1."""
+    small = cv2.resize(image, _THUMB, interpolation=cv2.INTER_AREA).astype(np.float32)
+    small -= small.mean()
+    return np.asarray(small / (small.std() + 1), np.float32)
 
 
 def _outline(box: Box, width: int, height: int) -> npt.NDArray[np.float32]:

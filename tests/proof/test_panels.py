@@ -167,3 +167,23 @@ def test_an_edited_sheet_is_near(edit: str, tmp_path: Path) -> None:
     two = tmp_path / "two.jpg"
     two.write_bytes(as_jpeg(edited(edit, EDITS[edit].strengths[1], pixels, RNG(3)), 88))
     assert dedup.why(one, str(two)).tier is Tier.NEAR
+
+
+def test_one_of_many_photographs_on_a_sheet_is_proven(
+    photo: tuple[Bytes, Path], tmp_path: Path
+) -> None:
+    """More are on it than are looked at, the likeliest first."""
+    pixels, path = photo
+    sheet = np.full((1040, 1300, 3), 250, np.uint8)
+    for number in range(20):
+        part = pixels if number == 13 else drawn(600, 800, RNG(100 + number))
+        top, left = 20 + number // 4 * 204, 20 + number % 4 * 320
+        sheet[top : top + 180, left : left + 240] = cv2.resize(
+            part, (240, 180), interpolation=cv2.INTER_AREA
+        )
+    other = tmp_path / "sheet.jpg"
+    other.write_bytes(as_jpeg(sheet, 90))
+    assert dedup.why(path, other).tier is Tier.NEAR
+    stranger = tmp_path / "stranger.jpg"
+    stranger.write_bytes(as_jpeg(drawn(600, 800, RNG(7)), 92))
+    assert dedup.why(stranger, other).tier is None
