@@ -113,3 +113,25 @@ def test_a_bend_that_fits_no_better_is_noise() -> None:
     assert refused is not None
     assert refused.value == pytest.approx(bend_of(placed, SHAPE))
     assert bent(one, soft, loose) is None
+
+
+def test_a_print_photographed_from_the_side_is_a_copy() -> None:
+    """Soft, noisy and in another light, it agrees less well than what was made by a program."""
+    rng = np.random.default_rng(8)
+    scene = drawn(300, 400, rng)
+    quad = np.array([(60, 45), (462, 70), (448, 352), (75, 338)], np.float32)
+    corners = np.array([(0, 0), (400, 0), (400, 300), (0, 300)], np.float32)
+    matrix = cv2.getPerspectiveTransform(corners, quad)
+    table = np.full((400, 520, 3), 150.0, np.float32)
+    cover = cv2.warpPerspective(np.ones((300, 400), np.float32), matrix, (520, 400))[..., None]
+    inked = scene.astype(np.float32) * 0.86 + 18
+    shot = cv2.warpPerspective(inked, matrix, (520, 400)) * cover + table * (1 - cover)
+    light = np.linspace(0.85, 1.1, 520, dtype=np.float32)[None, :, None]
+    taken = cv2.GaussianBlur(shot * light, (0, 0), 0.8) + rng.normal(0, 8, shot.shape)
+    data = [as_jpeg(scene, 90), as_jpeg(np.clip(taken, 0, 255).astype(np.uint8), 80)]
+    sides = [
+        Side(describe(decode_bounded(each, WORKING_SIDE)), lambda each=each: Original(each))
+        for each in data
+    ]
+    assert prove(*sides).near
+    assert prove(*sides[::-1]).near
