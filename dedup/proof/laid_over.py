@@ -14,13 +14,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
+from dedup.proof.across import FEWEST_PLACES, RUN_PIXELS, across, places_on
 from dedup.proof.alignment import at_sizes
-from dedup.proof.closely import lay
+from dedup.proof.closely import MAX_PHOTO_PIXELS, lay
+from dedup.proof.filled import MAX_FILLED_SHARE, filled
 from dedup.proof.one_shot import MAX_LEFT, left_between
 from dedup.proof.residual import contrast
 from dedup.proof.shared_parts import BY_ONE_RULE, Judgement, judge
 from dedup.proof.verdict import Check
 from dedup.proof.verify import ODDS_CHECK
+from dedup.proof.wording import Drawn
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -42,15 +45,11 @@ LEFT_CHECK = "what sets two shots apart, in squared levels"
 _MOST_PIXELS = 1 << 22  # of the raster; on a coarser one all edges are sharp
 _GAP_LEVELS, _JOINED_PIXELS = 18.0, 9
 _LEAST_PIXELS, _LEAST_SHARE = 60, 0.0002  # of a place
-_EDGE_PIXELS = 8  # of the image; its frame has no outline
-_FEWEST_PIXELS = 30
-_REACH = 6  # pixels on either side of an outline
 _WITHIN, _BEYOND = slice(8, 11), slice(2, 5)  # of these 13, those that tell either side
 _STEP_LEVELS = 25.0  # by which the two have to differ within
 _SHARPLY = 0.45  # of the difference, that it rises by from one pixel to the next
 _LIGHT = np.array([[0.299], [0.587], [0.114]], np.float32)
 _LARGE_PIXELS, _LARGE_SHARE = 40, 0.05  # of an outline, and of all outlines
-_RUN_PIXELS = 24  # of an outline that are told together
 _STEP = 3 * 20.0**2  # squared levels of all channels, on average over a run
 _ON_ONE, _ON_OTHER = 0.6, 0.4  # of a step, that one image makes
 
@@ -64,6 +63,7 @@ both, or of one that moved, .1 and more are the other's; of four of five things 
 _LEFT_LEVELS, _MAX_LEFT_SHARE = 8.0, 0.003
 """What else differs, over 9 x 9 pixels, and how much of that there is against what is laid over: of
 copies saved at 75 and more next to none, where the other image had a face blurred .004 and more."""
+_MAX_REST_SHARE = 0.05  # of what differs, that is not filled
 _LEFT_OF_CONTRAST = 0.35
 _LEFT_PIXELS, _BESIDE_PIXELS = 9, 19
 
@@ -98,10 +98,21 @@ def reconsidered(one: Side, two: Side, verdict: Verdict) -> Verdict:
     if last is None or last.passed or last.name != ODDS_CHECK:
         return verdict
     described = (one.features.grey.shape, two.features.grey.shape)
-    check = laid_over(one.open(), two.open(), verdict, described)
+    both = one.open(), two.open()
+    check = laid_over(*both, verdict, described) or _filled(*both, verdict, described)
     if check is None:
         return verdict
     return replace(verdict, near=True, evidence="", checks=(*verdict.checks[:-1], check))
+
+
+def _filled(one: Original, two: Original, verdict: Verdict, described: Shapes) -> Check | None:
+    """Give the check that a part of one is filled, and that this is all; None where it is not."""
+    laid = lay(one, two, verdict, described, MAX_PHOTO_PIXELS)
+    part = None if laid is None else filled(laid)
+    if part is None or part.rest > _MAX_REST_SHARE:
+        return None
+    share = float(part.mask.mean())
+    return Check("share that is filled with one colour", share, MAX_FILLED_SHARE, passed=True)
 
 
 def judged(
@@ -118,7 +129,15 @@ def judged(
     laid, page : as for `judge`
     """
     found = _down_to(laid, page=page, ruled=True)
-    if page or found.refusal not in BY_ONE_RULE:
+    if page or not found.refusal:
+        return found
+    part = filled(laid)
+    if part is not None:
+        rest = _down_to(replace(laid, inside=laid.inside & ~part.mask), page=page, ruled=True)
+        on = laid.owner if part.on == 1 else 3 - laid.owner
+        if not rest.refusal and rest.drawn.on in {0, on}:
+            return rest._replace(drawn=Drawn(float(part.mask.mean()), on))
+    if found.refusal not in BY_ONE_RULE:
         return found
     known = (check for check in verdict.checks if check.name == LEFT_CHECK)
     check = next(known, None) or laid_over(one, two, verdict, described)
@@ -166,13 +185,13 @@ def outlines(laid: Laid) -> Outlines | None:
     images = laid.one.astype(np.float32), laid.two.astype(np.float32)
     gap = images[0] - images[1]
     solid = _solid(gap, laid.inside)
-    found = _points(solid)
+    found = places_on(solid)
     if found is None:
         return None
-    first, second = (_across(image, found.at, found.normal) for image in images)
+    first, second = (across(image, found.at, found.normal) for image in images)
     most, rise = _steepest(first - second)
     plain = most > _STEP_LEVELS
-    if np.count_nonzero(plain) < _FEWEST_PIXELS:
+    if np.count_nonzero(plain) < FEWEST_PLACES:
         return None
     # Files keep half of the colour's pixels, so that light tells better where it steps as well.
     light, rises = _steepest(np.asarray((first - second) @ _LIGHT, np.float32))
@@ -228,7 +247,7 @@ def _shares(mine: Floats, theirs: Floats, run: Numbers) -> tuple[float, float]:
     count = np.bincount(numbers)
     made, square = (np.bincount(numbers, each) for each in _part(mine, theirs))
     part = made / (square + 1e-6)
-    told = (square > _STEP * count) & (count >= _RUN_PIXELS // 2)
+    told = (square > _STEP * count) & (count >= RUN_PIXELS // 2)
     total = max(1, int(count[told].sum()))
     one, two = (float(count[told & on].sum() / total) for on in (part > _ON_ONE, part < _ON_OTHER))
     return one, two
@@ -245,49 +264,3 @@ def _solid(gap: Floats, inside: Mask) -> Bytes:
     large = stats[:, cv2.CC_STAT_AREA] >= max(_LEAST_PIXELS, _LEAST_SHARE * mask.size)
     large[0] = False
     return np.asarray(large[labels], np.uint8)
-
-
-class _Points(NamedTuple):
-    """Places on outlines: (P, 2) where, what is inwards there, and (P,) the run and piece."""
-
-    at: Floats
-    normal: Floats
-    run: Numbers
-    piece: Numbers
-
-
-def _points(mask: Bytes) -> _Points | None:
-    """Give the outlines of what is marked; None of too few."""
-    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    if not contours:
-        return None
-    solid = np.zeros_like(mask)
-    cv2.drawContours(solid, contours, -1, 1, cv2.FILLED)
-    at = np.concatenate([each[:, 0] for each in contours])
-    lengths = np.array([len(each) for each in contours])
-    piece = np.repeat(np.arange(len(contours)), lengths)
-    within = np.arange(len(at)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    run = piece * (int(lengths.max()) // _RUN_PIXELS + 1) + within // _RUN_PIXELS
-    high = (mask.shape[1] - _EDGE_PIXELS, mask.shape[0] - _EDGE_PIXELS)
-    far = ((at >= _EDGE_PIXELS) & (at < high)).all(axis=1)
-    if np.count_nonzero(far) < _FEWEST_PIXELS:
-        return None
-    at = at[far]
-    inwards, outwards = (cv2.distanceTransform(each, cv2.DIST_L2, 5) for each in (solid, 1 - solid))
-    depth = cv2.GaussianBlur(cv2.subtract(inwards, outwards), (0, 0), 2)
-    slopes = [cv2.Sobel(depth, -1, right, 1 - right) for right in (1, 0)]
-    normal = np.stack([each[at[:, 1], at[:, 0]] for each in slopes], axis=1)
-    normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-3
-    return _Points(at.astype(np.float32), normal.astype(np.float32), run[far], piece[far])
-
-
-def _across(image: Floats, at: Floats, normal: Floats) -> Floats:
-    """Give (P, 13, 3) what an image has across an outline, from beyond it to within."""
-    depths = np.arange(-_REACH, _REACH + 1, dtype=np.float32)
-    x, y = (at[:, axis, None] + normal[:, axis, None] * depths for axis in (0, 1))
-    most = 1 << 14  # rows, of which the library takes no more at once
-    found = [
-        cv2.remap(image, x[start : start + most], y[start : start + most], cv2.INTER_LINEAR)
-        for start in range(0, len(x), most)
-    ]
-    return np.asarray(np.concatenate(found), np.float32)
