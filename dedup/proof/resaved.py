@@ -15,12 +15,12 @@ from dedup.proof.sampled import sampled
 from dedup.proof.small_print import AT_PLACES, is_shared_page, odd_place
 from dedup.proof.traces import traced_again
 from dedup.proof.verdict import Verdict
-from dedup.proof.whole import frames, may_be_whole, same_shape
+from dedup.proof.whole import PLACES_CHECK, Frames, frames, may_be_whole, same_shape
 
 if TYPE_CHECKING:
+    from dedup.proof.original import Original
     from dedup.proof.side import Side
     from dedup.proof.verdict import Check
-    from dedup.proof.whole import Frames
 
 
 class Compared(NamedTuple):
@@ -58,8 +58,8 @@ def resaved(one: Side, two: Side) -> Compared:
 
 def _frame_on_frame(one: Side, two: Side) -> Compared:
     first, second = one.open(), two.open()
-    laid = frames(first, second)
-    laid, found = sampled(first, second, laid, tuple(laid.checks()))
+    laid, found = _laid(first, second)
+    laid, found = sampled(first, second, laid, found)
     if (odd := odd_place(laid, found)) is not None:
         placed = scaling(two.features.grey.shape, one.features.grey.shape)
         checks, all_of_it = (*found, odd), (1.0, 1.0)
@@ -74,6 +74,22 @@ def _frame_on_frame(one: Side, two: Side) -> Compared:
             return Compared(_without_profile(same, first.has_profile))
     failed = tuple(check for check in found if not check.passed)[:1]
     return Compared(None, failed, is_shared_page(laid, found))
+
+
+def _laid(first: Original, second: Original) -> tuple[Frames, tuple[Check, ...]]:
+    """Lay two files on each other, and check that they are one image.
+
+    Of two of one size either may have lost what no filter brings back, so that either is brought to
+    the sharpness of the other.
+    """
+    laid = frames(first, second)
+    found = tuple(laid.checks())
+    if first.size == second.size and not found[-1].passed and found[-1].name == PLACES_CHECK:
+        turned = Frames(laid.coarse, laid.fine, laid.qualities[::-1])
+        again = tuple(turned.checks())
+        if all(check.passed for check in again):
+            return turned, again
+    return laid, found
 
 
 def _saved_again(one: Side, two: Side, laid: Frames, checks: tuple[Check, ...]) -> Verdict:

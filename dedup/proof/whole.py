@@ -60,7 +60,6 @@ _FINE = (0.6, 1.6)
 _MIDDLE = (0.85, 1.12)
 _MAX_LOOSE_LEVELS = 7.0  # mean difference of described images that may be one
 _LOOSE_SIDE = 96
-_DETAIL_SIDE = 512  # pixels in the middle, that tell which of two has more detail
 _MAX_ASPECT = 1.03
 _SAME_SIZE = 1.01
 
@@ -183,22 +182,8 @@ def frames(one: Original, two: Original) -> Frames:
         size = (height, width)
     elif shrink < OVERSAMPLED:
         size = large.size
-    both = (
-        (large.noise_at(height), large.pixels(*size)),
-        (small.noise_at(height), small.pixels(height, width)),
-    )
-    # Of one size, the one that lost detail is made from the other, and no filter brings it back.
-    if size == (height, width) and _detail(both[0][1]) < _detail(both[1][1]):
-        both = both[::-1]
-    (fine_quality, fine), (quality, coarse) = both
-    return Frames.of(fine, coarse, (fine_quality, quality))
-
-
-def _detail(image: Bytes) -> float:
-    light = cv2.cvtColor(
-        np.ascontiguousarray(cells.middle(image, _DETAIL_SIDE)), cv2.COLOR_RGB2GRAY
-    )
-    return float(np.abs(cv2.Laplacian(light, cv2.CV_16S)).mean())
+    qualities = (large.noise_at(height), small.noise_at(height))
+    return Frames.of(large.pixels(*size), small.pixels(height, width), qualities)
 
 
 def _tone(fine: Bytes, coarse: Bytes) -> list[Check]:
