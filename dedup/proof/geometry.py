@@ -33,6 +33,7 @@ _MAX_TURN_RADIANS = np.deg2rad(30)  # SIFT's direction scatters by some 10° und
 _MAX_LOG_GROWTH = np.log(1.5)  # and its size by some 20 %
 _MAX_TRIES = 4
 _MIN_WHOLE_CORRELATION = 0.9
+_COLLAPSED = 1e-6  # determinant, at which next to nothing is left of the plane
 MIN_PLACING_INLIERS = 7
 
 
@@ -231,8 +232,12 @@ def homography(
     normal[[6, 7], [6, 7]] += 1e-3 * len(x)
     solved = np.linalg.solve(normal, system.T @ wanted)
     matrix = np.linalg.inv(to_a) @ np.append(solved, 1).reshape(3, 3) @ to_b
-    sound = abs(matrix[2, 2]) > 1e-6 and np.linalg.det(matrix[:2, :2] / matrix[2, 2]) != 0  # noqa: PLR2004 -- not at infinity
-    return matrix / matrix[2, 2] if sound else None
+    if abs(matrix[2, 2]) <= 1e-6:  # noqa: PLR2004 -- at infinity
+        return None
+    matrix /= matrix[2, 2]
+    # What is laid on one line cannot be placed back.
+    whole, inner = np.linalg.det(matrix), np.linalg.det(matrix[:2, :2])
+    return matrix if abs(whole) > _COLLAPSED and inner != 0 else None
 
 
 def _normaliser(points: npt.NDArray[np.floating]) -> Doubles:

@@ -15,6 +15,7 @@ import pytest
 
 from dedup.edits.catalogue import EDITS, drawn, edit, visible
 from dedup.proof import WORKING_SIDE, Features, describe, verify
+from dedup.proof.geometry import homography
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -262,3 +263,13 @@ def test_known_other_shots_are_not_near(name: str) -> None:
     for group in members(name, "similar", 3):
         for first, second in itertools.combinations(group, 2):
             assert not verify(first, second).near
+
+
+def test_no_placing_lays_all_on_one_line() -> None:
+    places = np.random.default_rng(1).uniform(0, 300, (40, 2))
+    line = np.stack([places[:, 0], places[:, 0] / 2 + 10], axis=1)
+    assert homography(line, places) is None
+    turned = places[:, ::-1] * (1, -1) + (5, 300)
+    matrix = homography(turned, places)
+    assert matrix is not None
+    np.testing.assert_allclose(matrix, [[0, 1, 5], [-1, 0, 300], [0, 0, 1]], atol=1e-2)
