@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from dedup.proof.alignment import corners
+from dedup.proof.alignment import at_sizes, corners, warp
 from dedup.proof.description import describe, working_side
 from dedup.proof.geometry import project
 from dedup.proof.original import Original
 from dedup.proof.panels import MOST, Box
+from dedup.proof.residual import contrast, mean
 from dedup.proof.side import Side
 from dedup.proof.verify import verify
 
@@ -35,6 +36,13 @@ _MIN_ROUGHLY_SHOWN_SHARE = 0.35  # by a placing that is not refined
 _THUMB = 16, 16
 _ALL_SHARE = 0.8  # of an image, that its largest panel is where it is no page or collage
 
+
+_WHOLLY_SHOWN_SHARE = 0.97
+_LONGEST_PIXELS = 256  # a side of what is looked at beyond a panel
+_WINDOW_PIXELS, _TEXTURED_LEVELS, _ALIKE = 9, 6.0, 0.6
+_LEAST_SHARE, _GOES_ON_SHARE = 0.005, 0.15
+"""Of the holder, and of the textures beyond the panel, that are the photograph's: beneath other
+captions .28 and more, beside panels of pages and collages .05 at most."""
 
 _ALL = Box(0, 0, 1, 1)
 
@@ -108,8 +116,46 @@ def in_a_panel(one: Side, two: Side, verdict: Verdict, look: Look) -> Verdict:
         if inner.near:
             inner = look(panel, other, inner)
         if inner.near and inner.overlap[1] >= _MIN_SHOWN_SHARE:
-            return _of_all(inner, box, panel.features, holder.features, first=holder is one)
+            found = _of_all(inner, box, panel.features, holder.features, first=holder is one)
+            if not _goes_on(one.features, two.features, found, box, first=holder is one):
+                return found
     return verdict
+
+
+def _goes_on(one: Features, two: Features, found: Verdict, box: Box, *, first: bool) -> bool:
+    """Tell whether the photograph goes on beyond the panel, which then is but a part of it.
+
+    Parameters
+    ----------
+    found : with the placing of the second in the first
+    box : the panel; of the first image if `first`, else of the second
+    """
+    if found.transform is None or found.overlap[first] >= _WHOLLY_SHOWN_SHARE:
+        return False
+    holder, other, placed, growth = one.grey, two.grey, found.transform, found.scale
+    if not first:
+        holder, other, growth = other, holder, 1 / growth
+        placed = np.asarray(np.linalg.inv(placed), np.float64)
+    factor = min(1.0, _LONGEST_PIXELS / max(holder.shape))
+    small, part = (
+        cv2.resize(each, None, fx=by, fy=by, interpolation=cv2.INTER_AREA).astype(np.float32)
+        for each, by in ((holder, factor), (other, min(1.0, factor * growth)))
+    )
+    matrix = at_sizes(placed, (holder.shape, other.shape), (small.shape, part.shape))
+    laid = warp(part, matrix, small.shape)
+    height, width = small.shape
+    beyond = cv2.warpPerspective(np.ones(part.shape, np.uint8), matrix, (width, height)) > 0
+    reach = _WINDOW_PIXELS // 2
+    top, left = (max(0, int(each) - reach) for each in (height * box.top, width * box.left))
+    beyond[top : int(height * box.bottom) + reach, left : int(width * box.right) + reach] = False
+    spreads = [contrast(each, _WINDOW_PIXELS) for each in (small, laid)]
+    textured = beyond & (np.minimum(*spreads) > _TEXTURED_LEVELS)
+    middles = (mean(each, _WINDOW_PIXELS) for each in (small, laid))
+    together = mean(small * laid, _WINDOW_PIXELS) - np.multiply(*middles)
+    alike = np.count_nonzero(textured & (together > _ALIKE * spreads[0] * spreads[1]))
+    return bool(
+        alike >= max(_LEAST_SHARE * small.size, _GOES_ON_SHARE * np.count_nonzero(textured))
+    )
 
 
 def may_be_in_a_panel(one: Side, two: Side, placed: Doubles | None = None) -> bool:

@@ -104,6 +104,29 @@ def test_two_collages_that_share_a_photograph_are_two(
     assert dedup.why(one, two).tier not in {Tier.NEAR, Tier.RESAVED}
 
 
+def _wall(left: int, seed: int) -> Bytes:
+    """Draw a room whose wall ends in a straight line, and a thing before both wall and floor."""
+    room = drawn(600, 800, RNG(11))
+    room[:240] = room[:240] * 0.4
+    room[240:] = room[240:] * 0.4 + 150
+    if seed:
+        room[60:244, left : left + 300] = drawn(184, 300, RNG(seed))
+    return room
+
+
+def test_a_part_of_one_photograph_is_no_panel(tmp_path: Path) -> None:
+    rooms = [_wall(80, 0)[:, :760].copy(), _wall(440, 13)]
+    rooms[0][60:200, 90:240] = drawn(140, 150, RNG(14))  # the wall alone differs by it
+    assert [bool(panels(np.asarray(cv2.cvtColor(room, cv2.COLOR_RGB2GRAY)))) for room in rooms] == [
+        True,
+        False,
+    ]
+    paths = [tmp_path / "one.jpg", tmp_path / "two.jpg"]
+    for path, room in zip(paths, rooms, strict=True):
+        path.write_bytes(as_jpeg(room, 90))
+    assert dedup.why(*paths).tier not in {Tier.NEAR, Tier.RESAVED}
+
+
 def _sheet(parts: list[Bytes], columns: int, gap: int, paint: int, path: Path) -> str:
     rows = -(-len(parts) // columns)
     page = np.full((gap + rows * (180 + gap), gap + columns * (240 + gap), 3), paint, np.uint8)
