@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 _MOST_PIXELS = 1 << 13  # of a piece; what is larger has ground and strokes to be told by
 _PLAIN_LEVELS, _PLAIN_SHARE = 40.0, 0.5  # of the largest difference of a piece
 _MIN_EITHER_PIXELS, _MIN_EITHER_SHARE = 4, 0.2  # of what plainly differs, either way
+_MANY_TIMES = 4  # as many pixels, of which two colours tell
+_MIN_EITHER_COLOURED = 0.05
+_MIN_APART_LEVELS, _MAX_OFF_SHARE = 45.0, 0.3
+"""Between the two colours, and of that between what either image has for one of them: figures on
+signs, in stamps and on screens are off by .25 at most, what lies over one image alone by .6."""
 
 
 class _Limits(NamedTuple):
@@ -61,12 +66,38 @@ def exchanged(one: Bytes, two: Bytes, own: Mask) -> bool:
     one, two : (H, W, 3) RGB, around the piece
     own : (H, W), the piece
     """
-    if np.count_nonzero(own) > _MOST_PIXELS:
+    count = np.count_nonzero(own)
+    if count > _MOST_PIXELS * _MANY_TIMES:
+        return False
+    colours = one[own].astype(np.float32), two[own].astype(np.float32)
+    if _in_two_colours(*colours):
+        return True
+    if count > _MOST_PIXELS:
         return False
     first, second = (
         cv2.cvtColor(each, cv2.COLOR_RGB2GRAY)[own].astype(np.float32) for each in (one, two)
     )
     return _exchanged(np.asarray(first), np.asarray(second))
+
+
+def _in_two_colours(one: Floats, two: Floats) -> bool:
+    """Tell by the (N, 3) colours of both: what differs has the same two, here so and there so."""
+    gap = one - two
+    largest = np.abs(gap).max(axis=1)
+    plain = gap[largest > percentiles(largest, 95)[0] * _PLAIN_SHARE]
+    along = gap @ np.linalg.eigh(plain.T @ plain)[1][:, -1]
+    least = percentiles(np.abs(along), 95)[0] * _PLAIN_SHARE
+    here, there = along > least, along < -least
+    counts = int(np.count_nonzero(here)), int(np.count_nonzero(there))
+    if min(counts) < max(_MIN_EITHER_PIXELS, _MIN_EITHER_COLOURED * sum(counts)):
+        return False
+    first, second = (
+        np.stack([np.median(mine[here], axis=0), np.median(theirs[there], axis=0)])
+        for mine, theirs in ((one, two), (two, one))
+    )
+    apart = float(np.linalg.norm(first.mean(axis=0) - second.mean(axis=0)))
+    off = max(float(np.abs(each[0] - each[1]).max()) for each in (first, second))
+    return apart >= _MIN_APART_LEVELS and off <= _MAX_OFF_SHARE * apart
 
 
 def _exchanged(one: Floats, two: Floats) -> bool:

@@ -121,6 +121,42 @@ def test_words_written_over_one_of_two_are_an_edit(width: int) -> None:
     assert verdict.derived == 2
 
 
+def with_sticker(pixels: Pixels, glyph: str) -> Pixels:
+    """Stick a yellow disc with a letter on a picture."""
+    made = pixels.copy()
+    cv2.circle(made, (420, 300), 80, (255, 220, 60), -1, cv2.LINE_AA)
+    width = cv2.getTextSize(glyph, cv2.FONT_HERSHEY_DUPLEX, 3.4, 16)[0][0]
+    place = (420 - width // 2, 338)
+    cv2.putText(made, glyph, place, cv2.FONT_HERSHEY_DUPLEX, 3.4, (60, 20, 20), 16, cv2.LINE_AA)
+    return made
+
+
+@pytest.mark.parametrize("width", [280, 520, 800])
+@pytest.mark.parametrize(("one", "two"), [("A", "M"), ("I", "W")])
+def test_a_sticker_with_another_letter_is_another_sticker(one: str, two: str, width: int) -> None:
+    pair = [
+        shrunk(noisy(with_sticker(photograph(4), glyph), number), width)
+        for number, glyph in enumerate((one, two))
+    ]
+    assert not proven(*pair).near
+
+
+def with_plate(pixels: Pixels, words: str) -> Pixels:
+    """Put a number plate into a picture."""
+    made = pixels.copy()
+    cv2.rectangle(made, (260, 400), (600, 480), (250, 250, 250), -1, cv2.LINE_AA)
+    cv2.rectangle(made, (260, 400), (600, 480), (0, 0, 0), 5, cv2.LINE_AA)
+    cv2.putText(made, words, (275, 462), 3, 2.1, (0, 0, 0), 8, cv2.LINE_AA)
+    return made
+
+
+@pytest.mark.parametrize("width", [400, 640])
+@pytest.mark.parametrize(("one", "two"), [("7", "8"), ("1", "4")])
+def test_a_plate_with_another_figure_is_another_plate(one: str, two: str, width: int) -> None:
+    pair = [shrunk(with_plate(photograph(6), f"MFE{figure}486"), width) for figure in (one, two)]
+    assert not proven(*pair).near
+
+
 def bar(places: slice, ink: int = 30) -> Pixels:
     """Draw a bar on a ground of 200 levels."""
     pixels = np.full((40, 40, 3), 200, np.uint8)
@@ -137,6 +173,18 @@ def test_two_tones_are_exchanged_where_either_has_a_bar_of_its_own() -> None:
     assert not exchanged(one, bar(slice(0, 0)), own)  # a bar on one alone
     assert not exchanged(one, bar(slice(18, 24), 130), own)  # of a tone of its own
     assert not exchanged(one, one, own)
+
+
+def test_two_colours_are_exchanged_however_much_there_is_of_either() -> None:
+    one, two = (np.full((40, 40, 3), (250, 210, 40), np.uint8) for _ in range(2))
+    one[10:30, 10:24] = two[10:13, 10:24] = two[10:30, 26:28] = (60, 20, 30)
+    own = np.zeros((40, 40), np.bool_)
+    own[9:31, 9:29] = True
+    assert exchanged(one, two, own)
+    other = two.copy()
+    other[10:30, 26:28] = (20, 60, 200)  # a stroke of a colour of its own
+    assert not exchanged(one, other, own)
+    assert not exchanged(one // 8, two // 8, own)  # hardly apart
 
 
 def with_bird(pixels: Pixels, across: int) -> Pixels:
