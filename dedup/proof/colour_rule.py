@@ -39,6 +39,7 @@ _TINTED_LEVELS = 0.3
 _FOLLOWING = 0.6
 _MOST_STRONGER = 1.6
 _KEPT_LEVELS = 1.5
+_LEAST_KEPT, _LEAST_COLOURED, _COLOURED_TILE = 0.15, 0.03, 6.0
 _DYED_LEVELS = 10.0
 # Of tiles that are as near as this none is dyed or in a patch, whichever rule is fitted
 _SAME_LEVELS = 6.0
@@ -288,8 +289,14 @@ def _dyed(one: Bytes, two: Bytes, sound: Mask) -> int:
     light = [each[0][0] for each in parts]
     mine, theirs = (np.stack([each[at][0] - 128 for at in (1, 2)]) for each in parts)
     off = np.abs(mine - theirs).max(axis=0)
-    if not used.any() or (usual := median(off[used])) > _KEPT_LEVELS:
+    if not used.any():
         return 0
+    if (usual := median(off[used])) > _KEPT_LEVELS:
+        # A thing that fills most of the image leaves less, which then has to have colours to keep.
+        coloured = used & (off <= _KEPT_LEVELS) & (np.abs(mine).max(axis=0) >= _COLOURED_TILE)
+        usual = percentiles(off[used], 100 * _LEAST_KEPT)[0]
+        if usual > _KEPT_LEVELS or coloured.sum() < _LEAST_COLOURED * used.sum():
+            return 0
     kept = used & (off <= max(_KEPT_LEVELS, 3 * usual))
     strength = _strength(mine[:, kept], theirs[:, kept])
     if strength is None:
