@@ -35,11 +35,13 @@ from dedup.proof.origin import origin
 from dedup.proof.pages import compare_pages
 from dedup.proof.paper import is_page
 from dedup.proof.pasted import in_a_panel, may_be_in_a_panel
+from dedup.proof.plain_colours import other_colours
 from dedup.proof.posterised import is_posterised, is_retoned
 from dedup.proof.ranks import median_level
 from dedup.proof.resaved import Compared, resaved
 from dedup.proof.shared_parts import (
     BOTH_CHECK,
+    OTHER_COLOUR,
     OTHER_SIDE_CHECK,
     PAGE_CHECK,
     SMALL_SIDE,
@@ -290,6 +292,8 @@ def _looked_at(
         return _refused(verdict, reason)
     if reason := _shot_apart(one, two, verdict, laid, page=page, drawn=drawn_both):
         return _refused(verdict, reason)
+    if other_colours(laid.one, laid.two, laid.inside):
+        return _refused(verdict, OTHER_COLOUR)
     found = judged(one.open(), two.open(), verdict, shapes, laid, page=page)
     # No tone curve makes one figure of another.
     explicable = bool(found.refusal) and found.checks[-1].name != BOTH_CHECK and not drawn_both

@@ -19,6 +19,7 @@ from dedup.proof.colour_rule import (
     tiles,
     turned,
 )
+from dedup.proof.coloured import coloured_places
 from dedup.proof.ink import inked, patched
 from dedup.proof.only_words import only_words_agree
 from dedup.proof.outlines import outline
@@ -80,9 +81,9 @@ _SMALL = "small, and not the same all over"
 _OTHER_INK = "either shows something else in one place: other words, or another face"
 _ONLY_WORDS = "only the words on them are the same"
 _EVERYWHERE = "it agrees closely nowhere: another scan or print, or other words"
-_OTHER_COLOUR = "a part of it has another colour"
+OTHER_COLOUR = "a part of it has another colour"
 _OTHER_LIGHT = "light and colour differ as no edit makes them"
-BY_ONE_RULE = frozenset({_OTHER_COLOUR, _OTHER_LIGHT})
+BY_ONE_RULE = frozenset({OTHER_COLOUR, _OTHER_LIGHT})
 """Refusals of what does not follow one rule for the whole image."""
 _TEXTURED_LEVELS = 6.0
 _MAX_CLEAN_STRANGENESS = 0.25  # at nine tenths of the textures; noise and blur leave .4 and more
@@ -121,15 +122,22 @@ def judge(laid: Laid, *, page: bool, ruled: bool = True) -> Judgement:
         return _small(laid)
     strange = strange_places(laid)
     mask, _ = blobs(strange, inside, MIN_SPOT_PIXELS)
+    places = mask | coloured_places(laid.one, laid.two, inside) if mask.any() else mask
     # At this resolution: a coarser look sees of small words that they differ, and not that both do.
-    apart = inked_apart(laid.one, laid.two, mask)
+    apart = inked_apart(laid.one, laid.two, places)
     if apart:
         return Judgement([Check(BOTH_CHECK, apart, 0, passed=False)], _OTHER_INK)
-    return _photograph(laid, strange, mask, ruled=ruled)
+    return _photograph(laid, strange, (mask, places), ruled=ruled)
 
 
-def _photograph(laid: Laid, strange: Floats, mask: Mask, *, ruled: bool) -> Judgement:
-    """Judge by light, by colour, and by whose side the places of a mask are on."""
+def _photograph(laid: Laid, strange: Floats, masks: tuple[Mask, Mask], *, ruled: bool) -> Judgement:
+    """Judge by light, by colour, and by whose side places are on.
+
+    Parameters
+    ----------
+    masks : (H, W), places that differ in light, and those that differ in light or colour
+    """
+    mask, places = masks
     inside = laid.inside
     around = min(_BESIDE_PIXELS, min(mask.shape) // _BESIDE_SHARE | 1)
     beside = cv2.dilate(mask.astype(np.uint8), np.ones((around, around), np.uint8))
@@ -138,7 +146,7 @@ def _photograph(laid: Laid, strange: Floats, mask: Mask, *, ruled: bool) -> Judg
     checks, refusal = _as_a_whole(laid, mask, sound) if ruled else ([], "")
     if refusal:
         return Judgement(checks, refusal)
-    share = float(mask.sum() / max(1, int(inside.sum())))
+    share = float(places.sum() / max(1, int(inside.sum())))
     if share <= MIN_SPOTS_SHARE:
         return Judgement([*checks, Check(DIFFERS_CHECK, share, MIN_SPOTS_SHARE, passed=True)])
     few = share <= MAX_COVERED_SHARE
@@ -147,7 +155,7 @@ def _photograph(laid: Laid, strange: Floats, mask: Mask, *, ruled: bool) -> Judg
         return Judgement(checks, f"{share:.1%} of the content differs", lossy=True)
     if share > MAX_WORDS_SHARE and only_words_agree(laid, sound):
         return Judgement(checks, _ONLY_WORDS)
-    found = _drawn(laid, sound, mask, checks)
+    found = _drawn(laid, sound, places, checks)
     return found._replace(lossy=False) if laid.halvings and _clean(laid, strange, sound) else found
 
 
@@ -160,7 +168,7 @@ def _as_a_whole(laid: Laid, mask: Mask, sound: Mask) -> tuple[list[Check], str]:
         return [check], _OTHER_LIGHT
     checks, even = _colours(laid, sound)
     if not even:
-        return checks, _OTHER_COLOUR
+        return checks, OTHER_COLOUR
     if states := _states(laid, sound):
         return [*checks, Check(SHAPES_CHECK, states, 0, passed=False)], _OTHER_SHAPES
     return checks, ""
@@ -198,7 +206,7 @@ def _page(laid: Laid, toned: Floats) -> Judgement:
         places = _spread(mask, spread, laid.inside)
         return Judgement([check], _EVERYWHERE if places > MAX_PLACES_SHARE else AT_PLACES)
     checks, even = _colours(laid, laid.inside, page=True)
-    return Judgement([check, *checks], "" if even else _OTHER_COLOUR)
+    return Judgement([check, *checks], "" if even else OTHER_COLOUR)
 
 
 def _small(laid: Laid) -> Judgement:
@@ -212,7 +220,7 @@ def _small(laid: Laid) -> Judgement:
         *found.checks,
         Check("share of a small image in other colours", share, MAX_RECOLOURED_SHARE, same),
     ]
-    return Judgement(checks, "" if same else _OTHER_COLOUR)
+    return Judgement(checks, "" if same else OTHER_COLOUR)
 
 
 def _spread(mask: Mask, contrasts: Floats, inside: Mask) -> float:
