@@ -28,9 +28,10 @@ _PLAIN_LEVELS, _PLAIN_SHARE = 40.0, 0.5  # of the largest difference of a piece
 _MIN_EITHER_PIXELS, _MIN_EITHER_SHARE = 4, 0.2  # of what plainly differs, either way
 _MANY_TIMES = 4  # as many pixels, of which two colours tell
 _MIN_EITHER_COLOURED = 0.05
-_MIN_APART_LEVELS, _MAX_OFF_SHARE = 45.0, 0.3
-"""Between the two colours, and of that between what either image has for one of them: figures on
-signs, in stamps and on screens are off by .25 at most, what lies over one image alone by .6."""
+_MIN_APART_LEVELS, _MAX_OFF_SHARE, _MAX_OFF_LARGE = 45.0, 0.27, 0.1
+"""Between the two colours, and of that between what either image has for one of them. Figures on
+signs, in stamps and on screens are off by .25 at most, large letters on stickers by .02; what lies
+over one image alone is off by .32 and more, where it is large by .2."""
 
 
 class _Limits(NamedTuple):
@@ -97,7 +98,8 @@ def _in_two_colours(one: Floats, two: Floats) -> bool:
     )
     apart = float(np.linalg.norm(first.mean(axis=0) - second.mean(axis=0)))
     off = max(float(np.abs(each[0] - each[1]).max()) for each in (first, second))
-    return apart >= _MIN_APART_LEVELS and off <= _MAX_OFF_SHARE * apart
+    most = _MAX_OFF_SHARE if len(one) <= _MOST_PIXELS else _MAX_OFF_LARGE
+    return apart >= _MIN_APART_LEVELS and off <= most * apart
 
 
 def _exchanged(one: Floats, two: Floats) -> bool:
