@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from dedup.proof import cells
-from dedup.proof.channels import gap_levels
+from dedup.proof.channels import gap_levels, off_levels
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     Doubles = npt.NDArray[np.float64]
     Mask = npt.NDArray[np.bool_]
 
-_SHRINK = 4
-_FLAT_LEVELS, _MIN_FLAT_SHARE = 6, 0.7  # between neighbours; and of the pixels, that are so flat
+_SHRINK, _MIN_SIDE = 4, 96  # at most, and pixels that are left
+_FLAT_LEVELS, _MIN_FLAT_SHARE = 10, 0.5  # between neighbours; and of the pixels, that are so flat
 _BIN_LEVELS, _NEAR_LEVELS = 16, 20  # of one colour
 _MOST, _LEAST_SHARE, _MIN_SHARE = 6, 0.01, 0.97  # colours, the share of each, and of all of them
 _SAME_LEVELS, _LEFT_LEVELS = 16, 28  # of colours that were kept, and of what an edit may leave
+_EDGED_SHARE = 0.7  # of what is beside a shape, that has other colours in either image
 _GAINS = (0.7, 1.4)  # of white balance
 _LIGHT = np.array([0.299, 0.587, 0.114])
 
@@ -39,18 +40,43 @@ def other_colours(one: Bytes, two: Bytes, inside: Mask) -> bool:
     one, two : (H, W, 3) RGB on one raster
     inside : (H, W), pixels that count
     """
-    one, two = (cells.averaged(cells.cut(each, _SHRINK), _SHRINK) for each in (one, two))
-    within = cells.averaged(cells.cut(inside.view(np.uint8), _SHRINK), _SHRINK) > 0
+    step = max(1, min(_SHRINK, min(inside.shape) // _MIN_SIDE))
+    one, two = (cells.averaged(cells.cut(each, step), step) for each in (one, two))
+    within = cells.averaged(cells.cut(inside.view(np.uint8), step), step) > 0
     flat = within & (np.maximum(_slopes(one), _slopes(two)) <= _FLAT_LEVELS)
     if float(flat.sum() / max(1, int(within.sum()))) < _MIN_FLAT_SHARE:
         return False
     found = _colours(np.concatenate([one[flat], two[flat]], axis=1))
     if found is None:
         return False
-    mine, theirs = found[:, :3], found[:, 3:]
-    if float(np.abs(mine - theirs).max()) <= _SAME_LEVELS:
+    kept = np.abs(found[:, :3] - found[:, 3:]).max(axis=1) <= _SAME_LEVELS
+    shapes = [_is_shape(one, two, each) for each in found]
+    told = kept | np.array(shapes)
+    if kept.all() or not (told & ~kept).any():
         return False
+    mine, theirs = found[told, :3], found[told, 3:]
     return not (_made(mine, theirs) or _made(theirs, mine))
+
+
+def _is_shape(one: Bytes, two: Bytes, colours: Doubles) -> bool:
+    """Tell whether either image has an edge around what has these (6,) colours.
+
+    Around what was laid over plain ground the other image has none.
+    """
+    own = (off_levels(one, colours[:3]) <= _NEAR_LEVELS) & (
+        off_levels(two, colours[3:]) <= _NEAR_LEVELS
+    )
+    solid = cv2.morphologyEx(own.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    beside = cv2.dilate(solid, np.ones((9, 9), np.uint8)) > cv2.dilate(
+        solid, np.ones((5, 5), np.uint8)
+    )
+    if not beside.any():
+        return False
+    levels = zip((one, two), (colours[:3], colours[3:]), strict=True)
+    return all(
+        float((off_levels(image, level)[beside] > _NEAR_LEVELS).mean()) >= _EDGED_SHARE
+        for image, level in levels
+    )
 
 
 def _slopes(image: Bytes) -> Bytes:

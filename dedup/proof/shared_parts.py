@@ -19,7 +19,7 @@ from dedup.proof.colour_rule import (
     tiles,
     turned,
 )
-from dedup.proof.coloured import coloured_places
+from dedup.proof.coloured import coloured_places, on_either
 from dedup.proof.ink import inked, patched
 from dedup.proof.only_words import only_words_agree
 from dedup.proof.outlines import outline
@@ -80,6 +80,7 @@ _OTHER_SHAPES = "shapes on plain ground are others, or elsewhere"
 _SMALL = "small, and not the same all over"
 _OTHER_INK = "either shows something else in one place: other words, or another face"
 _ONLY_WORDS = "only the words on them are the same"
+_COLOURS_ON_BOTH = "either has something in colour that the other has not"
 _EVERYWHERE = "it agrees closely nowhere: another scan or print, or other words"
 OTHER_COLOUR = "a part of it has another colour"
 _OTHER_LIGHT = "light and colour differ as no edit makes them"
@@ -146,7 +147,7 @@ def _photograph(laid: Laid, strange: Floats, masks: tuple[Mask, Mask], *, ruled:
     checks, refusal = _as_a_whole(laid, mask, sound) if ruled else ([], "")
     if refusal:
         return Judgement(checks, refusal)
-    share = float(places.sum() / max(1, int(inside.sum())))
+    share = float(mask.sum() / max(1, int(inside.sum())))
     if share <= MIN_SPOTS_SHARE:
         return Judgement([*checks, Check(DIFFERS_CHECK, share, MIN_SPOTS_SHARE, passed=True)])
     few = share <= MAX_COVERED_SHARE
@@ -155,7 +156,9 @@ def _photograph(laid: Laid, strange: Floats, masks: tuple[Mask, Mask], *, ruled:
         return Judgement(checks, f"{share:.1%} of the content differs", lossy=True)
     if share > MAX_WORDS_SHARE and only_words_agree(laid, sound):
         return Judgement(checks, _ONLY_WORDS)
-    found = _drawn(laid, sound, places, checks)
+    found = _drawn(laid, sound, mask, checks)
+    if not found.refusal and on_either(laid.one, laid.two, mask, places):
+        return Judgement(found.checks, _COLOURS_ON_BOTH)
     return found._replace(lossy=False) if laid.halvings and _clean(laid, strange, sound) else found
 
 

@@ -76,6 +76,13 @@ def test_a_flag_that_was_edited_as_a_whole_is_the_same_flag() -> None:
     assert not other_colours(one, one, everywhere(one))
 
 
+def test_what_lies_over_a_flag_is_no_other_colour() -> None:
+    one = flag(BLUE, WHITE, RED)
+    two = cv2.circle(one.copy(), (180, 120), 40, GOLD, -1, cv2.LINE_AA)
+    assert not other_colours(one, two, everywhere(one))
+    assert not other_colours(two, one, everywhere(one))
+
+
 def test_only_drawings_in_few_colours_are_asked() -> None:
     one, two = (drawn(240, 360, np.random.default_rng(seed)) for seed in (1, 2))
     assert not other_colours(one, two, everywhere(one))
@@ -140,3 +147,23 @@ def test_no_colours_are_compared_where_all_were_changed() -> None:
     tinted = np.clip(one * (1.0, 0.9, 0.6), 0, 255).astype(np.uint8)
     assert not coloured_places(one, tinted, everywhere(one)).any()
     assert proven(one, level).near
+
+
+def rated(stars: int) -> Pixels:
+    """Draw five stars, some of them gold."""
+    image = np.full((90, 400, 3), 255, np.uint8)
+    turns = np.arange(10) * np.pi / 5
+    reach = np.where(np.arange(10) % 2, 13, 32)
+    star = np.stack([reach * np.sin(turns), -reach * np.cos(turns)], axis=1)
+    for number in range(5):
+        middle = np.array([45 + number * 77, 45])
+        places = np.rint((star + middle) * 16).astype(np.int32)
+        colour = (255, 180, 0) if number < stars else (215, 215, 215)
+        cv2.fillPoly(image, [places], colour, cv2.LINE_AA, 4)
+    return image
+
+
+def test_stars_of_another_rating_are_no_other_tone() -> None:
+    one, two = rated(2), rated(5)
+    assert other_colours(one, two, everywhere(one))
+    assert not proven(one, two).near
