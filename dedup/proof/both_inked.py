@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from dedup.proof.channels import off_levels
-from dedup.proof.exchanged import exchanged
+from dedup.proof.exchanged import continued, exchanged
 from dedup.proof.in_line import in_a_line
 from dedup.proof.ranks import percentiles
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Bytes = npt.NDArray[np.uint8]
     Mask = npt.NDArray[np.bool_]
 
+_STROKE_SHARE = 0.5  # of what differs
 _JOINED_PIXELS = 5  # between the strokes of a piece
 _BESIDE_PIXELS, _AROUND_PIXELS = 2, 7  # where ground is looked for, from a piece on
 _MOST_PIECES = 40
@@ -53,7 +54,7 @@ def inked_apart(one: Bytes, two: Bytes, places: Mask) -> int:
     mask = np.ascontiguousarray(places[rows, columns]).view(np.uint8)
     joined = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((_JOINED_PIXELS,) * 2, np.uint8))
     _, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
-    count = 0
+    count, stroke = 0, 0.0
     for number in 1 + np.argsort(-stats[1:, cv2.CC_STAT_AREA], kind="stable")[:_MOST_PIECES]:
         *box, area = stats[number].tolist()
         if area < 2 * _MIN_PIXELS:
@@ -65,7 +66,10 @@ def inked_apart(one: Bytes, two: Bytes, places: Mask) -> int:
         apart = _apart(one[around], two[around], own, near)
         apart = apart or in_a_line(one, two, places, box)
         count += apart or exchanged(one[around], two[around], own)
-    return count
+        # Of words laid over one of two a letter may happen to lie beside ink, and not all of them.
+        if stroke >= 0 and (more := continued(one[around], two[around], own)) is not None:
+            stroke = stroke + area if more else -np.inf
+    return count or int(stroke >= _STROKE_SHARE * np.count_nonzero(mask))
 
 
 def _grown(box: Sequence[int]) -> tuple[slice, slice]:

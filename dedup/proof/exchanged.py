@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
+from dedup.proof.channels import gap_levels
 from dedup.proof.ranks import percentiles
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ _MIN_APART_LEVELS, _MAX_OFF_SHARE, _MAX_OFF_LARGE = 45.0, 0.27, 0.1
 """Between the two colours, and of that between what either image has for one of them. Figures on
 signs, in stamps and on screens are off by .25 at most, large letters on stickers by .02; what lies
 over one image alone is off by .32 and more, where it is large by .2."""
+
+_STROKE_LEVELS, _MIN_STROKE_PIXELS = 60, 8
+_ALIKE_LEVELS, _END = 32, 0.25  # between what is beside a stroke, and of the way from ink to ground
+_MIN_BESIDE, _MIN_BETWEEN = 0.1, 0.9  # of what is beside a stroke: either colour, or a mixture
 
 
 class _Limits(NamedTuple):
@@ -79,6 +84,42 @@ def exchanged(one: Bytes, two: Bytes, own: Mask) -> bool:
         cv2.cvtColor(each, cv2.COLOR_RGB2GRAY)[own].astype(np.float32) for each in (one, two)
     )
     return _exchanged(np.asarray(first), np.asarray(second))
+
+
+def continued(one: Bytes, two: Bytes, own: Mask) -> bool | None:
+    """Tell whether a piece is a stroke more or less of what stands there in both, as F is of E.
+
+    The ink that it has and the ground that it lies on are both next to it, alike in both images;
+    what was laid over one of them has one of its colours for itself.
+
+    Parameters
+    ----------
+    one, two, own : as for `exchanged`
+
+    Returns
+    -------
+    None where next to nothing differs.
+    """
+    if np.count_nonzero(own) > _MOST_PIXELS:
+        return False
+    gap = gap_levels(one, two)
+    plain = own & (gap >= max(_STROKE_LEVELS, percentiles(gap[own].astype(np.float32), 95)[0] / 2))
+    if np.count_nonzero(plain) < _MIN_STROKE_PIXELS:
+        return None
+    colours = [np.median(each[plain], axis=0) for each in (one, two)]
+    mark = plain.view(np.uint8)
+    near, far = (cv2.dilate(mark, np.ones((side, side), np.uint8)) > 0 for side in (3, 11))
+    beside = far & ~near & (gap <= _ALIKE_LEVELS)
+    if np.count_nonzero(beside) < np.count_nonzero(far & ~near) / 2:
+        return False
+    around = one[beside].astype(np.float32)
+    along = (colours[1] - colours[0]).astype(np.float32)
+    at = (around - colours[0]) @ along / max(float(along @ along), 1.0)
+    off = np.abs(around - colours[0] - at[:, None] * along).max(axis=1)
+    flat = off <= _ALIKE_LEVELS
+    shares = [float((flat & (np.abs(at - end) <= _END)).mean()) for end in (0, 1)]
+    between = float((flat & (at >= -_END) & (at <= 1 + _END)).mean())
+    return min(shares) >= _MIN_BESIDE and between >= _MIN_BETWEEN
 
 
 def _in_two_colours(one: Floats, two: Floats) -> bool:

@@ -13,7 +13,7 @@ from saved import side
 from dedup.edits.catalogue import drawn
 from dedup.proof import Verdict, prove
 from dedup.proof.closely import Laid
-from dedup.proof.exchanged import exchanged
+from dedup.proof.exchanged import continued, exchanged
 from dedup.proof.shared_parts import judge
 
 if TYPE_CHECKING:
@@ -185,6 +185,35 @@ def test_two_colours_are_exchanged_however_much_there_is_of_either() -> None:
     other[10:30, 26:28] = (20, 60, 200)  # a stroke of a colour of its own
     assert not exchanged(one, other, own)
     assert not exchanged(one // 8, two // 8, own)  # hardly apart
+
+
+@pytest.mark.parametrize("width", [400, 640])
+@pytest.mark.parametrize(("one", "two"), [("F", "E"), ("P", "R"), ("3", "8")])
+def test_a_stroke_more_is_another_letter(one: str, two: str, width: int) -> None:
+    signs = [shrunk(with_sign(photograph(3), words), width) for words in (one, two)]
+    plates = [shrunk(with_plate(photograph(6), f"MF{words}2486"), width) for words in (one, two)]
+    assert not proven(*signs).near
+    assert not proven(*plates).near
+
+
+def test_a_stroke_goes_on_where_its_ink_and_its_ground_are_beside_it() -> None:
+    ground = np.full((40, 60, 3), (240, 230, 200), np.uint8)
+    ground[8:32, 20:26] = ground[8:13, 20:40] = ground[18:23, 20:40] = (30, 30, 90)
+    more = ground.copy()
+    more[27:32, 20:40] = (30, 30, 90)
+    own = np.zeros((40, 60), np.bool_)
+    own[25:34, 24:42] = True
+    assert continued(ground, more, own)
+    assert continued(more, ground, own)
+    patch = ground.copy()
+    patch[27:32, 26:40] = (200, 40, 40)  # of a colour that nothing beside it has
+    assert continued(ground, patch, own) is False
+    apart = ground.copy()
+    apart[5:12, 48:56] = (30, 30, 90)  # away from all ink
+    elsewhere = np.zeros((40, 60), np.bool_)
+    elsewhere[3:14, 46:58] = True
+    assert continued(ground, apart, elsewhere) is False
+    assert continued(ground, ground, own) is None
 
 
 def with_bird(pixels: Pixels, across: int) -> Pixels:
