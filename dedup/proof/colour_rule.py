@@ -39,7 +39,7 @@ _TINTED_LEVELS = 0.3
 _FOLLOWING = 0.6
 _MOST_STRONGER = 1.6
 _KEPT_LEVELS = 1.5
-_LEAST_KEPT, _LEAST_COLOURED, _COLOURED_TILE, _LEAST_DYED = 0.15, 0.03, 6.0, 0.2
+_LEAST_KEPT, _LEAST_COLOURED, _COLOURED_TILE = 0.15, 0.03, 6.0
 _DYED_LEVELS = 10.0
 # Of tiles that are as near as this none is dyed or in a patch, whichever rule is fitted
 _SAME_LEVELS = 6.0
@@ -291,10 +291,8 @@ def _dyed(one: Bytes, two: Bytes, sound: Mask) -> int:
     off = np.abs(mine - theirs).max(axis=0)
     if not used.any():
         return 0
-    least_dyed = 0.0
     if (usual := median(off[used])) > _KEPT_LEVELS:
         # A thing that fills most of the image leaves less, which then has to have colours to keep.
-        least_dyed = _LEAST_DYED * used.sum()
         coloured = used & (off <= _KEPT_LEVELS) & (np.abs(mine).max(axis=0) >= _COLOURED_TILE)
         usual = percentiles(off[used], 100 * _LEAST_KEPT)[0]
         if usual > _KEPT_LEVELS or coloured.sum() < _LEAST_COLOURED * used.sum():
@@ -311,8 +309,7 @@ def _dyed(one: Bytes, two: Bytes, sound: Mask) -> int:
     places = ((turned > _DYED_LEVELS) & used).astype(np.uint8)
     # Blur moves colours across edges, of which places are as narrow.
     opened = cv2.morphologyEx(places, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    largest = _largest(np.asarray(opened > 0))
-    return largest if largest >= least_dyed else 0
+    return _largest(np.asarray(opened > 0))
 
 
 def _relit(one: Floats, two: Floats, sound: Mask) -> bool:
