@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import cv2
@@ -130,8 +131,7 @@ def test_a_print_photographed_from_the_side_is_a_copy() -> None:
     taken = cv2.GaussianBlur(shot * light, (0, 0), 0.8) + rng.normal(0, 8, shot.shape)
     data = [as_jpeg(scene, 90), as_jpeg(np.clip(taken, 0, 255).astype(np.uint8), 80)]
     sides = [
-        Side(describe(decode_bounded(each, WORKING_SIDE)), lambda each=each: Original(each))
-        for each in data
+        Side(describe(decode_bounded(each, WORKING_SIDE)), partial(Original, each)) for each in data
     ]
     assert prove(*sides).near
     assert prove(*sides[::-1]).near

@@ -78,7 +78,7 @@ def test_a_flag_that_was_edited_as_a_whole_is_the_same_flag() -> None:
 
 def test_what_lies_over_a_flag_is_no_other_colour() -> None:
     one = flag(BLUE, WHITE, RED)
-    two = cv2.circle(one.copy(), (180, 120), 40, GOLD, -1, cv2.LINE_AA)
+    two = np.asarray(cv2.circle(one.copy(), (180, 120), 40, GOLD, -1, cv2.LINE_AA), np.uint8)
     assert not other_colours(one, two, everywhere(one))
     assert not other_colours(two, one, everywhere(one))
 
@@ -96,7 +96,7 @@ def dressed(hue: int, reach: int) -> Pixels:
     cloth = (texture * 0.5 + 60) / 190 * colour
     mask = np.zeros((280, 220), np.uint8)
     cv2.ellipse(mask, (110, 140), (reach, round(reach * 1.25)), 0, 0, 360, 1, -1)
-    return np.clip(np.where(mask[..., None] > 0, cloth, table), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.where(mask[..., None] > 0, cloth, table), 0, 255), np.uint8)
 
 
 @pytest.mark.parametrize("reach", [60, 100])

@@ -20,7 +20,8 @@ Pixels = npt.NDArray[np.uint8]
 def photograph(seed: int) -> Pixels:
     rng = np.random.default_rng(seed)
     pixels = drawn(360, 480, rng) + rng.normal(0, 6, (360, 480, 3))
-    return cv2.GaussianBlur(np.clip(pixels, 0, 255).astype(np.uint8), (0, 0), 0.6)
+    smooth = cv2.GaussianBlur(np.clip(pixels, 0, 255).astype(np.uint8), (0, 0), 0.6)
+    return np.asarray(smooth, np.uint8)
 
 
 def side(pixels: Pixels) -> Side:

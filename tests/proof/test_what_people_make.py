@@ -205,7 +205,7 @@ def rough(seed: int) -> Pixels:
     rng = np.random.default_rng(seed)
     grain = cv2.GaussianBlur(rng.normal(0, 60, (300, 400)).astype(np.float32), (0, 0), 1.2)
     scene = photograph(seed)[::2, ::2].astype(np.float32) * 0.6 + 45
-    return np.clip(scene + grain[..., None], 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(scene + grain[..., None], 0, 255), np.uint8)
 
 
 def test_of_one_size_either_may_be_the_one_that_lost_detail() -> None:
