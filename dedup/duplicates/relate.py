@@ -218,6 +218,7 @@ def worth_proving(
     relations = relations.with_table(prove(relations.table, known, prover, gallery.vectors))
     relations = _prove_crowds(gallery, relations, pairs, ordering, prover)
     if compares:
+        prover.expect(len(but_copies(relations.table.unproven(pairs), relations)))
         members = speaking(group_identical_inputs(gallery.images), relations, ordering.place)
         shared, notes = share_parts(gallery.catalog, gallery.images, members, report)
     relations = relations.with_table(relations.table.noted(notes))

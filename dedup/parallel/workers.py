@@ -179,6 +179,12 @@ class Workers(Generic[Item, Result]):
         self._stop(self._rescue)
         self._stack.close()
 
+    def begin(self) -> None:
+        """Have processes start while the caller does something else."""
+        if self._in_processes and self._pool is None:
+            self._pool = self._start(self._count, self._limits.seconds)
+            self._pool.submit(_call, _NOTHING)
+
     def run(self, items: Iterable[Item], ahead: int, together: int = 1) -> Iterator[Result]:
         """Yield the result for every item, in order.
 

@@ -125,6 +125,12 @@ class Prover:
             self._describe(workers, rest)
             self._check(workers, rest)
 
+    def expect(self, pairs: int) -> None:
+        """Have processes start, where so many pairs are worth them, while others are looked for."""
+        if pairs >= self._worth_processes:
+            with self._workers(pairs) as workers:
+                workers.begin()
+
     def _missing(self, pairs: Iterable[ContentPair]) -> list[ContentPair]:
         """List the pairs that were not checked, each once, so that neighbours share an image."""
         return sorted(pair for pair in set(pairs) if pair not in self._verdicts)
