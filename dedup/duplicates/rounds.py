@@ -19,7 +19,7 @@ from dedup.duplicates.tiers import SURE
 from dedup.results import Grouping, Tier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from dedup.duplicates.gallery import Gallery
     from dedup.duplicates.ordering import Ordering
@@ -58,6 +58,8 @@ class Rounds:
         self._vectors = gallery.vectors
         self._ordering, self._prover, self._few = ordering, prover, few
         self._absent = frozenset(absent)
+        self._proven_before: Mapping[RowPair, float] | None = None
+        self._files: list[int] = []
 
     def __call__(self, relations: Relations, pairs: Iterable[RowPair]) -> Relations:
         """Give the relations after these pairs, and those of the families that they form.
@@ -74,8 +76,8 @@ class Rounds:
         if not self._few:
             return self._completed(relations, new, asked)
         relations = self._completed(relations, unled(self.untold(relations, new), place), asked)
-        while left := self.untold(relations, new - asked):
-            relations = self._completed(relations, unled(left, place), asked)
+        while left := self.untold(relations, new - asked):  # again, as keepers may have changed
+            relations = self._completed(relations, left, asked)
         return relations
 
     def _completed(self, relations: Relations, new: set[RowPair], asked: set[RowPair]) -> Relations:
@@ -96,8 +98,12 @@ class Rounds:
         return relations.with_table(prove(table, pairs, self._prover, self._vectors))
 
     def _order(self, relations: Relations) -> list[int]:
-        files = self._ordering.of(relations, SURE).files
-        return sorted(files, key=self._absent.__contains__) if self._absent else files
+        """Put files in keep order, those that are not there last; once while nothing is proven."""
+        if self._proven_before is not relations.table.proven:
+            self._proven_before = relations.table.proven
+            files = self._ordering.of(relations, SURE).files
+            self._files = sorted(files, key=self._absent.__contains__) if self._absent else files
+        return self._files
 
     def untold(self, relations: Relations, pairs: set[RowPair]) -> set[RowPair]:
         """Leave out pairs of which one keeper has taken both."""

@@ -36,7 +36,6 @@ _STEP = 3 * 20.0**2  # squared levels that are a step
 # Of 370 copies with something drawn on them by three hands the product was .98 at most, of pairs
 # with two things on one ground 1.8 and more
 _MIN_BOTH = 1.4
-_MIN_EVEN_BOTH, _EVENLY = 1.15, 0.2  # where either makes about half of what they differ by
 _MAX_OF_ONE, _SURELY_BOTH = 0.87, 3.0
 _MAX_ALIKE, _DETAIL_PIXELS = 0.15, 9  # other things .06; one thing in two lights .24 and more
 _EITHER = (1 - _MAX_OF_ONE, _MAX_OF_ONE)
@@ -63,8 +62,7 @@ class Outline(NamedTuple):
     def on_both(self) -> bool:
         """Whether either has a thing of its own there."""
         both = min(self.one, self.two) * self.stepped
-        evenly = abs(self.part - 0.5) <= _EVENLY
-        if both < (_MIN_EVEN_BOTH if evenly else _MIN_BOTH) or self.alike > _MAX_ALIKE:
+        if both < _MIN_BOTH or self.alike > _MAX_ALIKE:
             return False
         low, high = _EITHER
         return low <= self.part <= high or both >= _SURELY_BOTH

@@ -39,7 +39,6 @@ _ALONE, _ALONE_CLEAN, _ALONE_STEEPER = 0.2, 1.6, 2.0
 _SPLIT, _EVENLY = 0.35, 0.22  # on either side of half a step; words that lost much have .3
 _LIMITS, _LOOSE_LIMITS = (0.75, 0.12), (0.7, 0.12)
 _MAX_EITHER_SHARE, _MAX_SPLIT_SHARE = 0.2, 0.5
-_MAX_AGREEING = 0.25  # of either; of 60 edited copies none has more than .06
 
 
 class Rims(NamedTuple):
@@ -105,11 +104,10 @@ def by_rims(one: Bytes, two: Bytes, places: Mask) -> Rims | None:
     both = min(surely) > _MAX_EITHER_SHARE or float(weight @ split) > _MAX_SPLIT_SHARE
     even = float(weight @ (split & (np.abs(part - 0.5) < _EVENLY))) > _MAX_SPLIT_SHARE
     agreeing = Shares(*shares(_AGREEING, _LOOSELY_CLEAN, 0, 0), _LOOSE_LIMITS)
-    either = min(agreeing[:2]) > _MAX_AGREEING
     alone = Shares(*shares(_ALONE, _ALONE_CLEAN, 0, _ALONE_STEEPER), _LIMITS)
     if min(shares(_LOOSELY, _LOOSELY_CLEAN, 0, 0)) > _LIMITS[1]:
         alone = Shares(0.0, 0.0, _LIMITS)
-    return Rims(alone, agreeing, both or either, even or either)
+    return Rims(alone, agreeing, both, even)
 
 
 class _Steps(NamedTuple):

@@ -223,6 +223,16 @@ def with_bird(pixels: Pixels, across: int) -> Pixels:
     return np.asarray(pixels * (1 - 0.9 * spot), np.uint8)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_noise_is_no_exchange_of_two_colours(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scene = rng.normal(128, 30, (12, 14, 1)).repeat(3, axis=2)
+    one, two = (
+        np.clip(scene + rng.normal(0, 30, scene.shape), 0, 255).astype(np.uint8) for _ in range(2)
+    )
+    assert not exchanged(one, two, np.ones((12, 14), np.bool_))
+
+
 def test_a_bird_before_a_blown_out_sky_is_not_lost_by_that() -> None:
     scene = photograph(8).copy()
     scene[:230] = 236
