@@ -95,6 +95,8 @@ def noise_apart(one: Original, two: Original, placed: Doubles, lighter: float) -
     placed : as for `left_between`
     lighter : by what the first one's light is multiplied in the second
     """
+    if not _is_upright(placed, two.size):
+        return True  # a slider moves nothing, and a hand does
     left = list(_either_way(one, two, placed, MAX_LEFT, lighter))
     if any(each <= MAX_LEFT_TONED for each in left):
         return False

@@ -85,6 +85,15 @@ def test_more_of_the_same_light_is_another_shot(tmp_path: Path, stops: float) ->
     assert verdict.evidence.startswith("two shots: one is exposed for longer")
 
 
+def test_what_a_hand_has_turned_is_another_exposure_whatever_noise_says(tmp_path: Path) -> None:
+    scene = cv2.GaussianBlur(drawn(480, 640, np.random.default_rng(3)), (0, 0), 1)
+    turned = cv2.warpAffine(scene, cv2.getRotationMatrix2D((320, 240), 0.6, 1.02), (640, 480))
+    lighter = np.clip(turned * 1.5, 0, 255).astype(np.uint8)
+    one = _saved(tmp_path / "one.jpg", scene, None)
+    found = dedup.why(one, _saved(tmp_path / "two.jpg", lighter, None))
+    assert found.tier is None
+
+
 @pytest.mark.parametrize("times", [0.6, 1.6])
 def test_one_shot_made_lighter_or_darker_is_an_edit_of_it(tmp_path: Path, times: float) -> None:
     """A slider multiplies light as a longer exposure does, and its noise with it."""
