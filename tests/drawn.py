@@ -7,12 +7,15 @@ import os
 import struct
 import zlib
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from PIL import Image
+
+from dedup.edits import catalogue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +42,14 @@ def textured(height: int, width: int, seed: int = 0) -> Pixels:
         else:
             cv2.rectangle(image, (x, y), (x + width // 5, y + height // 7), colour, -1)
     return image
+
+
+@cache
+def photograph(seed: int) -> Pixels:
+    """Draw what stands for a photograph, 800 by 600; not to be changed."""
+    pixels = catalogue.drawn(600, 800, np.random.default_rng(seed))
+    pixels.setflags(write=False)
+    return pixels
 
 
 def encode(pixels: npt.NDArray[Any], kind: str, mode: str | None = None, **options: Any) -> bytes:

@@ -40,6 +40,18 @@ def at_ends(image: Bytes, low: int, high: int) -> Mask:
     return np.asarray(within == 0)
 
 
+def in_commonest(colours: npt.NDArray[np.integer | np.floating], levels: int) -> Mask:
+    """Mark the colours, (N, 3) in [0, 255], in the cube of so many levels a side that most are in.
+
+    Parameters
+    ----------
+    levels : a divisor of 256
+    """
+    side = 256 // levels
+    cubes = (colours // levels).astype(np.intp) @ np.array([side * side, side, 1])
+    return np.asarray(cubes == np.bincount(cubes).argmax())
+
+
 def _most(levels: npt.NDArray[np.integer | np.floating]) -> Bytes:
     red, green, blue = cv2.split(levels)
     return np.asarray(cv2.max(cv2.max(red, green, dst=red), blue, dst=red), np.uint8)

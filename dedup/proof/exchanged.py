@@ -134,8 +134,7 @@ def _in_two_colours(one: Floats, two: Floats) -> bool:
     along = gap @ line
     least = percentiles(np.abs(along), 95)[0] * _PLAIN_SHARE
     here, there = along > least, along < -least
-    counts = int(np.count_nonzero(here)), int(np.count_nonzero(there))
-    if min(counts) < max(_MIN_EITHER_PIXELS, _MIN_EITHER_COLOURED * sum(counts)):
+    if not _are_many(here, there, _MIN_EITHER_COLOURED):
         return False
     first, second = (
         np.stack([np.median(mine[here], axis=0), np.median(theirs[there], axis=0)])
@@ -151,6 +150,12 @@ def _in_two_colours(one: Floats, two: Floats) -> bool:
     )
 
 
+def _are_many(here: Mask, there: Mask, share: float) -> bool:
+    """Tell whether enough differs either way, of all that plainly does."""
+    counts = int(np.count_nonzero(here)), int(np.count_nonzero(there))
+    return min(counts) >= max(_MIN_EITHER_PIXELS, share * sum(counts))
+
+
 def _are_tight(levels: list[Floats]) -> bool:
     """Tell by what either image has for the one colour, and for the other."""
     a, b, c, d = (float(np.median(each)) for each in levels)
@@ -163,8 +168,7 @@ def _exchanged(one: Floats, two: Floats) -> bool:
     gap = one - two
     least = max(_PLAIN_LEVELS, percentiles(np.abs(gap), 95)[0]) * _PLAIN_SHARE
     over, under = gap > least, gap < -least
-    counts = int(np.count_nonzero(over)), int(np.count_nonzero(under))
-    if min(counts) < max(_MIN_EITHER_PIXELS, _MIN_EITHER_SHARE * sum(counts)):
+    if not _are_many(over, under, _MIN_EITHER_SHARE):
         return False
     bright, dark = (one[over], two[under]), (two[over], one[under])
     means = [(float(first.mean()), float(second.mean())) for first, second in (bright, dark)]

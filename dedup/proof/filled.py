@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from dedup.proof.across import REACH, across, places_on
-from dedup.proof.channels import gap_levels, off_levels
+from dedup.proof.channels import gap_levels, in_commonest, off_levels
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -79,9 +79,8 @@ def filled(laid: Laid) -> Filled | None:
 
 def _flat(image: Bytes, apart: Mask) -> Numbers:
     """Give the number of each pixel's piece of the commonest colour of what differs; 0: of none."""
-    colours = image[apart].astype(np.int32)
-    bins = colours // _BIN_LEVELS @ np.array([256, 16, 1])
-    common = np.median(colours[bins == np.bincount(bins).argmax()], axis=0)
+    colours = image[apart]
+    common = np.median(colours[in_commonest(colours, _BIN_LEVELS)], axis=0)
     plain = cv2.inRange(off_levels(image, common), 0, _FLAT_LEVELS)
     opened = np.ones((_OPENED_PIXELS, _OPENED_PIXELS), np.uint8)
     plain = cv2.morphologyEx(plain, cv2.MORPH_OPEN, opened)

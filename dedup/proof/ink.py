@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from dedup.proof.channels import gap_levels
+from dedup.proof.channels import gap_levels, in_commonest
 from dedup.proof.ranks import median
 from dedup.proof.residual import mean
 from dedup.proof.sides import Shares, opened, pieces_by_slopes, rim_of, steep
@@ -188,8 +188,7 @@ def few_colours(colours: Floats) -> float:
     for _ in range(_INKS):
         if not len(rest):
             break
-        bins = (rest / _INK_BIN_LEVELS).astype(np.intp) @ np.array([256, 16, 1])
-        common = rest[bins == np.bincount(bins).argmax()].mean(axis=0)
+        common = rest[in_commonest(rest, _INK_BIN_LEVELS)].mean(axis=0)
         rest = rest[np.abs(rest - common).max(axis=1) > _INK_LEVELS]
     return 1 - len(rest) / len(colours)
 

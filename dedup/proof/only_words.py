@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from dedup.proof.channels import gap_levels, off_levels
+from dedup.proof.channels import gap_levels, in_commonest, off_levels
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -45,8 +45,7 @@ def only_words_agree(laid: Laid, sound: Mask) -> bool:
     colours = laid.one[same & beside]
     if min(int(textured.sum()), len(colours)) < _FEWEST_PIXELS:
         return False
-    bins = (colours // _BIN_LEVELS).astype(np.intp) @ np.array([64, 8, 1])
-    common = np.median(colours[bins == np.bincount(bins).argmax()], axis=0)
+    common = np.median(colours[in_commonest(colours, _BIN_LEVELS)], axis=0)
     off = off_levels(laid.one, common)
     ink = ((off <= _SAME_LEVELS) & same).astype(np.uint8)
     near = cv2.dilate(ink, np.ones((_NEAR_PIXELS,) * 2, np.uint8)) > 0

@@ -36,7 +36,6 @@ _MIN_ROUGHLY_SHOWN_SHARE = 0.35  # by a placing that is not refined
 _THUMB = 16, 16
 _ALL_SHARE = 0.8  # of an image, that its largest panel is where it is no page or collage
 
-
 _WHOLLY_SHOWN_SHARE = 0.97
 _LONGEST_PIXELS = 256  # a side of what is looked at beyond a panel
 _WINDOW_PIXELS, _TEXTURED_LEVELS, _ALIKE = 9, 6.0, 0.6

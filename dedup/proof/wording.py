@@ -185,9 +185,10 @@ def _around(words: Words, one: Features, two: Features, verdict: Verdict, side: 
     """Say what the image 1 or 2 has around what it shows of the other."""
     share = verdict.overlap[side - 1]
     frame = _frame(one, two, verdict, side - 1)
-    placed = verdict.transform
-    beside = None if placed is None else seam(*_outlined(one, two, placed, side - 1))
-    if frame.startswith((_CAPTION, _CORNERS)) and beside is not None and beside < _CUT:
+    framed, beside = frame.startswith((_CAPTION, _CORNERS)), None
+    if verdict.transform is not None and (framed or not frame):
+        beside = seam(*_outlined(one, two, verdict.transform, side - 1))
+    if framed and beside is not None and beside < _CUT:
         frame = ""  # plain ground of a photograph, of which the other is cut
     ground = frame in {_GROUND, _WRITTEN}
     words.framed |= bool(frame) and not ground

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from blocks import SIDE, BlockMeans, index
 
 from dedup.duplicates.find import find_groups
 from dedup.duplicates.gallery import Gallery, read_gallery
+from dedup.edits.catalogue import drawn
 from dedup.fingerprint import Fingerprint
 from dedup.images.decode import DECODER
+from dedup.images.encode import as_jpeg
 from dedup.results import Grouping, Tier
 from dedup.space.space import Space
 from dedup.store.catalog import Catalog
@@ -71,6 +75,23 @@ def gallery_of(catalog: Catalog) -> Callable[[Path], Gallery]:
     def read(folder: Path) -> Gallery:
         index(catalog, BlockMeans(), folder)
         return read_gallery(catalog, Space.of(catalog))
+
+    return read
+
+
+@pytest.fixture
+def copies_of_one(
+    gallery_of: Callable[[Path], Gallery], tmp_path: Path
+) -> Callable[[int], Gallery]:
+    """Save one image so many times, at rising quality; all are candidates of each other."""
+
+    def read(count: int) -> Gallery:
+        folder = tmp_path / "copies"
+        folder.mkdir()
+        pixels = drawn(96, 128, np.random.default_rng(1))
+        for number in range(count):
+            (folder / f"{number:03}.jpg").write_bytes(as_jpeg(pixels, 25 + number))
+        return replace(gallery_of(folder), near_floors=(-1, -1))
 
     return read
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pytest
 from tables import images, proposals, table
 
@@ -13,13 +11,10 @@ from dedup.duplicates.crowds import LARGE, TRIED, but_copies, crowds, one_path, 
 from dedup.duplicates.find import find_groups
 from dedup.duplicates.pairs import row_pair
 from dedup.duplicates.relations import Relations
-from dedup.edits.catalogue import drawn
-from dedup.images.encode import as_jpeg
 from dedup.results import Grouping, Tier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from dedup.duplicates.gallery import Gallery
 
@@ -76,14 +71,9 @@ def test_the_best_speaks_for_very_many_copies() -> None:
 
 @pytest.mark.slow
 def test_very_many_copies_are_one_group_by_as_many_proofs(
-    gallery_of: Callable[[Path], Gallery], tmp_path: Path
+    copies_of_one: Callable[[int], Gallery],
 ) -> None:
-    folder = tmp_path / "copies"
-    folder.mkdir()
-    pixels = drawn(96, 128, np.random.default_rng(1))
-    for number in range(LARGE + 6):
-        (folder / f"{number:03}.jpg").write_bytes(as_jpeg(pixels, 25 + number))
-    gallery = dataclasses.replace(gallery_of(folder), near_floors=(-1, -1))
+    gallery = copies_of_one(LARGE + 6)
     found = find_groups(gallery, SURE, 0.999, Grouping.COVER, lambda *_: None)
     (group,) = found.groups
     assert len(group.duplicates) == len(gallery.files) - 1

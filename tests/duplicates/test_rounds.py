@@ -27,7 +27,7 @@ from dedup.spec import ModelSpec
 from dedup.store.catalog import Catalog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from dedup.duplicates.gallery import Gallery
@@ -57,6 +57,18 @@ def versions(gallery_of: Callable[[Path], Gallery], tmp_path: Path) -> Gallery:
         (folder / name).write_bytes(as_jpeg(some, 95 if name == "image.jpg" else 90))
     (folder / "copy of grey.jpg").write_bytes(as_jpeg(grey, 70))
     return candidates_of(gallery_of(folder))
+
+
+@pytest.fixture
+def toned(tmp_path: Path) -> Iterator[Collection]:
+    """A collection in the folder `store` of one image and two versions of it in other tones."""
+    folder, pixels = tmp_path / "images", drawn(240, 320, np.random.default_rng(3))
+    folder.mkdir()
+    for name, some in {"a": pixels, "b": pixels * 0.8, "c": pixels * 0.8 + 50}.items():
+        (folder / f"{name}.jpg").write_bytes(as_jpeg(some.astype(np.uint8), 95))
+    with Collection.create(tmp_path / "store", ModelSpec(views="details")) as collection:
+        collection.index(folder)
+        yield collection
 
 
 def candidates_of(gallery: Gallery) -> Gallery:
@@ -99,34 +111,24 @@ def test_what_shows_all_pairs_proves_them(versions: Gallery) -> None:
     assert proofs(versions) == 15
 
 
-def test_parts_are_looked_for_again_where_all_pairs_are_shown(tmp_path: Path) -> None:
-    folder, pixels = tmp_path / "images", drawn(240, 320, np.random.default_rng(3))
-    folder.mkdir()
-    for name, some in {"a": pixels, "b": pixels * 0.8, "c": pixels * 0.8 + 50}.items():
-        (folder / f"{name}.jpg").write_bytes(as_jpeg(some.astype(np.uint8), 95))
-    with Collection.create(tmp_path / "store", ModelSpec(views="details")) as collection:
-        collection.index(folder)
-        compared = []
-        for pairs in (False, False, True, False):
-            (*groups,) = collection.duplicates() if not pairs else ()
-            found = collection.pairs() if pairs else groups[0].duplicates
-            with closing(Catalog.open(tmp_path / "store")) as catalog:
-                states = is_compared(catalog), is_compared(catalog, few=False)
-            compared.append((len(list(found)), *states))
+def test_parts_are_looked_for_again_where_all_pairs_are_shown(
+    toned: Collection, tmp_path: Path
+) -> None:
+    compared = []
+    for pairs in (False, False, True, False):
+        (*groups,) = toned.duplicates() if not pairs else ()
+        found = toned.pairs() if pairs else groups[0].duplicates
+        with closing(Catalog.open(tmp_path / "store")) as catalog:
+            states = is_compared(catalog), is_compared(catalog, few=False)
+        compared.append((len(list(found)), *states))
     few, every = (2, True, False), (3, True, True)
     assert compared == [few, few, every, (2, True, True)]
 
 
-def test_why_does_not_wonder_at_pairs_that_a_keeper_told(tmp_path: Path) -> None:
-    folder, pixels = tmp_path / "images", drawn(240, 320, np.random.default_rng(3))
-    folder.mkdir()
-    for name, some in {"a": pixels, "b": pixels * 0.8, "c": pixels * 0.8 + 50}.items():
-        (folder / f"{name}.jpg").write_bytes(as_jpeg(some.astype(np.uint8), 95))
-    with Collection.create(tmp_path / "store", ModelSpec(views="details")) as collection:
-        collection.index(folder)
-        [group] = collection.duplicates()
-        found = collection.why(*(one.path for one in group.duplicates))
-        assert (found.tier, found.notes) == (Tier.NEAR, ())
+def test_why_does_not_wonder_at_pairs_that_a_keeper_told(toned: Collection) -> None:
+    [group] = toned.duplicates()
+    found = toned.why(*(one.path for one in group.duplicates))
+    assert (found.tier, found.notes) == (Tier.NEAR, ())
 
 
 def test_copies_are_found_that_a_version_was_listed_with(versions: Gallery) -> None:
@@ -144,14 +146,9 @@ def test_others_are_kept_where_the_keeper_is_gone(versions: Gallery) -> None:
 
 
 def test_very_many_copies_are_listed_where_the_keeper_is_gone(
-    gallery_of: Callable[[Path], Gallery], tmp_path: Path
+    copies_of_one: Callable[[int], Gallery],
 ) -> None:
-    folder = tmp_path / "copies"
-    folder.mkdir()
-    pixels = drawn(96, 128, np.random.default_rng(1))
-    for number in range(COUNT):
-        (folder / f"{number:03}.jpg").write_bytes(as_jpeg(pixels, 25 + number))
-    gallery = candidates_of(gallery_of(folder))
+    gallery = copies_of_one(COUNT)
     (group,) = listed(gallery)
     assert len(group.paths) == COUNT
     os.unlink(group.keeper)

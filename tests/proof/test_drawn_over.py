@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pytest
+from drawn import photograph
 from saved import side
 
 from dedup.edits.catalogue import drawn
@@ -27,13 +27,6 @@ if TYPE_CHECKING:
 
 def proven(first: Pixels, second: Pixels) -> Verdict:
     return prove(side(first, quality=93), side(second, quality=88))
-
-
-@cache
-def photograph(seed: int) -> Pixels:
-    pixels = drawn(600, 800, np.random.default_rng(seed))
-    pixels.setflags(write=False)
-    return pixels
 
 
 def captioned(pixels: Pixels, *words: str) -> Pixels:

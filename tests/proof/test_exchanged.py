@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pytest
+from drawn import photograph
 from saved import side
 
-from dedup.edits.catalogue import drawn
 from dedup.proof import Verdict, prove
 from dedup.proof.closely import Laid
 from dedup.proof.exchanged import continued, exchanged
@@ -29,13 +28,6 @@ def proven(first: Pixels, second: Pixels) -> Verdict:
 def shrunk(pixels: Pixels, width: int) -> Pixels:
     height = round(pixels.shape[0] * width / pixels.shape[1])
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-
-
-@cache
-def photograph(seed: int) -> Pixels:
-    pixels = drawn(600, 800, np.random.default_rng(seed))
-    pixels.setflags(write=False)
-    return pixels
 
 
 def noisy(pixels: Pixels, seed: int) -> Pixels:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import pytest
 from colour_profiles import cmyk_profile
+from drawn import photograph
 from PIL import Image, ImageCms
 
 from dedup.edits.catalogue import drawn
@@ -37,13 +37,6 @@ def side(data: bytes) -> Side:
 
 def proven(first: Pixels, second: Pixels) -> Verdict:
     return prove(side(saved(first, quality=95)), side(saved(second, quality=85)))
-
-
-@cache
-def photograph(seed: int) -> Pixels:
-    pixels = drawn(600, 800, np.random.default_rng(seed))
-    pixels.setflags(write=False)
-    return pixels
 
 
 def with_bar(pixels: Pixels, words: str) -> Pixels:
