@@ -34,7 +34,7 @@ _MIN_TIGHT_QUARTER, _MIN_TIGHT_HALF, _MIN_TWO_TIGHT = 0.72, 0.66, 0.6
 quarter of the tiles that has most, and that of half of them, unless three quarters of the tiles
 have that much of two tones. Wood, walls, coats and skies have one tone with light and grain on it,
 which is no paper: of 1,100 pages, from as they were drawn to JPEG of 25 at .6 of the size, all but
-three of photographs in an app are pages by this, and of 179 photographs with strokes 74 are none."""
+three of photographs in an app are pages by this; of 179 photographs with strokes 74 are none."""
 
 _MIN_FLAT_SHARE = 0.12  # a sheet full of figures has .2
 # Of the flat tiles. Photographs on plain ground have .5 at most of either, but for those cut out

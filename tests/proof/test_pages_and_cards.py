@@ -74,6 +74,36 @@ def test_a_page_of_small_print_saved_again_is_one_page(scale: float, quality: in
     assert verdict.resaved
 
 
+@pytest.mark.parametrize("scale", [1.0, 0.7])
+def test_a_page_that_was_a_coarse_jpeg_before_it_was_a_fine_one_is_one_page(scale: float) -> None:
+    coarse = side(statement({ROW: FIGURE}, scale=scale), quality=30).open()
+    pixels = coarse.pixels(*coarse.size)
+
+    assert proven(statement({ROW: FIGURE}), pixels, (92, 90)).resaved
+    for other in OTHERS:
+        assert not proven(statement({ROW: other}), pixels, (92, 90)).near
+
+
+def planks() -> Pixels:
+    """Draw rough and smooth wood of one tone, with dark marks all over it."""
+    rng = np.random.default_rng(5)
+    roughness = np.repeat(np.float32([2, 6, 6, 2, 6, 6, 6, 2]), 80)
+    grain = cv2.GaussianBlur(rng.normal(0, 3.5, (480, 640)).astype(np.float32), (0, 0), 1.0)
+    wood = 96 + grain * roughness
+    for x, y, length in rng.integers((0, 0, 10), (600, 470, 50), (400, 3)).tolist():
+        cv2.line(wood, (x, y), (x + length, y + 2), 24, 2)
+    return np.repeat(np.clip(wood, 0, 255)[..., None], 3, axis=2).astype(np.uint8)
+
+
+def test_wood_of_one_tone_with_marks_on_it_is_no_page() -> None:
+    wood = side(planks(), quality=90)
+    brighter = np.asarray(cv2.convertScaleAbs(planks(), alpha=1.3, beta=10), np.uint8)
+    cv2.putText(brighter, "SALE 50%", (200, 260), cv2.FONT_HERSHEY_DUPLEX, 2, (255, 250, 240), 4)
+
+    assert not is_page(wood.features.grey.astype(np.float32))
+    assert prove(wood, side(brighter, quality=85)).near
+
+
 def test_faint_rules_neither_make_a_page_nor_unmake_one() -> None:
     page = statement(scale=0.6)[..., 0].astype(np.float32)
     rules = np.full((400, 400), 255, np.float32)
