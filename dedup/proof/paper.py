@@ -29,12 +29,13 @@ _EVENLY_LEVELS, _MIN_EVENLY_SHARE, _MIN_STROKED_OF_REST = 4, 0.75, 0.65
 a shade or what JPEG leaves beside letters; and the least share of strokes in all other tiles. Faint
 tiles are most of a page of small print; of 1,842 photographs none is a page by this."""
 _TIGHT_LEVELS = 3
-_MIN_TIGHT_QUARTER, _MIN_TIGHT_HALF, _MIN_TWO_TIGHT = 0.72, 0.66, 0.6
+_MIN_TIGHT_QUARTER, _MIN_TIGHT_HALF, _MIN_TWO_TONED = 0.72, 0.66, (0.53, 0.6)
 """Of a tile's ground, the share that is within so few levels of its commonest: the least of the
-quarter of the tiles that has most, and that of half of them, unless three quarters of the tiles
-have that much of two tones. Wood, walls, coats and skies have one tone with light and grain on it,
-which is no paper: of 1,100 pages, from as they were drawn to JPEG of 25 at .6 of the size, all but
-three of photographs in an app are pages by this; of 179 photographs with strokes 74 are none."""
+quarter of the tiles that has most; and of half of them, below which the second limit holds of what
+three quarters of the tiles have of two tones, else the first. Wood, walls, coats and skies have one
+tone with light and grain on it, and things cut out have many tones, which is no paper: of 1,800
+pages, as they were drawn to JPEG of 25 at .45 of the size, all but ten, of photographs in an app
+and on cards, are pages by this; of 179 photographs with strokes 90 are none."""
 
 _MIN_FLAT_SHARE = 0.12  # a sheet full of figures has .2
 # Of the flat tiles. Photographs on plain ground have .5 at most of either, but for those cut out
@@ -188,10 +189,11 @@ def _is_tight(tiles: Floats, level: Floats, ground: Floats, stroked: Mask) -> bo
     """
     near = np.abs(tiles[stroked] - level[stroked, None]) <= _TIGHT_LEVELS
     half, quarter = np.percentile(near.mean(axis=1) / ground[stroked], (50, 75))
-    if quarter < _MIN_TIGHT_QUARTER or half >= _MIN_TIGHT_HALF:
-        return bool(quarter >= _MIN_TIGHT_QUARTER)
+    if quarter < _MIN_TIGHT_QUARTER:
+        return False
     wide = tiles[tiles[:, -1] - tiles[:, 0] >= _STROKE_LEVELS]
-    return bool(np.percentile(_of_two_tones(wide), 25) >= _MIN_TWO_TIGHT)
+    least = _MIN_TWO_TONED[int(half < _MIN_TIGHT_HALF)]
+    return bool(np.percentile(_of_two_tones(wide), 25) >= least)
 
 
 def _is_paper(tiles: Floats, spread: Floats) -> bool:
