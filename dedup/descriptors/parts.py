@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Bytes = npt.NDArray[np.uint8]
     Flags = npt.NDArray[np.bool_]
 
-PARTS_VERSION: Final = "4 637db89c8630aaea"
+PARTS_VERSION: Final = "5 637db89c8630aaea"
 """What described the details and parts of an image, the shipped vocabulary included; parts of two
 versions are not compared."""
 
@@ -73,8 +73,8 @@ class Parts:
         return len(self.codes)
 
 
-def pack(found: Keypoints, count: int, reduced: Floats, turned: Flags) -> bytes:
-    """Pack the features of an image: of those that come first `COARSE` at most, and all others.
+def pack(found: Keypoints, count: int, reduced: Floats, turned: Flags, most: int = COARSE) -> bytes:
+    """Pack the features of an image: of those that come first `most` at most, and all others.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def pack(found: Keypoints, count: int, reduced: Floats, turned: Flags) -> bytes:
     reduced : (F, `VALUES`)
     turned : (F,), as in `Parts`
     """
-    strongest = np.argsort(-found.contrast[:count], kind="stable")[:COARSE]
+    strongest = np.argsort(-found.contrast[:count], kind="stable")[:most]
     rows = _packed(found, reduced, turned)
     return rows[strongest].tobytes() + rows[count:].tobytes()
 

@@ -16,12 +16,12 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from dedup.proof.panels import panels
+from dedup.descriptors.panels import panels
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from dedup.proof.panels import Box
+    from dedup.descriptors.panels import Box
 
     Floats = npt.NDArray[np.float32]
     Bytes = npt.NDArray[np.uint8]
@@ -99,7 +99,7 @@ class Features:
 
     @cached_property
     def panels(self) -> list[Box]:
-        """See `dedup.proof.panels`."""
+        """See `dedup.descriptors.panels`."""
         return panels(self.grey)
 
     @cached_property

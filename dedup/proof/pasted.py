@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from dedup.descriptors.panels import MOST, Box
 from dedup.proof.alignment import at_sizes, corners, warp
 from dedup.proof.description import describe, working_side
 from dedup.proof.geometry import project
 from dedup.proof.original import Original
-from dedup.proof.panels import MOST, Box
 from dedup.proof.residual import contrast, mean
 from dedup.proof.side import Side
 from dedup.proof.verify import verify

@@ -10,6 +10,7 @@ from dedup.descriptors.agreement import FEWEST as LEAST
 from dedup.descriptors.agreement import agreement
 from dedup.descriptors.blobs import FINE
 from dedup.descriptors.keypoints import find, find_with_fine
+from dedup.descriptors.panels import is_sheet
 from dedup.descriptors.parts import (
     COARSE,
     FEATURE_BYTES,
@@ -93,6 +94,44 @@ def test_a_tenth_of_an_image_agrees_with_it(details: Details) -> None:
             both.append(unpack(details.describe(small, pixels)[1]))
         agreed.append(agreement(*both).spots)
     assert sum(spots >= LEAST for spots in agreed) >= 5, agreed
+
+
+def sheet_of(images: list[np.ndarray]) -> np.ndarray:
+    """Lay twelve images side by side, with white between them."""
+    made = np.full((3 * 230 + 20, 4 * 270 + 20, 3), 255, np.uint8)
+    for at, image in enumerate(images):
+        top, left = 20 + 230 * (at // 4), 20 + 270 * (at % 4)
+        small = cv2.resize(image, (250, 188), interpolation=cv2.INTER_AREA)
+        made[top : top + 188, left : left + 250] = small
+    return made
+
+
+def described(details: Details, pixels: np.ndarray) -> bytes:
+    height, width = pixels.shape[:2]
+    size = (SIDE, round(SIDE * height / width))
+    small = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return details.describe(small, pixels)[1]
+
+
+def test_an_image_agrees_with_the_sheet_that_shows_it(details: Details) -> None:
+    images = [drawn(30 + seed, 600, 800) for seed in range(12)]
+    packed = described(details, sheet_of(images))
+    assert len(unpack(packed)) > 300
+    assert len(packed) <= 8000
+    agreed = [
+        agreement(unpack(described(details, image)), unpack(packed)).spots for image in images
+    ]
+    assert sum(spots >= 4 for spots in agreed) >= 10, agreed
+    assert agreement(unpack(described(details, drawn(99, 600, 800))), unpack(packed)).spots < 4
+
+
+def test_a_sheet_is_told_by_its_panels() -> None:
+    def seen(pixels: np.ndarray) -> np.ndarray:
+        small = cv2.resize(pixels, (SIDE, 164), interpolation=cv2.INTER_AREA)
+        return grey(np.asarray(small, np.uint8))
+
+    assert is_sheet(seen(sheet_of([drawn(seed, 600, 800) for seed in range(12)])))
+    assert not is_sheet(seen(drawn(3, 600, 800)))
 
 
 def test_columns_of_many_images_are_those_of_each() -> None:

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import dedup
+from dedup.descriptors.panels import panels
 from dedup.edits.catalogue import EDITS, drawn
 from dedup.edits.catalogue import edit as edited
 from dedup.images.decode import decode_bounded
 from dedup.images.encode import as_jpeg
-from dedup.proof.panels import panels
 from dedup.results import Tier
 
 if TYPE_CHECKING:
