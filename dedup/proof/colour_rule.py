@@ -269,7 +269,7 @@ def _left(one: Bytes, two: Bytes, sound: Mask, strict: bool) -> ColourLeft:  # n
         return ColourLeft(0.0, 0)
     usual, most = percentiles(worst[used], 90, 97)
     least = _PAGE_PATCH_LEVELS if strict else max(_PATCH_LEVELS, _PATCH_OVER_USUAL * usual)
-    return ColourLeft(most, _largest((worst > least) & used))
+    return ColourLeft(most, largest((worst > least) & used))
 
 
 def _dyed(one: Bytes, two: Bytes, sound: Mask) -> int:
@@ -309,7 +309,7 @@ def _dyed(one: Bytes, two: Bytes, sound: Mask) -> int:
     places = ((turned > _DYED_LEVELS) & used).astype(np.uint8)
     # Blur moves colours across edges, of which places are as narrow.
     opened = cv2.morphologyEx(places, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    return _largest(np.asarray(opened > 0))
+    return largest(np.asarray(opened > 0))
 
 
 def _relit(one: Floats, two: Floats, sound: Mask) -> bool:
@@ -345,7 +345,8 @@ def _strength(mine: Floats, theirs: Floats) -> float | None:
     return two / one if alike else None
 
 
-def _largest(places: Mask) -> int:
+def largest(places: Mask) -> int:
+    """Count the tiles of the largest place."""
     _, _, stats, _ = cv2.connectedComponentsWithStats(places.astype(np.uint8), connectivity=8)
     return int(stats[1:, cv2.CC_STAT_AREA].max()) if len(stats) > 1 else 0
 

@@ -18,6 +18,7 @@ from dedup.proof.across import FEWEST_PLACES, RUN_PIXELS, across, places_on
 from dedup.proof.alignment import at_sizes
 from dedup.proof.closely import MAX_PHOTO_PIXELS, lay
 from dedup.proof.filled import MAX_FILLED_SHARE, filled
+from dedup.proof.leaks import relit
 from dedup.proof.one_shot import MAX_LEFT, left_between
 from dedup.proof.residual import contrast
 from dedup.proof.shared_parts import BY_ONE_RULE, Judgement, judge
@@ -129,22 +130,42 @@ def judged(
     laid, page : as for `judge`
     """
     found = _down_to(laid, page=page, ruled=True)
-    if page or not found.refusal:
+    if not found.refusal:
         return found
-    part = filled(laid)
-    if part is not None:
-        rest = _down_to(replace(laid, inside=laid.inside & ~part.mask), page=page, ruled=True)
-        on = laid.owner if part.on == 1 else 3 - laid.owner
-        if not rest.refusal and rest.drawn.on in {0, on}:
-            return rest._replace(drawn=Drawn(float(part.mask.mean()), on))
-    if found.refusal not in BY_ONE_RULE:
-        return found
+    better = None
+    if not page:
+        part = filled(laid)
+        better = part and _beside(laid, part.mask, part.on)
+        if not better and found.refusal in BY_ONE_RULE:
+            better = _in_one_light(laid)
+    if better or page or found.refusal not in BY_ONE_RULE:
+        return better or found
     known = (check for check in verdict.checks if check.name == LEFT_CHECK)
     check = next(known, None) or laid_over(one, two, verdict, described)
     if check is None:
         return found
     again = _down_to(laid, page=page, ruled=False)
     return again._replace(checks=[check, *again.checks])
+
+
+def _beside(laid: Laid, part: Mask, on: int) -> Judgement | None:
+    """Judge what is beside a part of one image, 1 or 2 on the raster; None: that differs too."""
+    rest = _down_to(replace(laid, inside=laid.inside & ~part), page=False, ruled=True)
+    side = laid.owner if on == 1 else 3 - laid.owner
+    if rest.refusal or rest.drawn.on not in {0, side}:
+        return None
+    return rest._replace(drawn=Drawn(float(part.mean()), side))
+
+
+def _in_one_light(laid: Laid) -> Judgement | None:
+    """Judge two of which one has other light in a part; None where neither has, or more differs."""
+    lit = relit(laid)
+    if lit is None:
+        return None
+    found = _down_to(lit[0], page=False, ruled=True)
+    if found.refusal:
+        return None
+    return found if found.drawn.on else found._replace(drawn=lit[1])
 
 
 def _down_to(laid: Laid, *, page: bool, ruled: bool) -> Judgement:

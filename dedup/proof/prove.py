@@ -361,6 +361,8 @@ def _by_curves(laid: Laid, *, page: bool, drawn: bool) -> bool:
 
 def _seen(verdict: Verdict, drawn: Drawn) -> bool:
     """Tell whether the coarse look saw what the closer one takes for drawn; else it is detail."""
+    if drawn.what:
+        return True  # by rules of their own, that take nothing for detail
     covered = next((c.value for c in verdict.checks if c.name == OTHER_TEXTURES), 0.0)
     return drawn.share < _MARK_SHARE or verdict.drawn > 0 or covered >= _COVERED_SHARE
 

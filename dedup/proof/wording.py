@@ -48,6 +48,12 @@ _SOFT, _SHARP = "less sharp than the other", "sharper than the other"
 _SIDES = ("left", "top", "right", "bottom")
 
 
+_WHAT = {
+    "coarse": ("made coarse over {} of it", "finer than the other over {} of it"),
+    "light": ("light laid over {} of it", "without the light that lies over {} of the other"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Drawn:
     """What lies over one of two images.
@@ -56,10 +62,12 @@ class Drawn:
     ----------
     share : of the overlap; 0 for nothing
     on : 1 for the first image, 2 for the second, 0 where that is not known
+    what : a name in `_WHAT`, where that is known
     """
 
     share: float = 0.0
     on: int = 0
+    what: str = ""
 
 
 class Words:
@@ -136,14 +144,12 @@ def describe_edits(
     words = Words(asked)
     _shape(words, one, two, verdict)
     _tone(words, one, two, verdict)
-    if drawn.share and not is_blurred_away(one, two, verdict, drawn.on):
-        share = f"{max(drawn.share, 0.01):.0%}"
+    share = f"{max(drawn.share, 0.01):.0%}"
+    if drawn.what:
+        words.of(drawn.on, *(said.format(share) for said in _WHAT[drawn.what]))
+    elif drawn.share and not is_blurred_away(one, two, verdict, drawn.on):
         if drawn.on and is_coarsened(one, two, verdict, drawn.on):
-            words.of(
-                3 - drawn.on,
-                f"made coarse over {share} of it",
-                f"finer than the other over {share} of it",
-            )
+            words.of(3 - drawn.on, *(said.format(share) for said in _WHAT["coarse"]))
         elif drawn.on:
             # Light that is lost looks like something small drawn over the other.
             small = words.seen_on if words.other_tones else words.likely_of
