@@ -21,6 +21,7 @@ from dedup.proof.filled import MAX_FILLED_SHARE, filled
 from dedup.proof.leaks import relit
 from dedup.proof.one_shot import MAX_LEFT, left_between
 from dedup.proof.residual import contrast
+from dedup.proof.rounded import rounded
 from dedup.proof.shared_parts import BY_ONE_RULE, Judgement, judge
 from dedup.proof.verdict import Check
 from dedup.proof.verify import ODDS_CHECK
@@ -132,8 +133,9 @@ def judged(
     found = _down_to(laid, page=page, ruled=True)
     if not found.refusal:
         return found
-    better = None
-    if not page:
+    corners = rounded(laid, page=page)
+    better = corners and _beside(laid, corners.mask, corners.on, "corners", page=page)
+    if not better and not page:
         part = filled(laid)
         better = part and _beside(laid, part.mask, part.on)
         if not better and found.refusal in BY_ONE_RULE:
@@ -148,13 +150,15 @@ def judged(
     return again._replace(checks=[check, *again.checks])
 
 
-def _beside(laid: Laid, part: Mask, on: int) -> Judgement | None:
+def _beside(
+    laid: Laid, part: Mask, on: int, what: str = "", *, page: bool = False
+) -> Judgement | None:
     """Judge what is beside a part of one image, 1 or 2 on the raster; None: that differs too."""
-    rest = _down_to(replace(laid, inside=laid.inside & ~part), page=False, ruled=True)
+    rest = _down_to(replace(laid, inside=laid.inside & ~part), page=page, ruled=True)
     side = laid.owner if on == 1 else 3 - laid.owner
     if rest.refusal or rest.drawn.on not in {0, side}:
         return None
-    return rest._replace(drawn=Drawn(float(part.mean()), side))
+    return rest._replace(drawn=Drawn(float(part.mean()), side, what))
 
 
 def _in_one_light(laid: Laid) -> Judgement | None:

@@ -51,6 +51,7 @@ _SIDES = ("left", "top", "right", "bottom")
 _WHAT = {
     "coarse": ("made coarse over {} of it", "finer than the other over {} of it"),
     "light": ("light laid over {} of it", "without the light that lies over {} of the other"),
+    "corners": ("corners rounded", "without the rounded corners of the other"),
 }
 
 
