@@ -50,12 +50,11 @@ PARTS_SIDE: Final = 384
 """Longest side, in pixels, at which the fine features of parts are found."""
 
 SHEET_SIDE: Final = 512
-SHEET_COARSE, SHEET_FINE = 60, (340, 0, 0)
-"""The same of a sheet of many images, and how many features it gets of either kind.
+SHEET_FINE: Final = (250, 0, 0)
+"""The same of what a sheet of many images gets besides, each of which has but its share of it.
 
-What is coarse in it is none of the images that it shows, and each of these has but its share of the
-fine ones: of 30 originals on sheets of 12 and 15, 7 had four features that agree by what other
-images get, and 26 by this.
+Of 30 originals on sheets of 12 and 15, 7 have four features that agree without these, and 26 with
+them. Without the others a photograph that passes for a sheet would not agree with its copies.
 """
 
 _NEAREST: Final = 6  # words among which a descriptor is divided
@@ -185,9 +184,15 @@ class Details:
         -------
         What `project` takes, (W,), and parts as `dedup.descriptors.parts` packs them.
         """
-        seen, side, most, coarse = grey(pixels), PARTS_SIDE, FINE, COARSE
+        seen = grey(pixels)
+        counted, parts = self._described(seen, larger, PARTS_SIDE, FINE, COARSE)
         if is_sheet(seen):
-            side, most, coarse = SHEET_SIDE, SHEET_FINE, SHEET_COARSE
+            parts += self._described(seen, larger, SHEET_SIDE, SHEET_FINE, 0)[1]
+        return counted, parts
+
+    def _described(
+        self, seen: Bytes, larger: Bytes, side: int, most: tuple[int, ...], coarse: int
+    ) -> tuple[Floats, bytes]:
         # Fine features are blurred by two pixels: to interpolate is enough, and takes a quarter.
         quick = max(larger.shape) < 2 * side
         large = _resized(larger, side, cv2.INTER_LINEAR if quick else None)

@@ -20,7 +20,7 @@ from dedup.descriptors.parts import (
     columns,
     unpack,
 )
-from dedup.descriptors.vlad import DIGEST, FEWEST, SIDE, Details, Vocabulary, grey
+from dedup.descriptors.vlad import DIGEST, FEWEST, SHEET_FINE, SIDE, Details, Vocabulary, grey
 from dedup.edits.catalogue import drawn as scene
 
 
@@ -116,8 +116,7 @@ def described(details: Details, pixels: np.ndarray) -> bytes:
 def test_an_image_agrees_with_the_sheet_that_shows_it(details: Details) -> None:
     images = [drawn(30 + seed, 600, 800) for seed in range(12)]
     packed = described(details, sheet_of(images))
-    assert len(unpack(packed)) > 300
-    assert len(packed) <= 8000
+    assert COARSE + sum(FINE) < len(unpack(packed)) <= COARSE + sum(FINE) + sum(SHEET_FINE)
     agreed = [
         agreement(unpack(described(details, image)), unpack(packed)).spots for image in images
     ]
