@@ -99,13 +99,22 @@ def _laid(first: Original, second: Original) -> tuple[Frames, tuple[Check, ...]]
     Of two of one size either may have lost what no filter brings back, so that either is brought to
     the sharpness of the other.
     """
-    return _either_way(frames(first, second), same_size=first.size == second.size)
+    laid = frames(first, second)
+    if first.size != second.size:
+        return laid, tuple(laid.checks())
+    if laid.fine.shape == laid.coarse.shape:
+        return _either_way(laid, _turned(laid))
+    return _either_way(laid, frames(second, first))  # of large files, whose raster is smaller
 
 
-def _either_way(laid: Frames, *, same_size: bool) -> tuple[Frames, tuple[Check, ...]]:
+def _turned(laid: Frames) -> Frames:
+    """Take two of one size the other way round."""
+    return Frames(laid.coarse, laid.fine, laid.qualities[::-1])
+
+
+def _either_way(laid: Frames, turned: Frames) -> tuple[Frames, tuple[Check, ...]]:
     found = tuple(laid.checks())
-    if same_size and not found[-1].passed and found[-1].name == PLACES_CHECK:
-        turned = Frames(laid.coarse, laid.fine, laid.qualities[::-1])
+    if not found[-1].passed and found[-1].name == PLACES_CHECK:
         again = tuple(turned.checks())
         if all(check.passed for check in again):
             return turned, again
@@ -140,7 +149,10 @@ def _saved_twice(
     if (fine, coarse) == laid.qualities:
         return laid, found
     again = Frames(laid.fine, laid.coarse, (fine, coarse), sampled=laid.sampled)
-    again, checks = _either_way(again, same_size=same_size)
+    if same_size:
+        again, checks = _either_way(again, _turned(again))
+    else:
+        checks = tuple(again.checks())
     return (again, checks) if all(check.passed for check in checks) else (laid, found)
 
 

@@ -16,7 +16,7 @@ from dedup.edits.catalogue import drawn
 from dedup.images.decode import decode_bounded
 from dedup.images.profiles import cmyk_to_srgb
 from dedup.proof import WORKING_SIDE, Original, Side, Verdict, describe, prove
-from dedup.proof.whole import frames
+from dedup.proof.whole import PLACES_CHECK, frames
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -211,6 +211,19 @@ def test_of_one_size_either_may_be_the_one_that_lost_detail() -> None:
     assert [check.passed for check in checks] == [True, False]
     assert prove(side(sharp), side(soft)).resaved
     assert prove(side(soft), side(sharp)).resaved
+
+
+def test_large_files_of_one_size_are_compared_either_way_round() -> None:
+    """Their raster is smaller than they are, so that neither can be it as it is."""
+    pixels = np.asarray(cv2.resize(photograph(7), (2400, 1800), interpolation=cv2.INTER_CUBIC))
+    changed = pixels.copy()
+    for at, colour in ((900, (250, 240, 40)), (1000, (20, 20, 200))):
+        cv2.circle(changed, (at, at), 8, colour, -1)
+    one, two = saved(pixels, quality=90), saved(changed, quality=85)
+    for first, second in ((one, two), (two, one)):
+        verdict = prove(side(first), side(second))
+        assert not verdict.resaved
+        assert PLACES_CHECK in {check.name for check in verdict.checks}
 
 
 def test_what_avif_leaves_out_of_rough_ground_is_no_edit() -> None:
