@@ -215,7 +215,8 @@ def test_of_one_size_either_may_be_the_one_that_lost_detail() -> None:
 
 def test_large_files_of_one_size_are_compared_either_way_round() -> None:
     """Their raster is smaller than they are, so that neither can be it as it is."""
-    pixels = np.asarray(cv2.resize(photograph(7), (2400, 1800), interpolation=cv2.INTER_CUBIC))
+    large = cv2.resize(photograph(7), (2400, 1800), interpolation=cv2.INTER_CUBIC)
+    pixels = np.asarray(large, np.uint8)
     changed = pixels.copy()
     for at, colour in ((900, (250, 240, 40)), (1000, (20, 20, 200))):
         cv2.circle(changed, (at, at), 8, colour, -1)
