@@ -47,7 +47,7 @@ from dedup.proof.shared_parts import (
     SMALL_SIDE,
     Judgement,
 )
-from dedup.proof.sharpness import evenly_sharper
+from dedup.proof.sharpness import as_soft, evenly_sharper
 from dedup.proof.small_print import SAME_LEVELS
 from dedup.proof.symmetry import SYMMETRIC, upright_as_well
 from dedup.proof.verify import (
@@ -300,10 +300,12 @@ def _looked_at(
     explicable = bool(found.refusal) and found.checks[-1].name != BOTH_CHECK and not drawn_both
     if explicable and _by_curves(laid, page=page, drawn=False):
         found = Judgement([])
+    less = 0 if found.refusal else softer(laid)
+    if less or not _seen(verdict, found.drawn):
+        found = _as_soft(one, two, verdict, laid, page=page) or found
     verdict = replace(verdict, checks=(*verdict.checks, *found.checks))
     if found.refusal:
         return _refused(verdict, found.refusal)
-    less = softer(laid)
     sharpened: bool | None = bool(less) and is_sharpened(laid)
     if less and not sharpened and evenly_sharper(laid):
         sharpened = None
@@ -312,6 +314,15 @@ def _looked_at(
     drawn = found.drawn if _seen(verdict, found.drawn) else Drawn()
     asked = partial(origin, one.open(), two.open(), verdict, shapes, laid)
     return _unbent(*features, worded(*features, verdict, drawn, asked))
+
+
+def _as_soft(one: Side, two: Side, verdict: Verdict, laid: Laid, *, page: bool) -> Judgement | None:
+    """Judge both as soft as the softer is: a blur leaves so much that it hides what differs."""
+    soft = None if page else as_soft(laid)
+    if soft is None:
+        return None
+    shapes = (one.features.grey.shape, two.features.grey.shape)
+    return judged(one.open(), two.open(), verdict, shapes, soft, page=page)
 
 
 def _shot_apart(

@@ -7,6 +7,7 @@ below a line, leaves some of the image as sharp as it was.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import cv2
@@ -32,6 +33,8 @@ _IN_PARTS: Final = (0.07, 1.1)
 copies sharpened, blurred, posterised or without noise all over, none has both; of 24 of which parts
 were blurred 19 have."""
 _LIGHT, _LIGHT_LEVELS = 31, 4.0  # pixels that are averaged, and levels that a blur moves
+_BLURS: Final = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6)  # pixels; the judges know what less leaves
+_COARSE_PIXELS: Final = 12
 _EVENLY, _SHARPENED = 0.26, 0.8
 """How far logarithms vary, against their median, and the most that this is: of 40 sharpened images
 most have .2 and less, and .26 the most but for one, and medians of .36 to .85; of 25 blurred ones
@@ -45,6 +48,35 @@ def evenly_sharper(laid: Laid) -> bool:
         return False
     middle = median(found.ratios)
     return middle <= _SHARPENED and float(found.ratios.std()) <= _EVENLY * middle
+
+
+def as_soft(laid: Laid) -> Laid | None:
+    """Blur the sharper of two as much as the other is; None where that is hardly at all."""
+    fine = [float(_fine(each, 1).mean()) for each in laid.greys]
+    at = int(fine[1] < fine[0])
+    inside = laid.inside[::2, ::2]
+    wanted = _banded(laid.greys[at])[inside]
+    sharp = laid.greys[1 - at]
+    likeness = [
+        _like(_banded(np.asarray(cv2.GaussianBlur(sharp, (0, 0), sigma)))[inside], wanted)
+        for sigma in _BLURS
+    ]
+    best = int(np.argmax(likeness))
+    if not best:
+        return None
+    images = [laid.one, laid.two]
+    images[1 - at] = np.asarray(cv2.GaussianBlur(images[1 - at], (0, 0), _BLURS[best]))
+    return replace(laid, one=images[0], two=images[1])
+
+
+def _banded(light: Floats) -> Floats:
+    """Leave out what is coarse, and every other pixel."""
+    fine = light - cv2.GaussianBlur(light, (0, 0), _COARSE_PIXELS)
+    return np.ascontiguousarray(fine[::2, ::2], np.float32)
+
+
+def _like(one: Floats, two: Floats) -> float:
+    return float(one @ two / (np.linalg.norm(one) * np.linalg.norm(two) + 1e-6))
 
 
 def blurred_in_parts(laid: Laid) -> int:

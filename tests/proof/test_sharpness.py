@@ -13,6 +13,8 @@ from PIL import Image
 from dedup.edits.catalogue import drawn
 from dedup.images.decode import decode_bounded
 from dedup.proof import WORKING_SIDE, Original, Side, Verdict, describe, prove
+from dedup.proof.closely import Laid
+from dedup.proof.sharpness import as_soft
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -77,3 +79,39 @@ def test_words_over_a_part_are_no_detail_that_the_other_lost() -> None:
     assert verdict.near
     assert verdict.derived == 2
     assert "added" in verdict.evidence
+
+
+def stamped(pixels: Pixels, words: str) -> Pixels:
+    made = np.asarray(cv2.resize(pixels, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), np.uint8)
+    place, yellow = (480, 660), (255, 220, 60)
+    cv2.putText(made, words, place, cv2.FONT_HERSHEY_SIMPLEX, 2, yellow, 5, cv2.LINE_AA)
+    return made
+
+
+@pytest.mark.parametrize("width", [3, 4])
+def test_a_blur_of_one_hides_no_other_figures(width: float) -> None:
+    """They are told as soft as the softer one is: what is soft alone is steep on the other."""
+    one, two = (stamped(photograph(1), words) for words in ("98 2 14", "94 2 57"))
+    soft, other = (
+        np.asarray(cv2.GaussianBlur(each, (0, 0), width), np.uint8) for each in (one, two)
+    )
+    assert not proven(one, other).near
+    copy = proven(one, soft)
+    assert copy.near
+    assert not copy.resaved
+    assert "added" not in copy.evidence
+
+
+def laid(one: Pixels, two: Pixels) -> Laid:
+    return Laid(one, two, np.ones(one.shape[:2], np.bool_), 1, (100, 100))
+
+
+@pytest.mark.parametrize("width", [1.4, 2.8])
+def test_the_sharper_is_blurred_as_much_as_the_other_was(width: float) -> None:
+    pixels = photograph(4)
+    blurred = np.asarray(cv2.GaussianBlur(pixels, (0, 0), width), np.uint8)
+    for both in ((pixels, blurred), (blurred, pixels)):
+        soft = as_soft(laid(*both))
+        assert soft is not None
+        assert np.abs(soft.one.astype(int) - soft.two).max() <= 2
+    assert as_soft(laid(pixels, pixels)) is None
