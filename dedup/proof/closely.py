@@ -41,6 +41,7 @@ MAX_PHOTO_PIXELS = 3 << 18
 MAX_DECODED_PIXELS = 12_000_000
 _SELDOM_SHARE = 0.0002
 _FLOOR_LEVELS = 8.0  # that may be left over
+_LOST_LEVELS = 64.0  # that are left over of what posterising took away, at most
 _LEFT_SHARE = 0.6  # of the contrast there, that may be left over
 _BLURRED_RATIO = 1.5  # of fine detail at one size; ways of shrinking make up to 1.3
 _NOISY_RATIO = 1.6
@@ -246,15 +247,21 @@ class _Scales:
     def strangeness(self, made: tuple[Floats, Floats], places: Mask | None = None) -> Floats:
         """Weigh what guesses at the images leave over, closely only at some places."""
         among = self._inside if places is None else places
-        ratios = []
+        ratios, lefts = [], []
         for image, guess, allowed in zip(self._images, made, self._allowed, strict=True):
             found = left_over(image - guess)
             strange = (found > allowed) & among
             if strange.any():
                 found = unlike_at(strange, found, image, guess)
             ratios.append(found / allowed)
+            lefts.append(found)
         least = np.minimum(*ratios)
-        strange = least if self._either else np.where(self._hidden, least, np.maximum(*ratios))
+        if self._either:
+            # Tones that were taken away leave less than strokes that either image lacks.
+            lost = np.maximum(*lefts) > _LOST_LEVELS
+            strange = np.where(lost, np.maximum(*ratios), least)
+        else:
+            strange = np.where(self._hidden, least, np.maximum(*ratios))
         strange[~self._inside] = 0
         return np.asarray(strange, np.float32)
 

@@ -14,7 +14,7 @@ from saved import side
 from dedup.edits.catalogue import drawn
 from dedup.proof import Verdict, prove
 from dedup.proof.both_inked import inked_apart
-from dedup.proof.closely import Laid
+from dedup.proof.closely import Laid, strange_places
 from dedup.proof.in_line import in_a_line
 from dedup.proof.only_words import only_words_agree
 from dedup.proof.paper import is_page
@@ -286,3 +286,22 @@ def test_a_board_saved_again_is_one_board(scale: float, quality: int) -> None:
     size = round(336 * scale), round(336 * scale)
     smaller = Image.fromarray(board()).resize(size, Image.Resampling.LANCZOS)
     assert proven(board(), np.array(smaller), (90, quality)).resaved
+
+
+def outlined(*places: int, noise: float = 0) -> Pixels:
+    """Draw a board of two tones, and on it figures that are but outlines."""
+    rows, columns = np.ogrid[:640, :640]
+    pale = ((rows // 80 + columns // 80) % 2 == 0)[..., None]
+    made = np.where(pale, (240, 217, 181), (181, 136, 99)).astype(np.uint8)
+    for place in places:
+        cv2.ellipse(made, (place, 440), (14, 26), 0, 0, 360, (0, 0, 0), 3, cv2.LINE_AA)
+    grain = np.random.default_rng(1).normal(0, noise, made.shape)
+    return np.clip(made + grain, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("at", [200, 520])
+def test_noise_on_one_of_two_boards_hides_no_figure_that_moved(at: int) -> None:
+    """What either lacks is no tone that was taken away, however well ground follows from ink."""
+    strange = strange_places(laid(outlined(200), outlined(520, noise=16)))
+    assert strange[410:470, at - 16 : at + 16].max() > 3
+    assert strange[100:300].max() < 1.5
