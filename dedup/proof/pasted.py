@@ -39,7 +39,7 @@ _ALL_SHARE = 0.8  # of an image, that its largest panel is where it is no page o
 _WHOLLY_SHOWN_SHARE = 0.97
 _LONGEST_PIXELS = 256  # a side of what is looked at beyond a panel
 _WINDOW_PIXELS, _TEXTURED_LEVELS, _ALIKE = 9, 6.0, 0.6
-_LEAST_SHARE, _GOES_ON_SHARE = 0.005, 0.15
+_LEAST_SHARE, _GOES_ON_SHARE = 0.005, 0.09
 """Of the holder, and of the textures beyond the panel, that are the photograph's: beneath other
 captions .28 and more, beside panels of pages and collages .05 at most."""
 
@@ -116,12 +116,12 @@ def in_a_panel(one: Side, two: Side, verdict: Verdict, look: Look) -> Verdict:
             inner = look(panel, other, inner)
         if inner.near and inner.overlap[1] >= _MIN_SHOWN_SHARE:
             found = _of_all(inner, box, panel.features, holder.features, first=holder is one)
-            if not _goes_on(one.features, two.features, found, box, first=holder is one):
+            if not continues(one.features, two.features, found, box, first=holder is one):
                 return found
     return verdict
 
 
-def _goes_on(one: Features, two: Features, found: Verdict, box: Box, *, first: bool) -> bool:
+def continues(one: Features, two: Features, found: Verdict, box: Box, *, first: bool) -> bool:
     """Tell whether the photograph goes on beyond the panel, which then is but a part of it.
 
     Parameters

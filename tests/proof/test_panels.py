@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 
 import dedup
-from dedup.descriptors.panels import panels
+from dedup.descriptors.panels import Box, panels
 from dedup.edits.catalogue import EDITS, drawn
 from dedup.edits.catalogue import edit as edited
 from dedup.images.decode import decode_bounded
 from dedup.images.encode import as_jpeg
+from dedup.proof import Verdict, describe
+from dedup.proof.pasted import continues
 from dedup.results import Tier
 
 if TYPE_CHECKING:
@@ -210,3 +212,16 @@ def test_one_of_many_photographs_on_a_sheet_is_proven(
     stranger = tmp_path / "stranger.jpg"
     stranger.write_bytes(as_jpeg(drawn(600, 800, RNG(7)), 92))
     assert dedup.why(stranger, other).tier is None
+
+
+@pytest.mark.parametrize(("seen", "goes_on"), [(0.13, True), (0.03, False)])
+def test_a_photograph_goes_on_beneath_other_captions(seen: float, goes_on: bool) -> None:  # noqa: FBT001
+    """Little of it is seen there, and of two photographs next to nothing agrees."""
+    one = RNG(1).integers(0, 256, (240, 256, 3), np.uint8)
+    two = one.copy()
+    two[170:, round(seen * 256) :] = RNG(2).integers(0, 256, two[170:, round(seen * 256) :].shape)
+    both = describe(one), describe(two)
+    box = Box(0, 0, 1, 170 / 240)
+    found = Verdict(True, "", (), overlap=(0.7, 0.7), transform=np.eye(3), scale=1.0)
+    assert continues(*both, found, box, first=True) is goes_on
+    assert continues(*both, found, box, first=False) is goes_on
