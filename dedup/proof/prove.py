@@ -301,8 +301,10 @@ def _looked_at(
     if explicable and _by_curves(laid, page=page, drawn=False):
         found = Judgement([])
     less = 0 if found.refusal else softer(laid)
-    if less or not _seen(verdict, found.drawn):
-        found = _as_soft(one, two, verdict, laid, page=page) or found
+    seen = bool(found.refusal) or _seen(verdict, found.drawn)
+    if less or not seen:
+        again = _as_soft(one, two, verdict, laid, page=page)
+        found = again if again is not None and (again.refusal or not seen) else found
     verdict = replace(verdict, checks=(*verdict.checks, *found.checks))
     if found.refusal:
         return _refused(verdict, found.refusal)
