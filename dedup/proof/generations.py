@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from math import inf, isinf, isnan, log, nan
 from operator import truediv
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -77,6 +77,14 @@ enlargements two thirds at 1.25 times, nine of ten at twice."""
 _MOST_FINE = 1.12
 """How sharp fine details of the smaller image may be against those of the larger, reduced to its
 size: of 594 enlargements by six filters half are above, of reductions 2 %."""
+
+_REPEATED: Final = 0.72
+"""How far neighbouring pixels that would be one of the smaller image differ, at most, against those
+that would be two of it, where the larger one repeats its pixels. Of 976 photographs enlarged so
+(1.1 to 3 times, JPEG 95) all but 6 of 1.5 times are below; of as many that are larger for
+themselves, and of 1,200 stretched ones, none."""
+_REPEATED_FROM: Final = (0.0, 0.49, 0.51)  # where in a pixel programs ask, but for rounding
+_ROUNDING_LEVELS, _FEWEST_REPEATED = 0.05, 1 / 16  # the share of a side that has to be
 
 _FINE, _FINE_PER_RATIO = 0.98, 0.06
 """The same where steps tell nothing: below that .3 % of enlargements are, and .70 of reductions."""
@@ -228,13 +236,14 @@ def _enlarged(large: Original, small: Original, ratio: float) -> bool | None:
     """Tell whether the larger of two images was made from the smaller; None: that is open."""
     if np.prod(large.size) > MOST_PIXELS:
         return None
+    repeated = is_repeated(large, small)
     if large.has_profile and small.has_profile:
         large, small = large.as_stored(), small.as_stored()
     enlarged = _explained(small, large, _MOST_SIDE)
     if isnan(enlarged):
-        return None
+        return repeated or None
     likely = enlarged >= (_LIKELY if ratio < _DOUBLED else _LIKELY_DOUBLED)
-    if likely and not (small.is_lossless and ratio < _DOUBLED):
+    if repeated or (likely and not (small.is_lossless and ratio < _DOUBLED)):
         return True
     reduced = _explained(large, small, round(_MOST_SIDE / ratio))
     if isnan(reduced):
@@ -244,6 +253,29 @@ def _enlarged(large: Original, small: Original, ratio: float) -> bool | None:
         return likelier == 1
     finely = likely and large.quality >= _FINELY_SAVED
     return True if finely and reduced - enlarged <= _NOT_MORE else None
+
+
+def is_repeated(large: Original, small: Original) -> bool:
+    """Tell whether the larger of two images has pixels of the smaller one several times over.
+
+    The smaller one is then what any program makes of the larger that takes some of its pixels, and
+    the larger holds nothing else.
+    """
+    light = grey_of(large.pixels(*large.size))
+    return min(_within_pixels(light, small.size, begin) for begin in _REPEATED_FROM) < _REPEATED
+
+
+def _within_pixels(light: Floats, size: tuple[int, int], begin: float) -> float:
+    """Give what `_REPEATED` limits, of (H, W) grey levels and height and width of the smaller."""
+    found = []
+    for axis, (side, fewer) in enumerate(zip(light.shape, size, strict=True)):
+        steps = np.abs(np.diff(light, axis=axis)).mean(axis=1 - axis) + _ROUNDING_LEVELS
+        pixel = ((np.arange(side) + begin) * fewer / side).astype(int)
+        one = pixel[1:] == pixel[:-1]
+        # By sides, as light may change more along one of them.
+        if _FEWEST_REPEATED * one.size <= np.count_nonzero(one) < one.size:
+            found.append(float(steps[one].mean() / steps[~one].mean()))
+    return sum(found) / len(found) if found else inf
 
 
 def _explained(source: Original, made: Original, most: int, placed: Doubles | None = None) -> float:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from dedup.proof.alignment import scaling
-from dedup.proof.generations import resized_from, saved_from
+from dedup.proof.generations import is_repeated, resized_from, saved_from
 from dedup.proof.lineage import made_from_coarser
 from dedup.proof.original import LOSSLESS
 from dedup.proof.pages import compare_pages
@@ -180,7 +180,9 @@ def _saved_again(one: Side, two: Side, laid: Frames, checks: tuple[Check, ...]) 
     first, second = one.open(), two.open()
     derived = 0
     if laid.sampled:
-        derived = 1 if np.prod(first.size) < np.prod(second.size) else 2
+        small = 1 if np.prod(first.size) < np.prod(second.size) else 2
+        sizes = (second, first) if small == 1 else (first, second)
+        derived = 3 - small if is_repeated(*sizes) else small
     elif first.size == second.size:
         derived = (
             made_from_coarser(first, second, np.eye(3))

@@ -11,7 +11,13 @@ from PIL import Image, ImageDraw, ImageFilter, ImageOps
 from dedup.edits.catalogue import drawn
 from dedup.images.decode import decode_bounded
 from dedup.proof import WORKING_SIDE, Original, Side, describe, prove
-from dedup.proof.generations import resampled_from, resampled_part, resized_from, saved_from
+from dedup.proof.generations import (
+    is_repeated,
+    resampled_from,
+    resampled_part,
+    resized_from,
+    saved_from,
+)
 
 
 def jpeg(image: Image.Image, quality: int, orientation: int = 1) -> bytes:
@@ -200,8 +206,8 @@ def test_a_strongly_compressed_original_was_not_enlarged_from_a_finer_reduction(
 
 def test_where_steps_tell_nothing_sharpness_does() -> None:
     image, unknown = photograph(0), np.zeros((1, 1), np.float32)
-    small = Original(webp(image))
-    large = Original(webp(resized(image, 2, FILTERS[2])))
+    large = Original(webp(image))
+    small = Original(webp(resized(image, 0.5, FILTERS[2])))
     assert resized_from(large, small, unknown, 1.03) == 2
     assert resized_from(small, large, unknown, 1.03) == 1
     assert resized_from(large, small, unknown, 1.05) == 0
@@ -273,3 +279,37 @@ def test_what_is_as_it_was_in_the_middle_alone_tells_nothing_of_the_rest(seed: i
     original = jpeg(Image.composite(sharpened, sharp, middle), 92)
     assert resampled_part(Original(original), Original(made), np.eye(3)) == 0
     assert resampled_part(Original(made), Original(original), np.eye(3)) == 0
+
+
+@pytest.mark.parametrize("factor", [1.2, 1.5, 2])
+def test_an_image_whose_pixels_are_repeated_came_of_the_smaller(factor: float) -> None:
+    """Taking some pixels of it gives the smaller one to the level, as a reduction would."""
+    image = photograph(6)
+    sides = round(429 * factor), round(333 * factor)
+    small = Original(jpeg(image, 92))
+    large = Original(jpeg(image.resize(sides, Image.Resampling.NEAREST), 95))
+    assert is_repeated(large, small)
+    assert prove(sided(small), sided(large)).derived == 2
+    assert prove(sided(large), sided(small)).derived == 1
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.67, 0.8])
+def test_an_image_of_which_some_pixels_were_taken_repeats_none(factor: float) -> None:
+    image = photograph(7)
+    sides = round(429 * factor), round(333 * factor)
+    small = Original(jpeg(image.resize(sides, Image.Resampling.NEAREST), 92))
+    large = Original(jpeg(image, 92))
+    assert not is_repeated(large, small)
+    assert prove(sided(large), sided(small)).derived in {0, 2}
+
+
+@pytest.mark.parametrize("sides", [(429, 400), (515, 333)])
+def test_a_stretched_image_whose_light_changes_along_one_side_repeats_none(
+    sides: tuple[int, int],
+) -> None:
+    rng = np.random.default_rng(8)
+    rows = np.repeat(rng.normal(120, 40, (333, 1, 3)), 429, axis=1)
+    pixels = rows + rng.normal(0, 4, rows.shape)
+    image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+    stretched = image.resize(sides, Image.Resampling.LANCZOS)
+    assert not is_repeated(Original(jpeg(stretched, 92)), Original(jpeg(image, 92)))
