@@ -22,7 +22,7 @@ _LONGEST: Final = 384  # pixels of the outer image that are looked at
 _LEAST_SIDE: Final = 32
 _LEAST_AROUND: Final = 0.03  # of the outer image
 _SEAM: Final = 4  # pixels that are left out
-_PLAIN_LEVELS: Final = 1.0
+_PLAIN_LEVELS: Final = 5.0  # what falls off from a thing on black is like an enlargement of it
 _BLUR: Final = 1 / 24  # of the longest side
 
 _LEVEL: Final = 0.015  # sine of the most that the inner image is turned: it is laid on as it is

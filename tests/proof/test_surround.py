@@ -13,6 +13,8 @@ from dedup.images.encode import as_jpeg
 from dedup.proof import Original, Side, describe, prove
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy.typing as npt
 
     Pixels = npt.NDArray[np.uint8]
@@ -58,3 +60,16 @@ def test_a_thing_before_a_soft_background_was_made_from_the_whole() -> None:
     whole[40:185, 130:270] = drawn(145, 140, rng)
     found = prove(side(whole), side(np.ascontiguousarray(whole[:, 110:290])))
     assert (found.near, found.derived) == (True, 2)
+
+
+def test_the_middle_of_a_thing_on_black_was_made_from_the_whole(shared: Path) -> None:
+    """What falls off to black around it is like an enlargement of it, as that is dark as well."""
+    path = shared / "data" / "photos" / "caltech101" / "brain" / "image_0025.jpg"
+    whole = Original(path.read_bytes())
+    height, width = whole.size
+    pixels = whole.pixels(height, width)
+    left = (width - height) // 2
+    middle = side(np.ascontiguousarray(pixels[:, left : left + height]), 90)
+    found = prove(Side(describe(pixels), lambda: whole), middle)
+    assert (found.near, found.derived) == (True, 2)
+    assert found.evidence.startswith("cropped to 94%")
