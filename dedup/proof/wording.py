@@ -31,6 +31,7 @@ _WHOLE_SHARE = 0.97  # of an image; more is the whole of it
 _MAX_GREY_CHROMA, _MIN_COLOUR_CHROMA = 2, 5  # mean spread of the channels
 _MAX_GREY_SPREAD, _LEAST_COLOURED_SHARE = 8, 0.15
 _MIN_TONE_LEVELS, _MAX_TONE_SHARE = 2.0, 0.1
+_COMPRESSED_LEVELS = 0.3  # of colour, that rounding and compression leave beside any tone
 _COLOURED_SHARE = 0.2  # from which on nobody takes it for one tone
 _CLIPPED_LEVELS, _KEPT_SHARE = (8, 247), 0.1
 _GROUND = "plain ground"
@@ -379,7 +380,8 @@ def _beside_tone(colours: Floats) -> float:
     off = colours - light[:, None]
     left = off - table @ np.linalg.lstsq(table, off, rcond=None)[0]
     shown = float(np.abs(off).mean())
-    return float(np.abs(left).mean()) / shown if shown > _MIN_TONE_LEVELS else 1.0
+    beside = max(0.0, float(np.abs(left).mean()) - _COMPRESSED_LEVELS)
+    return beside / shown if shown > _MIN_TONE_LEVELS else 1.0
 
 
 def _shared(one: Features, two: Features, verdict: Verdict) -> tuple[Floats, Floats]:

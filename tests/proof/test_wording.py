@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,3 +56,21 @@ def test_something_small_is_no_claim_where_light_was_changed(light: int, made: i
     assert words.derived == made
     large = describe_edits(one, two, verdict, Drawn(0.05, 1))
     assert large.derived == 1
+
+
+SEEN = Verdict(near=True, evidence="", checks=(), overlap=(1.0, 1.0), transform=np.eye(3))
+
+
+def test_a_faint_tone_is_none_that_was_lost() -> None:
+    """Compression leaves as much colour beside it as a tenth of the tone, or more."""
+    rng = np.random.default_rng(12)
+    light = drawn(240, 320, rng).astype(np.float64).mean(axis=2, keepdims=True)
+    blotches = np.kron(rng.normal(0, 1.2, (30, 40, 3)), np.ones((8, 8, 1)))
+    tinted = 40 + light * 0.7 + TONE * 0.3 + blotches
+    one, two = (
+        describe(np.clip(np.rint(each), 0, 255).astype(np.uint8))
+        for each in (np.repeat(40 + light * 0.7, 3, axis=2), tinted)
+    )
+    words = describe_edits(one, two, SEEN, Drawn())
+    assert "toned in one colour" in words.said(2)
+    assert words.derived == 2
