@@ -152,7 +152,7 @@ def describe_edits(
     elif drawn.share and not is_blurred_away(one, two, verdict, drawn.on):
         if drawn.on and is_coarsened(one, two, verdict, drawn.on):
             words.of(3 - drawn.on, *(said.format(share) for said in _WHAT["coarse"]))
-        elif drawn.on:
+        elif drawn.on and (drawn.share > _SMALL_SHARE or words.told != 3 - drawn.on):
             # Light that is lost looks like something small drawn over the other.
             small = words.seen_on if words.other_tones else words.likely_of
             say = words.of if drawn.share > _SMALL_SHARE else small
@@ -348,12 +348,13 @@ def _tone(words: Words, one: Features, two: Features, verdict: Verdict) -> None:
 
 
 def _sharpness(words: Words, verdict: Verdict) -> None:
-    if verdict.softer and verdict.sharpened:
-        words.likely_of(3 - verdict.softer, "sharpened", _SOFT)
-    elif verdict.softer and verdict.sharpened is None:
+    made = 3 - verdict.softer if verdict.sharpened else verdict.softer
+    if verdict.softer and (verdict.sharpened is None or words.told == 3 - made):
         words.seen_on(verdict.softer, _SOFT, _SHARP)
+    elif verdict.softer and verdict.sharpened:
+        words.likely_of(made, "sharpened", _SOFT)
     elif verdict.softer:
-        words.likely_of(verdict.softer, "blurred", _SHARP)
+        words.likely_of(made, "blurred", _SHARP)
     elif verdict.residual > 1:
         words.both("other noise or compression")
 

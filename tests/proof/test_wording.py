@@ -74,3 +74,26 @@ def test_a_faint_tone_is_none_that_was_lost() -> None:
     words = describe_edits(one, two, SEEN, Drawn())
     assert "toned in one colour" in words.said(2)
     assert words.derived == 2
+
+
+@pytest.mark.parametrize(
+    ("told", "sharper", "softer"),
+    [
+        (0, "sharper than the other", "blurred"),
+        (1, "sharper than the other", "less sharp than the other"),
+        (2, "sharper than the other", "blurred"),
+    ],
+)
+def test_nothing_is_said_of_an_image_from_which_the_other_was_made(
+    told: int, sharper: str, softer: str
+) -> None:
+    pixels = drawn(240, 320, np.random.default_rng(13))
+    marked = pixels.copy()
+    marked[100:124, 150:174] = 250
+    marked[106:118, 156:168] = 5
+    one, two = describe(pixels), describe(marked)
+    words = describe_edits(one, one, replace(SEEN, softer=2), Drawn(), lambda _: told)
+    assert words.said(1) == sharper
+    assert words.said(2) == softer
+    words = describe_edits(one, two, SEEN, Drawn(0.01, 2), lambda _: told)
+    assert ("added over 1% of one or both" in words.said(2)) == (told == 1)
