@@ -165,8 +165,13 @@ def traced_again(one: Original, two: Original) -> int:
     if left.is_noise or left.is_sharpening:
         return rough + 1
     files = (one, two) if rough else (two, one)
-    sound = files[0].quality >= _LEAST_QUALITY and files[1].quality >= _SOUND_QUALITY
+    sound = files[0].quality >= _LEAST_QUALITY and _own_quality(files[1]) >= _SOUND_QUALITY
     return 2 - rough if sound and left.is_lost(fine=True) else 0
+
+
+def _own_quality(file: Original) -> int:
+    """Give the quality that tells how rough a file may be by itself: few colours are dithered."""
+    return 0 if file.opened.header.mode == "P" else file.quality
 
 
 def _rougher(cut: tuple[Window, Window]) -> int:
@@ -189,7 +194,7 @@ def _left_over(cut: tuple[Window, Window], files: tuple[Original, Original]) -> 
         return 0
     if left.is_noise or left.is_local_contrast or left.is_sharpening:
         return rough + 1
-    qualities = files[1 - rough].quality, files[rough].quality
+    qualities = files[1 - rough].quality, _own_quality(files[rough])
     # A coarse JPEG takes as much by itself, and its errors make another one rougher.
     if qualities[0] >= _LEAST_QUALITY and left.is_lost(fine=qualities[1] >= _FINE_QUALITY):
         return 2 - rough
