@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
@@ -21,6 +22,8 @@ from dedup.proof.verdict import Verdict
 from dedup.proof.whole import PLACES_CHECK, Frames, frames, may_be_whole, same_shape
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
     from dedup.proof.original import Original
@@ -103,8 +106,8 @@ def _laid(first: Original, second: Original) -> tuple[Frames, tuple[Check, ...]]
     if first.size != second.size:
         return laid, tuple(laid.checks())
     if laid.fine.shape == laid.coarse.shape:
-        return _either_way(laid, _turned(laid))
-    return _either_way(laid, frames(second, first))  # of large files, whose raster is smaller
+        return _either_way(laid, partial(_turned, laid))
+    return _either_way(laid, lambda: frames(second, first))  # large ones, on a smaller raster
 
 
 def _turned(laid: Frames) -> Frames:
@@ -112,12 +115,13 @@ def _turned(laid: Frames) -> Frames:
     return Frames(laid.coarse, laid.fine, laid.qualities[::-1])
 
 
-def _either_way(laid: Frames, turned: Frames) -> tuple[Frames, tuple[Check, ...]]:
+def _either_way(laid: Frames, turned: Callable[[], Frames]) -> tuple[Frames, tuple[Check, ...]]:
     found = tuple(laid.checks())
     if not found[-1].passed and found[-1].name == PLACES_CHECK:
-        again = tuple(turned.checks())
+        back = turned()
+        again = tuple(back.checks())
         if all(check.passed for check in again):
-            return turned, again
+            return back, again
     return laid, found
 
 
@@ -150,7 +154,7 @@ def _saved_twice(
         return laid, found
     again = Frames(laid.fine, laid.coarse, (fine, coarse), sampled=laid.sampled)
     if same_size:
-        again, checks = _either_way(again, _turned(again))
+        again, checks = _either_way(again, partial(_turned, again))
     else:
         checks = tuple(again.checks())
     return (again, checks) if all(check.passed for check in checks) else (laid, found)

@@ -87,7 +87,7 @@ def test_a_page_that_was_a_coarse_jpeg_before_it_was_a_fine_one_is_one_page(scal
 def planks() -> Pixels:
     """Draw rough and smooth wood of one tone, with dark marks all over it."""
     rng = np.random.default_rng(5)
-    roughness = np.repeat(np.float32([2, 6, 6, 2, 6, 6, 6, 2]), 80)
+    roughness = np.repeat(np.array([2, 6, 6, 2, 6, 6, 6, 2], np.float32), 80)
     grain = cv2.GaussianBlur(rng.normal(0, 3.5, (480, 640)).astype(np.float32), (0, 0), 1.0)
     wood = 96 + grain * roughness
     for x, y, length in rng.integers((0, 0, 10), (600, 470, 50), (400, 3)).tolist():
