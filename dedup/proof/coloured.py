@@ -13,7 +13,6 @@ import numpy as np
 from dedup.proof import cells
 from dedup.proof.ranks import percentiles
 from dedup.proof.residual import blobs, contrast
-from dedup.proof.rims import by_rims
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -54,17 +53,3 @@ def coloured_places(one: Bytes, two: Bytes, inside: Mask) -> Mask:
     grown = mask.repeat(2, axis=0).repeat(2, axis=1)[: inside.shape[0], : inside.shape[1]]
     found[: 2 * height, : 2 * width] = grown
     return found & inside
-
-
-def on_either(one: Bytes, two: Bytes, mask: Mask, places: Mask) -> bool:
-    """Tell whether what colour shows is on one image, and what light shows on the other.
-
-    Parameters
-    ----------
-    one, two : (H, W, 3) RGB
-    mask, places : (H, W), what differs in light, and in light or colour
-    """
-    if np.count_nonzero(places) <= np.count_nonzero(mask):
-        return False
-    rims = by_rims(one, two, places)
-    return rims is not None and rims.both

@@ -9,7 +9,7 @@ so that this tells small figures, too.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -26,9 +26,8 @@ if TYPE_CHECKING:
 
 _MOST_PIXELS = 1 << 13  # of a piece; what is larger has ground and strokes to be told by
 _PLAIN_LEVELS, _PLAIN_SHARE = 40.0, 0.5  # of the largest difference of a piece
-_MIN_EITHER_PIXELS, _MIN_EITHER_SHARE = 4, 0.2  # of what plainly differs, either way
 _MANY_TIMES = 4  # as many pixels, of which two colours tell
-_MIN_EITHER_COLOURED = 0.05
+_MIN_EITHER_PIXELS, _MIN_EITHER_SHARE = 4, 0.05  # of what plainly differs, either way
 _MIN_APART_LEVELS, _MAX_OFF_SHARE, _MAX_OFF_LARGE = 45.0, 0.27, 0.1
 """Between the two colours, and of that between what either image has for one of them. Figures on
 signs, in stamps and on screens are off by .25 at most, large letters on stickers by .02; what lies
@@ -43,31 +42,6 @@ _ALIKE_LEVELS, _END = 32, 0.25  # between what is beside a stroke, and of the wa
 _MIN_BESIDE, _MIN_EITHER_BESIDE = 0.1, 0.9  # of what is beside a stroke: a colour, and either
 
 
-class _Limits(NamedTuple):
-    """What a piece may be off; all but `apart` in shares of that.
-
-    Parameters
-    ----------
-    apart : levels between the two tones, at least
-    tones : between what either image has for one tone
-    mean : between the means of both images
-    within : standard deviation of what either image has for one tone
-    """
-
-    apart: float
-    tones: float
-    mean: float
-    within: float
-
-
-_LIMITS, _SMALL_LIMITS = _Limits(40.0, 0.16, 0.12, 0.45), _Limits(60.0, 0.25, 0.16, 0.6)
-_SMALL_PIXELS = 200
-_SPREADS = 0.87, 1.15  # of the one against the other's
-"""Of twelve stickers, words and losses over photographs that exchange two tones loosely, of 1,500
-copies, each is beyond one of these: within a tone they vary by .5 to .8, or either has less or more
-of it. Fourteen small figures, clocks, plates and coins that are others are not; they vary by .4."""
-
-
 def exchanged(one: Bytes, two: Bytes, own: Mask) -> bool:
     """Tell one piece of what differs.
 
@@ -76,18 +50,9 @@ def exchanged(one: Bytes, two: Bytes, own: Mask) -> bool:
     one, two : (H, W, 3) RGB, around the piece
     own : (H, W), the piece
     """
-    count = np.count_nonzero(own)
-    if count > _MOST_PIXELS * _MANY_TIMES:
+    if np.count_nonzero(own) > _MOST_PIXELS * _MANY_TIMES:
         return False
-    colours = one[own].astype(np.float32), two[own].astype(np.float32)
-    if _in_two_colours(*colours):
-        return True
-    if count > _MOST_PIXELS:
-        return False
-    first, second = (
-        cv2.cvtColor(each, cv2.COLOR_RGB2GRAY)[own].astype(np.float32) for each in (one, two)
-    )
-    return _exchanged(np.asarray(first), np.asarray(second))
+    return _in_two_colours(one[own].astype(np.float32), two[own].astype(np.float32))
 
 
 def continued(one: Bytes, two: Bytes, own: Mask) -> bool | None:
@@ -134,7 +99,7 @@ def _in_two_colours(one: Floats, two: Floats) -> bool:
     along = gap @ line
     least = percentiles(np.abs(along), 95)[0] * _PLAIN_SHARE
     here, there = along > least, along < -least
-    if not _are_many(here, there, _MIN_EITHER_COLOURED):
+    if not _are_many(here, there):
         return False
     first, second = (
         np.stack([np.median(mine[here], axis=0), np.median(theirs[there], axis=0)])
@@ -150,10 +115,10 @@ def _in_two_colours(one: Floats, two: Floats) -> bool:
     )
 
 
-def _are_many(here: Mask, there: Mask, share: float) -> bool:
+def _are_many(here: Mask, there: Mask) -> bool:
     """Tell whether enough differs either way, of all that plainly does."""
     counts = int(np.count_nonzero(here)), int(np.count_nonzero(there))
-    return min(counts) >= max(_MIN_EITHER_PIXELS, share * sum(counts))
+    return min(counts) >= max(_MIN_EITHER_PIXELS, _MIN_EITHER_SHARE * sum(counts))
 
 
 def _are_tight(levels: list[Floats]) -> bool:
@@ -161,25 +126,3 @@ def _are_tight(levels: list[Floats]) -> bool:
     a, b, c, d = (float(np.median(each)) for each in levels)
     loose = max(abs(a - b), abs(c - d)) + max(float(each.std()) for each in levels)
     return loose <= _MAX_LOOSE_SHARE * abs((a + b) - (c + d)) / 2
-
-
-def _exchanged(one: Floats, two: Floats) -> bool:
-    """Tell by the (N,) levels of both."""
-    gap = one - two
-    least = max(_PLAIN_LEVELS, percentiles(np.abs(gap), 95)[0]) * _PLAIN_SHARE
-    over, under = gap > least, gap < -least
-    if not _are_many(over, under, _MIN_EITHER_SHARE):
-        return False
-    bright, dark = (one[over], two[under]), (two[over], one[under])
-    means = [(float(first.mean()), float(second.mean())) for first, second in (bright, dark)]
-    apart = min(means[0]) - max(means[1])
-    limits = _SMALL_LIMITS if len(gap) < _SMALL_PIXELS else _LIMITS
-    if apart < limits.apart or abs(float(gap.mean())) > limits.mean * apart:
-        return False
-    # As much ink, in other places, leaves the spread of levels as it was.
-    low, high = _SPREADS
-    if not low <= float(one.std() / two.std()) <= high:
-        return False
-    if max(float(each.std()) for each in (*bright, *dark)) > limits.within * apart:
-        return False
-    return max(abs(first - second) for first, second in means) <= limits.tones * apart

@@ -93,9 +93,7 @@ _SETTLED = frozenset({OTHER_GRAIN, ELSEWHERE})
 """Refusals that no closer placing changes, of pairs that so many parts place."""
 
 _SMALL_SHARE = 0.3  # of an image, of which few parts may agree
-
-_CLEARLY_DRAWN_SHARE = 2.0  # of what may be drawn on the other side
-_CLEAR_LOG_ODDS = -3.0
+_CLEARLY_DRAWN_SHARE, _CLEAR_LOG_ODDS = 2.0, -3.0  # of what may be drawn on the other side
 # Of 108 pairs that so many parts place and that were refused, none was near by local features; by
 # less than these margins a text over an image was.
 
@@ -103,8 +101,8 @@ _NOT_COMPARED = Compared(None)
 _CAPTIONED = "either has a caption or frame that the other has not"
 _WHOLE_SHARE, _ALL_SHARE = 0.9, 0.98
 _TILTED_DEGREES = 1.0
-_MARK_SHARE = 0.005  # of the image; a mark may be smaller than what the coarse look sees
-_COVERED_SHARE = 0.03  # of the textures
+_MARK_SHARE, _COVERED_SHARE = 0.005, 0.03
+# Of the image and of its textures; a mark may be smaller than what the coarse look sees.
 _UNTOUCHED_LEVELS = 6.0  # median difference, before any tone is mapped
 
 
@@ -323,7 +321,7 @@ def _as_soft(one: Side, two: Side, verdict: Verdict, laid: Laid, *, page: bool) 
     soft = None if page else as_soft(laid)
     if soft is None:
         return None
-    shapes = (one.features.grey.shape, two.features.grey.shape)
+    shapes = one.features.grey.shape, two.features.grey.shape
     return judged(one.open(), two.open(), verdict, shapes, soft, page=page)
 
 
@@ -341,8 +339,7 @@ def _shot_apart(
 
 def _unbent(one: Features, two: Features, verdict: Verdict) -> Verdict:
     """Refuse another shot."""
-    check = bent(one, two, verdict)
-    if check is None:
+    if (check := bent(one, two, verdict)) is None:
         return verdict
     return _refused(replace(verdict, checks=(*verdict.checks, check)), ELSEWHERE)
 

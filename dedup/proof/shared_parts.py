@@ -19,9 +19,8 @@ from dedup.proof.colour_rule import (
     tiles,
     turned,
 )
-from dedup.proof.coloured import coloured_places, on_either
+from dedup.proof.coloured import coloured_places
 from dedup.proof.ink import inked, patched
-from dedup.proof.only_words import only_words_agree
 from dedup.proof.outlines import outline
 from dedup.proof.ranks import percentiles
 from dedup.proof.residual import blobs, equalised, strangeness
@@ -62,7 +61,6 @@ MAX_COLOUR_LEVELS = 21.0  # strong filters leave 20, a product in another colour
 MAX_POSTERISED_LEVELS = 36.0
 MIN_PATCH_TILES = 6  # of another colour
 MAX_CLEAN_SHARE = 0.02
-MAX_WORDS_SHARE = 0.05  # that differs, from which on the words may be all that agrees
 MAX_DOUBTFUL_SHARE = 0.25  # on either side by light; a grey thing beneath a coloured one has more
 MIN_SPECKS, MAX_SPECK_SHARE = 20, 0.15
 _BESIDE_PIXELS, _BESIDE_SHARE = 15, 12  # at most; and a share of a small image, or none is left
@@ -79,8 +77,6 @@ OUTLINE_CHECK = "share of an outline that is on both"
 _OTHER_SHAPES = "shapes on plain ground are others, or elsewhere"
 _SMALL = "small, and not the same all over"
 _OTHER_INK = "either shows something else in one place: other words, or another face"
-_ONLY_WORDS = "only the words on them are the same"
-_COLOURS_ON_BOTH = "either has something in colour that the other has not"
 _EVERYWHERE = "it agrees closely nowhere: another scan or print, or other words"
 OTHER_COLOUR = "a part of it has another colour"
 _OTHER_LIGHT = "light and colour differ as no edit makes them"
@@ -128,17 +124,11 @@ def judge(laid: Laid, *, page: bool, ruled: bool = True) -> Judgement:
     apart = inked_apart(laid.one, laid.two, places)
     if apart:
         return Judgement([Check(BOTH_CHECK, apart, 0, passed=False)], _OTHER_INK)
-    return _photograph(laid, strange, (mask, places), ruled=ruled)
+    return _photograph(laid, strange, mask, ruled=ruled)
 
 
-def _photograph(laid: Laid, strange: Floats, masks: tuple[Mask, Mask], *, ruled: bool) -> Judgement:
-    """Judge by light, by colour, and by whose side places are on.
-
-    Parameters
-    ----------
-    masks : (H, W), places that differ in light, and those that differ in light or colour
-    """
-    mask, places = masks
+def _photograph(laid: Laid, strange: Floats, mask: Mask, *, ruled: bool) -> Judgement:
+    """Judge by light, by colour, and by whose side places are on, (H, W), that differ in light."""
     inside = laid.inside
     around = min(_BESIDE_PIXELS, min(mask.shape) // _BESIDE_SHARE | 1)
     beside = cv2.dilate(mask.astype(np.uint8), np.ones((around, around), np.uint8))
@@ -154,11 +144,7 @@ def _photograph(laid: Laid, strange: Floats, masks: tuple[Mask, Mask], *, ruled:
     checks.append(Check(DIFFERS_CHECK, share, MAX_COVERED_SHARE, few))
     if not few:
         return Judgement(checks, f"{share:.1%} of the content differs", lossy=True)
-    if share > MAX_WORDS_SHARE and only_words_agree(laid, sound):
-        return Judgement(checks, _ONLY_WORDS)
     found = _drawn(laid, sound, mask, checks)
-    if not found.refusal and on_either(laid.one, laid.two, mask, places):
-        return Judgement(found.checks, _COLOURS_ON_BOTH)
     return found._replace(lossy=False) if laid.halvings and _clean(laid, strange, sound) else found
 
 

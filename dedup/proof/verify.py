@@ -23,7 +23,6 @@ from dedup.proof.alignment import (
     warp_colour,
 )
 from dedup.proof.containment import held_share
-from dedup.proof.date_stamps import is_date_stamp
 from dedup.proof.description import comes_before
 from dedup.proof.geometry import MIN_PLACING_INLIERS, Fit, placings, upright
 from dedup.proof.overlay import averages_out, overlay_log_odds
@@ -242,7 +241,7 @@ class _Inquiry:
         if not self._most("share of changed content", change.share, MAX_COVERED_SHARE):
             return "too much of it differs"
         self.drawn = change.share
-        if change.share < SMALL_SHARE or is_date_stamp(aligned.raster, change):
+        if change.share < SMALL_SHARE:
             return ""
         odds = overlay_log_odds(aligned.raster, change, aligned.owner.grey, aligned.other.grey)
         doubtful = MIN_DOUBTFUL_LOG_ODDS <= odds < MIN_DRAWN_LOG_ODDS

@@ -48,7 +48,6 @@ captions and frames nine in ten have more."""
 _SOFT, _SHARP = "less sharp than the other", "sharper than the other"
 _SIDES = ("left", "top", "right", "bottom")
 
-
 _WHAT = {
     "coarse": ("made coarse over {} of it", "finer than the other over {} of it"),
     "light": ("light laid over {} of it", "without the light that lies over {} of the other"),
