@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.float32]
 
 
-_SIDE, _BLOCK = 320, 8  # pixels in the middle that are asked how they were compressed
-_QUALITIES, _MOST_LEFT = range(15, 80, 5), 0.85
+_SIDE, _BLOCK = 256, 8  # pixels in the middle that are asked how they were compressed
+_QUALITIES, _MOST_LEFT = (15, 20, 30, 35, 45, 60, 75), 0.85
 """JPEGs that a file may have been before, and how much one leaves of what differs at most."""
 
 _LEAST_FINE = 0.67

@@ -33,7 +33,8 @@ _IN_PARTS: Final = (0.07, 1.1)
 copies sharpened, blurred, posterised or without noise all over, none has both; of 24 of which parts
 were blurred 19 have."""
 _LIGHT, _LIGHT_LEVELS = 31, 4.0  # pixels that are averaged, and levels that a blur moves
-_BLURS: Final = (0.7, 1.0, 1.4, 2.0, 2.8, 4.0, 5.6)  # pixels; the judges know what less leaves
+_BLURS: Final = (1.0, 1.4, 2.0, 2.8, 4.0, 5.6)
+_KNOWN_BLUR: Final = 1.0  # pixels, up to which the judges know what blur leaves
 _COARSE_PIXELS: Final = 12
 _EVENLY, _SHARPENED = 0.26, 0.8
 """How far logarithms vary, against their median, and the most that this is: of 40 sharpened images
@@ -51,7 +52,7 @@ def evenly_sharper(laid: Laid) -> bool:
 
 
 def as_soft(laid: Laid) -> Laid | None:
-    """Blur the sharper of two as much as the other is; None where that is hardly at all."""
+    """Blur the sharper of two as much as the other is; None where that is little."""
     fine = [float(_fine(each, 1).mean()) for each in laid.greys]
     at = int(fine[1] < fine[0])
     inside = laid.inside[::2, ::2]
@@ -62,7 +63,7 @@ def as_soft(laid: Laid) -> Laid | None:
         for sigma in _BLURS
     ]
     best = int(np.argmax(likeness))
-    if not best:
+    if _BLURS[best] <= _KNOWN_BLUR:
         return None
     images = [laid.one, laid.two]
     images[1 - at] = np.asarray(cv2.GaussianBlur(images[1 - at], (0, 0), _BLURS[best]))

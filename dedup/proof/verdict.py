@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NO_COMMON_PARTS = "no common parts found"
 """What is said of a pair that a first look at parts refuted, and of no other."""
 
-_NARROW_SHARE = 0.1
+_NARROW_SHARE = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Verdict:
 
     @property
     def narrow(self) -> bool:
-        """Whether it was refused by next to nothing: one place, or a tenth of a limit."""
+        """Whether it was refused by next to nothing: one place, or a few hundredths of a limit."""
         if self.near or not self.checks:
             return False
         last = self.checks[-1]
