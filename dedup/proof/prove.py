@@ -128,8 +128,7 @@ def prove(first: Side, second: Side) -> Verdict:
 def prove_placed(first: Side, second: Side, agreed: Agreement) -> Verdict | None:
     """Give what `prove` would, by what parts tell of the pair; None where that is too little.
 
-    Local features need not be described. A narrow refusal is left to them: a placing that is closer
-    by a part of a pixel may prove the pair, and what is said of two files has to be listed as well.
+    Local features need not be described.
     """
     one, two, turned = _in_order(first, second)
     few = agreed.matrix is not None and agreed.spots < FEWEST
@@ -145,7 +144,7 @@ def prove_placed(first: Side, second: Side, agreed: Agreement) -> Verdict | None
         if verdict.near:
             verdict = _closely(one, two, verdict, compared)
         sure = agreed.spots >= _SURE_SPOTS and _clearly_refused(verdict)
-        told = verdict.near or ((well or sure or _unlike(verdict)) and not verdict.narrow)
+        told = verdict.near or well or sure or _unlike(verdict)
         if not few and (not told or _may_be_a_panel(one, two, verdict, fit)):
             return None  # features may place it better
         if few and verdict.near and not _small_part(one, two, verdict):

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 NO_COMMON_PARTS = "no common parts found"
 """What is said of a pair that a first look at parts refuted, and of no other."""
 
-_NARROW_SHARE = 0.03
-
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -80,14 +78,6 @@ class Verdict:
     drawn: float = 0.0
     softer: int = 0
     sharpened: bool | None = False
-
-    @property
-    def narrow(self) -> bool:
-        """Whether it was refused by next to nothing: one place, or a few hundredths of a limit."""
-        if self.near or not self.checks:
-            return False
-        last = self.checks[-1]
-        return abs(last.value - last.limit) <= (_NARROW_SHARE * abs(last.limit) or 1)
 
     @property
     def tilt(self) -> float:

@@ -16,7 +16,6 @@ from dedup.images.decode import decode_square
 from dedup.images.encode import as_jpeg
 from dedup.proof import Original, Side, describe, outlined, prove, prove_placed
 from dedup.proof.pasted import may_be_in_a_panel
-from dedup.proof.verdict import Check, Verdict
 
 if TYPE_CHECKING:
     from dedup.descriptors.parts import Parts
@@ -131,17 +130,3 @@ def test_few_parts_prove_a_small_part_alone() -> None:
     found = prove_placed(one, again, few)  # frame on frame: no placing is needed
     assert found is not None
     assert found.resaved
-
-
-@pytest.mark.parametrize(
-    ("value", "limit", "narrow"),
-    [(0.21, 0.206, True), (0.4, 0.206, False), (1, 0, True), (4, 0, False), (0.95, 0.965, True)],
-)
-def test_a_narrow_refusal_is_told_from_a_clear_one(
-    value: float,
-    limit: float,
-    narrow: bool,  # noqa: FBT001
-) -> None:
-    checks = (Check("first", 5, 3, passed=True), Check("last", value, limit, passed=False))
-    assert Verdict(near=False, evidence="no", checks=checks).narrow == narrow
-    assert not Verdict(near=True, evidence="yes", checks=checks).narrow
