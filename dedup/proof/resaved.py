@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 
 _SIDE, _BLOCK = 256, 8  # pixels in the middle that are asked how they were compressed
 _QUALITIES, _MOST_LEFT = (15, 20, 30, 35, 45, 60, 75), 0.85
-"""JPEGs that a file may have been before, and how much one leaves of what differs at most."""
+_BESIDE, _CLEARLY = 10, 1.15
+"""JPEGs that a file may have been before, and how much one leaves of what differs at most; and by
+how much those that are so far from it leave more: all coarse ones take away noise, within .09."""
 
 _LEAST_FINE = 0.67
 """Of the fine detail of what was compressed: of 40 JPEGs of 30 none has less than .74. What has no
@@ -171,8 +173,9 @@ def _compressed_to(one: Floats, two: Floats) -> int:
         return LOSSLESS
     left = {each: float(np.abs(compressed(one, each) - two).mean()) for each in _QUALITIES}
     best = min(left, key=left.__getitem__)
-    explained = left[best] <= _MOST_LEFT * float(np.abs(one - two).mean())
-    return best if explained else LOSSLESS
+    beside = min(each for at, each in left.items() if abs(at - best) >= _BESIDE)
+    most = min(_MOST_LEFT * float(np.abs(one - two).mean()), beside / _CLEARLY)
+    return best if left[best] <= most else LOSSLESS
 
 
 def _fine(image: Floats) -> float:
