@@ -255,13 +255,9 @@ class _Scales:
                 found = unlike_at(strange, found, image, guess)
             ratios.append(found / allowed)
             lefts.append(found)
-        least = np.minimum(*ratios)
-        if self._either:
-            # Tones that were taken away leave less than strokes that either image lacks.
-            lost = np.maximum(*lefts) > _LOST_LEVELS
-            strange = np.where(lost, np.maximum(*ratios), least)
-        else:
-            strange = np.where(self._hidden, least, np.maximum(*ratios))
+        # Tones that were taken away leave less than strokes that either image lacks.
+        lost = np.maximum(*lefts) <= _LOST_LEVELS if self._either else self._hidden
+        strange = np.where(lost, np.minimum(*ratios), np.maximum(*ratios))
         strange[~self._inside] = 0
         return np.asarray(strange, np.float32)
 
