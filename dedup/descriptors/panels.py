@@ -117,20 +117,40 @@ def _varied(part: Bytes) -> npt.NDArray[np.bool_]:
     middle = np.asarray(cv2.reduce(part, 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F)).astype(np.int16)
     reach = int(_PLAIN_LEVELS / 2) + 1
     below, above = (np.clip(middle + by, 0, 255).astype(np.uint8) for by in (-reach, reach))
-    low, high = (np.count_nonzero(each, axis=1) for each in (part < below, part > above))
+    low, high = (_counts(each) for each in (part < below, part > above))
     few = _TAIL_SHARE * part.shape[1] + 2
     return np.asarray(np.minimum(low, high) > few)
+
+
+def _at_share(ranked: Bytes, share: float) -> npt.NDArray[np.float64]:
+    """Give the value below which a share of each sorted row lies, between neighbours linearly."""
+    place = share * (ranked.shape[1] - 1)
+    low, high = ranked[:, int(place)], ranked[:, min(int(place) + 1, ranked.shape[1] - 1)]
+    return np.asarray(low + place % 1 * (high.astype(np.float64) - low))
+
+
+def _counts(some: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
+    """Count what is marked in each row; as `np.count_nonzero`, several times as fast."""
+    counts = cv2.reduce(some.view(np.uint8), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
+    return np.asarray(counts)[:, 0]
+
+
+def _means(levels: Bytes) -> npt.NDArray[np.float32]:
+    """Give the mean of each row."""
+    return np.asarray(cv2.reduce(levels, 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F))[:, 0]
 
 
 def _spans(part: Bytes, least: int) -> list[tuple[int, int]]:
     """Find the runs of rows between plain rows and seams, those of at least so many."""
     plain = ~_varied(part)
-    plain[plain] = np.subtract(*np.percentile(part[plain], (97, 3), axis=1)) <= _PLAIN_LEVELS
+    if plain.any():
+        ranked = np.sort(part[plain], axis=1)  # of bytes, which is quicker than `np.percentile`
+        plain[plain] = _at_share(ranked, 0.97) - _at_share(ranked, 0.03) <= _PLAIN_LEVELS
     ends = np.flatnonzero(np.diff(np.concatenate([[1], plain, [1]]).astype(np.int8)))
     runs = list(zip(ends[0::2].tolist(), ends[1::2].tolist(), strict=True))
     steps = np.asarray(cv2.absdiff(part[1:], part[:-1]))
-    size, share = steps.mean(axis=1), (steps > _STEP_LEVELS).mean(axis=1)
-    usual = cv2.blur(size[:, None].astype(np.float32), (1, 15))[:, 0] if len(size) else size
+    size, share = _means(steps), _counts(steps > _STEP_LEVELS) / part.shape[1]
+    usual = cv2.blur(size[None], (15, 1))[0] if len(size) else size
     seams = (size > _SEAM_LEVELS) & (share > _SEAM_SHARE) & (size > _SEAM_OVER_USUAL * usual)
     spans: list[tuple[int, int]] = []
     for begin, end in runs:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     Bytes = npt.NDArray[np.uint8]
     Mask = npt.NDArray[np.bool_]
     Counts = npt.NDArray[np.int64]
-    Ranked = npt.NDArray[np.floating | np.signedinteger]
 
 
 def median(values: Values) -> float:
@@ -73,17 +72,3 @@ def percentiles(values: Values, *shares: float) -> list[float]:
         two = ranked[low + 1 :].min() if place % 1 else one
         found[share] = float(one) + place % 1 * float(two - one)
     return [found[share] for share in shares]
-
-
-def at_share(ranked: Ranked, share: float) -> npt.NDArray[np.float64]:
-    """Give the values below which a share of each row lies.
-
-    Parameters
-    ----------
-    ranked : (..., N), sorted along the last axis; N is one at least
-    share : in [0, 100]
-    """
-    last = ranked.shape[-1] - 1
-    place = share / 100 * last
-    one, two = ranked[..., int(place)], ranked[..., min(int(place) + 1, last)]
-    return np.asarray(one + place % 1 * (two - one).astype(np.float64))

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from dedup.proof.ranks import (
-    at_share,
     counted,
     level_at,
     median,
@@ -39,10 +38,3 @@ def test_levels_are_ranked_by_their_counts(shape: tuple[int, int]) -> None:
     assert median_level(levels, some) == np.median(levels[some])
     ranked = np.sort(levels, axis=None).tolist()
     assert [level_at(counted(levels), place) for place in range(len(ranked))] == ranked
-
-
-def test_percentiles_are_those_of_sorted_values_in_any_order() -> None:
-    values = np.random.default_rng(0).integers(0, 50, 1001).astype(np.float32)
-    ranked = np.sort(values)
-    found = percentiles(values, 90, 0, 20, 100, 20)
-    assert found == [float(at_share(ranked, share)) for share in (90, 0, 20, 100, 20)]
