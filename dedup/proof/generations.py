@@ -236,15 +236,16 @@ def _enlarged(large: Original, small: Original, ratio: float) -> bool | None:
     """Tell whether the larger of two images was made from the smaller; None: that is open."""
     if np.prod(large.size) > MOST_PIXELS:
         return None
-    repeated = is_repeated(large, small)
+    as_shown = large, small
     if large.has_profile and small.has_profile:
         large, small = large.as_stored(), small.as_stored()
     enlarged = _explained(small, large, _MOST_SIDE)
-    if isnan(enlarged):
-        return repeated or None
     likely = enlarged >= (_LIKELY if ratio < _DOUBLED else _LIKELY_DOUBLED)
-    if repeated or (likely and not (small.is_lossless and ratio < _DOUBLED)):
+    steps_tell = likely and not (small.is_lossless and ratio < _DOUBLED)
+    if steps_tell or is_repeated(*as_shown):
         return True
+    if isnan(enlarged):
+        return None
     reduced = _explained(large, small, round(_MOST_SIDE / ratio))
     if isnan(reduced):
         return False if enlarged < _FAR else True if likely else None

@@ -56,24 +56,26 @@ def as_soft(laid: Laid) -> Laid | None:
     fine = [float(_fine(each, 1).mean()) for each in laid.greys]
     at = int(fine[1] < fine[0])
     inside = laid.inside[::2, ::2]
-    wanted = _banded(laid.greys[at])[inside]
-    sharp = laid.greys[1 - at]
-    likeness = [
-        _like(_banded(np.asarray(cv2.GaussianBlur(sharp, (0, 0), sigma)))[inside], wanted)
-        for sigma in _BLURS
-    ]
-    best = int(np.argmax(likeness))
-    if _BLURS[best] <= _KNOWN_BLUR:
+    wanted, sharp = _fine_bands(laid.greys[at]), _fine_bands(laid.greys[1 - at])
+    best, most, blurred = 0.0, -1.0, 0.0
+    for sigma in _BLURS:
+        # What is blurred already needs less, and a smaller filter.
+        sharp = np.asarray(cv2.GaussianBlur(sharp, (0, 0), (sigma**2 - blurred**2) ** 0.5))
+        blurred = sigma
+        like = _like(sharp[::2, ::2][inside], wanted[::2, ::2][inside])
+        if like < most:
+            break  # of blurs the likeness has one peak
+        best, most = sigma, like
+    if best <= _KNOWN_BLUR:
         return None
     images = [laid.one, laid.two]
-    images[1 - at] = np.asarray(cv2.GaussianBlur(images[1 - at], (0, 0), _BLURS[best]))
+    images[1 - at] = np.asarray(cv2.GaussianBlur(images[1 - at], (0, 0), best))
     return replace(laid, one=images[0], two=images[1])
 
 
-def _banded(light: Floats) -> Floats:
-    """Leave out what is coarse, and every other pixel."""
-    fine = light - cv2.GaussianBlur(light, (0, 0), _COARSE_PIXELS)
-    return np.ascontiguousarray(fine[::2, ::2], np.float32)
+def _fine_bands(light: Floats) -> Floats:
+    """Leave out what is coarse."""
+    return np.asarray(light - cv2.GaussianBlur(light, (0, 0), _COARSE_PIXELS), np.float32)
 
 
 def _like(one: Floats, two: Floats) -> float:
