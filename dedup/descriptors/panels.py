@@ -132,12 +132,12 @@ def _at_share(ranked: Bytes, share: float) -> npt.NDArray[np.float64]:
 def _counts(some: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
     """Count what is marked in each row; as `np.count_nonzero`, several times as fast."""
     counts = cv2.reduce(some.view(np.uint8), 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
-    return np.asarray(counts)[:, 0]
+    return np.asarray(counts, np.int32)[:, 0]
 
 
 def _means(levels: Bytes) -> npt.NDArray[np.float32]:
     """Give the mean of each row."""
-    return np.asarray(cv2.reduce(levels, 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F))[:, 0]
+    return np.asarray(cv2.reduce(levels, 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F), np.float32)[:, 0]
 
 
 def _spans(part: Bytes, least: int) -> list[tuple[int, int]]:
@@ -148,7 +148,7 @@ def _spans(part: Bytes, least: int) -> list[tuple[int, int]]:
         plain[plain] = _at_share(ranked, 0.97) - _at_share(ranked, 0.03) <= _PLAIN_LEVELS
     ends = np.flatnonzero(np.diff(np.concatenate([[1], plain, [1]]).astype(np.int8)))
     runs = list(zip(ends[0::2].tolist(), ends[1::2].tolist(), strict=True))
-    steps = np.asarray(cv2.absdiff(part[1:], part[:-1]))
+    steps = np.asarray(cv2.absdiff(part[1:], part[:-1]), np.uint8)
     size, share = _means(steps), _counts(steps > _STEP_LEVELS) / part.shape[1]
     usual = cv2.blur(size[None], (15, 1))[0] if len(size) else size
     seams = (size > _SEAM_LEVELS) & (share > _SEAM_SHARE) & (size > _SEAM_OVER_USUAL * usual)

@@ -23,7 +23,18 @@ from dedup.errors import CollectionError
 from dedup.images.traits import Traits
 from dedup.parallel.workers import WORTH_PROCESSES, Workers, cores
 from dedup.proof import NO_COMMON_PARTS, VERIFIER
-from dedup.proof.work import Agreed, Candidates, Chunk, Copies, Image, Measured, Outline, proving
+from dedup.proof.dealing import dealt, in_chunks, linked
+from dedup.proof.work import (
+    Agreed,
+    Candidates,
+    Chunk,
+    Copies,
+    Images,
+    Measured,
+    Outline,
+    Outlined,
+    proving,
+)
 from dedup.store.pairs import (
     ContentPair,
     StoredVerdict,
@@ -42,10 +53,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 COMMIT_EVERY_PAIRS = 256
-MAX_CHUNK_PAIRS = 32
-"""Pairs that a worker checks at once. In order, they share images, which are then unpacked and
-decoded once. Towards the end they are fewer, down to one, so that no worker waits for another's
-many."""
 MAX_SIFTED = 64
 """Pairs that a worker sifts at once."""
 PARTS_AT_ONCE = 1024
@@ -205,7 +212,8 @@ class Prover:
         slots = self._parts({content for pair in pairs for content in pair})
 
         def work() -> Iterator[Work]:
-            for chunk in _chunks([pair for pair in pairs if slots.keys() >= set(pair)], MAX_SIFTED):
+            described = [pair for pair in pairs if slots.keys() >= set(pair)]
+            for chunk in in_chunks(described, MAX_SIFTED):
                 known.append(chunk)
                 yield Candidates(chunk, {each: slots[each] for pair in chunk for each in pair})
 
@@ -232,17 +240,30 @@ class Prover:
         return slots
 
     def _outline(self, workers: Workers[Work, Done], pairs: Iterable[ContentPair]) -> None:
-        wanted = sorted({content for pair in pairs for content in pair})
-        new = [content for content in wanted if content not in self._descriptions]
-        work = (Image(content, self._sources.get(content, ())) for content in new)
-        for done, (content, packed) in enumerate(
-            zip(new, workers.run(work, MAX_PENDING), strict=True), 1
-        ):
-            if isinstance(packed, bytes):
-                self._descriptions.add(content, packed)
-            else:
-                self.unreadable.add(content)
-            self._report("Reading", done, len(new))
+        wanted = {content for pair in pairs for content in pair}
+        new = sorted(content for content in wanted if content not in self._descriptions)
+        lost = self._outline_all(workers, dealt(new, cores()))
+        # One image brought its process down, and others with it: now each has its own.
+        self.unreadable |= set(self._outline_all(workers, in_chunks(lost, 1)))
+
+    def _outline_all(
+        self, workers: Workers[Work, Done], chunks: Sequence[tuple[bytes, ...]]
+    ) -> list[bytes]:
+        """Describe images chunk by chunk; give back those that were lost."""
+        lost: list[bytes] = []
+        done, count = 0, sum(map(len, chunks))
+        work = (Images({each: self._sources.get(each, ()) for each in chunk}) for chunk in chunks)
+        for chunk, found in zip(chunks, workers.run(work, MAX_PENDING), strict=True):
+            outlines = found.packed if isinstance(found, Outlined) else {}
+            lost += [content for content in chunk if content not in outlines]
+            for content, packed in outlines.items():
+                if packed is None:
+                    self.unreadable.add(content)
+                else:
+                    self._descriptions.add(content, packed)
+            done += len(chunk)
+            self._report("Reading", done, count)
+        return lost
 
     def _describe(self, workers: Workers[Work, Done], pairs: Iterable[ContentPair]) -> None:
         wanted = sorted({content for pair in pairs for content in pair})
@@ -270,7 +291,7 @@ class Prover:
     def _check(self, workers: Workers[Work, Done], pairs: list[ContentPair]) -> None:
         lost = self._run(workers, dealt(pairs, cores()), self._work, "Proving")
         # One pair brought its process down, and its chunk with it: now each has its own.
-        self._run(workers, _chunks(lost, 1), self._work, "Proving")
+        self._run(workers, in_chunks(lost, 1), self._work, "Proving")
 
     def _run(
         self,
@@ -318,40 +339,6 @@ class Prover:
         self._checked.update(verdict.tier is not None for verdict in found.values())
         with suppress(CollectionError):  # a collection that cannot be written to is checked again
             write_verdicts(self._catalog, VERIFIER, found)
-
-
-def _chunks(pairs: Sequence[ContentPair], size: int) -> list[tuple[ContentPair, ...]]:
-    return [tuple(pairs[start : start + size]) for start in range(0, len(pairs), size)]
-
-
-def linked(pairs: Iterable[ContentPair]) -> list[ContentPair]:
-    """Order pairs so that those of images that chains of pairs link follow each other.
-
-    A worker then still has most of the files that it needs for the next pair.
-    """
-    known: dict[bytes, bytes] = {}
-
-    def lowest(content: bytes) -> bytes:
-        while (lower := known.setdefault(content, content)) != content:
-            known[content] = content = known[lower]
-        return content
-
-    every = list(pairs)
-    for one, two in every:
-        low, high = sorted((lowest(one), lowest(two)))
-        known[high] = low
-    return sorted(every, key=lambda pair: (lowest(pair[0]), pair))
-
-
-def dealt(pairs: Sequence[ContentPair], workers: int) -> list[tuple[ContentPair, ...]]:
-    """Deal pairs to workers, to each in turn a quarter of its share of what is left."""
-    chunks, at = [], 0
-    while at < len(pairs):
-        share = (len(pairs) - at) // (4 * workers)
-        size = min(MAX_CHUNK_PAIRS, max(1, share))
-        chunks.append(tuple(pairs[at : at + size]))
-        at += size
-    return chunks
 
 
 class _Descriptions:

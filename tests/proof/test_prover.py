@@ -20,7 +20,8 @@ from dedup.images.encode import as_jpeg, write_png
 from dedup.images.traits import measure
 from dedup.proof import Features, Original, Side, prove
 from dedup.proof.chunks import outline_bytes, prove_chunk, prove_copies_chunk, with_features
-from dedup.proof.prover import MAX_CHUNK_PAIRS, Prover, dealt, linked
+from dedup.proof.dealing import MAX_CHUNK, dealt, linked
+from dedup.proof.prover import Prover
 from dedup.results import Tier
 from dedup.store.catalog import Catalog
 from dedup.store.pairs import content_pair
@@ -226,7 +227,7 @@ def test_pairs_are_dealt_in_order_and_towards_the_end_one_by_one(count: int) -> 
     assert [pair for chunk in chunks for pair in chunk] == pairs
     sizes = [len(chunk) for chunk in chunks]
     assert sizes == sorted(sizes, reverse=True)
-    assert max(sizes, default=0) == (MAX_CHUNK_PAIRS if count == 2000 else min(count, 1))
+    assert max(sizes, default=0) == (MAX_CHUNK if count == 2000 else min(count, 1))
     assert sizes[-8:] == [1] * min(count, 8)
 
 
