@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import cv2
 import numpy as np
 
+from dedup.proof.badges import badges
 from dedup.proof.both_inked import inked_apart
 from dedup.proof.closely import few_levels, strange_places
 from dedup.proof.colour_rule import (
@@ -76,6 +77,7 @@ SHAPES_CHECK = "shapes on plain ground that are others"
 OUTLINE_CHECK = "share of an outline that is on both"
 _OTHER_SHAPES = "shapes on plain ground are others, or elsewhere"
 _SMALL = "small, and not the same all over"
+TWO_BADGES = "either has a badge of its own at one place"
 _OTHER_INK = "either shows something else in one place: other words, or another face"
 _EVERYWHERE = "it agrees closely nowhere: another scan or print, or other words"
 OTHER_COLOUR = "a part of it has another colour"
@@ -272,6 +274,8 @@ def _drawn(laid: Laid, sound: Mask, mask: Mask, checks: list[Check]) -> Judgemen
         either = rims is not None and rims.evenly
         lossy = _scattered(mask) or (share > MAX_CLEAN_SHARE and not either)
         return Judgement(checks, reason, lossy=lossy)
+    if found := badges(one, two, places):
+        return Judgement([*checks, Check(BOTH_CHECK, found, 0, passed=False)], TWO_BADGES)
     edges = outline(one, two, places)
     if edges is not None and edges.on_both:
         checks.append(Check(OUTLINE_CHECK, edges.stepped, 0, passed=False))
