@@ -70,8 +70,10 @@ def panels(grey: Bytes) -> list[Box]:
 
 def is_sheet(grey: Bytes) -> bool:
     """Tell a sheet of many images, (H, W)."""
-    # A third of each line tells most photographs from sheets, in a third of the time.
     least = _least(grey)
+    if min(grey.shape) < least:
+        return False  # a strip, or a line
+    # A third of each line tells most photographs from sheets, in a third of the time.
     lines = np.ascontiguousarray(grey[:, ::3]), np.ascontiguousarray(grey[::3].T)
     return any(len(_spans(each, least)) > 1 for each in lines) and len(panels(grey)) >= MANY
 

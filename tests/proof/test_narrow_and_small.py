@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,10 +11,12 @@ import pytest
 from drawings import scene
 from PIL import Image
 
+import dedup
 from dedup.images.decode import bounded_size, decode_square
 from dedup.images.header import open_image
 from dedup.proof import Original, Side, Verdict, describe, prove, working_side
 from dedup.proof.legible import letter_height
+from dedup.results import Tier
 
 
 def saved(image: Image.Image, quality: int) -> bytes:
@@ -107,3 +110,17 @@ def test_leaves_as_large_as_letters_are_no_text() -> None:
     assert letter_height(level) == 0
     small = Image.fromarray(level).resize((200, 150), Image.Resampling.LANCZOS)
     assert proven(Image.fromarray(level).convert("RGB"), small.convert("RGB")).resaved
+
+
+def test_lines_are_indexed_and_found_beside_photographs(tmp_path: Path) -> None:
+    """One divider of a web page must not stop a run."""
+    images = tmp_path / "images"
+    images.mkdir()
+    for size in ((1, 1), (20_000, 1), (1, 300), (6, 2000), (3000, 8), (20_000, 16)):
+        line = Image.effect_noise(size, 60).convert("RGB")
+        for suffix in ("png", "tif"):
+            line.save(images / f"{size[0]}.{size[1]}.{suffix}")
+    with dedup.Collection.create(tmp_path / "store") as collection:
+        collection.index([images])
+        groups = list(collection.duplicates())
+    assert [(group.tier, len(group.duplicates)) for group in groups] == [(Tier.PIXELS, 1)] * 6

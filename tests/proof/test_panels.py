@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import dedup
-from dedup.descriptors.panels import Box, panels
+from dedup.descriptors.panels import Box, is_sheet, panels
 from dedup.edits.catalogue import EDITS, drawn
 from dedup.edits.catalogue import edit as edited
 from dedup.images.decode import decode_bounded
@@ -29,6 +29,15 @@ RNG = np.random.default_rng
 
 def _grey(height: int, width: int, seed: int) -> Bytes:
     return np.asarray(cv2.cvtColor(drawn(height, width, RNG(seed)), cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+@pytest.mark.parametrize("sides", [(1, 1), (1, 2), (1, 20_000), (3, 512), (16, 352)])
+def test_a_line_or_a_strip_is_no_sheet(sides: tuple[int, int]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, sides, dtype=np.uint8)
+    for grey in (noise, np.full(sides, 90, np.uint8)):
+        for turned in (grey, np.ascontiguousarray(grey.T)):
+            assert not is_sheet(turned)
+            assert panels(turned) == []
 
 
 def test_one_image_has_no_panels() -> None:
