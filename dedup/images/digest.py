@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from dedup.errors import ImageError
 from dedup.images.containers import bare_png
-from dedup.images.header import open_image
+from dedup.images.header import DECODER_FAILURES, failure, open_image
 from dedup.images.late import LateImage
+from dedup.images.pages import page_count
 from dedup.images.profiles import profile_of
 from dedup.images.rgb import bands, decode_rgb, load, to_rgb, upright, with_alpha
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from PIL import Image
 
-    from dedup.images.header import Header
+    from dedup.images.header import Header, Opened
 
     Samples = npt.NDArray[Any]  # uint8 or uint16
 
@@ -33,12 +35,15 @@ MAX_DIGEST_PIXELS = 1 << 27
 """134 megapixels in full, half of that at 16 bits, which need 2 GB either way at most; what is
 larger is not compared bit for bit."""
 
+MAX_DIGEST_PAGES = 300
+
 FIRST_DIGEST_BYTES = 32
 """Length of the digests of the first version, which knew no profiles and are void. Later ones begin
 with a byte that names their version."""
 _VERSION = b"\x02"
 
 _BYTE_BITS = 8
+_PAGE_MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX"})
 _DEEP_BITS = 16
 _RGBA = 4
 _HASHED_ROWS = 256
@@ -55,9 +60,10 @@ def pixel_digest(data: bytes, path: str = "") -> bytes | None:
 
     Returns
     -------
-    33 bytes (`FIRST_DIGEST_BYTES` says why), or None where equality cannot be claimed: several
-    frames or pages, more than `MAX_DIGEST_PIXELS`, damaged or raw images, and colour of more than
-    8 bits where the decoder hands over 8 (all but PNG and plain TIFF)
+    33 bytes (`FIRST_DIGEST_BYTES` says why), of every page or frame in order, or None where
+    equality cannot be claimed: more than `MAX_DIGEST_PIXELS` on all pages together or more than
+    `MAX_DIGEST_PAGES`, damaged or raw images, and colour of more than 8 bits where the decoder
+    hands over 8 (all but PNG and plain TIFF of one page)
 
     Raises
     ------
@@ -66,8 +72,10 @@ def pixel_digest(data: bytes, path: str = "") -> bytes | None:
     opened = open_image(data, path)
     image, header, _ = opened
     limit = MAX_DIGEST_PIXELS >> (header.bits > _BYTE_BITS)
-    if header.format == "RAW" or header.frames > 1 or header.width * header.height > limit:
+    if header.format == "RAW" or header.width * header.height > limit:
         return None
+    if header.frames > 1:
+        return _pages_digest(opened, path)
     if header.bits <= _BYTE_BITS and header.mode != "CMYK" and not header.alpha:
         pixels, damaged = decode_rgb(opened, path)
         return None if damaged else _hash(pixels, header.mode, profile_of(image))
@@ -77,6 +85,28 @@ def pixel_digest(data: bytes, path: str = "") -> bytes | None:
         return None
     turn = 1 if header.format == "TIFF" else header.orientation
     return _hash(upright(samples, turn), header.mode, profile_of(image))
+
+
+def _pages_digest(opened: Opened, path: str) -> bytes | None:
+    """Digest page after page; how long a frame is shown is no part of it."""
+    image, header, data = opened
+    if header.bits > _BYTE_BITS or (count := page_count(opened)) > MAX_DIGEST_PAGES:
+        return None
+    hasher, left = hashlib.sha256(f"{count} pages".encode()), MAX_DIGEST_PIXELS
+    for number in range(count):
+        try:
+            image.seek(number)
+            image.load()
+        except DECODER_FAILURES as error:
+            raise ImageError(path, failure(data, header.format, error)) from error
+        left -= image.width * image.height
+        if left < 0 or image.mode not in _PAGE_MODES:
+            return None
+        see_through = any(_is_see_through(band) for _, band in bands(image))
+        samples = _in_bands(image, with_alpha) if see_through else to_rgb(image)
+        turn = 1 if header.format == "TIFF" else header.orientation
+        hasher.update(_hash(upright(samples, turn), image.mode, profile_of(image)))
+    return _VERSION + hasher.digest()
 
 
 def _samples(image: Image.Image, header: Header, data: bytes) -> Samples | None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -126,12 +128,36 @@ def test_cmyk_is_compared_as_cmyk() -> None:
     assert pixel_digest(encode(PICTURE, "TIFF", "CMYK", compression="tiff_lzw")) == cmyk
 
 
-def test_files_of_several_frames_are_not_compared() -> None:
+def test_of_several_pages_every_one_counts() -> None:
     from PIL import Image
 
-    more = [Image.fromarray(PICTURE[::-1])]
-    for name in ("GIF", "PNG", "WEBP", "TIFF"):
-        assert pixel_digest(encode(PICTURE, name, save_all=True, append_images=more)) is None
+    def saved(name: str, *more: np.ndarray, **options: Any) -> bytes | None:
+        pages = [Image.fromarray(each) for each in more]
+        return pixel_digest(encode(PICTURE, name, save_all=True, append_images=pages, **options))
+
+    same = saved("TIFF", PICTURE[::-1])
+    assert same == saved("TIFF", PICTURE[::-1], compression="tiff_lzw")
+    assert same == saved("PNG", PICTURE[::-1])
+    assert same == saved("WEBP", PICTURE[::-1], lossless=True)
+    others = [
+        saved("TIFF", PICTURE),
+        saved("TIFF", PICTURE[::-1], PICTURE),
+        saved("TIFF", PICTURE[::-1][:-1]),
+        DIGEST,
+    ]
+    assert len({same, *others}) == 5
+    assert None not in {same, *others}
+
+
+def test_of_very_many_pages_nothing_is_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from PIL import Image
+
+    from dedup.images import digest
+
+    monkeypatch.setattr(digest, "MAX_DIGEST_PAGES", 2)
+    more = [Image.fromarray(PICTURE[::-1]), Image.fromarray(PICTURE[:, ::-1])]
+    assert pixel_digest(encode(PICTURE, "TIFF", save_all=True, append_images=more)) is None
+    assert pixel_digest(encode(PICTURE, "TIFF", save_all=True, append_images=more[:1])) is not None
 
 
 def test_damage_is_told() -> None:
