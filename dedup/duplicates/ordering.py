@@ -9,6 +9,7 @@ import numpy as np
 
 from dedup.duplicates.groups import row_families
 from dedup.duplicates.ranking import KeepOrder
+from dedup.duplicates.tiers import SURE
 from dedup.duplicates.traits import measured_traits
 
 if TYPE_CHECKING:
@@ -69,11 +70,17 @@ class Ordering:
         return next(row_of[file] for file in files if row_of[file] in chosen)
 
     def of(self, relations: Relations, tiers: frozenset[Tier]) -> KeepOrder:
-        """Order all files by what the relations of some tiers say."""
+        """Order all files within the families that some tiers make.
+
+        What was made from what is asked of all that is proven: a list of one tier alone keeps no
+        conversion of an original that it leaves out.
+        """
         gallery = self._gallery
         families = row_families(gallery.order, gallery.files.row.tolist(), relations, tiers)
         derived = [
-            pair for pair in relations.made_from() if relations.between(*pair, tiers) is not None
+            pair
+            for pair in relations.made_from()
+            if relations.between(*pair, tiers | SURE) is not None
         ]
         return self._ordered(families, derived, relations.copies_of)
 
@@ -84,13 +91,10 @@ class Ordering:
         copies_of: Callable[[int], int],
     ) -> KeepOrder:
         gallery = self._gallery
-        if self._policy.measures:
-            new = {row for family in families for row in family} - self._traits.keys()
-            new -= set(np.flatnonzero(gallery.images.is_name).tolist())
-            images, rows, by = gallery.images, sorted(new), self._measuring
-            self._traits |= measured_traits(
-                gallery.catalog, images, rows, self.paths, self._report, by
-            )
+        new = {row for family in families for row in family} - self._traits.keys()
+        new -= set(np.flatnonzero(gallery.images.is_name).tolist())
+        images, rows, by = gallery.images, sorted(new), self._measuring
+        self._traits |= measured_traits(gallery.catalog, images, rows, self.paths, self._report, by)
         return KeepOrder(
             gallery.images,
             gallery.files,
