@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self
 
@@ -47,8 +47,9 @@ class Term(NamedTuple):
 class KeepPolicy:
     """An ordered list of terms; the first that tells two files apart decides.
 
-    Undamaged images come first whatever it says, and what it leaves open is decided by age, name
-    and path, so that two runs agree.
+    Undamaged images come first whatever it says. What it leaves open is decided by information,
+    so that no copy wins over its original by its name, and then by age, name and path, so that two
+    runs agree.
     """
 
     terms: tuple[Term, ...] = (Term(INFORMATION),)
@@ -58,14 +59,11 @@ class KeepPolicy:
         """The terms as they are written."""
         return tuple(f"{_UNDER}{one.folder}" if one.folder else one.name for one in self.terms)
 
-    @property
-    def measures(self) -> bool:
-        """Whether images have to be looked at."""
-        return any(term.name == INFORMATION for term in self.terms)
-
     @classmethod
     def of(cls, value: Any) -> Self:
         """Read a policy: names with commas between them, or several names.
+
+        Where none of them is `INFORMATION`, it comes last.
 
         Raises
         ------
@@ -78,7 +76,16 @@ class KeepPolicy:
         terms = tuple(_term(one) for one in value)
         if not terms:
             raise ValueError(f"keep names no term; {known_terms()}")
-        return cls(terms)
+        open_to_it = INFORMATION not in {term.name for term in terms}
+        return cls((*terms, *([Term(INFORMATION)] * open_to_it)))
+
+    def unmet(self, paths: Sequence[bytes]) -> list[str]:
+        """Say which folders of the policy hold none of these files, a sentence each."""
+        return [
+            f"keep: no image is under {term.folder!r}"
+            for term in self.terms
+            if term.name == "under" and not any(map(term.holds, paths))
+        ]
 
 
 def known_terms() -> str:

@@ -272,7 +272,7 @@ def selection_options(tiers: str, *names: str) -> Callable[[Command], Command]:
         "tells two files apart decides: under:FOLDER (below a folder of that name or path), "
         "information (an original before what was made from it), pixels, bytes, oldest, newest, "
         "shortest (path). "
-        "Undamaged files always come first.",
+        "Undamaged files always come first, and information decides what they leave open.",
     )
 
     def add(command: Command) -> Command:

@@ -114,8 +114,7 @@ class KeepOrder:
         for number, rows in enumerate(families):
             members = list(rows)
             family_of |= dict.fromkeys(members, number)
-            if policy.measures:
-                self._compare(members)
+            self._compare(members)
         row_of = files.row.tolist()
         by_family: dict[int, list[int]] = {}  # each at the place of its first file
         for file in order:

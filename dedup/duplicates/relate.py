@@ -84,6 +84,7 @@ def relate(
     kept = gallery.companions or tiers == {Tier.EXACT}
     apart = {} if kept else companion_pairs(gallery.images, paths)
     table = PairTable.of(gallery.images, gallery.decisions, apart).noted(candidates.notes)
+    table = table.noted(policy.unmet(gallery.files.path))
     table = table.noted(companions_note(set().union(*apart.values()), "; --companions lists them"))
     table = compare_pixels(table, candidates.may_be_equal, paths, gallery.catalog, report)
     relations = Relations(table, candidates.similar, threshold)

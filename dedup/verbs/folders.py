@@ -127,10 +127,7 @@ def _look(
     catalog = session.computing(decodes=False)
     space = session.space()
     gallery = read_gallery(catalog, space)
-    # Whatever else decides between the files there, what loses information is known.
-    terms = KeepPolicy.of(keep).texts
-    policy = KeepPolicy.of((*terms, *({INFORMATION} - {*terms})))
-    related = relate(gallery, tiers, space.threshold(), report, policy)
+    related = relate(gallery, tiers, space.threshold(), report, KeepPolicy.of(keep))
     lookout = Lookout(catalog.roots(), offline=offline, plain=plain)
     files = [file for file in related.order.files if lookout.shows(gallery.files.facts(file))]
     row_of, path = gallery.files.row.tolist(), gallery.files.path

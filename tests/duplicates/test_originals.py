@@ -192,6 +192,7 @@ def order_of(policy: str, *, derived: int = 0, damaged: tuple[int, ...] = ()) ->
         ("pixels", 2, 1, "more pixels"),
         ("under:originals,information", 1, 0, "under originals"),
         ("under:elsewhere,information", 0, 1, "larger"),
+        ("under:elsewhere", 2, 0, "the other was made from it"),
         ("bytes", 0, 0, "a larger file"),
         ("oldest", 0, 1, "older"),
         ("newest", 0, 0, "newer"),
@@ -202,6 +203,13 @@ def test_a_policy_decides(policy: str, derived: int, first: int, why: str) -> No
     order = order_of(policy, derived=derived)
     assert order.files == [first, 1 - first]
     assert order.why(first, [1 - first]) == why
+
+
+def test_a_folder_without_images_is_named() -> None:
+    policy = KeepPolicy.of("under:originals,under:original,pixels")
+    assert policy.unmet([b"/p/large.jpg", b"/p/originals/small.jpg"]) == [
+        "keep: no image is under 'original'"
+    ]
 
 
 @pytest.mark.parametrize("policy", ["information", "pixels", "oldest"])
