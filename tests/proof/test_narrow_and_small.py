@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -17,6 +17,9 @@ from dedup.images.header import open_image
 from dedup.proof import Original, Side, Verdict, describe, prove, working_side
 from dedup.proof.legible import letter_height
 from dedup.results import Tier
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def saved(image: Image.Image, quality: int) -> bytes:
