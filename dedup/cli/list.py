@@ -22,7 +22,7 @@ from dedup.cli.options import (
     threshold_option,
 )
 from dedup.cli.output import note, progress_bars
-from dedup.cli.stores import shared_store_option
+from dedup.cli.stores import shared_store_option, store_given
 from dedup.results import Grouping, Tier
 
 if TYPE_CHECKING:
@@ -176,7 +176,10 @@ def list_command(
         asked = shared if as_pairs else asked | {"precision": precision, "join": join}
         answer, notes = _answered(store, as_pairs, tiers, threshold, asked)
     found = print_found(answer, out, limit, tiers, explain=explain, by=sort if summary else None)
-    note(*notes, *answer.notes)
+    from dedup.duplicates.tiers import ALL_PAIRS  # here, as --help needs no NumPy
+
+    more = ALL_PAIRS + ("" if isinstance(store, str) else store_given(store))
+    note(*(each.replace(ALL_PAIRS, more) for each in (*notes, *answer.notes)))
     exit_if_found(found, fail_on)
 
 

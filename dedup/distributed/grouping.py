@@ -205,7 +205,7 @@ def read_groups(storage: Storage, settings: Settings) -> tuple[list[Group], list
     keyed.sort(key=lambda one: one[0])
     notes = left_note(counts["alone"])
     if counts["gone"]:
-        notes.append(unreadable_words(counts["gone"], "proven on the images"))
+        notes.append(unreadable_words(counts["gone"], "compared"))
     return [group for _, group in keyed], notes
 
 

@@ -295,4 +295,4 @@ def _checked(
 def unreadable_note(prover: Prover) -> tuple[str, ...]:
     """Say of how many images a prover could read no file; nothing where it read all."""
     count = len(prover.unreadable)
-    return (unreadable_words(count, "proven on the images"),) if count else ()
+    return (unreadable_words(count, "compared"),) if count else ()

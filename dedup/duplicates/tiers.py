@@ -225,13 +225,16 @@ def missing(tier: Tier | None, verdict: Verdict, *, trivial: bool = False) -> st
     )
 
 
+ALL_PAIRS: Final = "dedup list --pairs"
+
+
 def left_note(count: int) -> list[str]:
     """Say how many files are proven against another one and in no group with it."""
     if not count:
         return []
     files = "1 file is" if count == 1 else f"{count:,} files are"
     words = "proven against another one, but in no group with it"
-    return [f"{files} {words}; to see all proven pairs: dedup list --pairs"]
+    return [f"{files} {words}; to see all proven pairs: {ALL_PAIRS}"]
 
 
 def unreadable_words(count: int, purpose: str) -> str:

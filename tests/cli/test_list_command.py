@@ -166,6 +166,26 @@ def test_a_second_list_proves_nothing_again(
     assert dedup("list", "-s", store).out == first.out
 
 
+def test_a_jpeg_stays_before_its_png_in_a_list_of_one_tier(dedup: Dedup, tmp_path: Path) -> None:
+    from drawings import scene
+    from PIL import Image
+
+    images, where = tmp_path / "some", tmp_path / "some.dedup"
+    images.mkdir()
+    scene(5).save(images / "1.jpg", quality=90)
+    with Image.open(images / "1.jpg") as jpeg:
+        jpeg.save(images / "0.png")
+        jpeg.save(images / "2.jpg", quality=60)
+    dedup("index", images, "-s", where, "--views", "details")
+    done = dedup("list", "-s", where, "--tier", "resaved")
+    (row,) = rows(done)
+    assert row["keeper"] == os.fspath(images / "1.jpg")
+    assert [one["path"] for one in row["duplicates"]] == [os.fspath(images / "2.jpg")]
+    assert f"to see all proven pairs: dedup list --pairs --store {where}" in " ".join(
+        done.err.split()
+    )
+
+
 def test_images_that_are_gone_cannot_be_proven_and_that_is_said(
     dedup: Dedup, images: Path, tmp_path: Path
 ) -> None:
@@ -174,7 +194,7 @@ def test_images_that_are_gone_cannot_be_proven_and_that_is_said(
     done = dedup("list", "--offline")
     assert done.code == 0
     assert [row["tier"] for row in rows(done)] == ["exact"]
-    assert "could not be read again to be proven" in done.err
+    assert "could not be read again to be compared" in done.err
     (tmp_path / "unplugged").rename(images)
     assert len(rows(dedup("list"))) == 4
 

@@ -202,7 +202,7 @@ def test_what_cannot_be_read_again_is_counted(gallery: Gallery, card: Path) -> N
     found, notes = compare(gallery, None, new, SURE, 0.999, quiet)
     assert found == []
     (note,) = notes
-    assert note.startswith("1 image could not be read again to be proven")
+    assert note.startswith("1 image could not be read again to be compared")
 
 
 def test_what_is_gone_or_changed_is_no_match(gallery: Gallery, card: Path, images: Path) -> None:

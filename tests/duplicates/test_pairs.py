@@ -128,7 +128,7 @@ def test_files_that_changed_are_counted_and_prove_nothing(folder: Path, catalog:
     with Prover(catalog, sources, quiet) as prover:
         assert prove(known, [(0, 1)], prover).verdicts == {}
         (note,) = unreadable_note(prover)
-    assert note.startswith("1 image could not be read again to be proven on the images")
+    assert note.startswith("1 image could not be read again to be compared")
 
 
 def test_proofs_come_with_the_similarity_of_what_is_near(folder: Path, catalog: Catalog) -> None:
