@@ -16,6 +16,7 @@ import numpy as np
 
 from dedup.proof.across import FEWEST_PLACES, RUN_PIXELS, across, places_on
 from dedup.proof.alignment import at_sizes
+from dedup.proof.blended import BLENDED, BLENDED_CHECK, blended_in
 from dedup.proof.closely import MAX_PHOTO_PIXELS, lay
 from dedup.proof.filled import MAX_FILLED_SHARE, filled
 from dedup.proof.leaks import relit
@@ -131,6 +132,8 @@ def judged(
     laid, page : as for `judge`
     """
     found = _down_to(laid, page=page, ruled=True)
+    if not found.refusal and not page and blended_in(laid):
+        return Judgement([*found.checks, Check(BLENDED_CHECK, 1, 0, passed=False)], BLENDED)
     if not found.refusal or found.refusal == TWO_BADGES:
         return found
     corners = rounded(laid, page=page)
