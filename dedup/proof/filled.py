@@ -30,6 +30,7 @@ _BIN_LEVELS = 16
 MAX_FILLED_SHARE = 0.45  # of what both show
 _MIN_SHARE = 0.002
 _MIN_FILLED_SHARE = 0.5  # of what differs
+_SPECK_PIXELS = 3  # JPEG leaves as much where colours meet, all over a small image
 _OPENED_PIXELS, _CLOSED_PIXELS, _MIN_PIECE_PIXELS = 5, 9, 60
 _MAX_HOLE_SHARE = 0.05  # of all pieces, of one letter
 _ROUGH_LEVELS = 3.0
@@ -48,7 +49,7 @@ class Filled(NamedTuple):
     ----------
     mask : (H, W), with a seam
     on : 1 or 2, the one of the two on the raster
-    rest : share of all that differs that lies elsewhere
+    rest : what differs elsewhere, but for specks, against all that does
     """
 
     mask: Mask
@@ -74,7 +75,9 @@ def filled(laid: Laid) -> Filled | None:
     small[0] = False
     seam = np.ones((_SEAM_PIXELS, _SEAM_PIXELS), np.uint8)
     covered = cv2.dilate((mask | small[holes]).astype(np.uint8), seam) > 0
-    return Filled(covered, 1 + on, float(np.count_nonzero(apart & ~covered) / count))
+    rest = (apart & ~covered).view(np.uint8)
+    solid = cv2.morphologyEx(rest, cv2.MORPH_OPEN, np.ones((_SPECK_PIXELS,) * 2, np.uint8))
+    return Filled(covered, 1 + on, float(np.count_nonzero(solid) / count))
 
 
 def _flat(image: Bytes, apart: Mask) -> Numbers:

@@ -21,6 +21,7 @@ from dedup.proof.colour_rule import (
     turned,
 )
 from dedup.proof.coloured import coloured_places
+from dedup.proof.filled import filled
 from dedup.proof.ink import inked, patched
 from dedup.proof.outlines import outline
 from dedup.proof.ranks import percentiles
@@ -65,6 +66,7 @@ MAX_CLEAN_SHARE = 0.02
 MAX_DOUBTFUL_SHARE = 0.25  # on either side by light; a grey thing beneath a coloured one has more
 MIN_SPECKS, MAX_SPECK_SHARE = 20, 0.15
 _BESIDE_PIXELS, _BESIDE_SHARE = 15, 12  # at most; and a share of a small image, or none is left
+_MAX_REST_SHARE = 0.05  # of what differs, that is beside what is filled
 _AROUND_PIXELS = 24  # of places, beyond which nothing is looked at to tell whose they are
 _CELLS = 8  # a side of the page
 _WRITTEN_LEVELS = 20  # contrast within a few pixels
@@ -280,8 +282,13 @@ def _drawn(laid: Laid, sound: Mask, mask: Mask, checks: list[Check]) -> Judgemen
     if edges is not None and edges.on_both:
         checks.append(Check(OUTLINE_CHECK, edges.stepped, 0, passed=False))
         return Judgement(checks, f"either has a thing of its own on {share:.0%} of it")
-    on = laid.owner if shares.one > shares.two else 3 - laid.owner
-    return Judgement(checks, drawn=Drawn(share, on))
+    on = 1 if shares.one > shares.two else 2
+    # Light steps along a bar before a dark thing less than in what it hides.
+    told = rims is not None and rims.alone.drawn
+    part = None if told else filled(laid)
+    if part is not None and part.rest <= _MAX_REST_SHARE:
+        on, share = part.on, float(part.mask.mean())
+    return Judgement(checks, drawn=Drawn(share, laid.owner if on == 1 else 3 - laid.owner))
 
 
 def _told(

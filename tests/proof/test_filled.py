@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
+from drawings import scene
+from PIL import Image, ImageDraw
 from saved import side
 
+import dedup
 from dedup.edits.catalogue import drawn
 from dedup.proof import prove
 from dedup.proof.closely import Laid
 from dedup.proof.filled import filled
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy.typing as npt
 
     Pixels = npt.NDArray[np.uint8]
@@ -111,3 +116,29 @@ def test_a_box_on_one_explains_no_other_thing_on_the_other() -> None:
     boxed = with_box(image, BLACK)
     assert prove(side(boxed, quality=92), side(image, quality=90)).near
     assert not prove(side(boxed, quality=92), side(other, quality=90)).near
+
+
+@pytest.mark.parametrize("level", [0, 255])
+@pytest.mark.parametrize("seed", [2, 3, 15, 20])
+def test_a_bar_on_a_small_image_with_noise_is_found(seed: int, level: int, tmp_path: Path) -> None:
+    original, barred = scene(seed), scene(seed)
+    width, height = original.size
+    box = (width * 0.3, height * 0.35, width * 0.62, height * 0.46)
+    ImageDraw.Draw(barred).rectangle(box, fill=(level,) * 3)
+    names = tmp_path / "a.jpg", tmp_path / "b.jpg"
+    original.save(names[0], quality=92)
+    barred.save(names[1], quality=88)
+    assert "something added over" in dedup.why(*names).evidence
+
+
+def test_a_bar_is_on_the_image_that_it_hides(shared: Path, tmp_path: Path) -> None:
+    """Light steps less along a black bar on a dark photograph than in what the bar hides."""
+    for name in ("5", "11"):
+        (path,) = (shared / "data/photos/kodak").glob(f"{name}.*")
+        with Image.open(path) as opened:
+            barred = opened.convert("RGB")
+        width, height = barred.size
+        box = (width * 0.3, height * 0.35, width * 0.62, height * 0.45)
+        ImageDraw.Draw(barred).rectangle(box, fill=(0, 0, 0))
+        barred.save(tmp_path / "barred.jpg", quality=88)
+        assert "something added over" in dedup.why(path, tmp_path / "barred.jpg").evidence
