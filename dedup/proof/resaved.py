@@ -16,6 +16,7 @@ from dedup.proof.original import LOSSLESS
 from dedup.proof.pages import compare_pages
 from dedup.proof.residual import compressed
 from dedup.proof.sampled import sampled
+from dedup.proof.saved_alike import saved_alike
 from dedup.proof.small_print import AT_PLACES, is_shared_page, odd_place
 from dedup.proof.traces import traced_again
 from dedup.proof.verdict import Verdict
@@ -82,6 +83,7 @@ def _frame_on_frame(one: Side, two: Side) -> Compared:
     laid, found = _laid(first, second)
     laid, found = sampled(first, second, laid, found)
     laid, found = _saved_twice(first, second, laid, found)
+    laid, found = saved_alike(first, second, laid, found)
     if (odd := odd_place(laid, found)) is not None:
         placed = scaling(two.features.grey.shape, one.features.grey.shape)
         checks, all_of_it = (*found, odd), (1.0, 1.0)

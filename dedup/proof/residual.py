@@ -198,6 +198,7 @@ def strangeness(
     limits: Limits,
     least: int = 1,
     spread: Floats | None = None,
+    lost: Floats | None = None,
 ) -> Floats:
     """Give what is left over what may be left, (H, W); above 1 is unexplained.
 
@@ -207,6 +208,7 @@ def strangeness(
     qualities : of the JPEGs that either comes from; 100 where it comes from none
     least : pixels of a place that matters; where all are smaller no closer look is taken
     spread : `contrast` of what is seen, where that is known
+    lost : (H, W), what saving took from the one that was made, where that is known
     """
     spread = contrast(seen) if spread is None else spread
     allowed = np.maximum(limits.floor, limits.share * np.maximum(contrast(made), spread))
@@ -219,7 +221,7 @@ def strangeness(
     strange = np.asarray(found / allowed, np.float32)
     if not _large(strange, least):
         return strange
-    noise = np.zeros_like(seen)
+    noise = np.zeros_like(seen) if lost is None else mean(lost**2, 9)
     for mine, again, theirs in recompressed(made, seen, qualities):
         found = np.minimum(found, unlike_at(strange > 1, found, again, theirs))
         noise += mean((again - mine) ** 2, 9)

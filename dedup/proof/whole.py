@@ -52,6 +52,7 @@ _MAX_PLACE_LEVELS = 40.0
 more: these are told before a filter is fitted to all of a large image."""
 
 PLACES_CHECK = "places that differ at full resolution"
+FINE_CHECK = "sharpness of fine details against the other's"
 
 _TILE_PIXELS, _FEW_PIXELS = 16, 4
 _MAX_SHAPE_PIXELS = 1.01  # that rounding of sides explains
@@ -96,6 +97,7 @@ class Frames:
     fine, coarse : RGB; the fine one has up to `OVERSAMPLED` times the raster's pixels a side
     qualities : of the JPEGs that fine and coarse come from
     sampled : the fine one was shrunk to the coarse one's size by passing over some of its pixels
+    source : RGB of the raster's size, of which the fine one was made as the coarse one was saved
 
     Attributes
     ----------
@@ -104,9 +106,15 @@ class Frames:
     """
 
     def __init__(
-        self, fine: Bytes, coarse: Bytes, qualities: tuple[int, int], *, sampled: bool = False
+        self,
+        fine: Bytes,
+        coarse: Bytes,
+        qualities: tuple[int, int],
+        *,
+        sampled: bool = False,
+        source: Bytes | None = None,
     ) -> None:
-        self.sampled = sampled
+        self.sampled, self.source = sampled, source
         self.fine, self.coarse, self.qualities = fine, coarse, qualities
         self.equalised: tuple[Floats, Response] | None = None
 
@@ -142,7 +150,8 @@ class Frames:
         found += _sharpness(response)
         if not all(check.passed for check in found):
             return found
-        strange = strangeness(made, seen, self.qualities, LIMITS, MIN_SPOT_PIXELS, spread)
+        lost = None if self.source is None else fine - grey(self.source)
+        strange = strangeness(made, seen, self.qualities, LIMITS, MIN_SPOT_PIXELS, spread, lost)
         mask, spots = blobs(strange, inside, MIN_SPOT_PIXELS)
         if spots and float(mask.mean()) <= _FEW_SPECKS_SHARE:
             _, spots = blobs(strange, inside, MIN_SPOT_PIXELS, MIN_PEAK)
@@ -217,7 +226,7 @@ def _sharpness(response: Response) -> list[Check]:
     found = []
     for name, value, (low, high) in (
         ("contrast against the other's", response.gain, _GAIN),
-        ("sharpness of fine details against the other's", response.fine, _FINE),
+        (FINE_CHECK, response.fine, _FINE),
         ("sharpness of details against the other's", response.middle, _MIDDLE),
     ):
         limit = low if value < low else high
