@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from dedup.images.history import HISTORY_PLACES, as_stored, coefficients, grey_of, history_grey
-from dedup.proof.lineage import turned, turning
 from dedup.proof.original import MOST_PIXELS
 from dedup.proof.ranks import median
 from dedup.proof.resampling import Line, resampled
 from dedup.proof.saved_as import LEAST_QUALITY, saved_as
+from dedup.proof.turns import turned, turning
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -19,6 +19,7 @@ from dedup.proof.alignment import jacobian
 from dedup.proof.channels import at_ends
 from dedup.proof.original import MOST_PIXELS
 from dedup.proof.ranks import median, percentiles
+from dedup.proof.turns import turned, turning
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -81,7 +82,7 @@ def made_from_coarser(one: Original, two: Original, placed: Doubles) -> int:
         return 0
     if both[0].lossy != both[1].lossy and _is_converted(both[0].pixels, both[1].pixels):
         return 2 if both[0].lossy else 1
-    numbers = sorted((1, 2), key=lambda number: -_coarseness(both[number - 1].steps))
+    numbers = sorted((1, 2), key=lambda number: -coarseness(both[number - 1].steps))
     if one.has_profile != two.has_profile and (one, two)[numbers[0] - 1].has_profile:
         return 0  # its steps are of other colours than are seen
     coarse, fine = (both[number - 1] for number in numbers)
@@ -100,7 +101,7 @@ def _keeps_to_steps(coarse: Window, fine: Window) -> bool:
     if fine.lossy and not retoned(coarse.pixels, fine.pixels):
         return True
     # By itself it keeps to the steps of an earlier JPEG, to which others may be near.
-    earlier = fine._replace(steps=_steps_left(fine)) if fine.lossy else fine
+    earlier = fine._replace(steps=steps_left(fine)) if fine.lossy else fine
     if earlier.steps is None:
         return True
     apart = not of_near_steps(earlier.steps, coarse.steps)
@@ -131,7 +132,8 @@ def _upright_steps(file: Original) -> Floats | None:
     return steps.T if header.orientation >= 5 else steps  # noqa: PLR2004 - on its side
 
 
-def _coarseness(steps: Floats | None) -> float:
+def coarseness(steps: Floats | None) -> float:
+    """Give how coarse low steps are, in levels; 0 where there are none."""
     return 0.0 if steps is None else float(steps[:3, :3].mean())
 
 
@@ -142,7 +144,7 @@ def _may_be_coarse(file: Original) -> bool:
     return len(_places(steps)) >= _FEWEST_PLACES
 
 
-def _steps_left(window: Window) -> Floats | None:
+def steps_left(window: Window) -> Floats | None:
     """Give the steps of an earlier JPEG on the same blocks; None where there was none."""
     y, x = window.grid
     return steps_in(grey_of(window.pixels[y:, x:]) - 128)
@@ -152,12 +154,12 @@ def of_near_steps(one: Floats | None, two: Floats | None) -> bool:
     """Tell whether two have low steps that are about as coarse."""
     if one is None or two is None:
         return False
-    return 1 / _NEAR_STEPS < _coarseness(one) / _coarseness(two) < _NEAR_STEPS
+    return 1 / _NEAR_STEPS < coarseness(one) / coarseness(two) < _NEAR_STEPS
 
 
 def is_fine(window: Window, most: float = _FINE_STEP) -> bool:
     """Tell whether the low steps of a JPEG are of so many levels at most."""
-    return _coarseness(window.steps) <= most
+    return coarseness(window.steps) <= most
 
 
 def retoned(one: Pixels, two: Pixels) -> bool:
@@ -223,7 +225,7 @@ def comparable(one: Original, two: Original, placed: Doubles) -> tuple[Window, W
 def _window(file: Original, pixels: Pixels, grid: tuple[int, int], steps: Floats | None) -> Window:
     found = Window(pixels, grid, steps, lossy=steps is not None)
     return (
-        found if found.lossy or not file.is_lossless else found._replace(steps=_steps_left(found))
+        found if found.lossy or not file.is_lossless else found._replace(steps=steps_left(found))
     )
 
 
@@ -238,27 +240,6 @@ def _whole_turn(size: tuple[int, int], placed: Doubles) -> npt.NDArray[np.int64]
     there = np.c_[corners, np.ones(4)] @ placed.T
     off = there[:, :2] / there[:, 2:] - corners @ turn.T
     return turn if np.abs(off - off.mean(axis=0)).max() <= _MOST_DRIFT_PIXELS else None
-
-
-def turning(size: tuple[int, int], turn: npt.NDArray[np.int64]) -> Doubles:
-    """Give where the pixels of an image come to lie once it is `turned`, its corner at 0: (3, 3).
-
-    Parameters
-    ----------
-    turn : (2, 2), a turn by quarters or a mirror
-    """
-    there = np.eye(3)
-    there[:2, :2] = turn
-    sides = size if turn[0, 1] else size[::-1]
-    there[:2, 2] = [side - 1 if row.sum() < 0 else 0 for row, side in zip(turn, sides, strict=True)]
-    return there
-
-
-def turned(pixels: Pixels, turn: npt.NDArray[np.int64]) -> Pixels:
-    """Turn an image by quarters, or mirror it; `turn` as for `turning`."""
-    if turn[0, 1]:
-        pixels = pixels.transpose(1, 0, 2)
-    return pixels[:: int(turn[1].sum()), :: int(turn[0].sum())]
 
 
 def _shared(
