@@ -12,9 +12,11 @@ import numpy as np
 
 from dedup.images.traits import detail
 from dedup.proof.alignment import at_sizes, jacobian
+from dedup.proof.filtered import filtered_from
 from dedup.proof.generations import resampled_from, resampled_part
 from dedup.proof.lineage import made_from_coarser
 from dedup.proof.original import MOST_PIXELS
+from dedup.proof.paper import is_page
 from dedup.proof.ranks import median, percentiles
 from dedup.proof.sharpness import blurred_in_parts
 from dedup.proof.surround import holder_of, surrounded
@@ -75,6 +77,7 @@ def origin(
         or _traced(first, second, matrix, verdict)
         or burnt_out(laid)
         or holds_resized(first, second, matrix, verdict.overlap)
+        or _filtered(first, second, matrix, verdict)
     )
 
 
@@ -92,6 +95,11 @@ def _toned(
 def _traced(first: Original, second: Original, placed: Doubles, verdict: Verdict) -> int:
     """Tell by what edits leave behind, where both show the same."""
     return traced(first, second, placed) if min(verdict.overlap) >= _ALL_SHARE else 0
+
+
+def _filtered(first: Original, second: Original, placed: Doubles, verdict: Verdict) -> int:
+    """Tell by what a coarse JPEG rounded away, where both show the same."""
+    return filtered_from(first, second, placed) if min(verdict.overlap) >= _ALL_SHARE else 0
 
 
 def _resampled(
@@ -156,7 +164,10 @@ def burnt_out(laid: Laid) -> int:
     ]
     if max(lost) < _BURNT_SHARE or max(lost) < _BURNT_TIMES * min(lost):
         return 0
-    return laid.owner if lost[0] > lost[1] else 3 - laid.owner
+    burnt = 0 if lost[0] > lost[1] else 1
+    if is_page(laid.greys[burnt]):
+        return 0  # paper is white, and grey once it is photographed
+    return 3 - laid.owner if burnt else laid.owner
 
 
 def _burnt(levels: Floats) -> npt.NDArray[np.bool_]:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from dedup.proof.alignment import scaling
+from dedup.proof.filtered import filtered_from
 from dedup.proof.generations import is_repeated, resized_from, saved_from
 from dedup.proof.lineage import made_from_coarser
 from dedup.proof.original import LOSSLESS
@@ -197,6 +198,7 @@ def _saved_again(one: Side, two: Side, laid: Frames, checks: tuple[Check, ...]) 
             made_from_coarser(first, second, np.eye(3))
             or saved_from(first, second)
             or traced_again(first, second)
+            or filtered_from(first, second, np.eye(3))
         )
     if not derived and laid.equalised is not None:
         larger, response = laid.equalised
