@@ -18,6 +18,7 @@ from dedup.images.history import all_coefficients, grey_of, steps_in
 from dedup.proof.alignment import jacobian
 from dedup.proof.channels import at_ends
 from dedup.proof.original import MOST_PIXELS
+from dedup.proof.paper import is_page
 from dedup.proof.ranks import median, percentiles
 from dedup.proof.turns import turned, turning
 
@@ -54,6 +55,10 @@ _DRAWN_OVER = 2.0  # times the median of what is left over of a block
 _KEEPS_TO_STEPS = -0.15
 """Logarithm of how far what is made keeps to steps, squared, against all distances alike: that is
 0, and less where the finer of two was made from the coarser."""
+_CLOSELY = -1.4
+"""The same of what was saved without loss, where it is a drawing, whose letters repeat, or keeps to
+finer steps by itself, of which other contrast may make these: what was made so has -1.65 and less.
+"""
 
 _FINE_STEP = 2.0
 _NEAR_STEPS = 1.25  # times as coarse
@@ -91,7 +96,10 @@ def made_from_coarser(one: Original, two: Original, placed: Doubles) -> int:
 
 def _is_converted(one: Pixels, two: Pixels) -> bool:
     """Tell whether light is the same all over, as where a JPEG was saved without loss."""
-    return percentiles(np.abs(grey_of(one) - grey_of(two)).ravel(), 99)[0] < _SAME_LEVELS
+    lights = grey_of(one), grey_of(two)
+    bent = np.abs(cv2.Laplacian(lights[0], cv2.CV_32F)) >= 1  # what is plain, a JPEG keeps
+    off = np.abs(lights[0] - lights[1])[bent]
+    return off.size >= _FEWEST_VALUES and percentiles(off, 99)[0] < _SAME_LEVELS
 
 
 def _keeps_to_steps(coarse: Window, fine: Window) -> bool:
@@ -103,9 +111,11 @@ def _keeps_to_steps(coarse: Window, fine: Window) -> bool:
     # By itself it keeps to the steps of an earlier JPEG, to which others may be near.
     earlier = fine._replace(steps=steps_left(fine)) if fine.lossy else fine
     if earlier.steps is None:
-        return True
+        return fine.lossy or not is_page(grey_of(fine.pixels)) or kept < _CLOSELY
+    back = _spread(earlier, coarse)
     apart = not of_near_steps(earlier.steps, coarse.steps)
-    return apart and kept < _spread(earlier, coarse) - _MARGIN
+    told = fine.lossy or back < inf or kept < _CLOSELY
+    return apart and told and kept < back - _MARGIN
 
 
 class Window(NamedTuple):
@@ -224,9 +234,7 @@ def comparable(one: Original, two: Original, placed: Doubles) -> tuple[Window, W
 
 def _window(file: Original, pixels: Pixels, grid: tuple[int, int], steps: Floats | None) -> Window:
     found = Window(pixels, grid, steps, lossy=steps is not None)
-    return (
-        found if found.lossy or not file.is_lossless else found._replace(steps=steps_left(found))
-    )
+    return found if found.lossy or not file.is_lossless else found._replace(steps=steps_left(found))
 
 
 def _whole_turn(size: tuple[int, int], placed: Doubles) -> npt.NDArray[np.int64] | None:
@@ -313,13 +321,13 @@ def _spread(coarse: Window, fine: Window) -> float:
 
 
 def sound(pixels: Pixels, off: Floats) -> npt.NDArray[np.bool_]:
-    """Choose blocks that nothing is drawn over, and none of whose pixels are clipped."""
+    """Choose blocks that nothing is drawn over, and none of whose pixels are clipped, (N,)."""
     height, width = (side // _BLOCK for side in pixels.shape[:2])
     some = at_ends(pixels, *_CLIPPED)[: height * _BLOCK, : width * _BLOCK]
     blocks = some.reshape(height, _BLOCK, width, _BLOCK)
     whole = ~blocks.any(axis=(1, 3)).ravel()
-    if np.count_nonzero(whole) < _FEWEST_VALUES:
-        whole[:] = True
+    if not whole.any():
+        return whole
     return np.asarray(whole & (off <= max(1e-3, _DRAWN_OVER * median(off[whole]))))
 
 

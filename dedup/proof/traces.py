@@ -16,6 +16,7 @@ import numpy as np
 from dedup.images.history import grey_of
 from dedup.proof.exactly import made_exactly
 from dedup.proof.lineage import BLURRED, comparable, mixed_of, parts_of
+from dedup.proof.paper import is_page
 from dedup.proof.ranks import percentiles
 
 if TYPE_CHECKING:
@@ -109,13 +110,16 @@ class Left(NamedTuple):
         clearly = self.rougher >= 1.42 or self.rich_like >= 0.75 or self.fall < 0.5  # noqa: PLR2004
         return same and clearly and self.rougher >= 1.15 and self.evenly <= 0.9  # noqa: PLR2004
 
-    def is_lost(self, *, fine: bool) -> bool:
+    def is_lost(self, *, lossy: bool, fine: bool) -> bool:
         """Tell whether the other one lost it to a blur or a filter against noise.
 
         Parameters
         ----------
+        lossy : the other one is a JPEG, which takes less than a level as well
         fine : the rougher one is no JPEG of such steps that these may have made it rougher
         """
+        if lossy and self.calm < 1:
+            return False
         if self.own >= 0.55 and self.evenly >= 1.18 and self.rougher >= 1.01:  # noqa: PLR2004
             return True  # as what takes noise off does, and leaves edges
         smoothed = self.own >= 0.5 and self.calm_like >= 0.12 and self.rich_like <= 0.15  # noqa: PLR2004
@@ -142,8 +146,10 @@ def traced(one: Original, two: Original, placed: Doubles) -> int:
     cut = comparable(one, two, placed)
     if cut is None:
         return 0
+    # Drawings have few levels by themselves, to which compression adds more.
+    drawn = all(is_page(grey_of(each.pixels)) for each in cut)
     return (
-        levels_lost((_some(one), _some(two)), (one.is_lossless, two.is_lossless))
+        (not drawn and levels_lost((_some(one), _some(two)), (one.is_lossless, two.is_lossless)))
         or made_exactly(cut, (one.is_lossless, two.is_lossless))
         or _left_over(cut, (one, two))
     )
@@ -166,7 +172,7 @@ def traced_again(one: Original, two: Original) -> int:
         return rough + 1
     files = (one, two) if rough else (two, one)
     sound = files[0].quality >= _LEAST_QUALITY and _own_quality(files[1]) >= _SOUND_QUALITY
-    return 2 - rough if sound and left.is_lost(fine=True) else 0
+    return 2 - rough if sound and left.is_lost(lossy=not files[0].is_lossless, fine=True) else 0
 
 
 def _own_quality(file: Original) -> int:
@@ -196,7 +202,8 @@ def _left_over(cut: tuple[Window, Window], files: tuple[Original, Original]) -> 
         return rough + 1
     qualities = files[1 - rough].quality, _own_quality(files[rough])
     # A coarse JPEG takes as much by itself, and its errors make another one rougher.
-    if qualities[0] >= _LEAST_QUALITY and left.is_lost(fine=qualities[1] >= _FINE_QUALITY):
+    lossy, fine = not files[1 - rough].is_lossless, qualities[1] >= _FINE_QUALITY
+    if qualities[0] >= _LEAST_QUALITY and left.is_lost(lossy=lossy, fine=fine):
         return 2 - rough
     if left.calm_like > _TAKEN_LIKE:
         return 0

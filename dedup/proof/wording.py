@@ -13,6 +13,8 @@ from dedup.proof.alignment import corners, jacobian
 from dedup.proof.coarsened import is_blurred_away, is_coarsened
 from dedup.proof.containment import is_edged
 from dedup.proof.geometry import project
+from dedup.proof.hues import beside_tone, is_on_white, unclipped
+from dedup.proof.paper import is_page
 from dedup.proof.seams import seam
 
 if TYPE_CHECKING:
@@ -30,10 +32,9 @@ _SMALL_SHARE = 0.02  # of the overlap
 _WHOLE_SHARE = 0.97  # of an image; more is the whole of it
 _MAX_GREY_CHROMA, _MIN_COLOUR_CHROMA = 2, 5  # mean spread of the channels
 _MAX_GREY_SPREAD, _LEAST_COLOURED_SHARE = 8, 0.15
-_MIN_TONE_LEVELS, _MAX_TONE_SHARE = 2.0, 0.1
-_COMPRESSED_LEVELS = 0.3  # of colour, that rounding and compression leave beside any tone
+_MAX_TONE_SHARE = 0.1
 _COLOURED_SHARE = 0.2  # from which on nobody takes it for one tone
-_CLIPPED_LEVELS, _KEPT_SHARE = (8, 247), 0.1
+_KEPT_SHARE = 0.1
 _GROUND = "plain ground"
 _WRITTEN = "words on plain ground"
 _PANEL = "panel"
@@ -328,13 +329,14 @@ def _tone(words: Words, one: Features, two: Features, verdict: Verdict) -> None:
     lost = min(chroma) < _MAX_GREY_CHROMA and max(chroma) > _MIN_COLOUR_CHROMA
     if lost:
         # Where light ran into black or white, colours went with it.
-        kept = _unclipped(first) & _unclipped(second)
+        kept = unclipped(first) & unclipped(second)
         kept = kept if kept.mean() >= _KEPT_SHARE else np.ones_like(kept)
-        _lost_colour(words, first[kept], second[kept], chroma, coloured)
-    elif min(left := [_beside_tone(first), _beside_tone(second)]) < _MAX_TONE_SHARE and (
+        inked = _is_inked(one, second if chroma[0] < chroma[1] else first)
+        _lost_colour(words, first[kept], second[kept], chroma, coloured, inked=inked)
+    elif min(left := [beside_tone(first), beside_tone(second)]) < _MAX_TONE_SHARE and (
         max(left) > _COLOURED_SHARE
+        and not _is_inked(one, (first, second)[(side := 1 + left.index(min(left))) - 1])
     ):
-        side = 1 + left.index(min(left))
         words.of(side, "toned in one colour", "in colour, which the other lost")
     elif abs(np.log((chroma[0] + 3) / (chroma[1] + 3))) > 0.25 or cast > 8:  # noqa: PLR2004 -- seen side by side
         words.retoned("recoloured")
@@ -358,30 +360,26 @@ def _sharpness(words: Words, verdict: Verdict) -> None:
         words.both("other noise or compression")
 
 
-def _unclipped(colours: Floats) -> npt.NDArray[np.bool_]:
-    low, high = _CLIPPED_LEVELS
-    return np.asarray((colours.min(axis=1) > low) & (colours.max(axis=1) < high))
-
-
 def _lost_colour(
-    words: Words, first: Floats, second: Floats, chroma: list[float], coloured: float
+    words: Words,
+    first: Floats,
+    second: Floats,
+    chroma: list[float],
+    coloured: float,
+    *,
+    inked: bool,
 ) -> None:
     grey = 1 if chroma[0] < chroma[1] else 2
-    if _beside_tone(second if grey == 1 else first) < _MAX_TONE_SHARE:
+    toned = beside_tone(second if grey == 1 else first) < _MAX_TONE_SHARE
+    if toned and not inked:
         words.of(3 - grey, "toned in one colour", "without the other's tone")
     elif coloured > _LEAST_COLOURED_SHARE:  # a coloured badge on a grey image is none that was lost
         words.of(grey, "colour taken away", "in colour, which the other lost")
 
 
-def _beside_tone(colours: Floats) -> float:
-    """Give the share of colours, (N, 3), that is not of one hue, as a tone of grey is; 1: grey."""
-    light = colours.mean(axis=1)
-    table = np.stack([np.ones_like(light), light, light * light], axis=1)
-    off = colours - light[:, None]
-    left = off - table @ np.linalg.lstsq(table, off, rcond=None)[0]
-    shown = float(np.abs(off).mean())
-    beside = max(0.0, float(np.abs(left).mean()) - _COMPRESSED_LEVELS)
-    return beside / shown if shown > _MIN_TONE_LEVELS else 1.0
+def _is_inked(one: Features, colours: Floats) -> bool:
+    """Tell a page on white paper, whose ink may have one hue by itself."""
+    return is_page(one.grey.astype(np.float32)) and is_on_white(colours)
 
 
 def _shared(one: Features, two: Features, verdict: Verdict) -> tuple[Floats, Floats]:
