@@ -73,6 +73,7 @@ class Laid:
     qualities : of the JPEGs that they come from, at this size; 100 where from none
     reduced : whether it has fewer pixels than the files only because of a limit that was given
     halvings : how often its resolution was halved
+    ratio : pixels of a side that the other one has for each of the raster's owner
     """
 
     one: Bytes
@@ -82,6 +83,7 @@ class Laid:
     qualities: tuple[int, int]
     reduced: bool = False
     halvings: int = 0
+    ratio: float = 1.0
 
     @cached_property
     def greys(self) -> tuple[Floats, Floats]:
@@ -160,7 +162,7 @@ def lay(
     matrix = at_sizes(matrix, (owner.size, other.size), (first.shape[:2], second.shape[:2]))
     qualities = owner.noise_at(first.shape[0]), other.noise_at(second.shape[0])
     laid = _warped(first, second, matrix / matrix[2, 2], 2 if scale > 1 else 1, qualities)
-    return None if laid is None else replace(laid, reduced=factor < largest)
+    return None if laid is None else replace(laid, reduced=factor < largest, ratio=ratio)
 
 
 def _warped(

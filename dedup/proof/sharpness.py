@@ -32,10 +32,12 @@ _IN_PARTS: Final = (0.07, 1.1)
 """Share that is as sharp in both, and logarithm of how much sharper a tenth is at least. Of 170
 copies sharpened, blurred, posterised or without noise all over, none has both; of 24 of which parts
 were blurred 19 have."""
+_COARSE: Final = (2.0, 6.0)  # widths of blurs
 _LIGHT, _LIGHT_LEVELS = 31, 4.0  # pixels that are averaged, and levels that a blur moves
 _BLURS: Final = (1.0, 1.4, 2.0, 2.8, 4.0, 5.6)
 _KNOWN_BLUR: Final = 1.0  # pixels, up to which the judges know what blur leaves
 _COARSE_PIXELS: Final = 12
+_REDUCED: Final = 1.1  # times, of sides
 _EVENLY, _SHARPENED = 0.26, 0.8
 """How far logarithms vary, against their median, and the most that this is: of 40 sharpened images
 most have .2 and less, and .26 the most but for one, and medians of .36 to .85; of 25 blurred ones
@@ -47,6 +49,8 @@ def evenly_sharper(laid: Laid) -> bool:
     found = _ratios(laid, _NEAR)
     if found is None:
         return False
+    if found.side == laid.owner and laid.ratio >= _REDUCED:
+        return True  # and what is reduced often is
     middle = median(found.ratios)
     return middle <= _SHARPENED and float(found.ratios.std()) <= _EVENLY * middle
 
@@ -85,7 +89,7 @@ def _like(one: Floats, two: Floats) -> float:
 def blurred_in_parts(laid: Laid) -> int:
     """Tell which of two images, 1 or 2, is blurred in parts and else as sharp as the other."""
     found = _ratios(laid, _AROUND)
-    if found is None:
+    if found is None or _is_grain(laid, found):
         return 0
     like, most = _IN_PARTS
     alike = float((np.abs(found.ratios) < _LIKE).mean())
@@ -112,6 +116,19 @@ def _ratios(laid: Laid, around: int) -> _Ratios | None:
     if median(ratios) < 0:
         return _Ratios(3 - laid.owner, some, -ratios)
     return _Ratios(laid.owner, some, ratios)
+
+
+def _is_grain(laid: Laid, found: _Ratios) -> bool:
+    """Tell whether what is sharper is so in calm places only: there it has grain."""
+    rich = np.minimum(*(_contrasts(each) for each in laid.greys))[found.some]
+    return percentiles(found.ratios[rich >= median(rich)], 90)[0] < _IN_PARTS[1]
+
+
+def _contrasts(light: Floats) -> Floats:
+    """Give how much there is around every other pixel that is coarser than grain."""
+    soft, softer = (cv2.GaussianBlur(light, (0, 0), sigma) for sigma in _COARSE)
+    coarse = cv2.absdiff(soft, softer)
+    return np.asarray(cv2.blur(np.ascontiguousarray(coarse[::2, ::2]), (_AROUND, _AROUND)))
 
 
 def _as_light(laid: Laid, some: Mask, there: Mask) -> bool:
