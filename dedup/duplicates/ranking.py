@@ -42,7 +42,7 @@ _SCREENSHOT: Final = re.compile(
 _COPY: Final = re.compile(
     r"(?ix) (^|[\s_-]) (copy|kopie|copie|copia|c[oó]pia|kopia) (\s?\(?\d+\)?)? $"
     r"| ^ (copy\ of|kopie\ von|copie\ de|copia\ de) \b"
-    r"| \(\d+\) $ | [_-](edit|edited|bearbeitet) (-\d+)? $ | [_~-]\d $"
+    r"| \(\d+\) $ | [_-](edit|edited|bearbeitet) (-\d+)? $ | ~\d $ | \d[_-]\d $"
 )
 
 _TERMS: Final[dict[str, str]] = {
