@@ -103,7 +103,7 @@ def _is_saved(source: Window, made: Window, some: tuple[slice, slice]) -> bool:
     told = (np.abs(now) > half) & (half >= _LEAST_STEP / 2)
     told[0] = False
     near = np.abs(now - then) <= half + 1
-    return np.count_nonzero(near & told) >= _SAVED * np.count_nonzero(told)
+    return bool(np.count_nonzero(near & told) >= _SAVED * np.count_nonzero(told))
 
 
 def _was_coarser(window: Window) -> bool:
