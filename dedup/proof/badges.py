@@ -30,7 +30,8 @@ _PLAIN_LEVELS = 14  # around the middle of the colours within
 _MIN_WITHIN, _MAX_BEYOND = 0.45, 0.15  # shares that have that colour
 _REACH_PIXELS, _REACH_SHARE = 4, 0.1  # of a side, within which that colour has to come to all four
 _FEWEST_PIXELS = 60
-_OTHERWISE = 0.6  # of what either is apart from what is around it
+_OTHERWISE, _LEAST_APART = 0.6, 40  # of what either is apart from what is around it; levels
+_ALIKE = 0.95  # cosine of the steps from what is around to either; badges have .87 and less
 
 
 def badges(one: Bytes, two: Bytes, places: Mask) -> int:
@@ -65,11 +66,14 @@ def _is_badge(one: Bytes, two: Bytes, solid: Bytes) -> bool:
         return False
     colours = [np.median(image[within], axis=0) for image in (one, two)]
     steps = [
-        float(np.abs(colour - np.median(image[beyond], axis=0)).max())
+        colour - np.median(image[beyond], axis=0)
         for colour, image in zip(colours, (one, two), strict=True)
     ]
-    # One thing in two lights is as much lighter than what is around it, but for a part.
-    if float(np.abs(colours[0] - colours[1]).max()) < _OTHERWISE * min(steps):
+    apart = float(np.abs(colours[0] - colours[1]).max())
+    least = min(float(np.abs(step).max()) for step in steps)
+    lengths = float(np.linalg.norm(steps[0]) * np.linalg.norm(steps[1]))
+    # One thing in two lights differs from what is around it by one colour, more or less of it.
+    if apart < max(_LEAST_APART, _OTHERWISE * least) or steps[0] @ steps[1] >= _ALIKE * lengths:
         return False
     for colour, image in zip(colours, (one, two), strict=True):
         plain = off_levels(image, colour) <= _PLAIN_LEVELS
