@@ -23,7 +23,7 @@ from dedup.proof.leaks import relit
 from dedup.proof.one_shot import MAX_LEFT, left_between
 from dedup.proof.residual import contrast
 from dedup.proof.rounded import rounded
-from dedup.proof.shared_parts import BY_ONE_RULE, TWO_BADGES, Judgement, judge
+from dedup.proof.shared_parts import BOTH_CHECK, BY_ONE_RULE, Judgement, judge
 from dedup.proof.verdict import Check
 from dedup.proof.verify import ODDS_CHECK
 from dedup.proof.wording import Drawn
@@ -134,7 +134,7 @@ def judged(
     found = _down_to(laid, page=page, ruled=True)
     if not found.refusal and not page and blended_in(laid):
         return Judgement([*found.checks, Check(BLENDED_CHECK, 1, 0, passed=False)], BLENDED)
-    if not found.refusal or found.refusal == TWO_BADGES:
+    if not found.refusal or found.checks[-1].name == BOTH_CHECK:
         return found
     corners = rounded(laid, page=page)
     better = corners and _beside(laid, corners.mask, corners.on, "corners", page=page)

@@ -9,6 +9,7 @@ import numpy as np
 
 from dedup.proof.badges import badges
 from dedup.proof.both_inked import inked_apart
+from dedup.proof.captions import other_captions
 from dedup.proof.closely import few_levels, strange_places
 from dedup.proof.colour_rule import (
     EVERYWHERE,
@@ -276,8 +277,9 @@ def _drawn(laid: Laid, sound: Mask, mask: Mask, checks: list[Check]) -> Judgemen
         either = rims is not None and rims.evenly
         lossy = _scattered(mask) or (share > MAX_CLEAN_SHARE and not either)
         return Judgement(checks, reason, lossy=lossy)
-    if found := badges(one, two, places):
-        return Judgement([*checks, Check(BOTH_CHECK, found, 0, passed=False)], TWO_BADGES)
+    for count, refusal in ((badges, TWO_BADGES), (other_captions, _OTHER_INK)):
+        if found := count(one, two, places):
+            return Judgement([*checks, Check(BOTH_CHECK, found, 0, passed=False)], refusal)
     edges = outline(one, two, places)
     if edges is not None and edges.on_both:
         checks.append(Check(OUTLINE_CHECK, edges.stepped, 0, passed=False))
