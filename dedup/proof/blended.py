@@ -13,9 +13,8 @@ import cv2
 import numpy as np
 
 from dedup.proof import cells
-from dedup.proof.channels import gap_levels
 from dedup.proof.colour_rule import mapped
-from dedup.proof.ranks import percentiles
+from dedup.proof.ranks import median, percentiles
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -34,7 +33,7 @@ _SAME_COLOUR = 4.0  # levels of chroma, at three quarters of the image: else it 
 _KEPT_LEVELS = 2.0  # of light, at three quarters of the image: else a rule is fitted
 _USUAL_LEVELS = 2.5  # at nine tenths of it: else more was done to the whole than a rule tells
 _LEAST_LEVELS, _LEAST_PIXELS, _MOST_SHARE = 10.0, 30, 0.06  # of a place
-_TOP_LEVELS = 14.0
+_TOP_LEVELS, _GLANCE_LEVELS = 14.0, 9.0  # at the top of one; of light, as grey has it
 _SOFTLY = 0.22  # of the most by which they differ, from one pixel to the next
 _DETAIL = 1.5  # times the other's, there
 _ONE_WAY = 0.85  # of what differs around; a blur darkens beside what it makes lighter
@@ -43,9 +42,9 @@ _ONE_WAY = 0.85  # of what differs around; a blur darkens beside what it makes l
 def blended_in(laid: Laid) -> bool:
     """Tell whether a place in the midst has other light alone, which rises softly all around."""
     step = max(1, round(max(laid.inside.shape) / _SIDE))
-    one, two = (_small(each, step) for each in (laid.one, laid.two))
-    if float(gap_levels(one, two).max()) < _LEAST_LEVELS:
+    if not _may_be(laid, step):
         return False
+    one, two = (_small(each, step) for each in (laid.one, laid.two))
     whole = _small(laid.inside.view(np.uint8) * np.uint8(255), step)
     inside = np.asarray(cv2.erode(whole, np.ones((3, 3), np.uint8)) > 250)  # noqa: PLR2004 -- whole
     if not inside.any():
@@ -78,6 +77,15 @@ def blended_in(laid: Laid) -> bool:
     # Of a sticker one channel may be as its ground is, and not all of them.
     slope = np.max([_steepness(each) for each in smooth], axis=0)
     return any(_is_soft(sign * each, slope, levels, inside) for each in smooth for sign in (1, -1))
+
+
+def _may_be(laid: Laid, step: int) -> bool:
+    """Tell at a glance whether light differs more in one place than all over."""
+    height, width = (max(1, side // step) for side in laid.inside.shape)
+    gap = laid.greys[0] - laid.greys[1]
+    few = np.asarray(cv2.resize(gap, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+    smooth = np.asarray(cv2.GaussianBlur(few, (0, 0), 1), np.float32)
+    return float(np.abs(smooth - median(smooth)).max()) >= _GLANCE_LEVELS
 
 
 def _small(image: Bytes, step: int) -> Bytes:

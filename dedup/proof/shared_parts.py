@@ -67,6 +67,7 @@ MAX_CLEAN_SHARE = 0.02
 MAX_DOUBTFUL_SHARE = 0.25  # on either side by light; a grey thing beneath a coloured one has more
 MIN_SPECKS, MAX_SPECK_SHARE = 20, 0.15
 _BESIDE_PIXELS, _BESIDE_SHARE = 15, 12  # at most; and a share of a small image, or none is left
+_EVEN_SHARE = 0.4  # of places, on sixteen levels
 _MAX_REST_SHARE = 0.05  # of what differs, that is beside what is filled
 _AROUND_PIXELS = 24  # of places, beyond which nothing is looked at to tell whose they are
 _CELLS = 8  # a side of the page
@@ -287,10 +288,16 @@ def _drawn(laid: Laid, sound: Mask, mask: Mask, checks: list[Check]) -> Judgemen
     on = 1 if shares.one > shares.two else 2
     # Light steps along a bar before a dark thing less than in what it hides.
     told = rims is not None and rims.alone.drawn
-    part = None if told else filled(laid)
+    part = filled(laid) if not told and _is_even(places, level, toned) else None
     if part is not None and part.rest <= _MAX_REST_SHARE:
         on, share = part.on, float(part.mask.mean())
     return Judgement(checks, drawn=Drawn(share, laid.owner if on == 1 else 3 - laid.owner))
+
+
+def _is_even(places: Mask, *lights: Floats) -> bool:
+    """Tell whether either image has much of one level at places, as what is filled has."""
+    most = max(int(np.bincount(each[places].astype(np.intp) // 16).max()) for each in lights)
+    return most >= _EVEN_SHARE * int(places.sum())
 
 
 def _told(
