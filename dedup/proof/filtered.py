@@ -18,7 +18,7 @@ from dedup.images.history import all_coefficients, grey_of
 from dedup.proof.lineage import (
     coarseness,
     comparable,
-    fitted_weights,
+    mixed_of,
     parts_of,
     sound,
     steps_left,
@@ -137,10 +137,7 @@ def _apart(
     wanted = grey_of(after)
     more = [each.ravel() / 255 for filtered in filters for each in filtered(before)]
     parts = np.concatenate([parts_of(before), np.stack(more)])
-    target = wanted.ravel()
-    step = max(1, target.size // _FITTED_PIXELS)
-    weights = fitted_weights(np.ascontiguousarray(parts[:, ::step]), target[::step])
-    mixed = np.asarray((weights @ parts).reshape(wanted.shape), np.float32)
+    mixed = mixed_of(parts, wanted, _FITTED_PIXELS)
     was, became, seen = (all_coefficients(each - 128) for each in (grey_of(before), mixed, wanted))
     own = made.steps if made.lossy and made.steps is not None else np.ones_like(source.steps)
     kept = sound(before, np.abs(became - seen).mean(axis=0))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 NO_DIGEST = b""
-"""Remembered for images that have none: animations and multi-page files."""
+"""Remembered for images that have none, as `pixel_digest` lists them."""
 
 
 def digest_images(

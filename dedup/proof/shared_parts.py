@@ -81,7 +81,7 @@ SHAPES_CHECK = "shapes on plain ground that are others"
 OUTLINE_CHECK = "share of an outline that is on both"
 _OTHER_SHAPES = "shapes on plain ground are others, or elsewhere"
 _SMALL = "small, and not the same all over"
-TWO_BADGES = "either has a badge of its own at one place"
+_TWO_BADGES = "either has a badge of its own at one place"
 _OTHER_INK = "either shows something else in one place: other words, or another face"
 _EVERYWHERE = "it agrees closely nowhere: another scan or print, or other words"
 OTHER_COLOUR = "a part of it has another colour"
@@ -278,7 +278,7 @@ def _drawn(laid: Laid, sound: Mask, mask: Mask, checks: list[Check]) -> Judgemen
         either = rims is not None and rims.evenly
         lossy = _scattered(mask) or (share > MAX_CLEAN_SHARE and not either)
         return Judgement(checks, reason, lossy=lossy)
-    for count, refusal in ((badges, TWO_BADGES), (other_captions, _OTHER_INK)):
+    for count, refusal in ((badges, _TWO_BADGES), (other_captions, _OTHER_INK)):
         if found := count(one, two, places):
             return Judgement([*checks, Check(BOTH_CHECK, found, 0, passed=False)], refusal)
     edges = outline(one, two, places)
