@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 INODE_BITS: Final = (1 << 63) - 1
 """What is kept of an inode's number: SQLite's integers are signed."""
 
-VERIFIER: Final = "proof-22"
+VERIFIER: Final = "proof-23"
 """Changes with every change that can change a verdict on a pair (`proof`); stored ones are keyed by
 it."""
 

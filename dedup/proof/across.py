@@ -21,24 +21,18 @@ RUN_PIXELS = 24  # of an outline that are told together
 
 
 class Places(NamedTuple):
-    """Places on outlines: (P, 2) where, what is inwards there, and (P,) the run and piece."""
+    """Places on outlines: (P, 2) where, what is inwards there, and (P,) the run."""
 
     at: Floats
     normal: Floats
     run: Numbers
-    piece: Numbers
 
 
-def places_on(mask: Bytes, *, holes: bool = False) -> Places | None:
-    """Give the outlines of what is marked, those of holes in it as well or not; None of too few."""
-    which = cv2.RETR_LIST if holes else cv2.RETR_EXTERNAL
-    contours, _ = cv2.findContours(mask, which, cv2.CHAIN_APPROX_NONE)
+def places_on(mask: Bytes) -> Places | None:
+    """Give the outlines of what is marked, and of holes in it; None of too few."""
+    contours, _ = cv2.findContours(mask, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
     if not contours:
         return None
-    solid = mask
-    if not holes:
-        solid = np.zeros_like(mask)
-        cv2.drawContours(solid, contours, -1, 1, cv2.FILLED)
     at = np.concatenate([each[:, 0] for each in contours])
     lengths = np.array([len(each) for each in contours])
     piece = np.repeat(np.arange(len(contours)), lengths)
@@ -49,12 +43,12 @@ def places_on(mask: Bytes, *, holes: bool = False) -> Places | None:
     if np.count_nonzero(far) < FEWEST_PLACES:
         return None
     at = at[far]
-    inwards, outwards = (cv2.distanceTransform(each, cv2.DIST_L2, 5) for each in (solid, 1 - solid))
+    inwards, outwards = (cv2.distanceTransform(each, cv2.DIST_L2, 5) for each in (mask, 1 - mask))
     depth = cv2.GaussianBlur(cv2.subtract(inwards, outwards), (0, 0), 2)
     slopes = [cv2.Sobel(depth, -1, right, 1 - right) for right in (1, 0)]
     normal = np.stack([each[at[:, 1], at[:, 0]] for each in slopes], axis=1)
     normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-3
-    return Places(at.astype(np.float32), normal.astype(np.float32), run[far], piece[far])
+    return Places(at.astype(np.float32), normal.astype(np.float32), run[far])
 
 
 def across(image: Floats, at: Floats, normal: Floats) -> Floats:

@@ -98,7 +98,7 @@ def _flat(image: Bytes, apart: Mask) -> Numbers:
 
 def _ended(image: Bytes, other: Bytes, pieces: Numbers) -> Mask:
     """Mark the pieces at whose outlines an image ends and the other goes on."""
-    places = places_on((pieces > 0).astype(np.uint8), holes=True)
+    places = places_on((pieces > 0).astype(np.uint8))
     if places is None:
         return np.zeros(pieces.shape, np.bool_)
     across_image, across_other = (

@@ -71,42 +71,24 @@ MAX_LEFT_TONED = 1.6
 1.7 times as light, some resized, none leaves more than 1.4; two exposures leave 4.7 and more."""
 
 
-def left_between(one: Original, two: Original, placed: Doubles, enough: float = MAX_LEFT) -> float:
-    """Give what two files differ by beyond what saving explains, in squared levels.
-
-    Parameters
-    ----------
-    placed : (3, 3), pixels of the second to those of the first, of the files' own sizes
-    enough : what is clearly more need not be told exactly
-
-    Returns
-    -------
-    The less, of what is made from the other; infinity where that cannot be told: one is turned, or
-    too little of it has noise.
-    """
-    return min(_either_way(one, two, placed, enough), default=inf)
-
-
 def noise_apart(one: Original, two: Original, placed: Doubles, lighter: float) -> bool:
     """Tell two exposures by their noise; where that says nothing, by how much lighter one is.
 
     Parameters
     ----------
-    placed : as for `left_between`
+    placed : (3, 3), pixels of the second to those of the first, of the files' own sizes
     lighter : by what the first one's light is multiplied in the second
     """
     if not _is_upright(placed, two.size):
         return True  # a slider moves nothing, and a hand does
-    left = list(_either_way(one, two, placed, MAX_LEFT, lighter))
+    left = list(_either_way(one, two, placed, lighter))
     if any(each <= MAX_LEFT_TONED for each in left):
         return False
     far = max(lighter, 1 / lighter) >= _FAR_LIGHTER
     return far or (bool(left) and inf not in left)
 
 
-def _either_way(
-    one: Original, two: Original, placed: Doubles, enough: float, lighter: float = 1.0
-) -> Iterator[float]:
+def _either_way(one: Original, two: Original, placed: Doubles, lighter: float) -> Iterator[float]:
     """Give what is left of either as made from the other, as far as it may be and needs be told."""
     both = one, two
     if max(np.prod(each.size) for each in both) > MOST_PIXELS or one.is_part or two.is_part:
@@ -120,11 +102,11 @@ def _either_way(
     scale = float(placed[0, 0] * placed[1, 1]) ** 0.5
     least = inf
     if scale > 1 / _SAME_SCALE:
-        least = _left(one, two, placed, enough, lighter)
+        least = _left(one, two, placed, lighter)
         yield least
-    if scale < _SAME_SCALE and least > enough:
+    if scale < _SAME_SCALE and least > MAX_LEFT:
         back = np.asarray(np.linalg.inv(placed), np.float64)
-        yield _left(two, one, back, enough, 1 / lighter)
+        yield _left(two, one, back, 1 / lighter)
 
 
 def _is_upright(placed: Doubles, size: tuple[int, int]) -> bool:
@@ -132,10 +114,8 @@ def _is_upright(placed: Doubles, size: tuple[int, int]) -> bool:
     return bool(max(slopes) <= _MOST_SLOPE and min(placed[0, 0], placed[1, 1]) > 0)
 
 
-def _left(
-    source: Original, made: Original, placed: Doubles, enough: float, lighter: float
-) -> float:
-    """Give what `left_between` does of one that may be made from the other."""
+def _left(source: Original, made: Original, placed: Doubles, lighter: float) -> float:
+    """Give by how much more than saving explains one may differ from what it may be made from."""
     steps = made.steps
     if steps is None:
         if not made.is_lossless:
@@ -148,7 +128,7 @@ def _left(
     for most in _SIDES:
         told, clear = _left_of(before, after, steps, placed, most)
         found = found if told == inf else told
-        if clear and _FAR * enough < found < _FARTHEST * enough:
+        if clear and _FAR * MAX_LEFT < found < _FARTHEST * MAX_LEFT:
             break
     return found
 

@@ -29,7 +29,7 @@ from dedup.proof.exposure import (
 )
 from dedup.proof.geometry import Fit
 from dedup.proof.grain import OTHER_GRAIN, grain_apart
-from dedup.proof.laid_over import judged, reconsidered
+from dedup.proof.judging import judged, reconsidered
 from dedup.proof.legible import TOO_SMALL, is_illegible
 from dedup.proof.origin import origin
 from dedup.proof.pages import compare_pages
@@ -292,7 +292,7 @@ def _looked_at(
         return _refused(verdict, reason)
     if other_colours(laid.one, laid.two, laid.inside):
         return _refused(verdict, OTHER_COLOUR)
-    found = judged(one.open(), two.open(), verdict, shapes, laid, page=page)
+    found = judged(laid, page=page)
     # No tone curve makes one figure of another.
     explicable = bool(found.refusal) and found.checks[-1].name != BOTH_CHECK and not drawn_both
     if explicable and _by_curves(laid, page=page, drawn=False):
@@ -300,7 +300,7 @@ def _looked_at(
     less = 0 if found.refusal else softer(laid)
     seen = bool(found.refusal) or _seen(verdict, found.drawn)
     if less or not seen:
-        again = _as_soft(one, two, verdict, laid, page=page)
+        again = _as_soft(laid, page=page)
         found = again if again is not None and (again.refusal or not seen) else found
     verdict = replace(verdict, checks=(*verdict.checks, *found.checks))
     if found.refusal:
@@ -315,13 +315,10 @@ def _looked_at(
     return _unbent(*features, worded(*features, verdict, drawn, asked))
 
 
-def _as_soft(one: Side, two: Side, verdict: Verdict, laid: Laid, *, page: bool) -> Judgement | None:
+def _as_soft(laid: Laid, *, page: bool) -> Judgement | None:
     """Judge both as soft as the softer is: a blur leaves so much that it hides what differs."""
     soft = None if page else as_soft(laid)
-    if soft is None:
-        return None
-    shapes = one.features.grey.shape, two.features.grey.shape
-    return judged(one.open(), two.open(), verdict, shapes, soft, page=page)
+    return None if soft is None else judged(soft, page=page)
 
 
 def _shot_apart(

@@ -110,13 +110,12 @@ class Judgement(NamedTuple):
     drawn: Drawn = Drawn()
 
 
-def judge(laid: Laid, *, page: bool, ruled: bool = True) -> Judgement:
+def judge(laid: Laid, *, page: bool) -> Judgement:
     """Judge what differs at this resolution.
 
     Parameters
     ----------
     page : what both show is held to the rule for pages
-    ruled : light and colours of photographs have to follow one rule for the whole
     """
     inside = laid.inside
     if page:
@@ -130,17 +129,17 @@ def judge(laid: Laid, *, page: bool, ruled: bool = True) -> Judgement:
     apart = inked_apart(laid.one, laid.two, places)
     if apart:
         return Judgement([Check(BOTH_CHECK, apart, 0, passed=False)], _OTHER_INK)
-    return _photograph(laid, strange, mask, ruled=ruled)
+    return _photograph(laid, strange, mask)
 
 
-def _photograph(laid: Laid, strange: Floats, mask: Mask, *, ruled: bool) -> Judgement:
+def _photograph(laid: Laid, strange: Floats, mask: Mask) -> Judgement:
     """Judge by light, by colour, and by whose side places are on, (H, W), that differ in light."""
     inside = laid.inside
     around = min(_BESIDE_PIXELS, min(mask.shape) // _BESIDE_SHARE | 1)
     beside = cv2.dilate(mask.astype(np.uint8), np.ones((around, around), np.uint8))
     # Ink that both carry is no part of what one rule makes of the light of an image.
     sound = inside & (beside == 0)
-    checks, refusal = _as_a_whole(laid, mask, sound) if ruled else ([], "")
+    checks, refusal = _as_a_whole(laid, mask, sound)
     if refusal:
         return Judgement(checks, refusal)
     share = float(mask.sum() / max(1, int(inside.sum())))
