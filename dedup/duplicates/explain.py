@@ -34,7 +34,7 @@ from dedup.proof import (
     reversed_verdict,
     working_side,
 )
-from dedup.proof.pages import PAGES_AGREE
+from dedup.proof.pages import PAGES_AGREE, pages_elsewhere
 from dedup.results import CheckResult, Explanation
 
 if TYPE_CHECKING:
@@ -152,6 +152,8 @@ def proven(one: Sight, two: Sight) -> Verdict:
     verdict = prove(*sides)
     if verdict.near:
         return verdict
+    if elsewhere := pages_elsewhere(*(side.open() for side in sides)):
+        return elsewhere
     # In the order in which `list` holds them against each other: agreement may hang on it.
     turned = one.digest > two.digest
     first, second = (two, one) if turned else (one, two)

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from dedup.errors import ImageError
 from dedup.images.containers import bare_png
-from dedup.images.header import DECODER_FAILURES, failure, open_image
+from dedup.images.header import open_image
 from dedup.images.late import LateImage
-from dedup.images.pages import page_count
+from dedup.images.pages import MAX_PAGES, converted_pages, page_count
 from dedup.images.profiles import profile_of
 from dedup.images.rgb import bands, decode_rgb, load, to_rgb, upright, with_alpha
 
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 MAX_DIGEST_PIXELS = 1 << 27
 """134 megapixels in full, half of that at 16 bits, which need 2 GB either way at most; what is
 larger is not compared bit for bit."""
-
-MAX_DIGEST_PAGES = 300
 
 FIRST_DIGEST_BYTES = 32
 """Length of the digests of the first version, which knew no profiles and are void. Later ones begin
@@ -62,7 +59,7 @@ def pixel_digest(data: bytes, path: str = "") -> bytes | None:
     -------
     33 bytes (`FIRST_DIGEST_BYTES` says why), of every page or frame in order, or None where
     equality cannot be claimed: more than `MAX_DIGEST_PIXELS` on all pages together or more than
-    `MAX_DIGEST_PAGES`, damaged or raw images, and colour of more than 8 bits where the decoder
+    `MAX_PAGES`, damaged or raw images, and colour of more than 8 bits where the decoder
     hands over 8 (all but PNG and plain TIFF of one page)
 
     Raises
@@ -89,23 +86,25 @@ def pixel_digest(data: bytes, path: str = "") -> bytes | None:
 
 def _pages_digest(opened: Opened, path: str) -> bytes | None:
     """Digest page after page; how long a frame is shown is no part of it."""
-    image, header, data = opened
-    if header.bits > _BYTE_BITS or (count := page_count(opened)) > MAX_DIGEST_PAGES:
+    header = opened.header
+    if header.bits > _BYTE_BITS or (count := page_count(opened, path)) > MAX_PAGES:
         return None
+    turn = 1 if header.format == "TIFF" else header.orientation
     hasher, left = hashlib.sha256(f"{count} pages".encode()), MAX_DIGEST_PIXELS
-    for number in range(count):
-        try:
-            image.seek(number)
-            image.load()
-        except DECODER_FAILURES as error:
-            raise ImageError(path, failure(data, header.format, error)) from error
+
+    def digest(image: Image.Image) -> bytes | None:
+        nonlocal left
         left -= image.width * image.height
         if left < 0 or image.mode not in _PAGE_MODES:
             return None
         see_through = any(_is_see_through(band) for _, band in bands(image))
         samples = _in_bands(image, with_alpha) if see_through else to_rgb(image)
-        turn = 1 if header.format == "TIFF" else header.orientation
-        hasher.update(_hash(upright(samples, turn), image.mode, profile_of(image)))
+        return _hash(upright(samples, turn), image.mode, profile_of(image))
+
+    for found in converted_pages(opened, path, digest):
+        if found is None:
+            return None
+        hasher.update(found)
     return _VERSION + hasher.digest()
 
 

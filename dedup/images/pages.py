@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from dedup.errors import ImageError
 from dedup.images.header import DECODER_FAILURES, failure, open_image
@@ -10,17 +10,23 @@ from dedup.images.resize import resize
 from dedup.images.rgb import to_rgb, upright
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import numpy as np
     import numpy.typing as npt
+    from PIL import Image
 
     from dedup.images.header import Opened
 
     Pixels = npt.NDArray[np.uint8]
 
+Converted = TypeVar("Converted")
 
-def page_count(opened: Opened) -> int:
+MAX_PAGES = 300
+"""More are neither digested nor compared: an hour of animation would be."""
+
+
+def page_count(opened: Opened, path: str = "") -> int:
     """Count the pages; 1 for stills.
 
     Raises
@@ -32,26 +38,45 @@ def page_count(opened: Opened) -> int:
     try:
         return int(getattr(opened.image, "n_frames", 1))
     except DECODER_FAILURES as error:
-        raise ImageError("", failure(opened.data, opened.header.format, error)) from error
+        raise ImageError(path, failure(opened.data, opened.header.format, error)) from error
 
 
-def pages(data: bytes, most_pixels: int) -> Iterator[Pixels]:
-    """Decode page after page, upright, each shrunk to this many pixels at most.
+def converted_pages(
+    opened: Opened,
+    path: str,
+    convert: Callable[[Image.Image], Converted],
+    numbers: Iterable[int] | None = None,
+) -> Iterator[Converted]:
+    """Load page after page, and give what each is converted to.
+
+    Parameters
+    ----------
+    numbers : of the pages, from 0, rising; None: all of them
 
     Raises
     ------
     ImageError : a page is damaged or of another kind than the first.
     """
-    opened = open_image(data, "")
-    image, header, _ = opened
-    for number in range(page_count(opened)):
+    image, header, data = opened
+    for number in range(page_count(opened, path)) if numbers is None else numbers:
         try:
             image.seek(number)
             image.load()
-            pixels = to_rgb(image)
+            converted = convert(image)
         except DECODER_FAILURES as error:
-            raise ImageError("", failure(data, header.format, error)) from error
-        pixels = upright(pixels, 1 if header.format == "TIFF" else header.orientation)
+            raise ImageError(path, failure(data, header.format, error)) from error
+        yield converted
+
+
+def pages(data: bytes, most_pixels: int, numbers: Iterable[int] | None = None) -> Iterator[Pixels]:
+    """Decode page after page, upright, each shrunk to this many pixels at most.
+
+    Parameters and what is raised as in `converted_pages`.
+    """
+    opened = open_image(data, "")
+    turn = 1 if opened.header.format == "TIFF" else opened.header.orientation
+    for stored in converted_pages(opened, "", to_rgb, numbers):
+        pixels = upright(stored, turn)
         factor = min(1.0, (most_pixels / (pixels.shape[0] * pixels.shape[1])) ** 0.5)
         height, width = (max(1, round(side * factor)) for side in pixels.shape[:2])
         yield resize(pixels, height, width)

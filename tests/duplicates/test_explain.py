@@ -113,6 +113,28 @@ def test_animations_of_equal_frames_have_equal_pixels(tmp_path: Path) -> None:
     assert found.tier is None
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "words"),
+    [
+        ("abc.tif", "bac.tif", "the same 3 pages in another order"),
+        ("abc.tif", "b.png", "this one is page 2 of the other"),
+        ("b.png", "abc.webp", "page 2 of this one is the other"),
+        ("abc.tif", "da.tif", "page 2 of this one is page 1 of the other"),
+        ("abc.tif", "dbac.tif", "3 of its 4 pages are in the other, at other places"),
+        ("abc.tif", "d.png", "no page is the same"),
+    ],
+)
+def test_pages_at_other_places_are_named_and_make_no_duplicates(
+    tmp_path: Path, first: str, second: str, words: str
+) -> None:
+    for name in (first, second):
+        pages = [scene("abcd".index(letter), (320, 240)) for letter in name.partition(".")[0]]
+        pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
+    found = why(tmp_path, first, second)
+    assert (found.tier, found.evidence, found.remarks) == (None, words, ())
+    assert found.missing.startswith("near: pages that agree would have to be at least")
+
+
 def test_what_cannot_be_read_or_drawn_is_named(drawn: Path, tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"text\.jpg"):
         why(drawn, "a/0.jpg", "text.jpg")

@@ -154,7 +154,7 @@ def test_of_very_many_pages_nothing_is_claimed(monkeypatch: pytest.MonkeyPatch) 
 
     from dedup.images import digest
 
-    monkeypatch.setattr(digest, "MAX_DIGEST_PAGES", 2)
+    monkeypatch.setattr(digest, "MAX_PAGES", 2)
     more = [Image.fromarray(PICTURE[::-1]), Image.fromarray(PICTURE[:, ::-1])]
     assert pixel_digest(encode(PICTURE, "TIFF", save_all=True, append_images=more)) is None
     assert pixel_digest(encode(PICTURE, "TIFF", save_all=True, append_images=more[:1])) is not None
