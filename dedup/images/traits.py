@@ -158,7 +158,7 @@ def measure(data: bytes, path: str = "") -> Traits:
     return traits._replace(
         detail=_DITHERED if header.mode == "P" else detail(pixels),
         content=round(content(small), 3),
-        holes=round(_holes(image, header), 3),
+        holes=round(float(holes(image, header).mean()), 3),
         # Of its own quantisation the tables tell more exactly.
         quality=earlier if earlier < traits.quality - _EARLIER else traits.quality,
         grey=_is_grey(small),
@@ -301,12 +301,12 @@ def _corners(pixels: Pixels) -> float:
     return float(mask[1:-1, 1:-1].mean())
 
 
-def _holes(image: Image.Image, header: Header) -> float:
-    """Give the share of transparent pixels."""
+def holes(image: Image.Image, header: Header) -> npt.NDArray[np.bool_]:
+    """Tell where an image is transparent, reduced and as it is stored."""
     if not header.alpha:
-        return 0.0
-    counts = with_alpha(image.reduce(max(1, max(image.size) // _SMALL_SIDE))).getchannel("A")
-    return float((np.asarray(counts) < 0x80).mean())  # noqa: PLR2004 - half
+        return np.zeros((1, 1), np.bool_)
+    alpha = with_alpha(image.reduce(max(1, max(image.size) // _SMALL_SIDE))).getchannel("A")
+    return np.asarray(np.asarray(alpha) < 0x80)  # noqa: PLR2004 - half
 
 
 def _is_grey(pixels: Pixels) -> bool:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from dedup.proof.blended import BLENDED, BLENDED_CHECK, blended_in
 from dedup.proof.closely import MAX_PHOTO_PIXELS, lay
+from dedup.proof.drawn import Drawn, ground_in
 from dedup.proof.filled import MAX_FILLED_SHARE, filled
 from dedup.proof.leaks import relit
 from dedup.proof.rounded import rounded
 from dedup.proof.shared_parts import BOTH_CHECK, BY_ONE_RULE, Judgement, judge
 from dedup.proof.verdict import Check
 from dedup.proof.verify import ODDS_CHECK
-from dedup.proof.wording import Drawn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,7 +63,7 @@ def judged(laid: Laid, *, page: bool) -> Judgement:
     better = corners and _beside(laid, corners.mask, corners.on, "corners", page=page)
     if not better and not page:
         part = filled(laid)
-        better = part and _beside(laid, part.mask, part.on)
+        better = part and _beside(laid, part.mask, part.on, ground_in(part.mask))
         if not better and found.refusal in BY_ONE_RULE:
             better = _in_one_light(laid)
     return better or found

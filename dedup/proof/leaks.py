@@ -16,7 +16,7 @@ import numpy as np
 
 from dedup.proof import cells
 from dedup.proof.colour_rule import largest, tiles
-from dedup.proof.wording import Drawn
+from dedup.proof.drawn import Drawn
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -15,6 +15,7 @@ from dedup.images.jpeg import quality
 from dedup.images.metadata import exposure_of, moment_of
 from dedup.images.pages import page_count
 from dedup.images.profiles import profile_of
+from dedup.images.traits import holes
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -75,6 +76,12 @@ class Original:
     def has_profile(self) -> bool:
         """Whether it has a colour profile that changes what it shows."""
         return profile_of(self.opened.image) is not None
+
+    @cached_property
+    def holes(self) -> npt.NDArray[np.bool_]:
+        """Where it is transparent, reduced and as it is stored."""
+        opened = open_image(self.data, self.name)  # which is then decoded, and not kept so
+        return holes(opened.image, opened.header)
 
     @cached_property
     def moment(self) -> Moment | None:

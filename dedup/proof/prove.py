@@ -17,8 +17,9 @@ import numpy as np
 from dedup.descriptors.agreement import FEWEST
 from dedup.proof.alignment import at_sizes
 from dedup.proof.bent import bent
-from dedup.proof.closely import MAX_PHOTO_PIXELS, Laid, focused_apart, is_sharpened, lay, softer
+from dedup.proof.closely import MAX_PHOTO_PIXELS, Laid, lay
 from dedup.proof.description import comes_before
+from dedup.proof.drawn import EVEN, Drawn, cut_out
 from dedup.proof.exposure import (
     EXPOSED_APART,
     RECORDED_APART,
@@ -49,6 +50,7 @@ from dedup.proof.shared_parts import (
 )
 from dedup.proof.sharpness import as_soft, evenly_sharper
 from dedup.proof.small_print import SAME_LEVELS
+from dedup.proof.softness import faintly_softer, focused_apart, is_sharpened, softer
 from dedup.proof.symmetry import SYMMETRIC, upright_as_well
 from dedup.proof.verify import (
     AGREEING_CHECK,
@@ -61,7 +63,7 @@ from dedup.proof.verify import (
     verify,
     worded,
 )
-from dedup.proof.wording import Drawn, captioned_both, shows_both
+from dedup.proof.wording import captioned_both, shows_both
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -183,8 +185,7 @@ def _legible(one: Side, two: Side, verdict: Verdict) -> Verdict:
     first, second = one.open(), two.open()
     shapes = one.features.grey.shape, two.features.grey.shape
     matrix = at_sizes(verdict.transform, shapes, (first.size, second.size))
-    illegible = is_illegible(first, second, matrix)
-    return _refused(verdict, TOO_SMALL) if illegible else verdict
+    return _refused(verdict, TOO_SMALL) if is_illegible(first, second, matrix) else verdict
 
 
 def _proven(one: Side, two: Side) -> Verdict:
@@ -275,12 +276,12 @@ def _checked(one: Side, two: Side, verdict: Verdict) -> Verdict:
 def _looked_at(
     one: Side, two: Side, verdict: Verdict, compared: Compared = _NOT_COMPARED
 ) -> Verdict:
-    features = one.features, two.features
+    features, files = (one.features, two.features), (one.open(), two.open())
     shapes = (one.features.grey.shape, two.features.grey.shape)
-    laid = lay(one.open(), two.open(), verdict, shapes, MAX_PHOTO_PIXELS)
+    laid = lay(*files, verdict, shapes, MAX_PHOTO_PIXELS)
     pages = [] if laid is None else [is_page(each) for each in laid.greys]
     if laid is not None and laid.reduced and any(pages):
-        laid = lay(one.open(), two.open(), verdict, shapes)
+        laid = lay(*files, verdict, shapes)
     if laid is None:
         return _refused(verdict, "too small to compare what both show")
     # A posterised photograph is as flat as a page; one that was hardly touched is not posterised.
@@ -305,14 +306,14 @@ def _looked_at(
     verdict = replace(verdict, checks=(*verdict.checks, *found.checks))
     if found.refusal:
         return _refused(verdict, found.refusal)
-    sharpened: bool | None = bool(less) and is_sharpened(laid)
-    if less and not sharpened and evenly_sharper(laid):
-        sharpened = None
-    checks = (*verdict.checks, *compared.failed)
-    verdict = replace(verdict, checks=checks, softer=less, sharpened=sharpened)
-    drawn = found.drawn if _seen(verdict, found.drawn) else Drawn()
-    asked = partial(origin, one.open(), two.open(), verdict, shapes, laid)
-    return _unbent(*features, worded(*features, verdict, drawn, asked))
+    sharper: bool | None = bool(less) and is_sharpened(laid)
+    if less and not sharper and evenly_sharper(laid):
+        sharper = None
+    checks = verdict.checks + compared.failed
+    verdict = replace(verdict, checks=checks, softer=less, sharpened=sharper)
+    drawn = cut_out(*files, found.drawn if _seen(verdict, found.drawn) else Drawn())
+    ask = partial(origin, *files, verdict, shapes, laid), partial(faintly_softer, laid)
+    return _unbent(*features, worded(*features, verdict, drawn, *ask))
 
 
 def _as_soft(laid: Laid, *, page: bool) -> Judgement | None:
@@ -368,7 +369,7 @@ def _by_curves(laid: Laid, *, page: bool, drawn: bool) -> bool:
 
 def _seen(verdict: Verdict, drawn: Drawn) -> bool:
     """Tell whether the coarse look saw what the closer one takes for drawn; else it is detail."""
-    if drawn.what:
+    if drawn.what and drawn.what not in EVEN:
         return True  # by rules of their own, that take nothing for detail
     covered = next((c.value for c in verdict.checks if c.name == OTHER_TEXTURES), 0.0)
     return drawn.share < _MARK_SHARE or verdict.drawn > 0 or covered >= _COVERED_SHARE

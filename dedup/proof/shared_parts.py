@@ -22,6 +22,7 @@ from dedup.proof.colour_rule import (
     turned,
 )
 from dedup.proof.coloured import coloured_places
+from dedup.proof.drawn import Drawn, ground_in
 from dedup.proof.filled import filled
 from dedup.proof.ink import inked, patched
 from dedup.proof.outlines import outline
@@ -39,7 +40,6 @@ from dedup.proof.sides import (
 from dedup.proof.small_print import AT_PLACES
 from dedup.proof.verdict import Check
 from dedup.proof.whole import LIMITS, MIN_PEAK
-from dedup.proof.wording import Drawn
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -284,13 +284,13 @@ def _drawn(laid: Laid, sound: Mask, mask: Mask, checks: list[Check]) -> Judgemen
     if edges is not None and edges.on_both:
         checks.append(Check(OUTLINE_CHECK, edges.stepped, 0, passed=False))
         return Judgement(checks, f"either has a thing of its own on {share:.0%} of it")
-    on = 1 if shares.one > shares.two else 2
+    on, what = 1 if shares.one > shares.two else 2, ""
     # Light steps along a bar before a dark thing less than in what it hides.
     told = rims is not None and rims.alone.drawn
     part = filled(laid) if not told and _is_even(places, level, toned) else None
     if part is not None and part.rest <= _MAX_REST_SHARE:
-        on, share = part.on, float(part.mask.mean())
-    return Judgement(checks, drawn=Drawn(share, laid.owner if on == 1 else 3 - laid.owner))
+        on, share, what = part.on, float(part.mask.mean()), ground_in(part.mask)
+    return Judgement(checks, drawn=Drawn(share, laid.owner if on == 1 else 3 - laid.owner, what))
 
 
 def _is_even(places: Mask, *lights: Floats) -> bool:

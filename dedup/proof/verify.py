@@ -30,7 +30,7 @@ from dedup.proof.photometry import Change, changes
 from dedup.proof.ranks import median
 from dedup.proof.swapped import other_panels
 from dedup.proof.verdict import Check, Verdict
-from dedup.proof.wording import Drawn, describe_edits
+from dedup.proof.wording import describe_edits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from dedup.proof.description import Features
+    from dedup.proof.drawn import Drawn
 
     Doubles = npt.NDArray[np.float64]
 
@@ -252,15 +253,20 @@ class _Inquiry:
 
 
 def worded(
-    one: Features, two: Features, verdict: Verdict, drawn: Drawn, asked: Callable[[bool], int]
+    one: Features,
+    two: Features,
+    verdict: Verdict,
+    drawn: Drawn,
+    asked: Callable[[bool], int],
+    faintly: Callable[[], tuple[int, str]],
 ) -> Verdict:
     """Say of a proven pair what sets the two apart.
 
     Parameters
     ----------
-    asked : as in `describe_edits`
+    asked, faintly : as in `describe_edits`
     """
-    words = describe_edits(one, two, verdict, drawn, asked)
+    words = describe_edits(one, two, verdict, drawn, asked, faintly)
     return replace(verdict, evidence=words.said(2), backwards=words.said(1), derived=words.derived)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from contextlib import contextmanager, nullcontext
+from itertools import chain
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from dedup.parallel.limits import ItemLimits
 from dedup.parallel.workers import Workers, cores
 from dedup.proof import Original, Side, prove, prove_copy
 from dedup.proof.description import outlined
+from dedup.proof.drawn import LESS
 from dedup.video.align import AGREE
 from dedup.video.decode import opened
 from dedup.video.sample import SIDE, TICKS, Sampled, sample, unit_looks
@@ -51,7 +53,7 @@ _PLAIN: Final = {
     "hardly changed",
     "other noise or compression",
     "blurred",
-    "sharper than the other",
+    *chain.from_iterable(LESS.values()),
 }
 """What the proof says of a frame that was only encoded anew or resized."""
 

@@ -12,8 +12,9 @@ from saved import as_file, opened
 from dedup.edits.catalogue import drawn
 from dedup.images.decode import decode_bounded
 from dedup.proof import WORKING_SIDE, Original, Side, describe, prove
-from dedup.proof.closely import is_sharpened, lay
+from dedup.proof.closely import lay
 from dedup.proof.lineage import windows
+from dedup.proof.softness import is_sharpened
 from dedup.proof.toned import explained, saved_toned
 
 if TYPE_CHECKING:

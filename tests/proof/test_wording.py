@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
+from PIL import Image
 
 from dedup.edits.catalogue import drawn
-from dedup.proof import Features, Verdict, describe
-from dedup.proof.wording import Drawn, describe_edits
+from dedup.images.decode import decode_bounded
+from dedup.proof import WORKING_SIDE, Features, Original, Side, Verdict, describe, prove
+from dedup.proof.drawn import Drawn
+from dedup.proof.wording import describe_edits
 
 TONE = np.array((14.0, 2.0, -16.0))
 
@@ -97,3 +105,46 @@ def test_nothing_is_said_of_an_image_from_which_the_other_was_made(
     assert words.said(2) == softer
     words = describe_edits(one, two, SEEN, Drawn(0.01, 2), lambda _: told)
     assert ("added over 1% of one or both" in words.said(2)) == (told == 1)
+
+
+def found(one: npt.NDArray[Any], two: npt.NDArray[Any], kind: str = "JPEG") -> Verdict:
+    sides = []
+    for pixels, name in ((one, "JPEG"), (two, kind)):
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, name, quality=92)
+        file = Original(buffer.getvalue())
+        shown = decode_bounded(file.data, WORKING_SIDE, srgb=True)
+        sides.append(Side(describe(shown), partial(lambda each: each, file)))
+    return prove(*sides)
+
+
+def scene(seed: int) -> npt.NDArray[np.uint8]:
+    return np.asarray(drawn(480, 640, np.random.default_rng(seed)), np.uint8)
+
+
+def test_what_is_cut_out_is_named_and_neither_recoloured_nor_drawn_over() -> None:
+    pixels = scene(21)
+    thing = cv2.ellipse(np.zeros((480, 640), np.uint8), (320, 240), (315, 235), 0, 0, 360, 255, -1)
+    clear = found(pixels, np.dstack([pixels, thing]), "PNG")
+    assert clear.evidence == "background cut away, 24% of it transparent"
+    assert (clear.near, clear.derived) == (True, 2)
+    white = found(pixels, np.where(thing[..., None] > 0, pixels, np.uint8(255)))
+    assert white.evidence.startswith("background made plain over 2")
+    assert white.derived == 2
+
+
+@pytest.mark.parametrize("level", [0, 255])
+def test_a_thin_caption_and_a_slight_crop_are_named(level: int) -> None:
+    pixels = scene(23)
+    bar = np.full((11, 640, 3), level, np.uint8)
+    cv2.putText(bar, "at the lake", (9, 9), 0, 0.35, (255 - level,) * 3, 1, cv2.LINE_AA)
+    verdict = found(pixels, np.vstack([pixels, bar]))
+    assert verdict.evidence == "caption or frame added at the bottom"
+    assert verdict.derived == 2
+    assert found(pixels, pixels[:468]).evidence == "cropped to 98%"
+
+
+def test_a_slight_blur_is_named() -> None:
+    pixels = scene(24)
+    verdict = found(pixels, np.asarray(cv2.GaussianBlur(pixels, (0, 0), 0.7), np.uint8))
+    assert verdict.evidence == "slightly less sharp than the other"
