@@ -82,13 +82,14 @@ class Ordering:
             for pair in relations.made_from()
             if relations.between(*pair, tiers | SURE) is not None
         ]
-        return self._ordered(families, derived, relations.copies_of)
+        return self._ordered(families, derived, relations.copies_of, relations.said)
 
     def _ordered(
         self,
         families: list[list[int]],
         derived: Iterable[tuple[int, int]],
         copies_of: Callable[[int], int],
+        said: Callable[[int, int], str] = lambda _, __: "",
     ) -> KeepOrder:
         gallery = self._gallery
         new = {row for family in families for row in family} - self._traits.keys()
@@ -104,4 +105,5 @@ class Ordering:
             self._traits,
             derived,
             copies_of,
+            said,
         )

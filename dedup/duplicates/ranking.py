@@ -53,7 +53,16 @@ _TERMS: Final[dict[str, str]] = {
     "shortest": "a shorter path",
 }
 
-MADE_FROM_IT: Final = "the others were made from it"
+_MADE_FROM_IT: Final = "the {} made from it: {}"
+_EITHER_WAY: Final = (
+    "mirrored", "rotated", "stretched", "in perspective", "recoloured", "light changed",
+    "contrast changed", "other noise",
+)  # fmt: skip
+"""How words begin that are said of an original and of what was made from it alike."""
+
+_HOW_MUCH: Final = re.compile(r" (?:around|at|by|over|than|to) .*")
+_NO_EDIT: Final = frozenset({"", "the same image", "hardly changed"})
+_MOST_EDITS: Final = 2
 ONE_MADE_FROM_IT: Final = "another was made from it"
 
 
@@ -83,6 +92,7 @@ class KeepOrder:
     traits : by row, of the rows in families; those that are missing are neutral
     derived : pairs of rows, of an original and of what was made from it
     copies_of : a row to the one that stands for all its copies
+    said : gives the words of a proof on the second of two rows, as against the first
     """
 
     def __init__(
@@ -95,9 +105,10 @@ class KeepOrder:
         traits: Mapping[int, Traits],
         derived: Iterable[tuple[int, int]],
         copies_of: Callable[[int], int] = lambda _: 0,
+        said: Callable[[int, int], str] = lambda _, __: "",
     ) -> None:
         self._images, self._files, self._policy = images, files, policy
-        self._traits, self._copies_of = traits, copies_of
+        self._traits, self._copies_of, self._said = traits, copies_of, said
         self._derived = frozenset(
             (one, two)
             for one, two in derived
@@ -203,7 +214,10 @@ class KeepOrder:
     def _informed(self, keeper: int, others: list[int]) -> str:
         made = [row for row in others if row != keeper]
         if all((keeper, row) in self._derived for row in made):
-            return MADE_FROM_IT if len(made) > 1 else "the other was made from it"
+            edits = list(dict.fromkeys(self._edit(keeper, row) for row in made))
+            which = "others were" if len(made) > 1 else "other was"
+            more = " and more" if len(edits) > _MOST_EDITS else ""
+            return _MADE_FROM_IT.format(which, ", ".join(edits[:_MOST_EDITS]) + more)
         if made[0] not in self._ranks:
             return "a file, the others are names"
         mine, best = self._ranks[keeper], self._ranks[made[0]]
@@ -214,6 +228,18 @@ class KeepOrder:
             if one > two:
                 break
         return ONE_MADE_FROM_IT
+
+    def _edit(self, original: int, made: int) -> str:
+        """Name one thing that was done to what was made from an original."""
+        found = [words for words in self._said(original, made).split(", ") if words not in _NO_EDIT]
+        if found:
+            telling = (words for words in found if not words.startswith(_EITHER_WAY))
+            return _HOW_MUCH.sub("", next(telling, found[0]))
+        area, was = self._area(made), self._area(original)
+        if area != was:
+            return "smaller" if area < was else "enlarged"
+        kind = self._images.format[made]
+        return "saved again" if kind == self._images.format[original] else f"saved as {kind}"
 
     def _area(self, row: int) -> int:
         return int(self._images.width[row]) * int(self._images.height[row])

@@ -161,6 +161,11 @@ class Relations:
                 yield from ((jpegs[0], other) for other in others)
                 yield from ((jpeg, others[0]) for jpeg in jpegs[1:])
 
+    def said(self, first: int, second: int) -> str:
+        """Give the words of a proof on the second of two images, as against the first."""
+        verdict = self.table.facts(first, second).verdict
+        return verdict.evidence if verdict is not None else ""
+
     def copies_of(self, row: int) -> int:
         """Give the row that stands for all copies of an image, itself among them."""
         return self._copies.of(row)

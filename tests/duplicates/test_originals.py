@@ -173,26 +173,27 @@ def order_of(policy: str, *, derived: int = 0, damaged: tuple[int, ...] = ()) ->
     """Order a small image with a large one; `derived` as a verdict on (small, large) has it."""
     known = images(2, sizes=[(40, 30), (80, 60)], damaged=damaged)
     members = files((0, b"/p/originals/small.jpg", 50, 9), (1, b"/p/large.jpg", 40, 5))
-    verdict = StoredVerdict(Tier.NEAR, "cropped", "shows more", derived)
+    verdict = StoredVerdict(Tier.NEAR, "rotated 4°, cropped to 60%", "shows more", derived)
     pairs = table(known, {(0, 1): 0.9})
     pairs = pairs.__class__(
         known, pairs.pixel_digest, verdicts={(0, 1): verdict}, proven={(0, 1): 0.9}
     )
     made = list(Relations(pairs, proposals([], {}), 0.9).table.made_from())
     order = rank_files(known, members).tolist()
-    return KeepOrder(known, members, order, KeepPolicy.of(policy), [[0, 1]], {}, made)
+    said = Relations(pairs, proposals([], {}), 0.9).said
+    return KeepOrder(known, members, order, KeepPolicy.of(policy), [[0, 1]], {}, made, said=said)
 
 
 @pytest.mark.parametrize(
     ("policy", "derived", "first", "why"),
     [
         ("information", 0, 1, "larger"),
-        ("information", 1, 1, "the other was made from it"),
-        ("information", 2, 0, "the other was made from it"),
+        ("information", 1, 1, "the other was made from it: shows more"),
+        ("information", 2, 0, "the other was made from it: cropped"),
         ("pixels", 2, 1, "more pixels"),
         ("under:originals,information", 1, 0, "under originals"),
         ("under:elsewhere,information", 0, 1, "larger"),
-        ("under:elsewhere", 2, 0, "the other was made from it"),
+        ("under:elsewhere", 2, 0, "the other was made from it: cropped"),
         ("bytes", 0, 0, "a larger file"),
         ("oldest", 0, 1, "older"),
         ("newest", 0, 0, "newer"),
