@@ -91,21 +91,21 @@ def _write_promises(answer: CalibrationAnswer) -> None:
     rows = [
         ["threshold", *(f"{one.threshold:.4f}" for one in answer)],
         [
-            "true pairs above it",
-            *(f"{one.true_pairs:,.0f} (at least {one.true_low:,.0f})" for one in answer),
+            "true pairs",
+            *(f"{one.true_pairs:,.0f} ≥{one.true_low:,.0f}" for one in answer),
         ],
         [
-            "false pairs above it",
-            *(f"{one.false_pairs:,.1f} (at most {one.false_high:,.1f})" for one in answer),
+            "false pairs",
+            *(f"{one.false_pairs:,.1f} ≤{one.false_high:,.1f}" for one in answer),
         ],
     ]
+    if answer[0].found:
+        rows.append(["finds of", *[""] * len(answer)])
     for way in answer[0].found:
         shares = [one.found[way] for one in answer]
-        cells = [f"{one.share:.0%} ({one.low:.0%} to {one.high:.0%})" for one in shares]
-        rows.append([f"finds of {way}", *cells])
-    titles = [
-        f"precision {one.precision or floor(one.promised * 100) / 100:g} at least" for one in answer
-    ]
+        cells = [f"{one.share:.0%} ≥{one.low:.0%}" for one in shares]
+        rows.append([way, *cells])
+    titles = [f"precision ≥ {one.precision or floor(one.promised * 100) / 100:g}" for one in answer]
     write_table([("", "left"), *((title, "right") for title in titles)], rows)
     last = answer[-1]
     if not last.found:

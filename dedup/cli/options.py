@@ -238,6 +238,20 @@ def tier_option(default: str) -> Callable[[Command], Command]:
     )
 
 
+keep_option = click.option(
+    "--keep",
+    type=Policy(),
+    default=INFORMATION,
+    show_default=True,
+    metavar="POLICY",
+    help="Which file of a group stays: terms separated by commas, of which the first that "
+    "tells two files apart decides: under:FOLDER (below a folder of that name or path), "
+    "information (an original before what was made from it), pixels, bytes, oldest, newest, "
+    "shortest (path). "
+    "Undamaged files always come first, and information decides what they leave open.",
+)
+
+
 def selection_options(tiers: str, *names: str) -> Callable[[Command], Command]:
     """Add --tier, --under, --min-bytes and --keep: which duplicates a command is about.
 
@@ -262,21 +276,9 @@ def selection_options(tiers: str, *names: str) -> Callable[[Command], Command]:
         metavar="SIZE",
         help="Only duplicates of at least this size, such as 500kB.",
     )
-    keep = click.option(
-        "--keep",
-        type=Policy(),
-        default=INFORMATION,
-        show_default=True,
-        metavar="POLICY",
-        help="Which file of a group stays: terms separated by commas, of which the first that "
-        "tells two files apart decides: under:FOLDER (below a folder of that name or path), "
-        "information (an original before what was made from it), pixels, bytes, oldest, newest, "
-        "shortest (path). "
-        "Undamaged files always come first, and information decides what they leave open.",
-    )
 
     def add(command: Command) -> Command:
-        return tier_option(tiers)(under(least(keep(command))))
+        return tier_option(tiers)(under(least(keep_option(command))))
 
     return add
 

@@ -8,6 +8,7 @@ import click
 
 from dedup.cli.formats import chosen_format, format_options
 from dedup.cli.options import (
+    keep_option,
     open_collection,
     seed_option,
     store_option,
@@ -19,6 +20,7 @@ from dedup.cli.output import Column, counted, note, progress_bars, shown, write_
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dedup.policy import KeepPolicy
     from dedup.results import Tier
 
 _COLUMNS = (
@@ -45,6 +47,7 @@ _COLUMNS = (
 @seed_option
 @tier_option("exact,pixels,resaved,near")
 @threshold_option
+@keep_option
 @format_options
 def sample_command(
     store: Path | None,
@@ -52,6 +55,7 @@ def sample_command(
     seed: int,
     tiers: frozenset[Tier],
     threshold: float | None,
+    keep: KeepPolicy,
     kind: str | None,
     nul: bool,  # noqa: FBT001 - click passes flags by name
     csv_safe: bool,  # noqa: FBT001
@@ -71,7 +75,7 @@ def sample_command(
     form = chosen_format(kind, nul=nul, csv_safe=csv_safe, output=output)
     with open_collection(store) as collection, progress_bars() as progress:
         answer = collection.sample(
-            count, tier=tiers, threshold=threshold, seed=seed, progress=progress
+            count, tier=tiers, threshold=threshold, keep=keep.texts, seed=seed, progress=progress
         )
         note(*collection.notes, *answer.notes)
     from dedup.datasets.sample import Taken

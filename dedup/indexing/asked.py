@@ -49,8 +49,11 @@ def unread(
         path for path in asked - told if os.path.isfile(path) and not archives.is_archive(path)
     }
     found = {path: skips[path] for path in asked if path in skips}
-    for root in catalog.roots():
-        below = {path for path in asked - found.keys() if root.is_folder and root.holds(path)}
+    left = asked - found.keys()
+    # The innermost first, to which its files belong.
+    for root in sorted(catalog.roots(), key=lambda root: -len(root.path)):
+        below = {path for path in left if root.is_folder and root.holds(path)}
+        left -= below
         if below:
             found |= _not_listed(catalog, root, below)
     return [Skip(os.fsdecode(path), reason) for path, reason in sorted(found.items())]

@@ -192,10 +192,10 @@ def _scopes(catalog: Catalog, paths: list[str], changes: Changes) -> list[_Scope
         if any(_inside(path, other) for other in asked) and path not in known:
             continue  # covered by the other one
         holders = [root for root in known if root == path or _inside(path, root)]
-        if holders:
-            root = max(holders, key=len)
+        root = max(holders, key=len, default=path)
+        if b"/." not in path[len(root) :]:
             scopes.add(_Scope(root, os.path.relpath(path, root) if path != root else b""))
-        else:
+        else:  # hidden in its root, which is looked through without it
             scopes.add(_Scope(path, b""))
         scopes |= {_Scope(root, b"") for root in known if _inside(root, path)}
     present = []

@@ -207,6 +207,7 @@ class DataSetVerbs:
         *,
         tier: str | Iterable[str] = DEFAULT_TIERS,
         threshold: float | None = None,
+        keep: str | Iterable[str] = INFORMATION,
         seed: int = 0,
         progress: Progress | None = None,
     ) -> SampleAnswer:
@@ -216,7 +217,7 @@ class DataSetVerbs:
         ----------
         n : how many
         tier : the tiers of images of which one at most is taken, the keeper
-        threshold : as in `duplicates`
+        threshold, keep : as in `duplicates`
         seed : draws the first image
 
         Raises
@@ -227,7 +228,7 @@ class DataSetVerbs:
 
         count, seed = count_of(n, "n", 1), count_of(seed, "seed", 0)
         tiers, report = tiers_of(tier), callback_of(progress)
-        together = self._together(tiers, INFORMATION, report, threshold=threshold)
+        together = self._together(tiers, keep, report, threshold=threshold)
         found = sample(together, together.gallery.vectors, count, seed, report)
         return self._session.noted(found)
 
@@ -274,7 +275,7 @@ class DataSetVerbs:
     def _together(
         self,
         tiers: Any,
-        policy: str,
+        policy: str | Iterable[str],
         report: Any,
         lookout: Lookout | None = None,
         *,

@@ -56,6 +56,18 @@ WAY_OUT = (
 NO_IMAGE = "not an image, or of a format that is not read"
 
 
+def test_a_file_in_a_hidden_folder_that_is_named_stays(
+    dedup: Dedup, own: Collection, images: Path
+) -> None:
+    (images / ".hidden").mkdir()
+    shutil.copy(images / "a/8.jpg", images / ".hidden/x.jpg")
+    done = dedup("index", images / ".hidden/x.jpg", "-s", own.path)
+    assert skipped(done) == []
+    for folder in ((), (images,)):
+        assert "gone" not in dedup("index", *folder, "-s", own.path).err
+    assert {os.path.basename(root.path) for root in own.roots()} == {images.name, ".hidden"}
+
+
 def test_a_file_that_is_named_and_cannot_be_indexed_is_told_at_every_run(
     dedup: Dedup, own: Collection, images: Path
 ) -> None:

@@ -265,6 +265,8 @@ def test_sample_takes_no_image_twice(data: tuple[Collection, Path]) -> None:
     ):
         assert len({*pair} & {*taken}) == 1
     assert "test/cat/small.png" not in taken  # its keeper stands for it
+    other = {named(one.path, folder) for one in collection.sample(13, keep="under:test")}
+    assert "test/cat/small.png" in other
     assert [one.rank for one in answer] == [*range(1, 14)]
     assert answer[0].similarity is None
     assert collection.sample(4, seed=3).taken == answer.taken[:4]
@@ -356,6 +358,8 @@ def test_sample_and_classes_as_commands(dedup: Run, made: Path) -> None:
     assert [[*row] for row in done.rows] == [["rank", "path", "similarity"]] * 3
     assert done.rows[0]["similarity"] is None
     assert "3 images of 13 different ones" in done.err
+    done = dedup("sample", *store, "-n", "13", "--keep", "under:test", "--format", "paths")
+    assert b"small.png" in done.out
     done = dedup("sample", *store, "-n", "99")
     assert (done.code, done.out) == (1, b"")
     assert "Error: 99 images are more than there are" in done.err
