@@ -120,7 +120,7 @@ class Relations:
         adjacent = {own: 1.0, **self._adjacent.get(own, {})}
         for number in sorted(adjacent, key=lambda number: (-adjacent[number], number)):
             for other in self._members[number]:
-                if other not in seen and self.through_copies(row, other) is None:
+                if other not in seen and not self._is_surer(row, other):
                     yield Relation(other, tier, adjacent[number])
 
     def between(
@@ -135,7 +135,7 @@ class Relations:
             case Tier.RESAVED | Tier.NEAR:
                 return Relation(second, tier, self._proven[first][second])
             case Tier.SIMILAR:
-                surer = self.through_copies(first, second)
+                surer = self._is_surer(first, second)
                 return None if surer else Relation(second, tier, alike or 0.0)
         return Relation(second, tier, 1.0)
 
@@ -146,6 +146,11 @@ class Relations:
         """
         refused = first in self._ignored and second in self._ignored[first]
         return None if refused else self._copies.tier(first, second)
+
+    def _is_surer(self, first: int, second: int) -> bool:
+        """Tell two images of which more is proven by others than that they look alike."""
+        surer = self.through_copies(first, second) is not None
+        return surer or self._copies.of_one_original(first, second)
 
     def made_from(self) -> Iterator[tuple[int, int]]:
         """List pairs of an original and of what was made from it.
@@ -210,6 +215,11 @@ class _Copies:
                 self._join(*pair, table)
         near = (pair for pair, tier in tiers.items() if tier is Tier.NEAR)
         self._near = {self._pair(*pair) for pair in near}
+        apart = table.ignored | table.companions
+        self._originals: dict[int, set[int]] = defaultdict(set)
+        for original, made in table.made_from():
+            if row_pair(original, made) not in apart:
+                self._originals[self.of(made)].add(self.of(original))
 
     def _join(self, one: int, two: int, table: PairTable) -> None:
         pair = row_pair(one, two)
@@ -218,6 +228,11 @@ class _Copies:
 
     def of(self, row: int) -> int:
         return self._joined.of(row)
+
+    def of_one_original(self, one: int, two: int) -> bool:
+        """Tell two edited versions, each proven to be made from one and the same image."""
+        first, second = (self._originals.get(self.of(row)) for row in (one, two))
+        return bool(first and second and not first.isdisjoint(second))
 
     def _pair(self, one: int, two: int) -> RowPair:
         return row_pair(self._joined.of(one), self._joined.of(two))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -7,6 +8,7 @@ from tables import images, proposals, table
 
 from dedup.duplicates.relations import Relation, Relations
 from dedup.results import Tier
+from dedup.store.pairs import StoredVerdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,6 +96,21 @@ def test_what_copies_of_two_images_prove_is_no_look_alike() -> None:
     assert found.between(0, 2) is found.between(1, 4) is None
     tiers = [found.through_copies(*pair) for pair in [(0, 2), (1, 4), (2, 4), (3, 5)]]
     assert tiers == [Tier.RESAVED, Tier.NEAR, None, None]
+
+
+@pytest.mark.parametrize(("derived", "alike"), [((2, 2), False), ((2, 1), True), ((0, 2), True)])
+def test_two_versions_of_one_original_are_no_look_alikes(
+    derived: tuple[int, int],
+    alike: bool,  # noqa: FBT001 - by pytest
+) -> None:
+    known = table(images(3), {(0, 1): 0.9, (0, 2): 0.9})
+    verdicts = {
+        (0, row): StoredVerdict(Tier.NEAR, "cropped", "shows more", made)
+        for row, made in zip((1, 2), derived, strict=True)
+    }
+    found = Relations(replace(known, verdicts=verdicts), proposals([[0, 1, 2]], {}), 0.9)
+    assert (found.between(1, 2) is not None) == alike
+    assert (2 in {relation.row for relation in found.of(1, ALL)}) == alike
 
 
 def test_later_proofs_leave_the_relations_before_as_they_were() -> None:
