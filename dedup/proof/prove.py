@@ -147,7 +147,7 @@ def prove_placed(first: Side, second: Side, agreed: Agreement) -> Verdict | None
             verdict = _closely(one, two, verdict, compared)
         sure = agreed.spots >= _SURE_SPOTS and _clearly_refused(verdict)
         told = verdict.near or well or sure or _unlike(verdict)
-        if not few and (not told or _may_be_a_panel(one, two, verdict, fit)):
+        if not (few or told) or _may_be_a_panel(one, two, verdict, fit):
             return None  # features may place it better
         if few and verdict.near and not _small_part(one, two, verdict):
             return None  # so few tell too little of it

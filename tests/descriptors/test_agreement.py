@@ -181,3 +181,34 @@ def test_parts_that_repeat_refute_nothing_where_the_same_lie_at_their_places() -
 
 def test_other_things_of_the_same_parts_are_refuted() -> None:
     assert promising(repeating(3), repeating(4)) is None
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_what_is_small_on_a_sheet_is_found_by_what_lies_at_its_place(*, mirrored: bool) -> None:
+    def sheet(like: int) -> tuple[Parts, Parts]:
+        """Show an image small among others: three features as they were, and some changed."""
+        image = replace(features(60, 20), scale=np.full(60, -3, np.float32))
+        panel = some(image, slice(3 + like))
+        codes = panel.codes.copy()
+        codes[3:, :10] = np.where(codes[3:, :10] < 8, codes[3:, :10] + 2, codes[3:, :10] - 2)
+        across = -panel.x if mirrored else panel.x
+        panel = replace(
+            panel,
+            codes=codes,
+            x=(0.2 * across + 0.5).astype(np.float32),
+            y=(0.2 * panel.y + 0.5).astype(np.float32),
+            scale=panel.scale + np.float32(np.log2(0.2)),
+            angle=np.float32(np.pi) - panel.angle if mirrored else panel.angle,
+            turned=np.full(3 + like, mirrored),
+        )
+        others = features(200, 21)
+        both = (np.concatenate(each) for each in zip(columns(panel), columns(others), strict=True))
+        return image, Parts(*both)
+
+    found = promising(*sheet(20))
+    assert found is not None
+    assert found.spots >= FEWEST
+    assert found.mirrored == mirrored
+    assert found.matrix is not None
+    assert np.linalg.norm(found.matrix[0, :2]) == pytest.approx(5, rel=0.05)
+    assert promising(*sheet(0)) is None
