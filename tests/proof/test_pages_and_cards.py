@@ -301,3 +301,34 @@ def test_noise_on_one_of_two_boards_hides_no_figure_that_moved(at: int) -> None:
     strange = strange_places(laid(outlined(200), outlined(520, noise=16)))
     assert strange[410:470, at - 16 : at + 16].max() > 3
     assert strange[100:300].max() < 1.5
+
+
+def poster(seed: int, last: str = "") -> Pixels:
+    """Draw a poster of discs in any colours, with words on it."""
+    chance = np.random.default_rng(seed)
+    page = Image.new("RGB", (900, 640), tuple(chance.integers(0, 256, 3).tolist()))
+    pen = ImageDraw.Draw(page)
+    for _ in range(5):
+        x, y, size = (int(chance.integers(*ends)) for ends in ((0, 900), (0, 640), (30, 110)))
+        colour = tuple(chance.integers(0, 256, 3).tolist())
+        pen.ellipse((x - size, y - size, x + size, y + size), colour)
+    lines = ITEMS.split("|")
+    for row, words in enumerate((*lines, last or lines[0])):
+        pen.text((70, 60 + 100 * row), words, "white", ImageFont.load_default(40))
+    return np.asarray(page)
+
+
+def slanted(page: Pixels) -> Pixels:
+    """Take a page from a little to the side, without its rims."""
+    height, width = page.shape[:2]
+    frame = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    seen = frame + np.array([[-37, -12], [9, -37], [37, 20], [-15, 30]], np.float32)
+    placed = cv2.getPerspectiveTransform(frame, seen)
+    return np.asarray(cv2.warpPerspective(page, placed, (width, height), flags=cv2.INTER_CUBIC))
+
+
+@pytest.mark.parametrize("seed", [5, 8])
+def test_a_poster_from_a_little_to_the_side_is_the_same_poster(seed: int) -> None:
+    assert proven(poster(seed), slanted(poster(seed)), (95, 90)).near
+    other = slanted(poster(seed, "Winter kitchen mystic"))
+    assert not proven(poster(seed), other, (95, 90)).near
