@@ -81,7 +81,8 @@ def calibrate_command(
     if chosen_format(kind) == "table":
         _write_promises(answer)
         edited = f"{answer.edited:,} edited images and " if answer.edited else ""
-        note(f"Measured on {edited}{answer.checked:,} pairs; ranges hold in 95 of 100 cases.")
+        pairs = f"{edited}{answer.checked:,} pairs"
+        note(f"Measured on {pairs}; the bounds (≥, ≤) hold in 95 of 100 cases.")
     else:
         write_jsonl(map(row_of, answer))
     note(*collection.notes, *answer.notes)
