@@ -80,7 +80,9 @@ class Original:
     @cached_property
     def holes(self) -> npt.NDArray[np.bool_]:
         """Where it is transparent, reduced and as it is stored."""
-        opened = open_image(self.data, self.name)  # which is then decoded, and not kept so
+        opened = self.opened
+        if opened.header.alpha:
+            opened = open_image(self.data, self.name)  # which is then decoded, and not kept so
         return holes(opened.image, opened.header)
 
     @cached_property

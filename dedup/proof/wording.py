@@ -130,7 +130,7 @@ def describe_edits(
     verdict : with its placing, seen from `one`
     asked : says which was made from the other, as far as their pixels tell; else 0; whether one is
         framed is told to it
-    faintly : as `dedup.proof.closely.faintly_softer`; asked where there is nothing else to say
+    faintly : as `dedup.proof.softness.faintly_softer`; asked where there is nothing else to say
     """
     words = Words(asked)
     _shape(words, one, two, verdict)
