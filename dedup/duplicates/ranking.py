@@ -53,7 +53,7 @@ _TERMS: Final[dict[str, str]] = {
     "shortest": "a shorter path",
 }
 
-_MADE_FROM_IT: Final = "the {} made from it: {}"
+_MADE_FROM_IT: Final = "the {} made from it ({})"
 _EITHER_WAY: Final = (
     "mirrored", "rotated", "stretched", "in perspective", "recoloured", "light changed",
     "contrast changed", "other noise",

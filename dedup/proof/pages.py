@@ -28,7 +28,7 @@ _PLAIN_LEVELS = 1.0
 _MOST_PLACES = 32
 """Pages that are compared in full at other places, which bounds what is held at once."""
 
-PAGES_AGREE, NO_PAGE = "pages that agree", "no page is the same"
+PAGES_AGREE = "pages that agree"
 
 
 def compare_pages(one: Original, two: Original) -> Verdict:
@@ -59,7 +59,7 @@ def compare_pages(one: Original, two: Original) -> Verdict:
             backwards=_whole(total),
         )
     if not same:
-        return _refused(0, total, NO_PAGE)
+        return _refused(0, total, "no page is the same at its place")
     which = f"page {same[0]}" if len(same) == 1 else f"{len(same)} pages"
     return _refused(
         len(same),
@@ -110,7 +110,7 @@ def pages_elsewhere(one: Original, two: Original) -> Verdict | None:
 def _where(found: dict[int, int], counts: tuple[int, int]) -> str:
     """Say which pages of the second file, by those of the first, are in the first."""
     if not found:
-        return NO_PAGE
+        return "no page is the same"
     if len(found) == counts[0] == counts[1]:
         return f"the same {len(found)} pages in another order"
     if len(found) > 1:
@@ -130,18 +130,21 @@ def _page(pixels: Pixels) -> _Page:
 
 
 def _proposed(first: list[_Page], second: list[_Page]) -> dict[int, int]:
-    """Give pages of the first file the nearest of the second that none was given before."""
-    outlines, free, found = np.stack([page.outline for page in second]), set(range(len(second))), {}
+    """Give pages of the first file one of the second each, the nearest before others."""
+    outlines, near = np.stack([page.outline for page in second]), []
     for mine, page in enumerate(first):
         off = np.abs(outlines - page.outline).mean(axis=1)
-        near = [
-            (off[at], abs(at - mine), at)
-            for at in free
-            if off[at] < _LOOSE_LEVELS and same_shape(page.size, second[at].size)
+        near += [
+            (page.pixels != second[at].pixels, off[at], abs(at - mine), mine, at)
+            for at in np.flatnonzero(off < _LOOSE_LEVELS).tolist()
+            if same_shape(page.size, second[at].size)
         ]
-        if near:
-            found[mine] = min(near)[-1]
-            free.remove(found[mine])
+    found: dict[int, int] = {}
+    taken = set()
+    for *_, mine, at in sorted(near):
+        if mine not in found and at not in taken:
+            found[mine] = at
+            taken.add(at)
     return found
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from drawings import scene
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import dedup
 from dedup.duplicates.explain import explain
@@ -133,6 +133,20 @@ def test_pages_at_other_places_are_named_and_make_no_duplicates(
     found = why(tmp_path, first, second)
     assert (found.tier, found.evidence, found.remarks) == (None, words, ())
     assert found.missing.startswith("near: pages that agree would have to be at least")
+
+
+def test_pages_of_text_are_told_from_each_other_at_any_place(tmp_path: Path) -> None:
+    # At a glance they are alike.
+    pages = []
+    for page in range(3):
+        pages.append(Image.new("L", (500, 700), 255))
+        for line in range(20):
+            words = f"Page {page}, line {line}: total {page * 77 + line * 13}"
+            ImageDraw.Draw(pages[-1]).text((40, 40 + 30 * line), words, fill=0)
+    pages[0].save(tmp_path / "all.tif", save_all=True, append_images=pages[1:])
+    pages[1].save(tmp_path / "second.png")
+    assert why(tmp_path, "all.tif", "second.png").evidence == "this one is page 2 of the other"
+    assert why(tmp_path, "second.png", "all.tif").evidence == "page 2 of this one is the other"
 
 
 def test_what_cannot_be_read_or_drawn_is_named(drawn: Path, tmp_path: Path) -> None:

@@ -251,4 +251,4 @@ def test_a_list_keeps_what_comes_from_the_web_and_not_what_was_made_of_it(tmp_pa
         (group,) = collection.duplicates()
     assert group.keeper.endswith("z.jpg")
     assert len(group.duplicates) == 3
-    assert group.kept_because.startswith("the others were made from it: saved ")
+    assert group.kept_because.startswith("the others were made from it (saved ")
