@@ -22,7 +22,7 @@ REACH: Final = 30
 """Squared distance of two features' codes up to which they match."""
 
 _SCALE_AGREES: Final = 0.6  # octaves
-_TURN_AGREES: Final = 0.45  # radians
+TURN_AGREES: Final = 0.45  # radians
 _SHIFT: Final = 0.012  # of the longest side of the first image, at its scale
 _DRIFT: Final = 0.1  # of the distance between two features: what scale and direction are off
 _GRID: Final = 64
@@ -91,7 +91,7 @@ def following(one: Placed, first: Numbers, two: Placed, second: Numbers) -> Flag
     turned = turn[None, :] - turn[:, None]
     np.abs(turned, out=turned)
     np.minimum(turned, np.float32(2 * np.pi) - turned, out=turned)
-    agree &= turned < _TURN_AGREES
+    agree &= turned < TURN_AGREES
     agree &= mirrored[None, :] == mirrored[:, None]
     # Of matches of chance a twentieth turn and scale alike: where they lie is asked of these alone.
     at = np.flatnonzero(agree)
@@ -125,7 +125,7 @@ def followers(
     proposed = np.repeat(np.repeat(begins, counts), of_each) + within
     agree = np.abs(found.scale[proposed] - found.scale[proposing]) < _SCALE_AGREES
     turned = np.abs(found.turn[proposed] - found.turn[proposing])
-    agree &= np.minimum(turned, np.float32(2 * np.pi) - turned) < _TURN_AGREES
+    agree &= np.minimum(turned, np.float32(2 * np.pi) - turned) < TURN_AGREES
     agree &= found.mirrored[proposed] == found.mirrored[proposing]
     proposing, proposed = proposing[agree], proposed[agree]
     placed = _in_place(one, first, two, second, found, (proposing, proposed))

@@ -34,5 +34,9 @@ def side(pixels: npt.NDArray[np.uint8], **options: Any) -> Side:
     """Save an image as a JPEG; `options` as of Pillow, such as `quality`."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", **options)
-    original = Original(buffer.getvalue())
+    return side_of(Original(buffer.getvalue()))
+
+
+def side_of(original: Original) -> Side:
+    """Describe a file as a proof takes it."""
     return Side(describe(decode_bounded(original.data, WORKING_SIDE, srgb=True)), lambda: original)

@@ -70,10 +70,10 @@ _IN_PLACE: Final = 0.012  # of the longest side, at the coarser scale
 _SAME_SCALE: Final = 0.5  # octaves
 _SEEDS, _PLACINGS, _OTHER_SCALE = 3, 2, 0.5  # matches that place, at most so many times; octaves
 _REACH_IN_PLACE: Final = 50
-_IN_ITS_PLACE, _SAME_TURN = 0.009, 0.45  # of the longest side, at the coarser scale; radians
 # As `placing.REACH`, of what lies where others place it: of 35 copies that only so are found (on
 # sheets of 6 to 20, in galleries, in a corner of another, in viewers) 13 have enough of it, and of
 # 430 pairs of photographs that parts refute 3.
+_IN_ITS_PLACE: Final = 0.009  # of the longest side, at the coarser scale
 _CLOSER: Final = (0.03, 0.015, 0.01)  # one after the other
 
 
@@ -157,9 +157,7 @@ def _further(one: Parts, two: Parts, alike: Alike, followed: _Followed) -> Agree
     best, placed = Agreement(0), list(_at_other_scales(one, two, followed))
     if not placed:
         return best
-    at = np.flatnonzero(alike.far <= _REACH_IN_PLACE)
-    first = at // max(1, len(two))
-    second = at - first * len(two)
+    first, second = np.divmod(np.flatnonzero(alike.far <= _REACH_IN_PLACE), len(two))
     differ = placing.differences(one, first, two, second)
     for factor, shift, flipped in placed:
         some = np.flatnonzero(
@@ -169,7 +167,7 @@ def _further(one: Parts, two: Parts, alike: Alike, followed: _Followed) -> Agree
         here, there = _complex(one, first[some], flipped=flipped), _complex(two, second[some])
         off = np.abs(factor * here + shift - there)
         turned = np.abs(np.angle(np.exp(1j * differ.turn[some]) * factor.conjugate()))
-        some = some[(off < _IN_ITS_PLACE * max(1.0, abs(factor))) & (turned < _SAME_TURN)]
+        some = some[(off < _IN_ITS_PLACE * max(1.0, abs(factor))) & (turned < placing.TURN_AGREES)]
         whole = np.ones(len(some), np.bool_)
         found = _similar(one, first[some], two, second[some], whole, by_scale=True)
         best = max(best, found, key=lambda each: each.spots)

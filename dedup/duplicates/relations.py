@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from copy import copy
-from functools import cache
+from functools import cache, cached_property
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -204,26 +204,33 @@ class _Copies:
     """Images that copies join, and what was proven between such sets of them."""
 
     def __init__(self, table: PairTable) -> None:
-        self._joined = Joined()
+        self._table, self._joined = table, Joined()
         equal: dict[bytes, int] = {}
         for row, digest in enumerate(table.pixel_digest):
             if digest:
-                self._join(equal.setdefault(digest, row), row, table)
+                self._join(equal.setdefault(digest, row), row)
         tiers = {pair: table.verdicts[pair].tier for pair in table.proven}
         for pair, tier in tiers.items():
             if tier is Tier.RESAVED:
-                self._join(*pair, table)
+                self._join(*pair)
         near = (pair for pair, tier in tiers.items() if tier is Tier.NEAR)
         self._near = {self._pair(*pair) for pair in near}
-        apart = table.ignored | table.companions
-        self._originals: dict[int, set[int]] = defaultdict(set)
-        for original, made in table.made_from():
-            if row_pair(original, made) not in apart:
-                self._originals[self.of(made)].add(self.of(original))
 
-    def _join(self, one: int, two: int, table: PairTable) -> None:
+    @cached_property
+    def _originals(self) -> dict[int, set[int]]:
+        """What each set was made from; asked for look-alikes alone."""
+        found: dict[int, set[int]] = defaultdict(set)
+        for original, made in self._table.made_from():
+            if self._may_join(original, made):
+                found[self.of(made)].add(self.of(original))
+        return found
+
+    def _may_join(self, one: int, two: int) -> bool:
         pair = row_pair(one, two)
-        if pair not in table.ignored and pair not in table.companions:
+        return pair not in self._table.ignored and pair not in self._table.companions
+
+    def _join(self, one: int, two: int) -> None:
+        if self._may_join(one, two):
             self._joined.join(one, two)
 
     def of(self, row: int) -> int:

@@ -80,8 +80,7 @@ def pixel_digest(data: bytes, path: str = "") -> bytes | None:
     samples = _samples(image, header, data)
     if samples is None:
         return None
-    turn = 1 if header.format == "TIFF" else header.orientation
-    return _hash(upright(samples, turn), header.mode, profile_of(image))
+    return _hash(upright(samples, header.turn), header.mode, profile_of(image))
 
 
 def _pages_digest(opened: Opened, path: str) -> bytes | None:
@@ -89,7 +88,6 @@ def _pages_digest(opened: Opened, path: str) -> bytes | None:
     header = opened.header
     if header.bits > _BYTE_BITS or (count := page_count(opened, path)) > MAX_PAGES:
         return None
-    turn = 1 if header.format == "TIFF" else header.orientation
     hasher, left = hashlib.sha256(f"{count} pages".encode()), MAX_DIGEST_PIXELS
 
     def digest(image: Image.Image) -> bytes | None:
@@ -99,7 +97,7 @@ def _pages_digest(opened: Opened, path: str) -> bytes | None:
             return None
         see_through = any(_is_see_through(band) for _, band in bands(image))
         samples = _in_bands(image, with_alpha) if see_through else to_rgb(image)
-        return _hash(upright(samples, turn), image.mode, profile_of(image))
+        return _hash(upright(samples, header.turn), image.mode, profile_of(image))
 
     for found in converted_pages(opened, path, digest):
         if found is None:

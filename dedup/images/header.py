@@ -141,6 +141,11 @@ class Header:
         """Height and width, as arrays have them."""
         return self.height, self.width
 
+    @property
+    def turn(self) -> int:
+        """The orientation that is left once it was decoded: 1 for TIFF, which is turned then."""
+        return 1 if self.format == "TIFF" else self.orientation
+
 
 def read_header(data: bytes, path: str = "") -> Header:
     """Read what a file says it is; nothing is decoded.

@@ -205,7 +205,7 @@ def grey_of(pixels: Pixels | Floats) -> Floats:
 
 def as_stored(pixels: Pixels, header: Header) -> Pixels:
     """Undo the EXIF orientation, so that the corner is that of the first block."""
-    turn = 1 if header.format == "TIFF" else header.orientation
+    turn = header.turn
     if turn in (5, 6, 7, 8):
         pixels = pixels.transpose(1, 0, 2)
     if turn in (2, 3, 7, 8):

@@ -74,9 +74,8 @@ def pages(data: bytes, most_pixels: int, numbers: Iterable[int] | None = None) -
     Parameters and what is raised as in `converted_pages`.
     """
     opened = open_image(data, "")
-    turn = 1 if opened.header.format == "TIFF" else opened.header.orientation
     for stored in converted_pages(opened, "", to_rgb, numbers):
-        pixels = upright(stored, turn)
+        pixels = upright(stored, opened.header.turn)
         factor = min(1.0, (most_pixels / (pixels.shape[0] * pixels.shape[1])) ** 0.5)
         height, width = (max(1, round(side * factor)) for side in pixels.shape[:2])
         yield resize(pixels, height, width)

@@ -77,9 +77,7 @@ def decode_rgb(
         scale = 1
     load(image, header, data, path)
     profile = profile_of(image) if srgb and image.mode == "CMYK" else None
-    return upright(
-        to_rgb(image, profile, scale), 1 if header.format == "TIFF" else header.orientation
-    ), False
+    return upright(to_rgb(image, profile, scale), header.turn), False
 
 
 def load(image: Image.Image, header: Header, data: bytes, path: str) -> None:

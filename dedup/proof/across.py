@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     Bytes = npt.NDArray[np.uint8]
     Numbers = npt.NDArray[np.intp]
 
-EDGE_PIXELS = 8  # of the image; its frame has no outline
-FEWEST_PLACES = 30
+_EDGE_PIXELS = 8  # of the image; its frame has no outline
+_FEWEST_PLACES = 30
 REACH = 6  # pixels on either side of an outline
-RUN_PIXELS = 24  # of an outline that are told together
+_RUN_PIXELS = 24  # of an outline that are told together
 
 
 class Places(NamedTuple):
@@ -37,10 +37,10 @@ def places_on(mask: Bytes) -> Places | None:
     lengths = np.array([len(each) for each in contours])
     piece = np.repeat(np.arange(len(contours)), lengths)
     within = np.arange(len(at)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    run = piece * (int(lengths.max()) // RUN_PIXELS + 1) + within // RUN_PIXELS
-    high = (mask.shape[1] - EDGE_PIXELS, mask.shape[0] - EDGE_PIXELS)
-    far = ((at >= EDGE_PIXELS) & (at < high)).all(axis=1)
-    if np.count_nonzero(far) < FEWEST_PLACES:
+    run = piece * (int(lengths.max()) // _RUN_PIXELS + 1) + within // _RUN_PIXELS
+    high = (mask.shape[1] - _EDGE_PIXELS, mask.shape[0] - _EDGE_PIXELS)
+    far = ((at >= _EDGE_PIXELS) & (at < high)).all(axis=1)
+    if np.count_nonzero(far) < _FEWEST_PLACES:
         return None
     at = at[far]
     inwards, outwards = (cv2.distanceTransform(each, cv2.DIST_L2, 5) for each in (mask, 1 - mask))

@@ -61,12 +61,12 @@ _SAME_SCALE = 1.03
 _MOST_SLOPE = 0.02
 _SETTLINGS, _SETTLED = 5, 0.001
 
-MAX_LEFT = 1.0
+_MAX_LEFT = 1.0
 """Squared levels. Of copies of one size, drawn over by ten kinds of things, four of five leave
 less, and of resized ones as many; two exposures with noise of .8 to 2.6 levels, drawn by code,
 leave 1.9 and more."""
 _FAR_LIGHTER = 1.8  # of encoded values; of light nearly two stops, and seldom done by hand
-MAX_LEFT_TONED = 1.6
+_MAX_LEFT_TONED = 1.6
 """The same of copies made lighter or darker, whose levels were rounded again: of 18 made 1.2 to
 1.7 times as light, some resized, none leaves more than 1.4; two exposures leave 4.7 and more."""
 
@@ -82,7 +82,7 @@ def noise_apart(one: Original, two: Original, placed: Doubles, lighter: float) -
     if not _is_upright(placed, two.size):
         return True  # a slider moves nothing, and a hand does
     left = list(_either_way(one, two, placed, lighter))
-    if any(each <= MAX_LEFT_TONED for each in left):
+    if any(each <= _MAX_LEFT_TONED for each in left):
         return False
     far = max(lighter, 1 / lighter) >= _FAR_LIGHTER
     return far or (bool(left) and inf not in left)
@@ -104,7 +104,7 @@ def _either_way(one: Original, two: Original, placed: Doubles, lighter: float) -
     if scale > 1 / _SAME_SCALE:
         least = _left(one, two, placed, lighter)
         yield least
-    if scale < _SAME_SCALE and least > MAX_LEFT:
+    if scale < _SAME_SCALE and least > _MAX_LEFT:
         back = np.asarray(np.linalg.inv(placed), np.float64)
         yield _left(two, one, back, 1 / lighter)
 
@@ -128,7 +128,7 @@ def _left(source: Original, made: Original, placed: Doubles, lighter: float) -> 
     for most in _SIDES:
         told, clear = _left_of(before, after, steps, placed, most)
         found = found if told == inf else told
-        if clear and _FAR * MAX_LEFT < found < _FARTHEST * MAX_LEFT:
+        if clear and _FAR * _MAX_LEFT < found < _FARTHEST * _MAX_LEFT:
             break
     return found
 

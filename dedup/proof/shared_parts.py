@@ -119,7 +119,7 @@ def judge(laid: Laid, *, page: bool) -> Judgement:
     """
     inside = laid.inside
     if page:
-        return _page(laid, _toned(laid, inside))
+        return _page(laid)
     if max(inside.shape) <= SMALL_SIDE and not laid.halvings:
         return _small(laid)
     strange = strange_places(laid)
@@ -188,16 +188,19 @@ def _clean(laid: Laid, strange: Floats, sound: Mask) -> bool:
     return bool(textured.size) and percentiles(textured, 90)[0] < _MAX_CLEAN_STRANGENESS
 
 
-def _page(laid: Laid, toned: Floats) -> Judgement:
+def _page(laid: Laid) -> Judgement:
     """Judge by the rule for pages: no spot may differ, nor the colour of a part."""
     seen, spread, qualities = laid.greys[0], laid.contrasts[0], laid.qualities[::-1]
-    # The rule for tones makes up for softer strokes, at the cost of what is flat and small.
-    for level in (laid.greys[1], toned):
+
+    def apart(level: Floats) -> tuple[Mask, int]:
         made, _ = equalised(level, seen, laid.inside, spread)
         strange = strangeness(made, seen, qualities, LIMITS, MIN_SPOT_PIXELS, spread)
-        mask, spots = blobs(strange, laid.inside, MIN_SPOT_PIXELS, MIN_PEAK)
-        if not spots:
-            break
+        return blobs(strange, laid.inside, MIN_SPOT_PIXELS, MIN_PEAK)
+
+    mask, spots = apart(laid.greys[1])
+    if spots:
+        # The rule for tones makes up for softer strokes, at the cost of what is flat and small.
+        mask, spots = apart(_toned(laid, laid.inside))
     check = Check(PAGE_CHECK, spots, 0, spots == 0)
     if spots:
         places = _spread(mask, spread, laid.inside)
@@ -208,15 +211,12 @@ def _page(laid: Laid, toned: Floats) -> Judgement:
 
 def _small(laid: Laid) -> Judgement:
     """Judge what is too small to tell what was drawn over it: an icon is not another of its set."""
-    found = _page(laid, _toned(laid, laid.inside))
+    found = _page(laid)
     if found.refusal:
         return Judgement(found.checks, _SMALL)
     share = recoloured_share(laid.one, laid.two, laid.inside)
-    same = share <= MAX_RECOLOURED_SHARE
-    checks = [
-        *found.checks,
-        Check("share of a small image in other colours", share, MAX_RECOLOURED_SHARE, same),
-    ]
+    name, same = "share of a small image in other colours", share <= MAX_RECOLOURED_SHARE
+    checks = [*found.checks, Check(name, share, MAX_RECOLOURED_SHARE, same)]
     return Judgement(checks, "" if same else OTHER_COLOUR)
 
 

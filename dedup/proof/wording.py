@@ -50,7 +50,7 @@ _CUT, _SEAM, _MOSTLY = 1.0, 2.0, 0.9
 crops, most of them of things on plain ground, .99 is most but for two of 1.4 and 1.7; of collages,
 captions and frames nine in ten have more."""
 
-_SOFT, _SHARP = "less sharp than the other", "sharper than the other"
+_SOFT, _SHARP = LESS["blur"]
 _SIDES = ("left", "top", "right", "bottom")
 
 

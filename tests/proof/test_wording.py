@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
-from functools import partial
-from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
+from saved import as_file, side, side_of
 
 from dedup.edits.catalogue import drawn
-from dedup.images.decode import decode_bounded
-from dedup.proof import WORKING_SIDE, Features, Original, Side, Verdict, describe, prove
+from dedup.proof import Features, Verdict, describe, prove
 from dedup.proof.drawn import Drawn
 from dedup.proof.wording import describe_edits
 
@@ -107,15 +104,10 @@ def test_nothing_is_said_of_an_image_from_which_the_other_was_made(
     assert ("added over 1% of one or both" in words.said(2)) == (told == 1)
 
 
-def found(one: npt.NDArray[Any], two: npt.NDArray[Any], kind: str = "JPEG") -> Verdict:
-    sides = []
-    for pixels, name in ((one, "JPEG"), (two, kind)):
-        buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, name, quality=92)
-        file = Original(buffer.getvalue())
-        shown = decode_bounded(file.data, WORKING_SIDE, srgb=True)
-        sides.append(Side(describe(shown), partial(lambda each: each, file)))
-    return prove(*sides)
+def found(
+    one: npt.NDArray[np.uint8], two: npt.NDArray[np.uint8], quality: int | None = 92
+) -> Verdict:
+    return prove(side(one, quality=92), side_of(as_file(Image.fromarray(two), quality)))
 
 
 def scene(seed: int) -> npt.NDArray[np.uint8]:
@@ -125,7 +117,7 @@ def scene(seed: int) -> npt.NDArray[np.uint8]:
 def test_what_is_cut_out_is_named_and_neither_recoloured_nor_drawn_over() -> None:
     pixels = scene(21)
     thing = cv2.ellipse(np.zeros((480, 640), np.uint8), (320, 240), (315, 235), 0, 0, 360, 255, -1)
-    clear = found(pixels, np.dstack([pixels, thing]), "PNG")
+    clear = found(pixels, np.dstack([pixels, thing]), None)
     assert clear.evidence == "background cut away, 24% of it transparent"
     assert (clear.near, clear.derived) == (True, 2)
     white = found(pixels, np.where(thing[..., None] > 0, pixels, np.uint8(255)))
